@@ -1,0 +1,15 @@
+//! Rows as Rust types, one file per table; no logic, no GraphQL (floor 0).
+
+pub mod access_token;
+pub mod consent;
+pub mod consent_event;
+pub mod consent_text;
+pub mod contact;
+pub mod contact_point;
+pub mod enums;
+pub mod ground;
+pub mod objection;
+pub mod privacy_request;
+pub mod provenance;
+pub mod purpose;
+pub mod recipient;

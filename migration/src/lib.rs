@@ -1,0 +1,92 @@
+//! The history of the database schema: frozen, never imports `entity` (floor 0).
+//!
+//! Statements are written once; the type words in braces stand for what each database calls them.
+
+use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+
+mod m20261101_000001_contacts;
+mod m20261101_000002_purposes;
+mod m20261101_000003_consents;
+mod m20261101_000004_requests;
+mod m20261101_000005_tokens;
+
+pub use sea_orm_migration::MigratorTrait;
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261101_000001_contacts::Migration),
+            Box::new(m20261101_000002_purposes::Migration),
+            Box::new(m20261101_000003_consents::Migration),
+            Box::new(m20261101_000004_requests::Migration),
+            Box::new(m20261101_000005_tokens::Migration),
+        ]
+    }
+}
+
+/// Runs `statements`, the type words replaced by those of the database at hand.
+///
+/// Text is compared bytewise on both: SQLite does so by default, PostgreSQL by `COLLATE "C"`.
+async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    let words: [(&str, &str); 6] = match manager.get_database_backend() {
+        DatabaseBackend::Postgres => [
+            ("{uuid}", "uuid"),
+            ("{text}", "text COLLATE \"C\""),
+            ("{ts}", "timestamptz"),
+            ("{date}", "date"),
+            ("{bool}", "boolean"),
+            ("{int}", "integer"),
+        ],
+        _ => [
+            ("{uuid}", "blob"),
+            ("{text}", "text"),
+            ("{ts}", "text"),
+            ("{date}", "text"),
+            ("{bool}", "boolean"),
+            ("{int}", "integer"),
+        ],
+    };
+    for statement in statements {
+        let sql = words.iter().fold((*statement).to_owned(), |sql, (word, name)| sql.replace(word, name));
+        manager.get_connection().execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+/// Makes the database itself refuse to change or delete rows of `table`.
+async fn append_only(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
+    let statements = match manager.get_database_backend() {
+        DatabaseBackend::Postgres => vec![
+            format!(
+                "CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
+            ),
+            format!(
+                "CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} \
+                 FOR EACH ROW EXECUTE FUNCTION {table}_append_only()"
+            ),
+            format!(
+                "CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} \
+                 FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
+            ),
+        ],
+        _ => ["UPDATE", "DELETE"]
+            .iter()
+            .map(|verb| {
+                format!(
+                    "CREATE TRIGGER {table}_no_{} BEFORE {verb} ON {table} \
+                     BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
+                    verb.to_lowercase()
+                )
+            })
+            .collect(),
+    };
+    for sql in statements {
+        manager.get_connection().execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}

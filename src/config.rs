@@ -1,0 +1,319 @@
+//! Configuration: one struct from defaults, a TOML file, the environment and flags, checked before anything starts (floor 1).
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    error::Kind,
+    providers::{Env, Format, Toml},
+    value::Value,
+};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Keys that hold numbers; every other one is text, taken as it stands in the environment.
+const NUMBERS: [&str; 2] = ["database.max_connections", "limits.body_bytes"];
+
+/// The whole configuration. Debug prints it with secrets starred.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server listens.
+    pub server: Server,
+    /// Where the data is.
+    pub database: Database,
+    /// Where the policy is.
+    pub policy: PolicyFiles,
+    /// Secrets.
+    pub secrets: Secrets,
+    /// Limits on requests.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port.
+    pub listen: SocketAddr,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+/// `[database]`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite://file` or `postgres://...`.
+    pub url: String,
+    /// Connections of the reader pool.
+    pub max_connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "sqlite://zweck.db".to_owned(), max_connections: 16 }
+    }
+}
+
+impl fmt::Debug for Database {
+    /// The URL may hold a password: only its scheme is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.url.split_once("://").map_or("", |(scheme, _)| scheme);
+        f.debug_struct("Database")
+            .field("url", &format_args!("{scheme}://***"))
+            .field("max_connections", &self.max_connections)
+            .finish()
+    }
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyFiles {
+    /// Directory of the policy files; without one the policy embedded in the binary is used.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[secrets]`
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// 32 bytes as 64 hexadecimal digits, from which every other key is derived.
+    #[serde(deserialize_with = "master_key")]
+    pub master_key: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.master_key.map(|_| format_args!("***").to_string());
+        f.debug_struct("Secrets").field("master_key", &shown).finish()
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body in bytes.
+    pub body_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: 1024 * 1024 }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+    /// Directives per target, e.g. `info,sqlx=warn`; also `ZWECK_LOG`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info,sqlx=warn".to_owned() }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What flags set; above every other source.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--database-url`.
+    pub database_url: Option<String>,
+    /// `--policy-dir`.
+    pub policy_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration: defaults, then `file` if given, then the environment (`ZWECK__SECTION__KEY`,
+    /// and `ZWECK_LOG`), then `flags`.
+    ///
+    /// # Errors
+    /// A text for the operator, naming the key but never a value: unknown key, wrong type, value out of range.
+    pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, String> {
+        let sections = Env::prefixed("ZWECK__").split("__");
+        let filter = Env::raw().only(&["ZWECK_LOG"]).map(|_| "log.filter".into());
+        let environment = filter.iter().chain(sections.iter()).map(|(key, value)| (key.to_string(), value));
+        Self::from_sources(file, environment.collect(), flags)
+    }
+
+    fn from_sources(
+        file: Option<&Path>,
+        environment: Vec<(String, String)>,
+        flags: &Flags,
+    ) -> Result<Self, String> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(format!("the configuration file `{}` cannot be read", file.display()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        for (key, value) in environment {
+            let value = from_text(&key, value);
+            figment = figment.merge((key, value));
+        }
+        if let Some(listen) = &flags.listen {
+            figment = figment.merge(("server.listen", listen));
+        }
+        if let Some(url) = &flags.database_url {
+            figment = figment.merge(("database.url", url));
+        }
+        if let Some(dir) = &flags.policy_dir {
+            figment = figment.merge(("policy.dir", dir));
+        }
+        let config: Self = figment.extract().map_err(|error| describe(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        if !known.iter().any(|scheme| self.database.url.starts_with(scheme)) {
+            return Err("`database.url` must begin with sqlite:// or postgres://".to_owned());
+        }
+        if self.database.url.contains(":memory:") || self.database.url.contains("mode=memory") {
+            return Err(
+                "`database.url` must name a file: two pools would see two databases in memory".to_owned()
+            );
+        }
+        if !(1..=1000).contains(&self.database.max_connections) {
+            return Err("`database.max_connections` must be between 1 and 1000".to_owned());
+        }
+        if !(1024..=64 * 1024 * 1024).contains(&self.limits.body_bytes) {
+            return Err("`limits.body_bytes` must be between 1024 and 67108864".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A value of the environment. Only numbers are interpreted: a key of digits is not a number, nor is a password.
+fn from_text(key: &str, value: String) -> Value {
+    match value.parse::<u64>() {
+        Ok(number) if NUMBERS.contains(&key) => Value::from(number),
+        _ => Value::from(value),
+    }
+}
+
+/// The first problem without the value it was found in: values may be secrets.
+fn describe(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(name, _) if error.path.last() == Some(name) => format!("unknown key `{key}`"),
+        Kind::UnknownField(name, _) if key.is_empty() => format!("unknown key `{name}`"),
+        Kind::UnknownField(name, _) => format!("unknown key `{key}.{name}`"),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            format!("`{key}` must be {expected}")
+        }
+        Kind::Message(message) if key == "secrets.master_key" => format!("`{key}` {message}"),
+        Kind::UnknownVariant(_, expected) => format!("`{key}` must be one of {}", expected.join(", ")),
+        _ if key.is_empty() => "the configuration file is not valid TOML".to_owned(),
+        _ => format!("`{key}` is not valid"),
+    }
+}
+
+fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+    let wrong = || D::Error::custom("must be 64 hexadecimal digits");
+    let Some(text) = Option::<String>::deserialize(deserializer).map_err(|_| wrong())? else {
+        return Ok(None);
+    };
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    let mut key = [0u8; 32];
+    for (index, byte) in key.iter_mut().enumerate() {
+        let digits = text.get(index * 2..index * 2 + 2).ok_or_else(wrong)?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+    }
+    Ok(Some(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str, environment: &[(&str, &str)], flags: &Flags) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), toml).unwrap();
+        let pairs = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Config::from_sources(Some(file.path()), pairs, flags)
+    }
+
+    fn load(toml: &str) -> Result<Config, String> {
+        read(toml, &[], &Flags::default())
+    }
+
+    #[test]
+    fn the_sources_stand_above_each_other() {
+        let toml = "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nbody_bytes = 2048\n";
+        let key = "12".repeat(32);
+        let environment = [
+            ("server.listen", "127.0.0.1:2"),
+            ("database.max_connections", "7"),
+            ("secrets.master_key", key.as_str()),
+            ("log.filter", "debug"),
+        ];
+        let config = read(toml, &environment, &Flags::default()).unwrap();
+        assert_eq!(config.server.listen.port(), 2);
+        assert_eq!(config.limits.body_bytes, 2048);
+        assert_eq!(config.database.max_connections, 7);
+        assert_eq!(config.secrets.master_key, Some([0x12; 32]));
+        assert_eq!(config.log.filter, "debug");
+        let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
+        assert_eq!(read(toml, &environment, &flags).unwrap().server.listen.port(), 3);
+        assert!(read(toml, &[("server.listne", "x")], &flags).unwrap_err().ends_with("`server.listne`"));
+    }
+
+    #[test]
+    fn wrong_keys_and_values_are_refused_without_quoting_them() {
+        assert!(load("[servre]\n").unwrap_err().ends_with(" `servre`"));
+        assert!(load("[server]\nlisten = \"nowhere\"\n").unwrap_err().contains("server.listen"));
+        assert!(load("[database]\nurl = \"mysql://x\"\n").unwrap_err().contains("database.url"));
+        for key in ["\"topsecret\"", "4711", "[1]"] {
+            let error = load(&format!("[secrets]\nmaster_key = {key}\n")).unwrap_err();
+            assert!(error.contains("secrets.master_key") && error.contains("64 hexadecimal"), "{error}");
+            assert!(!error.contains("topsecret") && !error.contains("4711"), "{error}");
+        }
+        assert!(load("[limits]\nbody_bytes = 1\n").is_err());
+        assert!(load("not toml").is_err());
+    }
+
+    #[test]
+    fn debug_stars_secrets() {
+        let config = load(&format!(
+            "[database]\nurl = \"postgres://u:hunter2@h/d\"\n[secrets]\nmaster_key = \"{}\"\n",
+            "ab".repeat(32)
+        ))
+        .unwrap();
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("171") && shown.contains("***"), "{shown}");
+    }
+}

@@ -1,0 +1,136 @@
+//! The one error of the product: a stable code, a message without personal values, where it is wrong (floor 1).
+
+use std::fmt;
+
+/// Stable codes of refusals, as clients see them in `extensions.code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// No credential, or one that is unknown, expired or revoked.
+    Unauthenticated,
+    /// The credential permits several purposes and the request names none.
+    PurposeRequired,
+    /// The named purpose is not among those the credential permits.
+    PurposeNotPermitted,
+    /// The field may not be used for this purpose by this role.
+    ForbiddenField,
+    /// The operation may not be executed for this purpose by this role.
+    Forbidden,
+    /// There is no such thing for this caller.
+    NotFound,
+    /// An argument or a document is wrong.
+    BadUserInput,
+    /// The document does not parse.
+    ParseFailed,
+    /// The document does not fit the schema.
+    ValidationFailed,
+    /// The state has changed meanwhile.
+    Conflict,
+    /// A hold forbids it.
+    Held,
+    /// Too many requests.
+    RateLimited,
+    /// The document is larger than the limits allow.
+    QueryTooComplex,
+    /// The audit log cannot be written.
+    AuditUnavailable,
+    /// A fault of ours; the log has the request id.
+    Internal,
+}
+
+impl Code {
+    /// Every code, for the documentation and its test.
+    pub const ALL: [Code; 15] = [
+        Code::Unauthenticated,
+        Code::PurposeRequired,
+        Code::PurposeNotPermitted,
+        Code::ForbiddenField,
+        Code::Forbidden,
+        Code::NotFound,
+        Code::BadUserInput,
+        Code::ParseFailed,
+        Code::ValidationFailed,
+        Code::Conflict,
+        Code::Held,
+        Code::RateLimited,
+        Code::QueryTooComplex,
+        Code::AuditUnavailable,
+        Code::Internal,
+    ];
+
+    /// The word clients see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::PurposeRequired => "PURPOSE_REQUIRED",
+            Code::PurposeNotPermitted => "PURPOSE_NOT_PERMITTED",
+            Code::ForbiddenField => "FORBIDDEN_FIELD",
+            Code::Forbidden => "FORBIDDEN",
+            Code::NotFound => "NOT_FOUND",
+            Code::BadUserInput => "BAD_USER_INPUT",
+            Code::ParseFailed => "GRAPHQL_PARSE_FAILED",
+            Code::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Code::Conflict => "CONFLICT",
+            Code::Held => "HELD",
+            Code::RateLimited => "RATE_LIMITED",
+            Code::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Code::AuditUnavailable => "AUDIT_UNAVAILABLE",
+            Code::Internal => "INTERNAL",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal: code, message (lower case, no personal value, no SQL, no type name) and, where known, the coordinate.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Error {
+    /// What kind of refusal.
+    pub code: Code,
+    /// What a person reads.
+    pub message: String,
+    /// The schema coordinate it is about, e.g. `Contact.phone`.
+    pub coordinate: Option<String>,
+}
+
+impl Error {
+    /// An error of `code` saying `message`.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), coordinate: None }
+    }
+
+    /// The same error, naming the schema coordinate it is about.
+    pub fn at(mut self, coordinate: impl Into<String>) -> Self {
+        self.coordinate = Some(coordinate.into());
+        self
+    }
+
+    /// Bad input.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(Code::BadUserInput, message)
+    }
+
+    /// A fault of ours. `what` goes to the log only; it must hold no personal value.
+    pub fn internal(what: &str) -> Self {
+        tracing::error!(what, "internal error");
+        Self::new(Code::Internal, "internal error")
+    }
+}
+
+impl From<sea_orm::DbErr> for Error {
+    /// Database errors may quote values: only their kind is logged.
+    fn from(error: sea_orm::DbErr) -> Self {
+        let kind = match &error {
+            sea_orm::DbErr::ConnectionAcquire(_) => "database: no connection",
+            sea_orm::DbErr::Conn(_) => "database: connection",
+            sea_orm::DbErr::Exec(_) => "database: statement",
+            sea_orm::DbErr::Query(_) => "database: query",
+            _ => "database",
+        };
+        Self::internal(kind)
+    }
+}

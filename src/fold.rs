@@ -1,0 +1,35 @@
+//! Folding of text for comparison: the same on every database (floor 1).
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+/// The folded form of `text`: compatibility-decomposed (NFKD), without combining marks, lower case,
+/// `ß` as `ss`, white space trimmed. Kept beside its source in a companion column and compared bytewise,
+/// so that SQLite and PostgreSQL find and order the same rows.
+pub fn fold(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.trim().nfkd().filter(|c| !is_combining_mark(*c)) {
+        match c {
+            'ß' | 'ẞ' => out.push_str("ss"),
+            'ø' | 'Ø' => out.push('o'),
+            'ł' | 'Ł' => out.push('l'),
+            'æ' | 'Æ' => out.push_str("ae"),
+            'œ' | 'Œ' => out.push_str("oe"),
+            'đ' | 'Đ' => out.push('d'),
+            c => out.extend(c.to_lowercase()),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn folds_case_accents_and_sharp_s() {
+        assert_eq!(fold("  Köhler "), "kohler");
+        assert_eq!(fold("STRASSE"), fold("Straße"));
+        assert_eq!(fold("Łódź"), "lodz");
+        assert_eq!(fold("ﬁn"), "fin");
+    }
+}

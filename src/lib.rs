@@ -1,0 +1,7 @@
+//! Zweck: a CRM core in which every field is read for a purpose, by a role, on a legal basis that holds for that very person.
+
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod fold;
+pub mod register;

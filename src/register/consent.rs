@@ -1,0 +1,116 @@
+//! Consents with their events and texts, recorded grounds and objections (floor 1).
+
+use super::field::{Category::*, choice, created_at, id, many, one, text, time};
+use super::{
+    CONTACT, ObjectType, PURPOSE, RowRule,
+    enums::{CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
+};
+
+/// A consent of a contact to a purpose on a channel.
+pub static CONSENT: ObjectType = ObjectType {
+    name: "Consent",
+    doc: "State of a consent per contact, purpose and channel: the projection of its events (Art. 7).",
+    table: "consent",
+    key: "id",
+    rows: RowRule::OfContactAndPurpose,
+    plural: Some("Consent"),
+    fields: &[
+        id(),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").comparable(),
+        choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().comparable(),
+        choice("status", Consent, "status", &CONSENT_STATUS, "Present state.").required().comparable(),
+        time("declaredAt", Consent, "declared_at", "When the person last declared."),
+        time("grantedAt", Consent, "granted_at", "When it was granted."),
+        time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
+        time("withdrawnAt", Consent, "withdrawn_at", "When it was withdrawn (Art. 7(3))."),
+        time("expiresAt", Consent, "expires_at", "When it ends by itself."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        text("source", Consent, "source", "Where the declaration was made."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+        many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
+        created_at(),
+        time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
+    ],
+    unserved: &[("bound_address", "folded address the consent was given for")],
+};
+
+/// One declaration or change of a consent.
+pub static CONSENT_EVENT: ObjectType = ObjectType {
+    name: "ConsentEvent",
+    doc: "One event of a consent; events are only ever appended.",
+    table: "consent_event",
+    key: "id",
+    rows: RowRule::OfConsent,
+    plural: None,
+    fields: &[
+        id(),
+        choice("kind", Consent, "kind", &CONSENT_EVENT_KIND, "What happened.").required(),
+        time("declaredAt", Consent, "declared_at", "When the person declared it."),
+        time("recordedAt", Consent, "recorded_at", "When it was recorded here."),
+        text("source", Consent, "source", "Where it was declared."),
+        text("actor", Consent, "actor", "Actor who recorded it."),
+        text("proof", Consent, "proof", "Kind of proof, e.g. double_opt_in."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+    ],
+    unserved: &[("consent_id", "the consent it belongs to, reached from there")],
+};
+
+/// A published consent text.
+pub static CONSENT_TEXT: ObjectType = ObjectType {
+    name: "ConsentText",
+    doc: "A published consent text: one purpose, language and version; immutable.",
+    table: "consent_text",
+    key: "id",
+    rows: RowRule::Everyone,
+    plural: None,
+    fields: &[
+        id(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it is about."),
+        text("language", Technical, "language", "Language (BCP 47)."),
+        text("version", Technical, "version", "Version."),
+        text("text", Technical, "text", "The text in full."),
+        text("sha256", Technical, "sha256", "SHA-256 of the text, hexadecimal."),
+        time("publishedAt", Technical, "published_at", "When it was published."),
+    ],
+    unserved: &[],
+};
+
+/// A recorded fact that makes a purpose lawful for a contact.
+pub static GROUND: ObjectType = ObjectType {
+    name: "Ground",
+    doc: "A recorded fact that makes a purpose lawful for one contact (Art. 6(1)).",
+    table: "ground",
+    key: "id",
+    rows: RowRule::OfContactAndPurpose,
+    plural: None,
+    fields: &[
+        id(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it makes lawful."),
+        text("reference", Ground, "reference", "Contract number, duty or balancing test."),
+        time("since", Ground, "since", "Since when it holds."),
+        time("until", Ground, "until", "Until when it holds; open when null."),
+        text("recordedBy", Ground, "recorded_by", "Actor who recorded it."),
+        created_at(),
+    ],
+    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+};
+
+/// An objection of a contact.
+pub static OBJECTION: ObjectType = ObjectType {
+    name: "Objection",
+    doc: "An objection to a purpose or a group of purposes (Art. 21).",
+    table: "objection",
+    key: "id",
+    rows: RowRule::OfContactAndPurpose,
+    plural: None,
+    fields: &[
+        id(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose or group objected to."),
+        time("objectedAt", Objection, "objected_at", "When the person objected."),
+        time("endedAt", Objection, "ended_at", "When the objection ended."),
+        text("source", Objection, "source", "Where it was declared."),
+        created_at(),
+    ],
+    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+};

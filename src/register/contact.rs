@@ -1,0 +1,111 @@
+//! Contacts, their further contact points and the provenance of their values (floor 1).
+
+use super::field::{
+    Category::*, Cover, Mask, choice, connection, created_at, date, folded, id, int, list, many, text, time,
+};
+use super::{
+    CONSENT, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, RowRule,
+    enums::{CONTACT_POINT_KIND, CONTACT_STATE},
+};
+
+/// A natural person whose data is kept.
+pub static CONTACT: ObjectType = ObjectType {
+    name: "Contact",
+    doc: "A natural person whose data is kept (data subject, Art. 4(1) GDPR).",
+    table: "contact",
+    key: "id",
+    rows: RowRule::Contact,
+    plural: Some("Contact"),
+    fields: &[
+        id(),
+        folded("givenName", Identity, "given_name", "given_name_folded", "Given name or names.").searched(),
+        folded("familyName", Identity, "family_name", "family_name_folded", "Family name.").searched(),
+        folded("email", Email, "email", "email_folded", "Primary e-mail address.")
+            .masked(Mask::Email)
+            .covered_by(Cover::Email)
+            .searched(),
+        folded("phone", Phone, "phone", "phone_folded", "Primary phone number.").covered_by(Cover::Phone),
+        date("birthDate", Birth, "birth_date", "Birth date, ISO 8601; the year alone where masked.")
+            .masked(Mask::Year),
+        folded("company", Employment, "company", "company_folded", "Company the person works for.")
+            .searched(),
+        folded("jobTitle", Employment, "job_title", "job_title_folded", "Job title."),
+        folded("street", Postal, "street", "street_folded", "Street and house number.")
+            .covered_by(Cover::Post),
+        folded("postalCode", Postal, "postal_code", "postal_code_folded", "Postal code.")
+            .covered_by(Cover::Post),
+        folded("city", Postal, "city", "city_folded", "City; its first letter alone where masked.")
+            .masked(Mask::Initial)
+            .searched(),
+        folded("country", Postal, "country", "country_folded", "Country."),
+        folded("language", Identity, "language", "language_folded", "Preferred language (BCP 47)."),
+        text("notes", FreeText, "notes", "Notes written by staff."),
+        choice("state", Technical, "state", &CONTACT_STATE, "State of the record.").required().comparable(),
+        created_at(),
+        time("updatedAt", Technical, "updated_at", "When the record was last changed.").required(),
+        time("restrictedAt", Technical, "restricted_at", "Since when processing is restricted (Art. 18)."),
+        int("version", Technical, "version", "Version for optimistic locking.").required(),
+        many("contactPoints", &CONTACT_POINT, "contact_id", "Further contact points."),
+        many("provenance", &PROVENANCE, "contact_id", "Where the data comes from (Art. 14(2)(f))."),
+        many("grounds", &GROUND, "contact_id", "Recorded grounds of the purpose of this operation."),
+        many(
+            "objections",
+            &OBJECTION,
+            "contact_id",
+            "Objections to the purpose of this operation or its group (Art. 21).",
+        ),
+        connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
+        connection("requests", &PRIVACY_REQUEST, "contact_id", "Data-subject requests (Art. 15 to 21)."),
+    ],
+    unserved: &[("address_folded", "key of the postal address, for consents bound to it")],
+};
+
+/// A further e-mail address, phone number or postal address of a contact.
+pub static CONTACT_POINT: ObjectType = ObjectType {
+    name: "ContactPoint",
+    doc: "A further e-mail address, phone number or postal address of a contact.",
+    table: "contact_point",
+    key: "id",
+    rows: RowRule::OfContact,
+    plural: None,
+    fields: &[
+        id(),
+        choice("kind", Technical, "kind", &CONTACT_POINT_KIND, "What kind of contact point.").required(),
+        text("label", Technical, "label", "What it is used for, e.g. work."),
+        text("email", Email, "email", "The e-mail address.").masked(Mask::Email).covered_by(Cover::Email),
+        text("phone", Phone, "phone", "The phone number.").covered_by(Cover::Phone),
+        text("street", Postal, "street", "Street and house number.").covered_by(Cover::Post),
+        text("postalCode", Postal, "postal_code", "Postal code.").covered_by(Cover::Post),
+        text("city", Postal, "city", "City.").masked(Mask::Initial),
+        text("country", Postal, "country", "Country."),
+        created_at(),
+    ],
+    unserved: &[
+        ("contact_id", "the contact it belongs to, reached from there"),
+        ("email_folded", "companion of email"),
+        ("phone_folded", "companion of phone"),
+        ("address_folded", "key of the postal address"),
+    ],
+};
+
+/// Where the data of a contact comes from.
+pub static PROVENANCE: ObjectType = ObjectType {
+    name: "Provenance",
+    doc: "Where data of a contact comes from: source, when, by whom.",
+    table: "provenance",
+    key: "id",
+    rows: RowRule::OfContact,
+    plural: None,
+    fields: &[
+        id(),
+        text("source", Provenance, "source", "Name of the source."),
+        text("externalId", Provenance, "external_id", "Id of the person in the source."),
+        time("collectedAt", Provenance, "collected_at", "When the source collected it."),
+        time("recordedAt", Provenance, "recorded_at", "When it was recorded here."),
+        text("recordedBy", Provenance, "recorded_by", "Actor who recorded it."),
+        list("fields", Provenance, "fields", "Names of the fields it brought."),
+        time("informedAt", Provenance, "informed_at", "When the person was informed (Art. 14(3))."),
+        text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice given."),
+    ],
+    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+};

@@ -1,0 +1,101 @@
+//! The register: every governed type and field, declared once as pure data (floor 1).
+//!
+//! SDL, policy objects, SQL projection, filters, orders, masks and (later) erasure and portability derive from it.
+//! What is not declared here cannot be served.
+
+mod administration;
+mod consent;
+mod contact;
+mod enums;
+mod field;
+mod purpose;
+mod request;
+mod roots;
+
+pub use administration::{ACCESS_TOKEN, RECIPIENT};
+pub use consent::{CONSENT, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
+pub use contact::{CONTACT, CONTACT_POINT, PROVENANCE};
+pub use enums::{ENUMS, EnumType};
+pub use field::{Category, Cover, Field, Mask, Read, Scalar};
+pub use purpose::PURPOSE;
+pub use request::PRIVACY_REQUEST;
+pub use roots::{ROOTS, Root, RootField};
+
+/// Whose rows a caller may see (DESIGN: the ground decides).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowRule {
+    /// Contacts: visible by state, ground and objection.
+    Contact,
+    /// Rows of a visible contact.
+    OfContact,
+    /// Rows of a visible contact, under their own purpose (or its group) only, unless the purpose sees all.
+    OfContactAndPurpose,
+    /// Events of a consent that is itself visible.
+    OfConsent,
+    /// Requests outlive the contact: a purpose that sees all sees each of them.
+    Request,
+    /// Rows that belong to no person.
+    Everyone,
+}
+
+/// A governed type: one table, one line per field.
+#[derive(Debug)]
+pub struct ObjectType {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// Table it is read from.
+    pub table: &'static str,
+    /// The field that is never null: `id`, or `code` for purposes.
+    pub key: &'static str,
+    /// Which rows a caller may see.
+    pub rows: RowRule,
+    /// Prefix of its connection, filter and order types, e.g. `Request` for `RequestConnection`.
+    pub plural: Option<&'static str>,
+    /// The fields.
+    pub fields: &'static [Field],
+    /// Columns of the table that no field serves, each with the reason.
+    pub unserved: &'static [(&'static str, &'static str)],
+}
+
+impl ObjectType {
+    /// The field called `name`.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The column that holds the key.
+    pub fn key_column(&self) -> &'static str {
+        self.field(self.key).and_then(Field::column).unwrap_or("id")
+    }
+
+    /// The scalar of the key column.
+    pub fn key_scalar(&self) -> Scalar {
+        match self.field(self.key).map(|field| &field.read) {
+            Some(Read::Column { scalar, .. }) => *scalar,
+            _ => Scalar::Id,
+        }
+    }
+}
+
+/// Every governed type, in the order of the SDL.
+pub static OBJECTS: [&ObjectType; 12] = [
+    &CONTACT,
+    &CONTACT_POINT,
+    &PROVENANCE,
+    &GROUND,
+    &OBJECTION,
+    &CONSENT,
+    &CONSENT_EVENT,
+    &CONSENT_TEXT,
+    &PRIVACY_REQUEST,
+    &PURPOSE,
+    &RECIPIENT,
+    &ACCESS_TOKEN,
+];
+
+/// The governed type called `name`.
+pub fn object(name: &str) -> Option<&'static ObjectType> {
+    OBJECTS.iter().find(|object| object.name == name).copied()
+}

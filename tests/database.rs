@@ -1,0 +1,280 @@
+//! The schema of the database: the same on SQLite and PostgreSQL, and just what entities and the register declare.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use entity::enums::{Channel, ConsentEventKind, ConsentStatus, ContactState, LegalBasis};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IdenStatic, Iterable,
+    Statement,
+};
+use uuid::Uuid;
+
+use zweck::register::{ENUMS, OBJECTS, Read};
+
+use crate::support::database::each;
+
+fn now() -> DateTime<Utc> {
+    "2026-11-02T09:00:00.123456Z".parse().unwrap()
+}
+
+fn contact(id: Uuid) -> entity::contact::ActiveModel {
+    entity::contact::ActiveModel {
+        id: Set(id),
+        given_name: Set(Some("Jürgen".to_owned())),
+        given_name_folded: Set(Some(zweck::fold::fold("Jürgen"))),
+        birth_date: Set(Some("1984-02-29".parse().unwrap())),
+        state: Set(ContactState::Active),
+        created_at: Set(now()),
+        updated_at: Set(now()),
+        version: Set(1),
+        ..Default::default()
+    }
+}
+
+async fn insert_consent(db: &DatabaseConnection) -> Uuid {
+    let id = Uuid::from_u128(1);
+    entity::contact::Entity::insert(contact(id)).exec(db).await.unwrap();
+    entity::purpose::Entity::insert(entity::purpose::ActiveModel {
+        code: Set("newsletter".to_owned()),
+        title_de: Set("Rundbrief".to_owned()),
+        title_en: Set("Newsletter".to_owned()),
+        description_de: Set(String::new()),
+        description_en: Set(String::new()),
+        legal_basis: Set(Some(LegalBasis::Consent)),
+        grounds: Set("consent".to_owned()),
+        channels: Set("[\"EMAIL\"]".to_owned()),
+        is_group: Set(false),
+        revision: Set("r1".to_owned()),
+        loaded_at: Set(now()),
+        ..Default::default()
+    })
+    .exec(db)
+    .await
+    .unwrap();
+    entity::consent::Entity::insert(entity::consent::ActiveModel {
+        id: Set(Uuid::from_u128(2)),
+        contact_id: Set(id),
+        purpose_code: Set("newsletter".to_owned()),
+        channel: Set(Channel::Email),
+        status: Set(ConsentStatus::Granted),
+        created_at: Set(now()),
+        updated_at: Set(now()),
+        ..Default::default()
+    })
+    .exec(db)
+    .await
+    .unwrap();
+    entity::consent_event::Entity::insert(entity::consent_event::ActiveModel {
+        id: Set(Uuid::from_u128(3)),
+        consent_id: Set(Uuid::from_u128(2)),
+        kind: Set(ConsentEventKind::Granted),
+        recorded_at: Set(now()),
+        actor: Set("test".to_owned()),
+        ..Default::default()
+    })
+    .exec(db)
+    .await
+    .unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_row_comes_back_as_it_was_written() {
+    for database in each().await {
+        let id = insert_consent(&database.db.writer).await;
+        let read = entity::contact::Entity::find_by_id(id).one(&database.db.reader).await.unwrap().unwrap();
+        assert_eq!(read.given_name.as_deref(), Some("Jürgen"));
+        assert_eq!(read.given_name_folded.as_deref(), Some("jurgen"));
+        assert_eq!(read.created_at, now());
+        assert_eq!(read.birth_date, Some("1984-02-29".parse().unwrap()));
+        let consent = entity::consent::Entity::find_by_id(Uuid::from_u128(2))
+            .one(&database.db.reader)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((consent.status, consent.channel), (ConsentStatus::Granted, Channel::Email));
+    }
+}
+
+#[tokio::test]
+async fn the_readers_pool_refuses_to_write() {
+    for database in each().await {
+        let refused =
+            entity::contact::Entity::insert(contact(Uuid::from_u128(9))).exec(&database.db.reader).await;
+        assert!(refused.is_err(), "the reader wrote on {:?}", database.db.backend());
+        let rows = entity::contact::Entity::find().all(&database.db.writer).await.unwrap();
+        assert!(rows.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn consent_events_are_append_only_for_the_database_itself() {
+    for database in each().await {
+        insert_consent(&database.db.writer).await;
+        for sql in ["UPDATE consent_event SET actor = 'other'", "DELETE FROM consent_event"] {
+            let error = database.db.writer.execute_unprepared(sql).await.unwrap_err();
+            assert!(error.to_string().contains("append-only"), "{error}");
+        }
+        let events = entity::consent_event::Entity::find().all(&database.db.reader).await.unwrap();
+        assert_eq!(events.first().map(|event| event.actor.as_str()), Some("test"));
+    }
+}
+
+#[tokio::test]
+async fn references_and_words_are_checked_by_the_database() {
+    for database in each().await {
+        let id = insert_consent(&database.db.writer).await;
+        let dangling = entity::ground::Entity::insert(entity::ground::ActiveModel {
+            id: Set(Uuid::from_u128(4)),
+            contact_id: Set(id),
+            purpose_code: Set("no_such_purpose".to_owned()),
+            since: Set(now()),
+            recorded_by: Set("test".to_owned()),
+            created_at: Set(now()),
+            ..Default::default()
+        })
+        .exec(&database.db.writer)
+        .await;
+        assert!(dangling.is_err());
+        for sql in [
+            "UPDATE consent SET status = 'granted'",
+            "UPDATE contact SET state = 'GONE'",
+            "DELETE FROM contact",
+            "DELETE FROM purpose",
+        ] {
+            assert!(database.db.writer.execute_unprepared(sql).await.is_err(), "{sql} was accepted");
+        }
+        let again = entity::consent::Entity::insert(entity::consent::ActiveModel {
+            id: Set(Uuid::from_u128(5)),
+            contact_id: Set(id),
+            purpose_code: Set("newsletter".to_owned()),
+            channel: Set(Channel::Email),
+            status: Set(ConsentStatus::Withdrawn),
+            created_at: Set(now()),
+            updated_at: Set(now()),
+            ..Default::default()
+        })
+        .exec(&database.db.writer)
+        .await;
+        assert!(again.is_err(), "two states of one consent");
+    }
+}
+
+/// `table.column` of every entity.
+fn declared() -> BTreeSet<String> {
+    fn of<E: EntityTrait>(all: &mut BTreeSet<String>) {
+        let table = E::default();
+        all.extend(E::Column::iter().map(|column| format!("{}.{}", table.table_name(), column.as_str())));
+    }
+    let mut all = BTreeSet::new();
+    of::<entity::access_token::Entity>(&mut all);
+    of::<entity::consent::Entity>(&mut all);
+    of::<entity::consent_event::Entity>(&mut all);
+    of::<entity::consent_text::Entity>(&mut all);
+    of::<entity::contact::Entity>(&mut all);
+    of::<entity::contact_point::Entity>(&mut all);
+    of::<entity::ground::Entity>(&mut all);
+    of::<entity::objection::Entity>(&mut all);
+    of::<entity::privacy_request::Entity>(&mut all);
+    of::<entity::provenance::Entity>(&mut all);
+    of::<entity::purpose::Entity>(&mut all);
+    of::<entity::recipient::Entity>(&mut all);
+    all
+}
+
+/// `table.column` of the live database, but for the bookkeeping of migrations.
+pub async fn live(db: &DatabaseConnection) -> BTreeSet<String> {
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public' \
+             AND table_name <> 'seaql_migrations'"
+        }
+        _ => {
+            "SELECT m.name || '.' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+             WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'seaql_migrations'"
+        }
+    };
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_column_is_a_field_of_an_entity_and_the_other_way_round() {
+    for database in each().await {
+        assert_eq!(live(&database.db.reader).await, declared());
+    }
+}
+
+/// Forgetting is impossible: a column that is neither served nor listed with its reason fails here,
+/// and so does a declaration without a column.
+#[tokio::test]
+async fn every_column_is_declared_in_the_register() {
+    let mut register = BTreeSet::new();
+    for object in OBJECTS {
+        let mut add = |column: &str| register.insert(format!("{}.{column}", object.table));
+        for (column, reason) in object.unserved {
+            assert!(!reason.is_empty());
+            assert!(add(column), "{column} of {} is declared twice", object.name);
+        }
+        for field in object.fields {
+            match field.read {
+                Read::Column { column, folded, .. } => {
+                    assert!(add(column), "{column} of {} is declared twice", object.name);
+                    folded.map(&mut add);
+                }
+                Read::One { column, .. } => _ = add(column),
+                Read::Localised { de, en } => _ = (add(de), add(en)),
+                Read::Overdue | Read::Many { .. } | Read::Connection { .. } => {}
+            }
+        }
+    }
+    for database in each().await {
+        assert_eq!(live(&database.db.reader).await, register);
+    }
+}
+
+#[test]
+fn names_of_the_register_are_unique_and_described() {
+    let mut types = BTreeSet::new();
+    for object in OBJECTS {
+        assert!(types.insert(object.name), "{} twice", object.name);
+        assert!(object.field(object.key).is_some(), "{} has no key", object.name);
+        let mut fields = BTreeSet::new();
+        for field in object.fields {
+            assert!(fields.insert(field.name), "{}.{} twice", object.name, field.name);
+            assert!(field.doc.ends_with('.'), "{}.{} is not described", object.name, field.name);
+        }
+    }
+}
+
+/// The words that a CHECK of the database accepts are the values of the SDL's enum.
+#[test]
+fn enums_of_the_database_are_those_of_the_register() {
+    fn words<E: sea_orm::ActiveEnum<Value = String>>() -> Vec<String> {
+        E::values()
+    }
+    for declared in ENUMS {
+        let names: Vec<&str> = declared.values.iter().map(|(name, _)| *name).collect();
+        let stored = match declared.name {
+            "ContactState" => words::<entity::enums::ContactState>(),
+            "ContactPointKind" => words::<entity::enums::ContactPointKind>(),
+            "LegalBasis" => words::<LegalBasis>(),
+            "Channel" => words::<Channel>(),
+            "ConsentStatus" => words::<ConsentStatus>(),
+            "ConsentEventKind" => words::<ConsentEventKind>(),
+            "RequestKind" => words::<entity::enums::RequestKind>(),
+            "RequestStatus" => words::<entity::enums::RequestStatus>(),
+            "RecipientKind" => words::<entity::enums::RecipientKind>(),
+            other => panic!("{other} has no enum in the database"),
+        };
+        assert_eq!(stored, names, "{}", declared.name);
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_another_kind_is_refused() {
+    for url in ["sqlite://:memory:", "sqlite://", "mysql://localhost/x", "zweck.db"] {
+        assert!(zweck::db::Db::connect(url, 1).await.is_err(), "{url} was accepted");
+    }
+}
