@@ -4,4 +4,5 @@ pub mod config;
 pub mod db;
 pub mod error;
 pub mod fold;
+pub mod graphql;
 pub mod register;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use zweck::{
     config::{Config, Flags},
     db::Db,
+    graphql,
 };
 
 #[global_allocator]
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Bring the database up to date.
     Migrate,
+    /// Print the GraphQL schema.
+    Schema,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
                 let db = Db::connect(&config.database.url, config.database.max_connections).await?;
                 Ok(db.migrate().await?)
             }
+            Command::Schema => Ok(std::io::stdout().lock().write_all(graphql::build()?.sdl().as_bytes())?),
         }
     })
 }

@@ -8,4 +8,5 @@
 #![allow(missing_docs, reason = "nobody reads the documentation of tests")]
 
 mod database;
+mod schema;
 mod support;

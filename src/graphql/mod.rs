@@ -1,0 +1,6 @@
+//! The GraphQL face: the schema, made from the register (floor 5).
+
+mod inputs;
+mod schema;
+
+pub use schema::build;
