@@ -8,5 +8,6 @@
 #![allow(missing_docs, reason = "nobody reads the documentation of tests")]
 
 mod database;
+mod imports;
 mod schema;
 mod support;

@@ -18,7 +18,7 @@ use zweck::db::Db;
 /// A fresh, migrated database; it goes with the value.
 pub struct TestDatabase {
     pub db: Db,
-    _directory: Option<TempDir>,
+    pub directory: Option<TempDir>,
 }
 
 impl TestDatabase {
@@ -42,7 +42,7 @@ impl TestDatabase {
     async fn open(url: String, directory: Option<TempDir>) -> Self {
         let db = Db::connect(&url, 4).await.unwrap();
         db.migrate().await.unwrap();
-        Self { db, _directory: directory }
+        Self { db, directory }
     }
 }
 

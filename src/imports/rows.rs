@@ -1,0 +1,220 @@
+//! Reads a CSV file row by row and checks each row (floor 4).
+
+use std::{
+    collections::{HashSet, VecDeque},
+    io::{self, Read},
+};
+
+use chrono::NaiveDate;
+use csv::{ByteRecord, Reader, ReaderBuilder};
+use sha2::{Digest, Sha256};
+
+use super::{Import, ImportField, Problem, Reason};
+use crate::error::Error;
+
+/// A row that passed every check.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// Id in the source; a digest of the row where the file has none, so that a repeat finds it.
+    pub external_id: String,
+    /// The values that are not empty.
+    pub values: Vec<(ImportField, String)>,
+}
+
+impl Row {
+    /// The value of `field`.
+    pub fn value(&self, field: ImportField) -> Option<&str> {
+        self.values.iter().find(|(name, _)| *name == field).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The rows of a file.
+pub(super) struct Rows<R> {
+    reader: Reader<Lines<R>>,
+    record: ByteRecord,
+    width: usize,
+    columns: Vec<Column>,
+    external_id: Option<(usize, String)>,
+    seen: HashSet<[u8; 16]>,
+    today: NaiveDate,
+}
+
+struct Column {
+    index: usize,
+    name: String,
+    field: ImportField,
+}
+
+impl<R: Read> Rows<R> {
+    /// Reads the header and finds the mapped columns.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a column that is not there, or there twice, and for a file without a header.
+    pub fn open(file: R, import: &Import, today: NaiveDate) -> Result<Self, Error> {
+        let mut reader =
+            ReaderBuilder::new().delimiter(import.delimiter).flexible(true).from_reader(Lines::new(file));
+        let header =
+            reader.byte_headers().map_err(|_| Error::input("the header of the file cannot be read"))?.clone();
+        let find = |wanted: &str| {
+            let mut found =
+                header.iter().enumerate().filter(|(_, name)| name.trim_ascii() == wanted.as_bytes());
+            match (found.next(), found.next()) {
+                (Some((index, _)), None) => Ok(index),
+                (None, _) => Err(Error::input(format!("the file has no column `{wanted}`"))),
+                _ => Err(Error::input(format!("the file has several columns `{wanted}`"))),
+            }
+        };
+        let mut columns = Vec::with_capacity(import.map.len());
+        for (field, name) in &import.map {
+            columns.push(Column { index: find(name)?, name: name.clone(), field: *field });
+        }
+        let external_id = match &import.external_id {
+            Some(name) => Some((find(name)?, name.clone())),
+            None => None,
+        };
+        Ok(Self {
+            reader,
+            record: ByteRecord::new(),
+            width: header.len(),
+            columns,
+            external_id,
+            seen: HashSet::new(),
+            today,
+        })
+    }
+
+    /// The next row, or what is wrong with it; `None` at the end of the file.
+    pub fn next(&mut self) -> Result<Option<Result<Row, Vec<Problem>>>, Error> {
+        if !self.reader.read_byte_record(&mut self.record).map_err(|_| broken_off())? {
+            return Ok(None);
+        }
+        let byte = self.record.position().map_or(0, csv::Position::byte);
+        let line = self.reader.get_mut().line_of(byte);
+        Ok(Some(self.check(line)))
+    }
+
+    fn check(&mut self, line: u64) -> Result<Row, Vec<Problem>> {
+        let problem =
+            |column: Option<&str>, reason| Problem { line, column: column.map(str::to_owned), reason };
+        if self.record.len() != self.width {
+            return Err(vec![problem(None, Reason::WrongColumnCount)]);
+        }
+        let mut problems = Vec::new();
+        let mut values = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            match text(&self.record, column.index).and_then(|text| match text {
+                "" => Ok(None),
+                text => column.field.check(text, self.today).map(Some),
+            }) {
+                Ok(Some(value)) => values.push((column.field, value)),
+                Ok(None) => {}
+                Err(reason) => problems.push(problem(Some(&column.name), reason)),
+            }
+        }
+        let mut column_of_id = None;
+        let external_id = match &self.external_id {
+            None => digest(&values),
+            Some((index, name)) => {
+                column_of_id = Some(name.as_str());
+                match text(&self.record, *index).and_then(external_id) {
+                    Ok(id) => id,
+                    Err(reason) => {
+                        problems.push(problem(Some(name), reason));
+                        return Err(problems);
+                    }
+                }
+            }
+        };
+        if problems.is_empty() && !values.iter().any(|(field, _)| field.identifies()) {
+            problems.push(problem(None, Reason::NoNameOrContact));
+        }
+        if problems.is_empty() || column_of_id.is_some() {
+            let key = Sha256::digest(&external_id).first_chunk().copied().unwrap_or_default();
+            if !self.seen.insert(key) {
+                problems.push(problem(column_of_id, Reason::DuplicateRow));
+            }
+        }
+        if problems.is_empty() { Ok(Row { external_id, values }) } else { Err(problems) }
+    }
+}
+
+/// The field at `index`, trimmed.
+fn text(record: &ByteRecord, index: usize) -> Result<&str, Reason> {
+    std::str::from_utf8(record.get(index).unwrap_or_default()).map(str::trim).map_err(|_| Reason::InvalidUtf8)
+}
+
+fn external_id(text: &str) -> Result<String, Reason> {
+    match text {
+        "" => Err(Reason::MissingExternalId),
+        text if text.chars().count() > 500 => Err(Reason::TooLong),
+        text if text.chars().any(char::is_control) => Err(Reason::ControlCharacter),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// Stands for the id of a row that has none. It lies beside the values themselves and goes with them.
+fn digest(values: &[(ImportField, String)]) -> String {
+    let mut sorted: Vec<_> = values.iter().map(|(field, value)| (field.as_str(), value.as_str())).collect();
+    sorted.sort_unstable();
+    let mut hash = Sha256::new();
+    for (field, value) in sorted {
+        for part in [field, value] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    let bytes = hash.finalize();
+    let number = bytes.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    format!("row:{number:032x}")
+}
+
+fn broken_off() -> Error {
+    Error::input("the file cannot be read to its end; what was imported before stays")
+}
+
+/// Knows on which line each row begins. The CSV reader's own count is that of the end of the row before, which is
+/// wrong after empty lines.
+struct Lines<R> {
+    file: R,
+    read: u64,
+    line: u64,
+    at_start: bool,
+    /// Offset and number of each line read that is not empty and not passed yet.
+    starts: VecDeque<(u64, u64)>,
+    passed: u64,
+}
+
+impl<R> Lines<R> {
+    fn new(file: R) -> Self {
+        Self { file, read: 0, line: 1, at_start: true, starts: VecDeque::new(), passed: 1 }
+    }
+
+    /// The number of the first line that is not empty at or after the offset `byte`.
+    fn line_of(&mut self, byte: u64) -> u64 {
+        while let Some((start, line)) = self.starts.front().copied() {
+            if start >= byte {
+                return line;
+            }
+            self.passed = line;
+            self.starts.pop_front();
+        }
+        self.passed
+    }
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        for byte in buffer.iter().take(count) {
+            if *byte == b'\n' {
+                self.line += 1;
+                self.at_start = true;
+            } else if self.at_start && *byte != b'\r' {
+                self.starts.push_back((self.read, self.line));
+                self.at_start = false;
+            }
+            self.read += 1;
+        }
+        Ok(count)
+    }
+}

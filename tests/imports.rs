@@ -1,0 +1,284 @@
+//! Imports: what comes in, what is refused with line and reason, and that nothing comes in twice.
+
+use std::io::{self, Read};
+
+use entity::{contact, ground, provenance};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use zweck::{
+    context::App,
+    error::Code,
+    imports::{self, Import, Reason, Report},
+};
+
+use crate::support::app::each;
+
+fn import(map: &[&str]) -> Import {
+    Import {
+        map: Import::map_from(map.iter().copied()).unwrap(),
+        external_id: Some("id".to_owned()),
+        source: "test".to_owned(),
+        purpose: "customer_care".to_owned(),
+        ground: "contract".to_owned(),
+        since: None,
+        actor: "cli:import".to_owned(),
+        delimiter: b',',
+        dry_run: false,
+    }
+}
+
+fn basic() -> Import {
+    import(&[
+        "givenName=first",
+        "familyName=last",
+        "email=mail",
+        "phone=phone",
+        "birthDate=born",
+        "notes=notes",
+    ])
+}
+
+const HEADER: &str = "id,first,last,mail,phone,born,notes\n";
+
+async fn run(app: &App, text: &[u8]) -> Report {
+    let report = imports::contacts(app, text, &basic()).await.unwrap();
+    assert_eq!(report.rows, report.imported + report.unchanged + report.rejected);
+    report
+}
+
+async fn contacts(app: &App) -> u64 {
+    contact::Entity::find().count(&app.db.reader).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_example_comes_in_once() {
+    let file = include_bytes!("../examples/contacts.csv");
+    for test in each().await {
+        let app = &test.app;
+        let mut import = import(&[
+            "givenName=FirstName",
+            "familyName=LastName",
+            "company=Company",
+            "jobTitle=JobTitle",
+            "street=Street",
+            "postalCode=PostalCode",
+            "city=City",
+            "country=Country",
+            "phone=Phone",
+            "email=Email",
+            "birthDate=BirthDate",
+            "language=Language",
+            "notes=Notes",
+        ]);
+        import.external_id = Some("CustomerId".to_owned());
+        import.dry_run = true;
+        let report = imports::contacts(app, &file[..], &import).await.unwrap();
+        assert_eq!((report.rows, report.imported, contacts(app).await), (12, 12, 0), "{report}");
+        import.dry_run = false;
+        let report = imports::contacts(app, &file[..], &import).await.unwrap();
+        assert_eq!((report.rows, report.imported, report.problems.len()), (12, 12, 0));
+        let again = imports::contacts(app, &file[..], &import).await.unwrap();
+        assert_eq!((again.imported, again.unchanged, contacts(app).await), (0, 12, 12));
+
+        let source = provenance::Entity::find()
+            .filter(provenance::Column::ExternalId.eq("1001"))
+            .one(&app.db.reader)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(source.source, "test");
+        assert_eq!(source.recorded_by, "cli:import");
+        let fields: Vec<String> = serde_json::from_str(&source.fields).unwrap();
+        assert!(fields.contains(&"birthDate".to_owned()) && !fields.contains(&"notes".to_owned()));
+        let contact =
+            contact::Entity::find_by_id(source.contact_id).one(&app.db.reader).await.unwrap().unwrap();
+        assert_eq!(contact.family_name.as_deref(), Some("Größler"));
+        assert_eq!(contact.family_name_folded.as_deref(), Some("grossler"));
+        assert_eq!(contact.address_folded.as_deref(), Some("lindenallee 12|10115|berlin|germany"));
+        assert_eq!(contact.notes, None);
+        assert_eq!((contact.state, contact.version), (entity::enums::ContactState::Active, 1));
+        let grounds = ground::Entity::find().all(&app.db.reader).await.unwrap();
+        assert_eq!(grounds.len(), 12);
+        assert!(
+            grounds.iter().all(|ground| ground.purpose_code == "customer_care" && ground.since == app.now())
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_broken_row_is_named_by_line_and_reason() {
+    for test in each().await {
+        let long = "x".repeat(501);
+        let rows: [(&str, Option<&str>, Option<Reason>); 12] = [
+            ("1,Secretia,Hidden,a@example.com,+49 30 1234,1980-01-02,\"two\nlines\"", None, None),
+            ("2,Secretia,Hidden,not-an-address-7,,,", Some("mail"), Some(Reason::InvalidEmail)),
+            ("3,Secretia,Hidden,,call 4711,,", Some("phone"), Some(Reason::InvalidPhone)),
+            ("4,Secretia,Hidden,,,02.01.1980,", Some("born"), Some(Reason::InvalidBirthDate)),
+            ("5,Secretia,Hidden,,,2999-01-01,", Some("born"), Some(Reason::InvalidBirthDate)),
+            ("6,Secretia,Hidden,,,", None, Some(Reason::WrongColumnCount)),
+            ("7,,,,,1980-01-02,note", None, Some(Reason::NoNameOrContact)),
+            (",Secretia,Hidden,,,,", Some("id"), Some(Reason::MissingExternalId)),
+            ("1,Secretia,Hidden,,,,", Some("id"), Some(Reason::DuplicateRow)),
+            ("8,Secre\u{7}tia,Hidden,,,,", Some("first"), Some(Reason::ControlCharacter)),
+            (&format!("9,{long},Hidden,,,,"), Some("first"), Some(Reason::TooLong)),
+            ("10,Secretia,Hidden,,,,", None, None),
+        ];
+        for end in ["\n", "\r\n", "\n\n"] {
+            let mut text = HEADER.replace('\n', end);
+            let mut expected = Vec::new();
+            for (row, column, reason) in &rows {
+                let line = u64::try_from(text.matches('\n').count()).unwrap() + 1;
+                expected.extend(reason.map(|reason| (line, column.map(str::to_owned), reason)));
+                text.push_str(row);
+                text.push_str(end);
+            }
+            let report = run(&test.app, text.as_bytes()).await;
+            let found: Vec<_> =
+                report.problems.iter().map(|p| (p.line, p.column.clone(), p.reason)).collect();
+            assert_eq!(found, expected, "{end:?}");
+            assert_eq!((report.rows, report.rejected), (12, 10));
+            let told = format!("{report}{}{report:?}", serde_json::to_string(&report).unwrap());
+            for value in ["Secretia", "Hidden", "not-an-address", "4711", "02.01.1980", "2999", "xxxx"] {
+                assert!(!told.contains(value), "{value}");
+            }
+        }
+        assert_eq!(contacts(&test.app).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_named_by_line() {
+    for test in each().await {
+        let mut text =
+            b"\xef\xbb\xbfid,first,last,mail,phone,born,notes\n1,A,B,,,,\n2,\xff,\xfe,,,,\n".to_vec();
+        text.extend(b"3,A,B,,,,\n\xff,A,B,,,,");
+        let report = run(&test.app, &text).await;
+        let found: Vec<_> = report.problems.iter().map(|p| (p.line, p.column.as_deref(), p.reason)).collect();
+        assert_eq!(
+            found,
+            [
+                (3, Some("first"), Reason::InvalidUtf8),
+                (3, Some("last"), Reason::InvalidUtf8),
+                (5, Some("id"), Reason::InvalidUtf8)
+            ]
+        );
+        assert_eq!((report.imported, report.rejected), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_be_right_does_not_begin() {
+    for test in each().await {
+        let changes: [fn(&mut Import); 11] = [
+            |import| import.purpose = "newsletter".to_owned(),
+            |import| import.purpose = "direct_marketing".to_owned(),
+            |import| import.purpose = "administration".to_owned(),
+            |import| import.purpose = "unknown".to_owned(),
+            |import| import.external_id = Some("nothing".to_owned()),
+            |import| import.map[0].1 = "nothing".to_owned(),
+            |import| import.map.clear(),
+            |import| import.source = " ".to_owned(),
+            |import| import.ground = String::new(),
+            |import| import.delimiter = b'"',
+            |import| import.since = Some("2999-01-01T00:00:00Z".parse().unwrap()),
+        ];
+        for (index, change) in changes.iter().enumerate() {
+            let mut import = basic();
+            change(&mut import);
+            let text = format!("{HEADER}1,A,B,,,,\n");
+            let error = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap_err();
+            assert_eq!(error.code, Code::BadUserInput, "case {index}");
+        }
+        for text in ["", "id,first,first,last,mail,phone,born,notes\n"] {
+            let error = imports::contacts(&test.app, text.as_bytes(), &basic()).await.unwrap_err();
+            assert_eq!(error.code, Code::BadUserInput);
+        }
+        assert_eq!(contacts(&test.app).await, 0);
+    }
+    for map in ["shoeSize=x", "email", "id=x"] {
+        assert_eq!(Import::map_from([map]).unwrap_err().code, Code::BadUserInput, "{map}");
+    }
+    assert!(Import::map_from(["email=a", "email=b"]).is_err());
+}
+
+#[tokio::test]
+async fn without_an_external_id_the_row_itself_is_known_again() {
+    for test in each().await {
+        let import =
+            Import { external_id: None, delimiter: b';', ..import(&["email=mail", "givenName=first"]) };
+        let text = "mail;first\na@example.com;A\nb@example.com;B\na@example.com;A\n";
+        let first = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+        assert_eq!((first.imported, first.unchanged, first.rejected), (2, 0, 1));
+        let again = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+        assert_eq!((again.imported, again.unchanged, again.rejected), (0, 2, 1));
+        // Another source is another source.
+        let other = Import { source: "other".to_owned(), ..import };
+        assert_eq!(imports::contacts(&test.app, text.as_bytes(), &other).await.unwrap().imported, 2);
+    }
+}
+
+/// A file that breaks off.
+struct Broken<'a>(&'a [u8]);
+
+impl Read for Broken<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            Ok(0) => Err(io::Error::other("broken")),
+            read => read,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_import_goes_on_where_it_stopped() {
+    let mut text = HEADER.to_owned();
+    for number in 0..1200 {
+        text.push_str(&format!("{number},Given {number},Family,p{number}@example.com,,,\n"));
+    }
+    let position = text.find("Given 1100").unwrap();
+    for test in each().await {
+        let broken = imports::contacts(&test.app, Broken(&text.as_bytes()[..position]), &basic()).await;
+        assert_eq!(broken.unwrap_err().code, Code::BadUserInput);
+        assert_eq!(contacts(&test.app).await, 1000);
+        let report = run(&test.app, text.as_bytes()).await;
+        assert_eq!((report.imported, report.unchanged), (200, 1000));
+        assert_eq!(contacts(&test.app).await, 1200);
+        assert_eq!(ground::Entity::find().count(&test.app.db.reader).await.unwrap(), 1200);
+    }
+}
+
+/// A file written by others, beside the repository or under `ZWECK_DATA`; never part of it.
+fn sample(name: &str) -> Option<Vec<u8>> {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let directory = std::env::var_os("ZWECK_DATA").map_or(beside, Into::into);
+    let file = std::fs::read(directory.join(name)).ok();
+    if file.is_none() {
+        eprintln!("skipped: {name} is not beside the repository (ZWECK_DATA names another place)");
+    }
+    file
+}
+
+#[tokio::test]
+async fn chinooks_customers_come_in_whole() {
+    let Some(file) = sample("chinook/customers.csv") else { return };
+    for test in each().await {
+        let app = &test.app;
+        let mut import = import(&[
+            "givenName=FirstName",
+            "familyName=LastName",
+            "email=Email",
+            "phone=Phone",
+            "company=Company",
+            "street=Address",
+            "city=City",
+            "country=Country",
+            "postalCode=PostalCode",
+        ]);
+        import.external_id = Some("CustomerId".to_owned());
+        let report = imports::contacts(app, file.as_slice(), &import).await.unwrap();
+        assert_eq!((report.rows, report.imported, report.rejected), (59, 59, 0), "{report:?}");
+        assert_eq!(provenance::Entity::find().count(&app.db.reader).await.unwrap(), 59);
+        assert_eq!(ground::Entity::find().count(&app.db.reader).await.unwrap(), 59);
+        let again = imports::contacts(app, file.as_slice(), &import).await.unwrap();
+        assert_eq!((again.imported, again.unchanged, contacts(app).await), (0, 59, 59));
+    }
+}
