@@ -1,4 +1,4 @@
-//! What every operation is given: the application, the clock, ids and keys (floor 2).
+//! What every operation is given: the application, the actor, the clock, ids and keys (floor 2).
 
 use std::sync::{
     Arc,
@@ -10,7 +10,11 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::{db::Db, error::Error};
+use crate::{
+    db::Db,
+    error::{Code, Error},
+    policy::{Live, Policy, PurposeDef, Table},
+};
 
 /// Where time comes from. Microsecond precision, as PostgreSQL keeps it.
 pub trait Clock: Send + Sync {
@@ -90,6 +94,8 @@ impl std::fmt::Debug for Keys {
 pub struct App {
     /// Reader and writer pools.
     pub db: Db,
+    /// The policy in force, swapped as a whole.
+    pub policy: Live,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Keys for cursors and digests.
@@ -112,4 +118,87 @@ impl App {
 pub fn id_at(at: DateTime<Utc>) -> Uuid {
     let millis = at.timestamp_millis().max(0).unsigned_abs();
     uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+}
+
+/// What a credential says: who, in which roles, for which purposes, how far narrowed.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// `token:<id>`.
+    pub actor_id: String,
+    /// Roles without prefix.
+    pub roles: Vec<String>,
+    /// Codes of the purposes it permits.
+    pub purposes: Vec<String>,
+    /// Coordinates it is narrowed to, if it is.
+    pub fields: Option<Vec<String>>,
+}
+
+/// Who calls, for which purpose, under which decisions; pinned for one operation.
+#[derive(Clone)]
+pub struct Actor {
+    /// `token:<id>`.
+    pub id: String,
+    /// Roles without prefix.
+    pub roles: Vec<String>,
+    /// The purposes the credential permits, as far as the policy knows them.
+    pub permitted: Vec<Arc<PurposeDef>>,
+    /// The one purpose of this operation. Without one nothing but the viewer can be read.
+    pub purpose: Option<Arc<PurposeDef>>,
+    /// The decisions, one array.
+    pub table: Arc<Table>,
+    /// The policy they come from.
+    pub policy: Arc<Policy>,
+    /// Id of the request, also in the answer's `X-Request-Id`.
+    pub request_id: String,
+}
+
+impl Actor {
+    /// The actor for `credential` under the policy in force.
+    ///
+    /// `requested` is the purpose named by the request. Without one, a credential with a single purpose uses
+    /// that; with several there is no purpose, and every governed field but those of [purposes](PurposeDef) is denied.
+    ///
+    /// # Errors
+    /// `PURPOSE_NOT_PERMITTED` for a purpose the credential does not permit (or the policy does not know).
+    pub fn new(
+        policy: Arc<Policy>,
+        credential: &Credential,
+        requested: Option<&str>,
+        request_id: String,
+    ) -> Result<Self, Error> {
+        let permitted: Vec<Arc<PurposeDef>> = credential
+            .purposes
+            .iter()
+            .filter_map(|code| policy.purpose(code))
+            .filter(|purpose| !purpose.is_group)
+            .cloned()
+            .collect();
+        let purpose =
+            match requested {
+                Some(code) => {
+                    Some(permitted.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(|| {
+                        Error::new(Code::PurposeNotPermitted, "this purpose is not permitted")
+                    })?)
+                }
+                None => match permitted.as_slice() {
+                    [only] => Some(only.clone()),
+                    _ => None,
+                },
+            };
+        let roles: Vec<String> =
+            credential.roles.iter().filter(|role| policy.roles().contains(role)).cloned().collect();
+        let table = match &purpose {
+            Some(purpose) => policy.table(&roles, &purpose.code, credential.fields.as_deref())?,
+            None => policy.table_without_purpose(&roles, &permitted, credential.fields.as_deref())?,
+        };
+        Ok(Self {
+            id: credential.actor_id.clone(),
+            roles,
+            permitted,
+            purpose,
+            table: Arc::new(table),
+            policy,
+            request_id,
+        })
+    }
 }

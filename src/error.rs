@@ -19,10 +19,6 @@ pub enum Code {
     NotFound,
     /// An argument or a document is wrong.
     BadUserInput,
-    /// The document does not parse.
-    ParseFailed,
-    /// The document does not fit the schema.
-    ValidationFailed,
     /// The state has changed meanwhile.
     Conflict,
     /// A hold forbids it.
@@ -39,7 +35,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation and its test.
-    pub const ALL: [Code; 15] = [
+    pub const ALL: [Code; 13] = [
         Code::Unauthenticated,
         Code::PurposeRequired,
         Code::PurposeNotPermitted,
@@ -47,8 +43,6 @@ impl Code {
         Code::Forbidden,
         Code::NotFound,
         Code::BadUserInput,
-        Code::ParseFailed,
-        Code::ValidationFailed,
         Code::Conflict,
         Code::Held,
         Code::RateLimited,
@@ -67,8 +61,6 @@ impl Code {
             Code::Forbidden => "FORBIDDEN",
             Code::NotFound => "NOT_FOUND",
             Code::BadUserInput => "BAD_USER_INPUT",
-            Code::ParseFailed => "GRAPHQL_PARSE_FAILED",
-            Code::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Code::Conflict => "CONFLICT",
             Code::Held => "HELD",
             Code::RateLimited => "RATE_LIMITED",
@@ -132,5 +124,11 @@ impl From<sea_orm::DbErr> for Error {
             _ => "database",
         };
         Self::internal(kind)
+    }
+}
+
+impl From<crate::policy::Unknown> for Error {
+    fn from(unknown: crate::policy::Unknown) -> Self {
+        Self::input(unknown.to_string())
     }
 }

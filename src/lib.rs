@@ -7,5 +7,7 @@ pub mod error;
 pub mod fold;
 pub mod graphql;
 pub mod imports;
+pub mod policy;
+pub mod purposes;
 pub mod register;
 pub mod tokens;

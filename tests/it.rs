@@ -1,13 +1,16 @@
 //! The one integration-test binary.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "tests fail by panicking and print why they skip"
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests fail by panicking, print why they skip, and nobody reads their documentation"
 )]
-#![allow(missing_docs, reason = "nobody reads the documentation of tests")]
 
 mod database;
 mod imports;
+mod policy;
 mod schema;
 mod support;
+mod tokens;

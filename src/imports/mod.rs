@@ -12,10 +12,11 @@ use chrono::{DateTime, Utc};
 pub use fields::ImportField;
 pub use report::{Problem, Reason, Report};
 
-use entity::purpose;
-use sea_orm::EntityTrait;
-
-use crate::{context::App, error::Error};
+use crate::{
+    context::App,
+    error::Error,
+    policy::{Grounds, Policy},
+};
 
 /// Rows that are written in one transaction.
 const BATCH: usize = 500;
@@ -69,7 +70,7 @@ impl Import {
     }
 
     /// Checks what can be checked before the file is read.
-    async fn check(&self, app: &App) -> Result<(), Error> {
+    fn check(&self, app: &App, policy: &Policy) -> Result<(), Error> {
         if self.map.is_empty() {
             return Err(Error::input("no column is mapped to a field"));
         }
@@ -90,13 +91,13 @@ impl Import {
         if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n') {
             return Err(Error::input("this delimiter cannot be used"));
         }
-        let Some(purpose) = purpose::Entity::find_by_id(&self.purpose).one(&app.db.reader).await? else {
+        let Some(purpose) = policy.purpose(&self.purpose) else {
             return Err(Error::input(format!("there is no purpose `{}`", self.purpose)));
         };
         if purpose.is_group {
             return Err(Error::input(format!("`{}` is a group of purposes", self.purpose)));
         }
-        if purpose.grounds != "recorded" {
+        if purpose.grounds != Grounds::Recorded {
             // Art. 7(1): a consent needs a declaration of the person, which a file cannot make.
             return Err(Error::input(format!(
                 "an import cannot make a ground for the purpose `{}`",
@@ -115,7 +116,7 @@ impl Import {
 /// # Errors
 /// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database; batches before that stay.
 pub async fn contacts<R: Read + Send>(app: &App, file: R, import: &Import) -> Result<Report, Error> {
-    import.check(app).await?;
+    import.check(app, &app.policy.current())?;
     let mut rows = rows::Rows::open(file, import, app.now().date_naive())?;
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {

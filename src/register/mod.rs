@@ -21,6 +21,8 @@ pub use purpose::PURPOSE;
 pub use request::PRIVACY_REQUEST;
 pub use roots::{ROOTS, Root, RootField};
 
+use crate::policy::PolicyObject;
+
 /// Whose rows a caller may see (DESIGN: the ground decides).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowRule {
@@ -98,4 +100,27 @@ pub static OBJECTS: [&ObjectType; 12] = [
 /// The governed type called `name`.
 pub fn object(name: &str) -> Option<&'static ObjectType> {
     OBJECTS.iter().find(|object| object.name == name).copied()
+}
+
+/// What the policy can speak about: every governed field, every connection's `totalCount`, every root field but `viewer`.
+pub fn policy_objects() -> Vec<PolicyObject> {
+    let mut objects = Vec::new();
+    let mut push = |type_name: &str, name: &str, groups, derived_id| {
+        let name = format!("{type_name}.{name}");
+        objects.push(PolicyObject { name, groups, derived_id, type_name: type_name.to_owned() });
+    };
+    for object in OBJECTS {
+        for field in object.fields {
+            let derived = field.category == Category::Key;
+            let groups = vec![format!("data:{}", field.category.as_str()), format!("type:{}", object.name)];
+            push(object.name, field.name, if derived { Vec::new() } else { groups }, derived);
+        }
+        if let Some(plural) = object.plural {
+            push(&format!("{plural}Connection"), "totalCount", Vec::new(), false);
+        }
+    }
+    for root in ROOTS.iter().filter(|root| !matches!(root.root, Root::Viewer)) {
+        push("Query", root.name, Vec::new(), false);
+    }
+    objects
 }

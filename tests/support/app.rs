@@ -1,11 +1,14 @@
-//! An application over a fresh database of every kind, with a clock that stands still.
+//! An application over a fresh database of every kind, with a clock that the test moves.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use entity::{enums::LegalBasis, purpose};
-use sea_orm::{ActiveValue::Set, EntityTrait};
-use zweck::context::{App, Keys, ManualClock};
+use chrono::{DateTime, TimeDelta, Utc};
+use zweck::{
+    context::{App, Keys, ManualClock},
+    policy::Live,
+    purposes,
+    tokens::{self, BearerToken, NewToken},
+};
 
 use super::database;
 
@@ -14,41 +17,43 @@ pub fn start() -> DateTime<Utc> {
     "2026-11-02T09:00:00Z".parse().unwrap()
 }
 
+/// The application and what a test needs beside it; the database goes with it.
 pub struct TestApp {
     pub app: Arc<App>,
+    pub clock: Arc<ManualClock>,
     #[expect(dead_code, reason = "the files of the database go with it")]
     directory: Option<tempfile::TempDir>,
 }
 
-/// One application per database, with a few purposes of every kind of ground.
+impl TestApp {
+    #[expect(dead_code, reason = "for the tests of the HTTP face, which comes next")]
+    /// A token for `roles` and `purposes`, valid for 30 days.
+    pub async fn token(&self, roles: &[&str], purposes: &[&str]) -> BearerToken {
+        let owned = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect();
+        let new = NewToken {
+            name: "test".to_owned(),
+            roles: owned(roles),
+            purposes: owned(purposes),
+            fields: None,
+            expires_at: self.app.now() + TimeDelta::days(30),
+            recipient_id: None,
+            created_by: "cli:test".to_owned(),
+        };
+        tokens::create(&self.app.db.writer, &self.app, new).await.unwrap().1
+    }
+}
+
+/// One application per database, with the shipped policy and its purposes.
 pub async fn each() -> Vec<TestApp> {
     let mut apps = Vec::new();
     for database in database::each().await {
-        let app =
-            App { db: database.db, clock: Arc::new(ManualClock::new(start())), keys: Keys::new([7; 32]) };
-        for (code, basis, grounds, is_group) in [
-            ("direct_marketing", None, "none", true),
-            ("newsletter", Some(LegalBasis::Consent), "consent", false),
-            ("customer_care", Some(LegalBasis::Contract), "recorded", false),
-            ("rights_fulfilment", Some(LegalBasis::LegalObligation), "every_contact", false),
-        ] {
-            let row = purpose::ActiveModel {
-                code: Set(code.to_owned()),
-                title_de: Set(code.to_owned()),
-                title_en: Set(code.to_owned()),
-                description_de: Set(String::new()),
-                description_en: Set(String::new()),
-                legal_basis: Set(basis),
-                grounds: Set(grounds.to_owned()),
-                channels: Set("[]".to_owned()),
-                is_group: Set(is_group),
-                revision: Set("test".to_owned()),
-                loaded_at: Set(start()),
-                ..Default::default()
-            };
-            purpose::Entity::insert(row).exec(&app.db.writer).await.unwrap();
-        }
-        apps.push(TestApp { app: Arc::new(app), directory: database.directory });
+        let clock = Arc::new(ManualClock::new(start()));
+        let policy = Live::new(crate::policy::shipped().await);
+        let app = App { db: database.db, policy, clock: clock.clone(), keys: Keys::new([7; 32]) };
+        purposes::sync(&app).await.unwrap();
+        // Twice: an update of what is there.
+        purposes::sync(&app).await.unwrap();
+        apps.push(TestApp { app: Arc::new(app), clock, directory: database.directory });
     }
     apps
 }

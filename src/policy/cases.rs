@@ -1,0 +1,82 @@
+//! Named decisions that must hold, each with its legal reason: `cases.yaml` (floor 1).
+
+use serde::Deserialize;
+
+use super::{Action, Decision, Policy, PolicyErrors, Sources, error::PolicyError};
+
+/// A decision that must hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it says, for people.
+    pub name: String,
+    /// Roles that ask, all at once.
+    pub roles: Vec<String>,
+    /// For which purpose.
+    pub purpose: String,
+    /// For what, e.g. `Contact.email`; several cells may share a reason.
+    pub objects: Vec<String>,
+    /// `read`, `create`, `update`, `execute` or `grant`.
+    pub action: String,
+    /// `ALLOW`, `MASK` or `DENY`.
+    pub expect: String,
+    /// The legal reason.
+    pub because: String,
+}
+
+/// A decision that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseFailure {
+    /// Name of the case.
+    pub name: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Reads the cases of `sources`.
+///
+/// # Errors
+/// YAML that does not parse, an unknown key, an empty list of cases.
+pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
+    let fault = |line: usize, code, message: String| {
+        PolicyErrors::from(PolicyError { file: sources.file("cases.yaml"), line, code, message })
+    };
+    let cases: Vec<Case> = serde_saphyr::from_str(&sources.cases).map_err(|error| {
+        let line = error.location().and_then(|place| usize::try_from(place.line()).ok()).unwrap_or(0);
+        fault(line, "YAML", error.to_string())
+    })?;
+    if cases.is_empty() {
+        return Err(fault(0, "NO_CASES", "there is no case; nothing would be tested".to_owned()));
+    }
+    Ok(cases)
+}
+
+/// The cases that do not hold under `policy`.
+pub fn run(policy: &Policy, cases: &[Case]) -> Vec<CaseFailure> {
+    let mut failures = Vec::new();
+    for case in cases {
+        for object in &case.objects {
+            match decide(policy, case, object) {
+                Ok(decision) if decision == case.expect => {}
+                Ok(decision) => failures.push(CaseFailure {
+                    name: case.name.clone(),
+                    message: format!("{} {object}: {decision}, but {} is expected", case.action, case.expect),
+                }),
+                Err(message) => failures.push(CaseFailure { name: case.name.clone(), message }),
+            }
+        }
+    }
+    failures
+}
+
+fn decide(policy: &Policy, case: &Case, object: &str) -> Result<&'static str, String> {
+    let table = policy.table(&case.roles, &case.purpose, None).map_err(|error| error.to_string())?;
+    let id = policy.object(object).ok_or_else(|| format!("there is no object `{object}`"))?;
+    let action =
+        Action::parse(&case.action).ok_or_else(|| format!("there is no action `{}`", case.action))?;
+    Ok(match action {
+        Action::Read | Action::Mask => table.decide(id).as_str(),
+        _ if table.allows(id, action) => Decision::Allow.as_str(),
+        _ => Decision::Deny.as_str(),
+    })
+}

@@ -1,0 +1,156 @@
+//! Reads the tables of a TOML file key by key, so that every fault is found with its line (floor 1).
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::error::Faults;
+
+/// Line (from 1) of a byte offset.
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// One `[[kind]]` entry; keys are taken out one after the other, what remains is unknown.
+pub(super) struct Entry<'a, 'i> {
+    text: &'a str,
+    line: usize,
+    table: &'a DeTable<'i>,
+    known: Vec<&'static str>,
+}
+
+/// All `[[kind]]` entries of a file, in order, each with the name of its kind. Faults of syntax end the reading.
+pub(super) fn read(
+    text: &str,
+    kinds: &[&'static str],
+    faults: &mut Faults,
+    mut each: impl FnMut(&'static str, Entry<'_, '_>, &mut Faults),
+) {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let line = error.span().map_or(0, |span| line_at(text, span.start));
+        faults.add(line, "TOML_SYNTAX", error.message().to_owned());
+    }
+    if !errors.is_empty() {
+        return;
+    }
+    for (key, value) in document.get_ref() {
+        let line = line_at(text, key.span().start);
+        let Some(kind) = kinds.iter().find(|kind| key.get_ref() == **kind) else {
+            faults.add(line, "UNKNOWN_KEY", format!("unknown key `{}`", key.get_ref()));
+            continue;
+        };
+        let DeValue::Array(entries) = value.get_ref() else {
+            faults.add(line, "WRONG_TYPE", format!("`{kind}` must be written as [[{kind}]]"));
+            continue;
+        };
+        for entry in entries.iter() {
+            let line = line_at(text, entry.span().start);
+            match entry.get_ref() {
+                DeValue::Table(table) => each(kind, Entry { text, line, table, known: Vec::new() }, faults),
+                _ => faults.add(line, "WRONG_TYPE", format!("`{kind}` must be written as [[{kind}]]")),
+            }
+        }
+    }
+}
+
+impl<'a, 'i> Entry<'a, 'i> {
+    /// Line of the entry, of its first key if that is known.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Line of a key, or of the entry when it has none.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        self.table
+            .iter()
+            .find(|(known, _)| known.get_ref() == key)
+            .map_or(self.line, |(known, _)| line_at(self.text, known.span().start))
+    }
+
+    /// Whether the entry has `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'a DeValue<'i>> {
+        self.known.push(key);
+        self.table.get(key).map(Spanned::get_ref)
+    }
+
+    /// A text that may be absent, but not empty.
+    pub(super) fn optional(&mut self, key: &'static str, faults: &mut Faults) -> Option<String> {
+        match self.take(key)? {
+            DeValue::String(value) if value.trim().is_empty() => {
+                faults.add(self.line_of(key), "EMPTY_VALUE", format!("`{key}` is empty"));
+                None
+            }
+            DeValue::String(value) => Some(value.trim().to_owned()),
+            _ => {
+                faults.add(self.line_of(key), "WRONG_TYPE", format!("`{key}` must be a text"));
+                None
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub(super) fn required(&mut self, key: &'static str, faults: &mut Faults) -> String {
+        if self.table.get(key).is_none() {
+            faults.add(self.line, "MISSING_KEY", format!("`{key}` is missing"));
+        }
+        self.optional(key, faults).unwrap_or_default()
+    }
+
+    /// A code: lower case letters, digits and underscores.
+    pub(super) fn code(&mut self, key: &'static str, faults: &mut Faults) -> String {
+        let code = self.required(key, faults);
+        let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+        if !code.chars().all(fits) {
+            let message = format!("`{code}` must consist of a-z, 0-9 and _");
+            faults.add(self.line_of(key), "BAD_CODE", message);
+        }
+        code
+    }
+
+    /// A truth value, false when absent.
+    pub(super) fn flag(&mut self, key: &'static str, faults: &mut Faults) -> bool {
+        match self.take(key) {
+            None => false,
+            Some(DeValue::Boolean(value)) => *value,
+            Some(_) => {
+                faults.add(self.line_of(key), "WRONG_TYPE", format!("`{key}` must be true or false"));
+                false
+            }
+        }
+    }
+
+    /// A list of texts, empty when absent.
+    pub(super) fn list(&mut self, key: &'static str, faults: &mut Faults) -> Vec<String> {
+        let line = self.line_of(key);
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(values) = value else {
+            faults.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts"));
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for value in values.iter() {
+            match value.get_ref() {
+                DeValue::String(text) if !text.trim().is_empty() => texts.push(text.trim().to_owned()),
+                DeValue::String(_) => faults.add(line, "EMPTY_VALUE", format!("`{key}` holds an empty text")),
+                _ => faults.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts")),
+            }
+        }
+        texts
+    }
+
+    /// Reports every key that was not asked for.
+    pub(super) fn finish(self, faults: &mut Faults) {
+        for (key, _) in self.table {
+            if !self.known.iter().any(|known| key.get_ref() == *known) {
+                let line = line_at(self.text, key.span().start);
+                faults.add(line, "UNKNOWN_KEY", format!("unknown key `{}`", key.get_ref()));
+            }
+        }
+    }
+}

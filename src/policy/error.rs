@@ -1,0 +1,89 @@
+//! What is wrong with a policy: every fault with its file and line, all of them at once (floor 1).
+
+use std::fmt;
+
+/// One fault of the policy files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    /// File as the operator knows it, e.g. `policies/policy.csv`.
+    pub file: String,
+    /// Line, from 1; 0 when the fault is the file as a whole.
+    pub line: usize,
+    /// Stable code, e.g. `UNKNOWN_ROLE`.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            write!(f, "{}: {} [{}]", self.file, self.message, self.code)
+        } else {
+            write!(f, "{}:{}: {} [{}]", self.file, self.line, self.message, self.code)
+        }
+    }
+}
+
+/// Every fault that was found, in the order of the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyErrors(pub Vec<PolicyError>);
+
+impl fmt::Display for PolicyErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for PolicyErrors {}
+
+impl From<PolicyError> for PolicyErrors {
+    fn from(error: PolicyError) -> Self {
+        Self(vec![error])
+    }
+}
+
+/// The faults of one file while it is read.
+#[derive(Debug)]
+pub(super) struct Faults {
+    file: String,
+    found: Vec<PolicyError>,
+}
+
+impl Faults {
+    pub(super) fn of(file: &str) -> Self {
+        Self { file: file.to_owned(), found: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, line: usize, code: &'static str, message: impl Into<String>) {
+        self.found.push(PolicyError { file: self.file.clone(), line, code, message: message.into() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    pub(super) fn into_vec(self) -> Vec<PolicyError> {
+        self.found
+    }
+}
+
+/// A question about something that the policy does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// No such role.
+    #[error("there is no role `{0}`")]
+    Role(String),
+    /// No such purpose.
+    #[error("there is no purpose `{0}`")]
+    Purpose(String),
+    /// A group is never the purpose of an operation.
+    #[error("`{0}` is a group of purposes and no purpose of its own")]
+    Group(String),
+}

@@ -1,0 +1,64 @@
+//! Who belongs to whom: roles, purposes and objects, without cycles and without chains that Casbin cuts off (floor 1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest chain that casbin-rs follows; longer ones silently do not match, so that an inherited deny is lost.
+const LONGEST: usize = 9;
+
+/// Links of one kind, each from a name to the names it belongs to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links(BTreeMap<String, Vec<String>>);
+
+/// Why a link cannot be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Known,
+    Cycle,
+    TooLong,
+}
+
+impl Links {
+    /// Adds a link.
+    pub(super) fn add(&mut self, from: &str, to: &str) -> Result<(), Refused> {
+        if self.0.get(from).is_some_and(|known| known.iter().any(|known| known == to)) {
+            return Err(Refused::Known);
+        }
+        if self.closure(to).contains(from) {
+            return Err(Refused::Cycle);
+        }
+        if self.below(from) + 1 + self.above(to) > LONGEST {
+            return Err(Refused::TooLong);
+        }
+        self.0.entry(from.to_owned()).or_default().push(to.to_owned());
+        Ok(())
+    }
+
+    /// `name` and all it belongs to, at whatever distance.
+    pub(super) fn closure(&self, name: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::from([name.to_owned()]);
+        let mut open = vec![name.to_owned()];
+        while let Some(next) = open.pop() {
+            for to in self.0.get(&next).into_iter().flatten() {
+                if found.insert(to.clone()) {
+                    open.push(to.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// Links of the longest chain upwards. There are no cycles and no chain above [`LONGEST`].
+    fn above(&self, name: &str) -> usize {
+        self.0.get(name).into_iter().flatten().map(|to| 1 + self.above(to)).max().unwrap_or(0)
+    }
+
+    fn below(&self, name: &str) -> usize {
+        let below = self.0.iter().filter(|(_, to)| to.iter().any(|to| to == name));
+        below.map(|(from, _)| 1 + self.below(from)).max().unwrap_or(0)
+    }
+
+    /// Every link.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|(from, to)| to.iter().map(move |to| (from.as_str(), to.as_str())))
+    }
+}

@@ -1,0 +1,237 @@
+//! Reads `policy.csv` strictly: what is not understood is refused, with its line (floor 1).
+//!
+//! One rule a line; blanks around values do not count; empty lines and lines that begin with `#` are comments; there
+//! is no quoting. `p, role, purpose, object, action, effect` is a rule, `g, role, role` lets the first role inherit,
+//! `g2, purpose, group` puts a purpose into a further group. Links of objects come from the register.
+
+use std::collections::HashMap;
+
+use super::{
+    error::Faults,
+    links::{Links, Refused},
+    objects::{Action, Kind, Objects},
+    purposes::{ANY, ANYONE, Declared},
+};
+
+/// A rule of the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) number: usize,
+    pub(super) role: String,
+    pub(super) purpose: String,
+    pub(super) object: String,
+    pub(super) action: Action,
+    pub(super) allow: bool,
+}
+
+impl Line {
+    /// The values as Casbin takes them.
+    pub(super) fn values(&self) -> Vec<String> {
+        let effect = if self.allow { "allow" } else { "deny" };
+        let words = [self.role.as_str(), &self.purpose, &self.object, self.action.as_str(), effect];
+        words.map(str::to_owned).to_vec()
+    }
+}
+
+/// All rules with all links.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub(super) lines: Vec<Line>,
+    pub(super) roles: Links,
+    pub(super) purposes: Links,
+}
+
+pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: &mut Faults) -> Rules {
+    let mut loader = Loader { declared, objects, rules: Rules::default(), seen: HashMap::new() };
+    for role in &declared.roles {
+        // Cannot be refused: nothing is linked yet.
+        let _ = loader.rules.roles.add(&format!("role:{}", role.code), &format!("role:{ANYONE}"));
+    }
+    for purpose in &declared.purposes {
+        let name = format!("purpose:{}", purpose.code);
+        let _ = loader.rules.purposes.add(&name, &format!("purpose:{ANY}"));
+        if let Some(group) = &purpose.group {
+            let _ = loader.rules.purposes.add(&name, &format!("purpose:{group}"));
+        }
+    }
+    for (index, line) in text.lines().enumerate() {
+        let number = index + 1;
+        let line = line.trim_start_matches('\u{feff}').trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line.contains('"') {
+            faults.add(number, "QUOTED", "values are written without quotation marks");
+            continue;
+        }
+        let values: Vec<&str> = line.split(',').map(str::trim).collect();
+        if values.iter().any(|value| value.is_empty()) {
+            faults.add(number, "EMPTY_VALUE", "a value is empty");
+            continue;
+        }
+        loader.line(number, &values, faults);
+    }
+    if loader.rules.lines.is_empty() && faults.is_empty() {
+        faults.add(0, "EMPTY_POLICY", "there is no rule; nobody could do anything");
+    }
+    loader.rules
+}
+
+struct Loader<'a> {
+    declared: &'a Declared,
+    objects: &'a Objects,
+    rules: Rules,
+    seen: HashMap<Vec<String>, usize>,
+}
+
+impl Loader<'_> {
+    fn line(&mut self, number: usize, values: &[&str], faults: &mut Faults) {
+        match values {
+            ["p", role, purpose, object, action, effect] => {
+                self.rule(number, [role, purpose, object, action, effect], faults);
+            }
+            ["g", from, to] => {
+                if self.role(number, from, false, faults) & self.role(number, to, false, faults) {
+                    link(&mut self.rules.roles, number, from, to, faults);
+                }
+            }
+            ["g2", from, to] => self.group(number, from, to, faults),
+            ["g3", ..] => faults.add(number, "LINK_OF_REGISTER", "links of objects come from the register"),
+            [kind @ ("p" | "g" | "g2"), ..] => {
+                let expected = if *kind == "p" { 6 } else { 3 };
+                let message = format!("a `{kind}` line has {expected} values, this one has {}", values.len());
+                faults.add(number, "WRONG_WIDTH", message);
+            }
+            [kind, ..] => {
+                faults.add(
+                    number,
+                    "UNKNOWN_KIND",
+                    format!("unknown kind of line `{kind}`; known are p, g, g2"),
+                );
+            }
+            [] => {}
+        }
+    }
+
+    fn rule(
+        &mut self,
+        number: usize,
+        [role, purpose, object, action, effect]: [&str; 5],
+        faults: &mut Faults,
+    ) {
+        let mut good = self.role(number, role, true, faults);
+        good &= self.purpose(number, purpose, true, faults);
+        let action = Action::parse(action).or_else(|| {
+            let message =
+                format!("unknown action `{action}`; known are read, mask, create, update, execute, grant");
+            faults.add(number, "UNKNOWN_ACTION", message);
+            None
+        });
+        good &= self.object(number, object, action, faults);
+        let allow = match effect {
+            "allow" => Some(true),
+            "deny" => Some(false),
+            // Casbin takes no effect word but these two for a deny: `Deny` would allow what another line allows.
+            _ => {
+                let message = format!("unknown effect `{effect}`; known are allow, deny (in small letters)");
+                faults.add(number, "UNKNOWN_EFFECT", message);
+                None
+            }
+        };
+        let (true, Some(action), Some(allow)) = (good, action, allow) else { return };
+        let line = Line {
+            number,
+            role: role.to_owned(),
+            purpose: purpose.to_owned(),
+            object: object.to_owned(),
+            action,
+            allow,
+        };
+        if let Some(first) = self.seen.get(&line.values()) {
+            faults.add(number, "DUPLICATE_LINE", format!("the same rule is on line {first}"));
+            return;
+        }
+        self.seen.insert(line.values(), number);
+        self.rules.lines.push(line);
+    }
+
+    fn role(&self, number: usize, name: &str, anyone: bool, faults: &mut Faults) -> bool {
+        let Some(code) = name.strip_prefix("role:") else {
+            faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `role:`"));
+            return false;
+        };
+        let known = (anyone && code == ANYONE) || self.declared.roles.iter().any(|role| role.code == code);
+        if !known {
+            faults.add(number, "UNKNOWN_ROLE", format!("unknown role `{code}`"));
+        }
+        known
+    }
+
+    fn purpose(&self, number: usize, name: &str, any: bool, faults: &mut Faults) -> bool {
+        let Some(code) = name.strip_prefix("purpose:") else {
+            faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `purpose:`"));
+            return false;
+        };
+        let known = (any && code == ANY) || self.declared.purposes.iter().any(|purpose| purpose.code == code);
+        if !known {
+            faults.add(number, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
+        }
+        known
+    }
+
+    fn group(&mut self, number: usize, from: &str, to: &str, faults: &mut Faults) {
+        if !(self.purpose(number, from, false, faults) & self.purpose(number, to, false, faults)) {
+            return;
+        }
+        let code = to.trim_start_matches("purpose:");
+        if !self.declared.purposes.iter().any(|purpose| purpose.code == code && purpose.is_group) {
+            faults.add(number, "NOT_A_GROUP", format!("purpose `{code}` is not a group"));
+            return;
+        }
+        link(&mut self.rules.purposes, number, from, to, faults);
+    }
+
+    fn object(&self, number: usize, name: &str, action: Option<Action>, faults: &mut Faults) -> bool {
+        let kind = match self.objects.named(name) {
+            Some(object) if object.derived => {
+                let message =
+                    format!("`{name}` is readable where any field of its type is; it takes no rule");
+                faults.add(number, "DERIVED_OBJECT", message);
+                return false;
+            }
+            Some(object) => object.kind,
+            None if self.objects.is_group(name) => Kind::Field,
+            None => {
+                let (code, what) = match name.split_once(':') {
+                    Some(("data" | "type", _)) => ("UNKNOWN_OBJECT", "group of fields"),
+                    Some(("token", _)) => ("UNKNOWN_OBJECT", "role or purpose to grant"),
+                    _ if name.contains('.') => ("UNKNOWN_OBJECT", "field"),
+                    _ => ("MISSING_PREFIX", "object, it has no prefix and is no field:"),
+                };
+                faults.add(number, code, format!("unknown {what} `{name}`"));
+                return false;
+            }
+        };
+        if let Some(action) = action.filter(|action| !kind.takes(*action)) {
+            let message = format!("`{}` cannot be done to `{name}`", action.as_str());
+            faults.add(number, "ACTION_MISFIT", message);
+            return false;
+        }
+        true
+    }
+}
+
+fn link(links: &mut Links, number: usize, from: &str, to: &str, faults: &mut Faults) {
+    match links.add(from, to) {
+        Ok(()) => {}
+        Err(Refused::Known) => {
+            faults.add(number, "DUPLICATE_LINE", format!("`{from}` belongs to `{to}` already"));
+        }
+        Err(Refused::Cycle) => {
+            faults.add(number, "CYCLE", format!("`{to}` belongs to `{from}`, so this would be a circle"));
+        }
+        Err(Refused::TooLong) => {
+            faults.add(number, "CHAIN_TOO_LONG", "a chain of more than 9 links would silently not match");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Who may do what to which field for which purpose: Casbin decides, a table answers (floor 1).
+
+pub mod cases;
+mod compile;
+mod entries;
+mod error;
+mod links;
+mod live;
+mod load;
+mod objects;
+mod purposes;
+mod sources;
+mod table;
+
+use std::sync::Arc;
+
+pub use error::{PolicyError, PolicyErrors, Unknown};
+pub use live::{Live, Revisions};
+pub use objects::{Action, ObjectId, PolicyObject};
+pub use purposes::{Channel, Grounds, LegalBasis, PurposeDef, RoleDef};
+pub use sources::Sources;
+pub use table::{Decision, Table};
+
+use compile::Compiled;
+use error::Faults;
+use load::Rules;
+use objects::Objects;
+use purposes::Declared;
+use table::Planes;
+
+/// A loaded policy.
+pub struct Policy {
+    revision: String,
+    roles: Vec<String>,
+    declared: Declared,
+    objects: Objects,
+    rules: Rules,
+    planes: Compiled,
+    warnings: Vec<String>,
+}
+
+/// A line of the policy that takes part in a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRef {
+    /// Line number in `policy.csv`.
+    pub line: usize,
+    /// The rule.
+    pub text: String,
+}
+
+impl Policy {
+    /// Loads a policy about `objects`, strictly, and has Casbin decide every cell.
+    ///
+    /// # Errors
+    /// Every fault of every file, each with file and line.
+    pub async fn load(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
+        let mut errors = Vec::new();
+        if sources::significant(&sources.model) != sources::significant(sources::MODEL) {
+            let mut faults = Faults::of(&sources.file("model.conf"));
+            faults.add(0, "FOREIGN_MODEL", "the model is code; only the one of this program is accepted");
+            errors.extend(faults.into_vec());
+        }
+        let mut faults = Faults::of(&sources.file("purposes.toml"));
+        let declared = purposes::parse(&sources.purposes, &mut faults);
+        if faults.is_empty() && (declared.roles.is_empty() || declared.purposes.is_empty()) {
+            faults.add(0, "NOTHING_DECLARED", "there must be at least one role and one purpose");
+        }
+        errors.extend(faults.into_vec());
+        let objects = Objects::new(
+            objects,
+            declared.roles.iter().map(|role| role.code.as_str()),
+            declared.purposes.iter().filter(|purpose| !purpose.is_group).map(|purpose| purpose.code.as_str()),
+        );
+        let mut faults = Faults::of(&sources.file("policy.csv"));
+        let rules = load::parse(&sources.policy, &declared, &objects, &mut faults);
+        errors.extend(faults.into_vec());
+        if !errors.is_empty() {
+            return Err(PolicyErrors(errors));
+        }
+        let planes = compile::compile(&rules, &declared, &objects).await.map_err(|error| PolicyError {
+            file: sources.file("policy.csv"),
+            line: 0,
+            code: "CASBIN",
+            message: format!("casbin refuses the policy: {error}"),
+        })?;
+        let roles = declared.roles.iter().map(|role| role.code.clone()).collect();
+        let mut policy = Self {
+            revision: sources.revision(),
+            roles,
+            declared,
+            objects,
+            rules,
+            planes,
+            warnings: Vec::new(),
+        };
+        policy.warnings = policy.unread();
+        Ok(policy)
+    }
+
+    fn unread(&self) -> Vec<String> {
+        let unread = self.objects.iter().filter(|object| {
+            let names = |name: &String| *name == object.name || object.groups.contains(name);
+            object.kind != objects::Kind::Grant
+                && !object.derived
+                && !self.rules.lines.iter().any(|line| line.allow && names(&line.object))
+        });
+        unread.map(|object| format!("no rule ever allows anything on `{}`", object.name)).collect()
+    }
+
+    /// First 16 hexadecimal digits of the SHA-256 over all files.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// What is allowed but odd: objects that no rule ever allows.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The purpose or group with this code.
+    pub fn purpose(&self, code: &str) -> Option<&Arc<PurposeDef>> {
+        self.declared.purposes.iter().find(|purpose| purpose.code == code)
+    }
+
+    /// Every purpose and group, in the order of the file.
+    pub fn purposes(&self) -> &[Arc<PurposeDef>] {
+        &self.declared.purposes
+    }
+
+    /// Every role, without prefix.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// The number of the object called `name`.
+    pub fn object(&self, name: &str) -> Option<ObjectId> {
+        self.objects.id(name)
+    }
+
+    /// The decisions for a caller in `roles`: what some role allows and none denies, narrowed to `only`.
+    ///
+    /// # Errors
+    /// A role or purpose that the policy does not have, or a group.
+    pub fn table(&self, roles: &[String], purpose: &str, only: Option<&[String]>) -> Result<Table, Unknown> {
+        match self.purpose(purpose) {
+            None => return Err(Unknown::Purpose(purpose.to_owned())),
+            Some(found) if found.is_group => return Err(Unknown::Group(purpose.to_owned())),
+            Some(_) => {}
+        }
+        let mut planes = Planes::empty(self.objects.len());
+        for role in roles {
+            if !self.roles.contains(role) {
+                return Err(Unknown::Role(role.clone()));
+            }
+            if let Some(more) = self.planes.get(&(role.clone(), purpose.to_owned())) {
+                planes.join(more);
+            }
+        }
+        Ok(Table::new(&self.objects, &planes, only))
+    }
+
+    /// The decisions for a caller who has not chosen among `permitted` yet: what some of these purposes allows of the
+    /// type `Purpose`, and nothing else.
+    ///
+    /// # Errors
+    /// A role or purpose that the policy does not have.
+    pub fn table_without_purpose(
+        &self,
+        roles: &[String],
+        permitted: &[Arc<PurposeDef>],
+        only: Option<&[String]>,
+    ) -> Result<Table, Unknown> {
+        let mut table = Table::deny_all();
+        for purpose in permitted {
+            let more = self.table(roles, &purpose.code, only)?;
+            table.join_where(&more, &self.objects, |name| name.starts_with("Purpose."));
+        }
+        Ok(table)
+    }
+
+    /// The lines that speak about this cell, allowing or denying, in the order of the file. For `read` also those
+    /// about `mask`.
+    pub fn explain(&self, role: &str, purpose: &str, object: &str, action: Action) -> Vec<RuleRef> {
+        let roles = self.rules.roles.closure(&format!("role:{role}"));
+        let purposes = self.rules.purposes.closure(&format!("purpose:{purpose}"));
+        let Some(object) = self.objects.named(object) else { return Vec::new() };
+        let lines = self.rules.lines.iter().filter(|line| {
+            roles.contains(&line.role)
+                && purposes.contains(&line.purpose)
+                && (line.object == object.name || object.groups.contains(&line.object))
+                && (line.action == action || (action == Action::Read && line.action == Action::Mask))
+        });
+        lines
+            .map(|line| RuleRef { line: line.number, text: format!("p, {}", line.values().join(", ")) })
+            .collect()
+    }
+
+    /// The rules and links as Casbin takes them, each with its kind first: for the test that compares every cell with
+    /// `enforce` over the whole policy.
+    pub fn casbin_lines(&self) -> Vec<Vec<String>> {
+        let rules = self.rules.lines.iter().map(|line| {
+            let mut values = line.values();
+            values.insert(0, "p".to_owned());
+            values
+        });
+        let links = compile::links(&self.rules, &self.objects);
+        rules.chain(links.into_iter().map(|(kind, from, to)| vec![kind.to_owned(), from, to])).collect()
+    }
+
+    /// Every cell that rules can speak about, but for derived ids: name and action.
+    pub fn cells(&self) -> impl Iterator<Item = (&str, Action)> {
+        self.objects.iter().filter(|object| !object.derived).flat_map(|object| {
+            let actions = Action::ALL.into_iter().filter(|action| object.kind.takes(*action));
+            actions.map(move |action| (object.name.as_str(), action))
+        })
+    }
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn an_empty_table_denies() {
+        let table = Table::deny_all();
+        assert_eq!(table.decide(super::ObjectId(0)), super::Decision::Deny);
+    }
+}

@@ -1,0 +1,187 @@
+//! What rules speak about: fields, totals, root fields and grants, each with a number (floor 1).
+
+use std::collections::{BTreeSet, HashMap};
+
+/// What the register tells the policy about one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyObject {
+    /// `Contact.email`, `Query.contacts`, `ContactConnection.totalCount`.
+    pub name: String,
+    /// Groups it belongs to: `data:email`, `type:Contact`.
+    pub groups: Vec<String>,
+    /// Readable where any other field of the type is; never named in the policy.
+    pub derived_id: bool,
+    /// `Contact`.
+    pub type_name: String,
+}
+
+/// Number of an object in one policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId(pub u32);
+
+impl ObjectId {
+    #[inline]
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What may be done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// See the value in full.
+    Read,
+    /// See the masked value only.
+    Mask,
+    /// Set it on a new record.
+    Create,
+    /// Change it.
+    Update,
+    /// Call a root field.
+    Execute,
+    /// Hand out a role or a purpose in a token.
+    Grant,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 6] =
+        [Self::Read, Self::Mask, Self::Create, Self::Update, Self::Execute, Self::Grant];
+
+    /// The word of the policy file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Mask => "mask",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Execute => "execute",
+            Self::Grant => "grant",
+        }
+    }
+
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
+    }
+
+    /// Its bit in a cell of a plane.
+    #[inline]
+    pub(super) const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// Kinds of objects, by what can be done to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Field,
+    Total,
+    Root,
+    Grant,
+}
+
+impl Kind {
+    fn of(object: &PolicyObject) -> Self {
+        if matches!(object.type_name.as_str(), "Query" | "Mutation" | "Subscription") {
+            Self::Root
+        } else if object.type_name.ends_with("Connection") {
+            Self::Total
+        } else {
+            Self::Field
+        }
+    }
+
+    pub(super) fn takes(self, action: Action) -> bool {
+        match self {
+            Self::Field => !matches!(action, Action::Execute | Action::Grant),
+            Self::Total => action == Action::Read,
+            Self::Root => action == Action::Execute,
+            Self::Grant => action == Action::Grant,
+        }
+    }
+}
+
+/// An object as the policy keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) name: String,
+    pub(super) groups: Vec<String>,
+    pub(super) kind: Kind,
+    pub(super) derived: bool,
+    /// Number of its type, for derived ids.
+    pub(super) type_index: usize,
+}
+
+/// All objects: those of the register, then the grants of roles and purposes.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    all: Vec<Object>,
+    by_name: HashMap<String, ObjectId>,
+    groups: BTreeSet<String>,
+    pub(super) types: Vec<String>,
+}
+
+impl Objects {
+    pub(super) fn new<'a>(
+        register: &[PolicyObject],
+        roles: impl Iterator<Item = &'a str>,
+        purposes: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let mut objects = Self::default();
+        for object in register {
+            let type_index = objects.type_index(&object.type_name);
+            objects.groups.extend(object.groups.iter().cloned());
+            objects.push(Object {
+                name: object.name.clone(),
+                groups: object.groups.clone(),
+                kind: Kind::of(object),
+                derived: object.derived_id,
+                type_index,
+            });
+        }
+        let type_index = objects.type_index("token");
+        let roles = roles.map(|role| format!("token:role:{role}"));
+        for name in roles.chain(purposes.map(|purpose| format!("token:purpose:{purpose}"))) {
+            objects.push(Object { name, groups: Vec::new(), kind: Kind::Grant, derived: false, type_index });
+        }
+        objects
+    }
+
+    fn type_index(&mut self, name: &str) -> usize {
+        if let Some(index) = self.types.iter().position(|known| known == name) {
+            return index;
+        }
+        self.types.push(name.to_owned());
+        self.types.len() - 1
+    }
+
+    fn push(&mut self, object: Object) {
+        let id = ObjectId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        self.by_name.insert(object.name.clone(), id);
+        self.all.push(object);
+    }
+
+    pub(super) fn id(&self, name: &str) -> Option<ObjectId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(super) fn get(&self, id: ObjectId) -> Option<&Object> {
+        self.all.get(id.index())
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Object> {
+        self.get(self.id(name)?)
+    }
+
+    pub(super) fn is_group(&self, name: &str) -> bool {
+        self.groups.contains(name)
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Object> {
+        self.all.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+}

@@ -1,0 +1,326 @@
+//! Roles and purposes as data: `purposes.toml` (floor 1).
+
+use std::sync::Arc;
+
+use super::{
+    entries::{self, Entry},
+    error::Faults,
+};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word in files, tables and the SDL.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value of a word.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == word)
+            }
+        }
+    };
+}
+
+words! {
+    /// Legal bases of Art. 6(1).
+    LegalBasis {
+        /// (a)
+        Consent = "CONSENT",
+        /// (b)
+        Contract = "CONTRACT",
+        /// (c)
+        LegalObligation = "LEGAL_OBLIGATION",
+        /// (d)
+        VitalInterests = "VITAL_INTERESTS",
+        /// (e)
+        PublicTask = "PUBLIC_TASK",
+        /// (f)
+        LegitimateInterests = "LEGITIMATE_INTERESTS",
+    }
+}
+
+impl LegalBasis {
+    /// Whether Art. 21(1) gives a right to object.
+    pub fn can_be_objected_to(self) -> bool {
+        matches!(self, Self::PublicTask | Self::LegitimateInterests)
+    }
+}
+
+words! {
+    /// What makes a purpose lawful for one contact.
+    Grounds {
+        /// A live consent of that contact.
+        Consent = "consent",
+        /// A recorded ground of that contact.
+        Recorded = "recorded",
+        /// Nothing further: the purpose holds for each contact.
+        EveryContact = "every_contact",
+        /// No contact at all.
+        None = "none",
+    }
+}
+
+words! {
+    /// Ways to reach a person.
+    Channel {
+        /// E-mail.
+        Email = "EMAIL",
+        /// Calls.
+        Phone = "PHONE",
+        /// Text messages.
+        Sms = "SMS",
+        /// Letters.
+        Post = "POST",
+    }
+}
+
+/// A purpose, or a group of purposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurposeDef {
+    /// Code, without prefix.
+    pub code: String,
+    /// Title, German.
+    pub title_de: String,
+    /// Title, English.
+    pub title_en: String,
+    /// Description, German.
+    pub description_de: String,
+    /// Description, English.
+    pub description_en: String,
+    /// Legal basis; none for groups.
+    pub basis: Option<LegalBasis>,
+    /// What makes it lawful for one contact.
+    pub grounds: Grounds,
+    /// Channels it uses; a consent is given per channel.
+    pub channels: Vec<Channel>,
+    /// The group that an objection or withdrawal may name instead.
+    pub group: Option<String>,
+    /// Gathers purposes and is never the purpose of an operation.
+    pub is_group: bool,
+    /// Sees consents, objections and requests of other purposes too.
+    pub sees_all: bool,
+    /// Allowed while processing is restricted (Art. 18(2)).
+    pub allowed_restricted: bool,
+    /// Allowed while the record is only kept (Art. 17(3)(b)).
+    pub allowed_retained: bool,
+    /// Term of the Data Privacy Vocabulary.
+    pub dpv_iri: Option<String>,
+    /// Kinds of proof that a consent needs (Art. 7(1)).
+    pub proof: Vec<String>,
+    /// How long a consent holds, ISO 8601, e.g. `P2Y`.
+    pub validity: Option<String>,
+    /// How long data is kept after the purpose has ended, ISO 8601.
+    pub retention: Option<String>,
+    /// Categories of recipients (Art. 13(1)(e)).
+    pub recipients: Vec<String>,
+}
+
+/// A role of the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleDef {
+    /// Code, without prefix.
+    pub code: String,
+    /// Title, German.
+    pub title_de: String,
+    /// Title, English.
+    pub title_en: String,
+}
+
+/// What `purposes.toml` declares.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    pub(super) roles: Vec<RoleDef>,
+    pub(super) purposes: Vec<Arc<PurposeDef>>,
+}
+
+/// Names that every role and every purpose belong to; nobody may declare them.
+pub(super) const ANYONE: &str = "anyone";
+/// See [`ANYONE`].
+pub(super) const ANY: &str = "any";
+
+pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
+    let mut declared = Declared::default();
+    let mut lines = Vec::new();
+    entries::read(text, &["role", "purpose"], faults, |kind, entry, faults| {
+        let line = entry.line_of("code");
+        if kind == "role" {
+            let role = role(entry, faults);
+            if role.code == ANYONE {
+                faults.add(line, "RESERVED", format!("`{ANYONE}` is every role and cannot be declared"));
+            } else if declared.roles.iter().any(|known| known.code == role.code) {
+                faults.add(line, "DUPLICATE_CODE", format!("role `{}` is declared twice", role.code));
+            } else {
+                declared.roles.push(role);
+            }
+        } else {
+            let group_line = entry.line_of("group");
+            let purpose = purpose(entry, faults);
+            if purpose.code == ANY {
+                faults.add(line, "RESERVED", format!("`{ANY}` is every purpose and cannot be declared"));
+            } else if declared.purposes.iter().any(|known| known.code == purpose.code) {
+                faults.add(line, "DUPLICATE_CODE", format!("purpose `{}` is declared twice", purpose.code));
+            } else {
+                declared.purposes.push(Arc::new(purpose));
+                lines.push(group_line);
+            }
+        }
+    });
+    for (purpose, line) in declared.purposes.iter().zip(lines) {
+        let Some(group) = &purpose.group else { continue };
+        match declared.purposes.iter().find(|known| known.code == *group) {
+            None => faults.add(line, "UNKNOWN_GROUP", format!("unknown group `{group}`")),
+            Some(found) if !found.is_group => {
+                faults.add(line, "NOT_A_GROUP", format!("purpose `{group}` is not a group"));
+            }
+            Some(_) if purpose.is_group => {
+                faults.add(line, "NESTED_GROUP", "a group cannot belong to a group");
+            }
+            Some(_) => {}
+        }
+    }
+    declared
+}
+
+fn role(mut entry: Entry<'_, '_>, faults: &mut Faults) -> RoleDef {
+    let role = RoleDef {
+        code: entry.code("code", faults),
+        title_de: entry.required("title_de", faults),
+        title_en: entry.required("title_en", faults),
+    };
+    entry.finish(faults);
+    role
+}
+
+fn purpose(mut entry: Entry<'_, '_>, faults: &mut Faults) -> PurposeDef {
+    let is_group = entry.flag("is_group", faults);
+    let basis = word(&mut entry, "legal_basis", "UNKNOWN_BASIS", "legal basis", LegalBasis::parse, faults);
+    let grounds = word(&mut entry, "grounds", "UNKNOWN_GROUNDS", "grounds", Grounds::parse, faults);
+    check_basis(&entry, is_group, basis, grounds, faults);
+    let mut channels = Vec::new();
+    for word in entry.list("channels", faults) {
+        match Channel::parse(&word) {
+            None => faults.add(
+                entry.line_of("channels"),
+                "UNKNOWN_CHANNEL",
+                format!("unknown channel `{word}`; known are EMAIL, PHONE, SMS, POST"),
+            ),
+            Some(channel) if channels.contains(&channel) => {
+                faults.add(entry.line_of("channels"), "DUPLICATE_CODE", format!("`{word}` is listed twice"));
+            }
+            Some(channel) => channels.push(channel),
+        }
+    }
+    if grounds == Some(Grounds::Consent) && channels.is_empty() {
+        // BGH I ZR 164/09: consent is given per channel.
+        faults.add(entry.line_of("channels"), "CHANNELS_MISSING", "a consent needs at least one channel");
+    }
+    let allowed_while = entry.list("allowed_while", faults);
+    for state in allowed_while.iter().filter(|state| !matches!(state.as_str(), "restricted" | "retained")) {
+        let line = entry.line_of("allowed_while");
+        faults.add(line, "UNKNOWN_STATE", format!("unknown state `{state}`; known are restricted, retained"));
+    }
+    let sees = entry.optional("sees", faults);
+    if let Some(sees) = sees.as_deref().filter(|sees| !matches!(*sees, "own" | "all")) {
+        faults.add(entry.line_of("sees"), "UNKNOWN_SEES", format!("`{sees}` must be own or all"));
+    }
+    let purpose = PurposeDef {
+        code: entry.code("code", faults),
+        title_de: entry.required("title_de", faults),
+        title_en: entry.required("title_en", faults),
+        description_de: entry.required("description_de", faults),
+        description_en: entry.required("description_en", faults),
+        basis,
+        grounds: grounds.unwrap_or(Grounds::None),
+        channels,
+        group: entry.optional("group", faults),
+        is_group,
+        sees_all: sees.as_deref() == Some("all"),
+        allowed_restricted: allowed_while.iter().any(|state| state == "restricted"),
+        allowed_retained: allowed_while.iter().any(|state| state == "retained"),
+        dpv_iri: iri(&mut entry, faults),
+        proof: entry.list("proof", faults),
+        validity: period(&mut entry, "validity", faults),
+        retention: period(&mut entry, "retention", faults),
+        recipients: entry.list("recipients", faults),
+    };
+    entry.finish(faults);
+    purpose
+}
+
+fn check_basis(
+    entry: &Entry<'_, '_>,
+    is_group: bool,
+    basis: Option<LegalBasis>,
+    grounds: Option<Grounds>,
+    faults: &mut Faults,
+) {
+    if is_group {
+        if basis.is_some() || grounds.is_some() {
+            let key = if basis.is_some() { "legal_basis" } else { "grounds" };
+            let message = format!("a group has no `{key}`: its purposes have their own");
+            faults.add(entry.line_of(key), "GROUP_WITH_BASIS", message);
+        }
+        return;
+    }
+    for (key, there) in [("legal_basis", entry.has("legal_basis")), ("grounds", entry.has("grounds"))] {
+        if !there {
+            faults.add(entry.line(), "MISSING_KEY", format!("`{key}` is missing"));
+        }
+    }
+    if let (Some(basis), Some(grounds)) = (basis, grounds)
+        && (basis == LegalBasis::Consent) != (grounds == Grounds::Consent)
+    {
+        let message = "`CONSENT` as legal basis and `consent` as grounds go together";
+        faults.add(entry.line_of("grounds"), "BASIS_AND_GROUNDS", message);
+    }
+}
+
+fn word<T>(
+    entry: &mut Entry<'_, '_>,
+    key: &'static str,
+    code: &'static str,
+    name: &str,
+    parse: impl Fn(&str) -> Option<T>,
+    faults: &mut Faults,
+) -> Option<T> {
+    let word = entry.optional(key, faults)?;
+    let value = parse(&word);
+    if value.is_none() {
+        faults.add(entry.line_of(key), code, format!("unknown {name} `{word}`"));
+    }
+    value
+}
+
+fn iri(entry: &mut Entry<'_, '_>, faults: &mut Faults) -> Option<String> {
+    let iri = entry.optional("dpv", faults)?;
+    if !iri.starts_with("https://") || iri.contains(char::is_whitespace) {
+        faults.add(entry.line_of("dpv"), "BAD_IRI", format!("`{iri}` must be an https IRI"));
+    }
+    Some(iri)
+}
+
+/// A period like `P2Y`, `P6M`, `P30D`.
+fn period(entry: &mut Entry<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<String> {
+    let text = entry.optional(key, faults)?;
+    let number = text
+        .strip_prefix('P')
+        .and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D']))
+        .and_then(|number| number.parse::<u16>().ok());
+    if number.is_none_or(|number| number == 0) {
+        faults.add(
+            entry.line_of(key),
+            "BAD_PERIOD",
+            format!("`{text}` must be a period like P2Y, P6M or P30D"),
+        );
+    }
+    Some(text)
+}

@@ -1,0 +1,163 @@
+//! The decisions for one caller and purpose: one byte per object (floor 1).
+
+use super::objects::{Action, Kind, ObjectId, Objects};
+
+/// What happens to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// The value in full.
+    Allow,
+    /// The masked value.
+    Mask,
+    /// Nothing.
+    Deny,
+}
+
+impl Decision {
+    /// The word of the SDL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "ALLOW",
+            Self::Mask => "MASK",
+            Self::Deny => "DENY",
+        }
+    }
+}
+
+/// What Casbin says for one role and purpose: some rule allows, some rule denies; a byte per object, a bit per action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Planes {
+    pub(super) allow: Box<[u8]>,
+    pub(super) deny: Box<[u8]>,
+}
+
+impl Planes {
+    pub(super) fn empty(len: usize) -> Self {
+        Self { allow: vec![0; len].into(), deny: vec![0; len].into() }
+    }
+
+    pub(super) fn set(&mut self, object: usize, action: Action, allowed: bool, denied: bool) {
+        for (plane, answer) in [(&mut self.allow, allowed), (&mut self.deny, denied)] {
+            if let (true, Some(cell)) = (answer, plane.get_mut(object)) {
+                *cell |= action.bit();
+            }
+        }
+    }
+
+    pub(super) fn join(&mut self, other: &Self) {
+        join(&mut self.allow, &other.allow);
+        join(&mut self.deny, &other.deny);
+    }
+}
+
+fn join(into: &mut [u8], from: &[u8]) {
+    for (into, from) in into.iter_mut().zip(from) {
+        *into |= from;
+    }
+}
+
+/// The decisions for one caller and purpose. Default is deny.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    cells: Box<[u8]>,
+}
+
+impl Table {
+    /// A table that denies everything, for a policy of any size.
+    pub fn deny_all() -> Self {
+        Self { cells: Box::default() }
+    }
+
+    /// What happens to the value of `object`.
+    #[inline]
+    pub fn decide(&self, object: ObjectId) -> Decision {
+        let cell = self.cell(object);
+        if cell & Action::Read.bit() != 0 {
+            Decision::Allow
+        } else if cell & Action::Mask.bit() != 0 {
+            Decision::Mask
+        } else {
+            Decision::Deny
+        }
+    }
+
+    /// Whether `action` may be done to `object`.
+    #[inline]
+    pub fn allows(&self, object: ObjectId, action: Action) -> bool {
+        self.cell(object) & action.bit() != 0
+    }
+
+    #[inline]
+    fn cell(&self, object: ObjectId) -> u8 {
+        self.cells.get(object.index()).copied().unwrap_or(0)
+    }
+
+    /// The table that `planes` mean, narrowed to the coordinates `only`.
+    pub(super) fn new(objects: &Objects, planes: &Planes, only: Option<&[String]>) -> Self {
+        let wide = Self::wide(objects, planes);
+        let Some(only) = only else { return wide };
+        let listed = |name: &str| only.iter().any(|field| field == name);
+        let mut narrow = wide.clone();
+        for (object, cell) in objects.iter().zip(narrow.cells.iter_mut()) {
+            if object.kind == Kind::Field && (object.derived || !listed(&object.name)) {
+                *cell = 0;
+            }
+        }
+        narrow.derive(objects);
+        // A token narrowed to nothing but an id still reads that id, where the policy lets its roles read it.
+        for ((object, cell), before) in objects.iter().zip(narrow.cells.iter_mut()).zip(wide.cells.iter()) {
+            if object.derived && listed(&object.name) {
+                *cell = *before;
+            }
+        }
+        narrow
+    }
+
+    fn wide(objects: &Objects, planes: &Planes) -> Self {
+        const SEEN: u8 = Action::Read.bit() | Action::Mask.bit();
+        let mut cells: Box<[u8]> = vec![0; objects.len()].into();
+        for (cell, (allow, deny)) in cells.iter_mut().zip(planes.allow.iter().zip(planes.deny.iter())) {
+            *cell = allow & !deny;
+            if deny & Action::Read.bit() != 0 {
+                *cell &= !SEEN;
+            }
+        }
+        // Nobody saves a masked value back: an update needs the full value.
+        for (object, cell) in objects.iter().zip(cells.iter_mut()) {
+            if object.kind == Kind::Field && *cell & Action::Read.bit() == 0 {
+                *cell &= !Action::Update.bit();
+            }
+        }
+        let mut table = Self { cells };
+        table.derive(objects);
+        table
+    }
+
+    /// Ids are readable where any other field of their type is, at least masked.
+    fn derive(&mut self, objects: &Objects) {
+        let mut seen = vec![false; objects.types.len()];
+        for (object, cell) in objects.iter().zip(self.cells.iter()) {
+            let readable = cell & (Action::Read.bit() | Action::Mask.bit()) != 0;
+            if let (true, false, Some(seen)) = (readable, object.derived, seen.get_mut(object.type_index)) {
+                *seen = true;
+            }
+        }
+        for (object, cell) in objects.iter().zip(self.cells.iter_mut()) {
+            if object.derived {
+                *cell = if seen.get(object.type_index) == Some(&true) { Action::Read.bit() } else { 0 };
+            }
+        }
+    }
+
+    /// Allows what `other` allows on the objects that `which` picks.
+    pub(super) fn join_where(&mut self, other: &Self, objects: &Objects, which: impl Fn(&str) -> bool) {
+        if self.cells.is_empty() {
+            self.cells = vec![0; objects.len()].into();
+        }
+        for ((cell, more), object) in self.cells.iter_mut().zip(other.cells.iter()).zip(objects.iter()) {
+            if which(&object.name) {
+                *cell |= more;
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The policy: the table equals Casbin on every cell, broken files are refused with their line, cases hold.
+
+use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
+use proptest::{prelude::*, test_runner::TestRunner};
+use zweck::{
+    policy::{Action, Decision, Live, Policy, PolicyErrors, Sources, cases},
+    register,
+};
+
+const EFFECT: &str = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
+
+/// The shipped policy; loaded once, since nothing changes it.
+pub async fn shipped() -> std::sync::Arc<Policy> {
+    static SHIPPED: tokio::sync::OnceCell<std::sync::Arc<Policy>> = tokio::sync::OnceCell::const_new();
+    let load = async || std::sync::Arc::new(load(&Sources::embedded()).await.unwrap());
+    SHIPPED.get_or_init(load).await.clone()
+}
+
+async fn load(sources: &Sources) -> Result<Policy, PolicyErrors> {
+    Policy::load(sources, &register::policy_objects()).await
+}
+
+/// Casbin with the whole policy, and a subject that has all of `roles`.
+async fn oracle(policy: &Policy, roles: &[String], effect: &str) -> Enforcer {
+    let model = DefaultModel::from_str(&Sources::embedded().model.replace(EFFECT, effect)).await.unwrap();
+    let mut enforcer = Enforcer::new(model, MemoryAdapter::default()).await.unwrap();
+    for mut line in policy.casbin_lines() {
+        let kind = line.remove(0);
+        enforcer.get_mut_model().add_policy(if kind == "p" { "p" } else { "g" }, &kind, line);
+    }
+    for role in roles {
+        let link = vec!["role:everything_asked".to_owned(), format!("role:{role}")];
+        enforcer.get_mut_model().add_policy("g", "g", link);
+    }
+    enforcer.build_role_links().unwrap();
+    enforcer
+}
+
+async fn compare(policy: &Policy, roles: &[String], purpose: &str) {
+    let both = oracle(policy, roles, EFFECT).await;
+    let no_deny = oracle(policy, roles, "!some(where (p.eft == deny))").await;
+    let ask = |enforcer: &Enforcer, object: &str, action: Action| {
+        let purpose = format!("purpose:{purpose}");
+        enforcer.enforce(("role:everything_asked", purpose.as_str(), object, action.as_str())).unwrap()
+    };
+    let table = policy.table(roles, purpose, None).unwrap();
+    for (object, action) in policy.cells() {
+        let id = policy.object(object).unwrap();
+        let expected = match action {
+            Action::Mask => {
+                // A deny on `read` also denies `mask`.
+                ask(&both, object, action) && ask(&no_deny, object, Action::Read)
+            }
+            // To update a field one needs full `read` of it too.
+            Action::Update => ask(&both, object, action) && ask(&both, object, Action::Read),
+            _ => ask(&both, object, action),
+        };
+        assert_eq!(table.allows(id, action), expected, "{roles:?} {purpose} {object} {}", action.as_str());
+    }
+    for object in register::OBJECTS {
+        let decide = |field: &str| table.decide(policy.object(&format!("{}.{field}", object.name)).unwrap());
+        let keys = |field: &&register::Field| field.category == register::Category::Key;
+        let any = object
+            .fields
+            .iter()
+            .filter(|field| !keys(field))
+            .any(|field| decide(field.name) != Decision::Deny);
+        for field in object.fields.iter().filter(keys) {
+            assert_eq!(decide(field.name) == Decision::Allow, any, "{}.{}", object.name, field.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_table_equals_casbin_on_every_cell_of_the_shipped_policy() {
+    let policy = shipped().await;
+    for purpose in policy.purposes().iter().filter(|purpose| !purpose.is_group) {
+        for role in policy.roles() {
+            compare(&policy, std::slice::from_ref(role), &purpose.code).await;
+        }
+        compare(&policy, policy.roles(), &purpose.code).await;
+    }
+}
+
+#[test]
+fn the_table_equals_casbin_on_random_policies() {
+    let roles = ["marketing", "sales", "partner", "anyone"];
+    let purposes = ["newsletter", "direct_mail", "direct_marketing", "any"];
+    let objects =
+        ["Contact.email", "data:email", "type:Contact", "Contact.city", "data:postal", "type:Purpose"];
+    let actions = ["read", "mask", "create", "update"];
+    let pick = |words: &'static [&'static str]| proptest::sample::select(words);
+    let line = (
+        pick(Vec::leak(roles.to_vec())),
+        pick(Vec::leak(purposes.to_vec())),
+        pick(Vec::leak(objects.to_vec())),
+        pick(Vec::leak(actions.to_vec())),
+        proptest::bool::weighted(0.7),
+    );
+    let inherits =
+        proptest::option::of(pick(&["g, role:sales, role:marketing", "g, role:partner, role:sales"]));
+    let policies = (proptest::collection::btree_set(line, 1..12), inherits);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() });
+    runner
+        .run(&policies, |(lines, inherits)| {
+            let mut text: Vec<String> = lines
+                .iter()
+                .map(|(role, purpose, object, action, allow)| {
+                    let effect = if *allow { "allow" } else { "deny" };
+                    format!("p, role:{role}, purpose:{purpose}, {object}, {action}, {effect}")
+                })
+                .collect();
+            text.extend(inherits.map(str::to_owned));
+            let sources = Sources { policy: text.join("\n"), ..Sources::embedded() };
+            runtime.block_on(async {
+                let policy = load(&sources).await.unwrap();
+                for asked in [&["marketing"][..], &["partner"], &["sales", "partner"]] {
+                    let asked: Vec<String> = asked.iter().map(|role| (*role).to_owned()).collect();
+                    compare(&policy, &asked, "newsletter").await;
+                }
+            });
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_named_cases_hold() {
+    let cases = cases::read(&Sources::embedded()).unwrap();
+    assert!(cases.iter().map(|case| case.objects.len()).sum::<usize>() > 100);
+    assert_eq!(cases::run(&*shipped().await, &cases), Vec::new());
+    let mut wrong = cases.first().unwrap().clone();
+    wrong.expect = "DENY".to_owned();
+    assert_eq!(cases::run(&*shipped().await, &[wrong.clone()]).len(), wrong.objects.len());
+    assert_eq!(shipped().await.warnings(), [] as [String; 0]);
+}
+
+/// One kind of broken policy: where the text goes, what is expected.
+struct Broken(&'static str, &'static str, &'static str, usize);
+
+#[tokio::test]
+async fn broken_files_are_refused_with_code_and_line() {
+    const GOOD: &str = "p, role:dpo, purpose:newsletter, Contact.email, read, allow";
+    let long_chain = "g, role:admin, role:dpo\ng, role:dpo, role:privacy_desk\ng, role:privacy_desk, role:marketing\n\
+         g, role:marketing, role:sales\ng, role:sales, role:support\ng, role:support, role:accounting\n\
+         g, role:accounting, role:auditor\ng, role:auditor, role:partner\ng, role:partner, role:subject";
+    let broken = [
+        Broken("policy", "", "EMPTY_POLICY", 0),
+        Broken("policy", "# nothing but a comment", "EMPTY_POLICY", 0),
+        Broken(
+            "policy",
+            "p, role:markting, purpose:newsletter, Contact.email, read, allow",
+            "UNKNOWN_ROLE",
+            2,
+        ),
+        Broken("policy", "p, role:dpo, purpose:newslettr, Contact.email, read, allow", "UNKNOWN_PURPOSE", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.emial, read, allow", "UNKNOWN_OBJECT", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, data:emial, read, allow", "UNKNOWN_OBJECT", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, type:Kontakt, read, allow", "UNKNOWN_OBJECT", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.email, view, allow", "UNKNOWN_ACTION", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.email, READ, allow", "UNKNOWN_ACTION", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.phone, read, Deny", "UNKNOWN_EFFECT", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.phone, read", "WRONG_WIDTH", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.phone, read, allow, x", "WRONG_WIDTH", 2),
+        Broken("policy", "g, role:dpo", "WRONG_WIDTH", 2),
+        Broken("policy", "p, role:dpo, , Contact.phone, read, allow", "EMPTY_VALUE", 2),
+        Broken("policy", "p, dpo, purpose:newsletter, Contact.phone, read, allow", "MISSING_PREFIX", 2),
+        Broken("policy", "p, role:dpo, newsletter, Contact.phone, read, allow", "MISSING_PREFIX", 2),
+        Broken("policy", GOOD, "DUPLICATE_LINE", 2),
+        Broken("policy", "q, role:dpo, role:admin", "UNKNOWN_KIND", 2),
+        Broken("policy", "g3, Contact.email, data:phone", "LINK_OF_REGISTER", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Contact.id, read, allow", "DERIVED_OBJECT", 2),
+        Broken("policy", "p, role:dpo, purpose:newsletter, Query.contacts, read, allow", "ACTION_MISFIT", 2),
+        Broken(
+            "policy",
+            "p, role:dpo, purpose:newsletter, Contact.email, execute, allow",
+            "ACTION_MISFIT",
+            2,
+        ),
+        Broken("policy", "p, \"role:dpo\", purpose:newsletter, Contact.phone, read, allow", "QUOTED", 2),
+        Broken("policy", "g, role:dpo, role:admin\ng, role:admin, role:dpo", "CYCLE", 3),
+        Broken("policy", "g, role:dpo, role:dpo", "CYCLE", 2),
+        Broken("policy", "g2, purpose:newsletter, purpose:accounting", "NOT_A_GROUP", 2),
+        Broken("policy", long_chain, "CHAIN_TOO_LONG", 10),
+        Broken("purposes", "[[role]]\ncode = \"dpo2\"", "MISSING_KEY", 0),
+        Broken("purposes", "[[rolle]]\ncode = \"x\"", "UNKNOWN_KEY", 0),
+        Broken(
+            "purposes",
+            "[[role]]\ncode = \"dpo\"\ntitle_de = \"x\"\ntitle_en = \"x\"",
+            "DUPLICATE_CODE",
+            0,
+        ),
+        Broken("purposes", "[[role]]\ncode = \"Ä\"\ntitle_de = \"x\"\ntitle_en = \"x\"", "BAD_CODE", 0),
+        Broken("purposes", "[[role]\n", "TOML_SYNTAX", 0),
+        Broken("model", "# other\n[matchers]\nm = true", "FOREIGN_MODEL", 0),
+    ];
+    for Broken(file, text, code, line) in broken {
+        let mut sources = Sources::embedded();
+        match file {
+            "policy" if line == 0 => sources.policy = text.to_owned(),
+            "policy" => sources.policy = format!("{GOOD}\n{text}\n"),
+            "purposes" => sources.purposes.push_str(&format!("\n{text}\n")),
+            _ => sources.model.push_str(text),
+        }
+        let errors = load(&sources).await.expect_err(text).0;
+        let found = errors.iter().find(|error| error.code == code);
+        let found = found.unwrap_or_else(|| panic!("{text}: expected {code}, got {errors:?}"));
+        assert!(found.file.starts_with("policies/"), "{}", found.file);
+        if file == "policy" {
+            assert_eq!(found.line, line, "{text}: {errors:?}");
+        } else if file == "purposes" {
+            assert!(found.line > 100, "{text}: {errors:?}");
+        }
+    }
+}
+
+/// Purposes that contradict themselves, by the key that is replaced in the shipped file.
+#[tokio::test]
+async fn contradictory_purposes_are_refused() {
+    for (old, new, code) in [
+        ("legal_basis = \"CONSENT\"", "legal_basis = \"CONSENTS\"", "UNKNOWN_BASIS"),
+        ("grounds = \"consent\"", "grounds = \"recorded\"", "BASIS_AND_GROUNDS"),
+        ("grounds = \"recorded\"", "grounds = \"some\"", "UNKNOWN_GROUNDS"),
+        ("channels = [\"EMAIL\"]", "channels = [\"FAX\"]", "UNKNOWN_CHANNEL"),
+        ("channels = [\"PHONE\"]", "", "CHANNELS_MISSING"),
+        ("group = \"direct_marketing\"", "group = \"marketing\"", "UNKNOWN_GROUP"),
+        ("group = \"direct_marketing\"", "group = \"customer_care\"", "NOT_A_GROUP"),
+        ("is_group = true", "is_group = true\nlegal_basis = \"CONTRACT\"", "GROUP_WITH_BASIS"),
+        ("is_group = true", "is_group = \"yes\"", "WRONG_TYPE"),
+        ("sees = \"all\"", "sees = \"most\"", "UNKNOWN_SEES"),
+        ("allowed_while = [\"retained\"]", "allowed_while = [\"erased\"]", "UNKNOWN_STATE"),
+        ("validity = \"P2Y\"", "validity = \"2 years\"", "BAD_PERIOD"),
+        ("dpv = \"https:", "dpv = \"http:", "BAD_IRI"),
+        ("code = \"newsletter\"", "code = \"any\"", "RESERVED"),
+    ] {
+        let mut sources = Sources::embedded();
+        assert!(sources.purposes.contains(old), "{old}");
+        sources.purposes = sources.purposes.replacen(old, new, 1);
+        let errors = load(&sources).await.expect_err(new).0;
+        assert!(errors.iter().any(|error| error.code == code && error.line > 0), "{new}: {errors:?}");
+    }
+}
+
+#[tokio::test]
+async fn all_faults_are_told_at_once() {
+    let text = "p, role:a, purpose:newsletter, Contact.email, read, allow\np, role:dpo, purpose:b, Contact.email, read, Deny";
+    let errors = load(&Sources { policy: text.to_owned(), ..Sources::embedded() }).await.unwrap_err();
+    let told: Vec<(usize, &str)> = errors.0.iter().map(|error| (error.line, error.code)).collect();
+    assert_eq!(told, [(1, "UNKNOWN_ROLE"), (2, "UNKNOWN_PURPOSE"), (2, "UNKNOWN_EFFECT")]);
+    assert!(errors.to_string().starts_with("policies/policy.csv:1: unknown role `a`"), "{errors}");
+}
+
+#[tokio::test]
+async fn a_token_narrows_and_never_widens() {
+    let policy = shipped().await;
+    let only = vec!["Contact.email".to_owned(), "Contact.phone".to_owned()];
+    let table = policy.table(&["marketing".to_owned()], "newsletter", Some(&only)).unwrap();
+    let decide = |name: &str| table.decide(policy.object(name).unwrap());
+    assert_eq!(decide("Contact.email"), Decision::Allow);
+    assert_eq!(decide("Contact.id"), Decision::Allow);
+    assert_eq!(decide("Contact.phone"), Decision::Deny);
+    assert_eq!(decide("Contact.givenName"), Decision::Deny);
+    assert_eq!(decide("Consent.id"), Decision::Deny);
+    assert!(table.allows(policy.object("Query.contacts").unwrap(), Action::Execute));
+}
+
+#[tokio::test]
+async fn unknown_names_and_groups_have_no_table() {
+    let policy = shipped().await;
+    for (role, purpose) in [("nobody", "newsletter"), ("dpo", "nothing"), ("dpo", "direct_marketing")] {
+        assert!(policy.table(&[role.to_owned()], purpose, None).is_err(), "{role} {purpose}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_reload_keeps_the_old_policy() {
+    let live = Live::new(shipped().await);
+    let before = live.current().revision().to_owned();
+    let bad = Sources { policy: "p, role:dpo".to_owned(), ..Sources::embedded() };
+    live.reload(&bad, &register::policy_objects()).await.unwrap_err();
+    assert_eq!(live.current().revision(), before);
+    let mut good = Sources::embedded();
+    good.policy.push_str("\np, role:partner, purpose:newsletter, Contact.language, read, allow\n");
+    let revisions = live.reload(&good, &register::policy_objects()).await.unwrap();
+    assert_eq!(revisions.before, before);
+    assert_eq!(live.current().revision(), revisions.after);
+}
+
+#[tokio::test]
+async fn an_explanation_names_the_lines() {
+    let policy = shipped().await;
+    let rules = policy.explain("marketing", "newsletter", "Contact.city", Action::Read);
+    assert_eq!(rules.len(), 1);
+    assert!(rules[0].text.ends_with("Contact.city, mask, allow"), "{rules:?}");
+    let line = Sources::embedded().policy.lines().nth(rules[0].line - 1).unwrap().to_owned();
+    assert_eq!(line, rules[0].text);
+    assert!(policy.explain("partner", "newsletter", "Contact.city", Action::Read).is_empty());
+}

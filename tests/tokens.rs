@@ -1,0 +1,140 @@
+//! Access tokens: what they may say, and that every one that does not hold gets the same answer.
+
+use chrono::TimeDelta;
+use sea_orm::EntityTrait;
+use zweck::{
+    error::Code,
+    tokens::{self, BearerToken, NewToken},
+};
+
+use crate::support::app::{TestApp, each};
+
+fn new_token(test: &TestApp) -> NewToken {
+    NewToken {
+        name: "partner".to_owned(),
+        roles: vec!["support".to_owned()],
+        purposes: vec!["customer_care".to_owned()],
+        fields: Some(vec!["Contact.email".to_owned()]),
+        expires_at: test.app.now() + TimeDelta::days(90),
+        recipient_id: None,
+        created_by: "cli:test".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_token_says_what_it_was_made_for() {
+    for test in each().await {
+        let (id, token) = tokens::create(&test.app.db.writer, &test.app, new_token(&test)).await.unwrap();
+        let credential = tokens::authenticate(&test.app, token.reveal()).await.unwrap();
+        assert_eq!(credential.actor_id, format!("token:{id}"));
+        assert_eq!(credential.roles, ["support"]);
+        assert_eq!(credential.purposes, ["customer_care"]);
+        assert_eq!(credential.fields, Some(vec!["Contact.email".to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn the_secret_is_not_kept() {
+    for test in each().await {
+        let (id, token) = tokens::create(&test.app.db.writer, &test.app, new_token(&test)).await.unwrap();
+        let row =
+            entity::access_token::Entity::find_by_id(id).one(&test.app.db.reader).await.unwrap().unwrap();
+        let secret = &token.reveal()[21..64];
+        assert!(!format!("{row:?}").contains(secret));
+        assert_eq!(row.secret_hash.len(), 64);
+    }
+}
+
+#[tokio::test]
+async fn every_credential_that_does_not_hold_gets_the_same_answer() {
+    for test in each().await {
+        let (app, writer) = (&test.app, &test.app.db.writer);
+        let (_, token) = tokens::create(writer, app, new_token(&test)).await.unwrap();
+        let (revoked_id, revoked) = tokens::create(writer, app, new_token(&test)).await.unwrap();
+        tokens::revoke(writer, app, revoked_id).await.unwrap();
+        let mut short = new_token(&test);
+        short.expires_at = app.now() + TimeDelta::minutes(1);
+        let (_, expired) = tokens::create(writer, app, short).await.unwrap();
+        assert!(tokens::authenticate(app, expired.reveal()).await.is_ok());
+        test.clock.advance(TimeDelta::minutes(1));
+        let mut typo = token.reveal().to_owned();
+        typo.pop();
+        let presented = [
+            typo,
+            String::new(),
+            BearerToken::generate().reveal().to_owned(),
+            with_other_secret(&token),
+            revoked.reveal().to_owned(),
+            expired.reveal().to_owned(),
+        ];
+        for (index, text) in presented.iter().enumerate() {
+            let error = tokens::authenticate(app, text).await.unwrap_err();
+            assert_eq!(error.code, Code::Unauthenticated, "case {index}");
+            assert_eq!(error.message, tokens::refused().message, "case {index}");
+        }
+        assert!(tokens::authenticate(app, token.reveal()).await.is_ok());
+    }
+}
+
+/// The id of one token with the secret of another, the checksum made right by trying nothing: it is computed.
+fn with_other_secret(token: &BearerToken) -> String {
+    let other = BearerToken::generate();
+    let body = format!("zwk_{}_{}", token.lookup(), &other.reveal()[21..64]);
+    let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut checksum = Vec::new();
+    for _ in 0..6 {
+        checksum.push(char::from(digits[(rest % 62) as usize]));
+        rest /= 62;
+    }
+    let text = format!("{body}{}", checksum.into_iter().rev().collect::<String>());
+    assert!(BearerToken::parse(&text).is_some());
+    text
+}
+
+#[tokio::test]
+async fn a_revocation_counts_at_once_and_a_repeat_changes_nothing() {
+    for test in each().await {
+        let (app, writer) = (&test.app, &test.app.db.writer);
+        let (id, token) = tokens::create(writer, app, new_token(&test)).await.unwrap();
+        assert!(tokens::authenticate(app, token.reveal()).await.is_ok());
+        let first = tokens::revoke(writer, app, id).await.unwrap();
+        assert!(tokens::authenticate(app, token.reveal()).await.is_err());
+        test.clock.advance(TimeDelta::minutes(5));
+        let second = tokens::revoke(writer, app, id).await.unwrap();
+        assert_eq!(first.revoked_at, second.revoked_at);
+        let unknown = tokens::revoke(writer, app, app.new_id()).await.unwrap_err();
+        assert_eq!(unknown.code, Code::NotFound);
+        assert_eq!(tokens::list(&app.db.reader).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_token_cannot_say_what_the_policy_does_not_know() {
+    for test in each().await {
+        let now = test.app.now();
+        let changes: [fn(&mut NewToken); 9] = [
+            |new| new.roles = vec!["emperor".to_owned()],
+            |new| new.roles.clear(),
+            |new| new.purposes = vec!["world_domination".to_owned()],
+            |new| new.purposes = vec!["direct_marketing".to_owned()],
+            |new| new.purposes.clear(),
+            |new| new.fields = Some(vec!["Contact.shoeSize".to_owned()]),
+            |new| new.fields = Some(Vec::new()),
+            |new| new.name = " ".to_owned(),
+            |new| new.name = "a\nb".to_owned(),
+        ];
+        for (index, change) in changes.iter().enumerate() {
+            let mut new = new_token(&test);
+            change(&mut new);
+            let error = tokens::create(&test.app.db.writer, &test.app, new).await.unwrap_err();
+            assert_eq!(error.code, Code::BadUserInput, "case {index}");
+        }
+        for expires_at in [now, now - TimeDelta::days(1), now + TimeDelta::days(367)] {
+            let new = NewToken { expires_at, ..new_token(&test) };
+            let error = tokens::create(&test.app.db.writer, &test.app, new).await.unwrap_err();
+            assert_eq!(error.code, Code::BadUserInput);
+        }
+        assert!(tokens::list(&test.app.db.reader).await.unwrap().is_empty());
+    }
+}
