@@ -1,13 +1,11 @@
-//! The command line (floor 7).
+//! The command line: starts the server, migrates, manages tokens, imports, checks the policy (floor 7).
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+mod commands;
 
-use clap::{Parser, Subcommand};
-use zweck::{
-    config::{Config, Flags},
-    db::Db,
-    graphql,
-};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,46 +20,219 @@ struct Cli {
     /// Database, sqlite://FILE or postgres://...
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
+    /// Directory of the policy files; the embedded policy if absent.
+    #[arg(long, global = true, value_name = "DIR")]
+    policy_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start the server.
+    Serve {
+        /// Address and port, 127.0.0.1:8080 by default.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+        /// Bring the database up to date first.
+        #[arg(long)]
+        migrate: bool,
+    },
     /// Bring the database up to date.
     Migrate,
     /// Print the GraphQL schema.
-    Schema,
+    Schema {
+        /// Compare with FILE instead of printing.
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+    },
+    /// Manage access tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Import data.
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Check the policy.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it, once.
+    Create(TokenArgs),
+    /// List tokens.
+    List,
+    /// End a token.
+    Revoke {
+        /// Id of the token.
+        id: uuid::Uuid,
+    },
+}
+
+/// What a new token permits.
+#[derive(Args)]
+struct TokenArgs {
+    /// Name, for those who manage tokens.
+    #[arg(long)]
+    name: String,
+    /// Role; may be repeated.
+    #[arg(long = "role", required = true)]
+    roles: Vec<String>,
+    /// Code of a purpose; may be repeated.
+    #[arg(long = "purpose", required = true)]
+    purposes: Vec<String>,
+    /// Coordinate the token is narrowed to, e.g. Contact.email; may be repeated.
+    #[arg(long = "field")]
+    fields: Vec<String>,
+    /// Days until it ends, at most 366.
+    #[arg(long, default_value_t = 90)]
+    expires_in_days: u16,
+    /// Id of the recipient that uses it.
+    #[arg(long)]
+    recipient: Option<uuid::Uuid>,
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    /// Import contacts from a CSV file.
+    Contacts(ImportArgs),
+}
+
+/// Which file, and what its columns mean.
+#[derive(Args)]
+struct ImportArgs {
+    /// CSV file in UTF-8 with a header.
+    file: PathBuf,
+    /// Field and the column that holds it, e.g. givenName=FirstName; may be repeated.
+    #[arg(long = "map", value_name = "FIELD=COLUMN", required = true)]
+    map: Vec<String>,
+    /// Column of the id in the source.
+    #[arg(long, value_name = "COLUMN")]
+    external_id: Option<String>,
+    /// Name of the source.
+    #[arg(long)]
+    source: String,
+    /// Purpose the contacts are kept for.
+    #[arg(long)]
+    purpose: String,
+    /// The fact that makes it lawful, e.g. a contract.
+    #[arg(long)]
+    ground: String,
+    /// Since when the ground holds (YYYY-MM-DD); since now if absent.
+    #[arg(long, value_name = "DATE")]
+    since: Option<chrono::NaiveDate>,
+    /// Check only, write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Character between fields.
+    #[arg(long, default_value = ",")]
+    delimiter: char,
+    /// Write the report as JSON to FILE.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Load the policy strictly and say what is wrong.
+    Check,
+    /// Run the decisions named in cases.yaml.
+    Test,
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    /// It failed.
+    Failed(anyhow::Error),
+    /// It was called in a wrong way.
+    Usage(String),
+    /// The policy is wrong.
+    Policy(String),
+    /// A named decision does not hold.
+    PolicyTest(String),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Failed(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::Failed(error.into())
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Failure::Failed(error.into())
+    }
+}
+
+impl Failure {
+    fn exit(self) -> ExitCode {
+        let (code, text) = match self {
+            Failure::Failed(error) => (1, format!("{error:#}")),
+            Failure::Usage(text) => (2, text),
+            Failure::Policy(text) => (3, text),
+            Failure::PolicyTest(text) => (4, text),
+        };
+        commands::complain(&text);
+        ExitCode::from(code)
+    }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let flags = Flags { database_url: cli.database_url, ..Flags::default() };
+    let listen = match &cli.command {
+        Command::Serve { listen, .. } => listen.clone(),
+        _ => None,
+    };
+    let flags = Flags { listen, database_url: cli.database_url.clone(), policy_dir: cli.policy_dir.clone() };
     let config = match Config::load(cli.config.as_deref(), &flags) {
         Ok(config) => config,
-        Err(text) => return complain(2, &format!("configuration: {text}")),
+        Err(text) => return Failure::Usage(format!("configuration: {text}")).exit(),
     };
-    match run(&cli.command, &config) {
+    match start(cli.command, &config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(1, &format!("{error:#}")),
+        Err(failure) => failure.exit(),
     }
 }
 
-fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
+fn start(command: Command, config: &Config) -> Result<(), Failure> {
+    log(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Migrate => {
-                let db = Db::connect(&config.database.url, config.database.max_connections).await?;
-                Ok(db.migrate().await?)
-            }
-            Command::Schema => Ok(std::io::stdout().lock().write_all(graphql::build()?.sdl().as_bytes())?),
+            Command::Serve { migrate, .. } => commands::serve(config, migrate).await,
+            Command::Migrate => commands::migrate(config).await,
+            Command::Schema { check } => commands::schema(check.as_deref()),
+            Command::Token(TokenCommand::Create(args)) => commands::create_token(config, args).await,
+            Command::Token(TokenCommand::List) => commands::list_tokens(config).await,
+            Command::Token(TokenCommand::Revoke { id }) => commands::revoke_token(config, id).await,
+            Command::Import(ImportCommand::Contacts(args)) => commands::import_contacts(config, args).await,
+            Command::Policy(PolicyCommand::Check) => commands::check_policy(config).await,
+            Command::Policy(PolicyCommand::Test) => commands::test_policy(config).await,
         }
     })
 }
 
-fn complain(code: u8, text: &str) -> ExitCode {
-    // Nothing can be said when standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "zweck: {text}");
-    ExitCode::from(code)
+/// Log lines go to standard error. Panics are logged by their place alone: their text may quote values.
+fn log(config: &Config) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)
+        .map_err(|_| Failure::Usage("configuration: `log.filter` is not valid".to_owned()))?;
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panic");
+    }));
+    Ok(())
 }

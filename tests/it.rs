@@ -9,6 +9,7 @@
 )]
 
 mod database;
+mod http;
 mod imports;
 mod policy;
 mod schema;

@@ -17,17 +17,6 @@ fn filter_of(field: &Field) -> Option<String> {
     }
 }
 
-/// `familyName` as `FAMILY_NAME`.
-pub(super) fn order_value(field: &str) -> String {
-    field.chars().fold(String::new(), |mut name, c| {
-        if c.is_ascii_uppercase() {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-        name
-    })
-}
-
 /// Registers filter, order and order field of a connection.
 pub(super) fn register(schema: SchemaBuilder, object: &ObjectType, plural: &str) -> SchemaBuilder {
     let name = format!("{plural}Filter");
@@ -41,7 +30,7 @@ pub(super) fn register(schema: SchemaBuilder, object: &ObjectType, plural: &str)
     for field in object.fields {
         if let Some(of) = filter_of(field) {
             filter = filter.field(argument(field.name, TypeRef::named(of), field.doc));
-            values.push((order_value(field.name), field.doc));
+            values.push((field.order_name(), field.doc));
         }
     }
     let values = values.iter().map(|(value, doc)| (value.as_str(), *doc));

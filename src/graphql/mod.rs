@@ -1,6 +1,10 @@
-//! The GraphQL face: the schema, made from the register (floor 5).
+//! The GraphQL face: the schema, made from the register, and the engine that answers (floor 5).
 
+mod answer;
+mod engine;
 mod inputs;
 mod schema;
 
+pub use answer::error_body;
+pub use engine::{Answer, Engine, Outcome, Request};
 pub use schema::build;

@@ -199,6 +199,17 @@ impl Field {
         }
     }
 
+    /// Its name in order enums: `familyName` as `FAMILY_NAME`.
+    pub fn order_name(&self) -> String {
+        self.name.chars().fold(String::new(), |mut name, c| {
+            if c.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_uppercase());
+            name
+        })
+    }
+
     pub(super) const fn covered_by(mut self, cover: Cover) -> Self {
         self.cover = Some(cover);
         self

@@ -26,7 +26,6 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    #[expect(dead_code, reason = "for the tests of the HTTP face, which comes next")]
     /// A token for `roles` and `purposes`, valid for 30 days.
     pub async fn token(&self, roles: &[&str], purposes: &[&str]) -> BearerToken {
         let owned = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect();

@@ -1,0 +1,249 @@
+//! What each command does (floor 7).
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use chrono::{NaiveTime, TimeDelta};
+use migration::{Migrator, MigratorTrait};
+use uuid::Uuid;
+use zweck::{
+    config::Config,
+    context::{App, Clock, Keys, SystemClock},
+    db::Db,
+    error::{Code, Error},
+    graphql::Engine,
+    http::{self, Limits},
+    imports::{self, Import},
+    policy::{Live, Policy, Sources, cases},
+    purposes, register,
+    tokens::{self, NewToken},
+};
+
+use crate::{Failure, ImportArgs, TokenArgs};
+
+/// Who acts on the command line.
+const ACTOR: &str = "cli:zweck";
+const IMPORTER: &str = "cli:import";
+
+/// Starts the server.
+pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
+    let policy = policy(config).await?;
+    let db = connect(config).await?;
+    if migrate {
+        db.migrate().await.map_err(failure)?;
+    }
+    let app = Arc::new(app(config, policy, db).await?);
+    if config.secrets.master_key.is_none() {
+        tracing::warn!(
+            "no `secrets.master_key` is set: a random one is used, and cursors end with this process"
+        );
+    }
+    purposes::sync(&app).await.map_err(failure)?;
+    let engine = Arc::new(Engine::new().map_err(failure)?);
+    let listener = tokio::net::TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let limits = Limits { body_bytes: config.limits.body_bytes };
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    http::serve(listener, http::router(app, engine, limits), http::stop_signal()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Brings the database up to date.
+pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
+    let policy = policy(config).await?;
+    let db = connect(config).await?;
+    db.migrate().await.map_err(failure)?;
+    let app = app(config, policy, db).await?;
+    purposes::sync(&app).await.map_err(failure)?;
+    print("the database is up to date\n")
+}
+
+/// Prints the schema, or compares it with a file.
+pub(crate) fn schema(check: Option<&Path>) -> Result<(), Failure> {
+    let sdl = Engine::new().map_err(failure)?.sdl();
+    let Some(file) = check else { return print(&sdl) };
+    let kept = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if kept == sdl {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("{0} is not the schema of this program; run: zweck schema > {0}", file.display())
+        .into())
+}
+
+/// Makes a token and prints it: to standard output the token alone, so that it can be piped.
+pub(crate) async fn create_token(config: &Config, args: TokenArgs) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let new = NewToken {
+        name: args.name,
+        roles: args.roles,
+        purposes: args.purposes,
+        fields: (!args.fields.is_empty()).then_some(args.fields),
+        expires_at: app.now() + TimeDelta::days(i64::from(args.expires_in_days)),
+        recipient_id: args.recipient,
+        created_by: ACTOR.to_owned(),
+    };
+    let (id, token) = tokens::create(&app.db.writer, &app, new).await.map_err(failure)?;
+    note(&format!("token {id}; it is shown this once"));
+    print(&format!("{}\n", token.reveal()))
+}
+
+/// Lists tokens.
+pub(crate) async fn list_tokens(config: &Config) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let now = app.now();
+    let mut text = String::new();
+    for token in tokens::list(&app.db.reader).await.map_err(failure)? {
+        let state = match token.revoked_at {
+            Some(_) => "revoked",
+            None if token.expires_at <= now => "expired",
+            None => "valid",
+        };
+        let until = token.expires_at.format("%Y-%m-%d");
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {state:<8}until {until}  {}  roles {}  purposes {}",
+            token.id, token.name, token.roles, token.purposes
+        );
+    }
+    print(&text)
+}
+
+/// Ends a token.
+pub(crate) async fn revoke_token(config: &Config, id: Uuid) -> Result<(), Failure> {
+    let app = open(config).await?;
+    tokens::revoke(&app.db.writer, &app, id).await.map_err(failure)?;
+    print(&format!("token {id} is revoked\n"))
+}
+
+/// Imports contacts; rejected rows are reported and do not stop the others.
+pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
+    let Ok(delimiter) = u8::try_from(args.delimiter) else {
+        return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+    };
+    let import = Import {
+        map: Import::map_from(args.map.iter().map(String::as_str)).map_err(failure)?,
+        external_id: args.external_id,
+        source: args.source,
+        purpose: args.purpose,
+        ground: args.ground,
+        since: args.since.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
+        actor: IMPORTER.to_owned(),
+        delimiter,
+        dry_run: args.dry_run,
+    };
+    let app = open(config).await?;
+    purposes::sync(&app).await.map_err(failure)?;
+    let file = File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    // The report's file is made first: an import whose report cannot be written does not begin.
+    let report_file = match &args.report {
+        Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
+        None => None,
+    };
+    let report = imports::contacts(&app, file, &import).await.map_err(|error| {
+        if error.code != Code::BadUserInput {
+            note("rows written before this error stay; the same import again goes on after them");
+        }
+        failure(error)
+    })?;
+    if let Some(mut file) = report_file {
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        file.write_all(b"\n")?;
+    }
+    print(&report.to_string())
+}
+
+/// Loads the policy strictly and tells what is allowed but odd.
+pub(crate) async fn check_policy(config: &Config) -> Result<(), Failure> {
+    let policy = policy(config).await?;
+    for warning in policy.warnings() {
+        note(&format!("warning: {warning}"));
+    }
+    print(&format!("policy {} is valid\n", policy.revision()))
+}
+
+/// Runs the decisions that `cases.yaml` names.
+pub(crate) async fn test_policy(config: &Config) -> Result<(), Failure> {
+    let policy = policy(config).await?;
+    let cases = cases::read(&sources(config)?).map_err(policy_failure)?;
+    let failures = cases::run(&policy, &cases);
+    for failed in &failures {
+        note(&format!("{}: {}", failed.name, failed.message));
+    }
+    let total: usize = cases.iter().map(|case| case.objects.len()).sum();
+    if failures.is_empty() {
+        return print(&format!("{total} decisions hold\n"));
+    }
+    Err(Failure::PolicyTest(format!("{} of {total} decisions do not hold", failures.len())))
+}
+
+/// Says on standard error why a command did not do its work.
+pub(crate) fn complain(text: &str) {
+    note(&format!("error: {text}"));
+}
+
+fn sources(config: &Config) -> Result<Sources, Failure> {
+    match &config.policy.dir {
+        Some(dir) => Sources::read(dir).map_err(policy_failure),
+        None => Ok(Sources::embedded()),
+    }
+}
+
+async fn policy(config: &Config) -> Result<Policy, Failure> {
+    Policy::load(&sources(config)?, &register::policy_objects()).await.map_err(policy_failure)
+}
+
+fn policy_failure(error: impl std::fmt::Display) -> Failure {
+    Failure::Policy(error.to_string())
+}
+
+async fn connect(config: &Config) -> Result<Db, Failure> {
+    let connected = Db::connect(&config.database.url, config.database.max_connections).await;
+    connected.map_err(|error| match error {
+        // What is wrong with the address; other errors may quote it, and with it a password.
+        sea_orm::DbErr::Custom(text) => Failure::Usage(text),
+        _ => Failure::Failed(anyhow::anyhow!("cannot open the database; check `database.url`")),
+    })
+}
+
+/// The application over a database that is up to date; nothing else touches another.
+async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
+    let pending = Migrator::get_pending_migrations(&db.writer).await.map_err(failure)?.len();
+    if pending > 0 {
+        let text = format!("the database lacks {pending} migrations; run: zweck migrate");
+        return Err(Failure::Failed(anyhow::anyhow!(text)));
+    }
+    let keys = config.secrets.master_key.map_or_else(Keys::random, Keys::new);
+    Ok(App { db, policy: Live::new(policy), clock: Arc::new(SystemClock) as Arc<dyn Clock>, keys })
+}
+
+async fn open(config: &Config) -> Result<App, Failure> {
+    let policy = policy(config).await?;
+    app(config, policy, connect(config).await?).await
+}
+
+fn failure(error: impl Into<Error>) -> Failure {
+    let error = error.into();
+    match error.code {
+        Code::BadUserInput => Failure::Usage(error.message),
+        _ => Failure::Failed(anyhow::anyhow!(error.message)),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn note(text: &str) {
+    // Nothing can be said when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

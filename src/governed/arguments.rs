@@ -1,0 +1,125 @@
+//! Arguments: variables put in, values taken out with clear errors (floor 2).
+
+use std::collections::BTreeMap;
+
+use async_graphql::{
+    Positioned, Value,
+    parser::types::{Field, VariableDefinition},
+};
+use async_graphql_value::Value as Ast;
+use chrono::{DateTime, SubsecRound, Utc};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// The variables of a request, defaults filled in. A variable without a value and a default is absent, not null.
+#[derive(Debug, Default)]
+pub struct Variables(BTreeMap<String, Value>);
+
+impl Variables {
+    pub(super) fn new(
+        definitions: &[Positioned<VariableDefinition>],
+        mut given: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, Error> {
+        let mut variables = BTreeMap::new();
+        for definition in definitions {
+            let name = definition.node.name.node.as_str();
+            let value = match given.remove(name) {
+                Some(value) => Some(
+                    Value::from_json(value)
+                        .map_err(|_| Error::input(format!("the variable `${name}` cannot be read")))?,
+                ),
+                None => definition.node.default_value.as_ref().map(|value| value.node.clone()),
+            };
+            if let Some(value) = value {
+                variables.insert(name.to_owned(), value);
+            }
+        }
+        Ok(Self(variables))
+    }
+
+    /// The value with variables put in; absent variables are left out of objects and absent as arguments.
+    pub(super) fn resolve(&self, value: &Ast) -> Option<Value> {
+        Some(match value {
+            Ast::Variable(name) => self.0.get(name.as_str())?.clone(),
+            Ast::Null => Value::Null,
+            Ast::Number(number) => Value::Number(number.clone()),
+            Ast::String(text) => Value::String(text.clone()),
+            Ast::Boolean(yes) => Value::Boolean(*yes),
+            Ast::Binary(bytes) => Value::Binary(bytes.clone()),
+            Ast::Enum(name) => Value::Enum(name.clone()),
+            Ast::List(items) => {
+                Value::List(items.iter().map(|item| self.resolve(item).unwrap_or(Value::Null)).collect())
+            }
+            Ast::Object(fields) => Value::Object(
+                fields
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.clone(), self.resolve(value)?)))
+                    .collect(),
+            ),
+        })
+    }
+
+    /// The arguments of a field by name.
+    pub(super) fn arguments(&self, field: &Positioned<Field>) -> BTreeMap<String, Value> {
+        let arguments = field.node.arguments.iter();
+        arguments
+            .filter_map(|(name, value)| Some((name.node.to_string(), self.resolve(&value.node)?)))
+            .collect()
+    }
+}
+
+/// The arguments of one field, taken by name. Null counts as absent.
+pub(super) struct Arguments(BTreeMap<String, Value>);
+
+impl Arguments {
+    pub(super) fn of(variables: &Variables, field: &Positioned<Field>) -> Self {
+        Self(variables.arguments(field))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| **value != Value::Null)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        self.get(name).map(|value| text(name, value)).transpose()
+    }
+
+    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, Error> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => number
+                .as_i64()
+                .map(Some)
+                .ok_or_else(|| Error::input(format!("`{name}` must be a whole number"))),
+            Some(_) => Err(Error::input(format!("`{name}` must be a whole number"))),
+        }
+    }
+}
+
+/// Text of an argument; also takes ids given as numbers and names of enums.
+pub(super) fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Error> {
+    let text = match value {
+        Value::String(text) => text.as_str(),
+        Value::Enum(word) => word.as_str(),
+        _ => return Err(Error::input(format!("`{name}` must be a text"))),
+    };
+    if text.len() > 1_000 || text.contains('\0') {
+        return Err(Error::input(format!("`{name}` must have at most 1,000 bytes and no zero byte")));
+    }
+    Ok(text)
+}
+
+/// An id: a UUID in its usual form. Nothing else is an id of ours.
+pub(super) fn id(name: &str, value: &Value) -> Result<Uuid, Error> {
+    let text = text(name, value)?;
+    Uuid::try_parse(text).map_err(|_| Error::input(format!("`{name}` is not an id")))
+}
+
+/// An instant, RFC 3339; kept to the microsecond.
+pub(super) fn instant(name: &str, value: &Value) -> Result<DateTime<Utc>, Error> {
+    let text = text(name, value)?;
+    DateTime::parse_from_rfc3339(text)
+        .map(|instant| instant.with_timezone(&Utc).trunc_subsecs(6))
+        .map_err(|_| Error::input(format!("`{name}` is not an instant of the form 2026-11-02T09:00:00Z")))
+}

@@ -1,0 +1,420 @@
+//! Filters, orders and search as conditions on columns; each field must be fully readable (floor 2).
+
+use async_graphql::Value;
+use sea_orm::Value as Bound;
+
+use super::{
+    Cell,
+    arguments::{id, instant, text},
+    rows,
+    sql::{Scope, Sql},
+};
+use crate::{
+    error::{Code, Error},
+    fold::fold,
+    register::{Cover, Field, ObjectType, Read, RowRule, Scalar},
+};
+
+/// Most tests of one filter, and deepest nesting.
+const MOST_TESTS: usize = 50;
+const DEEPEST: usize = 8;
+/// Most values of an `in`, steps of an order, words of a search.
+const MOST_VALUES: usize = 1_000;
+const MOST_STEPS: usize = 5;
+const MOST_WORDS: usize = 8;
+
+/// What is compared: a column, null where its channel is not covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Term {
+    pub(super) column: &'static str,
+    pub(super) cover: Option<Cover>,
+    pub(super) rule: RowRule,
+}
+
+impl Term {
+    fn of(object: &ObjectType, field: &Field) -> Option<Self> {
+        let column = match field.read {
+            Read::Column { folded: Some(folded), .. } => folded,
+            Read::Column { column, .. } | Read::One { column, .. } => column,
+            _ => return None,
+        };
+        Some(Self { column, cover: field.cover, rule: object.rows })
+    }
+
+    pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
+        match self.cover.filter(|_| scope.on_consent()) {
+            None => {
+                sql.push("t.").push(self.column);
+            }
+            Some(cover) => {
+                sql.push("CASE WHEN ");
+                rows::covered(sql, scope, self.rule, cover);
+                sql.push(" THEN t.").push(self.column).push(" END");
+            }
+        }
+    }
+}
+
+/// A condition on a row.
+#[derive(Debug)]
+pub(super) enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Not(Box<Condition>),
+    Test(Term, Test),
+}
+
+#[derive(Debug)]
+pub(super) enum Test {
+    In(Vec<Bound>),
+    Compare(&'static str, Bound),
+    StartsWith(String),
+    Contains(String),
+    IsNull(bool),
+}
+
+/// Reads the filter `value` on `object`. `allowed` says whether a field may be fully read.
+///
+/// # Errors
+/// `FORBIDDEN_FIELD` with the coordinate, `BAD_USER_INPUT`, `QUERY_TOO_COMPLEX`.
+pub(super) fn filter(
+    object: &ObjectType,
+    value: &Value,
+    allowed: &dyn Fn(&Field) -> bool,
+) -> Result<Condition, Error> {
+    let mut tests = 0;
+    nested(object, value, allowed, 0, &mut tests)
+}
+
+fn nested(
+    object: &ObjectType,
+    value: &Value,
+    allowed: &dyn Fn(&Field) -> bool,
+    depth: usize,
+    tests: &mut usize,
+) -> Result<Condition, Error> {
+    if depth > DEEPEST {
+        return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
+    }
+    let Value::Object(entries) = value else { return Err(Error::input("a filter must be an object")) };
+    let mut all = Vec::new();
+    for (name, value) in entries.iter().filter(|(_, value)| **value != Value::Null) {
+        match name.as_str() {
+            "and" | "or" => {
+                let single = std::slice::from_ref(value);
+                let items = if let Value::List(items) = value { items.as_slice() } else { single };
+                let parts = items.iter().map(|item| nested(object, item, allowed, depth + 1, tests));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                all.push(if name == "and" { Condition::All(parts) } else { Condition::Any(parts) });
+            }
+            "not" => all.push(Condition::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
+            name => {
+                let field = comparable(object, name, allowed)?;
+                let Value::Object(operators) = value else {
+                    return Err(Error::input(format!("`{name}` must be an object")));
+                };
+                for (operator, value) in operators {
+                    *tests += 1;
+                    if *tests > MOST_TESTS {
+                        let message = format!("the filter has more than {MOST_TESTS} tests");
+                        return Err(Error::new(Code::QueryTooComplex, message));
+                    }
+                    let term = Term::of(object, field)
+                        .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
+                    all.push(Condition::Test(term, test(field, operator, value)?));
+                }
+            }
+        }
+    }
+    Ok(Condition::All(all))
+}
+
+fn comparable(
+    object: &ObjectType,
+    name: &str,
+    allowed: &dyn Fn(&Field) -> bool,
+) -> Result<&'static Field, Error> {
+    let field = object
+        .field(name)
+        .filter(|field| field.comparable)
+        .ok_or_else(|| Error::input(format!("`{name}` cannot be compared")))?;
+    if allowed(field) {
+        Ok(field)
+    } else {
+        Err(Error::new(
+            Code::ForbiddenField,
+            "lists may be filtered and ordered only by fields that may be fully read",
+        )
+        .at(format!("{}.{name}", object.name)))
+    }
+}
+
+fn test(field: &Field, operator: &str, value: &Value) -> Result<Test, Error> {
+    let name = format!("{}.{operator}", field.name);
+    if *value == Value::Null {
+        return Err(Error::input(format!("`{name}` is null; use isNull")));
+    }
+    Ok(match operator {
+        "isNull" => match value {
+            Value::Boolean(yes) => Test::IsNull(*yes),
+            _ => return Err(Error::input(format!("`{name}` must be true or false"))),
+        },
+        "startsWith" => Test::StartsWith(fold(text(&name, value)?)),
+        "contains" => Test::Contains(fold(text(&name, value)?)),
+        "in" => {
+            let single = std::slice::from_ref(value);
+            let items = if let Value::List(items) = value { items.as_slice() } else { single };
+            if items.len() > MOST_VALUES {
+                let message = format!("`{name}` has more than {MOST_VALUES} values");
+                return Err(Error::new(Code::QueryTooComplex, message));
+            }
+            Test::In(items.iter().map(|item| bound(field, &name, item)).collect::<Result<_, _>>()?)
+        }
+        "eq" => Test::Compare(" = ", bound(field, &name, value)?),
+        "lt" => Test::Compare(" < ", bound(field, &name, value)?),
+        "lte" => Test::Compare(" <= ", bound(field, &name, value)?),
+        "gt" => Test::Compare(" > ", bound(field, &name, value)?),
+        "gte" => Test::Compare(" >= ", bound(field, &name, value)?),
+        _ => return Err(Error::input(format!("`{name}` is not an operator"))),
+    })
+}
+
+/// The value as the column holds it.
+fn bound(field: &Field, name: &str, value: &Value) -> Result<Bound, Error> {
+    Ok(match field.read {
+        Read::Column { scalar: Scalar::Id, .. } => id(name, value)?.into(),
+        Read::Column { scalar: Scalar::DateTime, .. } => instant(name, value)?.into(),
+        Read::Column { folded: Some(_), .. } => fold(text(name, value)?).into(),
+        _ => text(name, value)?.into(),
+    })
+}
+
+impl Condition {
+    pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
+        match self {
+            Condition::All(parts) => join(sql, scope, parts, " AND ", "1 = 1"),
+            Condition::Any(parts) => join(sql, scope, parts, " OR ", "1 = 0"),
+            // Two-valued: what is not known to hold does not hold.
+            Condition::Not(part) => {
+                sql.push("NOT COALESCE((");
+                part.push(sql, scope);
+                sql.push("), FALSE)");
+            }
+            Condition::Test(term, test) => test.push(term, sql, scope),
+        }
+    }
+}
+
+fn join(sql: &mut Sql, scope: &Scope, parts: &[Condition], word: &str, empty: &str) {
+    if parts.is_empty() {
+        sql.push(empty);
+        return;
+    }
+    for (index, part) in parts.iter().enumerate() {
+        sql.push(if index == 0 { "(" } else { word });
+        part.push(sql, scope);
+    }
+    sql.push(")");
+}
+
+impl Test {
+    fn push(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
+        match self {
+            Test::In(values) if values.is_empty() => {
+                sql.push("1 = 0");
+            }
+            Test::In(values) => {
+                term.push(sql, scope);
+                for (index, value) in values.iter().enumerate() {
+                    sql.push(if index == 0 { " IN (" } else { ", " }).bind(value.clone());
+                }
+                sql.push(")");
+            }
+            Test::Compare(operator, value) => {
+                term.push(sql, scope);
+                sql.push(operator).bind(value.clone());
+            }
+            // Bytewise: the range of all texts that begin so, which an index can serve.
+            Test::StartsWith(prefix) => {
+                sql.push("(");
+                term.push(sql, scope);
+                sql.push(" >= ").bind(prefix.as_str()).push(" AND ");
+                term.push(sql, scope);
+                sql.push(" < ").bind(format!("{prefix}\u{10ffff}")).push(")");
+            }
+            Test::Contains(part) => contains(term, part, sql, scope),
+            Test::IsNull(yes) => {
+                term.push(sql, scope);
+                sql.push(if *yes { " IS NULL" } else { " IS NOT NULL" });
+            }
+        }
+    }
+}
+
+fn contains(term: &Term, part: &str, sql: &mut Sql, scope: &Scope) {
+    let function = if scope.backend == sea_orm::DbBackend::Postgres { "strpos(" } else { "instr(" };
+    sql.push(function);
+    term.push(sql, scope);
+    sql.push(", ").bind(part).push(") > 0");
+}
+
+/// Words that must all occur, each in one of the fields that may be fully read.
+#[derive(Debug)]
+pub(super) struct Search {
+    words: Vec<String>,
+    terms: Vec<Term>,
+}
+
+impl Search {
+    pub(super) fn of(
+        object: &ObjectType,
+        query: &str,
+        allowed: &dyn Fn(&Field) -> bool,
+    ) -> Result<Self, Error> {
+        let words: Vec<String> = fold(query).split_whitespace().map(str::to_owned).collect();
+        if words.len() > MOST_WORDS {
+            return Err(Error::new(
+                Code::QueryTooComplex,
+                format!("a search has at most {MOST_WORDS} words"),
+            ));
+        }
+        let fields = object.fields.iter().filter(|field| field.searched && allowed(field));
+        let terms: Vec<Term> = fields.filter_map(|field| Term::of(object, field)).collect();
+        if terms.is_empty() {
+            return Err(Error::new(Code::ForbiddenField, "there is no field that may be searched")
+                .at(format!("{}(search:)", object.name)));
+        }
+        Ok(Self { words, terms })
+    }
+
+    pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
+        sql.push("1 = 1");
+        for word in &self.words {
+            for (index, term) in self.terms.iter().enumerate() {
+                sql.push(if index == 0 { " AND (" } else { " OR " });
+                contains(term, word, sql, scope);
+            }
+            sql.push(")");
+        }
+    }
+}
+
+/// One step of an order.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) term: Term,
+    pub(super) scalar: Scalar,
+    descending: bool,
+    nullable: bool,
+}
+
+impl Step {
+    /// The key, which breaks ties.
+    pub(super) fn key(object: &ObjectType) -> Self {
+        let term = Term { column: object.key_column(), cover: None, rule: object.rows };
+        Self { term, scalar: object.key_scalar(), descending: false, nullable: false }
+    }
+
+    pub(super) fn push(&self, sql: &mut Sql, scope: &Scope, flipped: bool) {
+        self.term.push(sql, scope);
+        sql.push(match (self.descending != flipped, self.nullable) {
+            (false, false) => " ASC",
+            (true, false) => " DESC",
+            // Missing values last when ascending, first when descending, as one index serves both.
+            (false, true) => " ASC NULLS LAST",
+            (true, true) => " DESC NULLS FIRST",
+        });
+    }
+
+    /// What sealed cursors of this order are bound to.
+    pub(super) fn signature(&self) -> String {
+        format!("{}{}", if self.descending { '-' } else { '+' }, self.term.column)
+    }
+}
+
+/// Reads `orderBy`.
+///
+/// # Errors
+/// As [`filter`].
+pub(super) fn order(
+    object: &ObjectType,
+    value: Option<&Value>,
+    allowed: &dyn Fn(&Field) -> bool,
+) -> Result<Vec<Step>, Error> {
+    let mut steps: Vec<Step> = Vec::new();
+    let items = match value {
+        None => &[][..],
+        Some(Value::List(items)) => items.as_slice(),
+        Some(single) => std::slice::from_ref(single),
+    };
+    if items.len() > MOST_STEPS {
+        return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MOST_STEPS} steps")));
+    }
+    for item in items {
+        let Value::Object(entries) = item else { return Err(Error::input("`orderBy` must be an object")) };
+        let word = |name: &str| entries.get(name).map(|value| text(name, value)).transpose();
+        let wanted = word("field")?.unwrap_or_default();
+        let name = object
+            .fields
+            .iter()
+            .find(|field| field.order_name() == wanted)
+            .map_or(wanted, |field| field.name);
+        let field = comparable(object, name, allowed)?;
+        let term = Term::of(object, field).ok_or_else(|| Error::input("this field cannot be ordered by"))?;
+        if steps.iter().any(|step| step.term == term) {
+            return Err(Error::input(format!("`{wanted}` is ordered by twice")));
+        }
+        let (scalar, required) = match field.read {
+            Read::Column { scalar, required, .. } => (scalar, required),
+            _ => (Scalar::Text, false),
+        };
+        let descending = word("direction")? == Some("DESC");
+        steps.push(Step { term, scalar, descending, nullable: !required || field.cover.is_some() });
+    }
+    let key = Step::key(object);
+    if !steps.iter().any(|step| step.term == key.term) {
+        steps.push(key);
+    }
+    Ok(steps)
+}
+
+/// The rows that come after `values` in the order of `steps`, or before them when `flipped`.
+pub(super) fn beyond(steps: &[Step], values: &[Cell], flipped: bool, sql: &mut Sql, scope: &Scope) {
+    for (index, (step, value)) in steps.iter().zip(values).enumerate() {
+        sql.push(if index == 0 { "((" } else { " OR (" });
+        for (equal, value) in steps.iter().zip(values).take(index) {
+            equal.term.push(sql, scope);
+            match value.bound() {
+                None => sql.push(" IS NULL AND "),
+                Some(value) => sql.push(" = ").bind(value).push(" AND "),
+            };
+        }
+        match (value.bound(), step.descending != flipped) {
+            // Nothing follows a missing value when ascending: it is last.
+            (None, false) => {
+                sql.push("1 = 0");
+            }
+            (None, true) => {
+                step.term.push(sql, scope);
+                sql.push(" IS NOT NULL");
+            }
+            (Some(value), false) => {
+                sql.push("(");
+                step.term.push(sql, scope);
+                sql.push(" > ").bind(value);
+                if step.nullable {
+                    sql.push(" OR ");
+                    step.term.push(sql, scope);
+                    sql.push(" IS NULL");
+                }
+                sql.push(")");
+            }
+            (Some(value), true) => {
+                step.term.push(sql, scope);
+                sql.push(" < ").bind(value);
+            }
+        }
+        sql.push(")");
+    }
+    sql.push(")");
+}

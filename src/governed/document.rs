@@ -1,0 +1,280 @@
+//! Documents: bounded before they are walked, then normalised (floor 2).
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Pos, Positioned, Value,
+    parser::types::{
+        DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition,
+        OperationType, Selection, SelectionSet,
+    },
+};
+
+use super::arguments::Variables;
+use crate::error::{Code, Error};
+
+/// What a document may ask for. Checked on the parsed document, each fragment counted once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Fields after all fragments are spread.
+    pub fields: u64,
+    /// Nested selections.
+    pub depth: u64,
+    /// Fields of the root.
+    pub roots: usize,
+    /// Directives.
+    pub directives: u64,
+    /// Rows that pages may add up to.
+    pub rows: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { fields: 2_000, depth: 12, roots: 30, directives: 100, rows: 100_000 }
+    }
+}
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// An operation with what is needed to walk it.
+pub struct Operation<'d> {
+    pub(super) root: &'d SelectionSet,
+    fragments: &'d Fragments,
+    pub(super) variables: Variables,
+}
+
+/// Fields of one response key, merged.
+pub(super) struct Selected<'d> {
+    pub(super) key: &'d str,
+    pub(super) name: &'d str,
+    pub(super) nodes: Vec<&'d Positioned<Field>>,
+}
+
+impl<'d> Operation<'d> {
+    /// Chooses the operation of `document` and checks it against `limits`.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for an unknown or missing name, `QUERY_TOO_COMPLEX`.
+    pub fn choose(
+        document: &'d ExecutableDocument,
+        name: Option<&str>,
+        variables: serde_json::Map<String, serde_json::Value>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let operation: &OperationDefinition = match (&document.operations, name) {
+            (DocumentOperations::Single(operation), None) => &operation.node,
+            (DocumentOperations::Multiple(all), Some(name)) => all
+                .iter()
+                .find_map(|(known, operation)| (known == name).then_some(&operation.node))
+                .ok_or_else(|| Error::input("the document has no operation of this name"))?,
+            (DocumentOperations::Multiple(all), None) => match all.values().next() {
+                Some(only) if all.len() == 1 => &only.node,
+                _ => return Err(Error::input("the document has several operations; name one")),
+            },
+            (DocumentOperations::Single(_), Some(_)) => {
+                return Err(Error::input("the document has no operation of this name"));
+            }
+        };
+        bound(document, limits)?;
+        if operation.ty != OperationType::Query {
+            return Err(Error::input("only queries are served"));
+        }
+        Ok(Self {
+            root: &operation.selection_set.node,
+            fragments: &document.fragments,
+            variables: Variables::new(&operation.variable_definitions, variables)?,
+        })
+    }
+
+    /// The fields of `sets` on the type `on`, fragments spread, @skip and @include applied, equal response keys merged in
+    /// the order of their first appearance (GraphQL, CollectFields).
+    pub(super) fn collect(&self, sets: &[&'d SelectionSet], on: &str) -> Result<Vec<Selected<'d>>, Error> {
+        let mut collected: Vec<Selected<'d>> = Vec::new();
+        let mut index = HashMap::new();
+        for set in sets {
+            self.gather(set, on, &mut collected, &mut index)?;
+        }
+        for selected in &collected {
+            self.check_equal(selected)?;
+        }
+        Ok(collected)
+    }
+
+    fn gather(
+        &self,
+        set: &'d SelectionSet,
+        on: &str,
+        into: &mut Vec<Selected<'d>>,
+        index: &mut HashMap<&'d str, usize>,
+    ) -> Result<(), Error> {
+        for selection in &set.items {
+            let (directives, nested) = match &selection.node {
+                Selection::Field(field) => (&field.node.directives, None),
+                Selection::InlineFragment(inline) => {
+                    let condition =
+                        inline.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
+                    (&inline.node.directives, Some((condition, &inline.node.selection_set.node)))
+                }
+                Selection::FragmentSpread(spread) => {
+                    let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) else {
+                        return Err(Error::input("a fragment is not defined"));
+                    };
+                    let condition = Some(&fragment.node.type_condition.node.on.node);
+                    (&spread.node.directives, Some((condition, &fragment.node.selection_set.node)))
+                }
+            };
+            if !self.included(directives)? {
+                continue;
+            }
+            match (nested, &selection.node) {
+                (Some((condition, set)), _) => {
+                    if condition.is_none_or(|condition| condition == on) {
+                        self.gather(set, on, into, index)?;
+                    }
+                }
+                (None, Selection::Field(field)) => {
+                    let key = field.node.response_key().node.as_str();
+                    let at = *index.entry(key).or_insert_with(|| {
+                        into.push(Selected { key, name: field.node.name.node.as_str(), nodes: Vec::new() });
+                        into.len() - 1
+                    });
+                    if let Some(selected) = into.get_mut(at) {
+                        selected.nodes.push(field);
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn included(
+        &self,
+        directives: &[Positioned<async_graphql::parser::types::Directive>],
+    ) -> Result<bool, Error> {
+        for directive in directives {
+            let skip = match directive.node.name.node.as_str() {
+                "skip" => true,
+                "include" => false,
+                _ => continue,
+            };
+            let condition =
+                directive.node.get_argument("if").and_then(|value| self.variables.resolve(&value.node));
+            match condition {
+                Some(Value::Boolean(condition)) if condition == skip => return Ok(false),
+                Some(Value::Boolean(_)) => {}
+                _ => return Err(Error::input("@skip and @include need a Boolean `if`")),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Fields of one response key must be the same field with the same arguments (GraphQL, 5.3.2).
+    fn check_equal(&self, selected: &Selected<'d>) -> Result<(), Error> {
+        let [first, rest @ ..] = selected.nodes.as_slice() else { return Ok(()) };
+        let expected = self.variables.arguments(first);
+        for other in rest {
+            if other.node.name.node != selected.name || self.variables.arguments(other) != expected {
+                let message = format!("the response key `{}` is used for different fields", selected.key);
+                return Err(Error::input(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'d> Selected<'d> {
+    pub(super) fn sets(&self) -> Vec<&'d SelectionSet> {
+        self.nodes.iter().map(|node| &node.node.selection_set.node).collect()
+    }
+
+    pub(super) fn positions(&self) -> Vec<Pos> {
+        self.nodes.iter().map(|node| node.pos).collect()
+    }
+}
+
+/// What a selection spreads to.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    fields: u64,
+    depth: u64,
+    directives: u64,
+}
+
+/// Refuses documents that would spread to more than `limits`, in time linear in their length: each fragment is
+/// measured once.
+fn bound(document: &ExecutableDocument, limits: &Limits) -> Result<(), Error> {
+    let mut known: HashMap<&str, Option<Size>> = HashMap::new();
+    for (_, operation) in document.operations.iter() {
+        let size = measure(&operation.node.selection_set.node, &document.fragments, &mut known, 0)?;
+        let too = |what: &str, limit: u64| {
+            Err(Error::new(Code::QueryTooComplex, format!("the document has more than {limit} {what}")))
+        };
+        if size.fields > limits.fields {
+            return too("fields", limits.fields);
+        }
+        if size.depth > limits.depth {
+            return too("nested selections", limits.depth);
+        }
+        if size.directives + operation.node.directives.len() as u64 > limits.directives {
+            return too("directives", limits.directives);
+        }
+        if operation.node.variable_definitions.len() as u64 > limits.directives {
+            return too("variables", limits.directives);
+        }
+        if operation.node.selection_set.node.items.len() > limits.roots {
+            return too("root fields", limits.roots as u64);
+        }
+    }
+    if document.fragments.len() as u64 > limits.directives {
+        return Err(Error::new(Code::QueryTooComplex, "the document has too many fragments"));
+    }
+    Ok(())
+}
+
+fn measure<'d>(
+    set: &'d SelectionSet,
+    fragments: &'d Fragments,
+    known: &mut HashMap<&'d str, Option<Size>>,
+    nesting: u32,
+) -> Result<Size, Error> {
+    if nesting > 64 {
+        return Err(Error::new(Code::QueryTooComplex, "the document is nested too deeply"));
+    }
+    let mut total = Size::default();
+    for selection in &set.items {
+        let (directives, inner) = match &selection.node {
+            Selection::Field(field) => {
+                let mut inner = measure(&field.node.selection_set.node, fragments, known, nesting + 1)?;
+                inner.fields = inner.fields.saturating_add(1);
+                inner.depth += 1;
+                (field.node.directives.len(), inner)
+            }
+            Selection::InlineFragment(inline) => (
+                inline.node.directives.len(),
+                measure(&inline.node.selection_set.node, fragments, known, nesting + 1)?,
+            ),
+            Selection::FragmentSpread(spread) => {
+                let name = spread.node.fragment_name.node.as_str();
+                let size = match known.get(name) {
+                    Some(Some(size)) => *size,
+                    // In the middle of its own measure: a cycle.
+                    Some(None) => return Err(Error::input("a fragment spreads itself")),
+                    None => {
+                        let Some(fragment) = fragments.get(name) else { continue };
+                        known.insert(name, None);
+                        let size = measure(&fragment.node.selection_set.node, fragments, known, nesting + 1)?;
+                        known.insert(name, Some(size));
+                        size
+                    }
+                };
+                (spread.node.directives.len(), size)
+            }
+        };
+        total.fields = total.fields.saturating_add(inner.fields);
+        total.depth = total.depth.max(inner.depth);
+        total.directives =
+            total.directives.saturating_add(inner.directives).saturating_add(directives as u64);
+    }
+    Ok(total)
+}

@@ -1,0 +1,23 @@
+//! Governed objects: a document is normalised, planned as a whole, and then read (floor 2).
+//!
+//! Decisions, columns and children are known before anything is read. Rows become JSON text in a plain loop.
+
+mod arguments;
+mod conditions;
+mod cursors;
+mod document;
+mod pages;
+mod plan;
+mod read;
+mod rows;
+mod sql;
+mod technical;
+mod write;
+
+pub use arguments::Variables;
+pub use document::{Limits, Operation};
+pub use plan::{Denial, Plan};
+pub use read::{Reading, read};
+pub use rows::visible;
+pub use sql::Scope;
+pub use write::{Cell, write_text};

@@ -1,0 +1,456 @@
+//! The plan: decisions, columns and children of a whole operation, known before anything is read (floor 2).
+
+use async_graphql::{Pos, parser::types::SelectionSet};
+
+use super::{
+    arguments::Arguments,
+    conditions::Term,
+    document::{Limits, Operation, Selected},
+    pages::Page,
+    technical::{self, Technical},
+    write::Cell,
+    write::write_text,
+};
+use crate::{
+    context::Actor,
+    error::{Code, Error},
+    policy::{Action, Decision},
+    register::{Cover, Field, Mask, ObjectType, ROOTS, Read, Root, RootField, Scalar},
+};
+
+/// A planned operation.
+#[derive(Default)]
+pub struct Plan {
+    pub(super) roots: Vec<PlannedRoot>,
+    /// One entry per denied coordinate, in the order of the document.
+    pub denials: Vec<Denial>,
+    /// Coordinates of which only masked values are read.
+    pub masked: Vec<String>,
+    /// Coordinates whose values a missing consent may keep back.
+    pub withheld: Vec<String>,
+}
+
+/// A denied coordinate.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// What is refused, with its coordinate.
+    pub error: Error,
+    /// Everywhere the document asks for it.
+    pub positions: Vec<Pos>,
+    /// The root field that is refused as a whole, if one is.
+    pub root: Option<String>,
+}
+
+/// A root field.
+pub(super) struct PlannedRoot {
+    pub(super) key: String,
+    pub(super) what: PlannedWhat,
+}
+
+pub(super) enum PlannedWhat {
+    /// Answered by async-graphql: introspection.
+    Introspection,
+    /// Refused; the denial says why.
+    Null,
+    One(Level, Cell),
+    List(Level),
+    Page(Box<Page>),
+    Technical(Vec<Technical>),
+}
+
+/// Rows of one type: what is fetched at once, and the objects written from it.
+#[derive(Debug)]
+pub(super) struct Level {
+    pub(super) object: &'static ObjectType,
+    /// The key comes first.
+    pub(super) columns: Vec<Column>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) children: Vec<Child>,
+}
+
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) of: ColumnOf,
+    pub(super) scalar: Scalar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColumnOf {
+    Plain(&'static str),
+    /// Whether the row is covered for a channel, 0 or 1.
+    Cover(Cover),
+    /// A value to order by.
+    Term(Term),
+}
+
+/// An object to write.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) outs: Vec<Out>,
+}
+
+#[derive(Debug)]
+pub(super) struct Out {
+    /// The response key as JSON, with its colon.
+    pub(super) key: String,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// Denied.
+    Null,
+    Typename(&'static str),
+    Value {
+        slot: usize,
+        scalar: Scalar,
+        mask: Option<Mask>,
+        cover: Option<(usize, usize)>,
+    },
+    Overdue {
+        closed: usize,
+        due: usize,
+        extended: usize,
+    },
+    Child {
+        child: usize,
+        slot: usize,
+    },
+}
+
+/// Rows of another type that hang on those of a level.
+#[derive(Debug)]
+pub(super) struct Child {
+    /// The column of the parents that holds what they are joined by.
+    pub(super) parent_slot: usize,
+    /// The slot of the children's column that it equals.
+    pub(super) slot: usize,
+    pub(super) kind: ChildKind,
+}
+
+#[derive(Debug)]
+pub(super) enum ChildKind {
+    One(Level),
+    Many(Level),
+    Connection(Box<Page>),
+}
+
+impl Level {
+    pub(super) fn new(object: &'static ObjectType) -> Self {
+        let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
+        level.column(ColumnOf::Plain(object.key_column()), object.key_scalar());
+        level
+    }
+
+    /// The slot of a column, fetched from now on.
+    pub(super) fn column(&mut self, of: ColumnOf, scalar: Scalar) -> usize {
+        self.columns.iter().position(|known| known.of == of).unwrap_or_else(|| {
+            self.columns.push(Column { of, scalar });
+            self.columns.len() - 1
+        })
+    }
+}
+
+impl Plan {
+    /// Plans `operation` for `actor`.
+    ///
+    /// # Errors
+    /// What makes the operation as a whole impossible: `PURPOSE_REQUIRED`, `QUERY_TOO_COMPLEX`, `BAD_USER_INPUT`.
+    pub fn of(operation: &Operation<'_>, actor: &Actor, limits: &Limits) -> Result<Self, Error> {
+        let mut planner = Planner { operation, actor, limits, plan: Plan::default(), rows: 0 };
+        for selected in operation.collect(&[operation.root], "Query")? {
+            let what = planner.root(&selected)?;
+            planner.plan.roots.push(PlannedRoot { key: selected.key.to_owned(), what });
+        }
+        Ok(planner.plan)
+    }
+
+    /// Whether nothing of it needs the introspection of async-graphql.
+    pub fn needs_introspection(&self) -> bool {
+        self.roots.iter().any(|root| matches!(root.what, PlannedWhat::Introspection))
+    }
+}
+
+pub(super) struct Planner<'p> {
+    pub(super) operation: &'p Operation<'p>,
+    pub(super) actor: &'p Actor,
+    limits: &'p Limits,
+    pub(super) plan: Plan,
+    rows: u64,
+}
+
+/// `key` as JSON with its colon.
+pub(super) fn json_key(key: &str) -> String {
+    let mut json = String::with_capacity(key.len() + 3);
+    write_text(&mut json, key);
+    json.push(':');
+    json
+}
+
+impl<'p> Planner<'p> {
+    fn root(&mut self, selected: &Selected<'p>) -> Result<PlannedWhat, Error> {
+        if selected.name.starts_with("__") {
+            return Ok(PlannedWhat::Introspection);
+        }
+        let root = ROOTS
+            .iter()
+            .find(|root| root.name == selected.name)
+            .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+        if !matches!(root.root, Root::Viewer) {
+            if self.actor.purpose.is_none() {
+                let message = "this credential permits several purposes; name one in X-Processing-Purpose";
+                return Err(Error::new(Code::PurposeRequired, message));
+            }
+            let coordinate = format!("Query.{}", root.name);
+            if !self.allows(&coordinate, Action::Execute) {
+                let error = Error::new(Code::Forbidden, "not permitted for this purpose").at(coordinate);
+                self.refuse(error, selected);
+                return Ok(PlannedWhat::Null);
+            }
+        }
+        match self.permitted_root(root, selected) {
+            Ok(what) => Ok(what),
+            Err(error) if matches!(error.code, Code::QueryTooComplex) => Err(error),
+            Err(error) => {
+                self.refuse(error, selected);
+                Ok(PlannedWhat::Null)
+            }
+        }
+    }
+
+    fn permitted_root(&mut self, root: &RootField, selected: &Selected<'p>) -> Result<PlannedWhat, Error> {
+        let Some(first) = selected.nodes.first() else { return Ok(PlannedWhat::Null) };
+        let arguments = Arguments::of(&self.operation.variables, first);
+        match root.root {
+            Root::Viewer => Ok(PlannedWhat::Technical(technical::viewer(self, selected)?)),
+            Root::ExplainAccess => {
+                Ok(PlannedWhat::Technical(technical::explain(self, selected, &arguments)?))
+            }
+            Root::One(object) => {
+                self.check_readable(object, &format!("Query.{}", root.name))?;
+                let level = self.level(object, &selected.sets(), 1)?;
+                let text = arguments.text(object.key)?.unwrap_or_default();
+                // What is no id is the id of nothing: the same answer as for one that is not there.
+                let key = match object.key_scalar() {
+                    Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),
+                    _ => Cell::Text(text.to_owned()),
+                };
+                Ok(PlannedWhat::One(level, key))
+            }
+            Root::List(object) => {
+                self.check_readable(object, &format!("Query.{}", root.name))?;
+                Ok(PlannedWhat::List(self.level(object, &selected.sets(), 100)?))
+            }
+            Root::Connection(object) => {
+                let place = format!("Query.{}", root.name);
+                self.check_readable(object, &place)?;
+                Ok(PlannedWhat::Page(Box::new(Page::plan(self, object, selected, &arguments, &place, 1)?)))
+            }
+        }
+    }
+
+    /// Refuses a root field as a whole.
+    fn refuse(&mut self, error: Error, selected: &Selected<'_>) {
+        let root = Some(selected.key.to_owned());
+        self.plan.denials.push(Denial { error, positions: selected.positions(), root });
+    }
+
+    /// Notes a denied coordinate, once for all places.
+    pub(super) fn deny(&mut self, coordinate: &str, selected: &Selected<'_>) {
+        let known = self
+            .plan
+            .denials
+            .iter_mut()
+            .find(|denial| denial.error.coordinate.as_deref() == Some(coordinate));
+        match known.filter(|denial| denial.root.is_none()) {
+            Some(denial) => denial.positions.extend(selected.positions()),
+            None => {
+                let error = Error::new(Code::ForbiddenField, "not readable for this purpose").at(coordinate);
+                self.plan.denials.push(Denial { error, positions: selected.positions(), root: None });
+            }
+        }
+    }
+
+    pub(super) fn decide(&self, coordinate: &str) -> Decision {
+        let id = self.actor.policy.object(coordinate);
+        id.map_or(Decision::Deny, |id| self.actor.table.decide(id))
+    }
+
+    fn allows(&self, coordinate: &str, action: Action) -> bool {
+        self.actor.policy.object(coordinate).is_some_and(|id| self.actor.table.allows(id, action))
+    }
+
+    fn check_readable(&self, object: &ObjectType, coordinate: &str) -> Result<(), Error> {
+        if self.readable(object) {
+            return Ok(());
+        }
+        Err(Error::new(Code::ForbiddenField, "nothing of it is readable for this purpose").at(coordinate))
+    }
+
+    /// Whether anything of a type can be read: its key, which is never null, can.
+    fn readable(&self, object: &ObjectType) -> bool {
+        self.decide(&format!("{}.{}", object.name, object.key)) == Decision::Allow
+    }
+
+    /// Adds `rows` to what the operation may read at most.
+    pub(super) fn count(&mut self, rows: u64) -> Result<(), Error> {
+        self.rows = self.rows.saturating_add(rows);
+        if self.rows > self.limits.rows {
+            let message = format!("the pages of the document add up to more than {} rows", self.limits.rows);
+            return Err(Error::new(Code::QueryTooComplex, message));
+        }
+        Ok(())
+    }
+
+    /// Plans the objects that `sets` ask for, of at most `rows` rows.
+    pub(super) fn level(
+        &mut self,
+        object: &'static ObjectType,
+        sets: &[&'p SelectionSet],
+        rows: u64,
+    ) -> Result<Level, Error> {
+        self.count(rows)?;
+        let mut level = Level::new(object);
+        self.node(&mut level, sets, rows)?;
+        Ok(level)
+    }
+
+    /// Plans one more object written from the rows of `level`, and gives its number.
+    pub(super) fn node(
+        &mut self,
+        level: &mut Level,
+        sets: &[&'p SelectionSet],
+        rows: u64,
+    ) -> Result<usize, Error> {
+        let mut node = Node::default();
+        for selected in self.operation.collect(sets, level.object.name)? {
+            let what = if selected.name == "__typename" {
+                What::Typename(level.object.name)
+            } else {
+                let field = level
+                    .object
+                    .field(selected.name)
+                    .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+                let coordinate = format!("{}.{}", level.object.name, field.name);
+                match self.decide(&coordinate) {
+                    Decision::Deny => {
+                        self.deny(&coordinate, &selected);
+                        What::Null
+                    }
+                    decision => self.field(level, field, &coordinate, &selected, decision, rows)?,
+                }
+            };
+            node.outs.push(Out { key: json_key(selected.key), what });
+        }
+        level.nodes.push(node);
+        Ok(level.nodes.len() - 1)
+    }
+
+    fn field(
+        &mut self,
+        level: &mut Level,
+        field: &'static Field,
+        coordinate: &str,
+        selected: &Selected<'p>,
+        decision: Decision,
+        rows: u64,
+    ) -> Result<What, Error> {
+        let masked = decision == Decision::Mask;
+        if masked && !self.plan.masked.iter().any(|known| known == coordinate) {
+            self.plan.masked.push(coordinate.to_owned());
+        }
+        let linked = match field.read {
+            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
+                Some(object)
+            }
+            _ => None,
+        };
+        if let Some(object) = linked {
+            if masked || !self.readable(object) {
+                self.deny(coordinate, selected);
+                return Ok(What::Null);
+            }
+            return self.child(level, field, object, coordinate, selected, rows);
+        }
+        let mask = masked.then_some(field.mask);
+        Ok(match field.read {
+            Read::Column { column, scalar, .. } => What::Value {
+                slot: level.column(ColumnOf::Plain(column), scalar),
+                scalar,
+                mask,
+                cover: self.cover(level, field, coordinate),
+            },
+            Read::Localised { de, en } => {
+                let arguments =
+                    selected.nodes.first().map(|node| Arguments::of(&self.operation.variables, node));
+                let language = arguments.as_ref().map(|given| given.text("language")).transpose()?.flatten();
+                let column = match language.unwrap_or("en") {
+                    "de" => de,
+                    "en" => en,
+                    _ => return Err(Error::input("`language` must be de or en").at(coordinate)),
+                };
+                let slot = level.column(ColumnOf::Plain(column), Scalar::Text);
+                What::Value { slot, scalar: Scalar::Text, mask, cover: None }
+            }
+            Read::Overdue => {
+                let mut slot = |column| level.column(ColumnOf::Plain(column), Scalar::DateTime);
+                What::Overdue {
+                    closed: slot("closed_at"),
+                    due: slot("due_at"),
+                    extended: slot("extended_until"),
+                }
+            }
+            Read::One { .. } | Read::Many { .. } | Read::Connection { .. } => What::Null,
+        })
+    }
+
+    /// Under a purpose on consent, the slot that says whether the row is covered, and where it is counted if not.
+    fn cover(&mut self, level: &mut Level, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
+        let on_consent =
+            self.actor.purpose.as_ref().is_some_and(|p| p.grounds == crate::policy::Grounds::Consent);
+        let cover = field.cover.filter(|_| on_consent)?;
+        let slot = level.column(ColumnOf::Cover(cover), Scalar::Int);
+        let known = self.plan.withheld.iter().position(|known| known == coordinate);
+        let withheld = known.unwrap_or_else(|| {
+            self.plan.withheld.push(coordinate.to_owned());
+            self.plan.withheld.len() - 1
+        });
+        Some((slot, withheld))
+    }
+
+    fn child(
+        &mut self,
+        level: &mut Level,
+        field: &Field,
+        object: &'static ObjectType,
+        coordinate: &str,
+        selected: &Selected<'p>,
+        rows: u64,
+    ) -> Result<What, Error> {
+        let (parent_slot, slot, kind) = match field.read {
+            Read::One { column, .. } => {
+                let parent = level.column(ColumnOf::Plain(column), object.key_scalar());
+                (parent, 0, ChildKind::One(self.level(object, &selected.sets(), rows)?))
+            }
+            Read::Connection { column, .. } => {
+                let Some(first) = selected.nodes.first() else { return Ok(What::Null) };
+                let arguments = Arguments::of(&self.operation.variables, first);
+                if rows > 1 && arguments.get("after").is_some() {
+                    let message = "`after` needs a single parent: ask for one, by its id";
+                    return Err(Error::input(message).at(coordinate));
+                }
+                let mut page = Page::plan(self, object, selected, &arguments, coordinate, rows)?;
+                let slot = page.level.column(ColumnOf::Plain(column), level.object.key_scalar());
+                (0, slot, ChildKind::Connection(Box::new(page)))
+            }
+            Read::Many { column, .. } => {
+                let mut inner = self.level(object, &selected.sets(), rows.saturating_mul(10))?;
+                let slot = inner.column(ColumnOf::Plain(column), level.object.key_scalar());
+                (0, slot, ChildKind::Many(inner))
+            }
+            _ => return Ok(What::Null),
+        };
+        level.children.push(Child { parent_slot, slot, kind });
+        Ok(What::Child { child: level.children.len() - 1, slot: parent_slot })
+    }
+}

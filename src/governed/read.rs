@@ -1,0 +1,451 @@
+//! Runs a plan: one statement per level, children for all parents at once (floor 2).
+
+use std::{collections::HashMap, future::Future, pin::Pin};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+
+use super::{
+    cursors::Cursors,
+    pages::{EdgeWhat, InfoWhat, Page, PageWhat},
+    plan::{Child, ChildKind, ColumnOf, Level, Plan, PlannedWhat},
+    rows,
+    sql::{Scope, Sql},
+    technical::{Technical, TechnicalWhat},
+    write::{self, Cell, Context, Row, Written, write_row, write_text},
+};
+use crate::{
+    context::{Actor, App},
+    error::Error,
+};
+
+/// What was read.
+pub struct Reading {
+    /// Response key and JSON of each root field; `None` for those that introspection answers.
+    pub roots: Vec<(String, Option<Result<String, Error>>)>,
+    /// How many values a missing consent kept back, by the plan's `withheld`.
+    pub withheld: Vec<u64>,
+}
+
+/// Runs `plan` for `actor`. A root field that fails does not end the others.
+///
+/// # Errors
+/// Keys that cannot be derived.
+pub async fn read(plan: &Plan, app: &App, actor: &Actor) -> Result<Reading, Error> {
+    let scope = Scope { purpose: actor.purpose.clone(), now: app.now(), backend: app.db.backend() };
+    let cursors = Cursors::new(&app.keys)?;
+    let mut reader = Reader { db: &app.db.reader, scope, cursors, withheld: vec![0; plan.withheld.len()] };
+    let mut roots = Vec::with_capacity(plan.roots.len());
+    for root in &plan.roots {
+        let json = match &root.what {
+            PlannedWhat::Introspection => None,
+            PlannedWhat::Null => Some(Ok("null".to_owned())),
+            PlannedWhat::One(level, key) => Some(reader.one(level, key).await),
+            PlannedWhat::List(level) => Some(reader.list(level).await),
+            PlannedWhat::Page(page) => Some(reader.page(page).await),
+            PlannedWhat::Technical(parts) => Some(reader.technical(parts).await),
+        };
+        roots.push((root.key.clone(), json));
+    }
+    Ok(Reading { roots, withheld: reader.withheld })
+}
+
+struct Reader<'r> {
+    db: &'r DatabaseConnection,
+    scope: Scope,
+    cursors: Cursors,
+    withheld: Vec<u64>,
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+impl Reader<'_> {
+    /// `SELECT columns FROM table t WHERE` the row rule.
+    fn select(&self, level: &Level, extra: &str) -> Sql {
+        let mut sql = Sql::new(self.scope.backend, "SELECT ");
+        for (index, column) in level.columns.iter().enumerate() {
+            sql.push(if index == 0 { "" } else { ", " });
+            match column.of {
+                ColumnOf::Plain(name) => {
+                    sql.push("t.").push(name);
+                }
+                ColumnOf::Cover(cover) => {
+                    sql.push("CASE WHEN ");
+                    rows::covered(&mut sql, &self.scope, level.object.rows, cover);
+                    sql.push(" THEN 1 ELSE 0 END");
+                }
+                ColumnOf::Term(term) => term.push(&mut sql, &self.scope),
+            }
+            sql.push(" AS c").push(&index.to_string());
+        }
+        sql.push(extra);
+        self.from(&mut sql, level);
+        sql
+    }
+
+    fn from(&self, sql: &mut Sql, level: &Level) {
+        sql.push(" FROM ").push(level.object.table).push(" t WHERE ");
+        rows::rule(sql, &self.scope, level.object.rows);
+    }
+
+    async fn fetch(&self, sql: Sql, level: &Level) -> Result<Vec<Row>, Error> {
+        let rows = self.db.query_all_raw(sql.statement()).await?;
+        Ok(rows.iter().map(|row| write::decode(row, &level.columns)).collect::<Result<_, _>>()?)
+    }
+
+    async fn one(&mut self, level: &Level, key: &Cell) -> Result<String, Error> {
+        let Some(key) = key.bound() else { return Ok("null".to_owned()) };
+        let mut sql = self.select(level, "");
+        sql.push(" AND t.").push(level.object.key_column()).push(" = ").bind(key);
+        let rows = self.fetch(sql, level).await?;
+        let written = self.children(level, &rows).await?;
+        Ok(rows.first().map_or_else(|| "null".to_owned(), |row| self.write(level, 0, row, &written)))
+    }
+
+    async fn list(&mut self, level: &Level) -> Result<String, Error> {
+        let mut sql = self.select(level, "");
+        sql.push(" ORDER BY t.").push(level.object.key_column());
+        let rows = self.fetch(sql, level).await?;
+        let written = self.children(level, &rows).await?;
+        Ok(self.write_all(level, 0, &rows.iter().collect::<Vec<_>>(), &written))
+    }
+
+    fn write(&mut self, level: &Level, node: usize, row: &Row, children: &[Written]) -> String {
+        let mut out = String::new();
+        self.write_into(&mut out, level, node, row, children);
+        out
+    }
+
+    fn write_into(&mut self, out: &mut String, level: &Level, node: usize, row: &Row, children: &[Written]) {
+        let mut context = Context { now: self.scope.now, withheld: &mut self.withheld };
+        if let Some(node) = level.nodes.get(node) {
+            write_row(out, node, row, children, &mut context);
+        }
+    }
+
+    fn write_all(&mut self, level: &Level, node: usize, rows: &[&Row], children: &[Written]) -> String {
+        let mut out = String::with_capacity(rows.len() * 128);
+        out.push('[');
+        for (index, row) in rows.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            self.write_into(&mut out, level, node, row, children);
+        }
+        out.push(']');
+        out
+    }
+
+    /// Writes the children of all `rows`, one statement for each kind.
+    fn children<'a>(&'a mut self, level: &'a Level, rows: &'a [Row]) -> Boxed<'a, Vec<Written>> {
+        Box::pin(async move {
+            let mut all = Vec::with_capacity(level.children.len());
+            for child in &level.children {
+                let mut keys: Vec<Cell> = rows
+                    .iter()
+                    .filter_map(|row| row.get(child.parent_slot))
+                    .filter(|key| **key != Cell::Null)
+                    .cloned()
+                    .collect();
+                let mut seen = std::collections::HashSet::with_capacity(keys.len());
+                keys.retain(|key| seen.insert(key.clone()));
+                all.push(match &child.kind {
+                    ChildKind::One(level) => self.linked(child, level, &keys, "null").await?,
+                    ChildKind::Many(level) => self.linked(child, level, &keys, "[]").await?,
+                    ChildKind::Connection(page) => self.pages(child, page, &keys).await?,
+                });
+            }
+            Ok(all)
+        })
+    }
+
+    /// The rows that hang on `keys`: one each, or a list each.
+    async fn linked(
+        &mut self,
+        child: &Child,
+        level: &Level,
+        keys: &[Cell],
+        empty: &'static str,
+    ) -> Result<Written, Error> {
+        let mut written = Written { empty, ..Written::default() };
+        if keys.is_empty() {
+            return Ok(written);
+        }
+        let mut sql = self.select(level, "");
+        sql.push(" AND ").among(&joined(level, child), keys);
+        sql.push(" ORDER BY t.").push(level.object.key_column());
+        let rows = self.fetch(sql, level).await?;
+        let children = self.children(level, &rows).await?;
+        for (key, rows) in grouped(&rows, child.slot) {
+            let start = written.text.len();
+            let text = match (&child.kind, rows.as_slice()) {
+                (ChildKind::One(_), [row, ..]) => self.write(level, 0, row, &children),
+                _ => self.write_all(level, 0, &rows, &children),
+            };
+            written.text.push_str(&text);
+            written.parts.insert(key, start..written.text.len());
+        }
+        Ok(written)
+    }
+
+    /// Everything of a page's condition behind the row rule, but for cursors.
+    fn narrow(&self, sql: &mut Sql, page: &Page) {
+        if let Some(filter) = &page.filter {
+            sql.push(" AND ");
+            filter.push(sql, &self.scope);
+        }
+        if let Some(search) = &page.search {
+            sql.push(" AND ");
+            search.push(sql, &self.scope);
+        }
+    }
+
+    fn seek(&self, sql: &mut Sql, page: &Page) -> Result<(), Error> {
+        for (cursor, flipped) in [(&page.after, false), (&page.before, true)] {
+            if let Some(cursor) = cursor {
+                let values = self.cursors.open(&page.place, cursor, page.order.len())?;
+                sql.push(" AND ");
+                super::conditions::beyond(&page.order, &values, flipped, sql, &self.scope);
+            }
+        }
+        Ok(())
+    }
+
+    fn sort(&self, sql: &mut Sql, page: &Page) {
+        for (index, step) in page.order.iter().enumerate() {
+            sql.push(if index == 0 { " ORDER BY " } else { ", " });
+            step.push(sql, &self.scope, page.backward);
+        }
+    }
+
+    async fn page(&mut self, page: &Page) -> Result<String, Error> {
+        let mut rows = Vec::new();
+        if page.wants_rows() {
+            let mut sql = self.select(&page.level, "");
+            self.narrow(&mut sql, page);
+            self.seek(&mut sql, page)?;
+            self.sort(&mut sql, page);
+            sql.push(" LIMIT ").push(&(page.rows + 1).to_string());
+            rows = self.fetch(sql, &page.level).await?;
+        }
+        let mut total = 0;
+        if page.wants_total() {
+            let mut sql = Sql::new(self.scope.backend, "SELECT COUNT(*)");
+            self.from(&mut sql, &page.level);
+            self.narrow(&mut sql, page);
+            let counted = self.db.query_one_raw(sql.statement()).await?;
+            total = counted.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
+        }
+        let more = rows.len() as u64 > page.rows;
+        rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
+        if page.backward {
+            rows.reverse();
+        }
+        let children = self.children(&page.level, &rows).await?;
+        self.write_page(page, &rows.iter().collect::<Vec<_>>(), more, total, &children)
+    }
+
+    /// A page for each of `keys`: a window per parent.
+    async fn pages(&mut self, child: &Child, page: &Page, keys: &[Cell]) -> Result<Written, Error> {
+        let mut written = Written { empty: "null", ..Written::default() };
+        if keys.is_empty() {
+            return Ok(written);
+        }
+        let joined = joined(&page.level, child);
+        let mut rows = Vec::new();
+        if page.wants_rows() {
+            let mut window = Sql::new(self.scope.backend, "");
+            self.sort(&mut window, page);
+            // The order of a child holds no channel-bound column, so that nothing is bound in the window.
+            let order = window.statement().sql;
+            let extra = format!(", ROW_NUMBER() OVER (PARTITION BY {joined}{order}) AS rn");
+            let mut sql = self.select(&page.level, &extra);
+            sql.push(" AND ").among(&joined, keys);
+            self.narrow(&mut sql, page);
+            self.seek(&mut sql, page)?;
+            let sql =
+                sql.wrap("SELECT * FROM (", &format!(") w WHERE w.rn <= {} ORDER BY w.rn", page.rows + 1));
+            rows = self.fetch(sql, &page.level).await?;
+        }
+        let mut totals = HashMap::new();
+        if page.wants_total() {
+            let mut sql = Sql::new(self.scope.backend, &format!("SELECT {joined}, COUNT(*)"));
+            self.from(&mut sql, &page.level);
+            sql.push(" AND ").among(&joined, keys);
+            self.narrow(&mut sql, page);
+            sql.push(" GROUP BY ").push(&joined);
+            for row in self.db.query_all_raw(sql.statement()).await? {
+                let key = Cell::Uuid(row.try_get_by_index(0)?);
+                totals.insert(key, row.try_get_by_index::<i64>(1)?);
+            }
+        }
+        let children = self.children(&page.level, &rows).await?;
+        let mut groups: HashMap<Cell, Vec<&Row>> = grouped(&rows, child.slot).into_iter().collect();
+        for key in keys {
+            let mut rows = groups.remove(key).unwrap_or_default();
+            let more = rows.len() as u64 > page.rows;
+            rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
+            let total = totals.get(key).copied().unwrap_or(0);
+            let text = self.write_page(page, &rows, more, total, &children)?;
+            let start = written.text.len();
+            written.text.push_str(&text);
+            written.parts.insert(key.clone(), start..written.text.len());
+        }
+        Ok(written)
+    }
+
+    fn write_page(
+        &mut self,
+        page: &Page,
+        rows: &[&Row],
+        more: bool,
+        total: i64,
+        children: &[Written],
+    ) -> Result<String, Error> {
+        let mut out = String::with_capacity(rows.len() * 160);
+        let (next, previous) =
+            if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
+        for (index, (key, what)) in page.outs.iter().enumerate() {
+            out.push(if index == 0 { '{' } else { ',' });
+            out.push_str(key);
+            match what {
+                PageWhat::Null => out.push_str("null"),
+                PageWhat::Typename(name) => write_text(&mut out, name),
+                PageWhat::Total => out.push_str(&total.to_string()),
+                PageWhat::Nodes(node) => {
+                    let text = self.write_all(&page.level, *node, rows, children);
+                    out.push_str(&text);
+                }
+                PageWhat::Edges(parts) => {
+                    out.push('[');
+                    for (index, row) in rows.iter().enumerate() {
+                        out.push_str(if index == 0 { "{" } else { ",{" });
+                        for (index, (key, what)) in parts.iter().enumerate() {
+                            out.push_str(if index == 0 { "" } else { "," });
+                            out.push_str(key);
+                            match what {
+                                EdgeWhat::Typename(name) => write_text(&mut out, name),
+                                EdgeWhat::Cursor => self.write_cursor(&mut out, page, row)?,
+                                EdgeWhat::Node(node) => {
+                                    self.write_into(&mut out, &page.level, *node, row, children);
+                                }
+                            }
+                        }
+                        out.push('}');
+                    }
+                    out.push(']');
+                }
+                PageWhat::Info(parts) => {
+                    out.push('{');
+                    for (index, (key, what)) in parts.iter().enumerate() {
+                        out.push_str(if index == 0 { "" } else { "," });
+                        out.push_str(key);
+                        match what {
+                            InfoWhat::Typename => out.push_str("\"PageInfo\""),
+                            InfoWhat::HasNext => out.push_str(if next { "true" } else { "false" }),
+                            InfoWhat::HasPrevious => out.push_str(if previous { "true" } else { "false" }),
+                            InfoWhat::Start | InfoWhat::End => {
+                                let row =
+                                    if matches!(what, InfoWhat::Start) { rows.first() } else { rows.last() };
+                                match row {
+                                    Some(row) => self.write_cursor(&mut out, page, row)?,
+                                    None => out.push_str("null"),
+                                }
+                            }
+                        }
+                    }
+                    out.push('}');
+                }
+            }
+        }
+        out.push_str(if page.outs.is_empty() { "{}" } else { "}" });
+        Ok(out)
+    }
+
+    fn write_cursor(&self, out: &mut String, page: &Page, row: &Row) -> Result<(), Error> {
+        let values: Vec<Cell> =
+            page.order_slots.iter().map(|slot| row.get(*slot).cloned().unwrap_or(Cell::Null)).collect();
+        write_text(out, &self.cursors.seal(&page.place, &values)?);
+        Ok(())
+    }
+
+    async fn technical(&mut self, parts: &[Technical]) -> Result<String, Error> {
+        let mut contact = None;
+        let mut out = String::from("{");
+        for part in parts {
+            if out.len() > 1 && !part.key.is_empty() {
+                out.push(',');
+            }
+            out.push_str(&part.key);
+            match &part.what {
+                TechnicalWhat::Ready(json) => out.push_str(json),
+                TechnicalWhat::Purposes { level, codes, list } => {
+                    let json = self.purposes(level, codes, *list).await?;
+                    out.push_str(&json);
+                }
+                TechnicalWhat::OnlyIfVisible(id) => {
+                    if !self.is_visible(*id, &self.scope).await? {
+                        return Ok("null".to_owned());
+                    }
+                    contact = Some(*id);
+                }
+                TechnicalWhat::ContactVisible(purpose) => {
+                    let scope = Scope { purpose: Some(purpose.clone()), ..self.scope.clone() };
+                    let visible = match contact {
+                        Some(id) => self.is_visible(id, &scope).await?,
+                        None => false,
+                    };
+                    out.push_str(if visible { "true" } else { "false" });
+                }
+            }
+        }
+        out.push('}');
+        Ok(out)
+    }
+
+    async fn purposes(&mut self, level: &Level, codes: &[String], list: bool) -> Result<String, Error> {
+        let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
+        let mut rows = Vec::new();
+        if !keys.is_empty() {
+            let mut sql = self.select(level, "");
+            sql.push(" AND ").among("t.code", &keys).push(" ORDER BY t.code");
+            rows = self.fetch(sql, level).await?;
+        }
+        let children = self.children(level, &rows).await?;
+        if list {
+            return Ok(self.write_all(level, 0, &rows.iter().collect::<Vec<_>>(), &children));
+        }
+        Ok(rows.first().map_or_else(|| "null".to_owned(), |row| self.write(level, 0, row, &children)))
+    }
+
+    async fn is_visible(&self, contact: uuid::Uuid, scope: &Scope) -> Result<bool, Error> {
+        let mut sql = Sql::new(scope.backend, "SELECT 1 FROM contact t WHERE t.id = ");
+        sql.bind(contact).push(" AND ");
+        rows::visible(&mut sql, scope, "t");
+        Ok(self.db.query_one_raw(sql.statement()).await?.is_some())
+    }
+}
+
+/// The column of the children's table that names the parent.
+fn joined(level: &Level, child: &Child) -> String {
+    match level.columns.get(child.slot).map(|column| column.of) {
+        Some(ColumnOf::Plain(name)) => format!("t.{name}"),
+        _ => format!("t.{}", level.object.key_column()),
+    }
+}
+
+/// Rows by the value of `slot`, in the order of their first appearance.
+fn grouped(rows: &[Row], slot: usize) -> Vec<(Cell, Vec<&Row>)> {
+    let mut groups: Vec<(Cell, Vec<&Row>)> = Vec::new();
+    let mut index: HashMap<&Cell, usize> = HashMap::new();
+    for row in rows {
+        let Some(key) = row.get(slot) else { continue };
+        let at = *index.entry(key).or_insert_with(|| {
+            groups.push((key.clone(), Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, group)) = groups.get_mut(at) {
+            group.push(row);
+        }
+    }
+    groups
+}

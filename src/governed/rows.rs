@@ -1,0 +1,163 @@
+//! Rows: the ground decides. The one place that says which rows a caller may see (floor 2).
+//!
+//! Each legal basis has one plain semi-join shape; every statement carries it itself, and nothing of it is cached.
+
+use super::sql::{Scope, Sql};
+use crate::{
+    policy::{Grounds, LegalBasis},
+    register::{Cover, RowRule},
+};
+
+/// The address a consent on the channel of `g` is bound to, on the contact `c`.
+const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channel \
+                     WHEN 'EMAIL' THEN {c}.email_folded WHEN 'POST' THEN {c}.address_folded ELSE {c}.phone_folded END)";
+
+/// Which contacts exist for the caller: the condition on the contact `alias` (Art. 6(1), 7(3), 18(2), 21).
+///
+/// Erased contacts never; restricted and retained ones where the purpose allows it; a live consent or recorded ground
+/// as the purpose says; no objection where one ends the processing.
+pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
+    let Some(purpose) = &scope.purpose else {
+        sql.push("1 = 0");
+        return;
+    };
+    sql.push(alias).push(match (purpose.allowed_restricted, purpose.allowed_retained) {
+        (false, false) => ".state = 'ACTIVE'",
+        (true, false) => ".state IN ('ACTIVE', 'RESTRICTED')",
+        (false, true) => ".state IN ('ACTIVE', 'RETAINED')",
+        (true, true) => ".state IN ('ACTIVE', 'RESTRICTED', 'RETAINED')",
+    });
+    match purpose.grounds {
+        Grounds::None => {
+            sql.push(" AND 1 = 0");
+        }
+        Grounds::EveryContact => {}
+        Grounds::Consent => {
+            sql.push(" AND ");
+            consented(sql, scope, alias, None);
+        }
+        Grounds::Recorded => {
+            sql.push(" AND EXISTS (SELECT 1 FROM ground g WHERE g.contact_id = ").push(alias);
+            sql.push(".id AND g.purpose_code = ").bind(purpose.code.as_str());
+            sql.push(" AND g.since <= ").bind(scope.now);
+            sql.push(" AND (g.until IS NULL OR g.until > ").bind(scope.now).push("))");
+        }
+    }
+    // Art. 21(1) for public tasks and legitimate interests, Art. 21(2) for all direct marketing, whose kinds on consent
+    // end with an objection too.
+    let objectable = purpose.basis.is_some_and(LegalBasis::can_be_objected_to);
+    if objectable || purpose.grounds == Grounds::Consent {
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
+            .push(alias)
+            .push(".id AND ");
+        own(sql, scope, "o");
+        sql.push(" AND o.objected_at <= ").bind(scope.now);
+        sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push("))");
+    }
+}
+
+/// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
+fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
+    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
+    sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias);
+    sql.push(".id AND g.purpose_code = ").bind(code);
+    live(sql, scope);
+    sql.push(" AND ").push(&BOUND.replace("{c}", alias));
+    if let Some(cover) = cover {
+        sql.push(channels(cover));
+    }
+    sql.push(")");
+}
+
+fn live(sql: &mut Sql, scope: &Scope) {
+    sql.push(" AND g.status = 'GRANTED' AND g.withdrawn_at IS NULL");
+    sql.push(" AND (g.expires_at IS NULL OR g.expires_at > ").bind(scope.now).push(")");
+}
+
+fn channels(cover: Cover) -> &'static str {
+    match cover {
+        Cover::Email => " AND g.channel = 'EMAIL'",
+        Cover::Phone => " AND g.channel IN ('PHONE', 'SMS')",
+        Cover::Post => " AND g.channel = 'POST'",
+    }
+}
+
+/// Whether the row `t` of a table is covered for the channel: a contact by a live consent on it, a further contact point
+/// by one that was given for that very address.
+pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover) {
+    if rule == RowRule::Contact {
+        consented(sql, scope, "t", Some(cover));
+        return;
+    }
+    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
+    sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND g.purpose_code = ")
+        .bind(code);
+    live(sql, scope);
+    sql.push(channels(cover)).push(" AND g.bound_address = ").push(match cover {
+        Cover::Email => "t.email_folded)",
+        Cover::Phone => "t.phone_folded)",
+        Cover::Post => "t.address_folded)",
+    });
+}
+
+/// The condition on the row `t` of a table with this rule.
+pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
+    match rule {
+        RowRule::Everyone => {
+            sql.push("1 = 1");
+        }
+        RowRule::Contact => visible(sql, scope, "t"),
+        RowRule::OfContact => of_contact(sql, scope, "t"),
+        RowRule::OfContactAndPurpose => {
+            own_purpose(sql, scope, "t");
+            sql.push(" AND ");
+            of_contact(sql, scope, "t");
+        }
+        RowRule::OfConsent => {
+            sql.push("EXISTS (SELECT 1 FROM consent k WHERE k.id = t.consent_id AND ");
+            own_purpose(sql, scope, "k");
+            sql.push(" AND ");
+            of_contact(sql, scope, "k");
+            sql.push(")");
+        }
+        RowRule::Request => {
+            own_purpose(sql, scope, "t");
+            // Requests outlive the contact for those who see all of them.
+            if !sees_all(scope) {
+                sql.push(" AND ");
+                of_contact(sql, scope, "t");
+            }
+        }
+    }
+}
+
+fn of_contact(sql: &mut Sql, scope: &Scope, alias: &str) {
+    sql.push("EXISTS (SELECT 1 FROM contact c WHERE c.id = ").push(alias).push(".contact_id AND ");
+    visible(sql, scope, "c");
+    sql.push(")");
+}
+
+fn sees_all(scope: &Scope) -> bool {
+    scope.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
+}
+
+fn own_purpose(sql: &mut Sql, scope: &Scope, alias: &str) {
+    if sees_all(scope) {
+        sql.push("1 = 1");
+    } else {
+        own(sql, scope, alias);
+    }
+}
+
+/// Under the own purpose or its group.
+fn own(sql: &mut Sql, scope: &Scope, alias: &str) {
+    let Some(purpose) = &scope.purpose else {
+        sql.push("1 = 0");
+        return;
+    };
+    sql.push(alias).push(".purpose_code ");
+    match &purpose.group {
+        None => sql.push("= ").bind(purpose.code.as_str()),
+        Some(group) => sql.push("IN (").bind(purpose.code.as_str()).push(", ").bind(group.as_str()).push(")"),
+    };
+}

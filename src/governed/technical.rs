@@ -1,0 +1,185 @@
+//! The types that hold no data of persons: the viewer and explanations of decisions (floor 2).
+
+use super::{
+    arguments::Arguments,
+    document::Selected,
+    plan::{Level, Planner, json_key},
+    write::{write_list, write_text},
+};
+use crate::{
+    error::Error,
+    policy::{Action, Decision, PurposeDef},
+    register::{self, Category, PURPOSE},
+};
+use std::sync::Arc;
+
+/// One field of a technical object.
+pub(super) struct Technical {
+    /// The response key as JSON, with its colon.
+    pub(super) key: String,
+    pub(super) what: TechnicalWhat,
+}
+
+pub(super) enum TechnicalWhat {
+    /// JSON, known already.
+    Ready(String),
+    /// Purposes with these codes, as a list or the only one.
+    Purposes { level: Level, codes: Vec<String>, list: bool },
+    /// Whether a contact has a ground for a purpose.
+    ContactVisible(Arc<PurposeDef>),
+    /// The contact must be visible to the caller, else there is no answer; written as nothing.
+    OnlyIfVisible(uuid::Uuid),
+}
+
+fn ready(write: impl FnOnce(&mut String)) -> TechnicalWhat {
+    let mut out = String::new();
+    write(&mut out);
+    TechnicalWhat::Ready(out)
+}
+
+fn boolean(yes: bool) -> &'static str {
+    if yes { "true" } else { "false" }
+}
+
+pub(super) fn viewer<'p>(
+    planner: &mut Planner<'p>,
+    selected: &Selected<'p>,
+) -> Result<Vec<Technical>, Error> {
+    let actor = planner.actor;
+    let mut outs = Vec::new();
+    for field in planner.operation.collect(&selected.sets(), "Viewer")? {
+        let what = match field.name {
+            "actorId" => ready(|out| write_text(out, &actor.id)),
+            "roles" => ready(|out| write_list(out, actor.roles.iter().map(String::as_str))),
+            "permittedPurposes" => {
+                let codes: Vec<String> = actor.permitted.iter().map(|purpose| purpose.code.clone()).collect();
+                purposes(planner, &field, codes, true)?
+            }
+            "purpose" => {
+                let codes = actor.purpose.iter().map(|purpose| purpose.code.clone()).collect();
+                purposes(planner, &field, codes, false)?
+            }
+            "fields" => fields(planner, &field)?,
+            _ => ready(|out| write_text(out, "Viewer")),
+        };
+        outs.push(Technical { key: json_key(field.key), what });
+    }
+    Ok(outs)
+}
+
+fn purposes<'p>(
+    planner: &mut Planner<'p>,
+    field: &Selected<'p>,
+    codes: Vec<String>,
+    list: bool,
+) -> Result<TechnicalWhat, Error> {
+    let level = planner.level(&PURPOSE, &field.sets(), codes.len() as u64)?;
+    // The code is never null: where it may not be read there is no purpose to show.
+    let codes = if planner.decide("Purpose.code") == Decision::Allow { codes } else { Vec::new() };
+    Ok(TechnicalWhat::Purposes { level, codes, list })
+}
+
+/// The decisions on the fields of a type.
+fn fields<'p>(planner: &mut Planner<'p>, selected: &Selected<'p>) -> Result<TechnicalWhat, Error> {
+    let Some(first) = selected.nodes.first() else { return Ok(TechnicalWhat::Ready("[]".to_owned())) };
+    let arguments = Arguments::of(&planner.operation.variables, first);
+    let name = arguments.text("type")?.unwrap_or_default();
+    let object =
+        register::object(name).ok_or_else(|| Error::input("there is no governed type of this name"))?;
+    let parts = planner.operation.collect(&selected.sets(), "FieldAccess")?;
+    let actor = planner.actor;
+    Ok(ready(|out| {
+        out.push('[');
+        for (index, field) in object.fields.iter().enumerate() {
+            let coordinate = format!("{}.{}", object.name, field.name);
+            let may = |action| {
+                let writable = field.category != Category::Key;
+                let id = actor.policy.object(&coordinate);
+                boolean(writable && id.is_some_and(|id| actor.table.allows(id, action)))
+            };
+            out.push_str(if index == 0 { "{" } else { ",{" });
+            for (index, part) in parts.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                out.push_str(&json_key(part.key));
+                match part.name {
+                    "coordinate" => write_text(out, &coordinate),
+                    "category" => write_text(out, field.category.as_str()),
+                    "decision" => write_text(out, planner.decide(&coordinate).as_str()),
+                    "create" => out.push_str(may(Action::Create)),
+                    "update" => out.push_str(may(Action::Update)),
+                    _ => write_text(out, "FieldAccess"),
+                }
+            }
+            out.push('}');
+        }
+        out.push(']');
+    }))
+}
+
+pub(super) fn explain<'p>(
+    planner: &mut Planner<'p>,
+    selected: &Selected<'p>,
+    arguments: &Arguments,
+) -> Result<Vec<Technical>, Error> {
+    let actor = planner.actor;
+    let coordinate = arguments.text("coordinate")?.unwrap_or_default().to_owned();
+    let code = arguments.text("purpose")?.unwrap_or_default();
+    let roles = match arguments.text("role")? {
+        Some(role) => vec![role.to_owned()],
+        None => actor.roles.clone(),
+    };
+    let object =
+        actor.policy.object(&coordinate).ok_or_else(|| Error::input("there is no such coordinate"))?;
+    let table = actor.policy.table(&roles, code, None)?;
+    let purpose =
+        actor.policy.purpose(code).cloned().ok_or_else(|| Error::input("there is no such purpose"))?;
+    let action = if coordinate.starts_with("Query.") { Action::Execute } else { Action::Read };
+    let decision = match action {
+        Action::Execute if table.allows(object, action) => Decision::Allow,
+        Action::Execute => Decision::Deny,
+        _ => table.decide(object),
+    };
+    let mut rules: Vec<_> =
+        roles.iter().flat_map(|role| actor.policy.explain(role, code, &coordinate, action)).collect();
+    rules.sort_by_key(|rule| rule.line);
+    rules.dedup();
+    let contact =
+        arguments.get("contactId").map(|value| super::arguments::id("contactId", value)).transpose()?;
+    let mut outs = Vec::new();
+    if let Some(contact) = contact {
+        outs.push(Technical { key: String::new(), what: TechnicalWhat::OnlyIfVisible(contact) });
+    }
+    for field in planner.operation.collect(&selected.sets(), "AccessExplanation")? {
+        let what = match field.name {
+            "coordinate" => ready(|out| write_text(out, &coordinate)),
+            "purpose" => ready(|out| write_text(out, code)),
+            "roles" => ready(|out| write_list(out, roles.iter().map(String::as_str))),
+            "decision" => ready(|out| write_text(out, decision.as_str())),
+            "contactVisible" if contact.is_some() => TechnicalWhat::ContactVisible(purpose.clone()),
+            "contactVisible" => ready(|out| out.push_str("null")),
+            "rules" => {
+                let parts = planner.operation.collect(&field.sets(), "PolicyRule")?;
+                ready(|out| {
+                    out.push('[');
+                    for (index, rule) in rules.iter().enumerate() {
+                        out.push_str(if index == 0 { "{" } else { ",{" });
+                        for (index, part) in parts.iter().enumerate() {
+                            out.push_str(if index == 0 { "" } else { "," });
+                            out.push_str(&json_key(part.key));
+                            match part.name {
+                                "line" => out.push_str(&rule.line.to_string()),
+                                "text" => write_text(out, &rule.text),
+                                _ => write_text(out, "PolicyRule"),
+                            }
+                        }
+                        out.push('}');
+                    }
+                    out.push(']');
+                })
+            }
+            _ => ready(|out| write_text(out, "AccessExplanation")),
+        };
+        outs.push(Technical { key: json_key(field.key), what });
+    }
+    Ok(outs)
+}

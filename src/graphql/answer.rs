@@ -1,0 +1,134 @@
+//! The response as JSON: data in the order of the plan, errors once per coordinate, what was withheld or masked (floor 5).
+
+use async_graphql::Pos;
+
+use crate::{
+    context::Actor,
+    error::{Code, Error},
+    governed::{Denial, write_text},
+};
+
+/// An entry of `errors`.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub(super) error: Error,
+    pub(super) positions: Vec<Pos>,
+    /// The root field that is null because of it.
+    pub(super) root: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn of(error: Error) -> Self {
+        Self { error, positions: Vec::new(), root: None }
+    }
+
+    pub(super) fn at_root(error: Error, key: &str) -> Self {
+        Self { root: Some(key.to_owned()), ..Self::of(error) }
+    }
+
+    /// A denial has no path, since it stands for every row; bad input has the path of its root field.
+    pub(super) fn denied(denial: &Denial) -> Self {
+        let denied = matches!(denial.error.code, Code::Forbidden | Code::ForbiddenField);
+        let root = denial.root.clone().filter(|_| !denied);
+        Self { error: denial.error.clone(), positions: denial.positions.clone(), root }
+    }
+
+    fn write(&self, out: &mut String, request_id: &str, purpose: Option<&str>) {
+        out.push_str("{\"message\":");
+        write_text(out, &self.error.message);
+        if !self.positions.is_empty() {
+            let places: Vec<String> = self
+                .positions
+                .iter()
+                .take(20)
+                .map(|place| format!("{{\"line\":{},\"column\":{}}}", place.line, place.column))
+                .collect();
+            out.push_str(&format!(",\"locations\":[{}]", places.join(",")));
+        }
+        if let Some(root) = &self.root {
+            out.push_str(",\"path\":[");
+            write_text(out, root);
+            out.push(']');
+        }
+        out.push_str(",\"extensions\":{\"code\":");
+        write_text(out, self.error.code.as_str());
+        for (name, value) in [("coordinate", self.error.coordinate.as_deref()), ("purpose", purpose)] {
+            if let Some(value) = value {
+                out.push_str(&format!(",\"{name}\":"));
+                write_text(out, value);
+            }
+        }
+        out.push_str(",\"requestId\":");
+        write_text(out, request_id);
+        out.push_str("}}");
+    }
+}
+
+/// A response in the making.
+pub(super) struct Response<'a> {
+    /// Response keys with their JSON; `None` when nothing was executed.
+    pub(super) data: Option<Vec<(String, String)>>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) withheld: Vec<(&'a str, u64)>,
+    pub(super) masked: &'a [String],
+}
+
+impl Response<'_> {
+    pub(super) fn json(&self, actor: &Actor) -> Vec<u8> {
+        let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str());
+        let size = self.data.iter().flatten().map(|(key, json)| key.len() + json.len() + 8).sum::<usize>();
+        let mut out = String::with_capacity(size + 256);
+        out.push('{');
+        if let Some(data) = &self.data {
+            out.push_str("\"data\":{");
+            for (index, (key, json)) in data.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                write_text(&mut out, key);
+                out.push(':');
+                out.push_str(json);
+            }
+            out.push('}');
+        }
+        if !self.problems.is_empty() {
+            out.push_str(if self.data.is_some() { ",\"errors\":[" } else { "\"errors\":[" });
+            for (index, problem) in self.problems.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                problem.write(&mut out, &actor.request_id, purpose);
+            }
+            out.push(']');
+        }
+        self.write_extensions(&mut out);
+        out.push('}');
+        out.into_bytes()
+    }
+
+    fn write_extensions(&self, out: &mut String) {
+        let withheld: Vec<String> = self
+            .withheld
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(coordinate, count)| {
+                format!(
+                    "{{\"coordinate\":\"{coordinate}\",\"reason\":\"CONSENT_MISSING\",\"count\":{count}}}"
+                )
+            })
+            .collect();
+        let masked: Vec<String> = self.masked.iter().map(|coordinate| format!("\"{coordinate}\"")).collect();
+        let parts: Vec<String> = [("withheld", withheld), ("masked", masked)]
+            .iter()
+            .filter(|(_, entries)| !entries.is_empty())
+            .map(|(name, entries)| format!("\"{name}\":[{}]", entries.join(",")))
+            .collect();
+        if !parts.is_empty() {
+            out.push_str(&format!(",\"extensions\":{{{}}}", parts.join(",")));
+        }
+    }
+}
+
+/// The body of an answer to a request that was refused before an operation was known.
+pub fn error_body(error: &Error, request_id: &str) -> Vec<u8> {
+    let mut out = String::from("{\"errors\":[");
+    Problem::of(error.clone()).write(&mut out, request_id, None);
+    out.push_str("]}");
+    out.into_bytes()
+}

@@ -1,0 +1,110 @@
+//! Answers: bodies, statuses and the headers that every answer has (floor 6).
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderName, HeaderValue, Request, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::Response,
+};
+
+use super::Format;
+use crate::{
+    context::App,
+    error::{Code, Error},
+    graphql::{self, Answer, Outcome},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Id of a request: a UUIDv7 of ours; what a client sends under that name is not taken.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A fresh id.
+    pub fn new(app: &App) -> Self {
+        Self(app.new_id().to_string())
+    }
+
+    /// The id given to `request`.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self(String::new()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the log line tells beside the status: ids and codes.
+#[derive(Clone, Default)]
+pub(super) struct Noted {
+    pub actor: Option<String>,
+    pub purpose: Option<String>,
+    pub code: Option<Code>,
+}
+
+/// Refuses a request before the engine has seen it.
+pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &RequestId) -> Response {
+    let mut response = respond(format, status, graphql::error_body(error, id.as_str()));
+    if error.code == Code::Unauthenticated {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response.extensions_mut().insert(Noted { code: Some(error.code), ..Noted::default() });
+    response
+}
+
+/// Hands out an answer of the engine. Under `application/graphql-response+json` a document that was not executed
+/// is 400, under `application/json` 200 (GraphQL over HTTP, 6.4).
+pub(super) fn deliver(format: Format, answer: Answer, strict: bool) -> Response {
+    let (status, code) = match answer.outcome {
+        Outcome::Executed => (StatusCode::OK, None),
+        Outcome::Invalid => match format {
+            Format::GraphQl => (StatusCode::BAD_REQUEST, None),
+            Format::Json => (StatusCode::OK, None),
+        },
+        Outcome::Refused(code) => (status_of(code), Some(code)),
+    };
+    let mut response = respond(format, status, answer.body);
+    if strict {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("strict"));
+    }
+    response.extensions_mut().insert(Noted { code, ..Noted::default() });
+    response
+}
+
+/// The status of an operation refused as a whole.
+pub(super) fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PurposeNotPermitted | Code::ForbiddenField | Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::PurposeRequired | Code::BadUserInput | Code::QueryTooComplex => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Conflict | Code::Held => StatusCode::CONFLICT,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The headers every answer has. Answers depend on who asks and for what: no cache may keep them.
+pub(super) fn stamp(response: &mut Response, id: &RequestId) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Authorization, Prefer, X-Processing-Purpose"));
+}
+
+fn respond(format: Format, status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    response
+}

@@ -1,0 +1,168 @@
+//! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end (floor 6).
+
+mod answer;
+mod body;
+mod graphql;
+mod headers;
+
+use std::{
+    any::Any,
+    future::Future,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::Response,
+    routing::any,
+};
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    context::App,
+    error::{Code, Error},
+    graphql::Engine,
+};
+
+pub use answer::RequestId;
+pub use headers::{Format, PREFER, PURPOSE};
+
+/// How long requests under way may take after the signal to stop.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Limits on requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest request body in bytes.
+    pub body_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: 1024 * 1024 }
+    }
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    app: Arc<App>,
+    engine: Arc<Engine>,
+    limits: Limits,
+}
+
+/// Every route of the server.
+pub fn router(app: Arc<App>, engine: Arc<Engine>, limits: Limits) -> Router {
+    let shared = Shared { app, engine, limits };
+    Router::new()
+        .route("/graphql", any(graphql::handle))
+        .fallback(unknown)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(shared.clone(), attend))
+        .with_state(shared)
+}
+
+/// Serves `router` until `stop` resolves; requests under way are answered first, as far as they need no longer than
+/// half a minute.
+///
+/// # Errors
+/// From the listener.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stop.await;
+        // Nobody listens when the server has ended by itself.
+        let _ = tell.send(());
+    });
+    let patience = async {
+        match told.await {
+            Ok(()) => tokio::time::sleep(GRACE).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = server => done,
+        () = patience => {
+            tracing::warn!("requests were still under way when the time to stop was over");
+            Ok(())
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+pub async fn stop_signal() {
+    let interrupt = async {
+        // Without a handler the process ends by the signal itself.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+/// Gives the request its id and the answer the headers that every answer has, and writes the one log line.
+async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = RequestId::new(&shared.app);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    if response.extensions().get::<Panicked>().is_some() {
+        let error = Error::internal("a request panicked");
+        response = answer::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
+    }
+    answer::stamp(&mut response, &id);
+    let noted = response.extensions().get::<answer::Noted>().cloned().unwrap_or_default();
+    tracing::info!(
+        request_id = id.as_str(),
+        actor = noted.actor.as_deref(),
+        purpose = noted.purpose.as_deref(),
+        status = response.status().as_u16(),
+        code = noted.code.map(Code::as_str),
+        micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    response
+}
+
+async fn unknown(request: Request) -> Response {
+    let id = RequestId::of(&request);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    let error = Error::new(Code::NotFound, "there is nothing at this path");
+    answer::refuse(format, StatusCode::NOT_FOUND, &error, &id)
+}
+
+/// Marks the answer of a handler that panicked.
+#[derive(Clone)]
+struct Panicked;
+
+/// The payload of a panic may quote values: it is dropped.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(Panicked);
+    response
+}
