@@ -12,6 +12,7 @@ mod database;
 mod http;
 mod imports;
 mod policy;
+mod reads;
 mod schema;
 mod support;
 mod tokens;

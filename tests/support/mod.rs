@@ -1,4 +1,6 @@
 //! What tests share.
 
 pub mod app;
+pub mod client;
 pub mod database;
+pub mod world;

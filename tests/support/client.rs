@@ -1,0 +1,90 @@
+//! Asks as a client does: through the router.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body, http::Request};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use zweck::{
+    graphql::Engine,
+    http::{Limits, router},
+    tokens::BearerToken,
+};
+
+use super::app::TestApp;
+
+/// A client of one server.
+#[derive(Clone)]
+pub struct Client(Router);
+
+/// A credential and the purpose it acts for.
+#[derive(Clone)]
+pub struct Caller {
+    pub token: BearerToken,
+    pub purpose: String,
+}
+
+impl Client {
+    pub fn of(test: &TestApp) -> Self {
+        Self(router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default()))
+    }
+
+    /// Status and raw body.
+    pub async fn send(&self, caller: &Caller, body: Value, headers: &[(&str, &str)]) -> (u16, String) {
+        let mut request = Request::post("/graphql")
+            .header("authorization", format!("Bearer {}", caller.token.reveal()))
+            .header("x-processing-purpose", &caller.purpose)
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response =
+            self.0.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    pub async fn ask(&self, caller: &Caller, query: &str) -> Value {
+        self.ask_with(caller, query, json!({})).await
+    }
+
+    pub async fn ask_with(&self, caller: &Caller, query: &str, variables: Value) -> Value {
+        let (_, body) = self.send(caller, json!({ "query": query, "variables": variables }), &[]).await;
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+
+    /// The answer's data; any error fails the test.
+    pub async fn data(&self, caller: &Caller, query: &str) -> Value {
+        let answer = self.ask(caller, query).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].clone()
+    }
+}
+
+impl TestApp {
+    /// A caller in `role` for `purpose`.
+    pub async fn caller(&self, role: &str, purpose: &str) -> Caller {
+        Caller { token: self.token(&[role], &[purpose]).await, purpose: purpose.to_owned() }
+    }
+}
+
+/// `code coordinate` of each error, sorted.
+pub fn problems(answer: &Value) -> Vec<String> {
+    let mut problems: Vec<String> = answer["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|error| {
+            let extensions = &error["extensions"];
+            format!(
+                "{} {}",
+                extensions["code"].as_str().unwrap(),
+                extensions["coordinate"].as_str().unwrap_or("-")
+            )
+        })
+        .collect();
+    problems.sort();
+    problems
+}
