@@ -2,6 +2,8 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
     clippy::print_stderr,
     clippy::indexing_slicing,
     missing_docs,
@@ -9,6 +11,8 @@
 )]
 
 mod database;
+mod golden;
+mod hostile;
 mod http;
 mod imports;
 mod policy;

@@ -19,6 +19,9 @@ pub fn id(kind: u8, number: u128) -> Uuid {
     Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 + (u128::from(kind) << 32) + number)
 }
 
+/// Purpose, channel, status, days until it expires, address it was given for.
+pub type GivenConsent = (&'static str, Channel, ConsentStatus, Option<i64>, Option<&'static str>);
+
 /// What happens to a person.
 #[derive(Clone, Debug, Default)]
 pub struct Person {
@@ -31,8 +34,7 @@ pub struct Person {
     pub notes: Option<&'static str>,
     pub birth_date: Option<&'static str>,
     pub state: Option<ContactState>,
-    /// Purpose, channel, status, days until it expires, address it was given for.
-    pub consents: Vec<(&'static str, Channel, ConsentStatus, Option<i64>, Option<&'static str>)>,
+    pub consents: Vec<GivenConsent>,
     /// Purpose, days since it holds, days until it ends.
     pub grounds: Vec<(&'static str, i64, Option<i64>)>,
     /// Purpose or group, days since it ended.
