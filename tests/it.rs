@@ -17,6 +17,7 @@ mod http;
 mod imports;
 mod policy;
 mod reads;
+mod reference;
 mod schema;
 mod support;
 mod tokens;
