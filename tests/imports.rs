@@ -247,7 +247,7 @@ async fn an_interrupted_import_goes_on_where_it_stopped() {
 }
 
 /// A file written by others, beside the repository or under `ZWECK_DATA`; never part of it.
-fn sample(name: &str) -> Option<Vec<u8>> {
+pub fn sample(name: &str) -> Option<Vec<u8>> {
     let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let directory = std::env::var_os("ZWECK_DATA").map_or(beside, Into::into);
     let file = std::fs::read(directory.join(name)).ok();

@@ -10,11 +10,14 @@
     reason = "tests fail by panicking, print why they skip, and nobody reads their documentation"
 )]
 
+mod chinook;
 mod database;
+mod floors;
 mod golden;
 mod hostile;
 mod http;
 mod imports;
+mod noninterference;
 mod policy;
 mod reads;
 mod reference;

@@ -7,6 +7,7 @@ mod conditions;
 mod cursors;
 mod document;
 mod pages;
+mod paging;
 mod plan;
 mod read;
 mod rows;

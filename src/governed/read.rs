@@ -6,12 +6,11 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use super::{
     cursors::Cursors,
-    pages::{EdgeWhat, InfoWhat, Page, PageWhat},
     plan::{Child, ChildKind, ColumnOf, Level, Plan, PlannedWhat},
     rows,
     sql::{Scope, Sql},
     technical::{Technical, TechnicalWhat},
-    write::{self, Cell, Context, Row, Written, write_row, write_text},
+    write::{self, Cell, Context, Row, Written, write_row},
 };
 use crate::{
     context::{Actor, App},
@@ -49,10 +48,10 @@ pub async fn read(plan: &Plan, app: &App, actor: &Actor) -> Result<Reading, Erro
     Ok(Reading { roots, withheld: reader.withheld })
 }
 
-struct Reader<'r> {
-    db: &'r DatabaseConnection,
-    scope: Scope,
-    cursors: Cursors,
+pub(super) struct Reader<'r> {
+    pub(super) db: &'r DatabaseConnection,
+    pub(super) scope: Scope,
+    pub(super) cursors: Cursors,
     withheld: Vec<u64>,
 }
 
@@ -60,7 +59,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl Reader<'_> {
     /// `SELECT columns FROM table t WHERE` the row rule.
-    fn select(&self, level: &Level, extra: &str) -> Sql {
+    pub(super) fn select(&self, level: &Level, extra: &str) -> Sql {
         let mut sql = Sql::new(self.scope.backend, "SELECT ");
         for (index, column) in level.columns.iter().enumerate() {
             sql.push(if index == 0 { "" } else { ", " });
@@ -82,12 +81,12 @@ impl Reader<'_> {
         sql
     }
 
-    fn from(&self, sql: &mut Sql, level: &Level) {
+    pub(super) fn from(&self, sql: &mut Sql, level: &Level) {
         sql.push(" FROM ").push(level.object.table).push(" t WHERE ");
         rows::rule(sql, &self.scope, level.object.rows);
     }
 
-    async fn fetch(&self, sql: Sql, level: &Level) -> Result<Vec<Row>, Error> {
+    pub(super) async fn fetch(&self, sql: Sql, level: &Level) -> Result<Vec<Row>, Error> {
         let rows = self.db.query_all_raw(sql.statement()).await?;
         Ok(rows.iter().map(|row| write::decode(row, &level.columns)).collect::<Result<_, _>>()?)
     }
@@ -115,14 +114,27 @@ impl Reader<'_> {
         out
     }
 
-    fn write_into(&mut self, out: &mut String, level: &Level, node: usize, row: &Row, children: &[Written]) {
+    pub(super) fn write_into(
+        &mut self,
+        out: &mut String,
+        level: &Level,
+        node: usize,
+        row: &Row,
+        children: &[Written],
+    ) {
         let mut context = Context { now: self.scope.now, withheld: &mut self.withheld };
         if let Some(node) = level.nodes.get(node) {
             write_row(out, node, row, children, &mut context);
         }
     }
 
-    fn write_all(&mut self, level: &Level, node: usize, rows: &[&Row], children: &[Written]) -> String {
+    pub(super) fn write_all(
+        &mut self,
+        level: &Level,
+        node: usize,
+        rows: &[&Row],
+        children: &[Written],
+    ) -> String {
         let mut out = String::with_capacity(rows.len() * 128);
         out.push('[');
         for (index, row) in rows.iter().enumerate() {
@@ -136,7 +148,7 @@ impl Reader<'_> {
     }
 
     /// Writes the children of all `rows`, one statement for each kind.
-    fn children<'a>(&'a mut self, level: &'a Level, rows: &'a [Row]) -> Boxed<'a, Vec<Written>> {
+    pub(super) fn children<'a>(&'a mut self, level: &'a Level, rows: &'a [Row]) -> Boxed<'a, Vec<Written>> {
         Box::pin(async move {
             let mut all = Vec::with_capacity(level.children.len());
             for child in &level.children {
@@ -185,187 +197,6 @@ impl Reader<'_> {
             written.parts.insert(key, start..written.text.len());
         }
         Ok(written)
-    }
-
-    /// Everything of a page's condition behind the row rule, but for cursors.
-    fn narrow(&self, sql: &mut Sql, page: &Page) {
-        if let Some(filter) = &page.filter {
-            sql.push(" AND ");
-            filter.push(sql, &self.scope);
-        }
-        if let Some(search) = &page.search {
-            sql.push(" AND ");
-            search.push(sql, &self.scope);
-        }
-    }
-
-    fn seek(&self, sql: &mut Sql, page: &Page) -> Result<(), Error> {
-        for (cursor, flipped) in [(&page.after, false), (&page.before, true)] {
-            if let Some(cursor) = cursor {
-                let values = self.cursors.open(&page.place, cursor, page.order.len())?;
-                sql.push(" AND ");
-                super::conditions::beyond(&page.order, &values, flipped, sql, &self.scope);
-            }
-        }
-        Ok(())
-    }
-
-    fn sort(&self, sql: &mut Sql, page: &Page) {
-        for (index, step) in page.order.iter().enumerate() {
-            sql.push(if index == 0 { " ORDER BY " } else { ", " });
-            step.push(sql, &self.scope, page.backward);
-        }
-    }
-
-    async fn page(&mut self, page: &Page) -> Result<String, Error> {
-        let mut rows = Vec::new();
-        if page.wants_rows() {
-            let mut sql = self.select(&page.level, "");
-            self.narrow(&mut sql, page);
-            self.seek(&mut sql, page)?;
-            self.sort(&mut sql, page);
-            sql.push(" LIMIT ").push(&(page.rows + 1).to_string());
-            rows = self.fetch(sql, &page.level).await?;
-        }
-        let mut total = 0;
-        if page.wants_total() {
-            let mut sql = Sql::new(self.scope.backend, "SELECT COUNT(*)");
-            self.from(&mut sql, &page.level);
-            self.narrow(&mut sql, page);
-            let counted = self.db.query_one_raw(sql.statement()).await?;
-            total = counted.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
-        }
-        let more = rows.len() as u64 > page.rows;
-        rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
-        if page.backward {
-            rows.reverse();
-        }
-        let children = self.children(&page.level, &rows).await?;
-        self.write_page(page, &rows.iter().collect::<Vec<_>>(), more, total, &children)
-    }
-
-    /// A page for each of `keys`: a window per parent.
-    async fn pages(&mut self, child: &Child, page: &Page, keys: &[Cell]) -> Result<Written, Error> {
-        let mut written = Written { empty: "null", ..Written::default() };
-        if keys.is_empty() {
-            return Ok(written);
-        }
-        let joined = joined(&page.level, child);
-        let mut rows = Vec::new();
-        if page.wants_rows() {
-            let mut window = Sql::new(self.scope.backend, "");
-            self.sort(&mut window, page);
-            // The order of a child holds no channel-bound column, so that nothing is bound in the window.
-            let order = window.statement().sql;
-            let extra = format!(", ROW_NUMBER() OVER (PARTITION BY {joined}{order}) AS rn");
-            let mut sql = self.select(&page.level, &extra);
-            sql.push(" AND ").among(&joined, keys);
-            self.narrow(&mut sql, page);
-            self.seek(&mut sql, page)?;
-            let sql =
-                sql.wrap("SELECT * FROM (", &format!(") w WHERE w.rn <= {} ORDER BY w.rn", page.rows + 1));
-            rows = self.fetch(sql, &page.level).await?;
-        }
-        let mut totals = HashMap::new();
-        if page.wants_total() {
-            let mut sql = Sql::new(self.scope.backend, &format!("SELECT {joined}, COUNT(*)"));
-            self.from(&mut sql, &page.level);
-            sql.push(" AND ").among(&joined, keys);
-            self.narrow(&mut sql, page);
-            sql.push(" GROUP BY ").push(&joined);
-            for row in self.db.query_all_raw(sql.statement()).await? {
-                let key = Cell::Uuid(row.try_get_by_index(0)?);
-                totals.insert(key, row.try_get_by_index::<i64>(1)?);
-            }
-        }
-        let children = self.children(&page.level, &rows).await?;
-        let mut groups: HashMap<Cell, Vec<&Row>> = grouped(&rows, child.slot).into_iter().collect();
-        for key in keys {
-            let mut rows = groups.remove(key).unwrap_or_default();
-            let more = rows.len() as u64 > page.rows;
-            rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
-            let total = totals.get(key).copied().unwrap_or(0);
-            let text = self.write_page(page, &rows, more, total, &children)?;
-            let start = written.text.len();
-            written.text.push_str(&text);
-            written.parts.insert(key.clone(), start..written.text.len());
-        }
-        Ok(written)
-    }
-
-    fn write_page(
-        &mut self,
-        page: &Page,
-        rows: &[&Row],
-        more: bool,
-        total: i64,
-        children: &[Written],
-    ) -> Result<String, Error> {
-        let mut out = String::with_capacity(rows.len() * 160);
-        let (next, previous) =
-            if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
-        for (index, (key, what)) in page.outs.iter().enumerate() {
-            out.push(if index == 0 { '{' } else { ',' });
-            out.push_str(key);
-            match what {
-                PageWhat::Null => out.push_str("null"),
-                PageWhat::Typename(name) => write_text(&mut out, name),
-                PageWhat::Total => out.push_str(&total.to_string()),
-                PageWhat::Nodes(node) => {
-                    let text = self.write_all(&page.level, *node, rows, children);
-                    out.push_str(&text);
-                }
-                PageWhat::Edges(parts) => {
-                    out.push('[');
-                    for (index, row) in rows.iter().enumerate() {
-                        out.push_str(if index == 0 { "{" } else { ",{" });
-                        for (index, (key, what)) in parts.iter().enumerate() {
-                            out.push_str(if index == 0 { "" } else { "," });
-                            out.push_str(key);
-                            match what {
-                                EdgeWhat::Typename(name) => write_text(&mut out, name),
-                                EdgeWhat::Cursor => self.write_cursor(&mut out, page, row)?,
-                                EdgeWhat::Node(node) => {
-                                    self.write_into(&mut out, &page.level, *node, row, children);
-                                }
-                            }
-                        }
-                        out.push('}');
-                    }
-                    out.push(']');
-                }
-                PageWhat::Info(parts) => {
-                    out.push('{');
-                    for (index, (key, what)) in parts.iter().enumerate() {
-                        out.push_str(if index == 0 { "" } else { "," });
-                        out.push_str(key);
-                        match what {
-                            InfoWhat::Typename => out.push_str("\"PageInfo\""),
-                            InfoWhat::HasNext => out.push_str(if next { "true" } else { "false" }),
-                            InfoWhat::HasPrevious => out.push_str(if previous { "true" } else { "false" }),
-                            InfoWhat::Start | InfoWhat::End => {
-                                let row =
-                                    if matches!(what, InfoWhat::Start) { rows.first() } else { rows.last() };
-                                match row {
-                                    Some(row) => self.write_cursor(&mut out, page, row)?,
-                                    None => out.push_str("null"),
-                                }
-                            }
-                        }
-                    }
-                    out.push('}');
-                }
-            }
-        }
-        out.push_str(if page.outs.is_empty() { "{}" } else { "}" });
-        Ok(out)
-    }
-
-    fn write_cursor(&self, out: &mut String, page: &Page, row: &Row) -> Result<(), Error> {
-        let values: Vec<Cell> =
-            page.order_slots.iter().map(|slot| row.get(*slot).cloned().unwrap_or(Cell::Null)).collect();
-        write_text(out, &self.cursors.seal(&page.place, &values)?);
-        Ok(())
     }
 
     async fn technical(&mut self, parts: &[Technical]) -> Result<String, Error> {
@@ -426,7 +257,7 @@ impl Reader<'_> {
 }
 
 /// The column of the children's table that names the parent.
-fn joined(level: &Level, child: &Child) -> String {
+pub(super) fn joined(level: &Level, child: &Child) -> String {
     match level.columns.get(child.slot).map(|column| column.of) {
         Some(ColumnOf::Plain(name)) => format!("t.{name}"),
         _ => format!("t.{}", level.object.key_column()),
@@ -434,7 +265,7 @@ fn joined(level: &Level, child: &Child) -> String {
 }
 
 /// Rows by the value of `slot`, in the order of their first appearance.
-fn grouped(rows: &[Row], slot: usize) -> Vec<(Cell, Vec<&Row>)> {
+pub(super) fn grouped(rows: &[Row], slot: usize) -> Vec<(Cell, Vec<&Row>)> {
     let mut groups: Vec<(Cell, Vec<&Row>)> = Vec::new();
     let mut index: HashMap<&Cell, usize> = HashMap::new();
     for row in rows {

@@ -1,0 +1,118 @@
+//! The structure holds by test: a lower floor never imports a higher one, and Casbin has one user.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// Floors of the modules of the server crate, as ARCHITECTURE.md says.
+const FLOORS: &[(&str, u8)] = &[
+    ("config", 1),
+    ("error", 1),
+    ("fold", 1),
+    ("policy", 1),
+    ("register", 1),
+    ("context", 2),
+    ("db", 2),
+    ("governed", 2),
+    ("tokens", 3),
+    ("imports", 4),
+    ("purposes", 4),
+    ("graphql", 5),
+    ("http", 6),
+    ("commands", 7),
+    ("main", 7),
+    ("lib", 7),
+];
+
+fn sources(directory: &Path, out: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            out.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn all() -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut out);
+    out
+}
+
+/// Names of modules behind `crate::`, also in braces.
+fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let word =
+            |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        let Some(list) = rest.strip_prefix('{') else {
+            found.push(word(rest));
+            continue;
+        };
+        let mut depth = 1;
+        let mut start = true;
+        for (at, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            if depth == 1 && start && c.is_alphabetic() {
+                found.push(word(&list[at..]));
+            }
+            start = depth == 1 && (c == ',' || (start && c.is_whitespace()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_lower_floor_never_imports_a_higher_one() {
+    let floors: BTreeMap<&str, u8> = FLOORS.iter().copied().collect();
+    let mut edges = 0;
+    for (file, text) in all() {
+        let module = file.split(['/', '.']).next().unwrap();
+        let floor = *floors.get(module).unwrap_or_else(|| panic!("{file} stands on no floor"));
+        for import in imports(&text) {
+            // The database's error becomes ours on the floor of errors; nothing else is imported there.
+            let Some(other) = floors.get(import.as_str()) else { continue };
+            edges += 1;
+            assert!(*other <= floor, "{file} (floor {floor}) imports {import} (floor {other})");
+        }
+    }
+    assert!(edges > 30, "only {edges} imports were seen");
+}
+
+#[test]
+fn casbin_has_one_user_and_sql_its_places() {
+    for (file, text) in all() {
+        assert!(!text.contains("casbin::") || file == "policy/compile.rs", "{file} uses casbin");
+        let sql = text.contains("query_all_raw") || text.contains("query_one_raw");
+        assert!(
+            !sql || ["governed/read.rs", "governed/paging.rs"].contains(&file.as_str()),
+            "{file} runs SQL of its own"
+        );
+        let first = text.lines().next().unwrap();
+        let says = text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("floor"));
+        assert!(
+            first.starts_with("//! ") && (says || file == "lib.rs"),
+            "{file} does not say its job and floor"
+        );
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    for (file, text) in all() {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let lines =
+            code.lines().filter(|line| !line.trim().is_empty() && !line.trim().starts_with("//")).count();
+        assert!(lines <= 400, "{file} has {lines} lines of code");
+    }
+}
