@@ -128,7 +128,7 @@ async fn hostile_documents_get_their_documented_answer() {
             } else {
                 assert_eq!(told, *expected, "{document}: {answer}");
             }
-            for value in ["likes tea", "+49 30", "Stuttgart", "S***", "1984", "Köhler", "SELECT", ".rs"] {
+            for value in ["likes tea", "+49 30", "Stuttgart", "S***", "\"1984", "Köhler", "SELECT", ".rs"] {
                 assert!(!body.contains(value), "{document} told {value}: {body}");
             }
             assert!(body.len() < 4_000, "{document}: {} bytes", body.len());

@@ -68,7 +68,9 @@ impl Reader<'_> {
             rows.reverse();
         }
         let children = self.children(&page.level, &rows).await?;
-        self.write_page(page, &rows.iter().collect::<Vec<_>>(), more, total, &children)
+        let mut out = String::new();
+        self.write_page(&mut out, page, &rows.iter().collect::<Vec<_>>(), more, total, &children)?;
+        Ok(out)
     }
 
     /// A page for each of `keys`: a window per parent.
@@ -117,23 +119,22 @@ impl Reader<'_> {
             let more = rows.len() as u64 > page.rows;
             rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
             let total = totals.get(key).copied().unwrap_or(0);
-            let text = self.write_page(page, &rows, more, total, &children)?;
             let start = written.text.len();
-            written.text.push_str(&text);
+            self.write_page(&mut written.text, page, &rows, more, total, &children)?;
             written.parts.insert(key.clone(), start..written.text.len());
         }
         Ok(written)
     }
 
-    fn write_page(
+    pub(super) fn write_page(
         &mut self,
+        out: &mut String,
         page: &Page,
         rows: &[&Row],
         more: bool,
         total: i64,
         children: &[Written],
-    ) -> Result<String, Error> {
-        let mut out = String::with_capacity(rows.len() * 160);
+    ) -> Result<(), Error> {
         let (next, previous) =
             if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
         for (index, (key, what)) in page.outs.iter().enumerate() {
@@ -141,11 +142,10 @@ impl Reader<'_> {
             out.push_str(key);
             match what {
                 PageWhat::Null => out.push_str("null"),
-                PageWhat::Typename(name) => write_text(&mut out, name),
+                PageWhat::Typename(name) => write_text(out, name),
                 PageWhat::Total => out.push_str(&total.to_string()),
                 PageWhat::Nodes(node) => {
-                    let text = self.write_all(&page.level, *node, rows, children);
-                    out.push_str(&text);
+                    self.write_all(out, &page.level, *node, rows, children);
                 }
                 PageWhat::Edges(parts) => {
                     out.push('[');
@@ -155,10 +155,10 @@ impl Reader<'_> {
                             out.push_str(if index == 0 { "" } else { "," });
                             out.push_str(key);
                             match what {
-                                EdgeWhat::Typename(name) => write_text(&mut out, name),
-                                EdgeWhat::Cursor => self.write_cursor(&mut out, page, row)?,
+                                EdgeWhat::Typename(name) => write_text(out, name),
+                                EdgeWhat::Cursor => self.write_cursor(out, page, row)?,
                                 EdgeWhat::Node(node) => {
-                                    self.write_into(&mut out, &page.level, *node, row, children);
+                                    self.write_into(out, &page.level, *node, row, children);
                                 }
                             }
                         }
@@ -179,7 +179,7 @@ impl Reader<'_> {
                                 let row =
                                     if matches!(what, InfoWhat::Start) { rows.first() } else { rows.last() };
                                 match row {
-                                    Some(row) => self.write_cursor(&mut out, page, row)?,
+                                    Some(row) => self.write_cursor(out, page, row)?,
                                     None => out.push_str("null"),
                                 }
                             }
@@ -190,7 +190,7 @@ impl Reader<'_> {
             }
         }
         out.push_str(if page.outs.is_empty() { "{}" } else { "}" });
-        Ok(out)
+        Ok(())
     }
 
     fn write_cursor(&self, out: &mut String, page: &Page, row: &Row) -> Result<(), Error> {

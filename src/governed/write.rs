@@ -42,7 +42,7 @@ impl Cell {
 }
 
 /// The cells of a row, in the order of the level's columns.
-pub(super) type Row = Vec<Cell>;
+pub type Row = Vec<Cell>;
 
 /// What a level's children wrote: for each parent a part of one text.
 #[derive(Debug, Default)]
@@ -167,26 +167,33 @@ pub(super) fn write_list<'a>(out: &mut String, items: impl IntoIterator<Item = &
 }
 
 /// Writes a JSON string (RFC 8259).
+#[inline]
 pub fn write_text(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        let (plain, special) = rest.split_at(at);
-        out.push_str(plain);
-        let mut chars = special.chars();
-        match chars.next() {
-            Some('"') => out.push_str("\\\""),
-            Some('\\') => out.push_str("\\\\"),
-            Some('\n') => out.push_str("\\n"),
-            Some('\r') => out.push_str("\\r"),
-            Some('\t') => out.push_str("\\t"),
-            Some(control) => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-            None => {}
-        }
-        rest = chars.as_str();
+    // Without a way out in the middle, so that it runs over many bytes at once; texts that need escapes are rare.
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | special(byte)) {
+        write_escaped(out, text);
+    } else {
+        out.push_str(text);
     }
-    out.push_str(rest);
     out.push('"');
+}
+
+#[cold]
+fn write_escaped(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            control if control < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(control))),
+            plain => out.push(plain),
+        }
+    }
 }
 
 /// Reads the cells of a result row.
