@@ -92,6 +92,7 @@ async fn actor() -> Actor {
         roles: vec!["sales".to_owned()],
         purposes: vec!["business_contact".to_owned()],
         fields: None,
+        expires_at: DateTime::<Utc>::MAX_UTC,
     };
     Actor::new(policy.into(), &credential, None, "bench".to_owned()).unwrap()
 }
@@ -113,7 +114,7 @@ fn reads(criterion: &mut Criterion) {
     let governed = || {
         let limits = Limits::default();
         let operation = Operation::choose(&document, None, serde_json::Map::new(), &limits).unwrap();
-        let plan = Plan::of(&operation, &actor, &limits).unwrap();
+        let plan = Plan::of(&operation, &actor, &limits, now.date_naive()).unwrap();
         assert!(plan.denials.is_empty());
         let page = write_page_of(&plan, &actor, &keys, now, &rows).unwrap();
         format!("{{\"data\":{{\"contacts\":{page}}}}}")

@@ -13,7 +13,9 @@ use chrono::{NaiveTime, TimeDelta};
 use migration::{Migrator, MigratorTrait};
 use uuid::Uuid;
 use zweck::{
+    audit::{self, Author},
     config::Config,
+    consents,
     context::{App, Clock, Keys, SystemClock},
     db::Db,
     error::{Code, Error},
@@ -39,12 +41,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         db.migrate().await.map_err(failure)?;
     }
     let app = Arc::new(app(config, policy, db).await?);
-    if config.secrets.master_key.is_none() {
-        tracing::warn!(
-            "no `secrets.master_key` is set: a random one is used, and cursors end with this process"
-        );
-    }
-    purposes::sync(&app).await.map_err(failure)?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let engine = Arc::new(Engine::new().map_err(failure)?);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
@@ -62,7 +59,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
     let db = connect(config).await?;
     db.migrate().await.map_err(failure)?;
     let app = app(config, policy, db).await?;
-    purposes::sync(&app).await.map_err(failure)?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
     print("the database is up to date\n")
 }
 
@@ -88,9 +85,10 @@ pub(crate) async fn create_token(config: &Config, args: TokenArgs) -> Result<(),
         fields: (!args.fields.is_empty()).then_some(args.fields),
         expires_at: app.now() + TimeDelta::days(i64::from(args.expires_in_days)),
         recipient_id: args.recipient,
-        created_by: ACTOR.to_owned(),
     };
-    let (id, token) = tokens::create(&app.db.writer, &app, new).await.map_err(failure)?;
+    let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
+    let (id, token) = tokens::create(&mut tx, &app, new).await.map_err(failure)?;
+    tx.commit().await.map_err(failure)?;
     note(&format!("token {id}; it is shown this once"));
     print(&format!("{}\n", token.reveal()))
 }
@@ -120,7 +118,9 @@ pub(crate) async fn list_tokens(config: &Config) -> Result<(), Failure> {
 /// Ends a token.
 pub(crate) async fn revoke_token(config: &Config, id: Uuid) -> Result<(), Failure> {
     let app = open(config).await?;
-    tokens::revoke(&app.db.writer, &app, id).await.map_err(failure)?;
+    let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
+    tokens::revoke(&mut tx, id).await.map_err(failure)?;
+    tx.commit().await.map_err(failure)?;
     print(&format!("token {id} is revoked\n"))
 }
 
@@ -141,7 +141,7 @@ pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result
         dry_run: args.dry_run,
     };
     let app = open(config).await?;
-    purposes::sync(&app).await.map_err(failure)?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     // The report's file is made first: an import whose report cannot be written does not begin.
     let report_file = match &args.report {
@@ -159,6 +159,34 @@ pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result
         file.write_all(b"\n")?;
     }
     print(&report.to_string())
+}
+
+/// Prints a fresh master key.
+pub(crate) fn generate_key() -> Result<(), Failure> {
+    let key: [u8; 32] = rand::random();
+    print(&format!("{}\n", key.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
+
+/// Wraps every subject key anew under the present master key.
+pub(crate) async fn rotate_keys(config: &Config) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let done = audit::rewrap(&app, ACTOR).await.map_err(failure)?;
+    print(&format!("{done} keys are wrapped anew; `secrets.previous_master_key` can be removed\n"))
+}
+
+/// Compares consents with their events, and mends those that differ unless it shall only check.
+pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let rebuilt = consents::rebuild(&app, ACTOR, check).await.map_err(failure)?;
+    for id in &rebuilt.differing {
+        note(&format!("consent {id} is not what its events say"));
+    }
+    let (differing, total) = (rebuilt.differing.len(), rebuilt.consents);
+    if check && differing > 0 {
+        return Err(anyhow::anyhow!("{differing} of {total} consents are not what their events say").into());
+    }
+    let done = if check { "" } else { " and are mended" };
+    print(&format!("{total} consents looked at; {differing} differed{done}\n"))
 }
 
 /// Loads the policy strictly and tells what is allowed but odd.
@@ -221,7 +249,12 @@ async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
         let text = format!("the database lacks {pending} migrations; run: zweck migrate");
         return Err(Failure::Failed(anyhow::anyhow!(text)));
     }
-    let keys = config.secrets.master_key.map_or_else(Keys::random, Keys::new);
+    let Some(master) = config.secrets.master_key else {
+        let text = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the values of \
+                    the audit log cannot be read";
+        return Err(Failure::Usage(text.to_owned()));
+    };
+    let keys = Keys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
     Ok(App { db, policy: Live::new(policy), clock: Arc::new(SystemClock) as Arc<dyn Clock>, keys })
 }
 

@@ -91,12 +91,17 @@ pub struct Secrets {
     /// 32 bytes as 64 hexadecimal digits, from which every other key is derived.
     #[serde(deserialize_with = "master_key")]
     pub master_key: Option<[u8; 32]>,
+    /// The master key before the last rotation: it opens what `zweck keys rotate` has not wrapped anew yet.
+    #[serde(deserialize_with = "master_key")]
+    pub previous_master_key: Option<[u8; 32]>,
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.master_key.map(|_| format_args!("***").to_string());
-        f.debug_struct("Secrets").field("master_key", &shown).finish()
+        f.debug_struct("Secrets")
+            .field("master_key", &self.master_key.map(|_| "***"))
+            .field("previous_master_key", &self.previous_master_key.map(|_| "***"))
+            .finish()
     }
 }
 
@@ -233,7 +238,7 @@ fn describe(error: &figment::Error) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             format!("`{key}` must be {expected}")
         }
-        Kind::Message(message) if key == "secrets.master_key" => format!("`{key}` {message}"),
+        Kind::Message(message) if key.starts_with("secrets.") => format!("`{key}` {message}"),
         Kind::UnknownVariant(_, expected) => format!("`{key}` must be one of {}", expected.join(", ")),
         _ if key.is_empty() => "the configuration file is not valid TOML".to_owned(),
         _ => format!("`{key}` is not valid"),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::{Code, Error},
-    policy::{Live, Policy, PurposeDef, Table},
+    policy::{Action, Live, Policy, PurposeDef, Table},
 };
 
 /// Where time comes from. Microsecond precision, as PostgreSQL keeps it.
@@ -57,31 +57,61 @@ impl Clock for ManualClock {
     }
 }
 
-/// Keys derived from the master key by HKDF-SHA-256 (RFC 5869), one per use.
+/// Keys derived from the master key by HKDF-SHA-256 (RFC 5869), one per use; and earlier master keys, which only open
+/// what was sealed before a rotation.
 #[derive(Clone)]
 pub struct Keys {
     master: [u8; 32],
+    previous: Vec<[u8; 32]>,
 }
 
 impl Keys {
     /// Keys under `master`.
     pub fn new(master: [u8; 32]) -> Self {
-        Self { master }
+        Self { master, previous: Vec::new() }
     }
 
-    /// Fresh random keys, which live as long as this value: cursors sealed by them end with the process.
+    /// The same, with earlier master keys.
+    pub fn with_previous(master: [u8; 32], previous: Vec<[u8; 32]>) -> Self {
+        Self { master, previous }
+    }
+
+    /// Fresh random keys, which live as long as this value.
     pub fn random() -> Self {
-        Self { master: rand::random() }
+        Self::new(rand::random())
     }
 
     /// The key for one use, e.g. `cursor`.
     pub fn derive(&self, usage: &str) -> Result<[u8; 32], Error> {
-        let mut key = [0u8; 32];
-        Hkdf::<Sha256>::new(Some(b"zweck"), &self.master)
-            .expand(usage.as_bytes(), &mut key)
-            .map_err(|_| Error::internal("key derivation"))?;
-        Ok(key)
+        derive(&self.master, usage)
     }
+
+    /// The name of the master key: 16 hexadecimal digits that tell nothing of it.
+    pub fn name(&self) -> Result<String, Error> {
+        name(&self.master)
+    }
+
+    /// The key for one use under the master key called `name`, if it is known still.
+    pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
+        for master in std::iter::once(&self.master).chain(&self.previous) {
+            if name(master)? == name_of_master {
+                return derive(master, usage).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn derive(master: &[u8; 32], usage: &str) -> Result<[u8; 32], Error> {
+    let mut key = [0u8; 32];
+    Hkdf::<Sha256>::new(Some(b"zweck"), master)
+        .expand(usage.as_bytes(), &mut key)
+        .map_err(|_| Error::internal("key derivation"))?;
+    Ok(key)
+}
+
+fn name(master: &[u8; 32]) -> Result<String, Error> {
+    Ok(derive(master, "name")?.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl std::fmt::Debug for Keys {
@@ -131,6 +161,8 @@ pub struct Credential {
     pub purposes: Vec<String>,
     /// Coordinates it is narrowed to, if it is.
     pub fields: Option<Vec<String>>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Who calls, for which purpose, under which decisions; pinned for one operation.
@@ -140,6 +172,10 @@ pub struct Actor {
     pub id: String,
     /// Roles without prefix.
     pub roles: Vec<String>,
+    /// Coordinates the credential is narrowed to, if it is.
+    pub fields: Option<Vec<String>>,
+    /// When the credential ends.
+    pub expires_at: DateTime<Utc>,
     /// The purposes the credential permits, as far as the policy knows them.
     pub permitted: Vec<Arc<PurposeDef>>,
     /// The one purpose of this operation. Without one nothing but the viewer can be read.
@@ -194,11 +230,18 @@ impl Actor {
         Ok(Self {
             id: credential.actor_id.clone(),
             roles,
+            fields: credential.fields.clone(),
+            expires_at: credential.expires_at,
             permitted,
             purpose,
             table: Arc::new(table),
             policy,
             request_id,
         })
+    }
+
+    /// Whether the caller may do `action` to `object`, e.g. create `Contact.email`.
+    pub fn may(&self, object: &str, action: Action) -> bool {
+        self.policy.object(object).is_some_and(|id| self.table.allows(id, action))
     }
 }

@@ -25,7 +25,10 @@ impl Db {
             if path.is_empty() || path.contains(":memory:") || path.contains('?') {
                 return Err(DbErr::Custom("a SQLite address is sqlite:// and the path of a file".to_owned()));
             }
-            let writer = Database::connect(sqlite(url, "rwc", 1, false)).await?;
+            // One connection: writers wait for each other here.
+            let mut writer = sqlite(url, "rwc", 1, false);
+            writer.acquire_timeout(Duration::from_secs(15));
+            let writer = Database::connect(writer).await?;
             let reader = Database::connect(sqlite(url, "rw", max_connections, true)).await?;
             return Ok(Self { reader, writer });
         }

@@ -87,17 +87,27 @@ pub struct Error {
     pub message: String,
     /// The schema coordinate it is about, e.g. `Contact.phone`.
     pub coordinate: Option<String>,
+    /// The place in the input it is about, e.g. `input.source.name`.
+    pub input: Option<String>,
+    /// Whether the same again may succeed: other writers were in the way.
+    pub transient: bool,
 }
 
 impl Error {
     /// An error of `code` saying `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), coordinate: None }
+        Self { code, message: message.into(), coordinate: None, input: None, transient: false }
     }
 
     /// The same error, naming the schema coordinate it is about.
     pub fn at(mut self, coordinate: impl Into<String>) -> Self {
         self.coordinate = Some(coordinate.into());
+        self
+    }
+
+    /// The same error, naming the place in the input it is about.
+    pub fn in_input(mut self, path: impl Into<String>) -> Self {
+        self.input = Some(path.into());
         self
     }
 
@@ -116,6 +126,9 @@ impl Error {
 impl From<sea_orm::DbErr> for Error {
     /// Database errors may quote values: only their kind is logged.
     fn from(error: sea_orm::DbErr) -> Self {
+        if is_transient(&error) {
+            return Self { transient: true, ..Self::new(Code::Internal, "internal error") };
+        }
         let kind = match &error {
             sea_orm::DbErr::ConnectionAcquire(_) => "database: no connection",
             sea_orm::DbErr::Conn(_) => "database: connection",
@@ -125,6 +138,21 @@ impl From<sea_orm::DbErr> for Error {
         };
         Self::internal(kind)
     }
+}
+
+/// Serialization failures and deadlocks of PostgreSQL, a busy SQLite, and rows that another writer made in between.
+fn is_transient(error: &sea_orm::DbErr) -> bool {
+    use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
+    if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+        return true;
+    }
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
+    else {
+        return false;
+    };
+    let sqlx::Error::Database(inner) = &**inner else { return false };
+    // SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT.
+    inner.code().is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&code.as_ref()))
 }
 
 impl From<crate::policy::Unknown> for Error {

@@ -21,6 +21,13 @@ pub fn fold(text: &str) -> String {
     out
 }
 
+/// The key of a postal address, by which consents for letters are bound to it: street, postal code, city and country
+/// folded. `None` for an address without any part.
+pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
+    let parts = parts.map(Option::unwrap_or_default);
+    parts.iter().any(|part| !part.is_empty()).then(|| fold(&parts.join("|")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::fold;

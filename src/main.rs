@@ -55,6 +55,30 @@ enum Command {
     /// Check the policy.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Manage the master key, under which the keys of the audit log are wrapped.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Look after consents.
+    #[command(subcommand)]
+    Consents(ConsentsCommand),
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Print a fresh master key.
+    Generate,
+    /// Wrap every key anew under `secrets.master_key`; the old one stands in `secrets.previous_master_key`.
+    Rotate,
+}
+
+#[derive(Subcommand)]
+enum ConsentsCommand {
+    /// Compare every consent with its events and mend those that differ.
+    Rebuild {
+        /// Compare only; exit with 1 where one differs.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -215,6 +239,11 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Import(ImportCommand::Contacts(args)) => commands::import_contacts(config, args).await,
             Command::Policy(PolicyCommand::Check) => commands::check_policy(config).await,
             Command::Policy(PolicyCommand::Test) => commands::test_policy(config).await,
+            Command::Keys(KeysCommand::Generate) => commands::generate_key(),
+            Command::Keys(KeysCommand::Rotate) => commands::rotate_keys(config).await,
+            Command::Consents(ConsentsCommand::Rebuild { check }) => {
+                commands::rebuild_consents(config, check).await
+            }
         }
     })
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Floors of the modules of the server crate, as ARCHITECTURE.md says.
 const FLOORS: &[(&str, u8)] = &[
     ("config", 1),
+    ("declarations", 1),
     ("error", 1),
     ("fold", 1),
     ("policy", 1),
@@ -12,9 +13,17 @@ const FLOORS: &[(&str, u8)] = &[
     ("context", 2),
     ("db", 2),
     ("governed", 2),
+    ("sealing", 2),
+    ("audit", 3),
     ("tokens", 3),
+    ("consents", 4),
+    ("contacts", 4),
+    ("grounds", 4),
     ("imports", 4),
+    ("objections", 4),
     ("purposes", 4),
+    ("recipients", 4),
+    ("requests", 4),
     ("graphql", 5),
     ("http", 6),
     ("commands", 7),
@@ -104,6 +113,41 @@ fn casbin_has_one_user_and_sql_its_places() {
             first.starts_with("//! ") && (says || file == "lib.rs"),
             "{file} does not say its job and floor"
         );
+    }
+}
+
+/// Everything that is written goes through the door of `audit`, which alone begins transactions on the writers' pool.
+/// Beside it stand the migrations, and the last use of a token, which no entry is to tell of.
+#[test]
+fn the_writers_pool_has_one_door() {
+    let mut doors = Vec::new();
+    for (file, text) in all() {
+        if text.contains(".writer") && file != "db.rs" {
+            doors.push(file);
+        }
+    }
+    doors.sort();
+    assert_eq!(doors, ["audit/mod.rs", "commands.rs", "tokens/mod.rs"]);
+    let text = |name: &str| all().into_iter().find(|(file, _)| file == name).unwrap().1;
+    let uses = |name: &str| text(name).matches(".writer").count();
+    assert_eq!((uses("audit/mod.rs"), uses("commands.rs"), uses("tokens/mod.rs")), (1, 1, 1));
+    assert!(text("commands.rs").contains("Migrator::get_pending_migrations(&db.writer)"));
+    assert!(text("tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
+}
+
+/// On floor 4 sideways only downwards in this order: a feature may use those before it.
+#[test]
+fn features_use_each_other_one_way() {
+    let order =
+        ["purposes", "recipients", "contacts", "requests", "grounds", "objections", "consents", "imports"];
+    let place = |name: &str| order.iter().position(|known| *known == name);
+    for (file, text) in all() {
+        let Some(own) = place(file.split(['/', '.']).next().unwrap()) else { continue };
+        for import in imports(&text) {
+            if let Some(other) = place(&import) {
+                assert!(other <= own, "{file} imports {import}");
+            }
+        }
     }
 }
 

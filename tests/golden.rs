@@ -108,6 +108,10 @@ fn way(name: &str) -> Option<(&'static str, Vec<&'static str>, &'static str)> {
         "Provenance" => {
             ("contacts { nodes { provenance {", vec!["Query.contacts", "Contact.provenance"], "} } }")
         }
+        "Restriction" => {
+            ("contacts { nodes { restrictions {", vec!["Query.contacts", "Contact.restrictions"], "} } }")
+        }
+        "AuditEntry" => ("auditLog { nodes {", vec!["Query.auditLog"], "} }"),
         "Ground" => ("contacts { nodes { grounds {", vec!["Query.contacts", "Contact.grounds"], "} } }"),
         "Objection" => {
             ("contacts { nodes { objections {", vec!["Query.contacts", "Contact.objections"], "} } }")

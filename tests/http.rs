@@ -174,7 +174,7 @@ async fn a_revoked_token_is_refused_by_the_very_next_request() {
         let send_viewer = || send(&router, post(token.reveal(), &[], VIEWER));
         assert_eq!(send_viewer().await.status(), StatusCode::OK);
         let id = zweck::tokens::list(&test.app.db.reader).await.unwrap()[0].id;
-        zweck::tokens::revoke(&test.app.db.writer, &test.app, id).await.unwrap();
+        test.revoke_token(id).await.unwrap();
         assert_eq!(send_viewer().await.status(), StatusCode::UNAUTHORIZED);
     }
 }

@@ -147,7 +147,10 @@ impl Reference<'_> {
             ("Contact", "version") => json!(1),
             ("Consent", "id") => json!(id(1, sub)),
             ("Consent", "channel") => json!(person.consents[row.part].1.to_value()),
-            ("Consent", "status") => json!(person.consents[row.part].2.to_value()),
+            ("Consent", "status") => match person.consents[row.part] {
+                (_, _, ConsentStatus::Granted, Some(days), _) if days <= 0 => json!("EXPIRED"),
+                (_, _, status, ..) => json!(status.to_value()),
+            },
             ("Consent", "expiresAt") => person.consents[row.part].3.map_or(Value::Null, at),
             ("Ground", "id") => json!(id(3, sub)),
             ("Ground", "since") => at(-person.grounds[row.part].1),

@@ -17,14 +17,13 @@ fn new_token(test: &TestApp) -> NewToken {
         fields: Some(vec!["Contact.email".to_owned()]),
         expires_at: test.app.now() + TimeDelta::days(90),
         recipient_id: None,
-        created_by: "cli:test".to_owned(),
     }
 }
 
 #[tokio::test]
 async fn a_token_says_what_it_was_made_for() {
     for test in each().await {
-        let (id, token) = tokens::create(&test.app.db.writer, &test.app, new_token(&test)).await.unwrap();
+        let (id, token) = test.make_token(new_token(&test)).await.unwrap();
         let credential = tokens::authenticate(&test.app, token.reveal()).await.unwrap();
         assert_eq!(credential.actor_id, format!("token:{id}"));
         assert_eq!(credential.roles, ["support"]);
@@ -36,7 +35,7 @@ async fn a_token_says_what_it_was_made_for() {
 #[tokio::test]
 async fn the_secret_is_not_kept() {
     for test in each().await {
-        let (id, token) = tokens::create(&test.app.db.writer, &test.app, new_token(&test)).await.unwrap();
+        let (id, token) = test.make_token(new_token(&test)).await.unwrap();
         let row =
             entity::access_token::Entity::find_by_id(id).one(&test.app.db.reader).await.unwrap().unwrap();
         let secret = &token.reveal()[21..64];
@@ -48,13 +47,13 @@ async fn the_secret_is_not_kept() {
 #[tokio::test]
 async fn every_credential_that_does_not_hold_gets_the_same_answer() {
     for test in each().await {
-        let (app, writer) = (&test.app, &test.app.db.writer);
-        let (_, token) = tokens::create(writer, app, new_token(&test)).await.unwrap();
-        let (revoked_id, revoked) = tokens::create(writer, app, new_token(&test)).await.unwrap();
-        tokens::revoke(writer, app, revoked_id).await.unwrap();
+        let app = &test.app;
+        let (_, token) = test.make_token(new_token(&test)).await.unwrap();
+        let (revoked_id, revoked) = test.make_token(new_token(&test)).await.unwrap();
+        test.revoke_token(revoked_id).await.unwrap();
         let mut short = new_token(&test);
         short.expires_at = app.now() + TimeDelta::minutes(1);
-        let (_, expired) = tokens::create(writer, app, short).await.unwrap();
+        let (_, expired) = test.make_token(short).await.unwrap();
         assert!(tokens::authenticate(app, expired.reveal()).await.is_ok());
         test.clock.advance(TimeDelta::minutes(1));
         let mut typo = token.reveal().to_owned();
@@ -95,15 +94,17 @@ fn with_other_secret(token: &BearerToken) -> String {
 #[tokio::test]
 async fn a_revocation_counts_at_once_and_a_repeat_changes_nothing() {
     for test in each().await {
-        let (app, writer) = (&test.app, &test.app.db.writer);
-        let (id, token) = tokens::create(writer, app, new_token(&test)).await.unwrap();
+        let app = &test.app;
+        let (id, token) = test.make_token(new_token(&test)).await.unwrap();
         assert!(tokens::authenticate(app, token.reveal()).await.is_ok());
-        let first = tokens::revoke(writer, app, id).await.unwrap();
+        test.revoke_token(id).await.unwrap();
+        let first = tokens::list(&app.db.reader).await.unwrap().remove(0);
         assert!(tokens::authenticate(app, token.reveal()).await.is_err());
         test.clock.advance(TimeDelta::minutes(5));
-        let second = tokens::revoke(writer, app, id).await.unwrap();
+        test.revoke_token(id).await.unwrap();
+        let second = tokens::list(&app.db.reader).await.unwrap().remove(0);
         assert_eq!(first.revoked_at, second.revoked_at);
-        let unknown = tokens::revoke(writer, app, app.new_id()).await.unwrap_err();
+        let unknown = test.revoke_token(app.new_id()).await.unwrap_err();
         assert_eq!(unknown.code, Code::NotFound);
         assert_eq!(tokens::list(&app.db.reader).await.unwrap().len(), 1);
     }
@@ -127,12 +128,12 @@ async fn a_token_cannot_say_what_the_policy_does_not_know() {
         for (index, change) in changes.iter().enumerate() {
             let mut new = new_token(&test);
             change(&mut new);
-            let error = tokens::create(&test.app.db.writer, &test.app, new).await.unwrap_err();
+            let error = test.make_token(new).await.unwrap_err();
             assert_eq!(error.code, Code::BadUserInput, "case {index}");
         }
         for expires_at in [now, now - TimeDelta::days(1), now + TimeDelta::days(367)] {
             let new = NewToken { expires_at, ..new_token(&test) };
-            let error = tokens::create(&test.app.db.writer, &test.app, new).await.unwrap_err();
+            let error = test.make_token(new).await.unwrap_err();
             assert_eq!(error.code, Code::BadUserInput);
         }
         assert!(tokens::list(&test.app.db.reader).await.unwrap().is_empty());

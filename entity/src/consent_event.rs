@@ -30,6 +30,8 @@ pub struct Model {
     pub proof: Option<String>,
     /// The text declared to.
     pub consent_text_id: Option<Uuid>,
+    /// Until when the declaration holds.
+    pub expires_at: Option<DateTimeUtc>,
 }
 
 /// Relations are read by the governed engine, not through the entities.

@@ -202,3 +202,33 @@ pub enum RecipientKind {
     #[sea_orm(string_value = "INTERNAL")]
     Internal,
 }
+
+/// What an audited action did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum AuditOutcome {
+    /// Something changed.
+    #[sea_orm(string_value = "CHANGED")]
+    Changed,
+    /// Everything was as asked for already.
+    #[sea_orm(string_value = "UNCHANGED")]
+    Unchanged,
+}
+
+/// Which point of Art. 18(1) a restriction rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum RestrictionLimb {
+    /// The accuracy is contested.
+    #[sea_orm(string_value = "A")]
+    A,
+    /// The processing is unlawful and the person wants no erasure.
+    #[sea_orm(string_value = "B")]
+    B,
+    /// The person needs the data for legal claims.
+    #[sea_orm(string_value = "C")]
+    C,
+    /// An objection is being weighed.
+    #[sea_orm(string_value = "D")]
+    D,
+}

@@ -1,6 +1,7 @@
 //! Rows as Rust types, one file per table; no logic, no GraphQL (floor 0).
 
 pub mod access_token;
+pub mod audit_entry;
 pub mod consent;
 pub mod consent_event;
 pub mod consent_text;
@@ -8,8 +9,11 @@ pub mod contact;
 pub mod contact_point;
 pub mod enums;
 pub mod ground;
+pub mod idempotency;
 pub mod objection;
 pub mod privacy_request;
 pub mod provenance;
 pub mod purpose;
 pub mod recipient;
+pub mod restriction;
+pub mod subject_key;

@@ -36,6 +36,9 @@ pub struct Model {
     /// Reason of a refusal or extension.
     #[sea_orm(column_type = "Text", nullable)]
     pub reason: Option<String>,
+    /// What was noted when it came in.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub note: Option<String>,
     /// When it was made.
     pub created_at: DateTimeUtc,
 }

@@ -9,6 +9,8 @@ mod m20261101_000002_purposes;
 mod m20261101_000003_consents;
 mod m20261101_000004_requests;
 mod m20261101_000005_tokens;
+mod m20261125_000006_audit;
+mod m20261125_000007_writes;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -24,6 +26,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000003_consents::Migration),
             Box::new(m20261101_000004_requests::Migration),
             Box::new(m20261101_000005_tokens::Migration),
+            Box::new(m20261125_000006_audit::Migration),
+            Box::new(m20261125_000007_writes::Migration),
         ]
     }
 }

@@ -27,6 +27,8 @@ const MOST_WORDS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Term {
     pub(super) column: &'static str,
+    /// Whether it is a status that ends by time.
+    pub(super) expiring: bool,
     pub(super) cover: Option<Cover>,
     pub(super) rule: RowRule,
 }
@@ -38,11 +40,17 @@ impl Term {
             Read::Column { column, .. } | Read::One { column, .. } => column,
             _ => return None,
         };
-        Some(Self { column, cover: field.cover, rule: object.rows })
+        let expiring = matches!(field.read, Read::Column { scalar: Scalar::Expiring(_), .. });
+        Some(Self { column, expiring, cover: field.cover, rule: object.rows })
     }
 
     pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
         match self.cover.filter(|_| scope.on_consent()) {
+            None if self.expiring => {
+                sql.push("(");
+                rows::expiring(sql, scope, self.column);
+                sql.push(")");
+            }
             None => {
                 sql.push("t.").push(self.column);
             }
@@ -183,6 +191,7 @@ fn test(field: &Field, operator: &str, value: &Value) -> Result<Test, Error> {
 fn bound(field: &Field, name: &str, value: &Value) -> Result<Bound, Error> {
     Ok(match field.read {
         Read::Column { scalar: Scalar::Id, .. } => id(name, value)?.into(),
+        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => id(name, value)?.into(),
         Read::Column { scalar: Scalar::DateTime, .. } => instant(name, value)?.into(),
         Read::Column { folded: Some(_), .. } => fold(text(name, value)?).into(),
         _ => text(name, value)?.into(),
@@ -311,7 +320,7 @@ pub(super) struct Step {
 impl Step {
     /// The key, which breaks ties.
     pub(super) fn key(object: &ObjectType) -> Self {
-        let term = Term { column: object.key_column(), cover: None, rule: object.rows };
+        let term = Term { column: object.key_column(), expiring: false, cover: None, rule: object.rows };
         Self { term, scalar: object.key_scalar(), descending: false, nullable: false }
     }
 

@@ -38,6 +38,8 @@ type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// An operation with what is needed to walk it.
 pub struct Operation<'d> {
+    /// Whether it is a mutation.
+    pub writes: bool,
     pub(super) root: &'d SelectionSet,
     fragments: &'d Fragments,
     pub(super) variables: Variables,
@@ -76,10 +78,11 @@ impl<'d> Operation<'d> {
             }
         };
         bound(document, limits)?;
-        if operation.ty != OperationType::Query {
-            return Err(Error::input("only queries are served"));
+        if operation.ty == OperationType::Subscription {
+            return Err(Error::input("subscriptions are not served here"));
         }
         Ok(Self {
+            writes: operation.ty == OperationType::Mutation,
             root: &operation.selection_set.node,
             fragments: &document.fragments,
             variables: Variables::new(&operation.variable_definitions, variables)?,

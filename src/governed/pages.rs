@@ -6,7 +6,8 @@ use super::{
     arguments::Arguments,
     conditions::{self, Condition, Search, Step},
     document::Selected,
-    plan::{ColumnOf, Level, Planner, json_key},
+    levels::{ColumnOf, Level},
+    plan::{Planner, json_key},
 };
 use crate::{
     error::Error,

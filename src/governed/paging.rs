@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait;
 
 use super::{
+    levels::Child,
     pages::{EdgeWhat, InfoWhat, Page, PageWhat},
-    plan::Child,
     read::{Reader, grouped, joined},
     sql::Sql,
     write::{Cell, Row, Written, write_text},

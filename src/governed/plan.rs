@@ -1,27 +1,30 @@
 //! The plan: decisions, columns and children of a whole operation, known before anything is read (floor 2).
 
 use async_graphql::{Pos, parser::types::SelectionSet};
+use chrono::NaiveDate;
 
 use super::{
     arguments::Arguments,
-    conditions::Term,
     document::{Limits, Operation, Selected},
+    levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
     pages::Page,
     technical::{self, Technical},
     write::Cell,
     write::write_text,
+    writes::PlannedWrite,
 };
 use crate::{
     context::Actor,
     error::{Code, Error},
     policy::{Action, Decision},
-    register::{Cover, Field, Mask, ObjectType, ROOTS, Read, Root, RootField, Scalar},
+    register::{Field, ObjectType, ROOTS, Read, Root, RootField, Scalar},
 };
 
 /// A planned operation.
 #[derive(Default)]
 pub struct Plan {
-    pub(super) roots: Vec<PlannedRoot>,
+    /// The root fields, in the order of the document.
+    pub roots: Vec<PlannedRoot>,
     /// One entry per denied coordinate, in the order of the document.
     pub denials: Vec<Denial>,
     /// Coordinates of which only masked values are read.
@@ -42,9 +45,20 @@ pub struct Denial {
 }
 
 /// A root field.
-pub(super) struct PlannedRoot {
-    pub(super) key: String,
+pub struct PlannedRoot {
+    /// Its response key.
+    pub key: String,
     pub(super) what: PlannedWhat,
+}
+
+impl PlannedRoot {
+    /// What it writes, if it is a mutation.
+    pub fn write(&self) -> Option<&PlannedWrite> {
+        match &self.what {
+            PlannedWhat::Write(planned) => Some(planned),
+            _ => None,
+        }
+    }
 }
 
 pub(super) enum PlannedWhat {
@@ -56,99 +70,7 @@ pub(super) enum PlannedWhat {
     List(Level),
     Page(Box<Page>),
     Technical(Vec<Technical>),
-}
-
-/// Rows of one type: what is fetched at once, and the objects written from it.
-#[derive(Debug)]
-pub(super) struct Level {
-    pub(super) object: &'static ObjectType,
-    /// The key comes first.
-    pub(super) columns: Vec<Column>,
-    pub(super) nodes: Vec<Node>,
-    pub(super) children: Vec<Child>,
-}
-
-#[derive(Debug)]
-pub(super) struct Column {
-    pub(super) of: ColumnOf,
-    pub(super) scalar: Scalar,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ColumnOf {
-    Plain(&'static str),
-    /// Whether the row is covered for a channel, 0 or 1.
-    Cover(Cover),
-    /// A value to order by.
-    Term(Term),
-}
-
-/// An object to write.
-#[derive(Debug, Default)]
-pub(super) struct Node {
-    pub(super) outs: Vec<Out>,
-}
-
-#[derive(Debug)]
-pub(super) struct Out {
-    /// The response key as JSON, with its colon.
-    pub(super) key: String,
-    pub(super) what: What,
-}
-
-#[derive(Debug)]
-pub(super) enum What {
-    /// Denied.
-    Null,
-    Typename(&'static str),
-    Value {
-        slot: usize,
-        scalar: Scalar,
-        mask: Option<Mask>,
-        cover: Option<(usize, usize)>,
-    },
-    Overdue {
-        closed: usize,
-        due: usize,
-        extended: usize,
-    },
-    Child {
-        child: usize,
-        slot: usize,
-    },
-}
-
-/// Rows of another type that hang on those of a level.
-#[derive(Debug)]
-pub(super) struct Child {
-    /// The column of the parents that holds what they are joined by.
-    pub(super) parent_slot: usize,
-    /// The slot of the children's column that it equals.
-    pub(super) slot: usize,
-    pub(super) kind: ChildKind,
-}
-
-#[derive(Debug)]
-pub(super) enum ChildKind {
-    One(Level),
-    Many(Level),
-    Connection(Box<Page>),
-}
-
-impl Level {
-    pub(super) fn new(object: &'static ObjectType) -> Self {
-        let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
-        level.column(ColumnOf::Plain(object.key_column()), object.key_scalar());
-        level
-    }
-
-    /// The slot of a column, fetched from now on.
-    pub(super) fn column(&mut self, of: ColumnOf, scalar: Scalar) -> usize {
-        self.columns.iter().position(|known| known.of == of).unwrap_or_else(|| {
-            self.columns.push(Column { of, scalar });
-            self.columns.len() - 1
-        })
-    }
+    Write(Box<PlannedWrite>),
 }
 
 impl Plan {
@@ -156,18 +78,19 @@ impl Plan {
     ///
     /// # Errors
     /// What makes the operation as a whole impossible: `PURPOSE_REQUIRED`, `QUERY_TOO_COMPLEX`, `BAD_USER_INPUT`.
-    pub fn of(operation: &Operation<'_>, actor: &Actor, limits: &Limits) -> Result<Self, Error> {
-        let mut planner = Planner { operation, actor, limits, plan: Plan::default(), rows: 0 };
-        for selected in operation.collect(&[operation.root], "Query")? {
+    pub fn of(
+        operation: &Operation<'_>,
+        actor: &Actor,
+        limits: &Limits,
+        today: NaiveDate,
+    ) -> Result<Self, Error> {
+        let mut planner = Planner { operation, actor, limits, today, plan: Plan::default(), rows: 0 };
+        let root = if operation.writes { "Mutation" } else { "Query" };
+        for selected in operation.collect(&[operation.root], root)? {
             let what = planner.root(&selected)?;
             planner.plan.roots.push(PlannedRoot { key: selected.key.to_owned(), what });
         }
         Ok(planner.plan)
-    }
-
-    /// Whether nothing of it needs the introspection of async-graphql.
-    pub fn needs_introspection(&self) -> bool {
-        self.roots.iter().any(|root| matches!(root.what, PlannedWhat::Introspection))
     }
 }
 
@@ -175,6 +98,8 @@ pub(super) struct Planner<'p> {
     pub(super) operation: &'p Operation<'p>,
     pub(super) actor: &'p Actor,
     limits: &'p Limits,
+    /// The day by the application's clock, for dates in inputs.
+    pub(super) today: NaiveDate,
     pub(super) plan: Plan,
     rows: u64,
 }
@@ -192,23 +117,29 @@ impl<'p> Planner<'p> {
         if selected.name.starts_with("__") {
             return Ok(PlannedWhat::Introspection);
         }
-        let root = ROOTS
-            .iter()
-            .find(|root| root.name == selected.name)
-            .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
-        if !matches!(root.root, Root::Viewer) {
+        let kind = if self.operation.writes { "Mutation" } else { "Query" };
+        let coordinate = format!("{kind}.{}", selected.name);
+        if coordinate != "Query.viewer" {
             if self.actor.purpose.is_none() {
                 let message = "this credential permits several purposes; name one in X-Processing-Purpose";
                 return Err(Error::new(Code::PurposeRequired, message));
             }
-            let coordinate = format!("Query.{}", root.name);
             if !self.allows(&coordinate, Action::Execute) {
                 let error = Error::new(Code::Forbidden, "not permitted for this purpose").at(coordinate);
                 self.refuse(error, selected);
                 return Ok(PlannedWhat::Null);
             }
         }
-        match self.permitted_root(root, selected) {
+        let planned = if self.operation.writes {
+            self.mutation(selected).map(|planned| PlannedWhat::Write(Box::new(planned)))
+        } else {
+            let root = ROOTS
+                .iter()
+                .find(|root| root.name == selected.name)
+                .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+            self.permitted_root(root, selected)
+        };
+        match planned {
             Ok(what) => Ok(what),
             Err(error) if matches!(error.code, Code::QueryTooComplex) => Err(error),
             Err(error) => {
@@ -276,8 +207,8 @@ impl<'p> Planner<'p> {
         id.map_or(Decision::Deny, |id| self.actor.table.decide(id))
     }
 
-    fn allows(&self, coordinate: &str, action: Action) -> bool {
-        self.actor.policy.object(coordinate).is_some_and(|id| self.actor.table.allows(id, action))
+    pub(super) fn allows(&self, coordinate: &str, action: Action) -> bool {
+        self.actor.may(coordinate, action)
     }
 
     fn check_readable(&self, object: &ObjectType, coordinate: &str) -> Result<(), Error> {
@@ -288,7 +219,7 @@ impl<'p> Planner<'p> {
     }
 
     /// Whether anything of a type can be read: its key, which is never null, can.
-    fn readable(&self, object: &ObjectType) -> bool {
+    pub(super) fn readable(&self, object: &ObjectType) -> bool {
         self.decide(&format!("{}.{}", object.name, object.key)) == Decision::Allow
     }
 
@@ -374,12 +305,22 @@ impl<'p> Planner<'p> {
         }
         let mask = masked.then_some(field.mask);
         Ok(match field.read {
-            Read::Column { column, scalar, .. } => What::Value {
-                slot: level.column(ColumnOf::Plain(column), scalar),
-                scalar,
-                mask,
-                cover: self.cover(level, field, coordinate),
-            },
+            Read::Column { column, scalar, .. } => {
+                let of = match scalar {
+                    Scalar::Expiring(_) => ColumnOf::Expiring(column),
+                    Scalar::Sealed { after } => ColumnOf::Sealed { after },
+                    _ => ColumnOf::Plain(column),
+                };
+                if let ColumnOf::Sealed { .. } = of {
+                    level.column(ColumnOf::Plain("subject_id"), Scalar::Id);
+                }
+                What::Value {
+                    slot: level.column(of, scalar),
+                    scalar,
+                    mask,
+                    cover: self.cover(level, field, coordinate),
+                }
+            }
             Read::Localised { de, en } => {
                 let arguments =
                     selected.nodes.first().map(|node| Arguments::of(&self.operation.variables, node));

@@ -1,13 +1,18 @@
 //! Runs a plan: one statement per level, children for all parents at once (floor 2).
 
-use std::{collections::HashMap, future::Future, pin::Pin};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    pin::Pin,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use super::{
     cursors::Cursors,
-    plan::{Child, ChildKind, ColumnOf, Level, Plan, PlannedWhat},
+    levels::{Child, ChildKind, ColumnOf, Level},
+    plan::{Plan, PlannedRoot, PlannedWhat},
     rows,
     sql::{Scope, Sql},
     technical::{Technical, TechnicalWhat},
@@ -16,38 +21,10 @@ use super::{
 use crate::{
     context::{Actor, App, Keys},
     error::Error,
+    policy::Action,
+    register::{CONTACT, ObjectType},
+    sealing::Opener,
 };
-
-/// What was read.
-pub struct Reading {
-    /// Response key and JSON of each root field; `None` for those that introspection answers.
-    pub roots: Vec<(String, Option<Result<String, Error>>)>,
-    /// How many values a missing consent kept back, by the plan's `withheld`.
-    pub withheld: Vec<u64>,
-}
-
-/// Runs `plan` for `actor`. A root field that fails does not end the others.
-///
-/// # Errors
-/// Keys that cannot be derived.
-pub async fn read(plan: &Plan, app: &App, actor: &Actor) -> Result<Reading, Error> {
-    let scope = Scope { purpose: actor.purpose.clone(), now: app.now(), backend: app.db.backend() };
-    let cursors = Cursors::new(&app.keys)?;
-    let mut reader = Reader { db: &app.db.reader, scope, cursors, withheld: vec![0; plan.withheld.len()] };
-    let mut roots = Vec::with_capacity(plan.roots.len());
-    for root in &plan.roots {
-        let json = match &root.what {
-            PlannedWhat::Introspection => None,
-            PlannedWhat::Null => Some(Ok("null".to_owned())),
-            PlannedWhat::One(level, key) => Some(reader.one(level, key).await),
-            PlannedWhat::List(level) => Some(reader.list(level).await),
-            PlannedWhat::Page(page) => Some(reader.page(page).await),
-            PlannedWhat::Technical(parts) => Some(reader.technical(parts).await),
-        };
-        roots.push((root.key.clone(), json));
-    }
-    Ok(Reading { roots, withheld: reader.withheld })
-}
 
 /// Writes the first root field of `plan`, a page without children, from `rows` instead of a database: execution and
 /// serialisation alone, as the benches measure them. Cells stand in the order of the plan's columns.
@@ -64,25 +41,69 @@ pub fn write_page_of(
     let Some(PlannedWhat::Page(page)) = plan.roots.first().map(|root| &root.what) else {
         return Err(Error::internal("the first root field is no page"));
     };
-    let scope = Scope { purpose: actor.purpose.clone(), now, backend: sea_orm::DbBackend::Sqlite };
     let nowhere = DatabaseConnection::default();
-    let withheld = vec![0; plan.withheld.len()];
-    let mut reader = Reader { db: &nowhere, scope, cursors: Cursors::new(keys)?, withheld };
+    let mut reader = Reader {
+        db: &nowhere,
+        actor,
+        keys,
+        scope: Scope::of(actor, now, sea_orm::DbBackend::Sqlite),
+        cursors: Cursors::new(keys)?,
+        withheld: vec![0; plan.withheld.len()],
+    };
     let mut out = String::new();
     reader.write_page(&mut out, page, &rows.iter().collect::<Vec<_>>(), false, 0, &[])?;
     Ok(out)
 }
 
-pub(super) struct Reader<'r> {
+/// Runs a plan for an actor, root field by root field.
+pub struct Reader<'r> {
     pub(super) db: &'r DatabaseConnection,
+    actor: &'r Actor,
+    keys: &'r Keys,
     pub(super) scope: Scope,
     pub(super) cursors: Cursors,
-    withheld: Vec<u64>,
+    /// How many values a missing consent kept back, by the plan's `withheld`.
+    pub withheld: Vec<u64>,
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
+    /// A reader of `plan` for `actor`, at the present instant.
+    ///
+    /// # Errors
+    /// Keys that cannot be derived.
+    pub fn new(plan: &Plan, app: &'r App, actor: &'r Actor) -> Result<Self, Error> {
+        Ok(Self {
+            db: &app.db.reader,
+            actor,
+            keys: &app.keys,
+            scope: Scope::of(actor, app.now(), app.db.backend()),
+            cursors: Cursors::new(&app.keys)?,
+            withheld: vec![0; plan.withheld.len()],
+        })
+    }
+
+    /// Goes on at the present instant: what was written meanwhile is seen.
+    pub fn refresh(&mut self, app: &App) {
+        self.scope.now = app.now();
+    }
+
+    /// The JSON of a root field; `None` for those that introspection answers.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a cursor that is not valid here, `INTERNAL` from the database.
+    pub async fn root(&mut self, root: &PlannedRoot) -> Result<Option<String>, Error> {
+        Ok(Some(match &root.what {
+            PlannedWhat::Introspection => return Ok(None),
+            PlannedWhat::Null | PlannedWhat::Write(_) => "null".to_owned(),
+            PlannedWhat::One(level, key) => self.one(level, key).await?,
+            PlannedWhat::List(level) => self.list(level).await?,
+            PlannedWhat::Page(page) => self.page(page).await?,
+            PlannedWhat::Technical(parts) => self.technical(parts).await?,
+        }))
+    }
+
     /// `SELECT columns FROM table t WHERE` the row rule.
     pub(super) fn select(&self, level: &Level, extra: &str) -> Sql {
         let mut sql = Sql::new(self.scope.backend, "SELECT ");
@@ -98,6 +119,10 @@ impl Reader<'_> {
                     sql.push(" THEN 1 ELSE 0 END");
                 }
                 ColumnOf::Term(term) => term.push(&mut sql, &self.scope),
+                ColumnOf::Expiring(name) => rows::expiring(&mut sql, &self.scope, name),
+                ColumnOf::Sealed { .. } => {
+                    sql.push("t.sealed");
+                }
             }
             sql.push(" AS c").push(&index.to_string());
         }
@@ -113,10 +138,46 @@ impl Reader<'_> {
 
     pub(super) async fn fetch(&self, sql: Sql, level: &Level) -> Result<Vec<Row>, Error> {
         let rows = self.db.query_all_raw(sql.statement()).await?;
-        Ok(rows.iter().map(|row| write::decode(row, &level.columns)).collect::<Result<_, _>>()?)
+        let decoded: Result<Vec<Row>, _> =
+            rows.iter().map(|row| write::decode(row, &level.columns)).collect();
+        let mut rows = decoded?;
+        self.open(&mut rows, level).await?;
+        Ok(rows)
     }
 
-    async fn one(&mut self, level: &Level, key: &Cell) -> Result<String, Error> {
+    /// Opens sealed values in place: of each entry those that the caller may fully read.
+    async fn open(&self, rows: &mut [Row], level: &Level) -> Result<(), Error> {
+        let place = |of: ColumnOf| level.columns.iter().position(|column| column.of == of);
+        let sealed: Vec<(usize, usize)> = [false, true]
+            .into_iter()
+            .filter_map(|after| Some((place(ColumnOf::Sealed { after })?, usize::from(after))))
+            .collect();
+        let (false, Some(subject)) = (sealed.is_empty(), place(ColumnOf::Plain("subject_id"))) else {
+            return Ok(());
+        };
+        let id_at = |row: &Row, slot: usize| match row.get(slot) {
+            Some(Cell::Uuid(id)) => *id,
+            _ => uuid::Uuid::nil(),
+        };
+        let subjects: std::collections::BTreeSet<_> = rows.iter().map(|row| id_at(row, subject)).collect();
+        let opener = Opener::of(self.db, self.keys, subjects).await?;
+        for row in rows {
+            let (id, subject) = (id_at(row, 0), id_at(row, subject));
+            for (slot, side) in &sealed {
+                let Some(cell) = row.get_mut(*slot) else { continue };
+                let Cell::Text(text) = &*cell else { continue };
+                let mut values = opener.open(id, subject, text);
+                values.retain(|coordinate, _| self.actor.may(coordinate, Action::Read));
+                let side: BTreeMap<&String, Option<&serde_json::Value>> =
+                    values.iter().map(|(coordinate, pair)| (coordinate, pair.get(*side))).collect();
+                let json = serde_json::to_string(&side).map_err(|_| Error::internal("opened values"))?;
+                *cell = Cell::Text(json);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn one(&mut self, level: &Level, key: &Cell) -> Result<String, Error> {
         let Some(key) = key.bound() else { return Ok("null".to_owned()) };
         let mut sql = self.select(level, "");
         sql.push(" AND t.").push(level.object.key_column()).push(" = ").bind(key);
@@ -242,11 +303,11 @@ impl Reader<'_> {
             match &part.what {
                 TechnicalWhat::Ready(json) => out.push_str(json),
                 TechnicalWhat::Purposes { level, codes, list } => {
-                    let json = self.purposes(level, codes, *list).await?;
-                    out.push_str(&json);
+                    let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
+                    out.push_str(&self.keyed(level, &keys, *list).await?);
                 }
                 TechnicalWhat::OnlyIfVisible(id) => {
-                    if !self.is_visible(*id, &self.scope).await? {
+                    if !exists(self.db, &self.scope, &CONTACT, *id).await? {
                         return Ok("null".to_owned());
                     }
                     contact = Some(*id);
@@ -254,7 +315,7 @@ impl Reader<'_> {
                 TechnicalWhat::ContactVisible(purpose) => {
                     let scope = Scope { purpose: Some(purpose.clone()), ..self.scope.clone() };
                     let visible = match contact {
-                        Some(id) => self.is_visible(id, &scope).await?,
+                        Some(id) => exists(self.db, &scope, &CONTACT, id).await?,
                         None => false,
                     };
                     out.push_str(if visible { "true" } else { "false" });
@@ -265,12 +326,13 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    async fn purposes(&mut self, level: &Level, codes: &[String], list: bool) -> Result<String, Error> {
-        let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
+    /// The rows with these keys, ordered by key: as a list, or the only one.
+    pub(super) async fn keyed(&mut self, level: &Level, keys: &[Cell], list: bool) -> Result<String, Error> {
         let mut rows = Vec::new();
         if !keys.is_empty() {
+            let key = format!("t.{}", level.object.key_column());
             let mut sql = self.select(level, "");
-            sql.push(" AND ").among("t.code", &keys).push(" ORDER BY t.code");
+            sql.push(" AND ").among(&key, keys).push(" ORDER BY ").push(&key);
             rows = self.fetch(sql, level).await?;
         }
         let children = self.children(level, &rows).await?;
@@ -279,13 +341,22 @@ impl Reader<'_> {
         }
         Ok(rows.first().map_or_else(|| "null".to_owned(), |row| self.write(level, 0, row, &children)))
     }
+}
 
-    async fn is_visible(&self, contact: uuid::Uuid, scope: &Scope) -> Result<bool, Error> {
-        let mut sql = Sql::new(scope.backend, "SELECT 1 FROM contact t WHERE t.id = ");
-        sql.bind(contact).push(" AND ");
-        rows::visible(&mut sql, scope, "t");
-        Ok(self.db.query_one_raw(sql.statement()).await?.is_some())
-    }
+/// Whether the row of `object` with this key exists for the caller of `scope`.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn exists<C: ConnectionTrait>(
+    connection: &C,
+    scope: &Scope,
+    object: &ObjectType,
+    key: uuid::Uuid,
+) -> Result<bool, Error> {
+    let mut sql = Sql::new(scope.backend, "SELECT 1 FROM ");
+    sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
+    rows::rule(&mut sql, scope, object.rows);
+    Ok(connection.query_one_raw(sql.statement()).await?.is_some())
 }
 
 /// The column of the children's table that names the parent.

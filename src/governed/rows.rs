@@ -43,17 +43,21 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
             sql.push(" AND (g.until IS NULL OR g.until > ").bind(scope.now).push("))");
         }
     }
-    // Art. 21(1) for public tasks and legitimate interests, Art. 21(2) for all direct marketing, whose kinds on consent
-    // end with an objection too.
-    let objectable = purpose.basis.is_some_and(LegalBasis::can_be_objected_to);
-    if objectable || purpose.grounds == Grounds::Consent {
+    // Art. 21(1) for public tasks and legitimate interests.
+    if purpose.basis.is_some_and(LegalBasis::can_be_objected_to) {
         sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
             .push(alias)
             .push(".id AND ");
-        own(sql, scope, "o");
-        sql.push(" AND o.objected_at <= ").bind(scope.now);
-        sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push("))");
+        objected(sql, scope);
+        sql.push(")");
     }
+}
+
+/// The objection `o` is one to the purpose or its group, and holds.
+fn objected(sql: &mut Sql, scope: &Scope) {
+    own(sql, scope, "o");
+    sql.push(" AND o.objected_at <= ").bind(scope.now);
+    sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push(")");
 }
 
 /// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
@@ -72,6 +76,17 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
 fn live(sql: &mut Sql, scope: &Scope) {
     sql.push(" AND g.status = 'GRANTED' AND g.withdrawn_at IS NULL");
     sql.push(" AND (g.expires_at IS NULL OR g.expires_at > ").bind(scope.now).push(")");
+    // An objection to direct marketing (Art. 21(2)) ends its kinds on consent too; what the person declared afresh after it
+    // holds.
+    sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = g.contact_id AND ");
+    objected(sql, scope);
+    sql.push(" AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at))");
+}
+
+/// The status in `column` of the consent `t`, which ends at the instant it expires.
+pub(super) fn expiring(sql: &mut Sql, scope: &Scope, column: &str) {
+    sql.push("CASE WHEN t.").push(column).push(" = 'GRANTED' AND t.expires_at <= ").bind(scope.now);
+    sql.push(" THEN 'EXPIRED' ELSE t.").push(column).push(" END");
 }
 
 fn channels(cover: Cover) -> &'static str {
@@ -119,6 +134,14 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
             sql.push(" AND ");
             of_contact(sql, scope, "k");
             sql.push(")");
+        }
+        RowRule::Audit => {
+            own_purpose(sql, scope, "t");
+            if !sees_all(scope) {
+                sql.push(" AND (t.contact_id IS NULL OR ");
+                of_contact(sql, scope, "t");
+                sql.push(")");
+            }
         }
         RowRule::Request => {
             own_purpose(sql, scope, "t");

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sea_orm::{DbBackend, Statement, Value};
 
-use crate::policy::{Grounds, PurposeDef};
+use crate::{
+    context::Actor,
+    policy::{Grounds, PurposeDef},
+};
 
 /// What every statement is about: the purpose, the instant, the database.
 #[derive(Clone, Debug)]
@@ -19,6 +22,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// The scope of `actor` at the instant `now`.
+    pub fn of(actor: &Actor, now: DateTime<Utc>, backend: DbBackend) -> Self {
+        Self { purpose: actor.purpose.clone(), now, backend }
+    }
+
     /// Whether fields of a channel need a consent for it.
     pub(super) fn on_consent(&self) -> bool {
         self.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent)

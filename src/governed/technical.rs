@@ -3,7 +3,8 @@
 use super::{
     arguments::Arguments,
     document::Selected,
-    plan::{Level, Planner, json_key},
+    levels::Level,
+    plan::{Planner, json_key},
     write::{write_list, write_text},
 };
 use crate::{
@@ -133,7 +134,8 @@ pub(super) fn explain<'p>(
     let table = actor.policy.table(&roles, code, None)?;
     let purpose =
         actor.policy.purpose(code).cloned().ok_or_else(|| Error::input("there is no such purpose"))?;
-    let action = if coordinate.starts_with("Query.") { Action::Execute } else { Action::Read };
+    let root = coordinate.starts_with("Query.") || coordinate.starts_with("Mutation.");
+    let action = if root { Action::Execute } else { Action::Read };
     let decision = match action {
         Action::Execute if table.allows(object, action) => Decision::Allow,
         Action::Execute => Decision::Deny,

@@ -7,7 +7,7 @@ use sea_orm::Value as Bound;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::plan::{Column, ColumnOf, Node, What};
+use super::levels::{Column, ColumnOf, Node, What};
 use crate::register::{Mask, Scalar};
 
 /// A value of a row.
@@ -119,6 +119,8 @@ fn write_cell(out: &mut String, cell: &Cell, scalar: Scalar) {
                 Err(_) => out.push_str("null"),
             }
         }
+        // Opened by the reader: JSON already.
+        Cell::Text(json) if matches!(scalar, Scalar::Sealed { .. }) => out.push_str(json),
         Cell::Text(text) => write_text(out, text),
         Cell::Uuid(id) => {
             out.push('"');
@@ -212,7 +214,12 @@ fn decode_cell(row: &sea_orm::QueryResult, index: usize, column: &Column) -> Res
             row.try_get_by_index::<Option<DateTime<Utc>>>(index)?.map_or(Cell::Null, Cell::Time)
         }
         Scalar::Date => row.try_get_by_index::<Option<NaiveDate>>(index)?.map_or(Cell::Null, Cell::Date),
-        Scalar::Text | Scalar::TextList | Scalar::EnumList(_) | Scalar::Enum(_) => {
+        Scalar::Text
+        | Scalar::TextList
+        | Scalar::EnumList(_)
+        | Scalar::Enum(_)
+        | Scalar::Expiring(_)
+        | Scalar::Sealed { .. } => {
             row.try_get_by_index::<Option<String>>(index)?.map_or(Cell::Null, Cell::Text)
         }
     })

@@ -26,10 +26,11 @@ impl Problem {
         Self { root: Some(key.to_owned()), ..Self::of(error) }
     }
 
-    /// A denial has no path, since it stands for every row; bad input has the path of its root field.
-    pub(super) fn denied(denial: &Denial) -> Self {
+    /// A denial of a read has no path, since it stands for every row; bad input and a refused mutation have the path of
+    /// their root field.
+    pub(super) fn denied(denial: &Denial, writes: bool) -> Self {
         let denied = matches!(denial.error.code, Code::Forbidden | Code::ForbiddenField);
-        let root = denial.root.clone().filter(|_| !denied);
+        let root = denial.root.clone().filter(|_| writes || !denied);
         Self { error: denial.error.clone(), positions: denial.positions.clone(), root }
     }
 
@@ -52,7 +53,12 @@ impl Problem {
         }
         out.push_str(",\"extensions\":{\"code\":");
         write_text(out, self.error.code.as_str());
-        for (name, value) in [("coordinate", self.error.coordinate.as_deref()), ("purpose", purpose)] {
+        let named = [
+            ("coordinate", self.error.coordinate.as_deref()),
+            ("inputPath", self.error.input.as_deref()),
+            ("purpose", purpose),
+        ];
+        for (name, value) in named {
             if let Some(value) = value {
                 out.push_str(&format!(",\"{name}\":"));
                 write_text(out, value);

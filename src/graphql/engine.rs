@@ -6,11 +6,15 @@ use async_graphql::{
     parser::{parse_query, types::ExecutableDocument},
 };
 
-use super::answer::{Problem, Response, error_body};
+use super::{
+    answer::{Problem, Response, error_body},
+    mutations,
+};
 use crate::{
+    audit::Replay,
     context::{Actor, App},
     error::{Code, Error},
-    governed::{Limits, Operation, Plan, read},
+    governed::{Limits, Operation, Plan, Reader},
 };
 
 /// What a client asks.
@@ -24,6 +28,8 @@ pub struct Request {
     pub variables: serde_json::Map<String, serde_json::Value>,
     /// Whether the client prefers failure to a partial answer.
     pub strict: bool,
+    /// The client's key for safe retries of mutations.
+    pub replay: Option<Replay>,
 }
 
 /// How far an operation came.
@@ -74,7 +80,7 @@ impl Engine {
     pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Answer {
         let document = match parse(&request.query) {
             Ok(document) => document,
-            Err(problem) => return invalid(vec![problem], actor),
+            Err(problems) => return invalid(problems, actor),
         };
         match self.run(app, actor, request, &document).await {
             Ok(answer) => answer,
@@ -106,39 +112,57 @@ impl Engine {
         if !validated.errors.is_empty() {
             return Ok(invalid(validated.errors.into_iter().take(MOST_FAULTS).map(fault).collect(), actor));
         }
-        let plan = Plan::of(&operation, actor, &self.limits)?;
-        log_refusals(&plan, actor);
-        let problems: Vec<Problem> = plan.denials.iter().map(Problem::denied).collect();
+        let plan = Plan::of(&operation, actor, &self.limits, app.now().date_naive())?;
+        for denial in &plan.denials {
+            log_refusal(&denial.error, actor);
+        }
+        let problems: Vec<Problem> =
+            plan.denials.iter().map(|denial| Problem::denied(denial, operation.writes)).collect();
         if let (true, Some(first)) = (request.strict, plan.denials.first()) {
             let response = Response { data: None, problems, withheld: Vec::new(), masked: &[] };
             return Ok(Answer { body: response.json(actor), outcome: Outcome::Refused(first.error.code) });
         }
-        let reading = read(&plan, app, actor).await?;
+        let mut reader = Reader::new(&plan, app, actor)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
-        response.withheld =
-            plan.withheld.iter().map(String::as_str).zip(reading.withheld.iter().copied()).collect();
-        let mut data = Vec::with_capacity(reading.roots.len());
-        for (key, json) in reading.roots {
+        let mut data = Vec::with_capacity(plan.roots.len());
+        // One after the other: mutations in the order of the document, each done before the next begins.
+        for root in &plan.roots {
+            let json = match root.write() {
+                None => reader.root(root).await,
+                Some(planned) => {
+                    match mutations::run(app, actor, &root.key, planned, request.replay.as_ref()).await {
+                        Ok(written) => {
+                            reader.refresh(app);
+                            reader.payload(planned, &written).await.map(Some)
+                        }
+                        Err(error) => {
+                            log_refusal(&error, actor);
+                            Err(error)
+                        }
+                    }
+                }
+            };
             let json = match json {
-                None => introspected(&validated.data, &key)?,
-                Some(Ok(json)) => json,
-                Some(Err(error)) => {
-                    response.problems.push(Problem::at_root(error, &key));
+                Ok(None) => introspected(&validated.data, &root.key)?,
+                Ok(Some(json)) => json,
+                Err(error) => {
+                    response.problems.push(Problem::at_root(error, &root.key));
                     "null".to_owned()
                 }
             };
-            data.push((key, json));
+            data.push((root.key.clone(), json));
         }
+        response.withheld = plan.withheld.iter().map(String::as_str).zip(reader.withheld).collect();
         response.data = Some(data);
         Ok(Answer { body: response.json(actor), outcome: Outcome::Executed })
     }
 }
 
 /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
-fn parse(query: &str) -> Result<ExecutableDocument, Problem> {
+fn parse(query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
     parse_query(query).map_err(|error| {
         let positions = error.positions().collect();
-        Problem { positions, ..Problem::of(Error::input("the document does not parse")) }
+        vec![Problem { positions, ..Problem::of(Error::input("the document does not parse")) }]
     })
 }
 
@@ -147,11 +171,35 @@ fn invalid(problems: Vec<Problem>, actor: &Actor) -> Answer {
     Answer { body: response.json(actor), outcome: Outcome::Invalid }
 }
 
-/// A fault found by validation, at most 300 characters of it.
+/// A fault found by validation, at most 300 characters of it. Of a value that does not fit only its place is told: what
+/// async-graphql says of it may quote it.
 fn fault(error: async_graphql::ServerError) -> Problem {
-    let message: String = error.message.chars().take(300).collect();
     let positions: Vec<Pos> = error.locations.into_iter().take(MOST_FAULTS).collect();
-    Problem { positions, ..Problem::of(Error::input(message)) }
+    let place = error
+        .message
+        .strip_prefix("Invalid value for argument \"")
+        .and_then(|rest| rest.split_once("\", "))
+        .map(|(place, reason)| (place.to_owned(), reason));
+    let error = match place {
+        Some((place, reason)) => {
+            let missing = reason.strip_prefix("field \"").and_then(|rest| rest.split_once('"'));
+            let unknown = reason.strip_prefix("unknown field \"").and_then(|rest| rest.split_once('"'));
+            match (missing.filter(|_| reason.ends_with("is required but not provided")), unknown) {
+                (Some((name, _)), _) => {
+                    Error::input(format!("`{name}` is missing")).in_input(format!("{place}.{name}"))
+                }
+                (_, Some((name, _))) => {
+                    Error::input("there is no such input field").in_input(format!("{place}.{name}"))
+                }
+                _ => Error::input("the value does not have the type of its place").in_input(place),
+            }
+        }
+        None if error.message.starts_with("Invalid default value") => {
+            Error::input("a default value does not have the type of its variable")
+        }
+        None => Error::input(error.message.chars().take(300).collect::<String>()),
+    };
+    Problem { positions, ..Problem::of(error) }
 }
 
 fn introspected(data: &Json, key: &str) -> Result<String, Error> {
@@ -160,17 +208,19 @@ fn introspected(data: &Json, key: &str) -> Result<String, Error> {
     serde_json::to_string(&answer).map_err(|_| Error::internal("introspection could not be written"))
 }
 
-/// The security log: who was refused what, and no value.
-fn log_refusals(plan: &Plan, actor: &Actor) {
-    for denial in &plan.denials {
-        tracing::info!(
-            target: "zweck::security",
-            actor = %actor.id,
-            purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str()),
-            request_id = %actor.request_id,
-            code = denial.error.code.as_str(),
-            coordinate = denial.error.coordinate.as_deref(),
-            "refused"
-        );
+/// The security log: who was refused what and why, and no value.
+fn log_refusal(error: &Error, actor: &Actor) {
+    if !matches!(error.code, Code::Forbidden | Code::ForbiddenField | Code::NotFound | Code::Held) {
+        return;
     }
+    tracing::info!(
+        target: "zweck::security",
+        actor = %actor.id,
+        purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str()),
+        request_id = %actor.request_id,
+        code = error.code.as_str(),
+        coordinate = error.coordinate.as_deref(),
+        input = error.input.as_deref(),
+        "refused"
+    );
 }

@@ -3,7 +3,11 @@
 use async_graphql::dynamic::{InputObject, InputValue, SchemaBuilder, TypeRef};
 
 use super::schema::{argument, enumeration};
-use crate::register::{ENUMS, Field, OBJECTS, ObjectType, Read, Scalar};
+use std::collections::BTreeSet;
+
+use crate::register::{
+    ENUMS, Field, Given, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Scalar,
+};
 
 /// The filter type for values of `field`, where lists can be filtered by it.
 fn filter_of(field: &Field) -> Option<String> {
@@ -11,7 +15,11 @@ fn filter_of(field: &Field) -> Option<String> {
         _ if !field.comparable => None,
         Read::Column { scalar: Scalar::Id, .. } => Some("IdFilter".to_owned()),
         Read::Column { scalar: Scalar::DateTime, .. } => Some("DateTimeFilter".to_owned()),
-        Read::Column { scalar: Scalar::Enum(of), .. } => Some(format!("{}Filter", of.name)),
+        Read::Column { scalar: Scalar::Enum(of) | Scalar::Expiring(of), .. } => {
+            Some(format!("{}Filter", of.name))
+        }
+        Read::Column { scalar: Scalar::Text, folded: None, .. } => Some("WordFilter".to_owned()),
+        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Some("IdFilter".to_owned()),
         Read::Column { scalar: Scalar::Text, .. } | Read::One { .. } => Some("TextFilter".to_owned()),
         _ => None,
     }
@@ -70,6 +78,11 @@ pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
         .field(compare("startsWith", TypeRef::STRING, "Begins with this."))
         .field(compare("contains", TypeRef::STRING, "Contains this."))
         .field(is_null());
+    let word = InputObject::new("WordFilter")
+        .description("Compares words exactly.")
+        .field(compare("eq", TypeRef::STRING, "Equal."))
+        .field(among(TypeRef::STRING))
+        .field(is_null());
     let id = InputObject::new("IdFilter")
         .description("Compares ids.")
         .field(compare("eq", TypeRef::ID, "Equal."))
@@ -87,7 +100,7 @@ pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
             filter.field(compare(name, "DateTime", doc))
         })
         .field(is_null());
-    let schema = schema.register(text).register(id).register(time).register(enumeration(
+    let schema = schema.register(text).register(word).register(id).register(time).register(enumeration(
         "Direction",
         "Direction of an order.",
         [("ASC", "Ascending, missing values last."), ("DESC", "Descending, missing values first.")],
@@ -106,4 +119,63 @@ pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
                 .field(is_null()),
         )
     })
+}
+
+/// Registers what mutations take, each type once.
+pub(super) fn given(mut schema: SchemaBuilder) -> SchemaBuilder {
+    let mut known = BTreeSet::new();
+    for mutation in MUTATIONS {
+        if let Given::Input(ty) = mutation.given {
+            schema = input_type(schema, ty, &mut known);
+        }
+    }
+    schema
+}
+
+fn input_type(
+    mut schema: SchemaBuilder,
+    ty: &'static InputType,
+    known: &mut BTreeSet<String>,
+) -> SchemaBuilder {
+    if !known.insert(ty.name.to_owned()) {
+        return schema;
+    }
+    let mut input = InputObject::new(ty.name).description(ty.doc);
+    for field in ty.all() {
+        match field.kind {
+            InputKind::Object(nested) => schema = input_type(schema, nested, known),
+            InputKind::FieldNames(object) if known.insert(names_of(object)) => {
+                let values: Vec<_> =
+                    object.given().map(|(field, _)| (field.order_name(), field.doc)).collect();
+                let values = values.iter().map(|(name, doc)| (name.as_str(), *doc));
+                let doc = format!("A field of {} that may be given.", object.name);
+                schema = schema.register(enumeration(names_of(object), &doc, values));
+            }
+            _ => {}
+        }
+        input = input.field(argument(field.name, type_of(&field), field.doc));
+    }
+    schema.register(input)
+}
+
+fn names_of(object: &ObjectType) -> String {
+    format!("{}Field", object.name)
+}
+
+fn type_of(field: &InputField) -> TypeRef {
+    let named = |name: &str| match field.required {
+        true => TypeRef::named_nn(name),
+        false => TypeRef::named(name),
+    };
+    match field.kind {
+        InputKind::Id => named(TypeRef::ID),
+        InputKind::Text(_) | InputKind::Word => named(TypeRef::STRING),
+        InputKind::Time => named("DateTime"),
+        InputKind::Int => named(TypeRef::INT),
+        InputKind::Enum(of) => named(of.name),
+        InputKind::Object(ty) => named(ty.name),
+        InputKind::Words if field.required => TypeRef::named_nn_list_nn(TypeRef::STRING),
+        InputKind::Words => TypeRef::named_nn_list(TypeRef::STRING),
+        InputKind::FieldNames(object) => TypeRef::named_nn_list(names_of(object)),
+    }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod engine;
 mod inputs;
+mod mutations;
 mod schema;
 
 pub use answer::error_body;

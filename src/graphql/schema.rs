@@ -9,7 +9,11 @@ use async_graphql::dynamic::{
 };
 
 use super::inputs;
-use crate::register::{Category, ENUMS, OBJECTS, ObjectType, ROOTS, Read, Root, RootField, Scalar};
+use std::collections::BTreeSet;
+
+use crate::register::{
+    Category, ENUMS, Given, MUTATIONS, Mutation, OBJECTS, ObjectType, ROOTS, Read, Root, RootField, Scalar,
+};
 
 /// Builds the schema.
 ///
@@ -20,12 +24,20 @@ pub fn build() -> Result<Schema, SchemaError> {
     for root in ROOTS {
         query = query.field(root_field(root));
     }
-    let mut schema = Schema::build("Query", None, None)
+    let mut mutation = Object::new("Mutation").description(
+        "What can be written. Each mutation is one transaction with its audit entry, or nothing.",
+    );
+    for declared in MUTATIONS {
+        mutation = mutation.field(mutation_field(declared));
+    }
+    let mut schema = Schema::build("Query", Some("Mutation"), None)
         .register(query)
+        .register(mutation)
         .register(
             ScalarType::new("DateTime")
                 .description("An instant in UTC, RFC 3339, e.g. 2026-11-02T09:00:00.123456Z."),
         )
+        .register(ScalarType::new("JSON").description("A JSON object."))
         .disable_suggestions();
     for declared in ENUMS {
         schema = schema.register(enumeration(declared.name, declared.doc, declared.values.iter().copied()));
@@ -36,7 +48,41 @@ pub fn build() -> Result<Schema, SchemaError> {
             schema = inputs::register(connection(schema, object, plural), object, plural);
         }
     }
-    technical(inputs::shared(schema)).finish()
+    technical(payloads(inputs::given(inputs::shared(schema)))).finish()
+}
+
+fn mutation_field(mutation: &'static Mutation) -> Field {
+    let field = engine_field(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc);
+    field.argument(match mutation.given {
+        Given::Input(ty) => argument("input", TypeRef::named_nn(ty.name), "What is to be written."),
+        Given::Id(_) => argument("id", TypeRef::named_nn(TypeRef::ID), "Which one."),
+    })
+}
+
+/// The payloads of mutations, each once.
+fn payloads(mut schema: SchemaBuilder) -> SchemaBuilder {
+    let mut known = BTreeSet::new();
+    for payload in MUTATIONS.iter().map(|mutation| mutation.payload) {
+        if !known.insert(payload.name) {
+            continue;
+        }
+        let object = payload.object.name;
+        let mut of = Object::new(payload.name).description(payload.doc).field(engine_field(
+            payload.one,
+            TypeRef::named(object),
+            "What was written; null where the caller may not see it.",
+        ));
+        if let Some(many) = payload.many {
+            let doc = "All that was written, where it may be several, ordered by id.";
+            of = of.field(engine_field(many, TypeRef::named_nn_list(object), doc));
+        }
+        if payload.secret {
+            let doc = "The token itself, told this once; null where none was made.";
+            of = of.field(engine_field("secret", TypeRef::named(TypeRef::STRING), doc));
+        }
+        schema = schema.register(of);
+    }
+    schema
 }
 
 /// A field that the engine answers. Should anything else ever ask for it, it refuses.
@@ -185,7 +231,8 @@ fn scalar_type(scalar: Scalar, required: bool) -> TypeRef {
         Scalar::Text | Scalar::Date => TypeRef::STRING,
         Scalar::Int => TypeRef::INT,
         Scalar::DateTime => "DateTime",
-        Scalar::Enum(of) => of.name,
+        Scalar::Enum(of) | Scalar::Expiring(of) => of.name,
+        Scalar::Sealed { .. } => "JSON",
     };
     if required { TypeRef::named_nn(name) } else { TypeRef::named(name) }
 }

@@ -80,7 +80,7 @@ pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
     if !matches!(members.extensions, Value::Null | Value::Object(_)) {
         return Err(Error::input("`extensions` must be an object or null"));
     }
-    Ok(Request { query, operation_name, variables, strict })
+    Ok(Request { query, operation_name, variables, strict, replay: None })
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use super::{
     body, headers,
 };
 use crate::{
+    audit::Replay,
     context::{Actor, Credential},
-    error::Error,
+    error::{Code, Error},
     tokens,
 };
 
@@ -32,17 +33,31 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let (head, payload) = request.into_parts();
     let credential = match authenticate(&shared, &head.headers).await {
         Ok(credential) => credential,
-        Err(error) => return answer::refuse(format, answer::status_of(error.code), &error, &id),
+        Err(error) => {
+            log_refusal(&error, None, &id);
+            return answer::refuse(format, answer::status_of(error.code), &error, &id);
+        }
     };
     let mut noted = Noted { actor: Some(credential.actor_id.clone()), ..Noted::default() };
     let mut response =
         match operate(&shared, &head.headers, payload, &credential, accepted, &id, &mut noted).await {
             Ok(response) => response,
-            Err((status, error)) => answer::refuse(format, status, &error, &id),
+            Err((status, error)) => {
+                if error.code == Code::PurposeNotPermitted {
+                    log_refusal(&error, Some(&credential.actor_id), &id);
+                }
+                answer::refuse(format, status, &error, &id)
+            }
         };
     noted.code = response.extensions().get::<Noted>().and_then(|inner| inner.code);
     response.extensions_mut().insert(noted);
     response
+}
+
+/// The security log: what was refused before an operation was known.
+fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
+    let (code, request_id) = (error.code.as_str(), id.as_str());
+    tracing::info!(target: "zweck::security", actor, request_id, code, "refused");
 }
 
 async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
@@ -74,7 +89,10 @@ async fn operate(
     noted.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
     let strict = headers::strict(head);
     let bytes = body::read(head, payload, shared.limits.body_bytes).await?;
-    let operation = body::parse(&bytes, strict).map_err(refused)?;
+    let key = headers::idempotency_key(head).map_err(refused)?;
+    let mut operation = body::parse(&bytes, strict).map_err(refused)?;
+    let purpose = noted.purpose.as_deref().unwrap_or_default();
+    operation.replay = key.map(|key| Replay::new(key, purpose, &bytes));
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let (app, engine) = (shared.app.clone(), shared.engine.clone());
     let task = tokio::spawn(async move { engine.execute(&app, &actor, operation).await });

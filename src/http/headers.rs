@@ -15,6 +15,9 @@ pub const PURPOSE: HeaderName = HeaderName::from_static("x-processing-purpose");
 /// Preferences by RFC 7240.
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 
+/// Makes a retried mutation safe.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// The format of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -163,6 +166,22 @@ pub fn purpose(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     }
     if text.is_empty() {
         return Err(Error::new(Code::BadUserInput, "the header X-Processing-Purpose names no purpose"));
+    }
+    Ok(Some(text))
+}
+
+/// The client's key for safe retries, if any: 1 to 255 visible characters.
+///
+/// # Errors
+/// `BAD_USER_INPUT` for several keys, an empty or too long one, and other characters.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().unwrap_or("").trim();
+    let visible = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if values.next().is_some() || text.is_empty() || text.len() > 255 || !visible {
+        let message = "the header Idempotency-Key must be one key of 1 to 255 visible characters";
+        return Err(Error::new(Code::BadUserInput, message));
     }
     Ok(Some(text))
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub use answer::RequestId;
-pub use headers::{Format, PREFER, PURPOSE};
+pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
 
 /// How long requests under way may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);

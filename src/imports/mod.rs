@@ -1,6 +1,5 @@
 //! Imports contacts from files: every value with its source, every contact with its ground, never a consent (floor 4).
 
-mod fields;
 mod report;
 mod rows;
 mod store;
@@ -9,13 +8,13 @@ use std::{collections::HashSet, io::Read};
 
 use chrono::{DateTime, Utc};
 
-pub use fields::ImportField;
 pub use report::{Problem, Reason, Report};
 
 use crate::{
     context::App,
     error::Error,
     policy::{Grounds, Policy},
+    register::{CONTACT, Field},
 };
 
 /// Rows that are written in one transaction.
@@ -25,7 +24,7 @@ const BATCH: usize = 500;
 #[derive(Clone, Debug)]
 pub struct Import {
     /// Which column holds which field.
-    pub map: Vec<(ImportField, String)>,
+    pub map: Vec<(&'static Field, String)>,
     /// The column of the id in the source. Without one, a row is known again as long as its values stay the same.
     pub external_id: Option<String>,
     /// Name of the source (Art. 14(2)(f)).
@@ -51,17 +50,19 @@ impl Import {
     /// `BAD_USER_INPUT` for an unknown field, or one mapped twice.
     pub fn map_from<'a>(
         pairs: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<(ImportField, String)>, Error> {
-        let mut map: Vec<(ImportField, String)> = Vec::new();
+    ) -> Result<Vec<(&'static Field, String)>, Error> {
+        let mut map: Vec<(&'static Field, String)> = Vec::new();
         for pair in pairs {
             let Some((name, column)) = pair.split_once('=') else {
                 return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
             };
-            let field = ImportField::named(name.trim()).ok_or_else(|| {
-                let known = ImportField::ALL.map(ImportField::as_str).join(", ");
+            let field = CONTACT.given().map(|(field, _)| field).find(|field| field.name == name.trim());
+            let field = field.ok_or_else(|| {
+                let known: Vec<&str> = CONTACT.given().map(|(field, _)| field.name).collect();
+                let known = known.join(", ");
                 Error::input(format!("`{name}` is not a field that can be imported; known are {known}"))
             })?;
-            if map.iter().any(|(other, _)| *other == field) {
+            if map.iter().any(|(other, _)| other.name == field.name) {
                 return Err(Error::input(format!("`{name}` is mapped twice")));
             }
             map.push((field, column.trim().to_owned()));
@@ -74,7 +75,7 @@ impl Import {
         if self.map.is_empty() {
             return Err(Error::input("no column is mapped to a field"));
         }
-        let fields: HashSet<ImportField> = self.map.iter().map(|(field, _)| *field).collect();
+        let fields: HashSet<&str> = self.map.iter().map(|(field, _)| field.name).collect();
         if fields.len() != self.map.len() {
             return Err(Error::input("a field is mapped twice"));
         }

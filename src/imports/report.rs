@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::register::Fault;
+
 /// Why a row is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -24,6 +26,10 @@ pub enum Reason {
     InvalidPhone,
     /// Not an ISO 8601 date, or one in the future.
     InvalidBirthDate,
+    /// Not a language tag.
+    InvalidLanguage,
+    /// Not an ISO 8601 date.
+    InvalidDate,
     /// Longer than the field allows.
     TooLong,
     /// A control character.
@@ -42,8 +48,24 @@ impl Reason {
             Reason::InvalidEmail => "INVALID_EMAIL",
             Reason::InvalidPhone => "INVALID_PHONE",
             Reason::InvalidBirthDate => "INVALID_BIRTH_DATE",
+            Reason::InvalidLanguage => "INVALID_LANGUAGE",
+            Reason::InvalidDate => "INVALID_DATE",
             Reason::TooLong => "TOO_LONG",
             Reason::ControlCharacter => "CONTROL_CHARACTER",
+        }
+    }
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLong => Reason::TooLong,
+            Fault::ControlCharacter => Reason::ControlCharacter,
+            Fault::InvalidEmail => Reason::InvalidEmail,
+            Fault::InvalidPhone => Reason::InvalidPhone,
+            Fault::InvalidBirthDate => Reason::InvalidBirthDate,
+            Fault::InvalidDate => Reason::InvalidDate,
+            Fault::InvalidLanguage => Reason::InvalidLanguage,
         }
     }
 }

@@ -9,8 +9,12 @@ use chrono::NaiveDate;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use sha2::{Digest, Sha256};
 
-use super::{Import, ImportField, Problem, Reason};
-use crate::error::Error;
+use super::{Import, Problem, Reason};
+use crate::{
+    contacts,
+    error::Error,
+    register::{Check, Field},
+};
 
 /// A row that passed every check.
 #[derive(Clone, Debug)]
@@ -18,14 +22,7 @@ pub(super) struct Row {
     /// Id in the source; a digest of the row where the file has none, so that a repeat finds it.
     pub external_id: String,
     /// The values that are not empty.
-    pub values: Vec<(ImportField, String)>,
-}
-
-impl Row {
-    /// The value of `field`.
-    pub fn value(&self, field: ImportField) -> Option<&str> {
-        self.values.iter().find(|(name, _)| *name == field).map(|(_, value)| value.as_str())
-    }
+    pub values: contacts::Values,
 }
 
 /// The rows of a file.
@@ -42,7 +39,8 @@ pub(super) struct Rows<R> {
 struct Column {
     index: usize,
     name: String,
-    field: ImportField,
+    field: &'static Field,
+    check: Check,
 }
 
 impl<R: Read> Rows<R> {
@@ -66,7 +64,8 @@ impl<R: Read> Rows<R> {
         };
         let mut columns = Vec::with_capacity(import.map.len());
         for (field, name) in &import.map {
-            columns.push(Column { index: find(name)?, name: name.clone(), field: *field });
+            let check = field.check.ok_or_else(|| Error::internal("a field that is not given"))?;
+            columns.push(Column { index: find(name)?, name: name.clone(), field, check });
         }
         let external_id = match &import.external_id {
             Some(name) => Some((find(name)?, name.clone())),
@@ -102,10 +101,9 @@ impl<R: Read> Rows<R> {
         let mut problems = Vec::new();
         let mut values = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
-            match text(&self.record, column.index).and_then(|text| match text {
-                "" => Ok(None),
-                text => column.field.check(text, self.today).map(Some),
-            }) {
+            let checked =
+                text(&self.record, column.index).and_then(|text| Ok(column.check.check(text, self.today)?));
+            match checked {
                 Ok(Some(value)) => values.push((column.field, value)),
                 Ok(None) => {}
                 Err(reason) => problems.push(problem(Some(&column.name), reason)),
@@ -125,7 +123,7 @@ impl<R: Read> Rows<R> {
                 }
             }
         };
-        if problems.is_empty() && !values.iter().any(|(field, _)| field.identifies()) {
+        if problems.is_empty() && !values.iter().any(|(field, _)| field.identifies) {
             problems.push(problem(None, Reason::NoNameOrContact));
         }
         if problems.is_empty() || column_of_id.is_some() {
@@ -153,8 +151,8 @@ fn external_id(text: &str) -> Result<String, Reason> {
 }
 
 /// Stands for the id of a row that has none. It lies beside the values themselves and goes with them.
-fn digest(values: &[(ImportField, String)]) -> String {
-    let mut sorted: Vec<_> = values.iter().map(|(field, value)| (field.as_str(), value.as_str())).collect();
+fn digest(values: &contacts::Values) -> String {
+    let mut sorted: Vec<_> = values.iter().map(|(field, value)| (field.name, value.as_str())).collect();
     sorted.sort_unstable();
     let mut hash = Sha256::new();
     for (field, value) in sorted {

@@ -204,7 +204,7 @@ impl Loader<'_> {
             None => {
                 let (code, what) = match name.split_once(':') {
                     Some(("data" | "type", _)) => ("UNKNOWN_OBJECT", "group of fields"),
-                    Some(("token", _)) => ("UNKNOWN_OBJECT", "role or purpose to grant"),
+                    Some(("token" | "ground", _)) => ("UNKNOWN_OBJECT", "role, purpose or ground to grant"),
                     _ if name.contains('.') => ("UNKNOWN_OBJECT", "field"),
                     _ => ("MISSING_PREFIX", "object, it has no prefix and is no field:"),
                 };

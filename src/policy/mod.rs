@@ -11,6 +11,7 @@ mod objects;
 mod purposes;
 mod sources;
 mod table;
+mod texts;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use objects::{Action, ObjectId, PolicyObject};
 pub use purposes::{Channel, Grounds, LegalBasis, PurposeDef, RoleDef};
 pub use sources::Sources;
 pub use table::{Decision, Table};
+pub use texts::ConsentText;
 
 use compile::Compiled;
 use error::Faults;
@@ -36,6 +38,7 @@ pub struct Policy {
     objects: Objects,
     rules: Rules,
     planes: Compiled,
+    texts: Vec<ConsentText>,
     warnings: Vec<String>,
 }
 
@@ -70,10 +73,18 @@ impl Policy {
             objects,
             declared.roles.iter().map(|role| role.code.as_str()),
             declared.purposes.iter().filter(|purpose| !purpose.is_group).map(|purpose| purpose.code.as_str()),
+            declared
+                .purposes
+                .iter()
+                .filter(|purpose| purpose.grounds == Grounds::Recorded)
+                .map(|purpose| purpose.code.as_str()),
         );
         let mut faults = Faults::of(&sources.file("policy.csv"));
         let rules = load::parse(&sources.policy, &declared, &objects, &mut faults);
         errors.extend(faults.into_vec());
+        let (texts, faults) =
+            texts::parse(&sources.texts, &declared, sources.directory.trim_end_matches('/'));
+        errors.extend(faults);
         if !errors.is_empty() {
             return Err(PolicyErrors(errors));
         }
@@ -91,6 +102,7 @@ impl Policy {
             objects,
             rules,
             planes,
+            texts,
             warnings: Vec::new(),
         };
         policy.warnings = policy.unread();
@@ -104,7 +116,13 @@ impl Policy {
                 && !object.derived
                 && !self.rules.lines.iter().any(|line| line.allow && names(&line.object))
         });
-        unread.map(|object| format!("no rule ever allows anything on `{}`", object.name)).collect()
+        let unread = unread.map(|object| format!("no rule ever allows anything on `{}`", object.name));
+        let silent = self.declared.purposes.iter().filter(|purpose| {
+            purpose.grounds == Grounds::Consent && !self.texts.iter().any(|text| text.purpose == purpose.code)
+        });
+        let silent =
+            silent.map(|purpose| format!("no consent to `{}` can be recorded: it has no text", purpose.code));
+        unread.chain(silent).collect()
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all files.
@@ -112,7 +130,7 @@ impl Policy {
         &self.revision
     }
 
-    /// What is allowed but odd: objects that no rule ever allows.
+    /// What is allowed but odd: objects that no rule ever allows, purposes on consent without a text.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -125,6 +143,11 @@ impl Policy {
     /// Every purpose and group, in the order of the file.
     pub fn purposes(&self) -> &[Arc<PurposeDef>] {
         &self.declared.purposes
+    }
+
+    /// The consent texts to be published.
+    pub fn texts(&self) -> &[ConsentText] {
+        &self.texts
     }
 
     /// Every role, without prefix.

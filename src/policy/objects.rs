@@ -39,7 +39,7 @@ pub enum Action {
     Update,
     /// Call a root field.
     Execute,
-    /// Hand out a role or a purpose in a token.
+    /// Hand out a role or a purpose in a token; record a ground that opens a contact for a purpose.
     Grant,
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Object {
     pub(super) type_index: usize,
 }
 
-/// All objects: those of the register, then the grants of roles and purposes.
+/// All objects: those of the register, then the grants of roles, purposes and grounds.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     all: Vec<Object>,
@@ -126,6 +126,7 @@ impl Objects {
         register: &[PolicyObject],
         roles: impl Iterator<Item = &'a str>,
         purposes: impl Iterator<Item = &'a str>,
+        recorded: impl Iterator<Item = &'a str>,
     ) -> Self {
         let mut objects = Self::default();
         for object in register {
@@ -141,7 +142,9 @@ impl Objects {
         }
         let type_index = objects.type_index("token");
         let roles = roles.map(|role| format!("token:role:{role}"));
-        for name in roles.chain(purposes.map(|purpose| format!("token:purpose:{purpose}"))) {
+        let purposes = purposes.map(|purpose| format!("token:purpose:{purpose}"));
+        let grounds = recorded.map(|purpose| format!("ground:purpose:{purpose}"));
+        for name in roles.chain(purposes).chain(grounds) {
             objects.push(Object { name, groups: Vec::new(), kind: Kind::Grant, derived: false, type_index });
         }
         objects

@@ -1,10 +1,10 @@
 //! The policy as text, embedded or read from a directory (floor 1).
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use sha2::{Digest, Sha256};
 
-use super::{PolicyErrors, error::PolicyError};
+use super::{PolicyErrors, error::PolicyError, texts};
 
 /// The embedded model; it is code, so no other may be loaded.
 pub(super) const MODEL: &str = include_str!("../../policies/model.conf");
@@ -22,6 +22,8 @@ pub struct Sources {
     pub purposes: String,
     /// `cases.yaml`.
     pub cases: String,
+    /// Files under `texts/`, by name.
+    pub texts: BTreeMap<String, String>,
 }
 
 impl Sources {
@@ -33,6 +35,7 @@ impl Sources {
             policy: include_str!("../../policies/policy.csv").to_owned(),
             purposes: include_str!("../../policies/purposes.toml").to_owned(),
             cases: include_str!("../../policies/cases.yaml").to_owned(),
+            texts: texts::embedded(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Sources {
             policy: text("policy.csv"),
             purposes: text("purposes.toml"),
             cases: text("cases.yaml"),
+            texts: texts::read(directory, &mut faults),
         };
         if faults.is_empty() { Ok(sources) } else { Err(PolicyErrors(faults)) }
     }
@@ -73,7 +77,8 @@ impl Sources {
     /// First 16 hexadecimal digits of the SHA-256 over all texts, each with its length before it.
     pub(super) fn revision(&self) -> String {
         let mut hash = Sha256::new();
-        for text in [&self.model, &self.policy, &self.purposes, &self.cases] {
+        let files = [&self.model, &self.policy, &self.purposes, &self.cases];
+        for text in files.into_iter().chain(self.texts.iter().flat_map(|(name, text)| [name, text])) {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
         }

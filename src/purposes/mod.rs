@@ -1,34 +1,46 @@
-//! Keeps the purpose table in step with the policy, so that foreign keys and history hold (floor 4).
+//! Keeps purposes and consent texts in step with the policy, so that foreign keys and history hold (floor 4).
 
+use crate::{
+    audit::{self, Author, Changes, Entry, Transaction},
+    context::App,
+    error::{Code, Error},
+    policy::{LegalBasis, Policy, PurposeDef},
+    register::Category,
+};
 use entity::{
+    consent_text,
     enums::LegalBasis as Basis,
     purpose::{ActiveModel, Column, Entity},
 };
-use sea_orm::{
-    ActiveValue::Set, EntityTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, EntityTrait, QuerySelect, sea_query::OnConflict};
 
-use crate::{
-    context::App,
-    error::Error,
-    policy::{LegalBasis, Policy, PurposeDef},
-};
-
-/// Writes the purposes of the policy in force, groups first, with its revision.
+/// Writes the purposes of the policy in force, groups first, with its revision, and publishes its texts; an audit entry
+/// holds both revisions. Where the tables are in step already nothing is done.
 ///
 /// A purpose that has vanished from the policy keeps its row: consents and grounds refer to it, and what they were
-/// given for must stay known (Art. 7(1)). Nobody can act under it any more, since the policy does not know it.
+/// given for must stay known (Art. 7(1)). Nobody can act under it any more, since the policy does not know it. A published
+/// text is immutable.
 ///
 /// # Errors
-/// `INTERNAL` from the database.
-pub async fn sync(app: &App) -> Result<(), Error> {
+/// `CONFLICT` when a published text was changed; `INTERNAL` from the database.
+pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
     let policy = app.policy.current();
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
+    let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
+    let known: Vec<(String, String)> = Entity::find()
+        .select_only()
+        .column(Column::Code)
+        .column(Column::Revision)
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    let in_step = |purpose: &PurposeDef| {
+        known.iter().any(|(code, revision)| *code == purpose.code && revision == policy.revision())
     };
-    let transaction = app.db.writer.begin_with_options(options).await?;
+    if policy.purposes().iter().all(|purpose| in_step(purpose)) {
+        return Ok(());
+    }
+    let before =
+        known.into_iter().map(|(_, revision)| revision).find(|revision| revision != policy.revision());
     let (groups, kinds): (Vec<_>, Vec<_>) = policy.purposes().iter().partition(|purpose| purpose.is_group);
     for purpose in groups.into_iter().chain(kinds) {
         Entity::insert(row(app, &policy, purpose)?)
@@ -50,10 +62,54 @@ pub async fn sync(app: &App) -> Result<(), Error> {
                     ])
                     .to_owned(),
             )
-            .exec_without_returning(&transaction)
+            .exec_without_returning(tx.connection())
             .await?;
     }
-    transaction.commit().await?;
+    publish(&tx, &policy).await?;
+    let changes =
+        Changes::one("AuditEntry.policyRevision", Category::Audit, before.into(), policy.revision().into());
+    tx.record(Entry {
+        action: "loadPolicy",
+        entity_type: "Policy",
+        entity_id: None,
+        contact_id: None,
+        changes,
+    })
+    .await?;
+    tx.commit().await
+}
+
+/// Publishes the texts that are not published yet.
+async fn publish(tx: &Transaction, policy: &Policy) -> Result<(), Error> {
+    let published = consent_text::Entity::find().all(tx.connection()).await?;
+    for text in policy.texts() {
+        let known = published.iter().find(|known| {
+            known.purpose_code == text.purpose
+                && known.language == text.language
+                && known.version == text.version
+        });
+        match known {
+            Some(known) if known.sha256 == text.sha256() => {}
+            Some(_) => {
+                let name = format!("{}/{}/{}", text.purpose, text.language, text.version);
+                let message =
+                    format!("the published text `{name}` was changed; publish a new version instead");
+                return Err(Error::new(Code::Conflict, message));
+            }
+            None => {
+                let row = consent_text::ActiveModel {
+                    id: Set(tx.new_id()),
+                    purpose_code: Set(text.purpose.clone()),
+                    language: Set(text.language.clone()),
+                    version: Set(text.version.clone()),
+                    text: Set(text.text.clone()),
+                    sha256: Set(text.sha256()),
+                    published_at: Set(tx.now()),
+                };
+                consent_text::Entity::insert(row).exec_without_returning(tx.connection()).await?;
+            }
+        }
+    }
     Ok(())
 }
 

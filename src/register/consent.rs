@@ -1,6 +1,6 @@
 //! Consents with their events and texts, recorded grounds and objections (floor 1).
 
-use super::field::{Category::*, choice, created_at, id, many, one, text, time};
+use super::field::{Category::*, choice, created_at, expiring, id, many, one, text, time};
 use super::{
     CONTACT, ObjectType, PURPOSE, RowRule,
     enums::{CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
@@ -19,7 +19,15 @@ pub static CONSENT: ObjectType = ObjectType {
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "What it was given for.").comparable(),
         choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().comparable(),
-        choice("status", Consent, "status", &CONSENT_STATUS, "Present state.").required().comparable(),
+        expiring(
+            "status",
+            Consent,
+            "status",
+            &CONSENT_STATUS,
+            "Present state; EXPIRED from the instant it ends.",
+        )
+        .required()
+        .comparable(),
         time("declaredAt", Consent, "declared_at", "When the person last declared."),
         time("grantedAt", Consent, "granted_at", "When it was granted."),
         time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
@@ -52,6 +60,7 @@ pub static CONSENT_EVENT: ObjectType = ObjectType {
         text("actor", Consent, "actor", "Actor who recorded it."),
         text("proof", Consent, "proof", "Kind of proof, e.g. double_opt_in."),
         one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+        time("expiresAt", Consent, "expires_at", "Until when the declaration holds."),
     ],
     unserved: &[("consent_id", "the consent it belongs to, reached from there")],
 };

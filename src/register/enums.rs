@@ -89,4 +89,14 @@ enums! {
         "AUTHORITY" "Public authority."
         "INTERNAL" "A unit of the controller."
     }
+    RESTRICTION_LIMB = "RestrictionLimb" "Point of Art. 18(1) that a restriction rests on." {
+        "A" "The accuracy of the data is contested."
+        "B" "The processing is unlawful and the person wants no erasure."
+        "C" "The person needs the data for legal claims."
+        "D" "An objection is being weighed."
+    }
+    AUDIT_OUTCOME = "AuditOutcome" "What an audited action did." {
+        "CHANGED" "Something changed."
+        "UNCHANGED" "Everything was as asked for already."
+    }
 }

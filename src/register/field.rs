@@ -1,6 +1,6 @@
 //! How one governed field is declared (floor 1).
 
-use super::{EnumType, ObjectType};
+use super::{Check, EnumType, ObjectType};
 
 /// The kind of data a field holds; the policy grants by it (`data:<category>`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,12 @@ pub enum Category {
     Consent,
     /// Data-subject requests.
     Request,
+    /// Restrictions of processing.
+    Restriction,
+    /// What was done, by whom, when.
+    Audit,
+    /// Values before and after a change.
+    AuditValue,
     /// Tokens and recipients.
     Administration,
     /// The way from one governed type to another.
@@ -57,6 +63,9 @@ impl Category {
             Category::Objection => "objection",
             Category::Consent => "consent",
             Category::Request => "request",
+            Category::Restriction => "restriction",
+            Category::Audit => "audit",
+            Category::AuditValue => "audit_value",
             Category::Administration => "administration",
             Category::Link => "link",
         }
@@ -108,6 +117,13 @@ pub enum Scalar {
     Date,
     /// One of an enum's names.
     Enum(&'static EnumType),
+    /// A status that reads `EXPIRED` once `expires_at` has passed while it is `GRANTED`.
+    Expiring(&'static EnumType),
+    /// Sealed values of an audit entry, before or after the change; a JSON object by coordinate.
+    Sealed {
+        /// Whether those after the change.
+        after: bool,
+    },
 }
 
 /// How a field is read.
@@ -175,6 +191,10 @@ pub struct Field {
     pub comparable: bool,
     /// Whether `search` looks into it.
     pub searched: bool,
+    /// How a given value is checked; `None` where no input gives it as such.
+    pub check: Option<Check>,
+    /// Whether it tells who somebody is or how to reach them.
+    pub identifies: bool,
 }
 
 impl Field {
@@ -188,6 +208,8 @@ impl Field {
             mask: Mask::Hidden,
             comparable: false,
             searched: false,
+            check: None,
+            identifies: false,
         }
     }
 
@@ -228,6 +250,17 @@ impl Field {
 
     pub(super) const fn searched(mut self) -> Self {
         self.searched = true;
+        self
+    }
+
+    /// Inputs and imports give it, checked so.
+    pub(super) const fn given(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    pub(super) const fn identifying(mut self) -> Self {
+        self.identifies = true;
         self
     }
 
@@ -334,6 +367,32 @@ pub(super) const fn choice(
     doc: &'static str,
 ) -> Field {
     plain(name, category, column, Scalar::Enum(of), doc)
+}
+
+/// An id of something that may be of any type.
+pub(super) const fn reference(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Id, doc).comparable()
+}
+
+/// Sealed values of an audit entry.
+pub(super) const fn sealed(name: &'static str, after: bool, doc: &'static str) -> Field {
+    plain(name, Category::AuditValue, "sealed", Scalar::Sealed { after }, doc)
+}
+
+/// A status that ends by time.
+pub(super) const fn expiring(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    of: &'static EnumType,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Expiring(of), doc)
 }
 
 pub(super) const fn choices(

@@ -4,19 +4,28 @@
 //! What is not declared here cannot be served.
 
 mod administration;
+mod audit;
+mod check;
 mod consent;
 mod contact;
 mod enums;
 mod field;
+mod inputs;
+mod mutation_inputs;
+mod mutations;
 mod purpose;
 mod request;
 mod roots;
 
 pub use administration::{ACCESS_TOKEN, RECIPIENT};
+pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
+pub use check::{Check, Fault};
 pub use consent::{CONSENT, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
-pub use contact::{CONTACT, CONTACT_POINT, PROVENANCE};
+pub use contact::{CONTACT, CONTACT_POINT, PROVENANCE, RESTRICTION};
 pub use enums::{ENUMS, EnumType};
 pub use field::{Category, Cover, Field, Mask, Read, Scalar};
+pub use inputs::{InputField, InputKind, InputType, Right};
+pub use mutations::{Given, MUTATIONS, Mutation, Payload, Write};
 pub use purpose::PURPOSE;
 pub use request::PRIVACY_REQUEST;
 pub use roots::{ROOTS, Root, RootField};
@@ -36,6 +45,8 @@ pub enum RowRule {
     OfConsent,
     /// Requests outlive the contact: a purpose that sees all sees each of them.
     Request,
+    /// Entries of the audit log outlive the contact likewise; other purposes see what was done for them.
+    Audit,
     /// Rows that belong to no person.
     Everyone,
 }
@@ -67,6 +78,11 @@ impl ObjectType {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// The fields that inputs and imports give.
+    pub fn given(&self) -> impl Iterator<Item = (&'static Field, Check)> + use<> {
+        self.fields.iter().filter_map(|field| Some((field, field.check?)))
+    }
+
     /// The column that holds the key.
     pub fn key_column(&self) -> &'static str {
         self.field(self.key).and_then(Field::column).unwrap_or("id")
@@ -82,10 +98,11 @@ impl ObjectType {
 }
 
 /// Every governed type, in the order of the SDL.
-pub static OBJECTS: [&ObjectType; 12] = [
+pub static OBJECTS: [&ObjectType; 14] = [
     &CONTACT,
     &CONTACT_POINT,
     &PROVENANCE,
+    &RESTRICTION,
     &GROUND,
     &OBJECTION,
     &CONSENT,
@@ -95,6 +112,7 @@ pub static OBJECTS: [&ObjectType; 12] = [
     &PURPOSE,
     &RECIPIENT,
     &ACCESS_TOKEN,
+    &AUDIT_ENTRY,
 ];
 
 /// The governed type called `name`.
@@ -102,7 +120,8 @@ pub fn object(name: &str) -> Option<&'static ObjectType> {
     OBJECTS.iter().find(|object| object.name == name).copied()
 }
 
-/// What the policy can speak about: every governed field, every connection's `totalCount`, every root field but `viewer`.
+/// What the policy can speak about: every governed field, every connection's `totalCount`, every root field but `viewer`,
+/// every mutation.
 pub fn policy_objects() -> Vec<PolicyObject> {
     let mut objects = Vec::new();
     let mut push = |type_name: &str, name: &str, groups, derived_id| {
@@ -121,6 +140,9 @@ pub fn policy_objects() -> Vec<PolicyObject> {
     }
     for root in ROOTS.iter().filter(|root| !matches!(root.root, Root::Viewer)) {
         push("Query", root.name, Vec::new(), false);
+    }
+    for mutation in MUTATIONS {
+        push("Mutation", mutation.name, Vec::new(), false);
     }
     objects
 }

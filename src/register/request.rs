@@ -35,6 +35,7 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
         computed("overdue", Request, Read::Overdue, "Whether it is open after the end of its period."),
         text("assignee", Request, "assignee", "Who works on it."),
         text("reason", Request, "reason", "Reason of a refusal or an extension."),
+        text("note", Request, "note", "What was noted when it came in."),
         created_at(),
     ],
     unserved: &[],

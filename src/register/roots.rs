@@ -1,6 +1,6 @@
 //! The root fields of queries (floor 1).
 
-use super::{ACCESS_TOKEN, CONSENT, CONTACT, ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT};
+use super::{ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONTACT, ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT};
 
 /// How a root field is answered.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,11 @@ pub static ROOTS: &[RootField] = &[
     root("purpose", Root::One(&PURPOSE), "One purpose by its code."),
     root("recipients", Root::List(&RECIPIENT), "All recipients."),
     root("tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
+    root(
+        "auditLog",
+        Root::Connection(&AUDIT_ENTRY),
+        "What was changed, by whom, when and for which purpose.",
+    ),
     root(
         "explainAccess",
         Root::ExplainAccess,

@@ -3,19 +3,21 @@
 mod bearer;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::access_token::{ActiveModel, Column, Entity, Model};
+use entity::access_token::{Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, SqlErr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection,
+    EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 pub use bearer::BearerToken;
 
 use crate::{
-    context::{App, Credential},
+    audit::{Changes, Entry, Transaction},
+    context::{Actor, App, Credential},
     error::{Code, Error},
-    register,
+    policy::Action,
+    register::{self, ACCESS_TOKEN},
 };
 
 /// Longest life of a token.
@@ -40,31 +42,34 @@ pub struct NewToken {
     pub expires_at: DateTime<Utc>,
     /// The recipient that uses it.
     pub recipient_id: Option<Uuid>,
-    /// The actor who makes it.
-    pub created_by: String,
 }
 
 impl NewToken {
-    fn check(&self, app: &App) -> Result<(), Error> {
+    fn check(&self, app: &App, now: DateTime<Utc>) -> Result<(), Error> {
         let policy = app.policy.current();
         let name = self.name.trim();
         if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
-            return Err(Error::input("`name` must be 1 to 200 characters without control characters"));
+            let message = "`name` must be 1 to 200 characters without control characters";
+            return Err(Error::input(message).in_input("input.name"));
         }
         if self.roles.is_empty() {
-            return Err(Error::input("a token needs at least one role"));
+            return Err(Error::input("a token needs at least one role").in_input("input.roles"));
         }
         if let Some(role) = self.roles.iter().find(|role| !policy.roles().contains(role)) {
-            return Err(Error::input(format!("there is no role `{role}`")));
+            return Err(Error::input(format!("there is no role `{role}`")).in_input("input.roles"));
         }
         if self.purposes.is_empty() {
-            return Err(Error::input("a token needs at least one purpose"));
+            return Err(Error::input("a token needs at least one purpose").in_input("input.purposes"));
         }
         for code in &self.purposes {
             match policy.purpose(code) {
-                None => return Err(Error::input(format!("there is no purpose `{code}`"))),
+                None => {
+                    let message = format!("there is no purpose `{code}`");
+                    return Err(Error::input(message).in_input("input.purposes"));
+                }
                 Some(purpose) if purpose.is_group => {
-                    return Err(Error::input(format!("`{code}` is a group; name its purposes")));
+                    let message = format!("`{code}` is a group; name its purposes");
+                    return Err(Error::input(message).in_input("input.purposes"));
                 }
                 Some(_) => {}
             }
@@ -74,18 +79,55 @@ impl NewToken {
             if let Some(field) =
                 fields.iter().find(|field| !known.iter().any(|object| object.name == **field))
             {
-                return Err(Error::input(format!("there is no field `{field}`")));
+                return Err(Error::input(format!("there is no field `{field}`")).in_input("input.fields"));
             }
             if fields.is_empty() {
-                return Err(Error::input("a token narrowed to no field could read nothing"));
+                return Err(
+                    Error::input("a token narrowed to no field could read nothing").in_input("input.fields")
+                );
             }
         }
-        let now = app.now();
         if self.expires_at <= now {
-            return Err(Error::input("`expiresAt` is in the past"));
+            return Err(Error::input("`expiresAt` is in the past").in_input("input.expiresAt"));
         }
         if self.expires_at > now + TimeDelta::days(LONGEST_DAYS) {
-            return Err(Error::input(format!("`expiresAt` is more than {LONGEST_DAYS} days away")));
+            return Err(Error::input(format!("`expiresAt` is more than {LONGEST_DAYS} days away"))
+                .in_input("input.expiresAt"));
+        }
+        Ok(())
+    }
+}
+
+impl NewToken {
+    /// Whether `actor` may hand it out: only roles and purposes that it may grant, never for longer or wider than its own
+    /// credential.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` with what may not be granted and the place in the input.
+    pub fn check_grant(&self, actor: &Actor) -> Result<(), Error> {
+        let forbidden = |message: &str, field: &str| {
+            Error::new(Code::Forbidden, message).in_input(format!("input.{field}"))
+        };
+        let kinds = [("role", "roles", &self.roles), ("purpose", "purposes", &self.purposes)];
+        for (kind, field, names) in kinds {
+            for name in names {
+                let object = format!("token:{kind}:{name}");
+                if actor.policy.object(&object).is_some() && !actor.may(&object, Action::Grant) {
+                    return Err(forbidden("this may not be granted", field).at(object));
+                }
+            }
+        }
+        if self.expires_at > actor.expires_at {
+            return Err(forbidden("a token may not outlive the credential that makes it", "expiresAt"));
+        }
+        if let Some(own) = &actor.fields {
+            let within = |fields: &Vec<String>| fields.iter().all(|field| own.contains(field));
+            if !self.fields.as_ref().is_some_and(within) {
+                return Err(forbidden(
+                    "a token may not be wider than the credential that makes it",
+                    "fields",
+                ));
+            }
         }
         Ok(())
     }
@@ -96,34 +138,40 @@ impl NewToken {
 /// # Errors
 /// `BAD_USER_INPUT` for a role, purpose or field the policy does not know, a group, a recipient that is not there,
 /// an end in the past or too far away.
-pub async fn create<C: ConnectionTrait>(
-    connection: &C,
-    app: &App,
-    new: NewToken,
-) -> Result<(Uuid, BearerToken), Error> {
-    new.check(app)?;
-    let id = app.new_id();
+pub async fn create(tx: &mut Transaction, app: &App, new: NewToken) -> Result<(Uuid, BearerToken), Error> {
+    new.check(app, tx.now())?;
+    if let Some(recipient) = new.recipient_id {
+        let found = entity::recipient::Entity::find_by_id(recipient).one(tx.connection()).await?;
+        if found.is_none() {
+            return Err(Error::input("there is no such recipient").in_input("input.recipientId"));
+        }
+    }
     let token = BearerToken::generate();
-    let row = ActiveModel {
-        id: Set(id),
-        lookup: Set(token.lookup().to_owned()),
-        name: Set(new.name.trim().to_owned()),
-        secret_hash: Set(token.secret_hash()),
-        roles: Set(json(&new.roles)?),
-        purposes: Set(json(&new.purposes)?),
-        fields: Set(new.fields.as_ref().map(json).transpose()?),
-        recipient_id: Set(new.recipient_id),
-        created_by: Set(new.created_by),
-        created_at: Set(app.now()),
-        expires_at: Set(new.expires_at),
-        revoked_at: Set(None),
-        last_used_at: Set(None),
+    let model = Model {
+        id: tx.new_subject(),
+        lookup: token.lookup().to_owned(),
+        name: new.name.trim().to_owned(),
+        secret_hash: token.secret_hash(),
+        roles: json(&new.roles)?,
+        purposes: json(&new.purposes)?,
+        fields: new.fields.as_ref().map(json).transpose()?,
+        recipient_id: new.recipient_id,
+        created_by: tx.author().actor.clone(),
+        created_at: tx.now(),
+        expires_at: new.expires_at,
+        revoked_at: None,
+        last_used_at: None,
     };
-    Entity::insert(row).exec_without_returning(connection).await.map_err(|error| match error.sql_err() {
-        Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::input("there is no such recipient"),
-        _ => error.into(),
-    })?;
-    Ok((id, token))
+    Entity::insert(model.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    tx.record(entry("createAccessToken", model.id, Changes::between(&ACCESS_TOKEN, None, Some(&model))))
+        .await?;
+    Ok((model.id, token))
+}
+
+fn entry(action: &'static str, id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: ACCESS_TOKEN.name, entity_id: Some(id), contact_id: None, changes }
 }
 
 /// Every token, newest first; the secret is not among what is kept.
@@ -135,16 +183,18 @@ pub async fn list<C: ConnectionTrait>(connection: &C) -> Result<Vec<Model>, Erro
 ///
 /// # Errors
 /// `NOT_FOUND` when there is no such token.
-pub async fn revoke<C: ConnectionTrait>(connection: &C, app: &App, id: Uuid) -> Result<Model, Error> {
-    let found = Entity::find_by_id(id).one(connection).await?;
-    let mut token = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
-    if token.revoked_at.is_none() {
-        token.revoked_at = Some(app.now());
-        let mut row = token.clone().into_active_model();
-        row.revoked_at = Set(token.revoked_at);
-        Entity::update(row).exec(connection).await?;
+pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
+    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
+    if before.revoked_at.is_some() {
+        return tx.record(entry("revokeAccessToken", id, Changes::none())).await;
     }
-    Ok(token)
+    let after = Model { revoked_at: Some(tx.now()), ..before.clone() };
+    let mut row = before.clone().into_active_model();
+    row.revoked_at = Set(after.revoked_at);
+    Entity::update(row).exec(tx.connection()).await?;
+    let changes = Changes::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    tx.record(entry("revokeAccessToken", id, changes)).await
 }
 
 /// The credential of a presented token, looked up in the database each time, so that a revocation counts at once.
@@ -164,6 +214,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
         roles: list_of(&row.roles)?,
         purposes: list_of(&row.purposes)?,
         fields: row.fields.as_deref().map(list_of).transpose()?,
+        expires_at: row.expires_at,
     };
     let before = now - TimeDelta::minutes(LAST_USED_MINUTES);
     if row.last_used_at.is_none_or(|last| last < before) {

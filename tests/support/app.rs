@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 use zweck::{
+    audit::{self, Author},
     context::{App, Keys, ManualClock},
+    error::Error,
     policy::Live,
     purposes,
     tokens::{self, BearerToken, NewToken},
@@ -36,9 +39,27 @@ impl TestApp {
             fields: None,
             expires_at: self.app.now() + TimeDelta::days(30),
             recipient_id: None,
-            created_by: "cli:test".to_owned(),
         };
-        tokens::create(&self.app.db.writer, &self.app, new).await.unwrap().1
+        self.make_token(new).await.unwrap().1
+    }
+
+    /// Makes a token as the command line does.
+    pub async fn make_token(&self, new: NewToken) -> Result<(Uuid, BearerToken), Error> {
+        let mut tx = self.begin().await;
+        let made = tokens::create(&mut tx, &self.app, new).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    /// Ends a token as the command line does.
+    pub async fn revoke_token(&self, id: Uuid) -> Result<(), Error> {
+        let mut tx = self.begin().await;
+        tokens::revoke(&mut tx, id).await?;
+        tx.commit().await
+    }
+
+    async fn begin(&self) -> audit::Transaction {
+        audit::begin(&self.app, Author::command(&self.app, "cli:test", None)).await.unwrap()
     }
 }
 
@@ -49,9 +70,9 @@ pub async fn each() -> Vec<TestApp> {
         let clock = Arc::new(ManualClock::new(start()));
         let policy = Live::new(crate::policy::shipped().await);
         let app = App { db: database.db, policy, clock: clock.clone(), keys: Keys::new([7; 32]) };
-        purposes::sync(&app).await.unwrap();
-        // Twice: an update of what is there.
-        purposes::sync(&app).await.unwrap();
+        purposes::sync(&app, "cli:test").await.unwrap();
+        // Twice: nothing is left to be done.
+        purposes::sync(&app, "cli:test").await.unwrap();
         apps.push(TestApp { app: Arc::new(app), clock, directory: database.directory });
     }
     apps

@@ -1,0 +1,213 @@
+//! The one door for writing: change and audit entry commit together or not at all (floor 3).
+//!
+//! Write functions take a [`Transaction`], which nothing else can make: raw `begin` is refused by a lint. Who gets one
+//! must record what it did, or cannot commit.
+
+mod changes;
+mod replays;
+mod rotation;
+
+use chrono::{DateTime, Utc};
+use entity::{audit_entry, enums::AuditOutcome};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use uuid::Uuid;
+
+pub use changes::{Change, Changes};
+pub use replays::Replay;
+pub use rotation::rewrap;
+
+use crate::{
+    context::{Actor, App, id_at},
+    error::{Code, Error},
+    governed::{self, Scope},
+    register::ObjectType,
+    sealing::Sealer,
+};
+
+/// Who writes, for what, under which policy: what every entry says of its author.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// `token:<id>` or `cli:<command>`.
+    pub actor: String,
+    /// Roles without prefix.
+    pub roles: Vec<String>,
+    /// Code of the purpose.
+    pub purpose: Option<String>,
+    /// Revision of the policy in force.
+    pub policy_revision: String,
+    /// Id of the request.
+    pub request_id: Option<String>,
+}
+
+impl Author {
+    /// A command of the operator.
+    pub fn command(app: &App, actor: &str, purpose: Option<&str>) -> Self {
+        Self {
+            actor: actor.to_owned(),
+            roles: Vec::new(),
+            purpose: purpose.map(str::to_owned),
+            policy_revision: app.policy.current().revision().to_owned(),
+            request_id: None,
+        }
+    }
+}
+
+impl From<&Actor> for Author {
+    fn from(actor: &Actor) -> Self {
+        Self {
+            actor: actor.id.clone(),
+            roles: actor.roles.clone(),
+            purpose: actor.purpose.as_ref().map(|purpose| purpose.code.clone()),
+            policy_revision: actor.policy.revision().to_owned(),
+            request_id: Some(actor.request_id.clone()),
+        }
+    }
+}
+
+/// What was done to one thing.
+#[derive(Debug)]
+pub struct Entry {
+    /// What was done, e.g. `updateContact`.
+    pub action: &'static str,
+    /// Type of the thing.
+    pub entity_type: &'static str,
+    /// Its id, where it has one.
+    pub entity_id: Option<Uuid>,
+    /// The person it is about.
+    pub contact_id: Option<Uuid>,
+    /// What changed; empty where everything was as asked for already.
+    pub changes: Changes,
+}
+
+/// The only transaction that write functions take.
+pub struct Transaction {
+    author: Author,
+    inner: DatabaseTransaction,
+    sealer: Sealer,
+    now: DateTime<Utc>,
+    entries: Vec<audit_entry::ActiveModel>,
+}
+
+/// Opens the door.
+///
+/// # Errors
+/// `INTERNAL` when the database cannot be reached.
+pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
+    let options = TransactionOptions {
+        // An upgrade of a deferred transaction fails when another writer was in between.
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the one door")]
+    let inner = app.db.writer.begin_with_options(options).await?;
+    // The time is read behind the door: what others wrote before is older.
+    let now = app.now();
+    Ok(Transaction { author, inner, sealer: Sealer::new(&app.keys), now, entries: Vec::new() })
+}
+
+impl Transaction {
+    /// The instant of the transaction.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// A fresh id of that instant.
+    pub fn new_id(&self) -> Uuid {
+        id_at(self.now)
+    }
+
+    /// A fresh id for a new thing that entries will be about: it has no keys yet.
+    pub fn new_subject(&mut self) -> Uuid {
+        let id = self.new_id();
+        self.sealer.introduce(id);
+        id
+    }
+
+    /// Who writes.
+    pub fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// Where statements run.
+    pub fn connection(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    /// Whether the row of `object` with this id exists for `actor`, by what the transaction sees.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database.
+    pub async fn sees(&self, actor: &Actor, object: &ObjectType, id: Uuid) -> Result<bool, Error> {
+        let scope = Scope::of(actor, self.now, self.inner.get_database_backend());
+        governed::exists(&self.inner, &scope, object, id).await
+    }
+
+    /// Records what was done. Values are sealed by data category under keys of the person, or of the thing itself.
+    ///
+    /// # Errors
+    /// `AUDIT_UNAVAILABLE` when keys cannot be had.
+    pub async fn record(&mut self, entry: Entry) -> Result<(), Error> {
+        let id = self.new_id();
+        let subject = entry.contact_id.or(entry.entity_id).unwrap_or(Uuid::nil());
+        let parts = entry.changes.by_category()?;
+        let sealed = self.sealer.seal(&self.inner, self.now, id, subject, &parts).await;
+        let sealed = sealed.map_err(unavailable)?;
+        let outcome = if entry.changes.is_empty() { AuditOutcome::Unchanged } else { AuditOutcome::Changed };
+        self.entries.push(audit_entry::ActiveModel {
+            id: Set(id),
+            at: Set(self.now),
+            actor: Set(self.author.actor.clone()),
+            roles: Set(serde_json::json!(self.author.roles).to_string()),
+            purpose_code: Set(self.author.purpose.clone()),
+            action: Set(entry.action.to_owned()),
+            outcome: Set(outcome),
+            entity_type: Set(entry.entity_type.to_owned()),
+            entity_id: Set(entry.entity_id),
+            contact_id: Set(entry.contact_id),
+            subject_id: Set(subject),
+            changed_fields: Set(serde_json::json!(entry.changes.coordinates()).to_string()),
+            sealed: Set(sealed),
+            policy_revision: Set(self.author.policy_revision.clone()),
+            request_id: Set(self.author.request_id.clone()),
+        });
+        Ok(())
+    }
+
+    /// Writes the entries and commits, with the changes or not at all. Dropping the transaction rolls it back.
+    ///
+    /// # Errors
+    /// `INTERNAL` when nothing was recorded; `AUDIT_UNAVAILABLE` when an entry cannot be written.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        if self.entries.is_empty() {
+            return Err(Error::internal("a change without an audit entry"));
+        }
+        self.sealer.store(&self.inner).await.map_err(unavailable)?;
+        // SQLite takes 32,766 parameters; an entry has 15.
+        while !self.entries.is_empty() {
+            let rest = self.entries.split_off(self.entries.len().min(1_000));
+            let chunk = std::mem::replace(&mut self.entries, rest);
+            audit_entry::Entity::insert_many(chunk)
+                .exec_without_returning(&self.inner)
+                .await
+                .map_err(|error| unavailable(error.into()))?;
+        }
+        Ok(self.inner.commit().await?)
+    }
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction").field("author", &self.author.actor).finish_non_exhaustive()
+    }
+}
+
+/// The audit log cannot be written, so nothing may be changed.
+fn unavailable(error: Error) -> Error {
+    if error.transient {
+        return error;
+    }
+    Error::new(Code::AuditUnavailable, "the audit log cannot be written; nothing was changed")
+}

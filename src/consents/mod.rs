@@ -1,0 +1,288 @@
+//! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7) (floor 4).
+
+mod events;
+mod rebuild;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_text,
+    enums::{Channel, ConsentEventKind, ConsentStatus},
+};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+pub use rebuild::{Rebuilt, rebuild};
+
+use crate::{
+    audit::Transaction,
+    contacts::{self, Rectified},
+    context::Actor,
+    error::{Code, Error},
+    policy::{self, Grounds, PurposeDef},
+    register::CONSENT,
+};
+use events::{Declaration, address_of, declare, find_or_open};
+
+/// A consent that the person declared.
+#[derive(Clone, Debug)]
+pub struct NewConsent {
+    /// Of which contact.
+    pub contact_id: Uuid,
+    /// Code of the purpose.
+    pub purpose: String,
+    /// For which channel.
+    pub channel: Channel,
+    /// Version of the text declared to.
+    pub text_version: String,
+    /// Language of the text declared to.
+    pub language: String,
+    /// Kind of proof.
+    pub proof: String,
+    /// When it was declared.
+    pub declared_at: DateTime<Utc>,
+    /// Where it was declared.
+    pub source: String,
+    /// When it ends; by the purpose's period of validity otherwise.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+fn fault(name: &str, message: &str) -> Error {
+    Error::input(message).in_input(format!("input.{name}"))
+}
+
+fn stored(channel: policy::Channel) -> Channel {
+    match channel {
+        policy::Channel::Email => Channel::Email,
+        policy::Channel::Phone => Channel::Phone,
+        policy::Channel::Sms => Channel::Sms,
+        policy::Channel::Post => Channel::Post,
+    }
+}
+
+fn uses(purpose: &PurposeDef, channel: Channel) -> bool {
+    purpose.channels.iter().any(|known| stored(*known) == channel)
+}
+
+/// Whether consents to the purpose or group `code` are the caller's to write.
+fn own(actor: &Actor, code: &str) -> Result<(), Error> {
+    match &actor.purpose {
+        Some(own) if own.sees_all || own.code == code => Ok(()),
+        _ => {
+            let message = "consents to other purposes may not be written for this purpose";
+            Err(Error::new(Code::Forbidden, message).in_input("input.purpose"))
+        }
+    }
+}
+
+impl NewConsent {
+    fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
+        let Some(purpose) = actor.policy.purpose(&self.purpose) else {
+            return Err(fault("purpose", "there is no such purpose"));
+        };
+        if purpose.is_group {
+            return Err(fault("purpose", "consent is given per kind, never to a group (Recital 43)"));
+        }
+        if purpose.grounds != Grounds::Consent {
+            return Err(fault("purpose", "this purpose does not rest on consent"));
+        }
+        own(actor, &purpose.code)?;
+        if !uses(purpose, self.channel) {
+            return Err(fault("channel", "this purpose does not use the channel"));
+        }
+        if !purpose.proof.contains(&self.proof) {
+            return Err(fault("proof", "this purpose does not accept such a proof"));
+        }
+        if self.declared_at > now {
+            return Err(fault("declaredAt", "`declaredAt` is in the future"));
+        }
+        let validity = purpose.validity.as_deref();
+        let latest = validity.map(|validity| events::after(self.declared_at, validity)).transpose()?;
+        if let Some(end) = self.expires_at {
+            if end <= self.declared_at {
+                return Err(fault("expiresAt", "a consent must end after it was declared"));
+            }
+            if latest.is_some_and(|latest| end > latest) {
+                return Err(fault("expiresAt", "the purpose's period of validity ends earlier"));
+            }
+        }
+        Ok(self.expires_at.or(latest))
+    }
+}
+
+/// Records a consent with its evidence (Art. 7(1)). The same declaration again is no change; a later withdrawal stays.
+///
+/// # Errors
+/// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a text, proof, channel or time
+/// that cannot be.
+pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Result<Uuid, Error> {
+    let expires_at = new.check(actor, tx.now())?;
+    let contact = contacts::lock(tx, actor, new.contact_id).await?;
+    let text = consent_text::Entity::find()
+        .filter(consent_text::Column::PurposeCode.eq(&new.purpose))
+        .filter(consent_text::Column::Language.eq(&new.language))
+        .filter(consent_text::Column::Version.eq(&new.text_version))
+        .one(tx.connection())
+        .await?
+        .ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
+    let opened = find_or_open(tx, &contact, &new.purpose, new.channel).await?;
+    let declaration = Declaration {
+        action: "recordConsent",
+        kind: ConsentEventKind::Granted,
+        declared_at: new.declared_at,
+        source: Some(new.source.clone()),
+        proof: Some(new.proof.clone()),
+        consent_text_id: Some(text.id),
+        expires_at,
+        address: address_of(&contact, new.channel),
+        only_if_new: true,
+    };
+    declare(tx, opened, &declaration).await
+}
+
+/// A withdrawal.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// Of this consent,
+    pub id: Option<Uuid>,
+    /// or of this contact
+    pub contact_id: Option<Uuid>,
+    /// for this purpose or group,
+    pub purpose: Option<String>,
+    /// on this channel, or on all.
+    pub channel: Option<Channel>,
+    /// When the person withdrew; now otherwise.
+    pub at: Option<DateTime<Utc>>,
+    /// Where it was declared.
+    pub source: Option<String>,
+}
+
+/// Withdraws consents (Art. 7(3)) and gives their ids. A withdrawal of what was never given is kept too, so that no late
+/// word of an earlier consent undoes it. What is withdrawn already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a time in the future, and
+/// where it is not clear what is withdrawn.
+pub async fn withdraw(
+    tx: &mut Transaction,
+    actor: &Actor,
+    withdrawal: &Withdrawal,
+) -> Result<Vec<Uuid>, Error> {
+    if withdrawal.at.is_some_and(|at| at > tx.now()) {
+        return Err(fault("at", "`at` is in the future"));
+    }
+    let (contact_id, targets) = match (withdrawal.id, withdrawal.contact_id, &withdrawal.purpose) {
+        (Some(id), None, None) if withdrawal.channel.is_none() => one(tx, actor, id).await?,
+        (None, Some(contact), Some(purpose)) => (contact, kinds(actor, purpose, withdrawal.channel)?),
+        (None, Some(_), None) => return Err(fault("purpose", "`purpose` is missing")),
+        _ => return Err(fault("id", "give `id`, or `contactId` with `purpose`")),
+    };
+    let contact = contacts::lock(tx, actor, contact_id).await?;
+    let mut all: BTreeSet<(String, String)> =
+        targets.iter().map(|(purpose, channel)| (purpose.clone(), channel.to_value())).collect();
+    if withdrawal.id.is_none() && withdrawal.channel.is_none() {
+        // Also on channels that the purpose used once.
+        let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
+        let known = consent::Entity::find()
+            .filter(consent::Column::ContactId.eq(contact_id))
+            .filter(consent::Column::PurposeCode.is_in(purposes))
+            .all(tx.connection())
+            .await?;
+        all.extend(known.into_iter().map(|row| (row.purpose_code, row.channel.to_value())));
+    }
+    let mut ids = Vec::with_capacity(all.len());
+    for (purpose, channel) in all {
+        let channel = Channel::try_from_value(&channel)?;
+        let opened = find_or_open(tx, &contact, &purpose, channel).await?;
+        let declaration = Declaration {
+            action: "withdrawConsent",
+            kind: ConsentEventKind::Withdrawn,
+            declared_at: withdrawal.at.unwrap_or(tx.now()),
+            source: withdrawal.source.clone(),
+            proof: None,
+            consent_text_id: None,
+            expires_at: None,
+            address: None,
+            only_if_new: withdrawal.at.is_some(),
+        };
+        ids.push(declare(tx, opened, &declaration).await?);
+    }
+    Ok(ids)
+}
+
+type Targets = (Uuid, Vec<(String, Channel)>);
+
+async fn one(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Targets, Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such consent");
+    let found = consent::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
+    if !tx.sees(actor, &CONSENT, id).await? {
+        return Err(unknown());
+    }
+    own(actor, &found.purpose_code)?;
+    Ok((found.contact_id, vec![(found.purpose_code, found.channel)]))
+}
+
+/// The purposes on consent that `code` names, with their channels.
+fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(String, Channel)>, Error> {
+    let Some(named) = actor.policy.purpose(code) else {
+        return Err(fault("purpose", "there is no such purpose"));
+    };
+    own(actor, code)?;
+    let mut targets = Vec::new();
+    for purpose in actor.policy.purposes() {
+        let meant = purpose.code == named.code || purpose.group.as_deref() == Some(&named.code);
+        if meant && purpose.grounds == Grounds::Consent {
+            let channels = purpose.channels.iter().map(|channel| stored(*channel));
+            targets.extend(
+                channels
+                    .filter(|known| channel.is_none_or(|channel| channel == *known))
+                    .map(|channel| (purpose.code.clone(), channel)),
+            );
+        }
+    }
+    match (targets.is_empty(), channel) {
+        (true, Some(_)) if named.is_group || named.grounds == Grounds::Consent => {
+            Err(fault("channel", "this purpose does not use the channel"))
+        }
+        (true, _) => Err(fault("purpose", "this purpose does not rest on consent")),
+        _ => Ok(targets),
+    }
+}
+
+/// Lets the consents of a rectified contact follow: those bound to an address that changed are invalid until they are
+/// declared anew (BGH I ZR 164/09: a consent holds for the address it was given for).
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
+    let Rectified { before, after } = rectified;
+    let moved: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
+        .into_iter()
+        .filter(|channel| address_of(&before, *channel) != address_of(&after, *channel))
+        .collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let bound = consent::Entity::find()
+        .filter(consent::Column::ContactId.eq(after.id))
+        .filter(consent::Column::Channel.is_in(moved))
+        .filter(consent::Column::Status.is_in([ConsentStatus::Granted, ConsentStatus::Pending]))
+        .all(tx.connection())
+        .await?;
+    for row in bound {
+        let declaration = Declaration {
+            action: "invalidateConsent",
+            kind: ConsentEventKind::Invalidated,
+            declared_at: tx.now(),
+            source: None,
+            proof: None,
+            consent_text_id: None,
+            expires_at: None,
+            address: None,
+            only_if_new: false,
+        };
+        declare(tx, events::Opened { row, new: false }, &declaration).await?;
+    }
+    Ok(())
+}

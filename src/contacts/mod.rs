@@ -1,0 +1,239 @@
+//! Contacts: made with source and ground, rectified, never told apart from what is not there (floor 4).
+
+mod points;
+mod restrictions;
+mod rows;
+
+use chrono::{DateTime, Utc};
+use entity::{contact, provenance};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+pub use points::{NewPoint, add_point, remove_point};
+pub use restrictions::{Restrict, lift, restrict};
+pub use rows::{blank, set};
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    context::Actor,
+    error::{Code, Error},
+    policy::Action,
+    register::{CONTACT, Field, PROVENANCE},
+};
+
+/// Where values come from, as the client says; who recorded them and when is taken from the credential.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Name of the source.
+    pub name: String,
+    /// When the source collected them.
+    pub collected_at: Option<DateTime<Utc>>,
+    /// When the person was informed.
+    pub informed_at: Option<DateTime<Utc>>,
+    /// Version of the privacy notice given.
+    pub notice_version: Option<String>,
+}
+
+/// Checked values of given fields.
+pub type Values = Vec<(&'static Field, String)>;
+
+/// The answer for what is not there, and for what is not there for this caller.
+pub fn unknown() -> Error {
+    Error::new(Code::NotFound, "there is no such contact")
+}
+
+/// The contact `id`, locked until the end of the transaction, if it exists for the caller.
+///
+/// The lock comes first: what is visible is decided on what other writers have left.
+///
+/// # Errors
+/// `NOT_FOUND`, the same whether there is none or it is not visible for the purpose.
+pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::Model, Error> {
+    let found = contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let contact = found.ok_or_else(unknown)?;
+    if tx.sees(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
+}
+
+/// Locks the contact that `thing` belongs to. Where the contact is not there for the caller, the thing is not either.
+///
+/// # Errors
+/// `NOT_FOUND` about the thing.
+pub async fn lock_of(
+    tx: &Transaction,
+    actor: &Actor,
+    id: Uuid,
+    unknown: impl FnOnce() -> Error,
+) -> Result<contact::Model, Error> {
+    match lock(tx, actor, id).await {
+        Err(error) if error.code == Code::NotFound => Err(unknown()),
+        done => done,
+    }
+}
+
+/// Contacts visible to the caller that have this e-mail address, as the primary or a further one; ordered by id.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn with_email(tx: &Transaction, actor: &Actor, folded: &str) -> Result<Vec<Uuid>, Error> {
+    use entity::contact_point;
+    let ids = |column| contact::Entity::find().select_only().column(column);
+    let mut found: Vec<Uuid> = ids(contact::Column::Id)
+        .filter(contact::Column::EmailFolded.eq(folded))
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    // Who may not read further addresses must not be told by who is found.
+    if actor.may("ContactPoint.email", Action::Read) {
+        let further: Vec<Uuid> = contact_point::Entity::find()
+            .select_only()
+            .column(contact_point::Column::ContactId)
+            .filter(contact_point::Column::EmailFolded.eq(folded))
+            .into_tuple()
+            .all(tx.connection())
+            .await?;
+        found.extend(further);
+    }
+    found.sort_unstable();
+    found.dedup();
+    let mut visible = Vec::with_capacity(found.len());
+    for id in found {
+        if tx.sees(actor, &CONTACT, id).await? {
+            visible.push(id);
+        }
+    }
+    Ok(visible)
+}
+
+/// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.
+///
+/// # Errors
+/// `BAD_USER_INPUT` when nothing tells who it is or how to reach the person.
+pub async fn create(
+    tx: &mut Transaction,
+    action: &'static str,
+    values: &Values,
+    source: &Source,
+) -> Result<Uuid, Error> {
+    if !values.iter().any(|(field, _)| field.identifies) {
+        let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
+        return Err(Error::input(message).in_input("input"));
+    }
+    let mut model = blank(tx.new_subject(), tx.now());
+    for (field, value) in values {
+        set(&mut model, field, Some(value))?;
+    }
+    contact::Entity::insert(model.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
+    let provenance = record_source(tx, model.id, source, &names).await?;
+    let changes = Changes::between(&CONTACT, None, Some(&model)).and(provenance);
+    tx.record(Entry {
+        action,
+        entity_type: CONTACT.name,
+        entity_id: Some(model.id),
+        contact_id: Some(model.id),
+        changes,
+    })
+    .await?;
+    Ok(model.id)
+}
+
+/// Writes where the named fields come from.
+async fn record_source(
+    tx: &Transaction,
+    contact_id: Uuid,
+    source: &Source,
+    fields: &[&str],
+) -> Result<Changes, Error> {
+    let model = provenance::Model {
+        id: tx.new_id(),
+        contact_id,
+        source: source.name.clone(),
+        external_id: None,
+        collected_at: source.collected_at,
+        recorded_at: tx.now(),
+        recorded_by: tx.author().actor.clone(),
+        fields: serde_json::json!(fields).to_string(),
+        informed_at: source.informed_at,
+        notice_version: source.notice_version.clone(),
+    };
+    provenance::Entity::insert(model.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    Ok(Changes::between(&PROVENANCE, None, Some(&model)))
+}
+
+/// A change of a contact.
+#[derive(Clone, Debug)]
+pub struct Rectification {
+    /// Which contact.
+    pub id: Uuid,
+    /// The version it starts from, if the client says.
+    pub expected_version: Option<i32>,
+    /// Values to set; `None` to be emptied.
+    pub values: Vec<(&'static Field, Option<String>)>,
+    /// Where they come from; the caller otherwise.
+    pub source: Option<Source>,
+}
+
+/// A contact before and after its rectification. Consents are bound to addresses: whoever gets this has to let them follow.
+#[derive(Clone, Debug)]
+#[must_use = "consents that are bound to an address that changed must be invalidated"]
+pub struct Rectified {
+    /// Before.
+    pub before: contact::Model,
+    /// After; the same where nothing changed.
+    pub after: contact::Model,
+}
+
+/// Rectifies a contact (Art. 16). What is as asked for already is no change and makes no new version.
+///
+/// # Errors
+/// `NOT_FOUND`; `CONFLICT` when the version is another by now; `BAD_USER_INPUT` when nothing would be left that tells who
+/// it is or how to reach the person, as far as the caller sees.
+pub async fn rectify(
+    tx: &mut Transaction,
+    actor: &Actor,
+    change: &Rectification,
+) -> Result<Rectified, Error> {
+    let before = lock(tx, actor, change.id).await?;
+    if change.expected_version.is_some_and(|expected| expected != before.version) {
+        return Err(
+            Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
+        );
+    }
+    let mut after = before.clone();
+    for (field, value) in &change.values {
+        set(&mut after, field, value.as_deref())?;
+    }
+    let changes = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let entry = |changes| Entry {
+        action: "updateContact",
+        entity_type: CONTACT.name,
+        entity_id: Some(change.id),
+        contact_id: Some(change.id),
+        changes,
+    };
+    if changes.is_empty() {
+        tx.record(entry(changes)).await?;
+        return Ok(Rectified { after: before.clone(), before });
+    }
+    if !rows::identifies(actor, &after) {
+        let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
+        return Err(Error::input(message).in_input("input.clear"));
+    }
+    after.version += 1;
+    after.updated_at = tx.now();
+    contact::Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
+    let source = change
+        .source
+        .clone()
+        .unwrap_or_else(|| Source { name: tx.author().actor.clone(), ..Source::default() });
+    let changed = changes.coordinates();
+    let names: Vec<&str> =
+        changed.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
+    let provenance = record_source(tx, change.id, &source, &names).await?;
+    tx.record(entry(changes.and(provenance))).await?;
+    Ok(Rectified { before, after })
+}

@@ -1,0 +1,127 @@
+//! Further contact points of a contact (floor 4).
+
+use entity::{contact_point, enums::ContactPointKind};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::{lock, lock_of};
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    context::Actor,
+    error::{Code, Error},
+    fold::{address, fold},
+    register::CONTACT_POINT,
+};
+
+/// A contact point to be added; checked values.
+#[derive(Clone, Debug)]
+pub struct NewPoint {
+    /// Of which contact.
+    pub contact_id: Uuid,
+    /// What kind.
+    pub kind: ContactPointKind,
+    /// Values by the name of their field.
+    pub values: Vec<(&'static str, String)>,
+}
+
+impl NewPoint {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.iter().find_map(|(known, value)| (*known == name).then_some(value.as_str()))
+    }
+
+    /// A contact point holds values of its kind alone, and at least one.
+    fn check(&self) -> Result<(), Error> {
+        let postal: &[&str] = &["street", "postalCode", "city", "country"];
+        let own: &[&str] = match self.kind {
+            ContactPointKind::Email => &["email"],
+            ContactPointKind::Phone => &["phone"],
+            ContactPointKind::Postal => postal,
+        };
+        let foreign = self.values.iter().find(|(name, _)| *name != "label" && !own.contains(name));
+        if let Some((name, _)) = foreign {
+            let message = format!("`{name}` does not belong to this kind of contact point");
+            return Err(Error::input(message).in_input(format!("input.{name}")));
+        }
+        if !own.iter().any(|name| self.value(name).is_some()) {
+            let first = own.first().copied().unwrap_or_default();
+            let message = format!("this kind of contact point needs `{first}`");
+            return Err(Error::input(message).in_input(format!("input.{first}")));
+        }
+        Ok(())
+    }
+}
+
+/// Adds a contact point. One that is there already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for values that do not belong to its kind, or none.
+pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> Result<(), Error> {
+    use sea_orm::{ColumnTrait, QueryFilter};
+    new.check()?;
+    let contact = lock(tx, actor, new.contact_id).await?;
+    let text = |name: &str| new.value(name).map(str::to_owned);
+    let parts = ["street", "postalCode", "city", "country"].map(|name| new.value(name));
+    let point = contact_point::Model {
+        id: tx.new_id(),
+        contact_id: contact.id,
+        kind: new.kind,
+        label: text("label"),
+        email: text("email"),
+        email_folded: new.value("email").map(fold),
+        phone: text("phone"),
+        phone_folded: new.value("phone").map(fold),
+        street: text("street"),
+        postal_code: text("postalCode"),
+        city: text("city"),
+        country: text("country"),
+        address_folded: address(parts),
+        created_at: tx.now(),
+    };
+    let known = contact_point::Entity::find()
+        .filter(contact_point::Column::ContactId.eq(contact.id))
+        .all(tx.connection())
+        .await?;
+    let same = known.iter().find(|known| {
+        let stamped = contact_point::Model { id: known.id, created_at: known.created_at, ..point.clone() };
+        stamped == **known
+    });
+    let (id, changes) = match same {
+        Some(known) => (known.id, Changes::none()),
+        None => {
+            contact_point::Entity::insert(point.clone().into_active_model().reset_all())
+                .exec_without_returning(tx.connection())
+                .await?;
+            (point.id, Changes::between(&CONTACT_POINT, None, Some(&point)))
+        }
+    };
+    tx.record(Entry {
+        action: "addContactPoint",
+        entity_type: CONTACT_POINT.name,
+        entity_id: Some(id),
+        contact_id: Some(contact.id),
+        changes,
+    })
+    .await
+}
+
+/// Removes a contact point and gives the id of its contact.
+///
+/// # Errors
+/// `NOT_FOUND`, the same whether there is none or its contact is not visible.
+pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<Uuid, Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such contact point");
+    let find = || contact_point::Entity::find_by_id(id).one(tx.connection());
+    let contact_id = find().await?.ok_or_else(unknown)?.contact_id;
+    lock_of(tx, actor, contact_id, unknown).await?;
+    let point = find().await?.ok_or_else(unknown)?;
+    contact_point::Entity::delete_by_id(id).exec(tx.connection()).await?;
+    tx.record(Entry {
+        action: "removeContactPoint",
+        entity_type: CONTACT_POINT.name,
+        entity_id: Some(id),
+        contact_id: Some(contact_id),
+        changes: Changes::between(&CONTACT_POINT, Some(&point), None),
+    })
+    .await?;
+    Ok(contact_id)
+}

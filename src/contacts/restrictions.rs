@@ -1,0 +1,131 @@
+//! Restriction of processing (Art. 18): from then on only purposes that are allowed then see the contact (floor 4).
+
+use chrono::{DateTime, Utc};
+use entity::{
+    contact,
+    enums::{ContactState, RestrictionLimb},
+    restriction,
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use uuid::Uuid;
+
+use super::lock;
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    context::Actor,
+    error::{Code, Error},
+    register::{CONTACT, RESTRICTION},
+};
+
+/// A restriction to be recorded.
+#[derive(Clone, Debug)]
+pub struct Restrict {
+    /// Of which contact.
+    pub id: Uuid,
+    /// Point of Art. 18(1).
+    pub limb: RestrictionLimb,
+    /// Why.
+    pub reason: String,
+    /// When it is to be looked at again.
+    pub planned_until: Option<DateTime<Utc>>,
+}
+
+async fn save(
+    tx: &Transaction,
+    before: &contact::Model,
+    state: ContactState,
+) -> Result<contact::Model, Error> {
+    let after = contact::Model {
+        state,
+        restricted_at: (state == ContactState::Restricted).then(|| tx.now()),
+        version: before.version + 1,
+        updated_at: tx.now(),
+        ..before.clone()
+    };
+    contact::Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
+    Ok(after)
+}
+
+fn entry(action: &'static str, contact: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: CONTACT.name, entity_id: Some(contact), contact_id: Some(contact), changes }
+}
+
+/// Restricts the processing of a contact. A further restriction of a restricted contact on another point is recorded too;
+/// the same again is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `CONFLICT` for a contact that is only kept; `BAD_USER_INPUT` for an end in the past.
+pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Result<(), Error> {
+    if new.planned_until.is_some_and(|until| until <= tx.now()) {
+        return Err(Error::input("`until` is in the past").in_input("input.until"));
+    }
+    let before = lock(tx, actor, new.id).await?;
+    if before.state == ContactState::Retained {
+        return Err(Error::new(Code::Conflict, "the contact is only kept because a law demands it"));
+    }
+    let in_force = restriction::Entity::find()
+        .filter(restriction::Column::ContactId.eq(new.id))
+        .filter(restriction::Column::LiftedAt.is_null())
+        .all(tx.connection())
+        .await?;
+    if in_force.iter().any(|known| known.limb == new.limb) && before.state == ContactState::Restricted {
+        return tx.record(entry("restrictContact", new.id, Changes::none())).await;
+    }
+    let model = restriction::Model {
+        id: tx.new_id(),
+        contact_id: new.id,
+        limb: new.limb,
+        reason: Some(new.reason.clone()),
+        restricted_at: tx.now(),
+        planned_until: new.planned_until,
+        informed_at: None,
+        lifted_at: None,
+        recorded_by: tx.author().actor.clone(),
+        created_at: tx.now(),
+    };
+    restriction::Entity::insert(model.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    let mut changes = Changes::between(&RESTRICTION, None, Some(&model));
+    if before.state != ContactState::Restricted {
+        let after = save(tx, &before, ContactState::Restricted).await?;
+        changes = changes.and(Changes::between(&CONTACT, Some(&before), Some(&after)));
+    }
+    tx.record(entry("restrictContact", new.id, changes)).await
+}
+
+/// Lifts every restriction of a contact. Lifting what is not restricted is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` when the person was not told before (Art. 18(3)).
+pub async fn lift(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    informed_at: DateTime<Utc>,
+) -> Result<(), Error> {
+    if informed_at > tx.now() {
+        let message = "the person must be told before the restriction is lifted (Art. 18(3))";
+        return Err(Error::input(message).in_input("input.informedAt"));
+    }
+    let before = lock(tx, actor, id).await?;
+    if before.state != ContactState::Restricted {
+        return tx.record(entry("liftRestriction", id, Changes::none())).await;
+    }
+    let after = save(tx, &before, ContactState::Active).await?;
+    let mut changes = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let in_force = restriction::Entity::find()
+        .filter(restriction::Column::ContactId.eq(id))
+        .filter(restriction::Column::LiftedAt.is_null())
+        .all(tx.connection())
+        .await?;
+    for model in in_force {
+        let lifted =
+            restriction::Model { informed_at: Some(informed_at), lifted_at: Some(tx.now()), ..model.clone() };
+        restriction::Entity::update(lifted.clone().into_active_model().reset_all())
+            .exec(tx.connection())
+            .await?;
+        changes = changes.and(Changes::between(&RESTRICTION, Some(&model), Some(&lifted)));
+    }
+    tx.record(entry("liftRestriction", id, changes)).await
+}

@@ -1,0 +1,93 @@
+//! Rows of contacts by the register: a value with its folded companion, one way for every field (floor 4).
+
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{contact, enums::ContactState};
+use sea_orm::{ModelTrait, Value};
+use uuid::Uuid;
+
+use crate::{
+    context::Actor,
+    error::Error,
+    fold::{address, fold},
+    policy::Action,
+    register::{CONTACT, Field, Read, Scalar},
+};
+
+/// An active contact without any value.
+pub fn blank(id: Uuid, now: DateTime<Utc>) -> contact::Model {
+    contact::Model {
+        id,
+        given_name: None,
+        family_name: None,
+        email: None,
+        phone: None,
+        birth_date: None,
+        company: None,
+        job_title: None,
+        street: None,
+        postal_code: None,
+        city: None,
+        country: None,
+        language: None,
+        notes: None,
+        state: ContactState::Active,
+        created_at: now,
+        updated_at: now,
+        restricted_at: None,
+        version: 1,
+        given_name_folded: None,
+        family_name_folded: None,
+        email_folded: None,
+        phone_folded: None,
+        company_folded: None,
+        job_title_folded: None,
+        street_folded: None,
+        postal_code_folded: None,
+        city_folded: None,
+        country_folded: None,
+        language_folded: None,
+        address_folded: None,
+    }
+}
+
+fn column(name: &str) -> Result<contact::Column, Error> {
+    contact::Column::from_str(name).map_err(|_| Error::internal("a column of contacts that is not there"))
+}
+
+/// Sets a checked value of a given field, its folded companion, and the key of the address.
+///
+/// # Errors
+/// `INTERNAL` for a field that no column holds.
+pub fn set(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
+    let Read::Column { column: name, scalar, folded, .. } = field.read else {
+        return Err(Error::internal("a given field without a column"));
+    };
+    let bound = match scalar {
+        Scalar::Date => {
+            let date: Option<NaiveDate> =
+                value.map(str::parse).transpose().map_err(|_| Error::internal("a date"))?;
+            Value::from(date)
+        }
+        _ => Value::from(value.map(str::to_owned)),
+    };
+    contact.try_set(column(name)?, bound)?;
+    if let Some(folded) = folded {
+        contact.try_set(column(folded)?, Value::from(value.map(fold)))?;
+    }
+    let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
+    contact.address_folded = address(parts.map(|part| part.as_deref()));
+    Ok(())
+}
+
+/// Whether anything that the caller may read tells who it is or how to reach the person. What he may not read does not
+/// count, or the answer would tell of it.
+pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
+    let given = |field: &Field| {
+        let column = field.column().and_then(|name| contact::Column::from_str(name).ok());
+        column.is_some_and(|column| !matches!(contact.get(column), Value::String(None)))
+    };
+    let readable = |field: &Field| actor.may(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
+    CONTACT.fields.iter().any(|field| field.identifies && readable(field) && given(field))
+}

@@ -1,0 +1,273 @@
+//! Inputs of mutations: read as the register declares them, every fault with its place in the input (floor 2).
+
+use async_graphql::Value;
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::arguments::{id, instant, text};
+use crate::{
+    error::Error,
+    register::{Field, InputField, InputKind, InputType, Right},
+};
+
+/// Most words of a list.
+const MOST_WORDS: usize = 200;
+
+/// A value of an input.
+#[derive(Clone)]
+enum Given {
+    Id(Uuid),
+    Text(String),
+    Time(DateTime<Utc>),
+    Int(i32),
+    Words(Vec<String>),
+    Input(Input),
+}
+
+/// An input whose values have been checked. Debug shows names alone.
+#[derive(Clone, Default)]
+pub struct Input {
+    path: String,
+    values: Vec<(&'static str, Given)>,
+}
+
+/// What reading an input finds out beside its values: what giving them needs, each with its place.
+pub(super) type Needs = Vec<(Right, String)>;
+
+impl Input {
+    /// Reads `value` as `ty`. A null counts as absent.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with the place of the first fault.
+    pub(super) fn read(
+        ty: &InputType,
+        value: &Value,
+        path: &str,
+        today: NaiveDate,
+        needs: &mut Needs,
+    ) -> Result<Self, Error> {
+        let Value::Object(entries) = value else {
+            return Err(Error::input("an input must be an object").in_input(path));
+        };
+        let fields = ty.all();
+        if let Some(unknown) =
+            entries.keys().find(|name| !fields.iter().any(|field| field.name == name.as_str()))
+        {
+            return Err(Error::input("there is no such input field").in_input(format!("{path}.{unknown}")));
+        }
+        let mut values = Vec::new();
+        for field in fields {
+            let place = format!("{path}.{}", field.name);
+            let Some(value) = entries.get(field.name).filter(|value| **value != Value::Null) else {
+                if field.required {
+                    return Err(Error::input(format!("`{}` is missing", field.name)).in_input(place));
+                }
+                continue;
+            };
+            if let Some(right) = field.right {
+                needs.push((right, place.clone()));
+            }
+            if let (InputKind::FieldNames(object), Some((_, action))) = (field.kind, ty.of) {
+                for word in words(&field, value, &place)? {
+                    let named = object.given().find(|(known, _)| known.order_name() == word);
+                    let (known, _) = named.ok_or_else(|| {
+                        Error::input("there is no such field to be emptied").in_input(&place)
+                    })?;
+                    needs.push((Right::OnField(action, object, known), place.clone()));
+                }
+            }
+            values.push((field.name, one(&field, value, &place, today, needs)?));
+        }
+        Ok(Self { path: path.to_owned(), values })
+    }
+
+    /// The argument `id` alone.
+    pub(super) fn of_id(value: Option<&Value>) -> Result<Self, Error> {
+        let value = value.ok_or_else(|| Error::input("`id` is missing").in_input("id"))?;
+        let id = id("id", value).map_err(|error| error.in_input("id"))?;
+        Ok(Self { path: String::new(), values: vec![("id", Given::Id(id))] })
+    }
+
+    fn get(&self, name: &str) -> Option<&Given> {
+        self.values.iter().find_map(|(known, value)| (*known == name).then_some(value))
+    }
+
+    /// The place of a field, for errors.
+    pub fn place(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// `BAD_USER_INPUT` about the field `name`.
+    pub fn fault(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::input(message).in_input(self.place(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        self.fault(name, format!("`{name}` is missing"))
+    }
+
+    /// An id, if given.
+    pub fn id(&self, name: &str) -> Option<Uuid> {
+        match self.get(name) {
+            Some(Given::Id(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Text, a word or an enum's name, if given.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Given::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An instant, if given.
+    pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        match self.get(name) {
+            Some(Given::Time(at)) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// A number, if given.
+    pub fn int(&self, name: &str) -> Option<i32> {
+        match self.get(name) {
+            Some(Given::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A list of words, if given.
+    pub fn words(&self, name: &str) -> Option<&[String]> {
+        match self.get(name) {
+            Some(Given::Words(words)) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// A nested input, if given.
+    pub fn nested(&self, name: &str) -> Option<&Input> {
+        match self.get(name) {
+            Some(Given::Input(input)) => Some(input),
+            _ => None,
+        }
+    }
+
+    /// An id that must be there.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; here as below the schema has seen to it already.
+    pub fn need_id(&self, name: &str) -> Result<Uuid, Error> {
+        self.id(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// Text that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn need_text(&self, name: &str) -> Result<&str, Error> {
+        self.text(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// An instant that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn need_time(&self, name: &str) -> Result<DateTime<Utc>, Error> {
+        self.time(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// A nested input that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn need_nested(&self, name: &str) -> Result<&Input, Error> {
+        self.nested(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// The values of the given fields of `object`.
+    pub fn fields_of(
+        &self,
+        object: &'static crate::register::ObjectType,
+    ) -> impl Iterator<Item = (&'static Field, &str)> {
+        object.given().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.values.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+fn one(
+    field: &InputField,
+    value: &Value,
+    place: &str,
+    today: NaiveDate,
+    needs: &mut Needs,
+) -> Result<Given, Error> {
+    let name = field.name;
+    let at = |error: Error| error.in_input(place);
+    Ok(match field.kind {
+        InputKind::Id => Given::Id(id(name, value).map_err(at)?),
+        InputKind::Time => Given::Time(instant(name, value).map_err(at)?),
+        InputKind::Int => {
+            let number = match value {
+                Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
+                _ => None,
+            };
+            Given::Int(number.ok_or_else(|| at(Error::input(format!("`{name}` must be a whole number"))))?)
+        }
+        InputKind::Text(check) => {
+            let Value::String(text) = value else {
+                return Err(at(Error::input(format!("`{name}` must be a text"))));
+            };
+            match check.check(text, today) {
+                Ok(Some(text)) => Given::Text(text),
+                Ok(None) => return Err(at(Error::input(format!("`{name}` is empty")))),
+                Err(fault) => return Err(at(Error::input(format!("`{name}` {}", fault.demand())))),
+            }
+        }
+        InputKind::Word => Given::Text(word(name, value).map_err(at)?),
+        InputKind::Enum(of) => {
+            let word = text(name, value).map_err(at)?;
+            if !of.values.iter().any(|(known, _)| *known == word) {
+                return Err(at(Error::input(format!("`{name}` is no {}", of.name))));
+            }
+            Given::Text(word.to_owned())
+        }
+        InputKind::Words | InputKind::FieldNames(_) => Given::Words(words(field, value, place)?),
+        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, today, needs)?),
+    })
+}
+
+/// A word: not empty, at most 200 characters, no white space around, no control characters.
+fn word(name: &str, value: &Value) -> Result<String, Error> {
+    let word = text(name, value)?;
+    let fits = !word.is_empty() && word.chars().count() <= 200 && word.trim() == word;
+    if !fits || word.chars().any(char::is_control) {
+        return Err(Error::input(format!("`{name}` must be a word of 1 to 200 characters")));
+    }
+    Ok(word.to_owned())
+}
+
+fn words(field: &InputField, value: &Value, place: &str) -> Result<Vec<String>, Error> {
+    let single = std::slice::from_ref(value);
+    let items = if let Value::List(items) = value { items.as_slice() } else { single };
+    if items.len() > MOST_WORDS {
+        let message = format!("`{}` has more than {MOST_WORDS} entries", field.name);
+        return Err(Error::input(message).in_input(place));
+    }
+    let mut words = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let word = word(field.name, item).map_err(|error| error.in_input(format!("{place}.{index}")))?;
+        if words.contains(&word) {
+            let message = format!("`{}` names one twice", field.name);
+            return Err(Error::input(message).in_input(format!("{place}.{index}")));
+        }
+        words.push(word);
+    }
+    Ok(words)
+}

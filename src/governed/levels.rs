@@ -1,0 +1,103 @@
+//! Levels: rows of one type fetched at once, the objects written from them, what hangs on them (floor 2).
+
+use super::{conditions::Term, pages::Page};
+use crate::register::{Cover, Mask, ObjectType, Scalar};
+
+/// Rows of one type: what is fetched at once, and the objects written from it.
+#[derive(Debug)]
+pub(super) struct Level {
+    pub(super) object: &'static ObjectType,
+    /// The key comes first.
+    pub(super) columns: Vec<Column>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) children: Vec<Child>,
+}
+
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) of: ColumnOf,
+    pub(super) scalar: Scalar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColumnOf {
+    Plain(&'static str),
+    /// Whether the row is covered for a channel, 0 or 1.
+    Cover(Cover),
+    /// A value to order by.
+    Term(Term),
+    /// A status that ends by time.
+    Expiring(&'static str),
+    /// Sealed values, opened after they are fetched: those before the change, or those after it.
+    Sealed {
+        after: bool,
+    },
+}
+
+/// An object to write.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) outs: Vec<Out>,
+}
+
+#[derive(Debug)]
+pub(super) struct Out {
+    /// The response key as JSON, with its colon.
+    pub(super) key: String,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// Denied.
+    Null,
+    Typename(&'static str),
+    Value {
+        slot: usize,
+        scalar: Scalar,
+        mask: Option<Mask>,
+        cover: Option<(usize, usize)>,
+    },
+    Overdue {
+        closed: usize,
+        due: usize,
+        extended: usize,
+    },
+    Child {
+        child: usize,
+        slot: usize,
+    },
+}
+
+/// Rows of another type that hang on those of a level.
+#[derive(Debug)]
+pub(super) struct Child {
+    /// The column of the parents that holds what they are joined by.
+    pub(super) parent_slot: usize,
+    /// The slot of the children's column that it equals.
+    pub(super) slot: usize,
+    pub(super) kind: ChildKind,
+}
+
+#[derive(Debug)]
+pub(super) enum ChildKind {
+    One(Level),
+    Many(Level),
+    Connection(Box<Page>),
+}
+
+impl Level {
+    pub(super) fn new(object: &'static ObjectType) -> Self {
+        let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
+        level.column(ColumnOf::Plain(object.key_column()), object.key_scalar());
+        level
+    }
+
+    /// The slot of a column, fetched from now on.
+    pub(super) fn column(&mut self, of: ColumnOf, scalar: Scalar) -> usize {
+        self.columns.iter().position(|known| known.of == of).unwrap_or_else(|| {
+            self.columns.push(Column { of, scalar });
+            self.columns.len() - 1
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! Runs mutations: one transaction each, tried again where other writers were in the way (floor 5).
+//!
+//! The match below is the only way from a declared mutation to a function that writes; it names every one.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use entity::enums::{Channel, ContactPointKind, RecipientKind, RequestKind, RestrictionLimb};
+use sea_orm::ActiveEnum;
+
+use crate::{
+    audit::{self, Author, Replay, Transaction},
+    consents::{self, NewConsent, Withdrawal},
+    contacts::{self, NewPoint, Rectification, Restrict, Source},
+    context::{Actor, App},
+    error::{Code, Error},
+    governed::{Input, PlannedWrite, Written},
+    grounds::{self, NewGround},
+    objections::{self, NewObjection},
+    policy::Grounds,
+    recipients::{self, NewRecipient},
+    register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, ObjectType, Write},
+    requests::{self, NewRequest},
+    tokens::{self, NewToken},
+};
+
+/// Attempts before other writers are given way for good.
+const ATTEMPTS: u32 = 8;
+
+/// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same.
+///
+/// # Errors
+/// Those of the function that writes; `CONFLICT` for a key that was used for another request; `INTERNAL` when other writers
+/// were in the way to the end.
+pub(super) async fn run(
+    app: &App,
+    actor: &Actor,
+    root: &str,
+    planned: &PlannedWrite,
+    replay: Option<&Replay>,
+) -> Result<Written, Error> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match once(app, actor, root, planned, replay).await {
+            Err(error) if error.transient && attempt < ATTEMPTS => {
+                // Apart from each other, so that the same two do not meet again.
+                let millis = rand::random_range(1..=10u64 << attempt.min(5));
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+            }
+            Err(error) if error.transient => {
+                return Err(Error::internal("other writers were in the way to the end"));
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn once(
+    app: &App,
+    actor: &Actor,
+    root: &str,
+    planned: &PlannedWrite,
+    replay: Option<&Replay>,
+) -> Result<Written, Error> {
+    let mut tx = audit::begin(app, Author::from(actor)).await?;
+    let fault = || Error::internal("the outcome of a mutation");
+    if let Some(replay) = replay
+        && let Some(outcome) = tx.claim(app, replay, root).await?
+    {
+        return serde_json::from_slice(&outcome).map_err(|_| fault());
+    }
+    let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await?;
+    if let Some(replay) = replay {
+        let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
+        tx.keep(app, replay, root, &outcome).await?;
+    }
+    tx.commit().await?;
+    Ok(written)
+}
+
+async fn write(
+    app: &App,
+    actor: &Actor,
+    write: Write,
+    input: &Input,
+    tx: &mut Transaction,
+) -> Result<Written, Error> {
+    let id = || input.need_id("id");
+    Ok(match write {
+        Write::CreateContact => Written::one(create_contact(actor, input, tx).await?),
+        Write::UpdateContact => {
+            let change = rectification(input)?;
+            let rectified = contacts::rectify(tx, actor, &change).await?;
+            consents::follow(tx, rectified).await?;
+            Written::one(change.id)
+        }
+        Write::AddContactPoint => {
+            let new = NewPoint {
+                contact_id: input.need_id("contactId")?,
+                kind: word::<ContactPointKind>(input, "kind")?,
+                values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
+            };
+            contacts::add_point(tx, actor, &new).await?;
+            Written::one(new.contact_id)
+        }
+        Write::RemoveContactPoint => Written::one(contacts::remove_point(tx, actor, id()?).await?),
+        Write::RecordGround => {
+            let contact = contacts::lock(tx, actor, input.need_id("contactId")?).await?;
+            Written::one(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
+        }
+        Write::EndGround => {
+            grounds::end(tx, actor, id()?, input.time("at")).await?;
+            Written::one(id()?)
+        }
+        Write::RecordObjection => {
+            let new = NewObjection {
+                contact_id: input.id("contactId"),
+                email: owned(input, "email"),
+                purpose: input.need_text("purpose")?.to_owned(),
+                at: input.time("at"),
+                source: owned(input, "source"),
+            };
+            Written { ids: objections::record(tx, actor, &new).await?, secret: None }
+        }
+        Write::EndObjection => {
+            objections::end(tx, actor, id()?, input.time("at")).await?;
+            Written::one(id()?)
+        }
+        Write::RecordConsent => Written::one(consents::record(tx, actor, &new_consent(input)?).await?),
+        Write::WithdrawConsent => {
+            let withdrawal = Withdrawal {
+                id: input.id("id"),
+                contact_id: input.id("contactId"),
+                purpose: owned(input, "purpose"),
+                channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
+                at: input.time("at"),
+                source: owned(input, "source"),
+            };
+            Written { ids: consents::withdraw(tx, actor, &withdrawal).await?, secret: None }
+        }
+        Write::OpenRequest => {
+            let new = NewRequest {
+                contact_id: input.need_id("contactId")?,
+                kind: word::<RequestKind>(input, "kind")?,
+                received_at: input.time("receivedAt"),
+                purpose: owned(input, "purpose"),
+                note: owned(input, "note"),
+            };
+            Written::one(requests::open(tx, actor, &new).await?)
+        }
+        Write::CancelRequest => {
+            requests::cancel(tx, actor, id()?, owned(input, "reason")).await?;
+            Written::one(id()?)
+        }
+        Write::RestrictContact => {
+            let new = Restrict {
+                id: id()?,
+                limb: word::<RestrictionLimb>(input, "limb")?,
+                reason: input.need_text("reason")?.to_owned(),
+                planned_until: input.time("until"),
+            };
+            contacts::restrict(tx, actor, &new).await?;
+            Written::one(new.id)
+        }
+        Write::LiftRestriction => {
+            contacts::lift(tx, actor, id()?, input.need_time("informedAt")?).await?;
+            Written::one(id()?)
+        }
+        Write::CreateRecipient => Written::one(recipients::create(tx, new_recipient(input)?).await?),
+        Write::CreateAccessToken => {
+            let new = new_token(input)?;
+            new.check_grant(actor)?;
+            let (id, token) = tokens::create(tx, app, new).await?;
+            Written { ids: vec![id], secret: Some(token.reveal().to_owned()) }
+        }
+        Write::RevokeAccessToken => {
+            if !tx.sees(actor, &ACCESS_TOKEN, id()?).await? {
+                return Err(Error::new(Code::NotFound, "there is no such token"));
+            }
+            tokens::revoke(tx, id()?).await?;
+            Written::one(id()?)
+        }
+    })
+}
+
+async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> Result<uuid::Uuid, Error> {
+    let given = values(input, &CONTACT).collect();
+    let ground = input.nested("ground").map(|nested| ground(nested, "input.ground")).transpose()?;
+    match &ground {
+        Some(ground) => ground.check(actor, tx.now())?,
+        None if actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::EveryContact) => {}
+        None => return Err(input.fault("ground", "a contact needs a ground (Art. 6(1))")),
+    }
+    let source = source(input.need_nested("source")?, tx)?;
+    let id = contacts::create(tx, "createContact", &given, &source).await?;
+    if let Some(ground) = ground {
+        grounds::record(tx, actor, id, &ground).await?;
+    }
+    Ok(id)
+}
+
+fn rectification(input: &Input) -> Result<Rectification, Error> {
+    let mut changed: Vec<_> = values(input, &CONTACT).map(|(field, value)| (field, Some(value))).collect();
+    for (index, name) in input.words("clear").unwrap_or_default().iter().enumerate() {
+        let place = format!("{}.{index}", input.place("clear"));
+        let named = CONTACT.given().find(|(field, _)| field.order_name() == *name);
+        let (field, _) = named.ok_or_else(|| Error::input("there is no such field").in_input(&place))?;
+        if changed.iter().any(|(other, _)| other.name == field.name) {
+            let message = format!("`{}` is both set and emptied", field.name);
+            return Err(Error::input(message).in_input(place));
+        }
+        changed.push((field, None));
+    }
+    if changed.is_empty() {
+        return Err(Error::input("there is nothing to be changed").in_input("input"));
+    }
+    let source = input.nested("source").map(source_of).transpose()?;
+    Ok(Rectification {
+        id: input.need_id("id")?,
+        expected_version: input.int("expectedVersion"),
+        values: changed,
+        source,
+    })
+}
+
+fn source(input: &Input, tx: &Transaction) -> Result<Source, Error> {
+    for name in ["collectedAt", "informedAt"] {
+        if input.time(name).is_some_and(|at| at > tx.now()) {
+            return Err(input.fault(name, format!("`{name}` is in the future")));
+        }
+    }
+    source_of(input)
+}
+
+fn source_of(input: &Input) -> Result<Source, Error> {
+    Ok(Source {
+        name: input.need_text("name")?.to_owned(),
+        collected_at: input.time("collectedAt"),
+        informed_at: input.time("informedAt"),
+        notice_version: owned(input, "noticeVersion"),
+    })
+}
+
+fn ground(input: &Input, place: &'static str) -> Result<NewGround, Error> {
+    Ok(NewGround {
+        purpose: input.need_text("purpose")?.to_owned(),
+        reference: owned(input, "reference"),
+        since: input.time("since"),
+        until: input.time("until"),
+        place,
+    })
+}
+
+fn new_consent(input: &Input) -> Result<NewConsent, Error> {
+    Ok(NewConsent {
+        contact_id: input.need_id("contactId")?,
+        purpose: input.need_text("purpose")?.to_owned(),
+        channel: word::<Channel>(input, "channel")?,
+        text_version: input.need_text("textVersion")?.to_owned(),
+        language: input.need_text("language")?.to_owned(),
+        proof: input.need_text("proof")?.to_owned(),
+        declared_at: input.need_time("declaredAt")?,
+        source: input.need_text("source")?.to_owned(),
+        expires_at: input.time("expiresAt"),
+    })
+}
+
+fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
+    let until: Option<Result<NaiveDate, _>> = input.text("contractUntil").map(str::parse);
+    Ok(NewRecipient {
+        name: input.need_text("name")?.to_owned(),
+        kind: word::<RecipientKind>(input, "kind")?,
+        country: owned(input, "country"),
+        transfer_mechanism: owned(input, "transferMechanism"),
+        contract_until: until.transpose().map_err(|_| input.fault("contractUntil", "this is no date"))?,
+    })
+}
+
+fn new_token(input: &Input) -> Result<NewToken, Error> {
+    let list = |name: &str| input.words(name).map(<[String]>::to_vec);
+    Ok(NewToken {
+        name: input.need_text("name")?.to_owned(),
+        roles: list("roles").unwrap_or_default(),
+        purposes: list("purposes").unwrap_or_default(),
+        fields: list("fields"),
+        expires_at: input.need_time("expiresAt")?,
+        recipient_id: input.id("recipientId"),
+    })
+}
+
+fn values(
+    input: &Input,
+    object: &'static ObjectType,
+) -> impl Iterator<Item = (&'static crate::register::Field, String)> {
+    input.fields_of(object).map(|(field, value)| (field, value.to_owned()))
+}
+
+fn owned(input: &Input, name: &str) -> Option<String> {
+    input.text(name).map(str::to_owned)
+}
+
+/// A value of an enum that the database keeps.
+fn word<E: ActiveEnum<Value = String>>(input: &Input, name: &str) -> Result<E, Error> {
+    let word = input.need_text(name)?.to_owned();
+    E::try_from_value(&word).map_err(|_| input.fault(name, format!("`{name}` is not one of the known words")))
+}

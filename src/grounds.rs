@@ -1,0 +1,139 @@
+//! Recorded grounds: the facts that make a purpose lawful for one contact (Art. 6(1)) (floor 4).
+
+use chrono::{DateTime, Utc};
+use entity::ground::{self, Entity, Model};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    contacts,
+    context::Actor,
+    error::{Code, Error},
+    policy::{Action, Grounds},
+    register::GROUND,
+};
+
+/// A ground to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewGround {
+    /// Code of the purpose.
+    pub purpose: String,
+    /// Contract number, duty or balancing test.
+    pub reference: Option<String>,
+    /// Since when it holds; since now otherwise.
+    pub since: Option<DateTime<Utc>>,
+    /// Until when it holds.
+    pub until: Option<DateTime<Utc>>,
+    /// The place of the ground in the input, for errors.
+    pub place: &'static str,
+}
+
+impl NewGround {
+    fn fault(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::input(message).in_input(format!("{}.{name}", self.place))
+    }
+
+    /// Whether the caller may record it: recording a ground opens the contact for its purpose.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a purpose that takes no recorded ground; `FORBIDDEN` for one that the caller may not grant.
+    pub fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
+        let purpose = actor.policy.purpose(&self.purpose).filter(|purpose| !purpose.is_group);
+        let Some(purpose) = purpose else { return Err(self.fault("purpose", "there is no such purpose")) };
+        let object = format!("ground:purpose:{}", purpose.code);
+        if purpose.grounds != Grounds::Recorded {
+            return Err(self.fault("purpose", "this purpose takes no recorded ground"));
+        }
+        if !actor.may(&object, Action::Grant) {
+            let message = "a ground for this purpose may not be recorded here";
+            return Err(Error::new(Code::Forbidden, message)
+                .at(object)
+                .in_input(format!("{}.purpose", self.place)));
+        }
+        let since = self.since.unwrap_or(now);
+        if self.until.is_some_and(|until| until <= since) {
+            return Err(self.fault("until", "a ground must end after it begins"));
+        }
+        Ok(())
+    }
+}
+
+/// Records a ground of a contact that exists in this transaction. The same ground again is no change.
+///
+/// # Errors
+/// As [`NewGround::check`].
+pub async fn record(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    new: &NewGround,
+) -> Result<Uuid, Error> {
+    new.check(actor, tx.now())?;
+    let known = Entity::find()
+        .filter(ground::Column::ContactId.eq(contact_id))
+        .filter(ground::Column::PurposeCode.eq(&new.purpose))
+        .all(tx.connection())
+        .await?;
+    let same = known.into_iter().find(|known| {
+        known.reference == new.reference
+            && known.until == new.until
+            && new.since.map_or(known.since <= tx.now(), |since| since == known.since)
+    });
+    let (id, changes) = match same {
+        Some(known) => (known.id, Changes::none()),
+        None => {
+            let model = Model {
+                id: tx.new_id(),
+                contact_id,
+                purpose_code: new.purpose.clone(),
+                reference: new.reference.clone(),
+                since: new.since.unwrap_or(tx.now()),
+                until: new.until,
+                recorded_by: tx.author().actor.clone(),
+                created_at: tx.now(),
+            };
+            Entity::insert(model.clone().into_active_model().reset_all())
+                .exec_without_returning(tx.connection())
+                .await?;
+            (model.id, Changes::between(&GROUND, None, Some(&model)))
+        }
+    };
+    tx.record(entry("recordGround", id, contact_id, changes)).await?;
+    Ok(id)
+}
+
+/// Ends a ground. One that ends before that already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for an end before its beginning.
+pub async fn end(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such ground");
+    let find = || Entity::find_by_id(id).one(tx.connection());
+    let contact_id = find().await?.ok_or_else(unknown)?.contact_id;
+    contacts::lock_of(tx, actor, contact_id, unknown).await?;
+    if !tx.sees(actor, &GROUND, id).await? {
+        return Err(unknown());
+    }
+    let before = find().await?.ok_or_else(unknown)?;
+    let at = at.unwrap_or(tx.now());
+    if at < before.since {
+        return Err(Error::input("a ground cannot end before it begins").in_input("input.at"));
+    }
+    if before.until.is_some_and(|until| until <= at) {
+        return tx.record(entry("endGround", id, contact_id, Changes::none())).await;
+    }
+    let after = Model { until: Some(at), ..before.clone() };
+    Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
+    let changes = Changes::between(&GROUND, Some(&before), Some(&after));
+    tx.record(entry("endGround", id, contact_id, changes)).await
+}
+
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: GROUND.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
+}

@@ -1,0 +1,165 @@
+//! Objections (Art. 21): to a purpose or a group of purposes; they hold from the next read on (floor 4).
+
+use chrono::{DateTime, Utc};
+use entity::objection::{self, Entity, Model};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    contacts,
+    context::Actor,
+    error::{Code, Error},
+    fold::fold,
+    policy::{Grounds, LegalBasis},
+    register::OBJECTION,
+};
+
+/// An objection to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewObjection {
+    /// Of this contact,
+    pub contact_id: Option<Uuid>,
+    /// or of every contact with this e-mail address.
+    pub email: Option<String>,
+    /// Code of the purpose or group.
+    pub purpose: String,
+    /// When the person objected; now otherwise.
+    pub at: Option<DateTime<Utc>>,
+    /// Where it was declared.
+    pub source: Option<String>,
+}
+
+impl NewObjection {
+    fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
+        if self.contact_id.is_some() == self.email.is_some() {
+            return Err(Error::input("give `contactId` or `email`").in_input("input.contactId"));
+        }
+        if self.at.is_some_and(|at| at > now) {
+            return Err(Error::input("`at` is in the future").in_input("input.at"));
+        }
+        let Some(purpose) = actor.policy.purpose(&self.purpose) else {
+            return Err(Error::input("there is no such purpose").in_input("input.purpose"));
+        };
+        // Art. 21(1) for public tasks and legitimate interests, 21(2) for direct marketing on whatever basis.
+        let objectable = purpose.is_group
+            || purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
+            || purpose.grounds == Grounds::Consent;
+        if !objectable {
+            let message = "this purpose cannot be objected to (Art. 21)";
+            return Err(Error::input(message).in_input("input.purpose"));
+        }
+        let own = actor.purpose.as_ref().is_some_and(|own| {
+            own.sees_all || own.code == purpose.code || own.group.as_deref() == Some(&purpose.code)
+        });
+        if !own {
+            let message = "objections to other purposes may not be recorded for this purpose";
+            return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
+        }
+        let on_consent = actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent);
+        if self.email.is_some() && on_consent {
+            // Whose address is not covered must not be told by who is found.
+            let message = "contacts may not be found by e-mail address for this purpose";
+            return Err(Error::new(Code::ForbiddenField, message)
+                .at("Contact.email")
+                .in_input("input.email"));
+        }
+        Ok(())
+    }
+}
+
+/// Records an objection and gives its id, or those of every contact with the address. One that holds already is no change.
+///
+/// # Errors
+/// `NOT_FOUND` when no visible contact is meant; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT`
+/// for one that cannot be objected to, and a time in the future.
+pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> Result<Vec<Uuid>, Error> {
+    new.check(actor, tx.now())?;
+    let contacts = match (&new.contact_id, &new.email) {
+        (Some(id), _) => vec![*id],
+        (None, Some(email)) => contacts::with_email(tx, actor, &fold(email)).await?,
+        (None, None) => Vec::new(),
+    };
+    if contacts.is_empty() {
+        return Err(contacts::unknown());
+    }
+    let mut ids = Vec::with_capacity(contacts.len());
+    for contact in contacts {
+        ids.push(object(tx, actor, contact, new).await?);
+    }
+    Ok(ids)
+}
+
+async fn object(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    new: &NewObjection,
+) -> Result<Uuid, Error> {
+    contacts::lock(tx, actor, contact_id).await?;
+    let at = new.at.unwrap_or(tx.now());
+    let known = Entity::find()
+        .filter(objection::Column::ContactId.eq(contact_id))
+        .filter(objection::Column::PurposeCode.eq(&new.purpose))
+        .filter(objection::Column::EndedAt.is_null())
+        .all(tx.connection())
+        .await?;
+    // Without a time of its own a repeat is no new declaration; with one it is, and a later consent must be later still.
+    let same = known.into_iter().find(|known| new.at.is_none() || known.objected_at == at);
+    let (id, changes) = match same {
+        Some(known) => (known.id, Changes::none()),
+        None => {
+            let model = Model {
+                id: tx.new_id(),
+                contact_id,
+                purpose_code: new.purpose.clone(),
+                objected_at: at,
+                ended_at: None,
+                source: new.source.clone(),
+                created_at: tx.now(),
+            };
+            Entity::insert(model.clone().into_active_model().reset_all())
+                .exec_without_returning(tx.connection())
+                .await?;
+            (model.id, Changes::between(&OBJECTION, None, Some(&model)))
+        }
+    };
+    tx.record(entry("recordObjection", id, contact_id, changes)).await?;
+    Ok(id)
+}
+
+/// Ends an objection that the person takes back. One that has ended already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for an end in the future or before the objection.
+pub async fn end(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such objection");
+    let find = || Entity::find_by_id(id).one(tx.connection());
+    let contact_id = find().await?.ok_or_else(unknown)?.contact_id;
+    contacts::lock_of(tx, actor, contact_id, unknown).await?;
+    if !tx.sees(actor, &OBJECTION, id).await? {
+        return Err(unknown());
+    }
+    let before = find().await?.ok_or_else(unknown)?;
+    let at = at.unwrap_or(tx.now());
+    if at > tx.now() || at < before.objected_at {
+        let message = "an objection ends after it was made and not in the future";
+        return Err(Error::input(message).in_input("input.at"));
+    }
+    if before.ended_at.is_some() {
+        return tx.record(entry("endObjection", id, contact_id, Changes::none())).await;
+    }
+    let after = Model { ended_at: Some(at), ..before.clone() };
+    Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
+    let changes = Changes::between(&OBJECTION, Some(&before), Some(&after));
+    tx.record(entry("endObjection", id, contact_id, changes)).await
+}
+
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: OBJECTION.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
+}

@@ -1,0 +1,149 @@
+//! Consent texts as files: `texts/<purpose>/<language>/<version>.txt` (floor 1).
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
+
+use super::{
+    error::{Faults, PolicyError},
+    purposes::{Declared, Grounds},
+};
+
+/// Longest text, in characters.
+const LONGEST: usize = 20_000;
+
+#[derive(RustEmbed)]
+#[folder = "policies/texts"]
+struct Embedded;
+
+/// A consent text. It is known by its hash: once published it never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentText {
+    /// Code of the purpose.
+    pub purpose: String,
+    /// Language (BCP 47).
+    pub language: String,
+    /// Version.
+    pub version: String,
+    /// The text in full.
+    pub text: String,
+}
+
+impl ConsentText {
+    /// SHA-256 of the text, hexadecimal.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(&self.text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Texts by the name of their file under `texts/`.
+pub(super) type Files = BTreeMap<String, String>;
+
+/// The texts that ship with the binary.
+pub(super) fn embedded() -> Files {
+    Embedded::iter()
+        .filter_map(|name| {
+            let file = Embedded::get(&name)?;
+            Some((name.into_owned(), String::from_utf8_lossy(&file.data).into_owned()))
+        })
+        .collect()
+}
+
+/// The texts under `directory/texts`; none where there is no such directory.
+pub(super) fn read(directory: &Path, faults: &mut Vec<PolicyError>) -> Files {
+    let root = directory.join("texts");
+    let mut files = Files::new();
+    let mut open = if root.is_dir() { vec![root.clone()] } else { Vec::new() };
+    let mut fault = |path: &Path, error: std::io::Error| {
+        let message = format!("cannot be read: {error}");
+        faults.push(PolicyError { file: path.display().to_string(), line: 0, code: "UNREADABLE", message });
+    };
+    while let Some(directory) = open.pop() {
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                fault(&directory, error);
+                continue;
+            }
+        };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            match std::fs::read_to_string(&path) {
+                Ok(text) => _ = files.insert(name(&root, &path), text),
+                Err(error) => fault(&path, error),
+            }
+        }
+    }
+    files
+}
+
+fn name(root: &Path, path: &Path) -> String {
+    let parts: PathBuf = path.strip_prefix(root).unwrap_or(path).into();
+    parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// Reads the texts, each for a purpose on consent.
+pub(super) fn parse(
+    files: &Files,
+    declared: &Declared,
+    directory: &str,
+) -> (Vec<ConsentText>, Vec<PolicyError>) {
+    let (mut texts, mut errors) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let mut faults = Faults::of(&format!("{directory}/texts/{name}"));
+        let parts: Vec<&str> = name.split('/').collect();
+        match parts.as_slice() {
+            [purpose, language, file] => match file.strip_suffix(".txt") {
+                Some(version) => {
+                    let parsed = ConsentText {
+                        purpose: (*purpose).to_owned(),
+                        language: (*language).to_owned(),
+                        version: version.to_owned(),
+                        text: text.trim().to_owned(),
+                    };
+                    check(&parsed, declared, &mut faults);
+                    texts.push(parsed);
+                }
+                None => faults.add(0, "BAD_TEXT_NAME", "a text is a file <version>.txt"),
+            },
+            _ => faults.add(0, "BAD_TEXT_NAME", "texts lie under texts/<purpose>/<language>/<version>.txt"),
+        }
+        errors.extend(faults.into_vec());
+    }
+    (texts, errors)
+}
+
+fn check(text: &ConsentText, declared: &Declared, faults: &mut Faults) {
+    match declared.purposes.iter().find(|purpose| purpose.code == text.purpose) {
+        None => faults.add(0, "UNKNOWN_PURPOSE", format!("unknown purpose `{}`", text.purpose)),
+        Some(purpose) if purpose.grounds != Grounds::Consent => {
+            faults.add(
+                0,
+                "TEXT_WITHOUT_CONSENT",
+                format!("purpose `{}` does not rest on consent", text.purpose),
+            );
+        }
+        Some(_) => {}
+    }
+    let tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if text.language.len() < 2 || !text.language.chars().all(tag) {
+        faults.add(0, "BAD_LANGUAGE", format!("`{}` is not a language tag", text.language));
+    }
+    let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.version.is_empty() || text.version.len() > 50 || !text.version.chars().all(word) {
+        faults.add(0, "BAD_VERSION", "a version consists of letters, digits, `-`, `_` and `.`");
+    }
+    if text.text.is_empty() {
+        faults.add(0, "EMPTY_VALUE", "the text is empty");
+    }
+    if text.text.chars().count() > LONGEST {
+        faults.add(0, "TOO_LONG", format!("a text has at most {LONGEST} characters"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Recipients: to whom personal data is disclosed (Art. 4(9)) (floor 4).
+
+use chrono::NaiveDate;
+use entity::{
+    enums::RecipientKind,
+    recipient::{Entity, Model},
+};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    error::Error,
+    register::RECIPIENT,
+};
+
+/// A recipient to be made.
+#[derive(Clone, Debug)]
+pub struct NewRecipient {
+    /// Name.
+    pub name: String,
+    /// Role in the processing.
+    pub kind: RecipientKind,
+    /// Country of establishment.
+    pub country: Option<String>,
+    /// Basis of a transfer to a third country.
+    pub transfer_mechanism: Option<String>,
+    /// Until when the contract runs.
+    pub contract_until: Option<NaiveDate>,
+}
+
+/// Makes a recipient.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn create(tx: &mut Transaction, new: NewRecipient) -> Result<Uuid, Error> {
+    let model = Model {
+        id: tx.new_subject(),
+        name: new.name,
+        kind: new.kind,
+        country: new.country,
+        transfer_mechanism: new.transfer_mechanism,
+        contract_until: new.contract_until,
+        created_at: tx.now(),
+    };
+    Entity::insert(model.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    tx.record(Entry {
+        action: "createRecipient",
+        entity_type: RECIPIENT.name,
+        entity_id: Some(model.id),
+        contact_id: None,
+        changes: Changes::between(&RECIPIENT, None, Some(&model)),
+    })
+    .await?;
+    Ok(model.id)
+}

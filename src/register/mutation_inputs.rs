@@ -1,0 +1,274 @@
+//! What mutations take: each input field with what giving it needs (floor 1).
+
+use super::inputs::{
+    InputField,
+    InputKind::{self, Enum, FieldNames, Id, Int, Object, Text, Time, Word, Words},
+    InputType,
+};
+use super::{
+    CONTACT, CONTACT_POINT, Check,
+    enums::{CHANNEL, CONTACT_POINT_KIND, RECIPIENT_KIND, REQUEST_KIND, RESTRICTION_LIMB},
+};
+use crate::policy::Action::{Create, Read, Update};
+
+const fn field(name: &'static str, kind: InputKind, doc: &'static str) -> InputField {
+    InputField::new(name, kind, doc)
+}
+
+pub(super) static SOURCE: InputType = InputType {
+    name: "SourceInput",
+    doc: "Where data comes from (Art. 14(2)(f)); who recorded it and when is taken from the credential.",
+    of: None,
+    fields: &[
+        field("name", Text(Check::Line), "Name of the source.").required().needs(Create, "Provenance.source"),
+        field("collectedAt", Time, "When the source collected it.").needs(Create, "Provenance.collectedAt"),
+        field("informedAt", Time, "When the person was informed (Art. 13, 14(3)).")
+            .needs(Create, "Provenance.informedAt"),
+        field("noticeVersion", Text(Check::Line), "Version of the privacy notice given.")
+            .needs(Create, "Provenance.noticeVersion"),
+    ],
+};
+
+pub(super) static GROUND_OF_CONTACT: InputType = InputType {
+    name: "ContactGroundInput",
+    doc: "The fact that makes it lawful to keep the contact (Art. 6(1)).",
+    of: None,
+    fields: &[
+        field("purpose", Word, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
+        field("reference", Text(Check::Line), "Contract number, duty or balancing test.")
+            .needs(Create, "Ground.reference"),
+        field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
+        field("until", Time, "Until when it holds; open if absent.").needs(Create, "Ground.until"),
+    ],
+};
+
+pub(super) static CREATE_CONTACT: InputType = InputType {
+    name: "CreateContactInput",
+    doc: "A new contact: values, their source and the ground that makes keeping them lawful.",
+    of: Some((&CONTACT, Create)),
+    fields: &[
+        field("source", Object(&SOURCE), "Where the data comes from.").required(),
+        field(
+            "ground",
+            Object(&GROUND_OF_CONTACT),
+            "The ground; needed unless the purpose of the operation holds for every contact.",
+        ),
+    ],
+};
+
+pub(super) static UPDATE_CONTACT: InputType = InputType {
+    name: "UpdateContactInput",
+    doc: "A change of a contact: what is given is set, what is listed under `clear` is emptied, the rest stays.",
+    of: Some((&CONTACT, Update)),
+    fields: &[
+        field("id", Id, "Which contact.").required(),
+        field(
+            "expectedVersion",
+            Int,
+            "The version the change starts from; CONFLICT if it is another by now.",
+        )
+        .needs(Read, "Contact.version"),
+        field("source", Object(&SOURCE), "Where the new values come from; the caller if absent."),
+        field("clear", FieldNames(&CONTACT), "Fields to be emptied."),
+    ],
+};
+
+pub(super) static ADD_CONTACT_POINT: InputType = InputType {
+    name: "AddContactPointInput",
+    doc: "A further contact point: an e-mail address, a phone number or a postal address, as `kind` says.",
+    of: Some((&CONTACT_POINT, Create)),
+    fields: &[
+        field("contactId", Id, "Of which contact.").required(),
+        field("kind", Enum(&CONTACT_POINT_KIND), "What kind.").required().needs(Create, "ContactPoint.kind"),
+    ],
+};
+
+pub(super) static RECORD_GROUND: InputType = InputType {
+    name: "RecordGroundInput",
+    doc: "A fact that makes a purpose lawful for a contact; needs the right to grant that ground.",
+    of: None,
+    fields: &[
+        field("contactId", Id, "Of which contact.").required(),
+        field("purpose", Word, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
+        field("reference", Text(Check::Line), "Contract number, duty or balancing test.")
+            .needs(Create, "Ground.reference"),
+        field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
+        field("until", Time, "Until when it holds; open if absent.").needs(Create, "Ground.until"),
+    ],
+};
+
+pub(super) static END_GROUND: InputType = InputType {
+    name: "EndGroundInput",
+    doc: "The end of a ground.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which ground.").required().needs(Update, "Ground.until"),
+        field("at", Time, "When it ends; now if absent."),
+    ],
+};
+
+pub(super) static RECORD_OBJECTION: InputType = InputType {
+    name: "RecordObjectionInput",
+    doc: "An objection (Art. 21) to a purpose or a group of purposes; of one contact by id, or of all with an e-mail address.",
+    of: None,
+    fields: &[
+        field("contactId", Id, "Of which contact."),
+        field("email", Text(Check::Email), "Of every contact with this address.")
+            .needs(Read, "Contact.email"),
+        field("purpose", Word, "Code of the purpose or group.").required().needs(Create, "Objection.purpose"),
+        field("at", Time, "When the person objected; now if absent.").needs(Create, "Objection.objectedAt"),
+        field("source", Text(Check::Line), "Where it was declared.").needs(Create, "Objection.source"),
+    ],
+};
+
+pub(super) static END_OBJECTION: InputType = InputType {
+    name: "EndObjectionInput",
+    doc: "The end of an objection, taken back by the person.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which objection.").required().needs(Update, "Objection.endedAt"),
+        field("at", Time, "When it ended; now if absent."),
+    ],
+};
+
+pub(super) static RECORD_CONSENT: InputType = InputType {
+    name: "RecordConsentInput",
+    doc: "A consent that the person declared to a published text (Art. 7(1)).",
+    of: None,
+    fields: &[
+        field("contactId", Id, "Of which contact.").required(),
+        field("purpose", Word, "Code of the purpose; never a group (Recital 43).")
+            .required()
+            .needs(Create, "Consent.purpose"),
+        field("channel", Enum(&CHANNEL), "For which channel.").required().needs(Create, "Consent.channel"),
+        field("textVersion", Word, "Version of the text declared to.")
+            .required()
+            .needs(Create, "Consent.text"),
+        field("language", Word, "Language of the text declared to.").required(),
+        field("proof", Word, "Kind of proof, one of those the purpose accepts.")
+            .required()
+            .needs(Create, "ConsentEvent.proof"),
+        field("declaredAt", Time, "When the person declared it.")
+            .required()
+            .needs(Create, "Consent.declaredAt"),
+        field("source", Text(Check::Line), "Where it was declared.")
+            .required()
+            .needs(Create, "Consent.source"),
+        field(
+            "expiresAt",
+            Time,
+            "When it ends; never later than the purpose's period of validity, which holds if absent.",
+        )
+        .needs(Create, "Consent.expiresAt"),
+    ],
+};
+
+pub(super) static WITHDRAW_CONSENT: InputType = InputType {
+    name: "WithdrawConsentInput",
+    doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact for a purpose or group, on one channel or all.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which consent.").needs(Update, "Consent.withdrawnAt"),
+        field("contactId", Id, "Of which contact.").needs(Update, "Consent.withdrawnAt"),
+        field("purpose", Word, "Code of the purpose or group."),
+        field("channel", Enum(&CHANNEL), "On which channel; on all if absent."),
+        field("at", Time, "When the person withdrew; now if absent."),
+        field("source", Text(Check::Line), "Where it was declared."),
+    ],
+};
+
+pub(super) static OPEN_REQUEST: InputType = InputType {
+    name: "OpenRequestInput",
+    doc: "A data-subject request that came in; its period runs from the receipt (Art. 12(3)).",
+    of: None,
+    fields: &[
+        field("contactId", Id, "Of which contact.").required().needs(Create, "PrivacyRequest.contact"),
+        field("kind", Enum(&REQUEST_KIND), "Which right is used.")
+            .required()
+            .needs(Create, "PrivacyRequest.kind"),
+        field("receivedAt", Time, "When it was received; now if absent.")
+            .needs(Create, "PrivacyRequest.receivedAt"),
+        field("purpose", Word, "The purpose it is about, where it is about one.")
+            .needs(Create, "PrivacyRequest.purpose"),
+        field("note", Text(Check::Lines), "What is to be noted.").needs(Create, "PrivacyRequest.note"),
+    ],
+};
+
+pub(super) static CANCEL_REQUEST: InputType = InputType {
+    name: "CancelRequestInput",
+    doc: "A request that the person takes back.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which request.").required().needs(Update, "PrivacyRequest.status"),
+        field("reason", Text(Check::Line), "Why.").needs(Update, "PrivacyRequest.reason"),
+    ],
+};
+
+pub(super) static RESTRICT_CONTACT: InputType = InputType {
+    name: "RestrictContactInput",
+    doc: "A restriction of processing (Art. 18(1)); from then on only purposes that are allowed then see the contact.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which contact.").required(),
+        field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) it rests on.")
+            .required()
+            .needs(Create, "Restriction.limb"),
+        field("reason", Text(Check::Line), "Why.").required().needs(Create, "Restriction.reason"),
+        field("until", Time, "When it is to be looked at again; it does not end by itself.")
+            .needs(Create, "Restriction.plannedUntil"),
+    ],
+};
+
+pub(super) static LIFT_RESTRICTION: InputType = InputType {
+    name: "LiftRestrictionInput",
+    doc: "The end of every restriction of a contact, after the person was told (Art. 18(3)).",
+    of: None,
+    fields: &[
+        field("id", Id, "Which contact.").required().needs(Update, "Restriction.liftedAt"),
+        field("informedAt", Time, "When the person was told.")
+            .required()
+            .needs(Update, "Restriction.informedAt"),
+    ],
+};
+
+pub(super) static CREATE_RECIPIENT: InputType = InputType {
+    name: "CreateRecipientInput",
+    doc: "Somebody to whom personal data will be disclosed (Art. 4(9)).",
+    of: None,
+    fields: &[
+        field("name", Text(Check::Line), "Name.").required().needs(Create, "Recipient.name"),
+        field("kind", Enum(&RECIPIENT_KIND), "Role in the processing.")
+            .required()
+            .needs(Create, "Recipient.kind"),
+        field("country", Text(Check::Line), "Country of establishment.").needs(Create, "Recipient.country"),
+        field(
+            "transferMechanism",
+            Text(Check::Line),
+            "Basis of a transfer to a third country (Art. 44 ff.).",
+        )
+        .needs(Create, "Recipient.transferMechanism"),
+        field("contractUntil", Text(Check::Date), "Until when the contract runs, ISO 8601.")
+            .needs(Create, "Recipient.contractUntil"),
+    ],
+};
+
+pub(super) static CREATE_ACCESS_TOKEN: InputType = InputType {
+    name: "CreateAccessTokenInput",
+    doc: "A new credential; for roles and purposes that the caller may grant, never for longer or wider than its own.",
+    of: None,
+    fields: &[
+        field("name", Text(Check::Line), "Name, for those who manage tokens.")
+            .required()
+            .needs(Create, "AccessToken.name"),
+        field("roles", Words, "Roles.").required().needs(Create, "AccessToken.roles"),
+        field("purposes", Words, "Codes of purposes, no groups.")
+            .required()
+            .needs(Create, "AccessToken.purposes"),
+        field("fields", Words, "Coordinates it is narrowed to; no narrowing if absent.")
+            .needs(Create, "AccessToken.fields"),
+        field("expiresAt", Time, "When it ends, at most 366 days from now.")
+            .required()
+            .needs(Create, "AccessToken.expiresAt"),
+        field("recipientId", Id, "The recipient that uses it.").needs(Create, "AccessToken.recipient"),
+    ],
+};

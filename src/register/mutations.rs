@@ -1,0 +1,225 @@
+//! Every mutation: what it takes, what that needs, what it answers (floor 1).
+
+use super::mutation_inputs::{
+    ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT, CREATE_RECIPIENT, END_GROUND,
+    END_OBJECTION, LIFT_RESTRICTION, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND, RECORD_OBJECTION,
+    RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
+};
+use super::{
+    ACCESS_TOKEN, CONSENT, CONTACT, GROUND, InputType, OBJECTION, ObjectType, PRIVACY_REQUEST, RECIPIENT,
+    Right,
+};
+use crate::policy::Action::Update;
+
+/// Which function writes. One for each mutation, so that none can be declared and not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the mutation of the same name, described there")]
+pub enum Write {
+    CreateContact,
+    UpdateContact,
+    AddContactPoint,
+    RemoveContactPoint,
+    RecordGround,
+    EndGround,
+    RecordObjection,
+    EndObjection,
+    RecordConsent,
+    WithdrawConsent,
+    OpenRequest,
+    CancelRequest,
+    RestrictContact,
+    LiftRestriction,
+    CreateRecipient,
+    CreateAccessToken,
+    RevokeAccessToken,
+}
+
+/// What a mutation takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Given {
+    /// `input`, of this type.
+    Input(&'static InputType),
+    /// `id` alone, and what that needs.
+    Id(Right),
+}
+
+/// What a mutation answers.
+#[derive(Debug)]
+pub struct Payload {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// The field that holds what was written.
+    pub one: &'static str,
+    /// The field that holds all of it, where it may be several.
+    pub many: Option<&'static str>,
+    /// Its type.
+    pub object: &'static ObjectType,
+    /// Whether a secret is told, once.
+    pub secret: bool,
+}
+
+/// A mutation.
+#[derive(Debug)]
+pub struct Mutation {
+    /// Name in the SDL, and the action in the audit log.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// What does it.
+    pub write: Write,
+    /// What it takes.
+    pub given: Given,
+    /// What it answers.
+    pub payload: &'static Payload,
+}
+
+const fn payload(name: &'static str, one: &'static str, object: &'static ObjectType) -> Payload {
+    Payload {
+        name,
+        doc: "What was written, as far as the caller may read it.",
+        one,
+        many: None,
+        object,
+        secret: false,
+    }
+}
+
+static CONTACT_PAYLOAD: Payload = payload("ContactPayload", "contact", &CONTACT);
+static GROUND_PAYLOAD: Payload = payload("GroundPayload", "ground", &GROUND);
+static OBJECTION_PAYLOAD: Payload =
+    Payload { many: Some("objections"), ..payload("ObjectionPayload", "objection", &OBJECTION) };
+static CONSENT_PAYLOAD: Payload =
+    Payload { many: Some("consents"), ..payload("ConsentPayload", "consent", &CONSENT) };
+static REQUEST_PAYLOAD: Payload = payload("RequestPayload", "request", &PRIVACY_REQUEST);
+static RECIPIENT_PAYLOAD: Payload = payload("RecipientPayload", "recipient", &RECIPIENT);
+static TOKEN_PAYLOAD: Payload =
+    Payload { secret: true, ..payload("AccessTokenPayload", "token", &ACCESS_TOKEN) };
+
+const fn mutation(
+    name: &'static str,
+    write: Write,
+    given: Given,
+    payload: &'static Payload,
+    doc: &'static str,
+) -> Mutation {
+    Mutation { name, doc, write, given, payload }
+}
+
+/// Every mutation.
+pub static MUTATIONS: &[Mutation] = &[
+    mutation(
+        "createContact",
+        Write::CreateContact,
+        Given::Input(&CREATE_CONTACT),
+        &CONTACT_PAYLOAD,
+        "Makes a contact with its source and ground.",
+    ),
+    mutation(
+        "updateContact",
+        Write::UpdateContact,
+        Given::Input(&UPDATE_CONTACT),
+        &CONTACT_PAYLOAD,
+        "Rectifies a contact (Art. 16); a new address invalidates the consents bound to the old one.",
+    ),
+    mutation(
+        "addContactPoint",
+        Write::AddContactPoint,
+        Given::Input(&ADD_CONTACT_POINT),
+        &CONTACT_PAYLOAD,
+        "Adds a further contact point.",
+    ),
+    mutation(
+        "removeContactPoint",
+        Write::RemoveContactPoint,
+        Given::Id(Right::On(Update, "Contact.contactPoints")),
+        &CONTACT_PAYLOAD,
+        "Removes a further contact point.",
+    ),
+    mutation(
+        "recordGround",
+        Write::RecordGround,
+        Given::Input(&RECORD_GROUND),
+        &GROUND_PAYLOAD,
+        "Records a ground.",
+    ),
+    mutation("endGround", Write::EndGround, Given::Input(&END_GROUND), &GROUND_PAYLOAD, "Ends a ground."),
+    mutation(
+        "recordObjection",
+        Write::RecordObjection,
+        Given::Input(&RECORD_OBJECTION),
+        &OBJECTION_PAYLOAD,
+        "Records an objection (Art. 21); it holds from the next read on.",
+    ),
+    mutation(
+        "endObjection",
+        Write::EndObjection,
+        Given::Input(&END_OBJECTION),
+        &OBJECTION_PAYLOAD,
+        "Ends an objection.",
+    ),
+    mutation(
+        "recordConsent",
+        Write::RecordConsent,
+        Given::Input(&RECORD_CONSENT),
+        &CONSENT_PAYLOAD,
+        "Records a consent with its evidence (Art. 7(1)).",
+    ),
+    mutation(
+        "withdrawConsent",
+        Write::WithdrawConsent,
+        Given::Input(&WITHDRAW_CONSENT),
+        &CONSENT_PAYLOAD,
+        "Withdraws consents (Art. 7(3)); it holds from the next read on.",
+    ),
+    mutation(
+        "openRequest",
+        Write::OpenRequest,
+        Given::Input(&OPEN_REQUEST),
+        &REQUEST_PAYLOAD,
+        "Opens a data-subject request.",
+    ),
+    mutation(
+        "cancelRequest",
+        Write::CancelRequest,
+        Given::Input(&CANCEL_REQUEST),
+        &REQUEST_PAYLOAD,
+        "Cancels a request that the person takes back.",
+    ),
+    mutation(
+        "restrictContact",
+        Write::RestrictContact,
+        Given::Input(&RESTRICT_CONTACT),
+        &CONTACT_PAYLOAD,
+        "Restricts the processing of a contact (Art. 18).",
+    ),
+    mutation(
+        "liftRestriction",
+        Write::LiftRestriction,
+        Given::Input(&LIFT_RESTRICTION),
+        &CONTACT_PAYLOAD,
+        "Lifts the restrictions of a contact (Art. 18(3)).",
+    ),
+    mutation(
+        "createRecipient",
+        Write::CreateRecipient,
+        Given::Input(&CREATE_RECIPIENT),
+        &RECIPIENT_PAYLOAD,
+        "Makes a recipient.",
+    ),
+    mutation(
+        "createAccessToken",
+        Write::CreateAccessToken,
+        Given::Input(&CREATE_ACCESS_TOKEN),
+        &TOKEN_PAYLOAD,
+        "Makes an access token and tells its secret, once.",
+    ),
+    mutation(
+        "revokeAccessToken",
+        Write::RevokeAccessToken,
+        Given::Id(Right::On(Update, "AccessToken.revokedAt")),
+        &TOKEN_PAYLOAD,
+        "Ends an access token; it counts with the next request.",
+    ),
+];
