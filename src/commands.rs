@@ -266,7 +266,10 @@ async fn open(config: &Config) -> Result<App, Failure> {
 fn failure(error: impl Into<Error>) -> Failure {
     let error = error.into();
     match error.code {
-        Code::BadUserInput => Failure::Usage(error.message),
+        Code::BadUserInput => Failure::Usage(match error.input {
+            Some(place) => format!("{} ({place})", error.message),
+            None => error.message,
+        }),
         _ => Failure::Failed(anyhow::anyhow!(error.message)),
     }
 }

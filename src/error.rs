@@ -156,7 +156,13 @@ fn is_transient(error: &sea_orm::DbErr) -> bool {
 }
 
 impl From<crate::policy::Unknown> for Error {
+    /// Names come from the client and are not told back.
     fn from(unknown: crate::policy::Unknown) -> Self {
-        Self::input(unknown.to_string())
+        use crate::policy::Unknown;
+        Self::input(match unknown {
+            Unknown::Role(_) => "there is no such role",
+            Unknown::Purpose(_) => "there is no such purpose",
+            Unknown::Group(_) => "a group is no purpose of its own",
+        })
     }
 }

@@ -24,3 +24,4 @@ mod reference;
 mod schema;
 mod support;
 mod tokens;
+mod writes;

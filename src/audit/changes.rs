@@ -33,7 +33,7 @@ impl Changes {
         Self::default()
     }
 
-    /// Every declared field in which two states of a row of `object` differ; `None` where there is no such state.
+    /// Every declared field, keys aside, in which two states of a row of `object` differ; `None` where there is no such state.
     pub fn between<M: ModelTrait>(
         object: &'static ObjectType,
         before: Option<&M>,
@@ -51,7 +51,9 @@ impl Changes {
                 _ => value,
             }
         };
-        let columns = object.fields.iter().filter_map(|field: &Field| Some((field, field.column()?)));
+        // Keys never change, and the entry names what it is about.
+        let telling = object.fields.iter().filter(|field| field.category != Category::Key);
+        let columns = telling.filter_map(|field: &Field| Some((field, field.column()?)));
         let changes = columns.filter_map(|(field, column)| {
             let (before, after) = (value(before, field, column), value(after, field, column));
             (before != after).then(|| Change {

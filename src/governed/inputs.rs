@@ -31,21 +31,41 @@ pub struct Input {
     values: Vec<(&'static str, Given)>,
 }
 
-/// What reading an input finds out beside its values: what giving them needs, each with its place.
+/// What giving the values of an input needs, each with its place.
 pub(super) type Needs = Vec<(Right, String)>;
+
+/// What giving `value` as `ty` needs, whatever may be wrong with the values themselves.
+pub(super) fn needs(ty: &InputType, value: &Value, path: &str) -> Needs {
+    let Value::Object(entries) = value else { return Needs::new() };
+    let mut needs = Needs::new();
+    for field in ty.all() {
+        let Some(value) = entries.get(field.name).filter(|value| **value != Value::Null) else { continue };
+        let place = format!("{path}.{}", field.name);
+        needs.extend(field.right.map(|right| (right, place.clone())));
+        match (field.kind, ty.of) {
+            (InputKind::Object(nested), _) => needs.extend(self::needs(nested, value, &place)),
+            (InputKind::FieldNames(object), Some((_, action))) => {
+                let single = std::slice::from_ref(value);
+                let items = if let Value::List(items) = value { items.as_slice() } else { single };
+                for (index, item) in items.iter().enumerate() {
+                    let word = text(field.name, item).unwrap_or_default();
+                    let named = object.given().find(|(known, _)| known.order_name() == word);
+                    let right = named.map(|(known, _)| Right::OnField(action, object, known));
+                    needs.extend(right.map(|right| (right, format!("{place}.{index}"))));
+                }
+            }
+            _ => {}
+        }
+    }
+    needs
+}
 
 impl Input {
     /// Reads `value` as `ty`. A null counts as absent.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` with the place of the first fault.
-    pub(super) fn read(
-        ty: &InputType,
-        value: &Value,
-        path: &str,
-        today: NaiveDate,
-        needs: &mut Needs,
-    ) -> Result<Self, Error> {
+    pub(super) fn read(ty: &InputType, value: &Value, path: &str, today: NaiveDate) -> Result<Self, Error> {
         let Value::Object(entries) = value else {
             return Err(Error::input("an input must be an object").in_input(path));
         };
@@ -64,19 +84,7 @@ impl Input {
                 }
                 continue;
             };
-            if let Some(right) = field.right {
-                needs.push((right, place.clone()));
-            }
-            if let (InputKind::FieldNames(object), Some((_, action))) = (field.kind, ty.of) {
-                for word in words(&field, value, &place)? {
-                    let named = object.given().find(|(known, _)| known.order_name() == word);
-                    let (known, _) = named.ok_or_else(|| {
-                        Error::input("there is no such field to be emptied").in_input(&place)
-                    })?;
-                    needs.push((Right::OnField(action, object, known), place.clone()));
-                }
-            }
-            values.push((field.name, one(&field, value, &place, today, needs)?));
+            values.push((field.name, one(&field, value, &place, today)?));
         }
         Ok(Self { path: path.to_owned(), values })
     }
@@ -201,13 +209,7 @@ impl std::fmt::Debug for Input {
     }
 }
 
-fn one(
-    field: &InputField,
-    value: &Value,
-    place: &str,
-    today: NaiveDate,
-    needs: &mut Needs,
-) -> Result<Given, Error> {
+fn one(field: &InputField, value: &Value, place: &str, today: NaiveDate) -> Result<Given, Error> {
     let name = field.name;
     let at = |error: Error| error.in_input(place);
     Ok(match field.kind {
@@ -239,7 +241,7 @@ fn one(
             Given::Text(word.to_owned())
         }
         InputKind::Words | InputKind::FieldNames(_) => Given::Words(words(field, value, place)?),
-        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, today, needs)?),
+        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, today)?),
     })
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     arguments::Arguments,
     document::Selected,
-    inputs::{Input, Needs},
+    inputs::{self, Input},
     levels::Level,
     plan::{Planner, json_key},
     read::Reader,
@@ -79,16 +79,10 @@ impl<'p> Planner<'p> {
             return Err(Error::internal("a field without nodes"));
         };
         let arguments = Arguments::of(&self.operation.variables, first);
-        let mut needs = Needs::new();
-        let input = match mutation.given {
-            Given::Input(ty) => {
-                let value = arguments.get("input").unwrap_or(&Value::Null);
-                Input::read(ty, value, "input", self.today, &mut needs)
-            }
-            Given::Id(right) => {
-                needs.push((right, "id".to_owned()));
-                Input::of_id(arguments.get("id"))
-            }
+        let value = arguments.get("input").unwrap_or(&Value::Null);
+        let needs = match mutation.given {
+            Given::Input(ty) => inputs::needs(ty, value, "input"),
+            Given::Id(right) => vec![(right, "id".to_owned())],
         };
         // What may not be done at all is told before what is wrong with it.
         for (right, place) in needs {
@@ -101,7 +95,10 @@ impl<'p> Planner<'p> {
                 return Err(Error::new(Code::ForbiddenField, message).at(right.coordinate()).in_input(place));
             }
         }
-        let input = input?;
+        let input = match mutation.given {
+            Given::Input(ty) => Input::read(ty, value, "input", self.today)?,
+            Given::Id(_) => Input::of_id(arguments.get("id"))?,
+        };
         Ok(PlannedWrite { mutation, input, outs: self.payload(mutation, selected)? })
     }
 

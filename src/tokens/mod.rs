@@ -55,36 +55,33 @@ impl NewToken {
         if self.roles.is_empty() {
             return Err(Error::input("a token needs at least one role").in_input("input.roles"));
         }
-        if let Some(role) = self.roles.iter().find(|role| !policy.roles().contains(role)) {
-            return Err(Error::input(format!("there is no role `{role}`")).in_input("input.roles"));
+        let fault = |field: &str, index: usize, message: &str| {
+            Err(Error::input(message).in_input(format!("input.{field}.{index}")))
+        };
+        if let Some(index) = self.roles.iter().position(|role| !policy.roles().contains(role)) {
+            return fault("roles", index, "there is no such role");
         }
         if self.purposes.is_empty() {
             return Err(Error::input("a token needs at least one purpose").in_input("input.purposes"));
         }
-        for code in &self.purposes {
+        for (index, code) in self.purposes.iter().enumerate() {
             match policy.purpose(code) {
-                None => {
-                    let message = format!("there is no purpose `{code}`");
-                    return Err(Error::input(message).in_input("input.purposes"));
-                }
+                None => return fault("purposes", index, "there is no such purpose"),
                 Some(purpose) if purpose.is_group => {
-                    let message = format!("`{code}` is a group; name its purposes");
-                    return Err(Error::input(message).in_input("input.purposes"));
+                    return fault("purposes", index, "a group is no purpose of its own; name its purposes");
                 }
                 Some(_) => {}
             }
         }
         if let Some(fields) = &self.fields {
             let known = register::policy_objects();
-            if let Some(field) =
-                fields.iter().find(|field| !known.iter().any(|object| object.name == **field))
-            {
-                return Err(Error::input(format!("there is no field `{field}`")).in_input("input.fields"));
+            let unknown = |field: &String| !known.iter().any(|object| object.name == *field);
+            if let Some(index) = fields.iter().position(unknown) {
+                return fault("fields", index, "there is no such field");
             }
             if fields.is_empty() {
-                return Err(
-                    Error::input("a token narrowed to no field could read nothing").in_input("input.fields")
-                );
+                let message = "a token narrowed to no field could read nothing";
+                return Err(Error::input(message).in_input("input.fields"));
             }
         }
         if self.expires_at <= now {

@@ -24,6 +24,8 @@ pub fn start() -> DateTime<Utc> {
 pub struct TestApp {
     pub app: Arc<App>,
     pub clock: Arc<ManualClock>,
+    /// Address of the database, for others who open it.
+    pub url: String,
     #[expect(dead_code, reason = "the files of the database go with it")]
     directory: Option<tempfile::TempDir>,
 }
@@ -73,7 +75,7 @@ pub async fn each() -> Vec<TestApp> {
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
         purposes::sync(&app, "cli:test").await.unwrap();
-        apps.push(TestApp { app: Arc::new(app), clock, directory: database.directory });
+        apps.push(TestApp { app: Arc::new(app), clock, url: database.url, directory: database.directory });
     }
     apps
 }

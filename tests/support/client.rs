@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use zweck::{
+    context::App,
     graphql::Engine,
     http::{Limits, router},
     tokens::BearerToken,
@@ -27,7 +28,11 @@ pub struct Caller {
 
 impl Client {
     pub fn of(test: &TestApp) -> Self {
-        Self(router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default()))
+        Self::over(test.app.clone())
+    }
+
+    pub fn over(app: Arc<App>) -> Self {
+        Self(router(app, Arc::new(Engine::new().unwrap()), Limits::default()))
     }
 
     /// Status and raw body.

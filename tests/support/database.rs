@@ -18,6 +18,8 @@ use zweck::db::Db;
 /// A fresh, migrated database; it goes with the value.
 pub struct TestDatabase {
     pub db: Db,
+    /// Its address, for others who open it.
+    pub url: String,
     pub directory: Option<TempDir>,
 }
 
@@ -42,7 +44,7 @@ impl TestDatabase {
     async fn open(url: String, directory: Option<TempDir>) -> Self {
         let db = Db::connect(&url, 4).await.unwrap();
         db.migrate().await.unwrap();
-        Self { db, directory }
+        Self { db, url, directory }
     }
 }
 
