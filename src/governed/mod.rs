@@ -14,6 +14,7 @@ mod plan;
 mod read;
 mod rows;
 mod sql;
+mod states;
 mod technical;
 mod write;
 mod writes;

@@ -8,6 +8,7 @@ use super::{
     document::{Limits, Operation, Selected},
     levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
     pages::Page,
+    states::ConsentState,
     technical::{self, Technical},
     write::Cell,
     write::write_text,
@@ -70,6 +71,7 @@ pub(super) enum PlannedWhat {
     List(Level),
     Page(Box<Page>),
     Technical(Vec<Technical>),
+    State(ConsentState),
     Write(Box<PlannedWrite>),
 }
 
@@ -156,6 +158,13 @@ impl<'p> Planner<'p> {
             Root::Viewer => Ok(PlannedWhat::Technical(technical::viewer(self, selected)?)),
             Root::ExplainAccess => {
                 Ok(PlannedWhat::Technical(technical::explain(self, selected, &arguments)?))
+            }
+            Root::ConsentState => {
+                if self.decide("Consent.status") != Decision::Allow {
+                    let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
+                    return Err(error.at("Consent.status"));
+                }
+                Ok(PlannedWhat::State(ConsentState::of(&arguments)?))
             }
             Root::One(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;

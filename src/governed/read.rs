@@ -101,6 +101,7 @@ impl<'r> Reader<'r> {
             PlannedWhat::List(level) => self.list(level).await?,
             PlannedWhat::Page(page) => self.page(page).await?,
             PlannedWhat::Technical(parts) => self.technical(parts).await?,
+            PlannedWhat::State(state) => self.state(state).await?,
         }))
     }
 

@@ -163,6 +163,11 @@ fn root_field(root: &RootField) -> Field {
                     "Only what precedes this cursor.",
                 ))
         }
+        Root::ConsentState => engine_field(root.name, TypeRef::named("ConsentStatus"), root.doc)
+            .argument(argument("contactId", TypeRef::named_nn(TypeRef::ID), "Of which contact."))
+            .argument(argument("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of the purpose."))
+            .argument(argument("channel", TypeRef::named_nn("Channel"), "For which channel."))
+            .argument(argument("at", TypeRef::named("DateTime"), "At which instant; now if absent.")),
         Root::ExplainAccess => engine_field(root.name, TypeRef::named("AccessExplanation"), root.doc)
             .argument(argument("coordinate", TypeRef::named_nn(TypeRef::STRING), "E.g. Contact.email."))
             .argument(argument("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of a purpose."))

@@ -13,6 +13,8 @@ pub enum Root {
     Connection(&'static ObjectType),
     /// All rows, ordered by key.
     List(&'static ObjectType),
+    /// The status of a consent at an instant.
+    ConsentState,
     /// Why a field is or is not readable.
     ExplainAccess,
 }
@@ -47,6 +49,11 @@ pub static ROOTS: &[RootField] = &[
         "One consent; null where there is none for this caller and purpose.",
     ),
     root("consents", Root::Connection(&CONSENT), "Consents to this purpose."),
+    root(
+        "consentState",
+        Root::ConsentState,
+        "The status of a consent at an instant, by what was declared until then; null where there is none for this caller and purpose.",
+    ),
     root(
         "request",
         Root::One(&PRIVACY_REQUEST),

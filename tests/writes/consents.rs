@@ -41,6 +41,27 @@ async fn a_consent_is_recorded_with_its_evidence() {
             })
         );
         assert!(sees(&world, &partner, 7).await);
+        // What held when, by what was declared until then; nothing for a consent or contact that is not there for the caller.
+        let state = |contact: &str, purpose: &str, at: &str| {
+            format!(
+                "{{ consentState(contactId: \"{contact}\", purpose: \"{purpose}\", channel: EMAIL, at: \"{at}\") }}"
+            )
+        };
+        let news = world.test.caller("marketing", "newsletter").await;
+        for (caller, contact, purpose, at, expected) in [
+            (&staff.dpo, person(7), "newsletter", "2026-11-01T09:59:59Z", json!("PENDING")),
+            (&staff.dpo, person(7), "newsletter", "2026-11-01T10:00:00Z", json!("GRANTED")),
+            (&staff.dpo, person(7), "newsletter", "2028-11-01T10:00:00Z", json!("EXPIRED")),
+            (&staff.dpo, person(7), "phone_marketing", "2026-11-02T00:00:00Z", Value::Null),
+            (&staff.dpo, person(6), "newsletter", "2026-11-02T00:00:00Z", Value::Null),
+            (&staff.dpo, "nobody".to_owned(), "newsletter", "2026-11-02T00:00:00Z", Value::Null),
+            (&news, person(7), "newsletter", "2026-11-02T00:00:00Z", json!("GRANTED")),
+            (&news, person(7), "event_invitations", "2026-11-02T00:00:00Z", Value::Null),
+            (&news, person(2), "newsletter", "2026-11-02T00:00:00Z", Value::Null),
+        ] {
+            let seen = world.client.data(caller, &state(&contact, purpose, at)).await;
+            assert_eq!(seen["consentState"], expected, "{contact} {purpose} {at}");
+        }
         // The same declaration again is no second one.
         let again = done(
             &world.client,

@@ -9,6 +9,7 @@ mod door;
 mod mutations;
 mod projection;
 mod retries;
+mod security;
 
 use serde_json::{Value, json};
 
