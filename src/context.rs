@@ -144,10 +144,15 @@ impl App {
     }
 }
 
-/// A fresh UUIDv7 (RFC 9562) of the instant `at`.
+/// A fresh UUIDv7 of the instant `at`, ordered by the microsecond (RFC 9562, 6.2, method 3), random behind that.
 pub fn id_at(at: DateTime<Utc>) -> Uuid {
-    let millis = at.timestamp_millis().max(0).unsigned_abs();
-    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
+    let micros = at.timestamp_micros().max(0).unsigned_abs();
+    let mut random: [u8; 10] = rand::random();
+    // The 12 bits behind the version hold the fraction of the millisecond.
+    let fraction = u16::try_from((micros % 1_000) * 4_096 / 1_000).unwrap_or_default().to_be_bytes();
+    let [high, low, ..] = &mut random;
+    [*high, *low] = fraction;
+    uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid()
 }
 
 /// What a credential says: who, in which roles, for which purposes, how far narrowed.
@@ -243,5 +248,21 @@ impl Actor {
     /// Whether the caller may do `action` to `object`, e.g. create `Contact.email`.
     pub fn may(&self, object: &str, action: Action) -> bool {
         self.policy.object(object).is_some_and(|id| self.table.allows(id, action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ordered_by_the_microsecond() {
+        let at = DateTime::from_timestamp_micros(1_793_610_000_123_456).unwrap();
+        let ids: Vec<Uuid> =
+            (0..2_000).map(|micros| id_at(at + chrono::TimeDelta::microseconds(micros))).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+        assert_eq!(ids[0].get_timestamp().unwrap().to_unix(), (1_793_610_000, 123_000_000));
+        assert_ne!(id_at(at), id_at(at));
     }
 }

@@ -12,7 +12,7 @@ pub struct Model {
     /// SHA-256 of the key.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub key_hash: String,
-    /// Response key of the root field.
+    /// SHA-256 of the response key of the root field.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub root: String,
     /// SHA-256 of purpose and body.

@@ -7,7 +7,9 @@ mod changes;
 mod replays;
 mod rotation;
 
-use chrono::{DateTime, Utc};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{audit_entry, enums::AuditOutcome};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, SqliteTransactionMode,
@@ -88,6 +90,8 @@ pub struct Transaction {
     inner: DatabaseTransaction,
     sealer: Sealer,
     now: DateTime<Utc>,
+    /// Ids given out so far, which keeps them in order.
+    ids: AtomicU32,
     entries: Vec<audit_entry::ActiveModel>,
 }
 
@@ -105,7 +109,8 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let inner = app.db.writer.begin_with_options(options).await?;
     // The time is read behind the door: what others wrote before is older.
     let now = app.now();
-    Ok(Transaction { author, inner, sealer: Sealer::new(&app.keys), now, entries: Vec::new() })
+    let (sealer, ids) = (Sealer::new(&app.keys), AtomicU32::new(0));
+    Ok(Transaction { author, inner, sealer, now, ids, entries: Vec::new() })
 }
 
 impl Transaction {
@@ -114,9 +119,10 @@ impl Transaction {
         self.now
     }
 
-    /// A fresh id of that instant.
+    /// A fresh id of that instant; later ones of the same transaction are greater, so that entries stay in order.
     pub fn new_id(&self) -> Uuid {
-        id_at(self.now)
+        let number = self.ids.fetch_add(1, Ordering::Relaxed);
+        id_at(self.now + TimeDelta::microseconds(number.into()))
     }
 
     /// A fresh id for a new thing that entries will be about: it has no keys yet.

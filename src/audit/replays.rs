@@ -29,20 +29,23 @@ pub struct Replay {
 impl Replay {
     /// A key with the purpose and body of its request. Only digests are kept: clients may write anything into a key.
     pub fn new(key: &str, purpose: &str, body: &[u8]) -> Self {
-        let digest = |parts: &[&[u8]]| {
-            let mut hash = Sha256::new();
-            for part in parts {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
-            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-        };
         Self { key_hash: digest(&[key.as_bytes()]), body_hash: digest(&[purpose.as_bytes(), body]) }
     }
 
+    /// Where the outcome of a root field is kept. Response keys are the client's and of any length: a digest stands for them.
     fn place(&self, actor: &str, root: &str) -> (String, String, String) {
-        (actor.to_owned(), self.key_hash.clone(), root.to_owned())
+        (actor.to_owned(), self.key_hash.clone(), digest(&[root.as_bytes()]))
     }
+}
+
+/// SHA-256 of `parts`, each with its length before it, hexadecimal.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Transaction {

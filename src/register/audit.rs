@@ -59,7 +59,7 @@ pub static UNSERVED_TABLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("actor", "who sent the key"),
             ("key_hash", "SHA-256 of the client's key"),
-            ("root", "response key of the mutation in its document"),
+            ("root", "SHA-256 of the mutation's response key in its document"),
             ("body_hash", "SHA-256 of purpose and body"),
             ("sealed", "ids of what was written and a secret that was told, sealed; gone after a day"),
             ("created_at", "when it was done"),
