@@ -43,6 +43,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let engine = Arc::new(Engine::new().map_err(failure)?);
+    tokio::spawn(sweep(app.clone()));
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
@@ -51,6 +52,16 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
     http::serve(listener, http::router(app, engine, limits), http::stop_signal()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Deletes what is kept for a day only, once an hour.
+async fn sweep(app: Arc<App>) {
+    loop {
+        if audit::sweep(&app).await.is_err() {
+            tracing::warn!("outcomes of old Idempotency-Keys could not be deleted");
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    }
 }
 
 /// Brings the database up to date.
@@ -87,7 +98,7 @@ pub(crate) async fn create_token(config: &Config, args: TokenArgs) -> Result<(),
         recipient_id: args.recipient,
     };
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
-    let (id, token) = tokens::create(&mut tx, &app, new).await.map_err(failure)?;
+    let (id, token) = tokens::create(&mut tx, &app.policy.current(), new).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
     note(&format!("token {id}; it is shown this once"));
     print(&format!("{}\n", token.reveal()))

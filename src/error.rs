@@ -127,10 +127,10 @@ impl From<sea_orm::DbErr> for Error {
     /// Database errors may quote values: only their kind is logged.
     fn from(error: sea_orm::DbErr) -> Self {
         if is_transient(&error) {
+            tracing::debug!("database: others were in the way");
             return Self { transient: true, ..Self::new(Code::Internal, "internal error") };
         }
         let kind = match &error {
-            sea_orm::DbErr::ConnectionAcquire(_) => "database: no connection",
             sea_orm::DbErr::Conn(_) => "database: connection",
             sea_orm::DbErr::Exec(_) => "database: statement",
             sea_orm::DbErr::Query(_) => "database: query",
@@ -140,10 +140,13 @@ impl From<sea_orm::DbErr> for Error {
     }
 }
 
-/// Serialization failures and deadlocks of PostgreSQL, a busy SQLite, and rows that another writer made in between.
+/// No free connection, serialization failures and deadlocks of PostgreSQL, a busy SQLite, and rows that another writer made
+/// in between.
 fn is_transient(error: &sea_orm::DbErr) -> bool {
     use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
-    if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+    if matches!(error, DbErr::ConnectionAcquire(_))
+        || matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+    {
         return true;
     }
     let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error

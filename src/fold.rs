@@ -21,6 +21,12 @@ pub fn fold(text: &str) -> String {
     out
 }
 
+/// The key of a mailbox, by which consents for e-mail are bound to it: composed (NFC) and in lower case, accents kept, since
+/// they tell mailboxes apart.
+pub fn mailbox(email: &str) -> String {
+    email.trim().nfc().flat_map(char::to_lowercase).collect()
+}
+
 /// The key of a postal address, by which consents for letters are bound to it: street, postal code, city and country
 /// folded. `None` for an address without any part.
 pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
@@ -30,7 +36,13 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, mailbox};
+
+    #[test]
+    fn mailboxes_keep_their_accents() {
+        assert_eq!(mailbox(" Käthe@Example.ORG"), mailbox("ka\u{308}the@example.org"));
+        assert_ne!(mailbox("käthe@example.org"), mailbox("kathe@example.org"));
+    }
 
     #[test]
     fn folds_case_accents_and_sharp_s() {

@@ -1,7 +1,10 @@
 //! Objections (Art. 21): to a purpose or a group of purposes; they hold from the next read on (floor 4).
 
 use chrono::{DateTime, Utc};
-use entity::objection::{self, Entity, Model};
+use entity::{
+    consent,
+    objection::{self, Entity, Model},
+};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
@@ -10,10 +13,13 @@ use crate::{
     contacts,
     context::Actor,
     error::{Code, Error},
-    fold::fold,
+    fold::mailbox,
     policy::{Grounds, LegalBasis},
     register::OBJECTION,
 };
+
+/// Most contacts that an objection by address is recorded for at once.
+const MOST_CONTACTS: usize = 100;
 
 /// An objection to be recorded.
 #[derive(Clone, Debug)]
@@ -77,11 +83,16 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
     new.check(actor, tx.now())?;
     let contacts = match (&new.contact_id, &new.email) {
         (Some(id), _) => vec![*id],
-        (None, Some(email)) => contacts::with_email(tx, actor, &fold(email)).await?,
+        (None, Some(email)) => contacts::with_email(tx, actor, &mailbox(email)).await?,
         (None, None) => Vec::new(),
     };
     if contacts.is_empty() {
         return Err(contacts::unknown());
+    }
+    if contacts.len() > MOST_CONTACTS {
+        let message =
+            format!("more than {MOST_CONTACTS} contacts have this address; object for each by its id");
+        return Err(Error::input(message).in_input("input.email"));
     }
     let mut ids = Vec::with_capacity(contacts.len());
     for contact in contacts {
@@ -97,15 +108,20 @@ async fn object(
     new: &NewObjection,
 ) -> Result<Uuid, Error> {
     contacts::lock(tx, actor, contact_id).await?;
-    let at = new.at.unwrap_or(tx.now());
+    let declared = latest_consent(tx, actor, contact_id, &new.purpose).await?;
+    // Not before what was declared by then, whatever the clocks say.
+    let at = new.at.unwrap_or_else(|| declared.unwrap_or(tx.now()).max(tx.now()));
     let known = Entity::find()
         .filter(objection::Column::ContactId.eq(contact_id))
         .filter(objection::Column::PurposeCode.eq(&new.purpose))
         .filter(objection::Column::EndedAt.is_null())
         .all(tx.connection())
         .await?;
-    // Without a time of its own a repeat is no new declaration; with one it is, and a later consent must be later still.
-    let same = known.into_iter().find(|known| new.at.is_none() || known.objected_at == at);
+    // A repeat without a time of its own says nothing new, unless the person has consented since.
+    let same = known.into_iter().find(|known| match new.at {
+        Some(at) => known.objected_at == at,
+        None => declared.is_none_or(|declared| declared <= known.objected_at),
+    });
     let (id, changes) = match same {
         Some(known) => (known.id, Changes::none()),
         None => {
@@ -126,6 +142,23 @@ async fn object(
     };
     tx.record(entry("recordObjection", id, contact_id, changes)).await?;
     Ok(id)
+}
+
+/// When the person last declared a consent to the purpose, or to a kind of the group.
+async fn latest_consent(
+    tx: &Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    code: &str,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let purposes = actor.policy.purposes().iter();
+    let kinds = purposes.filter(|purpose| purpose.code == code || purpose.group.as_deref() == Some(code));
+    let consents = consent::Entity::find()
+        .filter(consent::Column::ContactId.eq(contact_id))
+        .filter(consent::Column::PurposeCode.is_in(kinds.map(|purpose| purpose.code.as_str())))
+        .all(tx.connection())
+        .await?;
+    Ok(consents.iter().filter_map(|consent| consent.declared_at).max())
 }
 
 /// Ends an objection that the person takes back. One that has ended already is no change.

@@ -57,7 +57,7 @@ async fn consent_of_germans(test: &TestApp) {
                 purpose_code: Set("newsletter".to_owned()),
                 channel: Set(Channel::Email),
                 status: Set(ConsentStatus::Granted),
-                bound_address: Set(person.email_folded),
+                bound_address: Set(person.email_key),
                 granted_at: Set(Some(test.app.now())),
                 created_at: Set(test.app.now()),
                 updated_at: Set(test.app.now()),

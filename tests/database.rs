@@ -292,3 +292,16 @@ async fn an_address_of_another_kind_is_refused() {
         assert!(zweck::db::Db::connect(url, 1).await.is_err(), "{url} was accepted");
     }
 }
+
+/// Every migration can be taken back, and done again to the same schema.
+#[tokio::test]
+async fn migrations_go_back_and_forth() {
+    use migration::{Migrator, MigratorTrait};
+    for database in each().await {
+        let before = live(&database.db.reader).await;
+        Migrator::down(&database.db.writer, None).await.unwrap();
+        assert_eq!(live(&database.db.writer).await, BTreeSet::new());
+        database.db.migrate().await.unwrap();
+        assert_eq!(live(&database.db.writer).await, before);
+    }
+}

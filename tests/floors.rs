@@ -117,7 +117,8 @@ fn casbin_has_one_user_and_sql_its_places() {
 }
 
 /// Everything that is written goes through the door of `audit`, which alone begins transactions on the writers' pool.
-/// Beside it stand the migrations, and the last use of a token, which no entry is to tell of.
+/// Beside it stand the migrations, the last use of a token and the end of outcomes that were kept for retries, which no entry
+/// is to tell of.
 #[test]
 fn the_writers_pool_has_one_door() {
     let mut doors = Vec::new();
@@ -127,12 +128,14 @@ fn the_writers_pool_has_one_door() {
         }
     }
     doors.sort();
-    assert_eq!(doors, ["audit/mod.rs", "commands.rs", "tokens/mod.rs"]);
+    assert_eq!(doors, ["audit/mod.rs", "audit/replays.rs", "commands.rs", "tokens/mod.rs"]);
     let text = |name: &str| all().into_iter().find(|(file, _)| file == name).unwrap().1;
     let uses = |name: &str| text(name).matches(".writer").count();
     assert_eq!((uses("audit/mod.rs"), uses("commands.rs"), uses("tokens/mod.rs")), (1, 1, 1));
     assert!(text("commands.rs").contains("Migrator::get_pending_migrations(&db.writer)"));
     assert!(text("tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
+    assert!(text("audit/replays.rs").contains("forget(&app.db.writer, app.now())"));
+    assert_eq!(uses("audit/replays.rs"), 1);
 }
 
 /// On floor 4 sideways only downwards in this order: a feature may use those before it.

@@ -71,11 +71,18 @@ impl Reference<'_> {
                 Channel::Post => None,
             };
             *purpose == self.purpose.code
+                && !self.ended(person)
                 && channels.contains(channel)
                 && *status == ConsentStatus::Granted
                 && expires.is_none_or(|days| days > 0)
                 && bound.is_none_or(|bound| Some(fold(bound)) == current.map(fold))
         })
+    }
+
+    /// An objection of 20 days ago ends consents on which nothing was declared since, also when it was taken back.
+    fn ended(&self, person: &Person) -> bool {
+        person.objections.iter().any(|(purpose, _)| self.own(purpose))
+            && person.declared.is_none_or(|days| days >= 20)
     }
 
     fn own(&self, purpose: &str) -> bool {
@@ -100,8 +107,8 @@ impl Reference<'_> {
             Grounds::None => false,
         };
         let objected = person.objections.iter().any(|(purpose, ended)| self.own(purpose) && ended.is_none());
-        let objectable = self.purpose.grounds == Grounds::Consent
-            || matches!(self.purpose.basis, Some(LegalBasis::LegitimateInterests | LegalBasis::PublicTask));
+        let objectable =
+            matches!(self.purpose.basis, Some(LegalBasis::LegitimateInterests | LegalBasis::PublicTask));
         state && ground && !(objectable && objected)
     }
 

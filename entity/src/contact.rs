@@ -95,6 +95,15 @@ pub struct Model {
     /// Key of the postal address.
     #[sea_orm(column_type = "Text", nullable)]
     pub address_folded: Option<String>,
+    /// Key of the mailbox.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub email_key: Option<String>,
+    /// When the e-mail address last became another.
+    pub email_changed_at: Option<DateTimeUtc>,
+    /// When the phone number last became another.
+    pub phone_changed_at: Option<DateTimeUtc>,
+    /// When the postal address last became another.
+    pub address_changed_at: Option<DateTimeUtc>,
 }
 
 /// Relations are read by the governed engine, not through the entities.

@@ -45,6 +45,9 @@ pub struct Model {
     /// Key of the postal address.
     #[sea_orm(column_type = "Text", nullable)]
     pub address_folded: Option<String>,
+    /// Key of the mailbox.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub email_key: Option<String>,
     /// When it was made.
     pub created_at: DateTimeUtc,
 }

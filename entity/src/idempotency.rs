@@ -9,13 +9,13 @@ pub struct Model {
     /// Who sent the key.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub actor: String,
-    /// SHA-256 of the key.
+    /// Keyed digest of the client's key.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub key_hash: String,
-    /// SHA-256 of the response key of the root field.
+    /// Digest of the response key; empty for the request as a whole.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub root: String,
-    /// SHA-256 of purpose and body.
+    /// Keyed digest of purpose and body.
     #[sea_orm(column_type = "Text")]
     pub body_hash: String,
     /// The outcome, sealed.

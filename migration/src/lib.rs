@@ -61,12 +61,26 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
     Ok(())
 }
 
+/// Makes SQLite refuse to put a row in the place of another (`INSERT OR REPLACE`), which fires no trigger of a deletion.
+async fn no_replacing(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
+    if manager.get_database_backend() == DatabaseBackend::Postgres {
+        return Ok(());
+    }
+    let sql = format!(
+        "CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} \
+         WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) \
+         BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    );
+    manager.get_connection().execute_unprepared(&sql).await?;
+    Ok(())
+}
+
 /// Makes the database itself refuse to change or delete rows of `table`.
 async fn append_only(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     let statements = match manager.get_database_backend() {
         DatabaseBackend::Postgres => vec![
             format!(
-                "CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS \
+                "CREATE OR REPLACE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS \
                  $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
             ),
             format!(

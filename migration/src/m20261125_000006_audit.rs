@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::{append_only, run};
+use crate::{append_only, no_replacing, run};
 
 /// The audit log, subject keys and idempotency.
 #[derive(DeriveMigrationName)]
@@ -58,10 +58,15 @@ const DOWN: &[&str] = &["DROP TABLE idempotency", "DROP TABLE subject_key", "DRO
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(manager, UP).await?;
-        append_only(manager, "audit_entry").await
+        append_only(manager, "audit_entry").await?;
+        no_replacing(manager, "audit_entry").await?;
+        no_replacing(manager, "consent_event").await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if manager.get_database_backend() != sea_orm_migration::sea_orm::DatabaseBackend::Postgres {
+            run(manager, &["DROP TRIGGER consent_event_no_replace"]).await?;
+        }
         run(manager, DOWN).await
     }
 }

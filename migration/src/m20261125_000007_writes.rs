@@ -22,6 +22,15 @@ const UP: &[&str] = &[
          created_at {ts} NOT NULL
      )",
     "CREATE INDEX restriction_contact_id_idx ON restriction (contact_id)",
+    "ALTER TABLE contact ADD COLUMN email_key {text}",
+    "ALTER TABLE contact ADD COLUMN email_changed_at {ts}",
+    "ALTER TABLE contact ADD COLUMN phone_changed_at {ts}",
+    "ALTER TABLE contact ADD COLUMN address_changed_at {ts}",
+    "ALTER TABLE contact_point ADD COLUMN email_key {text}",
+    "UPDATE contact SET email_key = lower(email)",
+    "UPDATE contact_point SET email_key = lower(email)",
+    "CREATE INDEX contact_email_key_idx ON contact (email_key)",
+    "CREATE INDEX contact_point_email_key_idx ON contact_point (email_key)",
     "ALTER TABLE consent_event ADD COLUMN expires_at {ts}",
     "ALTER TABLE privacy_request ADD COLUMN note {text}",
 ];
@@ -29,6 +38,13 @@ const UP: &[&str] = &[
 const DOWN: &[&str] = &[
     "ALTER TABLE privacy_request DROP COLUMN note",
     "ALTER TABLE consent_event DROP COLUMN expires_at",
+    "DROP INDEX contact_point_email_key_idx",
+    "DROP INDEX contact_email_key_idx",
+    "ALTER TABLE contact_point DROP COLUMN email_key",
+    "ALTER TABLE contact DROP COLUMN address_changed_at",
+    "ALTER TABLE contact DROP COLUMN phone_changed_at",
+    "ALTER TABLE contact DROP COLUMN email_changed_at",
+    "ALTER TABLE contact DROP COLUMN email_key",
     "DROP TABLE restriction",
 ];
 

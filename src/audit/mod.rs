@@ -18,7 +18,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use changes::{Change, Changes};
-pub use replays::Replay;
+pub use replays::{Replay, sweep};
 pub use rotation::rewrap;
 
 use crate::{

@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::idempotency::{ActiveModel, Column, Entity};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
-use sha2::{Digest, Sha256};
+use hkdf::Hkdf;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sha2::Sha256;
 
 use super::Transaction;
 use crate::{
@@ -27,25 +28,55 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A key with the purpose and body of its request. Only digests are kept: clients may write anything into a key.
-    pub fn new(key: &str, purpose: &str, body: &[u8]) -> Self {
-        Self { key_hash: digest(&[key.as_bytes()]), body_hash: digest(&[purpose.as_bytes(), body]) }
+    /// A key with the purpose and body of its request. Only keyed digests are kept: clients may write anything into a key, and
+    /// bodies hold values of persons.
+    ///
+    /// # Errors
+    /// Keys that cannot be derived.
+    pub fn new(keys: &Keys, key: &str, purpose: &str, body: &[u8]) -> Result<Self, Error> {
+        let secret = keys.derive("idempotency-digest")?;
+        Ok(Self {
+            key_hash: digest(&secret, &[key.as_bytes()])?,
+            body_hash: digest(&secret, &[purpose.as_bytes(), body])?,
+        })
     }
 
     /// Where the outcome of a root field is kept. Response keys are the client's and of any length: a digest stands for them.
-    fn place(&self, actor: &str, root: &str) -> (String, String, String) {
-        (actor.to_owned(), self.key_hash.clone(), digest(&[root.as_bytes()]))
+    fn place(&self, actor: &str, root: &str) -> Result<Place, Error> {
+        Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32], &[root.as_bytes()])?))
+    }
+
+    /// Where the request as a whole is kept.
+    fn whole(&self, actor: &str) -> Place {
+        (actor.to_owned(), self.key_hash.clone(), String::new())
+    }
+
+    fn row(&self, place: Place, now: DateTime<Utc>) -> ActiveModel {
+        ActiveModel {
+            actor: Set(place.0),
+            key_hash: Set(place.1),
+            root: Set(place.2),
+            body_hash: Set(self.body_hash.clone()),
+            sealed: Set(String::new()),
+            created_at: Set(now),
+        }
     }
 }
 
-/// SHA-256 of `parts`, each with its length before it, hexadecimal.
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
+type Place = (String, String, String);
+
+/// A digest of `parts`, each with its length before it, by HKDF-SHA-256 under `secret`; hexadecimal.
+fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
+    let mut input = Vec::new();
     for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
+        input.extend((part.len() as u64).to_be_bytes());
+        input.extend(*part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut out = [0u8; 32];
+    Hkdf::<Sha256>::new(Some(secret), &input)
+        .expand(b"digest", &mut out)
+        .map_err(|_| Error::internal("a digest"))?;
+    Ok(out.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Transaction {
@@ -55,25 +86,20 @@ impl Transaction {
     /// # Errors
     /// `CONFLICT` for the same key with another purpose or body.
     pub async fn claim(&self, app: &App, replay: &Replay, root: &str) -> Result<Option<Vec<u8>>, Error> {
-        let old: DateTime<Utc> = self.now() - KEPT;
-        Entity::delete_many().filter(Column::CreatedAt.lte(old)).exec(self.connection()).await?;
-        let place = replay.place(&self.author().actor, root);
+        forget(self.connection(), self.now()).await?;
+        let (whole, place) = (replay.whole(&self.author().actor), replay.place(&self.author().actor, root)?);
+        let known = Entity::find_by_id(whole.clone()).one(self.connection()).await?;
+        if known.as_ref().is_some_and(|row| row.body_hash != replay.body_hash) {
+            return Err(Error::new(Code::Conflict, "this Idempotency-Key was used for another request"));
+        }
         if let Some(row) = Entity::find_by_id(place.clone()).one(self.connection()).await? {
-            if row.body_hash != replay.body_hash {
-                let message = "this Idempotency-Key was used for another request";
-                return Err(Error::new(Code::Conflict, message));
-            }
             return outcome(&app.keys, &place, &row.sealed).map(Some);
         }
-        let row = ActiveModel {
-            actor: Set(place.0),
-            key_hash: Set(place.1),
-            root: Set(place.2),
-            body_hash: Set(replay.body_hash.clone()),
-            sealed: Set(String::new()),
-            created_at: Set(self.now()),
-        };
-        Entity::insert(row).exec_without_returning(self.connection()).await?;
+        if known.is_none() {
+            let row = replay.row(whole, self.now());
+            Entity::insert(row).exec_without_returning(self.connection()).await?;
+        }
+        Entity::insert(replay.row(place, self.now())).exec_without_returning(self.connection()).await?;
         Ok(None)
     }
 
@@ -82,25 +108,35 @@ impl Transaction {
     /// # Errors
     /// `INTERNAL` from the database.
     pub async fn keep(&self, app: &App, replay: &Replay, root: &str, outcome: &[u8]) -> Result<(), Error> {
-        let place = replay.place(&self.author().actor, root);
+        let place = replay.place(&self.author().actor, root)?;
         let sealed = seal(&app.keys.derive(USAGE)?, &context(&place), outcome)?;
-        let row = ActiveModel {
-            actor: Set(place.0),
-            key_hash: Set(place.1),
-            root: Set(place.2),
-            sealed: Set(format!("{}:{sealed}", app.keys.name()?)),
-            ..Default::default()
-        };
+        let mut row = replay.row(place, self.now());
+        row.sealed = Set(format!("{}:{sealed}", app.keys.name()?));
         Entity::update(row).exec(self.connection()).await?;
         Ok(())
     }
 }
 
-fn context(place: &(String, String, String)) -> Vec<u8> {
+/// Deletes what was kept for a day.
+async fn forget<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<(), Error> {
+    Entity::delete_many().filter(Column::CreatedAt.lte(now - KEPT)).exec(connection).await?;
+    Ok(())
+}
+
+/// Deletes outcomes that were kept for a day, also where no mutation comes by to do so. Nothing of a person changes by it, so
+/// that no entry tells of it.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn sweep(app: &App) -> Result<(), Error> {
+    forget(&app.db.writer, app.now()).await
+}
+
+fn context(place: &Place) -> Vec<u8> {
     format!("{}\n{}\n{}", place.0, place.1, place.2).into_bytes()
 }
 
-fn outcome(keys: &Keys, place: &(String, String, String), sealed: &str) -> Result<Vec<u8>, Error> {
+fn outcome(keys: &Keys, place: &Place, sealed: &str) -> Result<Vec<u8>, Error> {
     let (name, sealed) = sealed.split_once(':').unwrap_or_default();
     let key = keys.derive_under(name, USAGE)?;
     let opened = key.and_then(|key| open(&key, &context(place), sealed));

@@ -19,15 +19,29 @@ use crate::{
 pub(super) struct Declaration {
     pub(super) action: &'static str,
     pub(super) kind: ConsentEventKind,
-    pub(super) declared_at: DateTime<Utc>,
+    /// When; `None` for now, which is not before anything that was declared already.
+    pub(super) declared_at: Option<DateTime<Utc>>,
     pub(super) source: Option<String>,
     pub(super) proof: Option<String>,
     pub(super) consent_text_id: Option<Uuid>,
     pub(super) expires_at: Option<DateTime<Utc>>,
-    /// The folded address a grant is bound to.
+    /// The key of the address a grant is bound to.
     pub(super) address: Option<String>,
-    /// Whether a repeat is recognised by its time; otherwise by the state that it would make.
-    pub(super) only_if_new: bool,
+    /// When that address became another, where it did.
+    pub(super) moved_at: Option<DateTime<Utc>>,
+}
+
+impl Declaration {
+    /// The end of a consent.
+    pub(super) fn end(
+        action: &'static str,
+        kind: ConsentEventKind,
+        declared_at: Option<DateTime<Utc>>,
+        source: Option<String>,
+    ) -> Self {
+        let (proof, consent_text_id, expires_at, address, moved_at) = (None, None, None, None, None);
+        Self { action, kind, declared_at, source, proof, consent_text_id, expires_at, address, moved_at }
+    }
 }
 
 /// A consent, read or about to be made.
@@ -39,9 +53,18 @@ pub(super) struct Opened {
 /// The address of a contact on a channel, folded.
 pub(super) fn address_of(contact: &contact::Model, channel: Channel) -> Option<String> {
     match channel {
-        Channel::Email => contact.email_folded.clone(),
+        Channel::Email => contact.email_key.clone(),
         Channel::Phone | Channel::Sms => contact.phone_folded.clone(),
         Channel::Post => contact.address_folded.clone(),
+    }
+}
+
+/// When the address of a contact on a channel last became another.
+pub(super) fn moved_at(contact: &contact::Model, channel: Channel) -> Option<DateTime<Utc>> {
+    match channel {
+        Channel::Email => contact.email_changed_at,
+        Channel::Phone | Channel::Sms => contact.phone_changed_at,
+        Channel::Post => contact.address_changed_at,
     }
 }
 
@@ -108,16 +131,13 @@ pub(super) fn projected(row: &consent::Model, events: &[consent_event::Model]) -
 }
 
 /// Whether the declaration says nothing new.
-fn is_repeat(declaration: &Declaration, opened: &Opened, events: &[consent_event::Model]) -> bool {
-    if declaration.only_if_new {
-        return events.iter().any(|event| {
-            event.kind == declaration.kind
-                && event.declared_at == Some(declaration.declared_at)
-                && event.consent_text_id == declaration.consent_text_id
-                && event.expires_at == declaration.expires_at
-        });
-    }
-    declaration.kind == ConsentEventKind::Withdrawn && opened.row.status == ConsentStatus::Withdrawn
+fn is_repeat(declaration: &Declaration, at: DateTime<Utc>, events: &[consent_event::Model]) -> bool {
+    events.iter().any(|event| {
+        event.kind == declaration.kind
+            && event.declared_at == Some(at)
+            && event.consent_text_id == declaration.consent_text_id
+            && event.expires_at == declaration.expires_at
+    })
 }
 
 /// Appends an event, projects the consent anew and records both.
@@ -135,27 +155,48 @@ pub(super) async fn declare(
         contact_id: Some(before.contact_id),
         changes,
     };
-    if is_repeat(declaration, &opened, &events) {
+    // Another writer may have held the contact meanwhile, or have a clock that is ahead: what ends a consent now is not
+    // before what was declared by then.
+    let latest = events.iter().filter_map(|event| event.declared_at).max();
+    let at = declaration.declared_at.unwrap_or_else(|| latest.unwrap_or(tx.now()).max(tx.now()));
+    if is_repeat(declaration, at, &events) {
         tx.record(entry(Changes::none())).await?;
         return Ok(before.id);
     }
-    let event = consent_event::Model {
+    let event = |kind, at| consent_event::Model {
         id: tx.new_id(),
         consent_id: before.id,
-        kind: declaration.kind,
-        declared_at: Some(declaration.declared_at),
+        kind,
+        declared_at: Some(at),
         recorded_at: tx.now(),
-        source: declaration.source.clone(),
+        source: None,
         actor: tx.author().actor.clone(),
+        proof: None,
+        consent_text_id: None,
+        expires_at: None,
+    };
+    let mut fresh = Vec::new();
+    if let Some(moved_at) = declaration.moved_at.filter(|moved_at| at <= *moved_at) {
+        // It was given for the address before, and comes in late.
+        let known = |event: &consent_event::Model| {
+            event.kind == ConsentEventKind::Invalidated && event.declared_at == Some(moved_at)
+        };
+        if !events.iter().any(known) {
+            fresh.push(event(ConsentEventKind::Invalidated, moved_at));
+        }
+    }
+    fresh.push(consent_event::Model {
+        source: declaration.source.clone(),
         proof: declaration.proof.clone(),
         consent_text_id: declaration.consent_text_id,
         expires_at: declaration.expires_at,
-    };
-    events.push(event.clone());
+        ..event(declaration.kind, at)
+    });
+    events.extend(fresh.iter().cloned());
     let mut after = projected(before, &events);
     after.updated_at = tx.now();
     // A grant is bound to the address it was given for, if it is the one that holds.
-    let holds = after.status == ConsentStatus::Granted && after.granted_at == Some(declaration.declared_at);
+    let holds = after.status == ConsentStatus::Granted && after.granted_at == Some(at);
     if holds && declaration.kind == ConsentEventKind::Granted {
         after.bound_address.clone_from(&declaration.address);
     }
@@ -165,11 +206,14 @@ pub(super) async fn declare(
     } else {
         consent::Entity::update(row).exec(tx.connection()).await?;
     }
-    consent_event::Entity::insert(event.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
-    let changes = Changes::between(&CONSENT, (!opened.new).then_some(before), Some(&after));
-    tx.record(entry(changes.and(Changes::between(&CONSENT_EVENT, None, Some(&event))))).await?;
+    let mut changes = Changes::between(&CONSENT, (!opened.new).then_some(before), Some(&after));
+    for event in fresh {
+        changes = changes.and(Changes::between(&CONSENT_EVENT, None, Some(&event)));
+        consent_event::Entity::insert(event.into_active_model().reset_all())
+            .exec_without_returning(tx.connection())
+            .await?;
+    }
+    tx.record(entry(changes)).await?;
     Ok(before.id)
 }
 

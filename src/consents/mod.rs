@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_text,
-    enums::{Channel, ConsentEventKind, ConsentStatus},
+    enums::{Channel, ConsentEventKind},
 };
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::{
     policy::{self, Grounds, PurposeDef},
     register::CONSENT,
 };
-use events::{Declaration, address_of, declare, find_or_open};
+use events::{Declaration, address_of, declare, find_or_open, moved_at};
 
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
@@ -130,13 +130,13 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Re
     let declaration = Declaration {
         action: "recordConsent",
         kind: ConsentEventKind::Granted,
-        declared_at: new.declared_at,
+        declared_at: Some(new.declared_at),
         source: Some(new.source.clone()),
         proof: Some(new.proof.clone()),
         consent_text_id: Some(text.id),
         expires_at,
         address: address_of(&contact, new.channel),
-        only_if_new: true,
+        moved_at: moved_at(&contact, new.channel),
     };
     declare(tx, opened, &declaration).await
 }
@@ -195,17 +195,9 @@ pub async fn withdraw(
     for (purpose, channel) in all {
         let channel = Channel::try_from_value(&channel)?;
         let opened = find_or_open(tx, &contact, &purpose, channel).await?;
-        let declaration = Declaration {
-            action: "withdrawConsent",
-            kind: ConsentEventKind::Withdrawn,
-            declared_at: withdrawal.at.unwrap_or(tx.now()),
-            source: withdrawal.source.clone(),
-            proof: None,
-            consent_text_id: None,
-            expires_at: None,
-            address: None,
-            only_if_new: withdrawal.at.is_some(),
-        };
+        let source = withdrawal.source.clone();
+        let declaration =
+            Declaration::end("withdrawConsent", ConsentEventKind::Withdrawn, withdrawal.at, source);
         ids.push(declare(tx, opened, &declaration).await?);
     }
     Ok(ids)
@@ -264,24 +256,14 @@ pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Er
     if moved.is_empty() {
         return Ok(());
     }
+    // Those that are not in force too: a consent that comes in late was given for the old address.
     let bound = consent::Entity::find()
         .filter(consent::Column::ContactId.eq(after.id))
         .filter(consent::Column::Channel.is_in(moved))
-        .filter(consent::Column::Status.is_in([ConsentStatus::Granted, ConsentStatus::Pending]))
         .all(tx.connection())
         .await?;
     for row in bound {
-        let declaration = Declaration {
-            action: "invalidateConsent",
-            kind: ConsentEventKind::Invalidated,
-            declared_at: tx.now(),
-            source: None,
-            proof: None,
-            consent_text_id: None,
-            expires_at: None,
-            address: None,
-            only_if_new: false,
-        };
+        let declaration = Declaration::end("invalidateConsent", ConsentEventKind::Invalidated, None, None);
         declare(tx, events::Opened { row, new: false }, &declaration).await?;
     }
     Ok(())

@@ -44,25 +44,40 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<Rebuilt, Err
         last = end.id;
         for row in rows {
             rebuilt.consents += 1;
-            let events = events::of(&app.db.reader, row.id).await?;
-            if events::projected(&row, &events) != row {
-                rebuilt.differing.push(row.id);
-                if !check {
-                    mend(app, actor, row.id).await?;
-                }
+            let id = row.id;
+            if differs(app, row).await? && (check || mend(app, actor, id).await?) {
+                rebuilt.differing.push(id);
             }
         }
     }
 }
 
-async fn mend(app: &App, actor: &str, id: Uuid) -> Result<(), Error> {
+/// Whether a consent is not what its events say, looked at until it stood still for a look: others may write meanwhile.
+async fn differs(app: &App, row: Model) -> Result<bool, Error> {
+    let mut seen = row;
+    loop {
+        let events = events::of(&app.db.reader, seen.id).await?;
+        if events::projected(&seen, &events) == seen {
+            return Ok(false);
+        }
+        match Entity::find_by_id(seen.id).one(&app.db.reader).await? {
+            Some(now) if now != seen => seen = now,
+            now => return Ok(now.is_some()),
+        }
+    }
+}
+
+/// Writes the state that the events make, if the consent still differs from it.
+async fn mend(app: &App, actor: &str, id: Uuid) -> Result<bool, Error> {
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
     // Locked and read again: it may have changed since it was compared.
-    let Some(before) = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await? else {
-        return Ok(());
-    };
-    let events = events::of(tx.connection(), id).await?;
-    let after = Model { updated_at: tx.now(), ..events::projected(&before, &events) };
+    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let Some(before) = found else { return Ok(false) };
+    let after = events::projected(&before, &events::of(tx.connection(), id).await?);
+    if after == before {
+        return Ok(false);
+    }
+    let after = Model { updated_at: tx.now(), ..after };
     Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
     let changes = Changes::between(&CONSENT, Some(&before), Some(&after));
     tx.record(Entry {
@@ -73,5 +88,6 @@ async fn mend(app: &App, actor: &str, id: Uuid) -> Result<(), Error> {
         changes,
     })
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }

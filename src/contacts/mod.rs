@@ -74,11 +74,11 @@ pub async fn lock_of(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn with_email(tx: &Transaction, actor: &Actor, folded: &str) -> Result<Vec<Uuid>, Error> {
+pub async fn with_email(tx: &Transaction, actor: &Actor, mailbox: &str) -> Result<Vec<Uuid>, Error> {
     use entity::contact_point;
     let ids = |column| contact::Entity::find().select_only().column(column);
     let mut found: Vec<Uuid> = ids(contact::Column::Id)
-        .filter(contact::Column::EmailFolded.eq(folded))
+        .filter(contact::Column::EmailKey.eq(mailbox))
         .into_tuple()
         .all(tx.connection())
         .await?;
@@ -87,7 +87,7 @@ pub async fn with_email(tx: &Transaction, actor: &Actor, folded: &str) -> Result
         let further: Vec<Uuid> = contact_point::Entity::find()
             .select_only()
             .column(contact_point::Column::ContactId)
-            .filter(contact_point::Column::EmailFolded.eq(folded))
+            .filter(contact_point::Column::EmailKey.eq(mailbox))
             .into_tuple()
             .all(tx.connection())
             .await?;
@@ -219,12 +219,14 @@ pub async fn rectify(
         tx.record(entry(changes)).await?;
         return Ok(Rectified { after: before.clone(), before });
     }
-    if !rows::identifies(actor, &after) {
+    let empties = change.values.iter().any(|(field, value)| field.identifies && value.is_none());
+    if empties && !rows::identifies(actor, &after) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::input(message).in_input("input.clear"));
     }
     after.version += 1;
     after.updated_at = tx.now();
+    rows::note_moves(&before, &mut after, tx.now());
     contact::Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
     let source = change
         .source

@@ -68,7 +68,12 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Re
         .filter(restriction::Column::LiftedAt.is_null())
         .all(tx.connection())
         .await?;
-    if in_force.iter().any(|known| known.limb == new.limb) && before.state == ContactState::Restricted {
+    let same = |known: &restriction::Model| {
+        known.limb == new.limb
+            && known.reason.as_ref() == Some(&new.reason)
+            && known.planned_until == new.planned_until
+    };
+    if in_force.iter().any(same) && before.state == ContactState::Restricted {
         return tx.record(entry("restrictContact", new.id, Changes::none())).await;
     }
     let model = restriction::Model {
@@ -109,6 +114,10 @@ pub async fn lift(
         return Err(Error::input(message).in_input("input.informedAt"));
     }
     let before = lock(tx, actor, id).await?;
+    if before.restricted_at.is_some_and(|since| informed_at < since) {
+        let message = "the person must be told of this lifting, after the restriction began (Art. 18(3))";
+        return Err(Error::input(message).in_input("input.informedAt"));
+    }
     if before.state != ContactState::Restricted {
         return tx.record(entry("liftRestriction", id, Changes::none())).await;
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     context::Actor,
     error::Error,
-    fold::{address, fold},
+    fold::{address, fold, mailbox},
     policy::Action,
     register::{CONTACT, Field, Read, Scalar},
 };
@@ -49,6 +49,10 @@ pub fn blank(id: Uuid, now: DateTime<Utc>) -> contact::Model {
         country_folded: None,
         language_folded: None,
         address_folded: None,
+        email_key: None,
+        email_changed_at: None,
+        phone_changed_at: None,
+        address_changed_at: None,
     }
 }
 
@@ -76,6 +80,7 @@ pub fn set(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> 
     if let Some(folded) = folded {
         contact.try_set(column(folded)?, Value::from(value.map(fold)))?;
     }
+    contact.email_key = contact.email.as_deref().map(mailbox);
     let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
     contact.address_folded = address(parts.map(|part| part.as_deref()));
     Ok(())
@@ -90,4 +95,19 @@ pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
     };
     let readable = |field: &Field| actor.may(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
     CONTACT.fields.iter().any(|field| field.identifies && readable(field) && given(field))
+}
+
+/// Notes which addresses became others: what was declared until then was declared for those before. A first address is no
+/// other one.
+pub(super) fn note_moves(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
+    let moved = |before: &Option<String>, after: &Option<String>| before.is_some() && before != after;
+    if moved(&before.email_key, &after.email_key) {
+        after.email_changed_at = Some(now);
+    }
+    if moved(&before.phone_folded, &after.phone_folded) {
+        after.phone_changed_at = Some(now);
+    }
+    if moved(&before.address_folded, &after.address_folded) {
+        after.address_changed_at = Some(now);
+    }
 }

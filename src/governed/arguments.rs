@@ -7,7 +7,7 @@ use async_graphql::{
     parser::types::{Field, VariableDefinition},
 };
 use async_graphql_value::Value as Ast;
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -120,6 +120,9 @@ pub(super) fn id(name: &str, value: &Value) -> Result<Uuid, Error> {
 pub(super) fn instant(name: &str, value: &Value) -> Result<DateTime<Utc>, Error> {
     let text = text(name, value)?;
     DateTime::parse_from_rfc3339(text)
+        .ok()
         .map(|instant| instant.with_timezone(&Utc).trunc_subsecs(6))
-        .map_err(|_| Error::input(format!("`{name}` is not an instant of the form 2026-11-02T09:00:00Z")))
+        // Years that are written with four digits: instants are compared as text by SQLite.
+        .filter(|instant| (1..=9999).contains(&instant.year()))
+        .ok_or_else(|| Error::input(format!("`{name}` is not an instant of the form 2026-11-02T09:00:00Z")))
 }

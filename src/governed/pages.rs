@@ -8,6 +8,7 @@ use super::{
     document::Selected,
     levels::{ColumnOf, Level},
     plan::{Planner, json_key},
+    write::Cell,
 };
 use crate::{
     error::Error,
@@ -26,8 +27,9 @@ pub(super) struct Page {
     pub(super) place: String,
     pub(super) rows: u64,
     pub(super) backward: bool,
-    pub(super) after: Option<String>,
-    pub(super) before: Option<String>,
+    /// Order values of the row behind which, and before which, the page lies.
+    pub(super) after: Option<Vec<Cell>>,
+    pub(super) before: Option<Vec<Cell>>,
     pub(super) filter: Option<Condition>,
     pub(super) search: Option<Search>,
     pub(super) order: Vec<Step>,
@@ -85,13 +87,20 @@ impl Page {
             order.iter().map(|step| level.column(ColumnOf::Term(step.term), step.scalar)).collect();
         let signature: Vec<String> = order.iter().map(Step::signature).collect();
         let purpose = planner.actor.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
+        let place = format!("{}\n{purpose}\n{coordinate}\n{}", planner.actor.id, signature.join(","));
+        // Opened before anything is done: a mutation must not fail on the way to its payload.
+        let open = |name: &str| {
+            let cursor = arguments.text(name)?;
+            cursor.map(|cursor| planner.cursors.open(&place, cursor, order.len())).transpose()
+        };
+        let (after, before) = (open("after")?, open("before")?);
         let mut page = Self {
             level,
-            place: format!("{}\n{purpose}\n{coordinate}\n{}", planner.actor.id, signature.join(",")),
+            place,
             rows,
             backward,
-            after: arguments.text("after")?.map(str::to_owned),
-            before: arguments.text("before")?.map(str::to_owned),
+            after,
+            before,
             filter,
             search,
             order,

@@ -26,15 +26,13 @@ impl Reader<'_> {
         }
     }
 
-    fn seek(&self, sql: &mut Sql, page: &Page) -> Result<(), Error> {
-        for (cursor, flipped) in [(&page.after, false), (&page.before, true)] {
-            if let Some(cursor) = cursor {
-                let values = self.cursors.open(&page.place, cursor, page.order.len())?;
+    fn seek(&self, sql: &mut Sql, page: &Page) {
+        for (values, flipped) in [(&page.after, false), (&page.before, true)] {
+            if let Some(values) = values {
                 sql.push(" AND ");
-                super::conditions::beyond(&page.order, &values, flipped, sql, &self.scope);
+                super::conditions::beyond(&page.order, values, flipped, sql, &self.scope);
             }
         }
-        Ok(())
     }
 
     fn sort(&self, sql: &mut Sql, page: &Page) {
@@ -49,7 +47,7 @@ impl Reader<'_> {
         if page.wants_rows() {
             let mut sql = self.select(&page.level, "");
             self.narrow(&mut sql, page);
-            self.seek(&mut sql, page)?;
+            self.seek(&mut sql, page);
             self.sort(&mut sql, page);
             sql.push(" LIMIT ").push(&(page.rows + 1).to_string());
             rows = self.fetch(sql, &page.level).await?;
@@ -95,7 +93,7 @@ impl Reader<'_> {
             let mut sql = self.select(&page.level, &extra);
             sql.push(" AND ").among(&joined, keys);
             self.narrow(&mut sql, page);
-            self.seek(&mut sql, page)?;
+            self.seek(&mut sql, page);
             let sql =
                 sql.wrap("SELECT * FROM (", &format!(") w WHERE w.rn <= {} ORDER BY w.rn", page.rows + 1));
             rows = self.fetch(sql, &page.level).await?;

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 
 use super::{
     arguments::Arguments,
+    cursors::Cursors,
     document::{Limits, Operation, Selected},
     levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
     pages::Page,
@@ -15,7 +16,7 @@ use super::{
     writes::PlannedWrite,
 };
 use crate::{
-    context::Actor,
+    context::{Actor, Keys},
     error::{Code, Error},
     policy::{Action, Decision},
     register::{Field, ObjectType, ROOTS, Read, Root, RootField, Scalar},
@@ -84,9 +85,12 @@ impl Plan {
         operation: &Operation<'_>,
         actor: &Actor,
         limits: &Limits,
+        keys: &Keys,
         today: NaiveDate,
     ) -> Result<Self, Error> {
-        let mut planner = Planner { operation, actor, limits, today, plan: Plan::default(), rows: 0 };
+        let cursors = Cursors::new(keys)?;
+        let plan = Plan::default();
+        let mut planner = Planner { operation, actor, limits, today, cursors, plan, rows: 0 };
         let root = if operation.writes { "Mutation" } else { "Query" };
         for selected in operation.collect(&[operation.root], root)? {
             let what = planner.root(&selected)?;
@@ -102,6 +106,7 @@ pub(super) struct Planner<'p> {
     limits: &'p Limits,
     /// The day by the application's clock, for dates in inputs.
     pub(super) today: NaiveDate,
+    pub(super) cursors: Cursors,
     pub(super) plan: Plan,
     rows: u64,
 }

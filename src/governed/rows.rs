@@ -10,7 +10,7 @@ use crate::{
 
 /// The address a consent on the channel of `g` is bound to, on the contact `c`.
 const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channel \
-                     WHEN 'EMAIL' THEN {c}.email_folded WHEN 'POST' THEN {c}.address_folded ELSE {c}.phone_folded END)";
+                     WHEN 'EMAIL' THEN {c}.email_key WHEN 'POST' THEN {c}.address_folded ELSE {c}.phone_folded END)";
 
 /// Which contacts exist for the caller: the condition on the contact `alias` (Art. 6(1), 7(3), 18(2), 21).
 ///
@@ -48,16 +48,9 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
         sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
             .push(alias)
             .push(".id AND ");
-        objected(sql, scope);
-        sql.push(")");
+        own(sql, scope, "o");
+        sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push("))");
     }
-}
-
-/// The objection `o` is one to the purpose or its group, and holds.
-fn objected(sql: &mut Sql, scope: &Scope) {
-    own(sql, scope, "o");
-    sql.push(" AND o.objected_at <= ").bind(scope.now);
-    sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push(")");
 }
 
 /// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
@@ -76,10 +69,11 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
 fn live(sql: &mut Sql, scope: &Scope) {
     sql.push(" AND g.status = 'GRANTED' AND g.withdrawn_at IS NULL");
     sql.push(" AND (g.expires_at IS NULL OR g.expires_at > ").bind(scope.now).push(")");
-    // An objection to direct marketing (Art. 21(2)) ends its kinds on consent too; what the person declared afresh after it
-    // holds.
+    // An objection to direct marketing (Art. 21(2)) ends its kinds on consent for good, and only what the person declares afresh
+    // after it counts again. One that ended when it began never held.
     sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = g.contact_id AND ");
-    objected(sql, scope);
+    own(sql, scope, "o");
+    sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at)");
     sql.push(" AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at))");
 }
 
@@ -109,7 +103,7 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
         .bind(code);
     live(sql, scope);
     sql.push(channels(cover)).push(" AND g.bound_address = ").push(match cover {
-        Cover::Email => "t.email_folded)",
+        Cover::Email => "t.email_key)",
         Cover::Phone => "t.phone_folded)",
         Cover::Post => "t.address_folded)",
     });

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     error::{Code, Error},
-    policy::Action,
-    register::{Given, MUTATIONS, Mutation},
+    policy::{Action, Grounds},
+    register::{Given, MUTATIONS, Mutation, Right},
 };
 
 /// Most rows of a payload that may hold several.
@@ -32,6 +32,13 @@ pub struct PlannedWrite {
     /// Its input, checked.
     pub input: Input,
     outs: Vec<(String, Out)>,
+}
+
+impl PlannedWrite {
+    /// The id of what is to be changed, if the input names one.
+    pub fn target(&self) -> Option<Uuid> {
+        self.input.id("id").or_else(|| self.input.id("contactId"))
+    }
 }
 
 #[derive(Debug)]
@@ -85,8 +92,13 @@ impl<'p> Planner<'p> {
             Given::Id(right) => vec![(right, "id".to_owned())],
         };
         // What may not be done at all is told before what is wrong with it.
+        let on_consent =
+            self.actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent);
         for (right, place) in needs {
-            if !self.allows(&right.coordinate(), right.action()) {
+            // Where values may be withheld row by row, nobody changes them blindly.
+            let withheld = on_consent
+                && matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some());
+            if withheld || !self.allows(&right.coordinate(), right.action()) {
                 let what = match right.action() {
                     Action::Read => "read",
                     _ => "written",

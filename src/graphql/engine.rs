@@ -14,7 +14,7 @@ use crate::{
     audit::Replay,
     context::{Actor, App},
     error::{Code, Error},
-    governed::{Limits, Operation, Plan, Reader},
+    governed::{Limits, Operation, Plan, PlannedWrite, Reader},
 };
 
 /// What a client asks.
@@ -112,9 +112,9 @@ impl Engine {
         if !validated.errors.is_empty() {
             return Ok(invalid(validated.errors.into_iter().take(MOST_FAULTS).map(fault).collect(), actor));
         }
-        let plan = Plan::of(&operation, actor, &self.limits, app.now().date_naive())?;
+        let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
         for denial in &plan.denials {
-            log_refusal(&denial.error, actor);
+            log_refusal(&denial.error, actor, None);
         }
         let problems: Vec<Problem> =
             plan.denials.iter().map(|denial| Problem::denied(denial, operation.writes)).collect();
@@ -133,15 +133,25 @@ impl Engine {
                     match mutations::run(app, actor, &root.key, planned, request.replay.as_ref()).await {
                         Ok(written) => {
                             reader.refresh(app);
-                            reader.payload(planned, &written).await.map(Some)
+                            // It is done, whatever comes of reading it back.
+                            let read = reader.payload(planned, &written).await;
+                            read.map(Some).map_err(|_| {
+                                Error::new(
+                                    Code::Internal,
+                                    "this was done, but what it made cannot be read now",
+                                )
+                            })
                         }
                         Err(error) => {
-                            log_refusal(&error, actor);
+                            log_refusal(&error, actor, Some(planned));
                             Err(error)
                         }
                     }
                 }
             };
+            if json.as_ref().is_err_and(|error| error.transient) {
+                tracing::error!("a read found no connection, or others in its way");
+            }
             let json = match json {
                 Ok(None) => introspected(&validated.data, &root.key)?,
                 Ok(Some(json)) => json,
@@ -209,7 +219,7 @@ fn introspected(data: &Json, key: &str) -> Result<String, Error> {
 }
 
 /// The security log: who was refused what and why, and no value.
-fn log_refusal(error: &Error, actor: &Actor) {
+fn log_refusal(error: &Error, actor: &Actor, planned: Option<&PlannedWrite>) {
     if !matches!(error.code, Code::Forbidden | Code::ForbiddenField | Code::NotFound | Code::Held) {
         return;
     }
@@ -221,6 +231,8 @@ fn log_refusal(error: &Error, actor: &Actor) {
         code = error.code.as_str(),
         coordinate = error.coordinate.as_deref(),
         input = error.input.as_deref(),
+        mutation = planned.map(|planned| planned.mutation.name),
+        target_id = planned.and_then(PlannedWrite::target).map(tracing::field::display),
         "refused"
     );
 }

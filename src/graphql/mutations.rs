@@ -70,7 +70,7 @@ async fn once(
     {
         return serde_json::from_slice(&outcome).map_err(|_| fault());
     }
-    let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await?;
+    let written = write(actor, planned.mutation.write, &planned.input, &mut tx).await?;
     if let Some(replay) = replay {
         let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
         tx.keep(app, replay, root, &outcome).await?;
@@ -79,18 +79,12 @@ async fn once(
     Ok(written)
 }
 
-async fn write(
-    app: &App,
-    actor: &Actor,
-    write: Write,
-    input: &Input,
-    tx: &mut Transaction,
-) -> Result<Written, Error> {
+async fn write(actor: &Actor, write: Write, input: &Input, tx: &mut Transaction) -> Result<Written, Error> {
     let id = || input.need_id("id");
     Ok(match write {
         Write::CreateContact => Written::one(create_contact(actor, input, tx).await?),
         Write::UpdateContact => {
-            let change = rectification(input)?;
+            let change = rectification(input, tx)?;
             let rectified = contacts::rectify(tx, actor, &change).await?;
             consents::follow(tx, rectified).await?;
             Written::one(change.id)
@@ -171,7 +165,7 @@ async fn write(
         Write::CreateAccessToken => {
             let new = new_token(input)?;
             new.check_grant(actor)?;
-            let (id, token) = tokens::create(tx, app, new).await?;
+            let (id, token) = tokens::create(tx, &actor.policy, new).await?;
             Written { ids: vec![id], secret: Some(token.reveal().to_owned()) }
         }
         Write::RevokeAccessToken => {
@@ -200,7 +194,7 @@ async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> R
     Ok(id)
 }
 
-fn rectification(input: &Input) -> Result<Rectification, Error> {
+fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error> {
     let mut changed: Vec<_> = values(input, &CONTACT).map(|(field, value)| (field, Some(value))).collect();
     for (index, name) in input.words("clear").unwrap_or_default().iter().enumerate() {
         let place = format!("{}.{index}", input.place("clear"));
@@ -215,7 +209,7 @@ fn rectification(input: &Input) -> Result<Rectification, Error> {
     if changed.is_empty() {
         return Err(Error::input("there is nothing to be changed").in_input("input"));
     }
-    let source = input.nested("source").map(source_of).transpose()?;
+    let source = input.nested("source").map(|nested| source(nested, tx)).transpose()?;
     Ok(Rectification {
         id: input.need_id("id")?,
         expected_version: input.int("expectedVersion"),
@@ -230,10 +224,6 @@ fn source(input: &Input, tx: &Transaction) -> Result<Source, Error> {
             return Err(input.fault(name, format!("`{name}` is in the future")));
         }
     }
-    source_of(input)
-}
-
-fn source_of(input: &Input) -> Result<Source, Error> {
     Ok(Source {
         name: input.need_text("name")?.to_owned(),
         collected_at: input.time("collectedAt"),

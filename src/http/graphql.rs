@@ -92,7 +92,8 @@ async fn operate(
     let key = headers::idempotency_key(head).map_err(refused)?;
     let mut operation = body::parse(&bytes, strict).map_err(refused)?;
     let purpose = noted.purpose.as_deref().unwrap_or_default();
-    operation.replay = key.map(|key| Replay::new(key, purpose, &bytes));
+    let replay = key.map(|key| Replay::new(&shared.app.keys, key, purpose, &bytes)).transpose();
+    operation.replay = replay.map_err(refused)?;
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let (app, engine) = (shared.app.clone(), shared.engine.clone());
     let task = tokio::spawn(async move { engine.execute(&app, &actor, operation).await });

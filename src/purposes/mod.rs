@@ -12,7 +12,7 @@ use entity::{
     enums::LegalBasis as Basis,
     purpose::{ActiveModel, Column, Entity},
 };
-use sea_orm::{ActiveValue::Set, EntityTrait, QuerySelect, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder, QuerySelect, sea_query::OnConflict};
 
 /// Writes the purposes of the policy in force, groups first, with its revision, and publishes its texts; an audit entry
 /// holds both revisions. Where the tables are in step already nothing is done.
@@ -30,6 +30,7 @@ pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
         .select_only()
         .column(Column::Code)
         .column(Column::Revision)
+        .order_by_desc(Column::LoadedAt)
         .into_tuple()
         .all(tx.connection())
         .await?;
@@ -39,8 +40,8 @@ pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
     if policy.purposes().iter().all(|purpose| in_step(purpose)) {
         return Ok(());
     }
-    let before =
-        known.into_iter().map(|(_, revision)| revision).find(|revision| revision != policy.revision());
+    // That of the last load: a purpose that has vanished keeps the revision it was last part of.
+    let before = known.into_iter().map(|(_, revision)| revision).next();
     let (groups, kinds): (Vec<_>, Vec<_>) = policy.purposes().iter().partition(|purpose| purpose.is_group);
     for purpose in groups.into_iter().chain(kinds) {
         Entity::insert(row(app, &policy, purpose)?)

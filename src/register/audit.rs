@@ -58,9 +58,9 @@ pub static UNSERVED_TABLES: &[(&str, &[(&str, &str)])] = &[
         "idempotency",
         &[
             ("actor", "who sent the key"),
-            ("key_hash", "SHA-256 of the client's key"),
-            ("root", "SHA-256 of the mutation's response key in its document"),
-            ("body_hash", "SHA-256 of purpose and body"),
+            ("key_hash", "keyed digest of the client's key"),
+            ("root", "digest of the mutation's response key; empty for the request as a whole"),
+            ("body_hash", "keyed digest of purpose and body"),
             ("sealed", "ids of what was written and a secret that was told, sealed; gone after a day"),
             ("created_at", "when it was done"),
         ],

@@ -78,7 +78,13 @@ pub static CONTACT: ObjectType = ObjectType {
         connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
         connection("requests", &PRIVACY_REQUEST, "contact_id", "Data-subject requests (Art. 15 to 21)."),
     ],
-    unserved: &[("address_folded", "key of the postal address, for consents bound to it")],
+    unserved: &[
+        ("address_folded", "key of the postal address, for consents bound to it"),
+        ("email_key", "key of the mailbox, for consents bound to it"),
+        ("email_changed_at", "consents declared until then were given for another address"),
+        ("phone_changed_at", "consents declared until then were given for another number"),
+        ("address_changed_at", "consents declared until then were given for another address"),
+    ],
 };
 
 /// A further e-mail address, phone number or postal address of a contact.
@@ -109,6 +115,7 @@ pub static CONTACT_POINT: ObjectType = ObjectType {
     unserved: &[
         ("contact_id", "the contact it belongs to, reached from there"),
         ("email_folded", "companion of email"),
+        ("email_key", "key of the mailbox, for consents bound to it"),
         ("phone_folded", "companion of phone"),
         ("address_folded", "key of the postal address"),
     ],

@@ -47,6 +47,14 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
     if new.purpose.as_ref().is_some_and(|code| actor.policy.purpose(code).is_none()) {
         return Err(Error::input("there is no such purpose").in_input("input.purpose"));
     }
+    let foreign = actor
+        .purpose
+        .as_ref()
+        .is_some_and(|own| !own.sees_all && new.purpose.as_ref().is_some_and(|code| *code != own.code));
+    if foreign {
+        let message = "requests about other purposes may not be opened for this purpose";
+        return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
+    }
     contacts::lock(tx, actor, new.contact_id).await?;
     let due_at = due(received_at)
         .ok_or_else(|| Error::input("`receivedAt` is not a possible time").in_input("input.receivedAt"))?;

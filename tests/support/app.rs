@@ -48,7 +48,7 @@ impl TestApp {
     /// Makes a token as the command line does.
     pub async fn make_token(&self, new: NewToken) -> Result<(Uuid, BearerToken), Error> {
         let mut tx = self.begin().await;
-        let made = tokens::create(&mut tx, &self.app, new).await?;
+        let made = tokens::create(&mut tx, &self.app.policy.current(), new).await?;
         tx.commit().await?;
         Ok(made)
     }

@@ -10,7 +10,7 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait};
 use uuid::Uuid;
-use zweck::fold::fold;
+use zweck::fold::{fold, mailbox};
 
 use super::app::start;
 
@@ -35,6 +35,8 @@ pub struct Person {
     pub birth_date: Option<&'static str>,
     pub state: Option<ContactState>,
     pub consents: Vec<GivenConsent>,
+    /// Days since the consents were declared, where that is known.
+    pub declared: Option<i64>,
     /// Purpose, days since it holds, days until it ends.
     pub grounds: Vec<(&'static str, i64, Option<i64>)>,
     /// Purpose or group, days since it ended.
@@ -110,8 +112,10 @@ pub fn persons() -> Vec<Person> {
             consents: vec![("newsletter", Channel::Email, Granted, None, Some("old@example.org"))],
             ..person(9, "Ida", "Moved")
         },
+        // Objected, declared afresh, and took the objection back.
         Person {
             consents: news(Granted),
+            declared: Some(10),
             objections: vec![("newsletter", Some(2))],
             grounds: vec![("existing_customer_mail", 10, None), ("accounting", 10, None)],
             city: None,
@@ -149,6 +153,7 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
         family_name_folded: folded(Some(person.family_name)),
         email: text(person.email),
         email_folded: folded(person.email),
+        email_key: Set(person.email.map(mailbox)),
         phone: text(person.phone),
         phone_folded: folded(person.phone),
         city: text(person.city),
@@ -173,6 +178,7 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
             channel: Set(*channel),
             status: Set(*status),
             bound_address: text(*bound),
+            declared_at: Set(person.declared.map(|declared| days(now, -declared))),
             granted_at: Set(Some(days(now, -50))),
             withdrawn_at: Set((*status == ConsentStatus::Withdrawn).then(|| days(now, -1))),
             expires_at: Set(expires.map(|expires| days(now, expires))),
@@ -236,6 +242,7 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
             kind: Set(ContactPointKind::Email),
             email: text(Some(email)),
             email_folded: folded(Some(email)),
+            email_key: Set(Some(mailbox(email))),
             created_at: Set(now),
             ..Default::default()
         };

@@ -189,6 +189,13 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
         ("restrictContact", json!({ "until": "2026-11-02T09:00:00Z" }), "input.until"),
         ("liftRestriction", json!({ "informedAt": "2026-11-03T00:00:00Z" }), "input.informedAt"),
         ("liftRestriction", json!({ "informedAt": null }), "input.informedAt"),
+        ("recordGround", json!({ "until": "9999-12-31T23:59:59-12:00" }), "input.until"),
+        ("recordGround", json!({ "since": "0000-01-01T00:00:00Z" }), "input.since"),
+        (
+            "updateContact",
+            json!({ "source": { "name": "x", "informedAt": "2026-11-03T00:00:00Z" } }),
+            "input.source.informedAt",
+        ),
         // Administration.
         ("createRecipient", json!({ "kind": "FRIEND" }), "input.kind"),
         ("createRecipient", json!({ "contractUntil": "2026-02-30" }), "input.contractUntil"),

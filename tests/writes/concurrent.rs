@@ -183,6 +183,7 @@ async fn consenting(db: &sea_orm::DatabaseConnection, many: u128) {
         let mut row = zweck::contacts::blank(id(8, number), now);
         row.email = Some(format!("w{number}@example.org"));
         row.email_folded.clone_from(&row.email);
+        row.email_key.clone_from(&row.email);
         row.into_active_model().reset_all()
     });
     let contacts: Vec<contact::ActiveModel> = contacts.collect();

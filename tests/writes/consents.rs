@@ -99,6 +99,47 @@ async fn a_consent_is_recorded_with_its_evidence() {
     }
 }
 
+/// A withdrawal that is said again is a later declaration: no late word of a consent in between undoes it.
+#[tokio::test]
+async fn a_renewed_withdrawal_counts() {
+    for world in worlds().await {
+        let staff = Staff::of(&world.test).await;
+        let withdraw = json!({ "contactId": person(1), "purpose": "newsletter" });
+        done(&world.client, &staff.consent, "withdrawConsent", withdraw.clone(), STATE).await;
+        world.test.clock.advance(TimeDelta::hours(2));
+        done(&world.client, &staff.consent, "withdrawConsent", withdraw, STATE).await;
+        let between = newsletter(1, "2026-11-02T10:00:00Z");
+        let late = done(&world.client, &staff.consent, "recordConsent", between, STATE).await;
+        assert_eq!(late["consent"]["status"], "WITHDRAWN");
+    }
+}
+
+/// A consent that comes in after the address has become another was given for the address before.
+#[tokio::test]
+async fn a_late_consent_does_not_move_to_a_new_address() {
+    for world in worlds().await {
+        let staff = Staff::of(&world.test).await;
+        let partner = world.test.caller("partner", "newsletter").await;
+        // Without any consent to it, with one withdrawn, and with one whose time has ended.
+        for (hour, number) in [(9, 7), (10, 2), (11, 3)] {
+            let moved = json!({ "id": person(number), "email": format!("moved{number}@example.org") });
+            done(&world.client, &staff.desk, "updateContact", moved, "contact { id }").await;
+            let late = newsletter(number, "2026-11-01T10:00:00Z");
+            let late = done(&world.client, &staff.consent, "recordConsent", late, STATE).await;
+            assert_eq!(late["consent"]["status"], "INVALIDATED", "{late}");
+            assert!(!sees(&world, &partner, number).await, "person {number}");
+            world.test.clock.advance(TimeDelta::hours(1));
+            let fresh = newsletter(number, &format!("2026-11-02T{hour:02}:30:00Z"));
+            done(&world.client, &staff.consent, "recordConsent", fresh, STATE).await;
+            assert!(sees(&world, &partner, number).await, "person {number}");
+        }
+        // An accent makes another mailbox.
+        let accent = json!({ "id": person(7), "email": "möved7@example.org" });
+        done(&world.client, &staff.desk, "updateContact", accent, "contact { id }").await;
+        assert!(!sees(&world, &partner, 7).await);
+    }
+}
+
 /// Any order in which declarations come in makes the same state; the withdrawal of yesterday beats the consent of the day before.
 #[tokio::test]
 async fn the_order_of_recording_does_not_matter() {
@@ -220,7 +261,7 @@ async fn an_address_that_changes_invalidates_what_was_given_for_the_old_one() {
         done(&world.client, &staff.support, "updateContact", emptied, "contact { id }").await;
         assert!(!sees(&world, &partner, 1).await && !sees(&world, &events, 1).await);
         let entries = "SELECT COUNT(*) FROM audit_entry WHERE action = 'invalidateConsent'";
-        assert_eq!(number(&world.test.app.db.writer, entries).await, 3);
+        assert_eq!(number(&world.test.app.db.writer, entries).await, 4);
     }
 }
 
@@ -244,6 +285,31 @@ async fn an_objection_ends_marketing_until_the_person_declares_afresh() {
             assert_eq!(sees(&world, &partner, 10).await, counts, "{at}");
         }
         assert!(!sees(&world, &mail, 10).await);
+        // A renewed objection counts anew, also where the first still stands.
+        world.test.clock.advance(TimeDelta::minutes(10));
+        done(&world.client, &staff.consent, "recordObjection", object(10), "objection { id }").await;
+        assert!(!sees(&world, &partner, 10).await);
+        world.test.clock.advance(TimeDelta::minutes(10));
+        let fresh = newsletter(10, "2026-11-02T09:45:00Z");
+        done(&world.client, &staff.consent, "recordConsent", fresh, "consent { id }").await;
+        assert!(sees(&world, &partner, 10).await);
+        let query = format!("{{ contact(id: \"{}\") {{ objections {{ id endedAt }} }} }}", person(10));
+        let open = world.client.data(&staff.dpo, &query).await["contact"]["objections"].clone();
+        for open in open
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|open| open["id"] != objection["objection"]["id"] && open["endedAt"].is_null())
+        {
+            done(
+                &world.client,
+                &staff.consent,
+                "endObjection",
+                json!({ "id": open["id"] }),
+                "objection { endedAt }",
+            )
+            .await;
+        }
         let ended = json!({ "id": objection["objection"]["id"] });
         done(&world.client, &staff.consent, "endObjection", ended, "objection { endedAt }").await;
         assert!(sees(&world, &mail, 10).await);
@@ -259,6 +325,28 @@ async fn an_objection_ends_marketing_until_the_person_declares_afresh() {
         .await;
         assert_eq!(found["objections"], json!([{ "purpose": { "code": "direct_marketing" } }]));
         assert!(!sees(&world, &partner, 1).await);
+        // Taken back, it does not revive what it had ended; recorded in error and ended where it began, it never held.
+        let query = format!("{{ contact(id: \"{}\") {{ objections {{ id objectedAt }} }} }}", person(1));
+        let objection = world.client.data(&staff.dpo, &query).await["contact"]["objections"][0].clone();
+        world.test.clock.advance(TimeDelta::minutes(1));
+        done(
+            &world.client,
+            &staff.consent,
+            "endObjection",
+            json!({ "id": objection["id"] }),
+            "objection { endedAt }",
+        )
+        .await;
+        assert!(!sees(&world, &partner, 1).await);
+        assert!(sees(&world, &partner, 10).await);
+        let error = json!({ "contactId": person(10), "purpose": "newsletter" });
+        let error =
+            done(&world.client, &staff.consent, "recordObjection", error, "objection { id objectedAt }")
+                .await;
+        assert!(!sees(&world, &partner, 10).await);
+        let void = json!({ "id": error["objection"]["id"], "at": error["objection"]["objectedAt"] });
+        done(&world.client, &staff.consent, "endObjection", void, "objection { endedAt }").await;
+        assert!(sees(&world, &partner, 10).await);
         let nobody = json!({ "email": "nobody@example.org", "purpose": "direct_marketing" });
         let answer =
             mutate(&world.client, &staff.consent, "recordObjection", &nobody, "objection { id }").await;

@@ -62,13 +62,14 @@ async fn child() {
     let app = App { db, policy, clock, keys: Keys::new([7; 32]) };
     let caller = Caller { token: BearerToken::parse(&text("token")).unwrap(), purpose: text("purpose") };
     let client = Client::over(Arc::new(app));
-    let (status, body) = client.send(&caller, told["body"].clone(), &[("idempotency-key", "crash")]).await;
+    let (status, body) =
+        client.send(&caller, told["body"].clone(), &[("idempotency-key", &text("key"))]).await;
     assert!(status == 200 && !body.contains("errors"), "{body}");
 }
 
 /// Runs the mutation in a process that is killed after the statement number `at`, and tells whether it lived to its end.
-fn survives(url: &str, caller: &Caller, body: &Value, at: usize) -> bool {
-    let told = json!({ "url": url, "token": caller.token.reveal(), "purpose": caller.purpose, "body": body, "at": at });
+fn survives(url: &str, caller: &Caller, body: &Value, key: &str, at: usize) -> bool {
+    let told = json!({ "url": url, "token": caller.token.reveal(), "purpose": caller.purpose, "body": body, "key": key, "at": at });
     let done = Command::new(std::env::current_exe().unwrap())
         .args(["writes::crash::child", "--exact", "--nocapture"])
         .env(VARIABLE, told.to_string())
@@ -120,7 +121,7 @@ async fn a_killed_process_leaves_neither_change_nor_entry_or_both() {
             let mut at = 0;
             let lived = loop {
                 at += 1;
-                let lived = survives(&world.test.url, caller, &body, at);
+                let lived = survives(&world.test.url, caller, &body, action, at);
                 let now = (number(db, changed).await, number(db, &entries).await);
                 if now == (0, 0) {
                     assert!(!lived, "{action} did nothing and told of no error");
@@ -133,7 +134,7 @@ async fn a_killed_process_leaves_neither_change_nor_entry_or_both() {
             // Killed behind the commit: both are there, and a retry under the same key tells of them without doing it again.
             assert!(at > 6, "{action} was killed only {} times", at - 1);
             assert!(!lived, "{action}: no statement came after the commit");
-            assert!(survives(&world.test.url, caller, &body, 0));
+            assert!(survives(&world.test.url, caller, &body, action, 0));
             assert_eq!((number(db, changed).await, number(db, &entries).await), (1, 1), "{action}");
         }
     }

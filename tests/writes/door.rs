@@ -205,9 +205,22 @@ async fn the_audit_log_is_append_only_for_the_database_itself() {
     for world in worlds().await {
         let db = &world.test.app.db.writer;
         assert!(number(db, "SELECT COUNT(*) FROM audit_entry").await > 0);
-        for statement in ["UPDATE audit_entry SET actor = 'nobody'", "DELETE FROM audit_entry"] {
-            assert!(db.execute_unprepared(statement).await.is_err(), "{statement}");
+        let before = dump(db).await;
+        let mut statements = vec![
+            "UPDATE audit_entry SET actor = 'nobody'".to_owned(),
+            "DELETE FROM audit_entry".to_owned(),
+            "UPDATE consent_event SET actor = 'nobody'".to_owned(),
+        ];
+        for table in ["audit_entry", "consent_event"] {
+            statements.push(match db.get_database_backend() {
+                DbBackend::Postgres => format!("INSERT INTO {table} SELECT * FROM {table} ON CONFLICT (id) DO UPDATE SET actor = 'nobody'"),
+                _ => format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"),
+            });
         }
+        for statement in statements {
+            assert!(db.execute_unprepared(&statement).await.is_err(), "{statement}");
+        }
+        assert_same(&dump(db).await, &before, "an attempt to rewrite");
     }
 }
 
@@ -216,6 +229,15 @@ async fn the_audit_log_is_append_only_for_the_database_itself() {
 async fn what_is_as_asked_for_already_is_no_change() {
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
+        // Withdrawn at this very instant; later it would be said anew.
+        super::done(
+            &client,
+            &staff.consent,
+            "withdrawConsent",
+            json!({ "id": id(1, 200) }),
+            "consent { id }",
+        )
+        .await;
         let unchanged =
             "SELECT COUNT(*) FROM audit_entry WHERE outcome = 'UNCHANGED' AND changed_fields = '[]'";
         let grounds =

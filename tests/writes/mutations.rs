@@ -425,3 +425,39 @@ async fn a_document_runs_in_order_and_each_field_once() {
         assert_eq!(number(&test.app.db.writer, entries).await, 2);
     }
 }
+
+/// What cannot be read back is found out before anything is done.
+#[tokio::test]
+async fn a_bad_cursor_in_a_payload_stops_the_mutation() {
+    for World { test, client } in worlds().await {
+        let staff = Staff::of(&test).await;
+        let before = dump(&test.app.db.writer).await;
+        let query = format!(
+            "mutation {{ updateContact(input: {{id: \"{}\", city: \"Ulm\"}}) {{ contact {{ consents(after: \"garbage\") {{ nodes {{ id }} }} }} }} }}",
+            person(1)
+        );
+        let answer = client.ask(&staff.desk, &query).await;
+        assert_eq!(refusal(&answer, "updateContact"), "BAD_USER_INPUT");
+        assert_same(&dump(&test.app.db.writer).await, &before, "a refusal");
+    }
+}
+
+/// A token narrowed to fields that tell nobody apart can still change those.
+#[tokio::test]
+async fn a_narrowed_token_changes_what_it_may() {
+    for World { test, client } in worlds().await {
+        let new = zweck::tokens::NewToken {
+            name: "narrow".to_owned(),
+            roles: vec!["support".to_owned()],
+            purposes: vec!["customer_care".to_owned()],
+            fields: Some(vec!["Contact.company".to_owned()]),
+            expires_at: test.app.now() + chrono::TimeDelta::days(10),
+            recipient_id: None,
+        };
+        let (_, token) = test.make_token(new).await.unwrap();
+        let caller = Caller { token, purpose: "customer_care".to_owned() };
+        let input = json!({ "id": person(1), "company": "Werk" });
+        let changed = done(&client, &caller, "updateContact", input, "contact { company }").await;
+        assert_eq!(changed["contact"]["company"], "Werk");
+    }
+}

@@ -41,6 +41,10 @@ async fn the_same_key_and_body_is_done_once_and_told_again() {
         // Another body under the same key is a conflict; another key or another caller is another request.
         let (_, other) = send(&world, &staff.support, "k-1", CREATE, &neu("Anders")).await;
         assert_eq!(code(&other), "CONFLICT");
+        // So is another mutation, or the same one under another response key.
+        let renamed = CREATE.replace("createContact(", "other: createContact(");
+        let (_, other) = send(&world, &staff.support, "k-1", &renamed, &neu("Neu")).await;
+        assert_eq!(code(&other), "CONFLICT");
         send(&world, &staff.support, "k-2", CREATE, &neu("Neu")).await;
         let colleague = world.test.caller("support", "customer_care").await;
         send(&world, &colleague, "k-1", CREATE, &neu("Neu")).await;
@@ -120,5 +124,21 @@ async fn a_key_that_cannot_be_is_refused() {
         let (status, _) = world.client.send(&staff.support, body, &twice).await;
         assert_eq!(status, 400);
         assert_eq!(number(&world.test.app.db.writer, "SELECT COUNT(*) FROM idempotency").await, 0);
+    }
+}
+
+/// What was kept for a day is gone after it, also where no other mutation comes by.
+#[tokio::test]
+async fn outcomes_are_swept_away() {
+    for world in worlds().await {
+        let staff = Staff::of(&world.test).await;
+        let db = &world.test.app.db.writer;
+        send(&world, &staff.support, "k", CREATE, &neu("Neu")).await;
+        let kept = "SELECT COUNT(*) FROM idempotency";
+        zweck::audit::sweep(&world.test.app).await.unwrap();
+        assert_eq!(number(db, kept).await, 2);
+        world.test.clock.advance(TimeDelta::days(1));
+        zweck::audit::sweep(&world.test.app).await.unwrap();
+        assert_eq!(number(db, kept).await, 0);
     }
 }

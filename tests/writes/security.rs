@@ -73,18 +73,19 @@ async fn refusals_are_logged_with_who_what_and_why_and_no_value() {
             .iter()
             .map(|line| {
                 let word = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
-                format!("{} {} {}", word("code"), word("coordinate"), word("input"))
+                let target = format!("{} {}", word("mutation"), word("target_id"));
+                format!("{} {} {} {target}", word("code"), word("coordinate"), word("input"))
             })
             .collect();
         assert_eq!(
             told,
             [
-                "FORBIDDEN_FIELD Contact.notes input.notes",
-                "NOT_FOUND - -",
-                "FORBIDDEN token:role:dpo input.roles",
-                "FORBIDDEN_FIELD Contact.notes -",
-                "PURPOSE_NOT_PERMITTED - -",
-                "UNAUTHENTICATED - -",
+                "FORBIDDEN_FIELD Contact.notes input.notes - -".to_owned(),
+                format!("NOT_FOUND - - updateContact {}", person(3)),
+                "FORBIDDEN token:role:dpo input.roles createAccessToken -".to_owned(),
+                "FORBIDDEN_FIELD Contact.notes - - -".to_owned(),
+                "PURPOSE_NOT_PERMITTED - - - -".to_owned(),
+                "UNAUTHENTICATED - - - -".to_owned(),
             ]
         );
         assert!(refused.iter().take(5).all(|line| line["actor"].as_str().unwrap().starts_with("token:")));
