@@ -22,3 +22,4 @@ pub mod register;
 pub mod requests;
 pub mod sealing;
 pub mod tokens;
+pub mod watch;

@@ -5,6 +5,7 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use commands::policy;
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -159,10 +160,75 @@ struct ImportArgs {
 
 #[derive(Subcommand)]
 enum PolicyCommand {
-    /// Load the policy strictly and say what is wrong.
+    /// Load the policy strictly and say what is wrong, and what is odd.
     Check,
     /// Run the decisions named in cases.yaml.
-    Test,
+    Test {
+        /// Write the outcome as JUnit XML to FILE.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
+    /// Say what is decided, and by which rules.
+    Explain {
+        /// Field, root field or grant, e.g. Contact.email, Mutation.updateContact, token:role:partner.
+        object: String,
+        /// Who asks.
+        #[arg(long)]
+        role: String,
+        /// For which purpose.
+        #[arg(long)]
+        purpose: String,
+        /// read, mask, create, update, execute or grant.
+        #[arg(long, default_value = "read")]
+        action: String,
+    },
+    /// Print who may do what for which purpose.
+    Matrix(MatrixArgs),
+    /// Print every right that is gained and lost from one directory of policy files to another.
+    Diff {
+        /// Directory of the old policy.
+        old: PathBuf,
+        /// Directory of the new policy.
+        new: PathBuf,
+    },
+    /// List the roles that may do something to a field.
+    WhoCan {
+        /// Field, root field or grant.
+        object: String,
+        /// For which purpose.
+        #[arg(long)]
+        purpose: String,
+        /// read, mask, create, update, execute or grant.
+        #[arg(long, default_value = "read")]
+        action: String,
+    },
+}
+
+/// Which part of the policy, and how it is printed.
+#[derive(Args)]
+struct MatrixArgs {
+    /// Only this role.
+    #[arg(long)]
+    role: Option<String>,
+    /// Only this purpose.
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Only this type, e.g. Contact or Mutation.
+    #[arg(long = "type", value_name = "TYPE")]
+    type_name: Option<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
+    format: MatrixFormat,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum MatrixFormat {
+    /// A table for each purpose.
+    Table,
+    /// A line for each right.
+    Csv,
+    /// A page with a table for each purpose.
+    Html,
 }
 
 /// Why a command did not do its work.
@@ -237,8 +303,7 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Token(TokenCommand::List) => commands::list_tokens(config).await,
             Command::Token(TokenCommand::Revoke { id }) => commands::revoke_token(config, id).await,
             Command::Import(ImportCommand::Contacts(args)) => commands::import_contacts(config, args).await,
-            Command::Policy(PolicyCommand::Check) => commands::check_policy(config).await,
-            Command::Policy(PolicyCommand::Test) => commands::test_policy(config).await,
+            Command::Policy(command) => run_policy(config, command).await,
             Command::Keys(KeysCommand::Generate) => commands::generate_key(),
             Command::Keys(KeysCommand::Rotate) => commands::rotate_keys(config).await,
             Command::Consents(ConsentsCommand::Rebuild { check }) => {
@@ -246,6 +311,21 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             }
         }
     })
+}
+
+async fn run_policy(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::Check => policy::check(config).await,
+        PolicyCommand::Test { junit } => policy::test(config, junit.as_deref()).await,
+        PolicyCommand::Explain { object, role, purpose, action } => {
+            policy::explain(config, &role, &purpose, &object, &action).await
+        }
+        PolicyCommand::Matrix(args) => policy::matrix(config, args).await,
+        PolicyCommand::Diff { old, new } => policy::diff(old, new).await,
+        PolicyCommand::WhoCan { object, purpose, action } => {
+            policy::who_can(config, &object, &purpose, &action).await
+        }
+    }
 }
 
 /// Log lines go to standard error. Panics are logged by their place alone: their text may quote values.

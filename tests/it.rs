@@ -21,6 +21,7 @@ mod noninterference;
 mod policy;
 mod reads;
 mod reference;
+mod reload;
 mod schema;
 mod support;
 mod tokens;

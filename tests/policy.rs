@@ -3,7 +3,7 @@
 use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 use proptest::{prelude::*, test_runner::TestRunner};
 use zweck::{
-    policy::{Action, Decision, Live, Policy, PolicyErrors, Sources, cases},
+    policy::{Action, Decision, Live, Part, Policy, PolicyErrors, Sources, cases},
     register,
 };
 
@@ -134,7 +134,9 @@ async fn the_named_cases_hold() {
     let mut wrong = cases.first().unwrap().clone();
     wrong.expect = "DENY".to_owned();
     assert_eq!(cases::run(&*shipped().await, &[wrong.clone()]).len(), wrong.objects.len());
-    assert_eq!(shipped().await.warnings(), [] as [String; 0]);
+    // Data subjects come with their pages; everything else is of use.
+    let odd: Vec<String> = shipped().await.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(odd, ["role `subject` may do nothing that not everyone may [IDLE_ROLE]"]);
 }
 
 /// One kind of broken policy: where the text goes, what is expected.
@@ -297,4 +299,65 @@ async fn an_explanation_names_the_lines() {
     let line = Sources::embedded().policy.lines().nth(rules[0].line - 1).unwrap().to_owned();
     assert_eq!(line, rules[0].text);
     assert!(policy.explain("partner", "newsletter", "Contact.city", Action::Read).is_empty());
+}
+
+/// What can be left out is told, and only that: without it nothing changes.
+#[tokio::test]
+async fn idle_rules_are_those_that_change_nothing() {
+    let text = "p, role:dpo, purpose:newsletter, data:email, read, allow
+p, role:dpo, purpose:newsletter, Contact.email, read, allow
+p, role:dpo, purpose:newsletter, Contact.phone, read, deny
+p, role:sales, purpose:any, Contact.city, mask, allow
+p, role:sales, purpose:newsletter, Contact.city, read, deny
+p, role:anyone, purpose:accounting, type:Purpose, read, allow
+p, role:support, purpose:accounting, Purpose.code, read, allow";
+    let policy = load(&Sources { policy: text.to_owned(), ..Sources::embedded() }).await.unwrap();
+    let idle: Vec<usize> = policy
+        .warnings()
+        .iter()
+        .filter(|warning| warning.code == "IDLE_RULE")
+        .map(|warning| warning.line)
+        .collect();
+    assert_eq!(idle, [2, 3, 7]);
+    let all = policy.holdings(&Part::default());
+    for line in 1..=7 {
+        let without: Vec<&str> =
+            text.lines().enumerate().filter(|(index, _)| index + 1 != line).map(|(_, line)| line).collect();
+        let without = load(&Sources { policy: without.join("\n"), ..Sources::embedded() }).await.unwrap();
+        assert_eq!(without.holdings(&Part::default()) == all, idle.contains(&line), "line {line}");
+    }
+}
+
+/// The list of rights is the decisions themselves.
+#[tokio::test]
+async fn holdings_are_the_decisions() {
+    let policy = shipped().await;
+    let part = Part {
+        role: Some("marketing".to_owned()),
+        purpose: Some("newsletter".to_owned()),
+        type_name: Some("Contact".to_owned()),
+    };
+    let told: Vec<String> =
+        policy.holdings(&part).iter().map(|of| format!("{} {}", of.right, of.object)).collect();
+    assert_eq!(
+        told,
+        [
+            "mask Contact.city",
+            "read Contact.consents",
+            "read Contact.country",
+            "read Contact.createdAt",
+            "read Contact.email",
+            "read Contact.familyName",
+            "read Contact.givenName",
+            "read Contact.id",
+            "read Contact.language"
+        ]
+    );
+    assert_eq!(policy.who_can("Contact.email", "newsletter", Action::Read), ["marketing", "partner"]);
+    assert_eq!(policy.who_can("Contact.city", "newsletter", Action::Mask), ["marketing"]);
+    assert_eq!(
+        policy.who_can("Mutation.restrictContact", "rights_fulfilment", Action::Execute),
+        ["privacy_desk"]
+    );
+    assert_eq!(policy.who_can("token:role:partner", "administration", Action::Grant), ["admin"]);
 }

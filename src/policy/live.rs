@@ -38,10 +38,15 @@ impl Live {
         sources: &Sources,
         objects: &[PolicyObject],
     ) -> Result<Revisions, PolicyErrors> {
-        let policy = Arc::new(Policy::load(sources, objects).await?);
+        Ok(self.replace(Policy::load(sources, objects).await?))
+    }
+
+    /// Puts `policy` in force. Operations under way keep the one they began with.
+    pub fn replace(&self, policy: impl Into<Arc<Policy>>) -> Revisions {
+        let policy = policy.into();
         let after = policy.revision().to_owned();
         let before = self.0.swap(policy).revision().to_owned();
-        Ok(Revisions { before, after })
+        Revisions { before, after }
     }
 }
 

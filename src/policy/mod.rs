@@ -12,6 +12,7 @@ mod purposes;
 mod sources;
 mod table;
 mod texts;
+mod workbench;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use purposes::{Channel, Grounds, LegalBasis, PurposeDef, RoleDef};
 pub use sources::Sources;
 pub use table::{Decision, Table};
 pub use texts::ConsentText;
+pub use workbench::{Holding, Part, Warning};
 
 use compile::Compiled;
 use error::Faults;
@@ -39,7 +41,7 @@ pub struct Policy {
     rules: Rules,
     planes: Compiled,
     texts: Vec<ConsentText>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// A line of the policy that takes part in a decision.
@@ -105,24 +107,8 @@ impl Policy {
             texts,
             warnings: Vec::new(),
         };
-        policy.warnings = policy.unread();
+        policy.warnings = policy.odd();
         Ok(policy)
-    }
-
-    fn unread(&self) -> Vec<String> {
-        let unread = self.objects.iter().filter(|object| {
-            let names = |name: &String| *name == object.name || object.groups.contains(name);
-            object.kind != objects::Kind::Grant
-                && !object.derived
-                && !self.rules.lines.iter().any(|line| line.allow && names(&line.object))
-        });
-        let unread = unread.map(|object| format!("no rule ever allows anything on `{}`", object.name));
-        let silent = self.declared.purposes.iter().filter(|purpose| {
-            purpose.grounds == Grounds::Consent && !self.texts.iter().any(|text| text.purpose == purpose.code)
-        });
-        let silent =
-            silent.map(|purpose| format!("no consent to `{}` can be recorded: it has no text", purpose.code));
-        unread.chain(silent).collect()
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all files.
@@ -130,8 +116,9 @@ impl Policy {
         &self.revision
     }
 
-    /// What is allowed but odd: objects that no rule ever allows, purposes on consent without a text.
-    pub fn warnings(&self) -> &[String] {
+    /// What is allowed but odd: objects that no rule ever allows, rules that change nothing, roles that may do nothing,
+    /// purposes on consent without a text.
+    pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
@@ -150,7 +137,7 @@ impl Policy {
         &self.texts
     }
 
-    /// Every role, without prefix.
+    /// Every role, without prefix, in the order of the file.
     pub fn roles(&self) -> &[String] {
         &self.roles
     }

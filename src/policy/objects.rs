@@ -60,7 +60,8 @@ impl Action {
         }
     }
 
-    pub(super) fn parse(word: &str) -> Option<Self> {
+    /// The action of a word.
+    pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 

@@ -75,7 +75,7 @@ impl Sources {
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all texts, each with its length before it.
-    pub(super) fn revision(&self) -> String {
+    pub fn revision(&self) -> String {
         let mut hash = Sha256::new();
         let files = [&self.model, &self.policy, &self.purposes, &self.cases];
         for text in files.into_iter().chain(self.texts.iter().flat_map(|(name, text)| [name, text])) {

@@ -4,8 +4,8 @@ use crate::{
     audit::{self, Author, Changes, Entry, Transaction},
     context::App,
     error::{Code, Error},
-    policy::{LegalBasis, Policy, PurposeDef},
-    register::Category,
+    policy::{LegalBasis, Policy, PolicyErrors, PurposeDef, Revisions, Sources},
+    register::{self, Category},
 };
 use entity::{
     consent_text,
@@ -24,8 +24,52 @@ use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder, QuerySelect, sea_query:
 /// # Errors
 /// `CONFLICT` when a published text was changed; `INTERNAL` from the database.
 pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
-    let policy = app.policy.current();
-    let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
+    write(app, actor, &app.policy.current()).await
+}
+
+/// Why a policy is not put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Its files are not valid: every fault.
+    #[error("{0}")]
+    Files(#[from] PolicyErrors),
+    /// It cannot be written to the tables.
+    #[error("{0}")]
+    Tables(#[from] Error),
+}
+
+/// Loads another policy and puts it in force: first the tables, then the decisions, so that nothing refers to a purpose that
+/// is not there. A policy that is refused leaves the old one in force, and an entry that says so.
+///
+/// # Errors
+/// Every fault of the files, a published text that was changed, or the database.
+pub async fn reload(app: &App, actor: &str, sources: &Sources) -> Result<Revisions, Refused> {
+    let loaded = match Policy::load(sources, &register::policy_objects()).await {
+        Ok(policy) => write(app, actor, &policy).await.map(|()| policy).map_err(Refused::from),
+        Err(errors) => Err(errors.into()),
+    };
+    match loaded {
+        Ok(policy) => Ok(app.policy.replace(policy)),
+        Err(refused) => {
+            let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
+            tx.record(Entry {
+                action: "refusePolicy",
+                entity_type: "Policy",
+                entity_id: None,
+                contact_id: None,
+                changes: Changes::none(),
+            })
+            .await?;
+            tx.commit().await?;
+            Err(refused)
+        }
+    }
+}
+
+async fn write(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {
+    let author =
+        Author { policy_revision: policy.revision().to_owned(), ..Author::command(app, actor, None) };
+    let mut tx = audit::begin(app, author).await?;
     let known: Vec<(String, String)> = Entity::find()
         .select_only()
         .column(Column::Code)
@@ -44,7 +88,7 @@ pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
     let before = known.into_iter().map(|(_, revision)| revision).next();
     let (groups, kinds): (Vec<_>, Vec<_>) = policy.purposes().iter().partition(|purpose| purpose.is_group);
     for purpose in groups.into_iter().chain(kinds) {
-        Entity::insert(row(app, &policy, purpose)?)
+        Entity::insert(row(app, policy, purpose)?)
             .on_conflict(
                 OnConflict::column(Column::Code)
                     .update_columns([
@@ -66,7 +110,7 @@ pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
             .exec_without_returning(tx.connection())
             .await?;
     }
-    publish(&tx, &policy).await?;
+    publish(&tx, policy).await?;
     let changes =
         Changes::one("AuditEntry.policyRevision", Category::Audit, before.into(), policy.revision().into());
     tx.record(Entry {

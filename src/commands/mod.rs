@@ -1,5 +1,7 @@
 //! What each command does (floor 7).
 
+pub(crate) mod policy;
+
 use std::{
     fmt::Write as _,
     fs::File,
@@ -22,9 +24,10 @@ use zweck::{
     graphql::Engine,
     http::{self, Limits},
     imports::{self, Import},
-    policy::{Live, Policy, Sources, cases},
+    policy::{Live, Policy, Sources},
     purposes, register,
     tokens::{self, NewToken},
+    watch,
 };
 
 use crate::{Failure, ImportArgs, TokenArgs};
@@ -44,6 +47,10 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let engine = Arc::new(Engine::new().map_err(failure)?);
     tokio::spawn(sweep(app.clone()));
+    if let Some(directory) = &config.policy.dir {
+        let watched = watch::policy(app.clone(), directory.clone());
+        watched.with_context(|| format!("cannot watch {}", directory.display()))?;
+    }
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
@@ -198,30 +205,6 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
     }
     let done = if check { "" } else { " and are mended" };
     print(&format!("{total} consents looked at; {differing} differed{done}\n"))
-}
-
-/// Loads the policy strictly and tells what is allowed but odd.
-pub(crate) async fn check_policy(config: &Config) -> Result<(), Failure> {
-    let policy = policy(config).await?;
-    for warning in policy.warnings() {
-        note(&format!("warning: {warning}"));
-    }
-    print(&format!("policy {} is valid\n", policy.revision()))
-}
-
-/// Runs the decisions that `cases.yaml` names.
-pub(crate) async fn test_policy(config: &Config) -> Result<(), Failure> {
-    let policy = policy(config).await?;
-    let cases = cases::read(&sources(config)?).map_err(policy_failure)?;
-    let failures = cases::run(&policy, &cases);
-    for failed in &failures {
-        note(&format!("{}: {}", failed.name, failed.message));
-    }
-    let total: usize = cases.iter().map(|case| case.objects.len()).sum();
-    if failures.is_empty() {
-        return print(&format!("{total} decisions hold\n"));
-    }
-    Err(Failure::PolicyTest(format!("{} of {total} decisions do not hold", failures.len())))
 }
 
 /// Says on standard error why a command did not do its work.
