@@ -7,6 +7,7 @@ pub mod contacts;
 pub mod context;
 pub mod db;
 pub mod declarations;
+pub mod demo;
 pub mod error;
 pub mod fold;
 pub mod governed;

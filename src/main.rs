@@ -5,7 +5,7 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::policy;
+use commands::{demo, policy};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -38,6 +38,18 @@ enum Command {
         /// Bring the database up to date first.
         #[arg(long)]
         migrate: bool,
+    },
+    /// Serve a fresh database full of people who do not exist, and print queries to try.
+    Demo {
+        /// Keep the database in FILE, which must not exist yet; otherwise it goes with the demo.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// How many people.
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        people: u32,
+        /// Address and port, 127.0.0.1:8080 by default.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
     },
     /// Bring the database up to date.
     Migrate,
@@ -277,7 +289,7 @@ impl Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let listen = match &cli.command {
-        Command::Serve { listen, .. } => listen.clone(),
+        Command::Serve { listen, .. } | Command::Demo { listen, .. } => listen.clone(),
         _ => None,
     };
     let flags = Flags { listen, database_url: cli.database_url.clone(), policy_dir: cli.policy_dir.clone() };
@@ -297,6 +309,9 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
     runtime.block_on(async {
         match command {
             Command::Serve { migrate, .. } => commands::serve(config, migrate).await,
+            Command::Demo { file, people, .. } => {
+                demo::run(config, file, usize::try_from(people).unwrap_or(500)).await
+            }
             Command::Migrate => commands::migrate(config).await,
             Command::Schema { check } => commands::schema(check.as_deref()),
             Command::Token(TokenCommand::Create(args)) => commands::create_token(config, args).await,

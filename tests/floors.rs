@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("recipients", 4),
     ("requests", 4),
     ("graphql", 5),
+    ("demo", 6),
     ("http", 6),
     ("watch", 6),
     ("commands", 7),

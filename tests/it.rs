@@ -12,6 +12,7 @@
 
 mod chinook;
 mod database;
+mod demo;
 mod floors;
 mod golden;
 mod hostile;

@@ -1,5 +1,6 @@
 //! What each command does (floor 7).
 
+pub(crate) mod demo;
 pub(crate) mod policy;
 
 use std::{

@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask check` runs what CI runs, in its order.
+//! Development tasks: `cargo demo` starts the demo, `cargo xtask check` runs what CI runs, in its order.
 
 use std::process::Command;
 
@@ -13,15 +13,42 @@ const STEPS: &[(&[&str], &str)] = &[
     (&["test", "--workspace", "--profile", "ci"], "mend the failing test"),
 ];
 
+/// Cargo as from a shell. What the outer cargo tells of this package would make build scripts of others run anew.
+fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    let told = |name: &str| {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        of_package.iter().any(|prefix| name.starts_with(prefix)) || name == "OUT_DIR"
+    };
+    for (name, _) in std::env::vars().filter(|(name, _)| told(name)) {
+        command.env_remove(name);
+    }
+    command
+}
+
 fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("check") => STEPS.iter().try_for_each(|(arguments, repair)| {
-            let done = Command::new("cargo").args(*arguments).status().context("cargo does not start")?;
+            let done = cargo().args(*arguments).status().context("cargo does not start")?;
             if !done.success() {
                 bail!("`cargo {}` failed; to repair: {repair}", arguments.join(" "));
             }
             Ok(())
         }),
-        _ => bail!("usage: cargo xtask check"),
+        Some("demo") => {
+            let arguments = std::env::args().skip(2);
+            let done = cargo()
+                .args(["run", "--package", "zweck", "--bin", "zweck", "--", "demo"])
+                .args(arguments)
+                .env("ZWECK_LOG", "warn")
+                .status()
+                .context("cargo does not start")?;
+            // Ended by Ctrl-C is ended well.
+            if done.code().is_some_and(|code| code != 0) {
+                bail!("the demo ended with an error");
+            }
+            Ok(())
+        }
+        _ => bail!("usage: cargo xtask check|demo"),
     }
 }

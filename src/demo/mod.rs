@@ -1,0 +1,339 @@
+//! Fills an empty database with people who do not exist, through the audited door, and makes a token for each role (floor 6).
+
+mod people;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{
+    enums::{Channel, RequestKind, RequestStatus, RestrictionLimb},
+    privacy_request,
+};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use crate::{
+    audit::{self, Author, Changes, Entry, Transaction},
+    consents::{self, NewConsent, Withdrawal},
+    contacts::{self, Rectification, Restrict, Source},
+    context::{Actor, App, Credential},
+    error::Error,
+    grounds::{self, NewGround},
+    objections::{self, NewObjection},
+    policy::Policy,
+    register::{CONTACT, PRIVACY_REQUEST},
+    requests::{self, NewRequest},
+    tokens::{self, BearerToken, NewToken},
+};
+use people::People;
+
+/// People in one transaction.
+const BATCH: usize = 50;
+const ACTOR: &str = "cli:demo";
+
+/// The tokens of the demo: a role, what it does, and the purposes it does it for.
+const TOKENS: &[(&str, &str, &[&str])] = &[
+    (
+        "marketing",
+        "sends newsletters, records consents",
+        &[
+            "newsletter",
+            "event_invitations",
+            "phone_marketing",
+            "existing_customer_mail",
+            "direct_mail",
+            "consent_management",
+        ],
+    ),
+    ("support", "helps customers", &["customer_care"]),
+    ("sales", "talks to leads and partners", &["pre_contract", "business_contact"]),
+    ("accounting", "writes invoices", &["accounting"]),
+    ("partner", "a mailing house", &["newsletter"]),
+    ("privacy_desk", "does the work on requests", &["rights_fulfilment"]),
+    ("dpo", "watches, decides nothing", &["rights_fulfilment"]),
+    ("auditor", "reads the audit log", &["security_audit"]),
+    ("admin", "manages tokens and recipients", &["administration"]),
+];
+
+/// A token of the demo.
+#[derive(Debug)]
+pub struct DemoToken {
+    /// Its role.
+    pub role: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// Its purposes.
+    pub purposes: &'static [&'static str],
+    /// The token itself.
+    pub token: BearerToken,
+}
+
+/// What the demo made.
+#[derive(Debug)]
+pub struct Demo {
+    /// A token for each role.
+    pub tokens: Vec<DemoToken>,
+    /// Somebody who consents to the newsletter.
+    pub consenting: Option<Uuid>,
+    /// People that were made.
+    pub people: usize,
+}
+
+/// Fills the database with `people` and makes the tokens.
+///
+/// # Errors
+/// From the functions that write; what was written before stays.
+pub async fn seed(app: &App, people: usize) -> Result<Demo, Error> {
+    let policy = app.policy.current();
+    let desk = clerk(app, &policy)?;
+    let mut made = People::new();
+    let (mut consenting, mut left) = (None, people);
+    while left > 0 {
+        let batch = left.min(BATCH);
+        let mut tx = audit::begin(app, Author { actor: ACTOR.to_owned(), ..Author::from(&desk) }).await?;
+        for _ in 0..batch {
+            let fate = person(&mut tx, &desk, &mut made).await?;
+            consenting = consenting.or(fate);
+        }
+        tx.commit().await?;
+        left -= batch;
+    }
+    let mut tokens = Vec::with_capacity(TOKENS.len());
+    let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
+    for (role, does, purposes) in TOKENS {
+        let new = NewToken {
+            name: format!("demo {role}"),
+            roles: vec![(*role).to_owned()],
+            purposes: purposes.iter().map(|code| (*code).to_owned()).collect(),
+            fields: None,
+            expires_at: app.now() + TimeDelta::days(1),
+            recipient_id: None,
+        };
+        let (_, token) = tokens::create(&mut tx, &policy, new).await?;
+        tokens.push(DemoToken { role, does, purposes, token });
+    }
+    tx.commit().await?;
+    Ok(Demo { tokens, consenting, people })
+}
+
+/// Who writes: the privacy desk, which may do all of it.
+fn clerk(app: &App, policy: &Arc<Policy>) -> Result<Actor, Error> {
+    let credential = Credential {
+        actor_id: ACTOR.to_owned(),
+        roles: vec!["privacy_desk".to_owned()],
+        purposes: vec!["rights_fulfilment".to_owned()],
+        fields: None,
+        expires_at: app.now() + TimeDelta::days(1),
+    };
+    Actor::new(policy.clone(), &credential, None, ACTOR.to_owned())
+}
+
+/// Makes one person with a fate; the id if it ends as one who consents to the newsletter.
+async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result<Option<Uuid>, Error> {
+    let now = tx.now();
+    let ago = |days: i64| now - TimeDelta::days(days);
+    let source = Source {
+        name: if made.chance(50) { "web shop" } else { "trade fair" }.to_owned(),
+        collected_at: Some(ago(made.between(30, 900))),
+        informed_at: Some(ago(29)),
+        notice_version: Some("2026-1".to_owned()),
+    };
+    let values = made.next();
+    let id = contacts::create(tx, "createContact", &values, &source).await?;
+    for (purpose, reference) in reasons(made) {
+        let ground = NewGround {
+            purpose: purpose.to_owned(),
+            reference: Some(reference.to_owned()),
+            since: Some(ago(made.between(1, 800))),
+            until: None,
+            place: "ground",
+        };
+        grounds::record(tx, desk, id, &ground).await?;
+    }
+    let mut consents = false;
+    if made.chance(50) {
+        // Some so long ago that they have ended by themselves.
+        let declared = ago(made.between(1, 820));
+        consents = declare(tx, desk, id, "newsletter", Channel::Email, declared).await?;
+        if made.chance(20) {
+            withdraw(tx, desk, id, "newsletter", declared + TimeDelta::hours(made.between(1, 24))).await?;
+            consents = false;
+        }
+    }
+    if made.chance(20) {
+        declare(tx, desk, id, "event_invitations", Channel::Email, ago(made.between(1, 300))).await?;
+    }
+    if made.chance(10) {
+        declare(tx, desk, id, "phone_marketing", Channel::Phone, ago(made.between(1, 300))).await?;
+    }
+    if made.chance(5) {
+        object(tx, desk, id).await?;
+        consents = false;
+    }
+    if made.chance(4) {
+        move_away(tx, desk, id).await?;
+        consents = false;
+    }
+    if made.chance(8) {
+        request(tx, desk, id, made).await?;
+    }
+    if made.chance(3) {
+        let restriction = Restrict {
+            id,
+            limb: RestrictionLimb::A,
+            reason: "the person contests the address".to_owned(),
+            planned_until: Some(now + TimeDelta::days(30)),
+        };
+        contacts::restrict(tx, desk, &restriction).await?;
+        consents = false;
+    }
+    Ok(consents.then_some(id))
+}
+
+/// What makes it lawful to keep a person: a customer, a lead, or somebody at a business partner.
+fn reasons(made: &mut People) -> Vec<(&'static str, &'static str)> {
+    let mut reasons = match made.between(0, 10) {
+        0..6 => vec![("customer_care", "contract")],
+        6..8 => vec![("pre_contract", "enquiry")],
+        _ => vec![("business_contact", "balancing test 2026-02")],
+    };
+    if reasons.first().is_some_and(|(purpose, _)| *purpose == "customer_care") {
+        if made.chance(60) {
+            reasons.push(("accounting", "HGB section 257"));
+        }
+        if made.chance(40) {
+            reasons.push(("existing_customer_mail", "UWG section 7(3), all four conditions"));
+        }
+    }
+    reasons
+}
+
+/// Records a consent; whether it holds now.
+async fn declare(
+    tx: &mut Transaction,
+    desk: &Actor,
+    contact_id: Uuid,
+    purpose: &str,
+    channel: Channel,
+    declared_at: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let new = NewConsent {
+        contact_id,
+        purpose: purpose.to_owned(),
+        channel,
+        text_version: "2026-1".to_owned(),
+        language: "de".to_owned(),
+        proof: "signed_paper".to_owned(),
+        declared_at,
+        source: "sign-up sheet".to_owned(),
+        expires_at: None,
+    };
+    consents::record(tx, desk, &new).await?;
+    Ok(declared_at > tx.now() - TimeDelta::days(700))
+}
+
+async fn withdraw(
+    tx: &mut Transaction,
+    desk: &Actor,
+    contact_id: Uuid,
+    purpose: &str,
+    at: DateTime<Utc>,
+) -> Result<(), Error> {
+    let withdrawal = Withdrawal {
+        id: None,
+        contact_id: Some(contact_id),
+        purpose: Some(purpose.to_owned()),
+        channel: None,
+        at: Some(at.min(tx.now())),
+        source: Some("phone call".to_owned()),
+    };
+    consents::withdraw(tx, desk, &withdrawal).await?;
+    Ok(())
+}
+
+async fn object(tx: &mut Transaction, desk: &Actor, contact_id: Uuid) -> Result<(), Error> {
+    let new = NewObjection {
+        contact_id: Some(contact_id),
+        email: None,
+        purpose: "direct_marketing".to_owned(),
+        at: None,
+        source: Some("letter".to_owned()),
+    };
+    objections::record(tx, desk, &new).await?;
+    Ok(())
+}
+
+/// Another e-mail address: consents for the old one are invalid from then on.
+async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), Error> {
+    let Some(email) = CONTACT.field("email") else { return Ok(()) };
+    let moved = format!("moved.{}@example.org", id.simple());
+    let change = Rectification {
+        id,
+        expected_version: None,
+        values: vec![(email, Some(moved))],
+        source: Some(Source { name: "letter".to_owned(), ..Source::default() }),
+    };
+    let rectified = contacts::rectify(tx, desk, &change).await?;
+    consents::follow(tx, rectified).await
+}
+
+/// A request in one of its states. Those behind the opening are set as the work on requests will set them.
+async fn request(
+    tx: &mut Transaction,
+    desk: &Actor,
+    contact_id: Uuid,
+    made: &mut People,
+) -> Result<(), Error> {
+    let kinds = [
+        RequestKind::Access,
+        RequestKind::Rectification,
+        RequestKind::Erasure,
+        RequestKind::Restriction,
+        RequestKind::Portability,
+        RequestKind::Objection,
+    ];
+    let states = [
+        RequestStatus::Received,
+        RequestStatus::AwaitingIdentity,
+        RequestStatus::InProgress,
+        RequestStatus::Fulfilled,
+        RequestStatus::PartlyFulfilled,
+        RequestStatus::Refused,
+        RequestStatus::Cancelled,
+    ];
+    let pick = usize::try_from(made.between(0, 42)).unwrap_or_default();
+    let new = NewRequest {
+        contact_id,
+        kind: kinds.get(pick % kinds.len()).copied().unwrap_or(RequestKind::Access),
+        received_at: Some(tx.now() - TimeDelta::days(made.between(1, 60))),
+        purpose: None,
+        note: None,
+    };
+    let id = requests::open(tx, desk, &new).await?;
+    let status = states.get(pick / kinds.len()).copied().unwrap_or(RequestStatus::Received);
+    let Some(before) = privacy_request::Entity::find_by_id(id).one(tx.connection()).await? else {
+        return Ok(());
+    };
+    let closed = !matches!(
+        status,
+        RequestStatus::Received | RequestStatus::AwaitingIdentity | RequestStatus::InProgress
+    );
+    let after = privacy_request::Model {
+        status,
+        identity_verified_at: (status != RequestStatus::AwaitingIdentity).then(|| tx.now()),
+        closed_at: closed.then(|| tx.now()),
+        assignee: Some("privacy desk".to_owned()),
+        ..before.clone()
+    };
+    privacy_request::Entity::update(after.clone().into_active_model().reset_all())
+        .exec(tx.connection())
+        .await?;
+    tx.record(Entry {
+        action: "seedRequest",
+        entity_type: PRIVACY_REQUEST.name,
+        entity_id: Some(id),
+        contact_id: Some(contact_id),
+        changes: Changes::between(&PRIVACY_REQUEST, Some(&before), Some(&after)),
+    })
+    .await
+}

@@ -1,0 +1,78 @@
+//! The demo's people: plausible, the same each time, written through the audited door.
+
+use serde_json::Value;
+use zweck::demo;
+
+use crate::support::{
+    app::each,
+    client::{Caller, Client},
+    dump::number,
+};
+
+const PEOPLE: usize = 150;
+
+#[tokio::test]
+async fn the_demo_shows_the_point() {
+    let mut seen: Vec<Vec<Value>> = Vec::new();
+    for test in each().await {
+        let made = demo::seed(&test.app, PEOPLE).await.unwrap();
+        let client = Client::of(&test);
+        let caller = |role: &str, purpose: &str| {
+            let token = made.tokens.iter().find(|token| token.role == role).unwrap();
+            assert!(token.purposes.contains(&purpose));
+            Caller { token: token.token.clone(), purpose: purpose.to_owned() }
+        };
+        // Each role sees some, for each of its purposes that is about people.
+        let mut totals = std::collections::BTreeMap::new();
+        for token in &made.tokens {
+            for purpose in token
+                .purposes
+                .iter()
+                .filter(|purpose| !["security_audit", "administration"].contains(purpose))
+            {
+                let query = "{ contacts(first: 1000) { nodes { id } } }";
+                let answer = client.data(&caller(token.role, purpose), query).await;
+                totals.insert(*purpose, answer["contacts"]["nodes"].as_array().unwrap().len());
+            }
+        }
+        assert_eq!(totals["rights_fulfilment"], PEOPLE);
+        for (purpose, total) in &totals {
+            assert!(*total > 0 || *purpose == "direct_mail", "nobody for {purpose}: {totals:?}");
+            assert!(*total <= PEOPLE);
+        }
+        assert!(totals["newsletter"] < totals["customer_care"]);
+        // Every state that the data set promises, each written with its entry.
+        let db = &test.app.db.writer;
+        for sql in [
+            "SELECT COUNT(*) FROM objection",
+            "SELECT COUNT(*) FROM restriction",
+            "SELECT COUNT(*) FROM consent WHERE status = 'WITHDRAWN'",
+            "SELECT COUNT(*) FROM consent WHERE status = 'INVALIDATED'",
+            "SELECT COUNT(*) FROM privacy_request WHERE status = 'RECEIVED'",
+            "SELECT COUNT(*) FROM privacy_request WHERE closed_at IS NOT NULL",
+        ] {
+            assert!(number(db, sql).await > 0, "{sql}");
+        }
+        let entries =
+            "SELECT COUNT(*) FROM audit_entry WHERE action = 'createContact' AND actor = 'cli:demo'";
+        assert_eq!(number(db, entries).await, i64::try_from(PEOPLE).unwrap());
+        let unaudited = "SELECT COUNT(*) FROM contact WHERE id NOT IN (SELECT contact_id FROM audit_entry WHERE contact_id IS NOT NULL)";
+        assert_eq!(number(db, unaudited).await, 0);
+        assert!(zweck::consents::rebuild(&test.app, "cli:test", true).await.unwrap().differing.is_empty());
+        // The third query of the demo: seen, withdrawn, seen no more.
+        let (partner, marketing) =
+            (caller("partner", "newsletter"), caller("marketing", "consent_management"));
+        let contact = made.consenting.unwrap();
+        let query = format!("{{ contact(id: \"{contact}\") {{ email }} }}");
+        assert!(client.data(&partner, &query).await["contact"]["email"].is_string());
+        let withdraw = format!(
+            "mutation {{ withdrawConsent(input: {{contactId: \"{contact}\", purpose: \"newsletter\"}}) {{ consent {{ status }} }} }}"
+        );
+        client.data(&marketing, &withdraw).await;
+        assert!(client.data(&partner, &query).await["contact"].is_null());
+        let names = "{ contacts(first: 1000, orderBy: [{field: PHONE, direction: ASC}, {field: FAMILY_NAME, direction: ASC}]) { nodes { givenName familyName phone city birthDate } } }";
+        let answer = client.data(&caller("dpo", "rights_fulfilment"), names).await;
+        seen.push(answer["contacts"]["nodes"].as_array().unwrap().clone());
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "the same people each time");
+}
