@@ -139,11 +139,17 @@ enum ImportCommand {
 /// Which file, and what its columns mean.
 #[derive(Args)]
 struct ImportArgs {
-    /// CSV file in UTF-8 with a header.
+    /// CSV file.
     file: PathBuf,
-    /// Field and the column that holds it, e.g. givenName=FirstName; may be repeated.
-    #[arg(long = "map", value_name = "FIELD=COLUMN", required = true)]
+    /// Field and the column that holds it, e.g. givenName=FirstName; may be repeated, and stands above a preset or map file.
+    #[arg(long = "map", value_name = "FIELD=COLUMN", required_unless_present_any = ["preset", "map_file"])]
     map: Vec<String>,
+    /// Columns as a common export names them: hubspot, salesforce, outlook, google.
+    #[arg(long, conflicts_with = "map_file")]
+    preset: Option<String>,
+    /// TOML file with `externalId` and a table `[fields]` of field and column.
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
     /// Column of the id in the source.
     #[arg(long, value_name = "COLUMN")]
     external_id: Option<String>,
@@ -159,6 +165,21 @@ struct ImportArgs {
     /// Since when the ground holds (YYYY-MM-DD); since now if absent.
     #[arg(long, value_name = "DATE")]
     since: Option<chrono::NaiveDate>,
+    /// When the persons were informed (YYYY-MM-DD, Art. 14(3)).
+    #[arg(long, value_name = "DATE")]
+    informed_at: Option<chrono::NaiveDate>,
+    /// Version of the privacy notice they were given.
+    #[arg(long)]
+    notice_version: Option<String>,
+    /// What becomes of values that do not have the shape of their field; each is reported.
+    #[arg(long, value_enum, default_value_t = OnInvalidArg::Keep)]
+    on_invalid: OnInvalidArg,
+    /// Characters of the file.
+    #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
+    encoding: EncodingArg,
+    /// The first row is data; columns are named by their number, from 1.
+    #[arg(long)]
+    no_header: bool,
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -168,6 +189,26 @@ struct ImportArgs {
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OnInvalidArg {
+    /// Keep the value as given where the field can hold it, else leave it out.
+    Keep,
+    /// Leave the value out.
+    SkipValue,
+    /// Leave the row out.
+    SkipRow,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum EncodingArg {
+    /// UTF-8, with or without a mark of byte order.
+    #[value(name = "utf-8")]
+    Utf8,
+    /// Windows-1252.
+    #[value(name = "windows-1252")]
+    Windows1252,
 }
 
 #[derive(Subcommand)]

@@ -8,7 +8,7 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
-use zweck::imports::{self, Import};
+use zweck::imports::{self, Import, OnInvalid, Reading};
 
 use crate::{
     imports::sample,
@@ -40,7 +40,9 @@ async fn import(test: &TestApp, file: &[u8]) {
         ground: "contract".to_owned(),
         since: None,
         actor: "cli:import".to_owned(),
-        delimiter: b',',
+        reading: Reading { on_invalid: OnInvalid::SkipRow, ..Reading::default() },
+        informed_at: None,
+        notice_version: None,
         dry_run: false,
     };
     let report = imports::contacts(&test.app, file, &import).await.unwrap();

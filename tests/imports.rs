@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use zweck::{
     context::App,
     error::Code,
-    imports::{self, Import, Reason, Report},
+    imports::{self, Encoding, Import, OnInvalid, Reading, Reason, Report},
 };
 
 use crate::support::app::each;
@@ -21,7 +21,9 @@ fn import(map: &[&str]) -> Import {
         ground: "contract".to_owned(),
         since: None,
         actor: "cli:import".to_owned(),
-        delimiter: b',',
+        reading: Reading { on_invalid: OnInvalid::SkipRow, ..Reading::default() },
+        informed_at: None,
+        notice_version: None,
         dry_run: false,
     }
 }
@@ -178,7 +180,7 @@ async fn an_import_that_cannot_be_right_does_not_begin() {
             |import| import.map.clear(),
             |import| import.source = " ".to_owned(),
             |import| import.ground = String::new(),
-            |import| import.delimiter = b'"',
+            |import| import.reading.delimiter = b'"',
             |import| import.since = Some("2999-01-01T00:00:00Z".parse().unwrap()),
         ];
         for (index, change) in changes.iter().enumerate() {
@@ -203,8 +205,9 @@ async fn an_import_that_cannot_be_right_does_not_begin() {
 #[tokio::test]
 async fn without_an_external_id_the_row_itself_is_known_again() {
     for test in each().await {
-        let import =
-            Import { external_id: None, delimiter: b';', ..import(&["email=mail", "givenName=first"]) };
+        let import = Import { external_id: None, ..import(&["email=mail", "givenName=first"]) };
+        let reading = Reading { delimiter: b';', ..import.reading.clone() };
+        let import = Import { reading, ..import };
         let text = "mail;first\na@example.com;A\nb@example.com;B\na@example.com;A\n";
         let first = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
         assert_eq!((first.imported, first.unchanged, first.rejected), (2, 0, 1));
@@ -280,5 +283,144 @@ async fn chinooks_customers_come_in_whole() {
         assert_eq!(ground::Entity::find().count(&app.db.reader).await.unwrap(), 59);
         let again = imports::contacts(app, file.as_slice(), &import).await.unwrap();
         assert_eq!((again.imported, again.unchanged, contacts(app).await), (0, 59, 59));
+    }
+}
+
+/// A value that cannot be right is kept as given, left out, or takes its row along; it is reported each time.
+#[tokio::test]
+async fn invalid_values_are_dealt_with_as_told() {
+    let text = format!(
+        "{HEADER}1,Anna,A,nobody,call me,31.12.1980,x\n2,Bernd,B,b@example.org,,,\n3,Clara,C,c@example.org,,,a\0b\n"
+    );
+    for (on_invalid, imported, emails) in [
+        (OnInvalid::Keep, 3, vec![Some("nobody"), Some("b@example.org"), Some("c@example.org")]),
+        (OnInvalid::SkipValue, 3, vec![None, Some("b@example.org"), Some("c@example.org")]),
+        (OnInvalid::SkipRow, 1, vec![Some("b@example.org")]),
+    ] {
+        for test in each().await {
+            let import = Import { reading: Reading { on_invalid, ..Reading::default() }, ..basic() };
+            let report = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+            assert_eq!(
+                (report.rows, report.imported, report.rejected),
+                (3, imported, 3 - imported),
+                "{on_invalid:?}"
+            );
+            let told: Vec<(u64, Reason)> =
+                report.problems.iter().map(|problem| (problem.line, problem.reason)).collect();
+            assert_eq!(
+                told,
+                [
+                    (2, Reason::InvalidEmail),
+                    (2, Reason::InvalidPhone),
+                    (2, Reason::InvalidBirthDate),
+                    (4, Reason::ControlCharacter)
+                ]
+            );
+            assert!(!report.to_string().contains("nobody") && !report.to_string().contains("call me"));
+            let mut kept: Vec<contact::Model> =
+                contact::Entity::find().all(&test.app.db.reader).await.unwrap();
+            kept.sort_by(|a, b| a.given_name.cmp(&b.given_name));
+            let found: Vec<Option<&str>> = kept.iter().map(|contact| contact.email.as_deref()).collect();
+            assert_eq!(found, emails, "{on_invalid:?}");
+            assert!(
+                kept.iter()
+                    .all(|contact| contact.birth_date.is_none() && contact.notes.as_deref() != Some("a\0b"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_without_header_and_of_windows_come_in() {
+    for test in each().await {
+        let mut import = import(&["givenName=2", "familyName=3", "city=4"]);
+        import.external_id = Some("1".to_owned());
+        import.informed_at = Some("2026-11-01T00:00:00Z".parse().unwrap());
+        import.notice_version = Some("7".to_owned());
+        import.reading = Reading { header: false, encoding: Encoding::Windows1252, ..Reading::default() };
+        let text = b"1,J\xfcrgen,Gr\xf6\xdfler,K\xf6ln\n2,\x8aime,\x80uro,Ulm\n";
+        let report = imports::contacts(&test.app, text.as_slice(), &import).await.unwrap();
+        assert_eq!((report.rows, report.imported, report.problems.len()), (2, 2, 0), "{report:?}");
+        let found = contact::Entity::find()
+            .filter(contact::Column::CityFolded.eq("koln"))
+            .one(&test.app.db.reader)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (found.given_name.as_deref(), found.family_name.as_deref()),
+            (Some("Jürgen"), Some("Größler"))
+        );
+        let source = provenance::Entity::find()
+            .filter(provenance::Column::ContactId.eq(found.id))
+            .one(&test.app.db.reader)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((source.external_id.as_deref(), source.notice_version.as_deref()), (Some("1"), Some("7")));
+        assert_eq!(source.informed_at, import.informed_at);
+        for column in ["0", "5", "x"] {
+            import.map = Import::map_from([format!("givenName={column}").as_str()]).unwrap();
+            assert_eq!(
+                imports::contacts(&test.app, text.as_slice(), &import).await.unwrap_err().code,
+                Code::BadUserInput
+            );
+        }
+        // A mark of byte order is no part of the first column.
+        let marked = "\u{feff}id,first,last,mail,phone,born,notes\n9,Marked,M,,,,\n";
+        assert_eq!(imports::contacts(&test.app, marked.as_bytes(), &basic()).await.unwrap().imported, 1);
+        // A preset passes over what the file does not have, but not over everything.
+        let (map, external_id) = Import::preset("hubspot").unwrap();
+        let reading = Reading { lenient_columns: true, ..Reading::default() };
+        let preset = Import { map, external_id, reading, source: "hubspot".to_owned(), ..basic() };
+        let text = "Record ID,First Name,Email\n77,Hub,hub@example.org\n";
+        assert_eq!(imports::contacts(&test.app, text.as_bytes(), &preset).await.unwrap().imported, 1);
+        assert!(imports::contacts(&test.app, "Record ID,x\n1,2\n".as_bytes(), &preset).await.is_err());
+    }
+}
+
+/// Employees and contacts of other systems, written by others.
+#[tokio::test]
+async fn other_samples_come_in_whole() {
+    let (Some(employees), Some(people), Some(invalid)) = (
+        sample("chinook/employees.csv"),
+        sample("chatwoot/contacts.csv"),
+        sample("chatwoot/invalid_contacts.csv"),
+    ) else {
+        return;
+    };
+    for test in each().await {
+        let map = [
+            "givenName=FirstName",
+            "familyName=LastName",
+            "jobTitle=Title",
+            "birthDate=BirthDate",
+            "email=Email",
+            "phone=Phone",
+        ];
+        let staff = Import {
+            external_id: Some("EmployeeId".to_owned()),
+            source: "employees".to_owned(),
+            ..import(&map)
+        };
+        let report = imports::contacts(&test.app, employees.as_slice(), &staff).await.unwrap();
+        assert_eq!((report.rows, report.imported, report.problems.len()), (8, 8, 0), "{report:?}");
+        let map = ["givenName=first_name", "familyName=last_name", "email=email"];
+        let chat = Import {
+            external_id: Some("identifier".to_owned()),
+            source: "chatwoot".to_owned(),
+            ..import(&map)
+        };
+        let report = imports::contacts(&test.app, people.as_slice(), &chat).await.unwrap();
+        assert_eq!((report.rows, report.imported, report.problems.len()), (25, 25, 0), "{report:?}");
+        let map = ["givenName=first_name", "familyName=last_name", "email=email", "phone=phone_number"];
+        let other = Import { external_id: Some("id".to_owned()), source: "other".to_owned(), ..import(&map) };
+        let report = imports::contacts(&test.app, invalid.as_slice(), &other).await.unwrap();
+        assert_eq!(report.rows, report.imported + report.rejected);
+        assert!(report.rejected > 0 && report.problems.iter().all(|problem| problem.line > 1), "{report:?}");
+        assert!(
+            report.problems.iter().all(|problem| problem.reason == Reason::WrongColumnCount),
+            "{report:?}"
+        );
     }
 }

@@ -24,14 +24,14 @@ use zweck::{
     error::{Code, Error},
     graphql::Engine,
     http::{self, Limits},
-    imports::{self, Import},
+    imports::{self, Encoding, Import, OnInvalid, Reading},
     policy::{Live, Policy, Sources},
     purposes, register,
     tokens::{self, NewToken},
     watch,
 };
 
-use crate::{Failure, ImportArgs, TokenArgs};
+use crate::{EncodingArg, Failure, ImportArgs, OnInvalidArg, TokenArgs};
 
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
@@ -148,15 +148,44 @@ pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result
     let Ok(delimiter) = u8::try_from(args.delimiter) else {
         return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
     };
+    let (mut map, mut external_id) = match (&args.preset, &args.map_file) {
+        (Some(name), _) => Import::preset(name).map_err(failure)?,
+        (None, Some(file)) => {
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Import::mapping_from_toml(&text).map_err(failure)?
+        }
+        (None, None) => (Vec::new(), None),
+    };
+    // What is named by a flag stands above what a preset or file says.
+    let named = Import::map_from(args.map.iter().map(String::as_str)).map_err(failure)?;
+    map.retain(|(field, _)| !named.iter().any(|(other, _)| other.name == field.name));
+    map.extend(named);
+    external_id = args.external_id.or(external_id);
     let import = Import {
-        map: Import::map_from(args.map.iter().map(String::as_str)).map_err(failure)?,
-        external_id: args.external_id,
+        map,
+        external_id,
         source: args.source,
         purpose: args.purpose,
         ground: args.ground,
         since: args.since.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
         actor: IMPORTER.to_owned(),
-        delimiter,
+        informed_at: args.informed_at.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
+        notice_version: args.notice_version,
+        reading: Reading {
+            delimiter,
+            header: !args.no_header,
+            encoding: match args.encoding {
+                EncodingArg::Utf8 => Encoding::Utf8,
+                EncodingArg::Windows1252 => Encoding::Windows1252,
+            },
+            on_invalid: match args.on_invalid {
+                OnInvalidArg::Keep => OnInvalid::Keep,
+                OnInvalidArg::SkipValue => OnInvalid::SkipValue,
+                OnInvalidArg::SkipRow => OnInvalid::SkipRow,
+            },
+            lenient_columns: args.preset.is_some(),
+        },
         dry_run: args.dry_run,
     };
     let app = open(config).await?;

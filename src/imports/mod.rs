@@ -1,5 +1,6 @@
 //! Imports contacts from files: every value with its source, every contact with its ground, never a consent (floor 4).
 
+mod reading;
 mod report;
 mod rows;
 mod store;
@@ -8,6 +9,7 @@ use std::{collections::HashSet, io::Read};
 
 use chrono::{DateTime, Utc};
 
+pub use reading::{Encoding, Mapping, OnInvalid, Reading};
 pub use report::{Problem, Reason, Report};
 
 use crate::{
@@ -37,8 +39,12 @@ pub struct Import {
     pub since: Option<DateTime<Utc>>,
     /// Who imports.
     pub actor: String,
-    /// The byte between fields.
-    pub delimiter: u8,
+    /// How the file is read.
+    pub reading: Reading,
+    /// When the persons were informed, if they were (Art. 14(3)).
+    pub informed_at: Option<DateTime<Utc>>,
+    /// Version of the privacy notice they were given.
+    pub notice_version: Option<String>,
     /// Whether to check only and write nothing.
     pub dry_run: bool,
 }
@@ -89,7 +95,10 @@ impl Import {
         if self.since.is_some_and(|since| since > app.now()) {
             return Err(Error::input("a ground cannot begin in the future"));
         }
-        if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n') {
+        if self.informed_at.is_some_and(|informed| informed > app.now()) {
+            return Err(Error::input("nobody was informed in the future"));
+        }
+        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
             return Err(Error::input("this delimiter cannot be used"));
         }
         let Some(purpose) = policy.purpose(&self.purpose) else {
@@ -129,10 +138,12 @@ pub async fn contacts<R: Read + Send>(app: &App, file: R, import: &Import) -> Re
                     ended = true;
                     break;
                 }
-                Some(Ok(row)) => batch.push(row),
-                Some(Err(problems)) => {
-                    report.rejected += 1;
+                Some((row, problems)) => {
                     report.problems.extend(problems);
+                    match row {
+                        Some(row) => batch.push(row),
+                        None => report.rejected += 1,
+                    }
                 }
             }
             report.rows += 1;

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use sha2::{Digest, Sha256};
 
-use super::{Import, Problem, Reason};
+use super::{Encoding, Import, OnInvalid, Problem, Reason};
 use crate::{
     contacts,
     error::Error,
@@ -29,11 +29,14 @@ pub(super) struct Row {
 pub(super) struct Rows<R> {
     reader: Reader<Lines<R>>,
     record: ByteRecord,
+    /// Fields of a row; that of the first row where there is no header.
     width: usize,
     columns: Vec<Column>,
     external_id: Option<(usize, String)>,
     seen: HashSet<[u8; 16]>,
     today: NaiveDate,
+    encoding: Encoding,
+    on_invalid: OnInvalid,
 }
 
 struct Column {
@@ -43,19 +46,37 @@ struct Column {
     check: Check,
 }
 
+/// A row, unless it is left out, and what is wrong with it.
+pub(super) type Checked = (Option<Row>, Vec<Problem>);
+
 impl<R: Read> Rows<R> {
-    /// Reads the header and finds the mapped columns.
+    /// Reads the header, if there is one, and finds the mapped columns.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a column that is not there, or there twice, and for a file without a header.
+    /// `BAD_USER_INPUT` for a column that is not there, or there twice, and for a file without the header it should have.
     pub fn open(file: R, import: &Import, today: NaiveDate) -> Result<Self, Error> {
-        let mut reader =
-            ReaderBuilder::new().delimiter(import.delimiter).flexible(true).from_reader(Lines::new(file));
+        let reading = &import.reading;
+        let mut reader = ReaderBuilder::new()
+            .delimiter(reading.delimiter)
+            .has_headers(reading.header)
+            .flexible(true)
+            .from_reader(Lines::new(file));
+        // Without a header this is the first row, which is read again as such.
         let header =
             reader.byte_headers().map_err(|_| Error::input("the header of the file cannot be read"))?.clone();
         let find = |wanted: &str| {
-            let mut found =
-                header.iter().enumerate().filter(|(_, name)| name.trim_ascii() == wanted.as_bytes());
+            if !reading.header {
+                let number: Option<usize> = wanted.parse().ok();
+                return match number.and_then(|number| number.checked_sub(1)) {
+                    Some(index) if index < header.len() => Ok(index),
+                    _ => Err(Error::input(format!(
+                        "`{wanted}` is not the number of a column, 1 to {}",
+                        header.len()
+                    ))),
+                };
+            }
+            let named = |name: &[u8]| decoded(reading.encoding, name).is_ok_and(|name| name.trim() == wanted);
+            let mut found = header.iter().enumerate().filter(|(_, name)| named(name));
             match (found.next(), found.next()) {
                 (Some((index, _)), None) => Ok(index),
                 (None, _) => Err(Error::input(format!("the file has no column `{wanted}`"))),
@@ -65,7 +86,14 @@ impl<R: Read> Rows<R> {
         let mut columns = Vec::with_capacity(import.map.len());
         for (field, name) in &import.map {
             let check = field.check.ok_or_else(|| Error::internal("a field that is not given"))?;
-            columns.push(Column { index: find(name)?, name: name.clone(), field, check });
+            match find(name) {
+                Ok(index) => columns.push(Column { index, name: name.clone(), field, check }),
+                Err(_) if reading.lenient_columns => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if columns.is_empty() {
+            return Err(Error::input("the file has none of the mapped columns"));
         }
         let external_id = match &import.external_id {
             Some(name) => Some((find(name)?, name.clone())),
@@ -79,11 +107,13 @@ impl<R: Read> Rows<R> {
             external_id,
             seen: HashSet::new(),
             today,
+            encoding: reading.encoding,
+            on_invalid: reading.on_invalid,
         })
     }
 
-    /// The next row, or what is wrong with it; `None` at the end of the file.
-    pub fn next(&mut self) -> Result<Option<Result<Row, Vec<Problem>>>, Error> {
+    /// The next row with what is wrong with it; `None` at the end of the file.
+    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         if !self.reader.read_byte_record(&mut self.record).map_err(|_| broken_off())? {
             return Ok(None);
         }
@@ -92,21 +122,37 @@ impl<R: Read> Rows<R> {
         Ok(Some(self.check(line)))
     }
 
-    fn check(&mut self, line: u64) -> Result<Row, Vec<Problem>> {
+    fn check(&mut self, line: u64) -> Checked {
         let problem =
             |column: Option<&str>, reason| Problem { line, column: column.map(str::to_owned), reason };
         if self.record.len() != self.width {
-            return Err(vec![problem(None, Reason::WrongColumnCount)]);
+            return (None, vec![problem(None, Reason::WrongColumnCount)]);
         }
         let mut problems = Vec::new();
+        let mut fatal = false;
         let mut values = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
-            let checked =
-                text(&self.record, column.index).and_then(|text| Ok(column.check.check(text, self.today)?));
-            match checked {
+            let given = match text(self.encoding, &self.record, column.index) {
+                Ok(given) => given,
+                Err(reason) => {
+                    problems.push(problem(Some(&column.name), reason));
+                    fatal |= self.on_invalid == OnInvalid::SkipRow;
+                    continue;
+                }
+            };
+            match column.check.check(&given, self.today) {
                 Ok(Some(value)) => values.push((column.field, value)),
                 Ok(None) => {}
-                Err(reason) => problems.push(problem(Some(&column.name), reason)),
+                Err(fault) => {
+                    problems.push(problem(Some(&column.name), fault.into()));
+                    fatal |= self.on_invalid == OnInvalid::SkipRow;
+                    // As given, where the column holds any text and the text itself is sound.
+                    let kept = Check::Line.check(&given, self.today).ok().flatten();
+                    let shape = matches!(column.check, Check::Email | Check::Phone | Check::Language);
+                    if let (OnInvalid::Keep, true, Some(kept)) = (self.on_invalid, shape, kept) {
+                        values.push((column.field, kept));
+                    }
+                }
             }
         }
         let mut column_of_id = None;
@@ -114,31 +160,40 @@ impl<R: Read> Rows<R> {
             None => digest(&values),
             Some((index, name)) => {
                 column_of_id = Some(name.as_str());
-                match text(&self.record, *index).and_then(external_id) {
+                match text(self.encoding, &self.record, *index).and_then(|text| external_id(&text)) {
                     Ok(id) => id,
                     Err(reason) => {
                         problems.push(problem(Some(name), reason));
-                        return Err(problems);
+                        return (None, problems);
                     }
                 }
             }
         };
-        if problems.is_empty() && !values.iter().any(|(field, _)| field.identifies) {
+        if !fatal && !values.iter().any(|(field, _)| field.identifies) {
             problems.push(problem(None, Reason::NoNameOrContact));
+            fatal = true;
         }
-        if problems.is_empty() || column_of_id.is_some() {
+        if !fatal || column_of_id.is_some() {
             let key = Sha256::digest(&external_id).first_chunk().copied().unwrap_or_default();
             if !self.seen.insert(key) {
                 problems.push(problem(column_of_id, Reason::DuplicateRow));
+                fatal = true;
             }
         }
-        if problems.is_empty() { Ok(Row { external_id, values }) } else { Err(problems) }
+        ((!fatal).then_some(Row { external_id, values }), problems)
     }
 }
 
-/// The field at `index`, trimmed.
-fn text(record: &ByteRecord, index: usize) -> Result<&str, Reason> {
-    std::str::from_utf8(record.get(index).unwrap_or_default()).map(str::trim).map_err(|_| Reason::InvalidUtf8)
+/// The field at `index`, decoded and trimmed.
+fn text(encoding: Encoding, record: &ByteRecord, index: usize) -> Result<String, Reason> {
+    decoded(encoding, record.get(index).unwrap_or_default()).map(|text| text.trim().to_owned())
+}
+
+fn decoded(encoding: Encoding, bytes: &[u8]) -> Result<std::borrow::Cow<'_, str>, Reason> {
+    match encoding {
+        Encoding::Utf8 => std::str::from_utf8(bytes).map(Into::into).map_err(|_| Reason::InvalidUtf8),
+        Encoding::Windows1252 => Ok(encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0),
+    }
 }
 
 fn external_id(text: &str) -> Result<String, Reason> {

@@ -120,8 +120,8 @@ fn provenance_of(
         recorded_at: tx.now(),
         recorded_by: import.actor.clone(),
         fields: serde_json::json!(fields).to_string(),
-        informed_at: None,
-        notice_version: None,
+        informed_at: import.informed_at,
+        notice_version: import.notice_version.clone(),
     }
 }
 
