@@ -93,10 +93,7 @@ pub async fn record(
                 recorded_by: tx.author().actor.clone(),
                 created_at: tx.now(),
             };
-            Entity::insert(model.clone().into_active_model().reset_all())
-                .exec_without_returning(tx.connection())
-                .await?;
-            (model.id, Changes::between(&GROUND, None, Some(&model)))
+            (model.id, tx.insert::<Entity>(&GROUND, &model).await?)
         }
     };
     tx.record(entry("recordGround", id, contact_id, changes)).await?;
@@ -129,8 +126,7 @@ pub async fn end(
         return tx.record(entry("endGround", id, contact_id, Changes::none())).await;
     }
     let after = Model { until: Some(at), ..before.clone() };
-    Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
-    let changes = Changes::between(&GROUND, Some(&before), Some(&after));
+    let changes = tx.update::<Entity>(&GROUND, &before, &after).await?;
     tx.record(entry("endGround", id, contact_id, changes)).await
 }
 

@@ -5,7 +5,7 @@ use entity::{
     consent,
     objection::{self, Entity, Model},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{
@@ -134,10 +134,7 @@ async fn object(
                 source: new.source.clone(),
                 created_at: tx.now(),
             };
-            Entity::insert(model.clone().into_active_model().reset_all())
-                .exec_without_returning(tx.connection())
-                .await?;
-            (model.id, Changes::between(&OBJECTION, None, Some(&model)))
+            (model.id, tx.insert::<Entity>(&OBJECTION, &model).await?)
         }
     };
     tx.record(entry("recordObjection", id, contact_id, changes)).await?;
@@ -188,8 +185,7 @@ pub async fn end(
         return tx.record(entry("endObjection", id, contact_id, Changes::none())).await;
     }
     let after = Model { ended_at: Some(at), ..before.clone() };
-    Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
-    let changes = Changes::between(&OBJECTION, Some(&before), Some(&after));
+    let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
     tx.record(entry("endObjection", id, contact_id, changes)).await
 }
 

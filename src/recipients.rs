@@ -5,11 +5,11 @@ use entity::{
     enums::RecipientKind,
     recipient::{Entity, Model},
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, EntityTrait};
 use uuid::Uuid;
 
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{Entry, Transaction},
     error::Error,
     register::RECIPIENT,
 };
@@ -43,15 +43,13 @@ pub async fn create(tx: &mut Transaction, new: NewRecipient) -> Result<Uuid, Err
         contract_until: new.contract_until,
         created_at: tx.now(),
     };
-    Entity::insert(model.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
+    let changes = tx.insert::<Entity>(&RECIPIENT, &model).await?;
     tx.record(Entry {
         action: "createRecipient",
         entity_type: RECIPIENT.name,
         entity_id: Some(model.id),
         contact_id: None,
-        changes: Changes::between(&RECIPIENT, None, Some(&model)),
+        changes,
     })
     .await?;
     Ok(model.id)

@@ -25,6 +25,7 @@ pub struct Change {
 
 /// Fields that changed. Debug shows coordinates alone.
 #[derive(Clone, Default)]
+#[must_use = "what changed must be recorded"]
 pub struct Changes(Vec<Change>);
 
 impl Changes {

@@ -6,6 +6,7 @@
 mod changes;
 mod replays;
 mod rotation;
+mod rows;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -5,7 +5,7 @@ use entity::{
     consent, consent_event, contact,
     enums::{Channel, ConsentEventKind, ConsentStatus},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{
@@ -200,18 +200,12 @@ pub(super) async fn declare(
     if holds && declaration.kind == ConsentEventKind::Granted {
         after.bound_address.clone_from(&declaration.address);
     }
-    let row = after.clone().into_active_model().reset_all();
-    if opened.new {
-        consent::Entity::insert(row).exec_without_returning(tx.connection()).await?;
-    } else {
-        consent::Entity::update(row).exec(tx.connection()).await?;
-    }
-    let mut changes = Changes::between(&CONSENT, (!opened.new).then_some(before), Some(&after));
+    let mut changes = match opened.new {
+        true => tx.insert::<consent::Entity>(&CONSENT, &after).await?,
+        false => tx.update::<consent::Entity>(&CONSENT, before, &after).await?,
+    };
     for event in fresh {
-        changes = changes.and(Changes::between(&CONSENT_EVENT, None, Some(&event)));
-        consent_event::Entity::insert(event.into_active_model().reset_all())
-            .exec_without_returning(tx.connection())
-            .await?;
+        changes = changes.and(tx.insert::<consent_event::Entity>(&CONSENT_EVENT, &event).await?);
     }
     tx.record(entry(changes)).await?;
     Ok(before.id)

@@ -1,14 +1,12 @@
 //! Compares each consent with the projection of its events, and mends it (floor 4).
 
 use entity::consent::{Column, Entity, Model};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::events;
 use crate::{
-    audit::{self, Author, Changes, Entry},
+    audit::{self, Author, Entry},
     context::App,
     error::Error,
     register::CONSENT,
@@ -78,8 +76,7 @@ async fn mend(app: &App, actor: &str, id: Uuid) -> Result<bool, Error> {
         return Ok(false);
     }
     let after = Model { updated_at: tx.now(), ..after };
-    Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
-    let changes = Changes::between(&CONSENT, Some(&before), Some(&after));
+    let changes = tx.update::<Entity>(&CONSENT, &before, &after).await?;
     tx.record(Entry {
         action: "rebuildConsent",
         entity_type: CONSENT.name,

@@ -6,7 +6,7 @@ mod rows;
 
 use chrono::{DateTime, Utc};
 use entity::{contact, provenance};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 pub use points::{NewPoint, add_point, remove_point};
@@ -122,12 +122,10 @@ pub async fn create(
     for (field, value) in values {
         set(&mut model, field, Some(value))?;
     }
-    contact::Entity::insert(model.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
+    let made = tx.insert::<contact::Entity>(&CONTACT, &model).await?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
     let provenance = record_source(tx, model.id, source, &names).await?;
-    let changes = Changes::between(&CONTACT, None, Some(&model)).and(provenance);
+    let changes = made.and(provenance);
     tx.record(Entry {
         action,
         entity_type: CONTACT.name,
@@ -158,10 +156,7 @@ async fn record_source(
         informed_at: source.informed_at,
         notice_version: source.notice_version.clone(),
     };
-    provenance::Entity::insert(model.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
-    Ok(Changes::between(&PROVENANCE, None, Some(&model)))
+    tx.insert::<provenance::Entity>(&PROVENANCE, &model).await
 }
 
 /// A change of a contact.
@@ -227,7 +222,7 @@ pub async fn rectify(
     after.version += 1;
     after.updated_at = tx.now();
     rows::note_moves(&before, &mut after, tx.now());
-    contact::Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
+    let written = tx.update::<contact::Entity>(&CONTACT, &before, &after).await?;
     let source = change
         .source
         .clone()
@@ -236,6 +231,6 @@ pub async fn rectify(
     let names: Vec<&str> =
         changed.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
     let provenance = record_source(tx, change.id, &source, &names).await?;
-    tx.record(entry(changes.and(provenance))).await?;
+    tx.record(entry(written.and(provenance))).await?;
     Ok(Rectified { before, after })
 }

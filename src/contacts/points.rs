@@ -1,7 +1,7 @@
 //! Further contact points of a contact (floor 4).
 
 use entity::{contact_point, enums::ContactPointKind};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::{lock, lock_of};
@@ -101,12 +101,7 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
     });
     let (id, changes) = match same {
         Some(known) => (known.id, Changes::none()),
-        None => {
-            contact_point::Entity::insert(point.clone().into_active_model().reset_all())
-                .exec_without_returning(tx.connection())
-                .await?;
-            (point.id, Changes::between(&CONTACT_POINT, None, Some(&point)))
-        }
+        None => (point.id, tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?),
     };
     tx.record(Entry {
         action: "addContactPoint",

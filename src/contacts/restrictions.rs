@@ -6,7 +6,7 @@ use entity::{
     enums::{ContactState, RestrictionLimb},
     restriction,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::lock;
@@ -30,11 +30,7 @@ pub struct Restrict {
     pub planned_until: Option<DateTime<Utc>>,
 }
 
-async fn save(
-    tx: &Transaction,
-    before: &contact::Model,
-    state: ContactState,
-) -> Result<contact::Model, Error> {
+async fn save(tx: &Transaction, before: &contact::Model, state: ContactState) -> Result<Changes, Error> {
     let after = contact::Model {
         state,
         restricted_at: (state == ContactState::Restricted).then(|| tx.now()),
@@ -42,8 +38,7 @@ async fn save(
         updated_at: tx.now(),
         ..before.clone()
     };
-    contact::Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
-    Ok(after)
+    tx.update::<contact::Entity>(&CONTACT, before, &after).await
 }
 
 fn entry(action: &'static str, contact: Uuid, changes: Changes) -> Entry {
@@ -88,13 +83,9 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Re
         recorded_by: tx.author().actor.clone(),
         created_at: tx.now(),
     };
-    restriction::Entity::insert(model.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
-    let mut changes = Changes::between(&RESTRICTION, None, Some(&model));
+    let mut changes = tx.insert::<restriction::Entity>(&RESTRICTION, &model).await?;
     if before.state != ContactState::Restricted {
-        let after = save(tx, &before, ContactState::Restricted).await?;
-        changes = changes.and(Changes::between(&CONTACT, Some(&before), Some(&after)));
+        changes = changes.and(save(tx, &before, ContactState::Restricted).await?);
     }
     tx.record(entry("restrictContact", new.id, changes)).await
 }
@@ -121,8 +112,7 @@ pub async fn lift(
     if before.state != ContactState::Restricted {
         return tx.record(entry("liftRestriction", id, Changes::none())).await;
     }
-    let after = save(tx, &before, ContactState::Active).await?;
-    let mut changes = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let mut changes = save(tx, &before, ContactState::Active).await?;
     let in_force = restriction::Entity::find()
         .filter(restriction::Column::ContactId.eq(id))
         .filter(restriction::Column::LiftedAt.is_null())
@@ -131,10 +121,7 @@ pub async fn lift(
     for model in in_force {
         let lifted =
             restriction::Model { informed_at: Some(informed_at), lifted_at: Some(tx.now()), ..model.clone() };
-        restriction::Entity::update(lifted.clone().into_active_model().reset_all())
-            .exec(tx.connection())
-            .await?;
-        changes = changes.and(Changes::between(&RESTRICTION, Some(&model), Some(&lifted)));
+        changes = changes.and(tx.update::<restriction::Entity>(&RESTRICTION, &model, &lifted).await?);
     }
     tx.record(entry("liftRestriction", id, changes)).await
 }

@@ -9,11 +9,11 @@ use entity::{
     enums::{Channel, RequestKind, RequestStatus, RestrictionLimb},
     privacy_request,
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, EntityTrait};
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, Entry, Transaction},
     consents::{self, NewConsent, Withdrawal},
     contacts::{self, Rectification, Restrict, Source},
     context::{Actor, App, Credential},
@@ -325,15 +325,13 @@ async fn request(
         assignee: Some("privacy desk".to_owned()),
         ..before.clone()
     };
-    privacy_request::Entity::update(after.clone().into_active_model().reset_all())
-        .exec(tx.connection())
-        .await?;
+    let changes = tx.update::<privacy_request::Entity>(&PRIVACY_REQUEST, &before, &after).await?;
     tx.record(Entry {
         action: "seedRequest",
         entity_type: PRIVACY_REQUEST.name,
         entity_id: Some(id),
         contact_id: Some(contact_id),
-        changes: Changes::between(&PRIVACY_REQUEST, Some(&before), Some(&after)),
+        changes,
     })
     .await
 }

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use entity::{contact, ground, provenance};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::{Import, rows::Row};
 use crate::{
@@ -64,12 +62,9 @@ async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> R
         let ground = ground_of(tx, import, &contact);
         made.push((contact, provenance, ground));
     }
-    let contacts = made.iter().map(|(contact, ..)| contact.clone().into_active_model().reset_all());
-    contact::Entity::insert_many(contacts).exec_without_returning(tx.connection()).await?;
-    let sources = made.iter().map(|(_, source, _)| source.clone().into_active_model().reset_all());
-    provenance::Entity::insert_many(sources).exec_without_returning(tx.connection()).await?;
-    let grounds = made.iter().map(|(.., ground)| ground.clone().into_active_model().reset_all());
-    ground::Entity::insert_many(grounds).exec_without_returning(tx.connection()).await?;
+    tx.insert_all::<contact::Entity>(made.iter().map(|(contact, ..)| contact.clone())).await?;
+    tx.insert_all::<provenance::Entity>(made.iter().map(|(_, source, _)| source.clone())).await?;
+    tx.insert_all::<ground::Entity>(made.iter().map(|(.., ground)| ground.clone())).await?;
     for (contact, source, ground) in &made {
         let changes = Changes::between(&CONTACT, None, Some(contact))
             .and(Changes::between(&PROVENANCE, None, Some(source)))

@@ -7,7 +7,7 @@ use entity::{
     enums::{RequestKind, RequestStatus},
     privacy_request::{Entity, Model},
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 pub use periods::due;
@@ -74,10 +74,7 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
         note: new.note.clone(),
         created_at: tx.now(),
     };
-    Entity::insert(model.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
-    let changes = Changes::between(&PRIVACY_REQUEST, None, Some(&model));
+    let changes = tx.insert::<Entity>(&PRIVACY_REQUEST, &model).await?;
     tx.record(entry("openRequest", &model, changes)).await?;
     Ok(model.id)
 }
@@ -114,8 +111,7 @@ pub async fn cancel(
         reason: reason.or_else(|| before.reason.clone()),
         ..before.clone()
     };
-    Entity::update(after.clone().into_active_model().reset_all()).exec(tx.connection()).await?;
-    let changes = Changes::between(&PRIVACY_REQUEST, Some(&before), Some(&after));
+    let changes = tx.update::<Entity>(&PRIVACY_REQUEST, &before, &after).await?;
     tx.record(entry("cancelRequest", &after, changes)).await
 }
 

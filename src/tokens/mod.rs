@@ -163,11 +163,8 @@ pub async fn create(
         revoked_at: None,
         last_used_at: None,
     };
-    Entity::insert(model.clone().into_active_model().reset_all())
-        .exec_without_returning(tx.connection())
-        .await?;
-    tx.record(entry("createAccessToken", model.id, Changes::between(&ACCESS_TOKEN, None, Some(&model))))
-        .await?;
+    let changes = tx.insert::<Entity>(&ACCESS_TOKEN, &model).await?;
+    tx.record(entry("createAccessToken", model.id, changes)).await?;
     Ok((model.id, token))
 }
 
