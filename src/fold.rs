@@ -2,12 +2,20 @@
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The folded form of `text`: compatibility-decomposed (NFKD), without combining marks, lower case,
-/// `ß` as `ss`, white space trimmed. Kept beside its source in a companion column and compared bytewise,
-/// so that SQLite and PostgreSQL find and order the same rows.
+/// The folded form of `text`: compatibility-decomposed (NFKD), Latin and Greek letters without their marks, lower case,
+/// `ß` as `ss`, final sigma as sigma, white space trimmed. Marks of other scripts stay: there they make other letters. Kept
+/// beside its source in a companion column and compared bytewise, so that SQLite and PostgreSQL find and order the same rows.
 pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.trim().nfkd().filter(|c| !is_combining_mark(*c)) {
+    let mut marked = false;
+    for c in text.trim().nfkd() {
+        if is_combining_mark(c) {
+            if !marked {
+                out.push(c);
+            }
+            continue;
+        }
+        marked = c.is_ascii() || matches!(c, '\u{80}'..='\u{24f}' | '\u{370}'..='\u{3ff}');
         match c {
             'ß' | 'ẞ' => out.push_str("ss"),
             'ø' | 'Ø' => out.push('o'),
@@ -15,6 +23,7 @@ pub fn fold(text: &str) -> String {
             'æ' | 'Æ' => out.push_str("ae"),
             'œ' | 'Œ' => out.push_str("oe"),
             'đ' | 'Đ' => out.push('d'),
+            'ς' => out.push('σ'),
             c => out.extend(c.to_lowercase()),
         }
     }
@@ -50,5 +59,10 @@ mod tests {
         assert_eq!(fold("STRASSE"), fold("Straße"));
         assert_eq!(fold("Łódź"), "lodz");
         assert_eq!(fold("ﬁn"), "fin");
+        assert_eq!(fold("Άγγελος"), fold("ΑΓΓΕΛΟΣ"));
+        // Other letters, not accents.
+        assert_ne!(fold("が"), fold("か"));
+        assert_ne!(fold("Андрей"), fold("Андреи"));
+        assert_eq!(fold("АНДРЕЙ"), fold("андрей"));
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::ground::{self, Entity, Model};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{

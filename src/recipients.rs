@@ -5,7 +5,6 @@ use entity::{
     enums::RecipientKind,
     recipient::{Entity, Model},
 };
-use sea_orm::{ActiveModelTrait, EntityTrait};
 use uuid::Uuid;
 
 use crate::{

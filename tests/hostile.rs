@@ -109,6 +109,17 @@ const HOSTILE: &[Hostile] = &[
     Hostile("", &["BAD_USER_INPUT -"]),
     Hostile("{ contacts { nodes { id @skip } } }", &["BAD_USER_INPUT -"]),
     Hostile("{ contacts { nodes { id @unknown } } }", &["BAD_USER_INPUT -"]),
+    Hostile("{ __typename(x: 1) }", &["BAD_USER_INPUT -"]),
+    Hostile("{ __typename @unknown }", &["BAD_USER_INPUT -"]),
+    Hostile("{ __typename { secret } }", &["BAD_USER_INPUT -"]),
+    Hostile("{ contacts { nodes { id } } } fragment Unused on Contact { notes }", &["BAD_USER_INPUT -"]),
+    Hostile("query($id: ID!) { contact(id: $id) { id } }", &["BAD_USER_INPUT -"]),
+    Hostile("{ viewer { fields(type: \"Nothing\") { coordinate } } }", &["BAD_USER_INPUT -"]),
+    // One error for a coordinate, however often it is denied after a whole field was refused for it.
+    Hostile(
+        "{ a: contacts(filter: { phone: { isNull: true } }) { nodes { id } } b: contacts { nodes { phone } } c: contacts { nodes { phone x: phone } } }",
+        &["FORBIDDEN_FIELD Contact.phone", "FORBIDDEN_FIELD Contact.phone"],
+    ),
 ];
 
 #[tokio::test]
@@ -175,6 +186,48 @@ async fn overload_is_refused_before_execution() {
             " }".repeat(30)
         ),
     ];
+    let fan = |last: &str| {
+        let mut text = String::from("{ contacts { nodes { ...F0 } } }");
+        for level in 0..25 {
+            text.push_str(&format!(
+                " fragment F{level} on Contact {{ {} }}",
+                format!("...F{} ", level + 1).repeat(3)
+            ));
+        }
+        format!("{text} fragment F25 on Contact {{ {last} }}")
+    };
+    let unreached: String = (0..90)
+        .map(|n| {
+            format!(
+                " fragment U{n} on Contact {{ {} ...U{} {} }}",
+                "... { ".repeat(50),
+                n + 1,
+                "} ".repeat(50)
+            )
+        })
+        .collect();
+    let types = |times: usize| {
+        format!(
+            "{{ __schema {{ types {{ {} name {} }} }} }}",
+            "fields { type { ".repeat(times),
+            "} } ".repeat(times)
+        )
+    };
+    let words = format!("[{}]", vec![format!("\"{}\"", "w".repeat(900)); 500].join(","));
+    let roots: String = (0..20)
+        .map(|n| format!("r{n}: contacts(filter: {{ email: {{ in: {words} }} }}) {{ totalCount }} "))
+        .collect();
+    let documents: Vec<String> = documents
+        .into_iter()
+        .chain([
+            fan("...Missing"),
+            fan("id"),
+            format!("{{ __typename }} {unreached} fragment U90 on Contact {{ id }}"),
+            types(3),
+            format!("{{ contacts(filter: {{ or: [{}] }}) {{ nodes {{ id }} }} }}", "{} ".repeat(1_500)),
+            format!("{{ {roots} }}"),
+        ])
+        .collect();
     for World { test, client } in worlds().await {
         let caller = test.caller("dpo", "rights_fulfilment").await;
         for document in &documents {
@@ -229,6 +282,98 @@ async fn cursors_serve_their_caller_purpose_place_and_order_alone() {
             assert_eq!(problems(&answer), ["BAD_USER_INPUT -"], "{query}: {answer}");
             assert_eq!(answer["errors"][0]["message"], "this cursor is not valid here");
             assert!(answer["data"].as_object().unwrap().values().all(Value::is_null));
+        }
+    }
+}
+
+/// What tools of the field ask first is answered.
+#[tokio::test]
+async fn the_standard_introspection_is_answered() {
+    let types = format!("{} kind name {}", "kind name ofType { ".repeat(9), "} ".repeat(9));
+    let query = format!(
+        "query IntrospectionQuery {{ __schema {{ queryType {{ name }} mutationType {{ name }} subscriptionType {{ name }}
+           types {{ ...FullType }} directives {{ name description locations args {{ ...InputValue }} }} }} }}
+         fragment FullType on __Type {{ kind name description
+           fields(includeDeprecated: true) {{ name description args {{ ...InputValue }} type {{ ...TypeRef }} isDeprecated deprecationReason }}
+           inputFields {{ ...InputValue }} interfaces {{ ...TypeRef }}
+           enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }} possibleTypes {{ ...TypeRef }} }}
+         fragment InputValue on __InputValue {{ name description type {{ ...TypeRef }} defaultValue }}
+         fragment TypeRef on __Type {{ {types} }}"
+    );
+    for World { test, client } in worlds().await {
+        let caller = test.caller("partner", "newsletter").await;
+        let data = client.data(&caller, &query).await;
+        assert!(data["__schema"]["types"].as_array().unwrap().len() > 50);
+    }
+}
+
+/// Large but honest: both databases answer the same.
+#[tokio::test]
+async fn what_is_large_but_within_limits_is_answered() {
+    use sea_orm::ConnectionTrait;
+    let many: Vec<String> = (0..1_000).map(|n| format!("\"n{n}@example.org\"")).collect();
+    let tests: Vec<String> =
+        (0..40).map(|_| format!("{{ email: {{ in: [{}] }} }}", many.join(","))).collect();
+    let any = format!(
+        "{{ contacts(filter: {{ or: [{}, {{ email: {{ in: [\"ANNA@example.org\"] }} }}] }}) {{ nodes {{ givenName }} }} }}",
+        tests.join(",")
+    );
+    for World { test, client } in worlds().await {
+        let caller = test.caller("dpo", "rights_fulfilment").await;
+        let found = client.data(&caller, &any).await;
+        assert_eq!(found["contacts"]["nodes"], json!([{ "givenName": "Anna" }]));
+        // By the ids of a link too, which are no text.
+        let log = client.data(&caller, "{ auditLog(first: 2, orderBy: [{ field: CONTACT, direction: ASC }]) { nodes { id } pageInfo { endCursor } } }").await;
+        let cursor = log["auditLog"]["pageInfo"]["endCursor"].as_str().unwrap();
+        client.data(&caller, &format!("{{ auditLog(first: 2, after: \"{cursor}\", orderBy: [{{ field: CONTACT, direction: ASC }}]) {{ nodes {{ id }} }} }}")).await;
+        // A cursor is as long as the values it holds.
+        let long = "Ы".repeat(400);
+        let widen = format!(
+            "UPDATE contact SET company = '{long}', company_folded = '{long}', street_folded = '{long}'"
+        );
+        test.app.db.writer.execute_unprepared(&widen).await.unwrap();
+        let order = "orderBy: [{ field: COMPANY, direction: ASC }, { field: STREET, direction: ASC }]";
+        let page = client
+            .data(&caller, &format!("{{ contacts(first: 3, {order}) {{ pageInfo {{ endCursor }} }} }}"))
+            .await;
+        let cursor = page["contacts"]["pageInfo"]["endCursor"].as_str().unwrap();
+        let rest = client
+            .data(&caller, &format!("{{ contacts(after: \"{cursor}\", {order}) {{ nodes {{ id }} }} }}"))
+            .await;
+        assert_eq!(rest["contacts"]["nodes"].as_array().unwrap().len(), 7);
+    }
+}
+
+/// The list of fields narrows counts and explanations too.
+#[tokio::test]
+async fn a_narrowed_token_counts_and_explains_no_more_than_it_reads() {
+    for World { test, client } in worlds().await {
+        let new = |fields: &[&str]| zweck::tokens::NewToken {
+            name: "narrow".to_owned(),
+            roles: vec!["dpo".to_owned()],
+            purposes: vec!["rights_fulfilment".to_owned()],
+            fields: Some(fields.iter().map(|field| (*field).to_owned()).collect()),
+            expires_at: test.app.now() + chrono::TimeDelta::days(1),
+            recipient_id: None,
+        };
+        let (_, token) = test.make_token(new(&["Contact.givenName", "Consent.status"])).await.unwrap();
+        let caller = Caller { token, purpose: "rights_fulfilment".to_owned() };
+        let answer = client.ask(&caller, "{ contacts { totalCount } }").await;
+        assert_eq!(problems(&answer), ["FORBIDDEN_FIELD ContactConnection.totalCount"]);
+        let own =
+            "{ explainAccess(coordinate: \"Contact.email\", purpose: \"rights_fulfilment\") { decision } }";
+        assert_eq!(client.data(&caller, own).await["explainAccess"]["decision"], "DENY");
+        let state = |at: &str| {
+            format!(
+                "{{ consentState(contactId: \"{}\", purpose: \"newsletter\", channel: EMAIL{at}) }}",
+                id(0, 1)
+            )
+        };
+        client.data(&caller, &state("")).await;
+        let answer = client.ask(&caller, &state(", at: \"2026-11-01T00:00:00Z\"")).await;
+        assert_eq!(problems(&answer), ["FORBIDDEN_FIELD Consent.declaredAt"]);
+        for field in ["Query.contacts", "Mutation.updateContact"] {
+            assert!(test.make_token(new(&[field])).await.is_err(), "{field}");
         }
     }
 }

@@ -371,7 +371,8 @@ async fn files_without_header_and_of_windows_come_in() {
         assert_eq!(imports::contacts(&test.app, marked.as_bytes(), &basic()).await.unwrap().imported, 1);
         // A preset passes over what the file does not have, but not over everything.
         let (map, external_id) = Import::preset("hubspot").unwrap();
-        let reading = Reading { lenient_columns: true, ..Reading::default() };
+        let optional = map.iter().map(|(field, _)| field.name).collect();
+        let reading = Reading { optional, ..Reading::default() };
         let preset = Import { map, external_id, reading, source: "hubspot".to_owned(), ..basic() };
         let text = "Record ID,First Name,Email\n77,Hub,hub@example.org\n";
         assert_eq!(imports::contacts(&test.app, text.as_bytes(), &preset).await.unwrap().imported, 1);
@@ -422,5 +423,22 @@ async fn other_samples_come_in_whole() {
             report.problems.iter().all(|problem| problem.reason == Reason::WrongColumnCount),
             "{report:?}"
         );
+    }
+}
+
+/// Without an external id a row is known again whatever becomes of its values.
+#[tokio::test]
+async fn a_row_is_known_again_however_its_values_are_dealt_with() {
+    let text = "mail;first\nnobody;Anna\nnowhere;Anna\n";
+    for test in each().await {
+        let with = |on_invalid| Import {
+            external_id: None,
+            reading: Reading { delimiter: b';', on_invalid, ..Reading::default() },
+            ..import(&["email=mail", "givenName=first"])
+        };
+        let first = imports::contacts(&test.app, text.as_bytes(), &with(OnInvalid::Keep)).await.unwrap();
+        assert_eq!((first.imported, first.rejected), (2, 0));
+        let again = imports::contacts(&test.app, text.as_bytes(), &with(OnInvalid::SkipValue)).await.unwrap();
+        assert_eq!((again.imported, again.unchanged), (0, 2));
     }
 }

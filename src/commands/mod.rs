@@ -159,6 +159,11 @@ pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result
     };
     // What is named by a flag stands above what a preset or file says.
     let named = Import::map_from(args.map.iter().map(String::as_str)).map_err(failure)?;
+    let mut optional: Vec<&'static str> = match &args.preset {
+        Some(_) => map.iter().map(|(field, _)| field.name).collect(),
+        None => Vec::new(),
+    };
+    optional.retain(|field| !named.iter().any(|(other, _)| other.name == *field));
     map.retain(|(field, _)| !named.iter().any(|(other, _)| other.name == field.name));
     map.extend(named);
     external_id = args.external_id.or(external_id);
@@ -184,7 +189,7 @@ pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result
                 OnInvalidArg::SkipValue => OnInvalid::SkipValue,
                 OnInvalidArg::SkipRow => OnInvalid::SkipRow,
             },
-            lenient_columns: args.preset.is_some(),
+            optional,
         },
         dry_run: args.dry_run,
     };

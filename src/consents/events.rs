@@ -5,7 +5,7 @@ use entity::{
     consent, consent_event, contact,
     enums::{Channel, ConsentEventKind, ConsentStatus},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{

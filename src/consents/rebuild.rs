@@ -1,7 +1,7 @@
 //! Compares each consent with the projection of its events, and mends it (floor 4).
 
 use entity::consent::{Column, Entity, Model};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::events;

@@ -6,7 +6,7 @@ mod rows;
 
 use chrono::{DateTime, Utc};
 use entity::{contact, provenance};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 pub use points::{NewPoint, add_point, remove_point};

@@ -1,7 +1,7 @@
 //! Further contact points of a contact (floor 4).
 
 use entity::{contact_point, enums::ContactPointKind};
-use sea_orm::{ActiveModelTrait, EntityTrait};
+use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::{lock, lock_of};

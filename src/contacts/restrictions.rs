@@ -6,7 +6,7 @@ use entity::{
     enums::{ContactState, RestrictionLimb},
     restriction,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::lock;

@@ -9,7 +9,7 @@ use entity::{
     enums::{Channel, RequestKind, RequestStatus, RestrictionLimb},
     privacy_request,
 };
-use sea_orm::{ActiveModelTrait, EntityTrait};
+use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use crate::{

@@ -31,6 +31,10 @@ impl Variables {
                 ),
                 None => definition.node.default_value.as_ref().map(|value| value.node.clone()),
             };
+            let absent = value.as_ref().is_none_or(|value| *value == Value::Null);
+            if absent && !definition.node.var_type.node.nullable {
+                return Err(Error::input(format!("the variable `${name}` is missing")).in_input(name));
+            }
             if let Some(value) = value {
                 variables.insert(name.to_owned(), value);
             }
@@ -85,6 +89,15 @@ impl Arguments {
         self.get(name).map(|value| text(name, value)).transpose()
     }
 
+    /// A cursor: made by us, as long as the values it holds.
+    pub(super) fn cursor(&self, name: &str) -> Result<Option<&str>, Error> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(cursor)) if cursor.len() <= LONGEST_CURSOR => Ok(Some(cursor)),
+            Some(_) => Err(Error::input("this cursor is not valid here")),
+        }
+    }
+
     pub(super) fn int(&self, name: &str) -> Result<Option<i64>, Error> {
         match self.get(name) {
             None => Ok(None),
@@ -97,7 +110,10 @@ impl Arguments {
     }
 }
 
-/// Text of an argument; also takes ids given as numbers and names of enums.
+/// Longest cursor that is looked at: five values of the longest texts there are to be ordered by.
+const LONGEST_CURSOR: usize = 64 * 1024;
+
+/// Text of an argument; also takes names of enums.
 pub(super) fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Error> {
     let text = match value {
         Value::String(text) => text.as_str(),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Most tests of one filter, and deepest nesting.
-const MOST_TESTS: usize = 50;
+const MOST_TESTS: usize = 100;
 const DEEPEST: usize = 8;
 /// Most values of an `in`, steps of an order, words of a search.
 const MOST_VALUES: usize = 1_000;
@@ -74,7 +74,7 @@ pub(super) enum Condition {
 
 #[derive(Debug)]
 pub(super) enum Test {
-    In(Vec<Bound>),
+    In(Vec<Cell>),
     Compare(&'static str, Bound),
     StartsWith(String),
     Contains(String),
@@ -105,6 +105,7 @@ fn nested(
         return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
     }
     let Value::Object(entries) = value else { return Err(Error::input("a filter must be an object")) };
+    spend(tests, 1)?;
     let mut all = Vec::new();
     for (name, value) in entries.iter().filter(|(_, value)| **value != Value::Null) {
         match name.as_str() {
@@ -122,11 +123,7 @@ fn nested(
                     return Err(Error::input(format!("`{name}` must be an object")));
                 };
                 for (operator, value) in operators {
-                    *tests += 1;
-                    if *tests > MOST_TESTS {
-                        let message = format!("the filter has more than {MOST_TESTS} tests");
-                        return Err(Error::new(Code::QueryTooComplex, message));
-                    }
+                    spend(tests, 1)?;
                     let term = Term::of(object, field)
                         .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
                     all.push(Condition::Test(term, test(field, operator, value)?));
@@ -135,6 +132,16 @@ fn nested(
         }
     }
     Ok(Condition::All(all))
+}
+
+/// Counts objects and tests of a filter.
+fn spend(tests: &mut usize, more: usize) -> Result<(), Error> {
+    *tests += more;
+    if *tests > MOST_TESTS {
+        let message = format!("the filter has more than {MOST_TESTS} objects and tests");
+        return Err(Error::new(Code::QueryTooComplex, message));
+    }
+    Ok(())
 }
 
 fn comparable(
@@ -176,7 +183,7 @@ fn test(field: &Field, operator: &str, value: &Value) -> Result<Test, Error> {
                 let message = format!("`{name}` has more than {MOST_VALUES} values");
                 return Err(Error::new(Code::QueryTooComplex, message));
             }
-            Test::In(items.iter().map(|item| bound(field, &name, item)).collect::<Result<_, _>>()?)
+            Test::In(items.iter().map(|item| cell(field, &name, item)).collect::<Result<_, _>>()?)
         }
         "eq" => Test::Compare(" = ", bound(field, &name, value)?),
         "lt" => Test::Compare(" < ", bound(field, &name, value)?),
@@ -184,6 +191,16 @@ fn test(field: &Field, operator: &str, value: &Value) -> Result<Test, Error> {
         "gt" => Test::Compare(" > ", bound(field, &name, value)?),
         "gte" => Test::Compare(" >= ", bound(field, &name, value)?),
         _ => return Err(Error::input(format!("`{name}` is not an operator"))),
+    })
+}
+
+/// The value as the column holds it: one of several.
+fn cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
+    Ok(match field.read {
+        Read::Column { scalar: Scalar::Id, .. } => Cell::Uuid(id(name, value)?),
+        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Cell::Uuid(id(name, value)?),
+        Read::Column { folded: Some(_), .. } => Cell::Text(fold(text(name, value)?)),
+        _ => Cell::Text(text(name, value)?.to_owned()),
     })
 }
 
@@ -234,10 +251,7 @@ impl Test {
             }
             Test::In(values) => {
                 term.push(sql, scope);
-                for (index, value) in values.iter().enumerate() {
-                    sql.push(if index == 0 { " IN (" } else { ", " }).bind(value.clone());
-                }
-                sql.push(")");
+                sql.within(values);
             }
             Test::Compare(operator, value) => {
                 term.push(sql, scope);
@@ -375,6 +389,7 @@ pub(super) fn order(
         }
         let (scalar, required) = match field.read {
             Read::Column { scalar, required, .. } => (scalar, required),
+            Read::One { object, .. } => (object.key_scalar(), false),
             _ => (Scalar::Text, false),
         };
         let descending = word("direction")? == Some("DESC");

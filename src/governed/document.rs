@@ -10,8 +10,8 @@ use async_graphql::{
     },
 };
 
-use super::arguments::Variables;
-use crate::error::{Code, Error};
+use super::{arguments::Variables, bounds};
+use crate::error::Error;
 
 /// What a document may ask for. Checked on the parsed document, each fragment counted once.
 #[derive(Clone, Copy, Debug)]
@@ -26,15 +26,24 @@ pub struct Limits {
     pub directives: u64,
     /// Rows that pages may add up to.
     pub rows: u64,
+    /// Bytes of arguments, after variables are put in wherever they are used.
+    pub arguments: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { fields: 2_000, depth: 12, roots: 30, directives: 100, rows: 100_000 }
+        Self {
+            fields: 2_000,
+            depth: 12,
+            roots: 30,
+            directives: 100,
+            rows: 100_000,
+            arguments: 4 * 1024 * 1024,
+        }
     }
 }
 
-type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// An operation with what is needed to walk it.
 pub struct Operation<'d> {
@@ -77,7 +86,7 @@ impl<'d> Operation<'d> {
                 return Err(Error::input("the document has no operation of this name"));
             }
         };
-        bound(document, limits)?;
+        bounds::check(document, &variables, limits)?;
         if operation.ty == OperationType::Subscription {
             return Err(Error::input("subscriptions are not served here"));
         }
@@ -175,6 +184,9 @@ impl<'d> Operation<'d> {
     /// Fields of one response key must be the same field with the same arguments (GraphQL, 5.3.2).
     fn check_equal(&self, selected: &Selected<'d>) -> Result<(), Error> {
         let [first, rest @ ..] = selected.nodes.as_slice() else { return Ok(()) };
+        if rest.is_empty() {
+            return Ok(());
+        }
         let expected = self.variables.arguments(first);
         for other in rest {
             if other.node.name.node != selected.name || self.variables.arguments(other) != expected {
@@ -194,90 +206,4 @@ impl<'d> Selected<'d> {
     pub(super) fn positions(&self) -> Vec<Pos> {
         self.nodes.iter().map(|node| node.pos).collect()
     }
-}
-
-/// What a selection spreads to.
-#[derive(Clone, Copy, Default)]
-struct Size {
-    fields: u64,
-    depth: u64,
-    directives: u64,
-}
-
-/// Refuses documents that would spread to more than `limits`, in time linear in their length: each fragment is
-/// measured once.
-fn bound(document: &ExecutableDocument, limits: &Limits) -> Result<(), Error> {
-    let mut known: HashMap<&str, Option<Size>> = HashMap::new();
-    for (_, operation) in document.operations.iter() {
-        let size = measure(&operation.node.selection_set.node, &document.fragments, &mut known, 0)?;
-        let too = |what: &str, limit: u64| {
-            Err(Error::new(Code::QueryTooComplex, format!("the document has more than {limit} {what}")))
-        };
-        if size.fields > limits.fields {
-            return too("fields", limits.fields);
-        }
-        if size.depth > limits.depth {
-            return too("nested selections", limits.depth);
-        }
-        if size.directives + operation.node.directives.len() as u64 > limits.directives {
-            return too("directives", limits.directives);
-        }
-        if operation.node.variable_definitions.len() as u64 > limits.directives {
-            return too("variables", limits.directives);
-        }
-        if operation.node.selection_set.node.items.len() > limits.roots {
-            return too("root fields", limits.roots as u64);
-        }
-    }
-    if document.fragments.len() as u64 > limits.directives {
-        return Err(Error::new(Code::QueryTooComplex, "the document has too many fragments"));
-    }
-    Ok(())
-}
-
-fn measure<'d>(
-    set: &'d SelectionSet,
-    fragments: &'d Fragments,
-    known: &mut HashMap<&'d str, Option<Size>>,
-    nesting: u32,
-) -> Result<Size, Error> {
-    if nesting > 64 {
-        return Err(Error::new(Code::QueryTooComplex, "the document is nested too deeply"));
-    }
-    let mut total = Size::default();
-    for selection in &set.items {
-        let (directives, inner) = match &selection.node {
-            Selection::Field(field) => {
-                let mut inner = measure(&field.node.selection_set.node, fragments, known, nesting + 1)?;
-                inner.fields = inner.fields.saturating_add(1);
-                inner.depth += 1;
-                (field.node.directives.len(), inner)
-            }
-            Selection::InlineFragment(inline) => (
-                inline.node.directives.len(),
-                measure(&inline.node.selection_set.node, fragments, known, nesting + 1)?,
-            ),
-            Selection::FragmentSpread(spread) => {
-                let name = spread.node.fragment_name.node.as_str();
-                let size = match known.get(name) {
-                    Some(Some(size)) => *size,
-                    // In the middle of its own measure: a cycle.
-                    Some(None) => return Err(Error::input("a fragment spreads itself")),
-                    None => {
-                        let Some(fragment) = fragments.get(name) else { continue };
-                        known.insert(name, None);
-                        let size = measure(&fragment.node.selection_set.node, fragments, known, nesting + 1)?;
-                        known.insert(name, Some(size));
-                        size
-                    }
-                };
-                (spread.node.directives.len(), size)
-            }
-        };
-        total.fields = total.fields.saturating_add(inner.fields);
-        total.depth = total.depth.max(inner.depth);
-        total.directives =
-            total.directives.saturating_add(inner.directives).saturating_add(directives as u64);
-    }
-    Ok(total)
 }

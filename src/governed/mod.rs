@@ -3,6 +3,7 @@
 //! Decisions, columns and children are known before anything is read. Rows become JSON text in a plain loop.
 
 mod arguments;
+mod bounds;
 mod conditions;
 mod cursors;
 mod document;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     policy::Decision,
-    register::{Field, ObjectType},
+    register::{Field, ObjectType, Read},
 };
 
 const DEFAULT_ROWS: u64 = 50;
@@ -75,8 +75,13 @@ impl Page {
         parents: u64,
     ) -> Result<Self, Error> {
         let (rows, backward) = size(arguments)?;
-        let allowed =
-            |field: &Field| planner.decide(&format!("{}.{}", object.name, field.name)) == Decision::Allow;
+        let allowed = |field: &Field| {
+            let linked = match field.read {
+                Read::One { object, .. } => planner.readable(object),
+                _ => true,
+            };
+            linked && planner.decide(&format!("{}.{}", object.name, field.name)) == Decision::Allow
+        };
         let filter =
             arguments.get("filter").map(|value| conditions::filter(object, value, &allowed)).transpose()?;
         let search =
@@ -90,7 +95,7 @@ impl Page {
         let place = format!("{}\n{purpose}\n{coordinate}\n{}", planner.actor.id, signature.join(","));
         // Opened before anything is done: a mutation must not fail on the way to its payload.
         let open = |name: &str| {
-            let cursor = arguments.text(name)?;
+            let cursor = arguments.cursor(name)?;
             cursor.map(|cursor| planner.cursors.open(&place, cursor, order.len())).transpose()
         };
         let (after, before) = (open("after")?, open("before")?);

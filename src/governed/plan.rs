@@ -1,6 +1,6 @@
 //! The plan: decisions, columns and children of a whole operation, known before anything is read (floor 2).
 
-use async_graphql::{Pos, parser::types::SelectionSet};
+use async_graphql::{Pos, Value, parser::types::SelectionSet};
 use chrono::NaiveDate;
 
 use super::{
@@ -148,7 +148,8 @@ impl<'p> Planner<'p> {
         };
         match planned {
             Ok(what) => Ok(what),
-            Err(error) if matches!(error.code, Code::QueryTooComplex) => Err(error),
+            // The viewer is never null: what is wrong with it is wrong with the request.
+            Err(error) if error.code == Code::QueryTooComplex || coordinate == "Query.viewer" => Err(error),
             Err(error) => {
                 self.refuse(error, selected);
                 Ok(PlannedWhat::Null)
@@ -165,16 +166,28 @@ impl<'p> Planner<'p> {
                 Ok(PlannedWhat::Technical(technical::explain(self, selected, &arguments)?))
             }
             Root::ConsentState => {
-                if self.decide("Consent.status") != Decision::Allow {
-                    let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
-                    return Err(error.at("Consent.status"));
+                // By asking for one instant after another one would learn the others.
+                let needed: &[&str] = match arguments.get("at") {
+                    Some(_) => &["status", "declaredAt", "grantedAt", "withdrawnAt", "expiresAt"],
+                    None => &["status"],
+                };
+                for field in needed {
+                    let coordinate = format!("Consent.{field}");
+                    if self.decide(&coordinate) != Decision::Allow {
+                        let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
+                        return Err(error.at(coordinate));
+                    }
                 }
                 Ok(PlannedWhat::State(ConsentState::of(&arguments)?))
             }
             Root::One(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 let level = self.level(object, &selected.sets(), 1)?;
-                let text = arguments.text(object.key)?.unwrap_or_default();
+                // A number is an ID too, though none of ours.
+                let text = match arguments.get(object.key) {
+                    Some(Value::Number(_)) => "",
+                    _ => arguments.text(object.key)?.unwrap_or_default(),
+                };
                 // What is no id is the id of nothing: the same answer as for one that is not there.
                 let key = match object.key_scalar() {
                     Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),
@@ -202,12 +215,11 @@ impl<'p> Planner<'p> {
 
     /// Notes a denied coordinate, once for all places.
     pub(super) fn deny(&mut self, coordinate: &str, selected: &Selected<'_>) {
-        let known = self
-            .plan
-            .denials
-            .iter_mut()
-            .find(|denial| denial.error.coordinate.as_deref() == Some(coordinate));
-        match known.filter(|denial| denial.root.is_none()) {
+        let known =
+            self.plan.denials.iter_mut().find(|denial| {
+                denial.root.is_none() && denial.error.coordinate.as_deref() == Some(coordinate)
+            });
+        match known {
             Some(denial) => denial.positions.extend(selected.positions()),
             None => {
                 let error = Error::new(Code::ForbiddenField, "not readable for this purpose").at(coordinate);

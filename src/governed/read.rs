@@ -22,7 +22,7 @@ use crate::{
     context::{Actor, App, Keys},
     error::Error,
     policy::Action,
-    register::{CONTACT, ObjectType},
+    register::{self, CONTACT, ObjectType},
     sealing::Opener,
 };
 
@@ -168,7 +168,11 @@ impl<'r> Reader<'r> {
                 let Some(cell) = row.get_mut(*slot) else { continue };
                 let Cell::Text(text) = &*cell else { continue };
                 let mut values = opener.open(id, subject, text);
-                values.retain(|coordinate, _| self.actor.may(coordinate, Action::Read));
+                values.retain(|coordinate, _| {
+                    // Whether the row's consent covers a channel is not known of a value that was.
+                    let bound = self.scope.on_consent() && covered(coordinate);
+                    !bound && self.actor.may(coordinate, Action::Read)
+                });
                 let side: BTreeMap<&String, Option<&serde_json::Value>> =
                     values.iter().map(|(coordinate, pair)| (coordinate, pair.get(*side))).collect();
                 let json = serde_json::to_string(&side).map_err(|_| Error::internal("opened values"))?;
@@ -342,6 +346,12 @@ impl<'r> Reader<'r> {
         }
         Ok(rows.first().map_or_else(|| "null".to_owned(), |row| self.write(level, 0, row, &children)))
     }
+}
+
+/// Whether values at a coordinate belong to a channel.
+fn covered(coordinate: &str) -> bool {
+    let (name, field) = coordinate.split_once('.').unwrap_or_default();
+    register::object(name).and_then(|object| object.field(field)).is_some_and(|field| field.cover.is_some())
 }
 
 /// Whether the row of `object` with this key exists for the caller of `scope`.

@@ -62,7 +62,11 @@ impl Sql {
 
     /// `column IN (keys)` as one bound value, so that the statement stays the same for any number of keys.
     pub(super) fn among(&mut self, column: &str, keys: &[super::Cell]) -> &mut Self {
-        self.push(column);
+        self.push(column).within(keys)
+    }
+
+    /// What stands before is one of `keys`, as one bound value.
+    pub(super) fn within(&mut self, keys: &[super::Cell]) -> &mut Self {
         let uuids = matches!(keys.first(), Some(super::Cell::Uuid(_)));
         let words = keys.iter().map(|key| match key {
             super::Cell::Uuid(id) => id.simple().to_string(),

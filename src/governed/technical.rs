@@ -125,21 +125,25 @@ pub(super) fn explain<'p>(
     let actor = planner.actor;
     let coordinate = arguments.text("coordinate")?.unwrap_or_default().to_owned();
     let code = arguments.text("purpose")?.unwrap_or_default();
-    let roles = match arguments.text("role")? {
-        Some(role) => vec![role.to_owned()],
-        None => actor.roles.clone(),
+    // For the caller's own roles its token narrows what they may.
+    let (roles, only) = match arguments.text("role")? {
+        Some(role) => (vec![role.to_owned()], None),
+        None => (actor.roles.clone(), actor.fields.as_deref()),
     };
     let object =
         actor.policy.object(&coordinate).ok_or_else(|| Error::input("there is no such coordinate"))?;
-    let table = actor.policy.table(&roles, code, None)?;
+    let table = actor.policy.table(&roles, code, only)?;
     let purpose =
         actor.policy.purpose(code).cloned().ok_or_else(|| Error::input("there is no such purpose"))?;
-    let root = coordinate.starts_with("Query.") || coordinate.starts_with("Mutation.");
-    let action = if root { Action::Execute } else { Action::Read };
+    let action = match coordinate.split(['.', ':']).next() {
+        Some("Query" | "Mutation") => Action::Execute,
+        Some("token" | "ground") => Action::Grant,
+        _ => Action::Read,
+    };
     let decision = match action {
-        Action::Execute if table.allows(object, action) => Decision::Allow,
-        Action::Execute => Decision::Deny,
-        _ => table.decide(object),
+        Action::Read => table.decide(object),
+        _ if table.allows(object, action) => Decision::Allow,
+        _ => Decision::Deny,
     };
     let mut rules: Vec<_> =
         roles.iter().flat_map(|role| actor.policy.explain(role, code, &coordinate, action)).collect();

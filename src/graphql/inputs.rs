@@ -20,7 +20,8 @@ fn filter_of(field: &Field) -> Option<String> {
         }
         Read::Column { scalar: Scalar::Text, folded: None, .. } => Some("WordFilter".to_owned()),
         Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Some("IdFilter".to_owned()),
-        Read::Column { scalar: Scalar::Text, .. } | Read::One { .. } => Some("TextFilter".to_owned()),
+        Read::One { .. } => Some("WordFilter".to_owned()),
+        Read::Column { scalar: Scalar::Text, .. } => Some("TextFilter".to_owned()),
         _ => None,
     }
 }

@@ -37,8 +37,8 @@ pub struct Reading {
     pub encoding: Encoding,
     /// What becomes of values that cannot be right.
     pub on_invalid: OnInvalid,
-    /// Whether a mapped column that is not there is passed over: for maps that fit several files.
-    pub lenient_columns: bool,
+    /// Names of fields whose mapped column may be missing: those of a preset, which fits several files.
+    pub optional: Vec<&'static str>,
 }
 
 impl Default for Reading {
@@ -48,7 +48,7 @@ impl Default for Reading {
             header: true,
             encoding: Encoding::default(),
             on_invalid: OnInvalid::default(),
-            lenient_columns: false,
+            optional: Vec::new(),
         }
     }
 }

@@ -88,7 +88,7 @@ impl<R: Read> Rows<R> {
             let check = field.check.ok_or_else(|| Error::internal("a field that is not given"))?;
             match find(name) {
                 Ok(index) => columns.push(Column { index, name: name.clone(), field, check }),
-                Err(_) if reading.lenient_columns => {}
+                Err(_) if reading.optional.contains(&field.name) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -157,7 +157,10 @@ impl<R: Read> Rows<R> {
         }
         let mut column_of_id = None;
         let external_id = match &self.external_id {
-            None => digest(&values),
+            // Of the cells as they are, so that a row is known again whatever becomes of its values.
+            None => digest(self.columns.iter().map(|column| {
+                (column.field.name, self.record.get(column.index).unwrap_or_default().trim_ascii())
+            })),
             Some((index, name)) => {
                 column_of_id = Some(name.as_str());
                 match text(self.encoding, &self.record, *index).and_then(|text| external_id(&text)) {
@@ -206,12 +209,12 @@ fn external_id(text: &str) -> Result<String, Reason> {
 }
 
 /// Stands for the id of a row that has none. It lies beside the values themselves and goes with them.
-fn digest(values: &contacts::Values) -> String {
-    let mut sorted: Vec<_> = values.iter().map(|(field, value)| (field.name, value.as_str())).collect();
+fn digest<'a>(cells: impl Iterator<Item = (&'static str, &'a [u8])>) -> String {
+    let mut sorted: Vec<_> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
     sorted.sort_unstable();
     let mut hash = Sha256::new();
-    for (field, value) in sorted {
-        for part in [field, value] {
+    for (field, cell) in sorted {
+        for part in [field.as_bytes(), cell] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }

@@ -45,6 +45,13 @@ pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
         let line = error.location().and_then(|place| usize::try_from(place.line()).ok()).unwrap_or(0);
         fault(line, "YAML", error.to_string())
     })?;
+    if let Some(case) = cases.iter().find(|case| case.objects.is_empty()) {
+        return Err(fault(
+            0,
+            "NO_OBJECTS",
+            format!("the case `{}` names no object; nothing would be tested", case.name),
+        ));
+    }
     if cases.is_empty() {
         return Err(fault(0, "NO_CASES", "there is no case; nothing would be tested".to_owned()));
     }

@@ -99,7 +99,8 @@ impl Table {
         let listed = |name: &str| only.iter().any(|field| field == name);
         let mut narrow = wide.clone();
         for (object, cell) in objects.iter().zip(narrow.cells.iter_mut()) {
-            if object.kind == Kind::Field && (object.derived || !listed(&object.name)) {
+            let narrowed = matches!(object.kind, Kind::Field | Kind::Total);
+            if narrowed && (object.derived || !listed(&object.name)) {
                 *cell = 0;
             }
         }

@@ -7,7 +7,7 @@ use entity::{
     enums::{RequestKind, RequestStatus},
     privacy_request::{Entity, Model},
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect};
+use sea_orm::{EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 pub use periods::due;

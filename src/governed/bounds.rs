@@ -1,0 +1,209 @@
+//! Bounds on documents, checked before anything walks them twice (floor 2).
+//!
+//! Each fragment is measured once, used or not, so that the time is linear in the length of the document. What passes here
+//! is small enough for whatever async-graphql's validation does with it.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{
+    Positioned,
+    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+};
+use async_graphql_value::Value;
+use serde_json::{Map, Value as Json};
+
+use super::document::{Fragments, Limits};
+use crate::error::{Code, Error};
+
+/// Lists of introspection that may not be nested in each other deeper than this: each level multiplies the answer.
+const DEEPEST_LISTS: u64 = 2;
+/// Further nesting that introspection has: types of types of types.
+const INTROSPECTION: u64 = 10;
+/// Deepest nesting of selections, fragments included.
+const HIGHEST: u64 = 64;
+
+/// What a selection spreads to.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    /// Fields and spreads.
+    fields: u64,
+    /// Nested fields.
+    depth: u64,
+    /// Nested selection sets, those of fragments included.
+    height: u64,
+    directives: u64,
+    /// Bytes of arguments, variables put in.
+    arguments: u64,
+    /// Nested lists of introspection.
+    lists: u64,
+}
+
+/// Refuses documents that would spread to more than `limits`, and what validation overlooks.
+///
+/// # Errors
+/// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a fragment that is unknown, unused or spreads itself, an unknown directive, and a
+/// `__typename` with arguments or selections.
+pub(super) fn check(
+    document: &ExecutableDocument,
+    variables: &Map<String, Json>,
+    limits: &Limits,
+) -> Result<(), Error> {
+    let too = |what: &str, limit: u64| {
+        Err(Error::new(Code::QueryTooComplex, format!("the document has more than {limit} {what}")))
+    };
+    if document.fragments.len() as u64 > limits.directives {
+        return too("fragments", limits.directives);
+    }
+    let variables = variables.iter().map(|(name, value)| (name.as_str(), json_size(value))).collect();
+    let mut measure =
+        Measure { fragments: &document.fragments, variables, known: HashMap::new(), used: HashSet::new() };
+    let mut sizes = Vec::new();
+    for (_, operation) in document.operations.iter() {
+        let mut size = measure.set(&operation.node.selection_set.node, 0)?;
+        measure.directives(&operation.node.directives, &mut size)?;
+        sizes.push(size);
+        if operation.node.variable_definitions.len() as u64 > limits.directives {
+            return too("variables", limits.directives);
+        }
+        if operation.node.selection_set.node.items.len() > limits.roots {
+            return too("root fields", limits.roots as u64);
+        }
+    }
+    if document.fragments.keys().any(|name| !measure.used.contains(name.as_str())) {
+        return Err(Error::input("a fragment is not used"));
+    }
+    for size in sizes {
+        for (amount, limit, what) in [
+            (size.fields, limits.fields, "fields"),
+            (size.depth, limits.depth, "nested selections"),
+            (size.height, HIGHEST, "nested selections"),
+            (size.directives, limits.directives, "directives"),
+            (size.arguments, limits.arguments, "bytes of arguments"),
+            (size.lists, DEEPEST_LISTS, "nested lists of introspection"),
+        ] {
+            if amount > limit {
+                return too(what, limit);
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Measure<'d> {
+    fragments: &'d Fragments,
+    /// Bytes of each variable.
+    variables: HashMap<&'d str, u64>,
+    /// Sizes of fragments; `None` while one is being measured.
+    known: HashMap<&'d str, Option<Size>>,
+    used: HashSet<&'d str>,
+}
+
+impl<'d> Measure<'d> {
+    fn set(&mut self, set: &'d SelectionSet, nesting: u64) -> Result<Size, Error> {
+        if nesting > HIGHEST {
+            return Err(Error::new(Code::QueryTooComplex, "the document is nested too deeply"));
+        }
+        let mut total = Size::default();
+        for selection in &set.items {
+            let inner = match &selection.node {
+                Selection::Field(field) => self.field(&field.node, nesting)?,
+                Selection::InlineFragment(inline) => {
+                    let mut size = self.set(&inline.node.selection_set.node, nesting + 1)?;
+                    self.directives(&inline.node.directives, &mut size)?;
+                    size
+                }
+                Selection::FragmentSpread(spread) => {
+                    let mut size = self.spread(spread.node.fragment_name.node.as_str(), nesting)?;
+                    self.directives(&spread.node.directives, &mut size)?;
+                    size.fields = size.fields.saturating_add(1);
+                    size
+                }
+            };
+            total.fields = total.fields.saturating_add(inner.fields);
+            total.directives = total.directives.saturating_add(inner.directives);
+            total.arguments = total.arguments.saturating_add(inner.arguments);
+            total.depth = total.depth.max(inner.depth);
+            total.height = total.height.max(inner.height);
+            total.lists = total.lists.max(inner.lists);
+        }
+        total.height += 1;
+        Ok(total)
+    }
+
+    fn field(&mut self, field: &'d Field, nesting: u64) -> Result<Size, Error> {
+        let name = field.name.node.as_str();
+        let inner = &field.selection_set.node;
+        // The stock validation does not look at it.
+        if name == "__typename" && !(field.arguments.is_empty() && inner.items.is_empty()) {
+            return Err(Error::input("`__typename` takes no arguments and has no fields"));
+        }
+        let mut size = self.set(inner, nesting + 1)?;
+        self.directives(&field.directives, &mut size)?;
+        size.fields = size.fields.saturating_add(1);
+        size.depth += 1;
+        if matches!(name, "__schema" | "__type") {
+            size.depth = size.depth.saturating_sub(INTROSPECTION);
+        }
+        if matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes")
+            && !inner.items.is_empty()
+        {
+            size.lists += 1;
+        }
+        for (_, value) in &field.arguments {
+            size.arguments = size.arguments.saturating_add(self.bytes(&value.node));
+        }
+        Ok(size)
+    }
+
+    fn spread(&mut self, name: &'d str, nesting: u64) -> Result<Size, Error> {
+        self.used.insert(name);
+        match self.known.get(name) {
+            Some(Some(size)) => Ok(*size),
+            // In the middle of its own measure: a cycle.
+            Some(None) => Err(Error::input("a fragment spreads itself")),
+            None => {
+                let fragment =
+                    self.fragments.get(name).ok_or_else(|| Error::input("a fragment is not defined"))?;
+                self.known.insert(name, None);
+                let mut size = self.set(&fragment.node.selection_set.node, nesting + 1)?;
+                self.directives(&fragment.node.directives, &mut size)?;
+                self.known.insert(name, Some(size));
+                Ok(size)
+            }
+        }
+    }
+
+    fn directives(&self, directives: &[Positioned<Directive>], size: &mut Size) -> Result<(), Error> {
+        let known = |directive: &Positioned<Directive>| {
+            matches!(directive.node.name.node.as_str(), "skip" | "include")
+        };
+        if !directives.iter().all(known) {
+            return Err(Error::input("an unknown directive; known are @skip and @include"));
+        }
+        size.directives = size.directives.saturating_add(directives.len() as u64);
+        Ok(())
+    }
+
+    fn bytes(&self, value: &Value) -> u64 {
+        match value {
+            Value::Variable(name) => self.variables.get(name.as_str()).copied().unwrap_or(0),
+            Value::String(text) => text.len() as u64,
+            Value::List(items) => items.iter().map(|item| 16 + self.bytes(item)).sum(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| 16 + name.len() as u64 + self.bytes(value)).sum()
+            }
+            _ => 16,
+        }
+    }
+}
+
+fn json_size(value: &Json) -> u64 {
+    match value {
+        Json::String(text) => text.len() as u64,
+        Json::Array(items) => items.iter().map(|item| 16 + json_size(item)).sum(),
+        Json::Object(fields) => {
+            fields.iter().map(|(name, value)| 16 + name.len() as u64 + json_size(value)).sum()
+        }
+        _ => 16,
+    }
+}
