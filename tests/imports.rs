@@ -442,3 +442,26 @@ async fn a_row_is_known_again_however_its_values_are_dealt_with() {
         assert_eq!((again.imported, again.unchanged), (0, 2));
     }
 }
+
+/// Two persons do not become one where a quote is broken; quotes that are whole are no matter, nor those within plain text.
+#[tokio::test]
+async fn broken_quotes_are_reported_and_mix_nobody() {
+    let text = "id,notes,mail,first\n1,\"hello,a@example.org,A\n2,\"bye\",b@example.org,B\n3,\"two\nlines, and \"\"more\"\"\",c@example.org,C\n4,5\" pipe,d@example.org,D\n5,\"never closed,e@example.org,E\n";
+    for test in each().await {
+        let import = import(&["notes=notes", "email=mail", "givenName=first"]);
+        let report = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+        let told: Vec<(u64, Reason)> =
+            report.problems.iter().map(|problem| (problem.line, problem.reason)).collect();
+        assert_eq!(told, [(2, Reason::BrokenQuotes), (7, Reason::BrokenQuotes)], "{report:?}");
+        assert_eq!((report.rows, report.imported, report.rejected), (4, 2, 2));
+        let mut names: Vec<String> = contact::Entity::find()
+            .all(&test.app.db.reader)
+            .await
+            .unwrap()
+            .into_iter()
+            .filter_map(|row| row.given_name)
+            .collect();
+        names.sort();
+        assert_eq!(names, ["C", "D"]);
+    }
+}

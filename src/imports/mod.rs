@@ -1,5 +1,6 @@
 //! Imports contacts from files: every value with its source, every contact with its ground, never a consent (floor 4).
 
+mod lines;
 mod reading;
 mod report;
 mod rows;

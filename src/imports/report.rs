@@ -12,6 +12,8 @@ use crate::register::Fault;
 pub enum Reason {
     /// A field of the row is not UTF-8.
     InvalidUtf8,
+    /// A quote is not closed, or something follows a closing quote: what belongs to which row cannot be told.
+    BrokenQuotes,
     /// The row has more or fewer fields than the header.
     WrongColumnCount,
     /// The column of the external id is empty.
@@ -41,6 +43,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::InvalidUtf8 => "INVALID_UTF8",
+            Reason::BrokenQuotes => "BROKEN_QUOTES",
             Reason::WrongColumnCount => "WRONG_COLUMN_COUNT",
             Reason::MissingExternalId => "MISSING_EXTERNAL_ID",
             Reason::DuplicateRow => "DUPLICATE_ROW",

@@ -1,15 +1,12 @@
 //! Reads a CSV file row by row and checks each row (floor 4).
 
-use std::{
-    collections::{HashSet, VecDeque},
-    io::{self, Read},
-};
+use std::{collections::HashSet, io::Read};
 
 use chrono::NaiveDate;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use sha2::{Digest, Sha256};
 
-use super::{Encoding, Import, OnInvalid, Problem, Reason};
+use super::{Encoding, Import, OnInvalid, Problem, Reason, lines::Lines};
 use crate::{
     contacts,
     error::Error,
@@ -60,7 +57,7 @@ impl<R: Read> Rows<R> {
             .delimiter(reading.delimiter)
             .has_headers(reading.header)
             .flexible(true)
-            .from_reader(Lines::new(file));
+            .from_reader(Lines::new(file, reading.delimiter));
         // Without a header this is the first row, which is read again as such.
         let header =
             reader.byte_headers().map_err(|_| Error::input("the header of the file cannot be read"))?.clone();
@@ -118,7 +115,13 @@ impl<R: Read> Rows<R> {
             return Ok(None);
         }
         let byte = self.record.position().map_or(0, csv::Position::byte);
-        let line = self.reader.get_mut().line_of(byte);
+        let end = self.reader.position().byte();
+        let lines = self.reader.get_mut();
+        let line = lines.line_of(byte);
+        if lines.broken_before(end) {
+            // What belongs to which field, or even row, cannot be told.
+            return Ok(Some((None, vec![Problem { line, column: None, reason: Reason::BrokenQuotes }])));
+        }
         Ok(Some(self.check(line)))
     }
 
@@ -226,51 +229,4 @@ fn digest<'a>(cells: impl Iterator<Item = (&'static str, &'a [u8])>) -> String {
 
 fn broken_off() -> Error {
     Error::input("the file cannot be read to its end; what was imported before stays")
-}
-
-/// Knows on which line each row begins. The CSV reader's own count is that of the end of the row before, which is
-/// wrong after empty lines.
-struct Lines<R> {
-    file: R,
-    read: u64,
-    line: u64,
-    at_start: bool,
-    /// Offset and number of each line read that is not empty and not passed yet.
-    starts: VecDeque<(u64, u64)>,
-    passed: u64,
-}
-
-impl<R> Lines<R> {
-    fn new(file: R) -> Self {
-        Self { file, read: 0, line: 1, at_start: true, starts: VecDeque::new(), passed: 1 }
-    }
-
-    /// The number of the first line that is not empty at or after the offset `byte`.
-    fn line_of(&mut self, byte: u64) -> u64 {
-        while let Some((start, line)) = self.starts.front().copied() {
-            if start >= byte {
-                return line;
-            }
-            self.passed = line;
-            self.starts.pop_front();
-        }
-        self.passed
-    }
-}
-
-impl<R: Read> Read for Lines<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        for byte in buffer.iter().take(count) {
-            if *byte == b'\n' {
-                self.line += 1;
-                self.at_start = true;
-            } else if self.at_start && *byte != b'\r' {
-                self.starts.push_back((self.read, self.line));
-                self.at_start = false;
-            }
-            self.read += 1;
-        }
-        Ok(count)
-    }
 }

@@ -1,0 +1,107 @@
+//! What a CSV file says between the lines: where each row begins, and where its quotes are broken (floor 4).
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+};
+
+/// Where the reading stands in a row (RFC 4180).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    FieldStart,
+    Plain,
+    Quoted,
+    /// A quote within quotes: the end of them, or the first of two.
+    Quote,
+}
+
+/// Passes a file on and knows of each row on which line it begins, and whether its quotes are broken. The CSV reader's own
+/// count of lines is that of the end of the row before, which is wrong after empty lines; and after a closing quote it takes
+/// whatever comes, so that two rows may become one.
+pub(super) struct Lines<R> {
+    file: R,
+    delimiter: u8,
+    read: u64,
+    line: u64,
+    at_start: bool,
+    at: At,
+    /// Offset and number of each line read that is not empty and not passed yet.
+    starts: VecDeque<(u64, u64)>,
+    passed: u64,
+    /// Offsets at which quotes are broken.
+    broken: VecDeque<u64>,
+}
+
+impl<R> Lines<R> {
+    pub(super) fn new(file: R, delimiter: u8) -> Self {
+        Self {
+            file,
+            delimiter,
+            read: 0,
+            line: 1,
+            at_start: true,
+            at: At::FieldStart,
+            starts: VecDeque::new(),
+            passed: 1,
+            broken: VecDeque::new(),
+        }
+    }
+
+    /// The number of the first line that is not empty at or after the offset `byte`.
+    pub(super) fn line_of(&mut self, byte: u64) -> u64 {
+        while let Some((start, line)) = self.starts.front().copied() {
+            if start >= byte {
+                return line;
+            }
+            self.passed = line;
+            self.starts.pop_front();
+        }
+        self.passed
+    }
+
+    /// Whether quotes are broken before the offset `end`; each is told once.
+    pub(super) fn broken_before(&mut self, end: u64) -> bool {
+        let before = self.broken.iter().take_while(|offset| **offset < end).count();
+        self.broken.drain(..before);
+        before > 0
+    }
+
+    fn step(&mut self, byte: u8) {
+        let ends = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+        self.at = match (self.at, byte) {
+            (At::FieldStart, b'"') => At::Quoted,
+            (At::Quoted, b'"') => At::Quote,
+            (At::Quoted, _) => At::Quoted,
+            (At::Quote, b'"') => At::Quoted,
+            (_, _) if ends => At::FieldStart,
+            (At::Quote, _) => {
+                self.broken.push_back(self.read);
+                At::Plain
+            }
+            _ => At::Plain,
+        };
+    }
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count == 0 && self.at == At::Quoted {
+            // The end of the file within quotes.
+            self.broken.push_back(self.read.saturating_sub(1));
+            self.at = At::FieldStart;
+        }
+        for byte in buffer.iter().take(count) {
+            self.step(*byte);
+            if *byte == b'\n' {
+                self.line += 1;
+                self.at_start = true;
+            } else if self.at_start && *byte != b'\r' {
+                self.starts.push_back((self.read, self.line));
+                self.at_start = false;
+            }
+            self.read += 1;
+        }
+        Ok(count)
+    }
+}
