@@ -111,13 +111,8 @@ pub async fn end(
     at: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such ground");
-    let find = || Entity::find_by_id(id).one(tx.connection());
-    let contact_id = find().await?.ok_or_else(unknown)?.contact_id;
-    contacts::lock_of(tx, actor, contact_id, unknown).await?;
-    if !tx.sees(actor, &GROUND, id).await? {
-        return Err(unknown());
-    }
-    let before = find().await?.ok_or_else(unknown)?;
+    let before = contacts::lock_with::<Entity>(tx, actor, &GROUND, id, |row| row.contact_id, unknown).await?;
+    let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at < before.since {
         return Err(Error::input("a ground cannot end before it begins").in_input("input.at"));

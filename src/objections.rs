@@ -169,13 +169,9 @@ pub async fn end(
     at: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such objection");
-    let find = || Entity::find_by_id(id).one(tx.connection());
-    let contact_id = find().await?.ok_or_else(unknown)?.contact_id;
-    contacts::lock_of(tx, actor, contact_id, unknown).await?;
-    if !tx.sees(actor, &OBJECTION, id).await? {
-        return Err(unknown());
-    }
-    let before = find().await?.ok_or_else(unknown)?;
+    let before =
+        contacts::lock_with::<Entity>(tx, actor, &OBJECTION, id, |row| row.contact_id, unknown).await?;
+    let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at > tx.now() || at < before.objected_at {
         let message = "an objection ends after it was made and not in the future";

@@ -6,7 +6,7 @@ mod rows;
 
 use chrono::{DateTime, Utc};
 use entity::{contact, provenance};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, PrimaryKeyTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 pub use points::{NewPoint, add_point, remove_point};
@@ -18,7 +18,7 @@ use crate::{
     context::Actor,
     error::{Code, Error},
     policy::Action,
-    register::{CONTACT, Field, PROVENANCE},
+    register::{CONTACT, Field, ObjectType, PROVENANCE},
 };
 
 /// Where values come from, as the client says; who recorded them and when is taken from the credential.
@@ -54,20 +54,31 @@ pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::
     if tx.sees(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
 }
 
-/// Locks the contact that `thing` belongs to. Where the contact is not there for the caller, the thing is not either.
+/// The row `id` of `object` as it is once its contact is locked, if both exist for the caller.
 ///
 /// # Errors
-/// `NOT_FOUND` about the thing.
-pub async fn lock_of(
+/// What `unknown` says, the same whether there is no such row, or it or its contact is not visible for the purpose.
+pub async fn lock_with<E>(
     tx: &Transaction,
     actor: &Actor,
+    object: &ObjectType,
     id: Uuid,
-    unknown: impl FnOnce() -> Error,
-) -> Result<contact::Model, Error> {
-    match lock(tx, actor, id).await {
-        Err(error) if error.code == Code::NotFound => Err(unknown()),
-        done => done,
-    }
+    contact_of: impl Fn(&E::Model) -> Uuid,
+    unknown: impl Fn() -> Error,
+) -> Result<E::Model, Error>
+where
+    E: EntityTrait,
+    E::PrimaryKey: PrimaryKeyTrait<ValueType = Uuid>,
+{
+    let find = || E::find_by_id(id).one(tx.connection());
+    let contact_id = contact_of(&find().await?.ok_or_else(&unknown)?);
+    match lock(tx, actor, contact_id).await {
+        Err(error) if error.code == Code::NotFound => return Err(unknown()),
+        done => done?,
+    };
+    // Read again: other writers may have changed or removed it until the lock was had.
+    let row = find().await?.ok_or_else(&unknown)?;
+    if tx.sees(actor, object, id).await? { Ok(row) } else { Err(unknown()) }
 }
 
 /// Contacts visible to the caller that have this e-mail address, as the primary or a further one; ordered by id.

@@ -4,7 +4,7 @@ use entity::{contact_point, enums::ContactPointKind};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::{lock, lock_of};
+use super::{lock, lock_with};
 use crate::{
     audit::{Changes, Entry, Transaction},
     context::Actor,
@@ -119,10 +119,10 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
 /// `NOT_FOUND`, the same whether there is none or its contact is not visible.
 pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<Uuid, Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such contact point");
-    let find = || contact_point::Entity::find_by_id(id).one(tx.connection());
-    let contact_id = find().await?.ok_or_else(unknown)?.contact_id;
-    lock_of(tx, actor, contact_id, unknown).await?;
-    let point = find().await?.ok_or_else(unknown)?;
+    let point =
+        lock_with::<contact_point::Entity>(tx, actor, &CONTACT_POINT, id, |row| row.contact_id, unknown)
+            .await?;
+    let contact_id = point.contact_id;
     contact_point::Entity::delete_by_id(id).exec(tx.connection()).await?;
     tx.record(Entry {
         action: "removeContactPoint",
