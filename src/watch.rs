@@ -57,17 +57,12 @@ fn hang_up(tell: mpsc::UnboundedSender<()>) {
 fn hang_up(_: mpsc::UnboundedSender<()>) {}
 
 async fn load(app: &App, directory: &std::path::Path) {
-    let sources = match Sources::read(directory) {
-        Ok(sources) => sources,
-        Err(errors) => {
-            tracing::error!(%errors, "the policy cannot be read; the old one stays in force");
-            return;
-        }
-    };
-    if sources.revision() == app.policy.current().revision() {
+    let read = Sources::read(directory);
+    let in_force = app.policy.current().revision().to_owned();
+    if read.as_ref().is_ok_and(|sources| sources.revision() == in_force) {
         return;
     }
-    match purposes::reload(app, ACTOR, &sources).await {
+    match purposes::reload(app, ACTOR, read).await {
         Ok(revisions) => {
             tracing::info!(before = revisions.before, after = revisions.after, "the policy was loaded anew");
             for warning in app.policy.current().warnings() {

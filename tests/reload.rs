@@ -40,7 +40,7 @@ async fn under_load_each_answer_agrees_with_one_policy() {
             tokio::spawn(async move {
                 for round in 0..100 {
                     let sources = if round % 2 == 0 { other() } else { Sources::embedded() };
-                    purposes::reload(&app, "cli:test", &sources).await.unwrap();
+                    purposes::reload(&app, "cli:test", Ok(sources)).await.unwrap();
                 }
                 done.store(true, Ordering::SeqCst);
             })
@@ -106,15 +106,22 @@ async fn a_changed_directory_is_taken_over_and_a_bad_one_is_not() {
         assert!(wait(&|| revision() != before).await, "the change was not seen");
         let good = revision();
         let refused = "SELECT COUNT(*) FROM audit_entry WHERE action = 'refusePolicy'";
-        std::fs::write(directory.path().join("policy.csv"), "p, role:nobody").unwrap();
-        for _ in 0..200 {
-            if number(&test.app.db.reader, refused).await > 0 {
-                break;
+        // A bad file, then one that cannot be read at all: each is refused once, by an entry too.
+        for refusals in 1..=2 {
+            if refusals == 1 {
+                std::fs::write(directory.path().join("policy.csv"), "p, role:nobody").unwrap();
+            } else {
+                std::fs::remove_file(directory.path().join("purposes.toml")).unwrap();
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            for _ in 0..200 {
+                if number(&test.app.db.reader, refused).await >= refusals {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            assert_eq!(number(&test.app.db.reader, refused).await, refusals);
+            assert_eq!(revision(), good);
         }
-        assert_eq!(number(&test.app.db.reader, refused).await, 1);
-        assert_eq!(revision(), good);
         write(&Sources::embedded());
         assert!(wait(&|| revision() == before).await, "the way back was not seen");
     }

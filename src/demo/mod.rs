@@ -265,7 +265,7 @@ async fn object(tx: &mut Transaction, desk: &Actor, contact_id: Uuid) -> Result<
 
 /// Another e-mail address: consents for the old one are invalid from then on.
 async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), Error> {
-    let Some(email) = CONTACT.field("email") else { return Ok(()) };
+    let email = CONTACT.field("email").ok_or_else(|| Error::internal("the register"))?;
     let moved = format!("moved.{}@example.org", id.simple());
     let change = Rectification {
         id,
@@ -311,9 +311,8 @@ async fn request(
     };
     let id = requests::open(tx, desk, &new).await?;
     let status = states.get(pick / kinds.len()).copied().unwrap_or(RequestStatus::Received);
-    let Some(before) = privacy_request::Entity::find_by_id(id).one(tx.connection()).await? else {
-        return Ok(());
-    };
+    let before = privacy_request::Entity::find_by_id(id).one(tx.connection()).await?;
+    let before = before.ok_or_else(|| Error::internal("a request that was just opened"))?;
     let closed = !matches!(
         status,
         RequestStatus::Received | RequestStatus::AwaitingIdentity | RequestStatus::InProgress

@@ -39,12 +39,21 @@ pub enum Refused {
 }
 
 /// Loads another policy and puts it in force: first the tables, then the decisions, so that nothing refers to a purpose that
-/// is not there. A policy that is refused leaves the old one in force, and an entry that says so.
+/// is not there. A policy that is refused, or whose files could not be read, leaves the old one in force, and an entry that
+/// says so.
 ///
 /// # Errors
 /// Every fault of the files, a published text that was changed, or the database.
-pub async fn reload(app: &App, actor: &str, sources: &Sources) -> Result<Revisions, Refused> {
-    let loaded = match Policy::load(sources, &register::policy_objects()).await {
+pub async fn reload(
+    app: &App,
+    actor: &str,
+    read: Result<Sources, PolicyErrors>,
+) -> Result<Revisions, Refused> {
+    let read = match read {
+        Ok(sources) => Policy::load(&sources, &register::policy_objects()).await,
+        Err(errors) => Err(errors),
+    };
+    let loaded = match read {
         Ok(policy) => write(app, actor, &policy).await.map(|()| policy).map_err(Refused::from),
         Err(errors) => Err(errors.into()),
     };
