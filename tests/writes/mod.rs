@@ -7,6 +7,7 @@ mod consents;
 mod crash;
 mod door;
 mod mutations;
+mod panics;
 mod projection;
 mod retries;
 mod security;
