@@ -10,7 +10,7 @@ use zweck::{
     imports::{self, Encoding, Import, OnInvalid, Reading, Reason, Report},
 };
 
-use crate::support::app::each;
+use crate::support::{app::each, skipped};
 
 fn import(map: &[&str]) -> Import {
     Import {
@@ -255,7 +255,7 @@ pub fn sample(name: &str) -> Option<Vec<u8>> {
     let directory = std::env::var_os("ZWECK_DATA").map_or(beside, Into::into);
     let file = std::fs::read(directory.join(name)).ok();
     if file.is_none() {
-        eprintln!("skipped: {name} is not beside the repository (ZWECK_DATA names another place)");
+        skipped(&format!("{name} is not beside the repository (ZWECK_DATA names another place)"));
     }
     file
 }

@@ -73,14 +73,17 @@ impl Cluster {
 )]
 fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = CLUSTER.get_or_init(|| binaries().map(|bin| start(&bin)));
-    if cluster.is_none() {
-        assert!(
-            std::env::var("ZWECK_REQUIRE_POSTGRES").is_err(),
-            "PostgreSQL is required and no server is installed"
-        );
-        eprintln!("skipped: no PostgreSQL server found (pg_config --bindir)");
-    }
+    let cluster = CLUSTER.get_or_init(|| {
+        let found = binaries();
+        if found.is_none() {
+            super::skipped("every test on PostgreSQL: no server found (pg_config --bindir)");
+        }
+        found.map(|bin| start(&bin))
+    });
+    assert!(
+        cluster.is_some() || std::env::var("ZWECK_REQUIRE_POSTGRES").is_err(),
+        "PostgreSQL is required and no server is installed"
+    );
     cluster.as_ref()
 }
 
