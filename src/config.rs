@@ -94,6 +94,8 @@ pub struct Secrets {
     /// The master key before the last rotation: it opens what `zweck keys rotate` has not wrapped anew yet.
     #[serde(deserialize_with = "master_key")]
     pub previous_master_key: Option<[u8; 32]>,
+    /// The access token that commands act under which read as somebody does.
+    pub token: Option<String>,
 }
 
 impl fmt::Debug for Secrets {
@@ -101,6 +103,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("master_key", &self.master_key.map(|_| "***"))
             .field("previous_master_key", &self.previous_master_key.map(|_| "***"))
+            .field("token", &self.token.as_ref().map(|_| "***"))
             .finish()
     }
 }

@@ -69,6 +69,11 @@ impl Code {
             Code::Internal => "INTERNAL",
         }
     }
+
+    /// The code that clients see as `word`.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == word)
+    }
 }
 
 impl fmt::Display for Code {

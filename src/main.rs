@@ -1,11 +1,11 @@
-//! The command line: starts the server, migrates, manages tokens, imports, checks the policy (floor 7).
+//! The command line: starts the server, migrates, manages tokens, imports, exports, checks the policy (floor 7).
 
 mod commands;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{demo, policy};
+use commands::{demo, export, import, policy};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -65,6 +65,9 @@ enum Command {
     /// Import data.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Export what a token may read for a purpose.
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Check the policy.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -132,83 +135,14 @@ struct TokenArgs {
 
 #[derive(Subcommand)]
 enum ImportCommand {
-    /// Import contacts from a CSV file.
-    Contacts(ImportArgs),
+    /// Import contacts from a CSV file, from vCards, or from an export of Zweck.
+    Contacts(Box<import::ImportArgs>),
 }
 
-/// Which file, and what its columns mean.
-#[derive(Args)]
-struct ImportArgs {
-    /// CSV file.
-    file: PathBuf,
-    /// Field and the column that holds it, e.g. givenName=FirstName; may be repeated, and stands above a preset or map file.
-    #[arg(long = "map", value_name = "FIELD=COLUMN", required_unless_present_any = ["preset", "map_file"])]
-    map: Vec<String>,
-    /// Columns as a common export names them: hubspot, salesforce, outlook, google.
-    #[arg(long, conflicts_with = "map_file")]
-    preset: Option<String>,
-    /// TOML file with `externalId` and a table `[fields]` of field and column.
-    #[arg(long, value_name = "FILE")]
-    map_file: Option<PathBuf>,
-    /// Column of the id in the source.
-    #[arg(long, value_name = "COLUMN")]
-    external_id: Option<String>,
-    /// Name of the source.
-    #[arg(long)]
-    source: String,
-    /// Purpose the contacts are kept for.
-    #[arg(long)]
-    purpose: String,
-    /// The fact that makes it lawful, e.g. a contract.
-    #[arg(long)]
-    ground: String,
-    /// Since when the ground holds (YYYY-MM-DD); since now if absent.
-    #[arg(long, value_name = "DATE")]
-    since: Option<chrono::NaiveDate>,
-    /// When the persons were informed (YYYY-MM-DD, Art. 14(3)).
-    #[arg(long, value_name = "DATE")]
-    informed_at: Option<chrono::NaiveDate>,
-    /// Version of the privacy notice they were given.
-    #[arg(long)]
-    notice_version: Option<String>,
-    /// What becomes of values that do not have the shape of their field; each is reported.
-    #[arg(long, value_enum, default_value_t = OnInvalidArg::Keep)]
-    on_invalid: OnInvalidArg,
-    /// Characters of the file.
-    #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
-    encoding: EncodingArg,
-    /// The first row is data; columns are named by their number, from 1.
-    #[arg(long)]
-    no_header: bool,
-    /// Check only, write nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Character between fields.
-    #[arg(long, default_value = ",")]
-    delimiter: char,
-    /// Write the report as JSON to FILE.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum OnInvalidArg {
-    /// Keep the value as given where the field can hold it, else leave it out.
-    Keep,
-    /// Leave the value out.
-    SkipValue,
-    /// Leave the row out.
-    SkipRow,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum EncodingArg {
-    /// UTF-8, with or without a mark of byte order.
-    #[value(name = "utf-8")]
-    Utf8,
-    /// Windows-1252.
-    #[value(name = "windows-1252")]
-    Windows1252,
+#[derive(Subcommand)]
+enum ExportCommand {
+    /// Export contacts, with their further contact points and sources where the token may read them.
+    Contacts(export::ExportArgs),
 }
 
 #[derive(Subcommand)]
@@ -358,7 +292,8 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Token(TokenCommand::Create(args)) => commands::create_token(config, args).await,
             Command::Token(TokenCommand::List) => commands::list_tokens(config).await,
             Command::Token(TokenCommand::Revoke { id }) => commands::revoke_token(config, id).await,
-            Command::Import(ImportCommand::Contacts(args)) => commands::import_contacts(config, args).await,
+            Command::Import(ImportCommand::Contacts(args)) => import::contacts(config, *args).await,
+            Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
             Command::Policy(command) => run_policy(config, command).await,
             Command::Keys(KeysCommand::Generate) => commands::generate_key(),
             Command::Keys(KeysCommand::Rotate) => commands::rotate_keys(config).await,

@@ -8,13 +8,14 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
-use zweck::imports::{self, Import, OnInvalid, Reading};
+use zweck::imports::{Import, OnInvalid, Reading};
 
 use crate::{
     imports::sample,
     support::{
         app::{TestApp, each},
         client::{Client, problems},
+        import as import_file,
     },
 };
 
@@ -45,7 +46,7 @@ async fn import(test: &TestApp, file: &[u8]) {
         notice_version: None,
         dry_run: false,
     };
-    let report = imports::contacts(&test.app, file, &import).await.unwrap();
+    let report = import_file(&test.app, file, &import).await.unwrap();
     assert_eq!((report.rows, report.imported), (59, 59));
 }
 

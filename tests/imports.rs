@@ -7,10 +7,10 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use zweck::{
     context::App,
     error::Code,
-    imports::{self, Encoding, Import, OnInvalid, Reading, Reason, Report},
+    imports::{Encoding, Import, OnInvalid, Reading, Reason},
 };
 
-use crate::support::{app::each, skipped};
+use crate::support::{Imported, app::each, import as import_file, skipped};
 
 fn import(map: &[&str]) -> Import {
     Import {
@@ -41,10 +41,8 @@ fn basic() -> Import {
 
 const HEADER: &str = "id,first,last,mail,phone,born,notes\n";
 
-async fn run(app: &App, text: &[u8]) -> Report {
-    let report = imports::contacts(app, text, &basic()).await.unwrap();
-    assert_eq!(report.rows, report.imported + report.unchanged + report.rejected);
-    report
+async fn run(app: &App, text: &[u8]) -> Imported {
+    import_file(app, text, &basic()).await.unwrap()
 }
 
 async fn contacts(app: &App) -> u64 {
@@ -73,12 +71,12 @@ async fn the_example_comes_in_once() {
         ]);
         import.external_id = Some("CustomerId".to_owned());
         import.dry_run = true;
-        let report = imports::contacts(app, &file[..], &import).await.unwrap();
+        let report = import_file(app, &file[..], &import).await.unwrap();
         assert_eq!((report.rows, report.imported, contacts(app).await), (12, 12, 0), "{report}");
         import.dry_run = false;
-        let report = imports::contacts(app, &file[..], &import).await.unwrap();
+        let report = import_file(app, &file[..], &import).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (12, 12, 0));
-        let again = imports::contacts(app, &file[..], &import).await.unwrap();
+        let again = import_file(app, &file[..], &import).await.unwrap();
         assert_eq!((again.imported, again.unchanged, contacts(app).await), (0, 12, 12));
 
         let source = provenance::Entity::find()
@@ -187,11 +185,11 @@ async fn an_import_that_cannot_be_right_does_not_begin() {
             let mut import = basic();
             change(&mut import);
             let text = format!("{HEADER}1,A,B,,,,\n");
-            let error = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap_err();
+            let error = import_file(&test.app, text.as_bytes(), &import).await.unwrap_err();
             assert_eq!(error.code, Code::BadUserInput, "case {index}");
         }
         for text in ["", "id,first,first,last,mail,phone,born,notes\n"] {
-            let error = imports::contacts(&test.app, text.as_bytes(), &basic()).await.unwrap_err();
+            let error = import_file(&test.app, text.as_bytes(), &basic()).await.unwrap_err();
             assert_eq!(error.code, Code::BadUserInput);
         }
         assert_eq!(contacts(&test.app).await, 0);
@@ -209,13 +207,13 @@ async fn without_an_external_id_the_row_itself_is_known_again() {
         let reading = Reading { delimiter: b';', ..import.reading.clone() };
         let import = Import { reading, ..import };
         let text = "mail;first\na@example.com;A\nb@example.com;B\na@example.com;A\n";
-        let first = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+        let first = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
         assert_eq!((first.imported, first.unchanged, first.rejected), (2, 0, 1));
-        let again = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+        let again = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
         assert_eq!((again.imported, again.unchanged, again.rejected), (0, 2, 1));
         // Another source is another source.
         let other = Import { source: "other".to_owned(), ..import };
-        assert_eq!(imports::contacts(&test.app, text.as_bytes(), &other).await.unwrap().imported, 2);
+        assert_eq!(import_file(&test.app, text.as_bytes(), &other).await.unwrap().imported, 2);
     }
 }
 
@@ -239,7 +237,7 @@ async fn an_interrupted_import_goes_on_where_it_stopped() {
     }
     let position = text.find("Given 1100").unwrap();
     for test in each().await {
-        let broken = imports::contacts(&test.app, Broken(&text.as_bytes()[..position]), &basic()).await;
+        let broken = import_file(&test.app, Broken(&text.as_bytes()[..position]), &basic()).await;
         assert_eq!(broken.unwrap_err().code, Code::BadUserInput);
         assert_eq!(contacts(&test.app).await, 1000);
         let report = run(&test.app, text.as_bytes()).await;
@@ -277,11 +275,11 @@ async fn chinooks_customers_come_in_whole() {
             "postalCode=PostalCode",
         ]);
         import.external_id = Some("CustomerId".to_owned());
-        let report = imports::contacts(app, file.as_slice(), &import).await.unwrap();
+        let report = import_file(app, file.as_slice(), &import).await.unwrap();
         assert_eq!((report.rows, report.imported, report.rejected), (59, 59, 0), "{report:?}");
         assert_eq!(provenance::Entity::find().count(&app.db.reader).await.unwrap(), 59);
         assert_eq!(ground::Entity::find().count(&app.db.reader).await.unwrap(), 59);
-        let again = imports::contacts(app, file.as_slice(), &import).await.unwrap();
+        let again = import_file(app, file.as_slice(), &import).await.unwrap();
         assert_eq!((again.imported, again.unchanged, contacts(app).await), (0, 59, 59));
     }
 }
@@ -299,7 +297,7 @@ async fn invalid_values_are_dealt_with_as_told() {
     ] {
         for test in each().await {
             let import = Import { reading: Reading { on_invalid, ..Reading::default() }, ..basic() };
-            let report = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+            let report = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
             assert_eq!(
                 (report.rows, report.imported, report.rejected),
                 (3, imported, 3 - imported),
@@ -339,7 +337,7 @@ async fn files_without_header_and_of_windows_come_in() {
         import.notice_version = Some("7".to_owned());
         import.reading = Reading { header: false, encoding: Encoding::Windows1252, ..Reading::default() };
         let text = b"1,J\xfcrgen,Gr\xf6\xdfler,K\xf6ln\n2,\x8aime,\x80uro,Ulm\n";
-        let report = imports::contacts(&test.app, text.as_slice(), &import).await.unwrap();
+        let report = import_file(&test.app, text.as_slice(), &import).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (2, 2, 0), "{report:?}");
         let found = contact::Entity::find()
             .filter(contact::Column::CityFolded.eq("koln"))
@@ -362,21 +360,21 @@ async fn files_without_header_and_of_windows_come_in() {
         for column in ["0", "5", "x"] {
             import.map = Import::map_from([format!("givenName={column}").as_str()]).unwrap();
             assert_eq!(
-                imports::contacts(&test.app, text.as_slice(), &import).await.unwrap_err().code,
+                import_file(&test.app, text.as_slice(), &import).await.unwrap_err().code,
                 Code::BadUserInput
             );
         }
         // A mark of byte order is no part of the first column.
         let marked = "\u{feff}id,first,last,mail,phone,born,notes\n9,Marked,M,,,,\n";
-        assert_eq!(imports::contacts(&test.app, marked.as_bytes(), &basic()).await.unwrap().imported, 1);
+        assert_eq!(import_file(&test.app, marked.as_bytes(), &basic()).await.unwrap().imported, 1);
         // A preset passes over what the file does not have, but not over everything.
         let (map, external_id) = Import::preset("hubspot").unwrap();
-        let optional = map.iter().map(|(field, _)| field.name).collect();
+        let optional = map.iter().map(|(target, _)| target.clone()).collect();
         let reading = Reading { optional, ..Reading::default() };
         let preset = Import { map, external_id, reading, source: "hubspot".to_owned(), ..basic() };
         let text = "Record ID,First Name,Email\n77,Hub,hub@example.org\n";
-        assert_eq!(imports::contacts(&test.app, text.as_bytes(), &preset).await.unwrap().imported, 1);
-        assert!(imports::contacts(&test.app, "Record ID,x\n1,2\n".as_bytes(), &preset).await.is_err());
+        assert_eq!(import_file(&test.app, text.as_bytes(), &preset).await.unwrap().imported, 1);
+        assert!(import_file(&test.app, "Record ID,x\n1,2\n".as_bytes(), &preset).await.is_err());
     }
 }
 
@@ -404,7 +402,7 @@ async fn other_samples_come_in_whole() {
             source: "employees".to_owned(),
             ..import(&map)
         };
-        let report = imports::contacts(&test.app, employees.as_slice(), &staff).await.unwrap();
+        let report = import_file(&test.app, employees.as_slice(), &staff).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (8, 8, 0), "{report:?}");
         let map = ["givenName=first_name", "familyName=last_name", "email=email"];
         let chat = Import {
@@ -412,17 +410,23 @@ async fn other_samples_come_in_whole() {
             source: "chatwoot".to_owned(),
             ..import(&map)
         };
-        let report = imports::contacts(&test.app, people.as_slice(), &chat).await.unwrap();
+        let report = import_file(&test.app, people.as_slice(), &chat).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (25, 25, 0), "{report:?}");
         let map = ["givenName=first_name", "familyName=last_name", "email=email", "phone=phone_number"];
         let other = Import { external_id: Some("id".to_owned()), source: "other".to_owned(), ..import(&map) };
-        let report = imports::contacts(&test.app, invalid.as_slice(), &other).await.unwrap();
-        assert_eq!(report.rows, report.imported + report.rejected);
-        assert!(report.rejected > 0 && report.problems.iter().all(|problem| problem.line > 1), "{report:?}");
-        assert!(
-            report.problems.iter().all(|problem| problem.reason == Reason::WrongColumnCount),
-            "{report:?}"
-        );
+        let report = import_file(&test.app, invalid.as_slice(), &other).await.unwrap();
+        // Row by row: the same address twice, and rows that lack a column.
+        let mut expected = vec![(4, Some("email"), Reason::RepeatedEmail)];
+        expected.extend((5..=26).map(|line| (line, None, Reason::WrongColumnCount)));
+        assert_eq!(report.told(), expected);
+        assert_eq!((report.rows, report.imported, report.rejected), (25, 3, 22), "{report}");
+        // Where the region is known, a number that is too short is told too.
+        let region = Some("IN".parse().unwrap());
+        let reading = Reading { region, ..Reading::default() };
+        let strict = Import { reading, source: "strict".to_owned(), ..other };
+        let report = import_file(&test.app, invalid.as_slice(), &strict).await.unwrap();
+        expected.insert(0, (4, Some("phone_number"), Reason::UnknownPhoneNumber));
+        assert_eq!(report.told(), expected);
     }
 }
 
@@ -436,9 +440,9 @@ async fn a_row_is_known_again_however_its_values_are_dealt_with() {
             reading: Reading { delimiter: b';', on_invalid, ..Reading::default() },
             ..import(&["email=mail", "givenName=first"])
         };
-        let first = imports::contacts(&test.app, text.as_bytes(), &with(OnInvalid::Keep)).await.unwrap();
+        let first = import_file(&test.app, text.as_bytes(), &with(OnInvalid::Keep)).await.unwrap();
         assert_eq!((first.imported, first.rejected), (2, 0));
-        let again = imports::contacts(&test.app, text.as_bytes(), &with(OnInvalid::SkipValue)).await.unwrap();
+        let again = import_file(&test.app, text.as_bytes(), &with(OnInvalid::SkipValue)).await.unwrap();
         assert_eq!((again.imported, again.unchanged), (0, 2));
     }
 }
@@ -449,7 +453,7 @@ async fn broken_quotes_are_reported_and_mix_nobody() {
     let text = "id,notes,mail,first\n1,\"hello,a@example.org,A\n2,\"bye\",b@example.org,B\n3,\"two\nlines, and \"\"more\"\"\",c@example.org,C\n4,5\" pipe,d@example.org,D\n5,\"never closed,e@example.org,E\n";
     for test in each().await {
         let import = import(&["notes=notes", "email=mail", "givenName=first"]);
-        let report = imports::contacts(&test.app, text.as_bytes(), &import).await.unwrap();
+        let report = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
         let told: Vec<(u64, Reason)> =
             report.problems.iter().map(|problem| (problem.line, problem.reason)).collect();
         assert_eq!(told, [(2, Reason::BrokenQuotes), (7, Reason::BrokenQuotes)], "{report:?}");

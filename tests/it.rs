@@ -13,6 +13,7 @@
 mod chinook;
 mod database;
 mod demo;
+mod exports;
 mod floors;
 mod golden;
 mod hostile;
@@ -26,4 +27,5 @@ mod reload;
 mod schema;
 mod support;
 mod tokens;
+mod vcards;
 mod writes;

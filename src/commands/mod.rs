@@ -1,18 +1,19 @@
 //! What each command does (floor 7).
 
 pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod policy;
 
 use std::{
     fmt::Write as _,
-    fs::File,
     io::{self, Write},
     path::Path,
     sync::Arc,
 };
 
 use anyhow::Context;
-use chrono::{NaiveTime, TimeDelta};
+use chrono::TimeDelta;
 use migration::{Migrator, MigratorTrait};
 use uuid::Uuid;
 use zweck::{
@@ -24,18 +25,16 @@ use zweck::{
     error::{Code, Error},
     graphql::Engine,
     http::{self, Limits},
-    imports::{self, Encoding, Import, OnInvalid, Reading},
     policy::{Live, Policy, Sources},
     purposes, register,
     tokens::{self, NewToken},
     watch,
 };
 
-use crate::{EncodingArg, Failure, ImportArgs, OnInvalidArg, TokenArgs};
+use crate::{Failure, TokenArgs};
 
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
-const IMPORTER: &str = "cli:import";
 
 /// Starts the server.
 pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
@@ -141,77 +140,6 @@ pub(crate) async fn revoke_token(config: &Config, id: Uuid) -> Result<(), Failur
     tokens::revoke(&mut tx, id).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
     print(&format!("token {id} is revoked\n"))
-}
-
-/// Imports contacts; rejected rows are reported and do not stop the others.
-pub(crate) async fn import_contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
-    let Ok(delimiter) = u8::try_from(args.delimiter) else {
-        return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
-    };
-    let (mut map, mut external_id) = match (&args.preset, &args.map_file) {
-        (Some(name), _) => Import::preset(name).map_err(failure)?,
-        (None, Some(file)) => {
-            let text =
-                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-            Import::mapping_from_toml(&text).map_err(failure)?
-        }
-        (None, None) => (Vec::new(), None),
-    };
-    // What is named by a flag stands above what a preset or file says.
-    let named = Import::map_from(args.map.iter().map(String::as_str)).map_err(failure)?;
-    let mut optional: Vec<&'static str> = match &args.preset {
-        Some(_) => map.iter().map(|(field, _)| field.name).collect(),
-        None => Vec::new(),
-    };
-    optional.retain(|field| !named.iter().any(|(other, _)| other.name == *field));
-    map.retain(|(field, _)| !named.iter().any(|(other, _)| other.name == field.name));
-    map.extend(named);
-    external_id = args.external_id.or(external_id);
-    let import = Import {
-        map,
-        external_id,
-        source: args.source,
-        purpose: args.purpose,
-        ground: args.ground,
-        since: args.since.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
-        actor: IMPORTER.to_owned(),
-        informed_at: args.informed_at.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
-        notice_version: args.notice_version,
-        reading: Reading {
-            delimiter,
-            header: !args.no_header,
-            encoding: match args.encoding {
-                EncodingArg::Utf8 => Encoding::Utf8,
-                EncodingArg::Windows1252 => Encoding::Windows1252,
-            },
-            on_invalid: match args.on_invalid {
-                OnInvalidArg::Keep => OnInvalid::Keep,
-                OnInvalidArg::SkipValue => OnInvalid::SkipValue,
-                OnInvalidArg::SkipRow => OnInvalid::SkipRow,
-            },
-            optional,
-        },
-        dry_run: args.dry_run,
-    };
-    let app = open(config).await?;
-    purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    let file = File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    // The report's file is made first: an import whose report cannot be written does not begin.
-    let report_file = match &args.report {
-        Some(path) => Some(File::create(path).with_context(|| format!("cannot write {}", path.display()))?),
-        None => None,
-    };
-    let report = imports::contacts(&app, file, &import).await.map_err(|error| {
-        if error.code != Code::BadUserInput {
-            note("rows written before this error stay; the same import again goes on after them");
-        }
-        failure(error)
-    })?;
-    if let Some(mut file) = report_file {
-        serde_json::to_writer_pretty(&mut file, &report)?;
-        file.write_all(b"\n")?;
-    }
-    print(&report.to_string())
 }
 
 /// Prints a fresh master key.

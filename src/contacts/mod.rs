@@ -9,7 +9,7 @@ use entity::{contact, provenance};
 use sea_orm::{ColumnTrait, EntityTrait, PrimaryKeyTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-pub use points::{NewPoint, add_point, remove_point};
+pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set};
 

@@ -1,5 +1,6 @@
 //! Further contact points of a contact (floor 4).
 
+use chrono::{DateTime, Utc};
 use entity::{contact_point, enums::ContactPointKind};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Most contact points of a contact.
-const MOST_POINTS: usize = 100;
+pub const MOST_POINTS: usize = 100;
 
 /// A contact point to be added; checked values.
 #[derive(Clone, Debug)]
@@ -34,7 +35,10 @@ impl NewPoint {
     }
 
     /// A contact point holds values of its kind alone, and at least one.
-    fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` naming the value.
+    pub fn check(&self) -> Result<(), Error> {
         let postal: &[&str] = &["street", "postalCode", "city", "country"];
         let own: &[&str] = match self.kind {
             ContactPointKind::Email => &["email"],
@@ -53,6 +57,29 @@ impl NewPoint {
         }
         Ok(())
     }
+
+    /// Its row, with the keys that consents are bound to.
+    pub fn row(&self, id: Uuid, created_at: DateTime<Utc>) -> contact_point::Model {
+        let text = |name: &str| self.value(name).map(str::to_owned);
+        let parts = ["street", "postalCode", "city", "country"].map(|name| self.value(name));
+        contact_point::Model {
+            id,
+            contact_id: self.contact_id,
+            kind: self.kind,
+            label: text("label"),
+            email: text("email"),
+            email_folded: self.value("email").map(fold),
+            email_key: self.value("email").map(mailbox),
+            phone: text("phone"),
+            phone_folded: self.value("phone").map(fold),
+            street: text("street"),
+            postal_code: text("postalCode"),
+            city: text("city"),
+            country: text("country"),
+            address_folded: address(parts),
+            created_at,
+        }
+    }
 }
 
 /// Adds a contact point. One that is there already is no change.
@@ -63,25 +90,7 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
     use sea_orm::{ColumnTrait, QueryFilter};
     new.check()?;
     let contact = lock(tx, actor, new.contact_id).await?;
-    let text = |name: &str| new.value(name).map(str::to_owned);
-    let parts = ["street", "postalCode", "city", "country"].map(|name| new.value(name));
-    let point = contact_point::Model {
-        id: tx.new_id(),
-        contact_id: contact.id,
-        kind: new.kind,
-        label: text("label"),
-        email: text("email"),
-        email_folded: new.value("email").map(fold),
-        email_key: new.value("email").map(mailbox),
-        phone: text("phone"),
-        phone_folded: new.value("phone").map(fold),
-        street: text("street"),
-        postal_code: text("postalCode"),
-        city: text("city"),
-        country: text("country"),
-        address_folded: address(parts),
-        created_at: tx.now(),
-    };
+    let point = new.row(tx.new_id(), tx.now());
     let known = contact_point::Entity::find()
         .filter(contact_point::Column::ContactId.eq(contact.id))
         .all(tx.connection())

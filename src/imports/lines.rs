@@ -5,6 +5,8 @@ use std::{
     io::{self, Read},
 };
 
+use super::bounded::MOST_BYTES;
+
 /// Where the reading stands in a row (RFC 4180).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -30,6 +32,8 @@ pub(super) struct Lines<R> {
     passed: u64,
     /// Offsets at which quotes are broken.
     broken: VecDeque<u64>,
+    /// Bytes since the last line that ended a row.
+    row: usize,
 }
 
 impl<R> Lines<R> {
@@ -44,6 +48,7 @@ impl<R> Lines<R> {
             starts: VecDeque::new(),
             passed: 1,
             broken: VecDeque::new(),
+            row: 0,
         }
     }
 
@@ -93,6 +98,7 @@ impl<R: Read> Read for Lines<R> {
         }
         for byte in buffer.iter().take(count) {
             self.step(*byte);
+            self.row = if *byte == b'\n' && self.at != At::Quoted { 0 } else { self.row + 1 };
             if *byte == b'\n' {
                 self.line += 1;
                 self.at_start = true;
@@ -101,6 +107,10 @@ impl<R: Read> Read for Lines<R> {
                 self.at_start = false;
             }
             self.read += 1;
+        }
+        if self.row > MOST_BYTES {
+            // A quote that is never closed would take the rest of the file into memory.
+            return Err(io::Error::other("a row is too long"));
         }
         Ok(count)
     }

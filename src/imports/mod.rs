@@ -1,23 +1,30 @@
 //! Imports contacts from files: every value with its source, every contact with its ground, never a consent (floor 4).
 
+mod bounded;
+mod cards;
+mod csv;
+mod drafts;
 mod lines;
+mod mapping;
+mod own;
 mod reading;
 mod report;
-mod rows;
 mod store;
+mod vcard;
 
-use std::{collections::HashSet, io::Read};
+use std::io::Read;
 
 use chrono::{DateTime, Utc};
 
-pub use reading::{Encoding, Mapping, OnInvalid, Reading};
+use drafts::{Checked, Checks};
+pub use mapping::{Map, Mapping, OWN, Target};
+pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
 pub use report::{Problem, Reason, Report};
 
 use crate::{
     context::App,
     error::Error,
     policy::{Grounds, Policy},
-    register::{CONTACT, Field},
 };
 
 /// Rows that are written in one transaction.
@@ -26,8 +33,8 @@ const BATCH: usize = 500;
 /// What to import, and how.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// Which column holds which field.
-    pub map: Vec<(&'static Field, String)>,
+    /// Which column of a CSV file holds what.
+    pub map: Map,
     /// The column of the id in the source. Without one, a row is known again as long as its values stay the same.
     pub external_id: Option<String>,
     /// Name of the source (Art. 14(2)(f)).
@@ -51,40 +58,20 @@ pub struct Import {
 }
 
 impl Import {
-    /// Pairs `field=Column` as the command line gives them.
-    ///
-    /// # Errors
-    /// `BAD_USER_INPUT` for an unknown field, or one mapped twice.
-    pub fn map_from<'a>(
-        pairs: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<(&'static Field, String)>, Error> {
-        let mut map: Vec<(&'static Field, String)> = Vec::new();
-        for pair in pairs {
-            let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
-            };
-            let field = CONTACT.given().map(|(field, _)| field).find(|field| field.name == name.trim());
-            let field = field.ok_or_else(|| {
-                let known: Vec<&str> = CONTACT.given().map(|(field, _)| field.name).collect();
-                let known = known.join(", ");
-                Error::input(format!("`{name}` is not a field that can be imported; known are {known}"))
-            })?;
-            if map.iter().any(|(other, _)| other.name == field.name) {
-                return Err(Error::input(format!("`{name}` is mapped twice")));
-            }
-            map.push((field, column.trim().to_owned()));
-        }
-        Ok(map)
-    }
-
     /// Checks what can be checked before the file is read.
     fn check(&self, app: &App, policy: &Policy) -> Result<(), Error> {
-        if self.map.is_empty() {
-            return Err(Error::input("no column is mapped to a field"));
+        match (self.reading.format, self.map.is_empty()) {
+            (Format::Csv, true) => return Err(Error::input("no column is mapped to a field")),
+            (Format::VCard | Format::JsonLines, false) => {
+                return Err(Error::input("this kind of file has no columns to be mapped"));
+            }
+            _ => {}
         }
-        let fields: HashSet<&str> = self.map.iter().map(|(field, _)| field.name).collect();
-        if fields.len() != self.map.len() {
-            return Err(Error::input("a field is mapped twice"));
+        let mut targets = self.map.iter().map(|(target, _)| target);
+        while let Some(target) = targets.next() {
+            if targets.clone().any(|other| other == target) {
+                return Err(Error::input("a field is mapped twice"));
+            }
         }
         for (name, value) in [("source", &self.source), ("ground", &self.ground)] {
             if value.trim().is_empty() || value.chars().count() > 500 || value.chars().any(char::is_control) {
@@ -119,35 +106,69 @@ impl Import {
     }
 }
 
-/// Imports the CSV `file` into contacts, each with provenance and a ground for the purpose.
+/// The rows of a file, whatever its format.
+enum Rows<R> {
+    Csv(Box<csv::CsvRows<R>>),
+    VCard(vcard::CardRows<R>),
+    JsonLines(own::JsonRows<R>),
+}
+
+impl<R: Read> Rows<R> {
+    fn open(file: R, import: &Import, app: &App) -> Result<Self, Error> {
+        let today = app.now().date_naive();
+        let checks = Checks::new(&import.reading, today);
+        Ok(match import.reading.format {
+            Format::Csv => Self::Csv(Box::new(csv::CsvRows::open(file, import, checks, today)?)),
+            Format::VCard => Self::VCard(vcard::CardRows::new(file, import.reading.encoding, checks)),
+            Format::JsonLines => Self::JsonLines(own::JsonRows::new(file, checks, today)),
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<Checked>, Error> {
+        match self {
+            Self::Csv(rows) => rows.next(),
+            Self::VCard(rows) => rows.next(),
+            Self::JsonLines(rows) => rows.next(),
+        }
+    }
+}
+
+/// Imports `file` into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
+/// in the order of the file; a row that is rejected has at least one.
 ///
 /// The file is read as a stream and written in batches, each in a transaction of its own: after an interruption the
 /// same import again goes on where it stopped, since rows of earlier batches are found by source and external id.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database; batches before that stay.
-pub async fn contacts<R: Read + Send>(app: &App, file: R, import: &Import) -> Result<Report, Error> {
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `tell` gives; batches before
+/// that stay.
+pub async fn contacts<R: Read + Send>(
+    app: &App,
+    file: R,
+    import: &Import,
+    mut tell: impl FnMut(Problem) -> Result<(), Error> + Send,
+) -> Result<Report, Error> {
     import.check(app, &app.policy.current())?;
-    let mut rows = rows::Rows::open(file, import, app.now().date_naive())?;
+    let mut rows = Rows::open(file, import, app)?;
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {
         let mut batch = Vec::with_capacity(BATCH);
         let mut ended = false;
         while batch.len() < BATCH {
-            match rows.next()? {
-                None => {
-                    ended = true;
-                    break;
-                }
-                Some((row, problems)) => {
-                    report.problems.extend(problems);
-                    match row {
-                        Some(row) => batch.push(row),
-                        None => report.rejected += 1,
-                    }
-                }
-            }
+            let Some(checked) = rows.next()? else {
+                ended = true;
+                break;
+            };
             report.rows += 1;
+            report.problems += u64::try_from(checked.problems.len()).unwrap_or_default();
+            checked.problems.into_iter().try_for_each(&mut tell)?;
+            for name in checked.left_out {
+                *report.left_out.entry(name).or_default() += 1;
+            }
+            match checked.row {
+                Some(row) => batch.push(row),
+                None => report.rejected += 1,
+            }
         }
         let total = u64::try_from(batch.len()).unwrap_or_default();
         let imported = store::write(app, import, batch).await?;
@@ -157,4 +178,8 @@ pub async fn contacts<R: Read + Send>(app: &App, file: R, import: &Import) -> Re
             return Ok(report);
         }
     }
+}
+
+fn broken_off() -> Error {
+    Error::input("the file cannot be read to its end; what was imported before stays")
 }

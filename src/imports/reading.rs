@@ -1,8 +1,23 @@
 //! How a file is read: its characters, its header, and what becomes of values that cannot be right (floor 4).
 
-use crate::{error::Error, register::CONTACT};
+use std::borrow::Cow;
 
-use super::Import;
+use super::{Reason, Target};
+
+/// A region whose national phone numbers are known, by its code (ISO 3166-1), e.g. `DE`.
+pub use phonenumber::country::Id as Region;
+
+/// What kind of file it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values (RFC 4180).
+    #[default]
+    Csv,
+    /// vCards 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350).
+    VCard,
+    /// An export of Zweck, a contact as JSON on each line.
+    JsonLines,
+}
 
 /// Characters of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +44,8 @@ pub enum OnInvalid {
 /// How a file is read.
 #[derive(Clone, Debug)]
 pub struct Reading {
+    /// What kind of file it is.
+    pub format: Format,
     /// The byte between fields.
     pub delimiter: u8,
     /// Whether the first row names the columns; otherwise they are named by their number, from 1.
@@ -37,156 +54,36 @@ pub struct Reading {
     pub encoding: Encoding,
     /// What becomes of values that cannot be right.
     pub on_invalid: OnInvalid,
-    /// Names of fields whose mapped column may be missing: those of a preset, which fits several files.
-    pub optional: Vec<&'static str>,
+    /// The region of phone numbers without a country code; with one, every number is kept in the form of ITU-T E.164.
+    pub region: Option<Region>,
+    /// What may be without a column: that of a preset, which fits several files.
+    pub optional: Vec<Target>,
+    /// Whether the CSV file is an export of Zweck: contacts keep their ids, contact points and sources.
+    pub own: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
         Self {
+            format: Format::default(),
             delimiter: b',',
             header: true,
             encoding: Encoding::default(),
             on_invalid: OnInvalid::default(),
+            region: None,
             optional: Vec::new(),
+            own: false,
         }
     }
 }
 
-/// Name of an export, its column of the id in the source (empty if it has none), and its columns by field.
-type Preset = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
-
-/// Common exports, with the columns as each names them.
-const PRESETS: &[Preset] = &[
-    (
-        "hubspot",
-        "Record ID",
-        &[
-            ("givenName", "First Name"),
-            ("familyName", "Last Name"),
-            ("email", "Email"),
-            ("phone", "Phone Number"),
-            ("company", "Company Name"),
-            ("jobTitle", "Job Title"),
-            ("street", "Street Address"),
-            ("city", "City"),
-            ("postalCode", "Postal Code"),
-            ("country", "Country/Region"),
-        ],
-    ),
-    (
-        "salesforce",
-        "Id",
-        &[
-            ("givenName", "FirstName"),
-            ("familyName", "LastName"),
-            ("email", "Email"),
-            ("phone", "Phone"),
-            ("birthDate", "Birthdate"),
-            ("jobTitle", "Title"),
-            ("street", "MailingStreet"),
-            ("city", "MailingCity"),
-            ("postalCode", "MailingPostalCode"),
-            ("country", "MailingCountry"),
-            ("notes", "Description"),
-        ],
-    ),
-    (
-        "outlook",
-        "",
-        &[
-            ("givenName", "First Name"),
-            ("familyName", "Last Name"),
-            ("email", "E-mail Address"),
-            ("phone", "Business Phone"),
-            ("company", "Company"),
-            ("jobTitle", "Job Title"),
-            ("street", "Business Street"),
-            ("city", "Business City"),
-            ("postalCode", "Business Postal Code"),
-            ("country", "Business Country/Region"),
-            ("notes", "Notes"),
-        ],
-    ),
-    (
-        "google",
-        "",
-        &[
-            ("givenName", "First Name"),
-            ("familyName", "Last Name"),
-            ("email", "E-mail 1 - Value"),
-            ("phone", "Phone 1 - Value"),
-            ("birthDate", "Birthday"),
-            ("company", "Organization Name"),
-            ("jobTitle", "Organization Title"),
-            ("notes", "Notes"),
-        ],
-    ),
-];
-
-/// Which column holds which field, and the column of the id in the source.
-pub type Mapping = (Vec<(&'static crate::register::Field, String)>, Option<String>);
-
-impl Import {
-    /// The mapping of a common export.
-    ///
-    /// # Errors
-    /// `BAD_USER_INPUT` naming the exports that are known.
-    pub fn preset(name: &str) -> Result<Mapping, Error> {
-        let Some((_, id, columns)) = PRESETS.iter().find(|(known, ..)| *known == name) else {
-            let known: Vec<&str> = PRESETS.iter().map(|(known, ..)| *known).collect();
-            return Err(Error::input(format!("there is no preset `{name}`; known are {}", known.join(", "))));
-        };
-        let map = columns
-            .iter()
-            .filter_map(|(field, column)| Some((CONTACT.field(field)?, (*column).to_owned())))
-            .collect();
-        Ok((map, (!id.is_empty()).then(|| (*id).to_owned())))
-    }
-
-    /// A mapping written as TOML: `externalId = "Id"` if there is one, and a table `[fields]` of field and column.
-    ///
-    /// # Errors
-    /// `BAD_USER_INPUT` for text that is no such TOML, an unknown field, or one mapped twice.
-    pub fn mapping_from_toml(text: &str) -> Result<Mapping, Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields, rename_all = "camelCase")]
-        struct File {
-            external_id: Option<String>,
-            fields: std::collections::BTreeMap<String, String>,
-        }
-        let file: File = toml::from_str(text)
-            .map_err(|error| Error::input(format!("the map cannot be read: {}", error.message())))?;
-        let pairs: Vec<String> =
-            file.fields.iter().map(|(field, column)| format!("{field}={column}")).collect();
-        Ok((Self::map_from(pairs.iter().map(String::as_str))?, file.external_id))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn presets_name_fields_that_are_given() {
-        for (name, _, columns) in PRESETS {
-            let (map, _) = Import::preset(name).unwrap();
-            assert_eq!(map.len(), columns.len(), "{name}");
-            assert!(map.iter().all(|(field, _)| field.check.is_some()), "{name}");
-        }
-        assert!(Import::preset("sap").unwrap_err().message.contains("hubspot"));
-    }
-
-    #[test]
-    fn maps_are_read_from_toml() {
-        let (map, id) =
-            Import::mapping_from_toml("externalId = \"Id\"\n[fields]\nemail = \"Mail\"\n").unwrap();
-        assert_eq!(
-            (map.len(), map[0].0.name, map[0].1.as_str(), id.as_deref()),
-            (1, "email", "Mail", Some("Id"))
-        );
-        for bad in ["", "[fields]\nshoeSize = \"x\"", "fields = 1", "[fields]\nemail = \"x\"\n[other]"] {
-            assert!(Import::mapping_from_toml(bad).is_err(), "{bad}");
-        }
+/// The text of `bytes`.
+///
+/// # Errors
+/// Where they are no UTF-8, should they be.
+pub(super) fn decoded(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, str>, Reason> {
+    match encoding {
+        Encoding::Utf8 => std::str::from_utf8(bytes).map(Into::into).map_err(|_| Reason::InvalidUtf8),
+        Encoding::Windows1252 => Ok(encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0),
     }
 }

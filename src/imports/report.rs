@@ -1,6 +1,6 @@
 //! What an import did: counts, and line, column and reason of every problem, but never a value (floor 4).
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub enum Reason {
     MissingExternalId,
     /// An earlier row of the file has the same external id, or is the same row.
     DuplicateRow,
+    /// An earlier row of the file has the same e-mail address; both come in.
+    RepeatedEmail,
     /// Neither a name nor a contact field.
     NoNameOrContact,
     /// Not the shape of an e-mail address.
@@ -36,6 +38,26 @@ pub enum Reason {
     TooLong,
     /// A control character.
     ControlCharacter,
+    /// Not a phone number of the region, nor one with a country code.
+    UnknownPhoneNumber,
+    /// More contact points than a contact may have.
+    TooManyContactPoints,
+    /// Text outside of a card.
+    NotACard,
+    /// A card that is not closed, or cannot be read.
+    BrokenCard,
+    /// A card of a group, an organisation or a place.
+    NotAPerson,
+    /// A picture or sound, which is not kept; the rest of the card is.
+    PictureRefused,
+    /// Not JSON, or not of the shape it must have.
+    InvalidJson,
+    /// JSON of another type than the field.
+    WrongType,
+    /// Not an id of Zweck.
+    InvalidId,
+    /// A contact that is restricted or only kept: what restricts it does not come along.
+    NotActive,
 }
 
 impl Reason {
@@ -47,6 +69,7 @@ impl Reason {
             Reason::WrongColumnCount => "WRONG_COLUMN_COUNT",
             Reason::MissingExternalId => "MISSING_EXTERNAL_ID",
             Reason::DuplicateRow => "DUPLICATE_ROW",
+            Reason::RepeatedEmail => "REPEATED_EMAIL",
             Reason::NoNameOrContact => "NO_NAME_OR_CONTACT",
             Reason::InvalidEmail => "INVALID_EMAIL",
             Reason::InvalidPhone => "INVALID_PHONE",
@@ -55,6 +78,16 @@ impl Reason {
             Reason::InvalidDate => "INVALID_DATE",
             Reason::TooLong => "TOO_LONG",
             Reason::ControlCharacter => "CONTROL_CHARACTER",
+            Reason::UnknownPhoneNumber => "UNKNOWN_PHONE_NUMBER",
+            Reason::TooManyContactPoints => "TOO_MANY_CONTACT_POINTS",
+            Reason::NotACard => "NOT_A_CARD",
+            Reason::BrokenCard => "BROKEN_CARD",
+            Reason::NotAPerson => "NOT_A_PERSON",
+            Reason::PictureRefused => "PICTURE_REFUSED",
+            Reason::InvalidJson => "INVALID_JSON",
+            Reason::WrongType => "WRONG_TYPE",
+            Reason::InvalidId => "INVALID_ID",
+            Reason::NotActive => "NOT_ACTIVE",
         }
     }
 }
@@ -79,10 +112,25 @@ impl From<Fault> for Reason {
 pub struct Problem {
     /// Line of the file on which the row begins, from 1.
     pub line: u64,
-    /// Name of the column, unless the whole row is meant.
+    /// Name of the column or property, unless the whole row is meant.
     pub column: Option<String>,
     /// What is wrong.
     pub reason: Reason,
+}
+
+impl Problem {
+    /// The heads of the columns that a problem is written in.
+    pub fn heads() -> String {
+        format!("{:>8}  {:<24}reason", "line", "column")
+    }
+}
+
+/// Line, column and reason, in columns.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = self.column.as_deref().unwrap_or("-");
+        write!(f, "{:>8}  {column:<24}{}", self.line, self.reason.as_str())
+    }
 }
 
 /// The outcome. `rows = imported + unchanged + rejected`.
@@ -99,23 +147,28 @@ pub struct Report {
     pub unchanged: u64,
     /// Rows refused.
     pub rejected: u64,
-    /// Every problem in the order of the file; a rejected row has at least one.
-    pub problems: Vec<Problem>,
+    /// How many problems were told.
+    #[serde(rename = "problemCount")]
+    pub problems: u64,
+    /// What the file holds and no field does, with how often.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would import" } else { "imported" };
-        writeln!(f, "{:<14}{:>10}", "rows", self.rows)?;
-        writeln!(f, "{verb:<14}{:>10}", self.imported)?;
-        writeln!(f, "{:<14}{:>10}", "unchanged", self.unchanged)?;
-        writeln!(f, "{:<14}{:>10}", "rejected", self.rejected)?;
-        if !self.problems.is_empty() {
-            writeln!(f, "\n{:>8}  {:<24}reason", "line", "column")?;
+        for (name, count) in [
+            ("rows", self.rows),
+            (verb, self.imported),
+            ("unchanged", self.unchanged),
+            ("rejected", self.rejected),
+            ("problems", self.problems),
+        ] {
+            writeln!(f, "{name:<14}{count:>10}")?;
         }
-        for problem in &self.problems {
-            let column = problem.column.as_deref().unwrap_or("-");
-            writeln!(f, "{:>8}  {column:<24}{}", problem.line, problem.reason.as_str())?;
+        if !self.left_out.is_empty() {
+            let names = self.left_out.iter().map(|(name, count)| format!("{name} {count}"));
+            writeln!(f, "{:<14}{}", "left out", names.collect::<Vec<_>>().join(", "))?;
         }
         Ok(())
     }

@@ -2,16 +2,20 @@
 
 use std::collections::HashSet;
 
-use entity::{contact, ground, provenance};
+use entity::{contact, contact_point, ground, provenance};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
 
-use super::{Import, rows::Row};
+use super::{
+    Import,
+    drafts::{OwnSource, Row},
+};
 use crate::{
     audit::{self, Author, Changes, Entry, Transaction},
     contacts,
     context::App,
     error::Error,
-    register::{CONTACT, GROUND, PROVENANCE},
+    register::{CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
 };
 
 /// Attempts at a batch that another import of the same source disturbs.
@@ -51,64 +55,169 @@ async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<u64, Error> 
     Ok(count(missing.len()))
 }
 
-async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> Result<(), Error> {
-    let mut made = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut contact = contacts::blank(tx.new_subject(), tx.now());
+/// What a row becomes.
+struct Made {
+    contact: contact::Model,
+    points: Vec<contact_point::Model>,
+    sources: Vec<provenance::Model>,
+    ground: ground::Model,
+}
+
+impl Made {
+    fn of(tx: &mut Transaction, import: &Import, row: &Row) -> Result<Self, Error> {
+        let (id, created_at) = match &row.own {
+            // It may have been here before: its keys are looked for.
+            Some(own) => (own.id, own.created_at),
+            None => (tx.new_subject(), None),
+        };
+        let mut contact = contacts::blank(id, tx.now());
+        contact.created_at = created_at.unwrap_or(tx.now());
         for (field, value) in &row.values {
             contacts::set(&mut contact, field, Some(value))?;
         }
-        let provenance = provenance_of(tx, import, row, &contact);
-        let ground = ground_of(tx, import, &contact);
-        made.push((contact, provenance, ground));
-    }
-    tx.insert_all::<contact::Entity>(made.iter().map(|(contact, ..)| contact.clone())).await?;
-    tx.insert_all::<provenance::Entity>(made.iter().map(|(_, source, _)| source.clone())).await?;
-    tx.insert_all::<ground::Entity>(made.iter().map(|(.., ground)| ground.clone())).await?;
-    for (contact, source, ground) in &made {
-        let changes = Changes::between(&CONTACT, None, Some(contact))
-            .and(Changes::between(&PROVENANCE, None, Some(source)))
-            .and(Changes::between(&GROUND, None, Some(ground)));
-        tx.record(Entry {
-            action: "importContact",
-            entity_type: CONTACT.name,
-            entity_id: Some(contact.id),
-            contact_id: Some(contact.id),
-            changes,
+        let points = row.points.iter().map(|(point, created_at)| contact_point::Model {
+            contact_id: id,
+            ..point.row(tx.new_id(), created_at.unwrap_or(tx.now()))
+        });
+        Ok(Self {
+            points: points.collect(),
+            sources: sources_of(tx, import, row, id),
+            ground: ground_of(tx, import, id),
+            contact,
         })
-        .await?;
+    }
+
+    /// The entries that tell of it: one of the contact with its source and ground, one of each further row.
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        let contact_id = self.contact.id;
+        let entry = move |object: &'static ObjectType, id, changes| Entry {
+            action: "importContact",
+            entity_type: object.name,
+            entity_id: Some(id),
+            contact_id: Some(contact_id),
+            changes,
+        };
+        let (first, further) = match self.sources.split_first() {
+            Some((first, further)) => (Changes::between(&PROVENANCE, None, Some(first)), further),
+            None => (Changes::none(), self.sources.as_slice()),
+        };
+        let whole = Changes::between(&CONTACT, None, Some(&self.contact)).and(first).and(Changes::between(
+            &GROUND,
+            None,
+            Some(&self.ground),
+        ));
+        let points = self.points.iter().map(move |point| {
+            entry(&CONTACT_POINT, point.id, Changes::between(&CONTACT_POINT, None, Some(point)))
+        });
+        let sources = further.iter().map(move |source| {
+            entry(&PROVENANCE, source.id, Changes::between(&PROVENANCE, None, Some(source)))
+        });
+        std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources)
+    }
+}
+
+async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> Result<(), Error> {
+    let made: Vec<Made> = rows.iter().map(|row| Made::of(tx, import, row)).collect::<Result<_, _>>()?;
+    tx.insert_all::<contact::Entity>(made.iter().map(|made| made.contact.clone())).await?;
+    let points: Vec<contact_point::Model> = made.iter().flat_map(|made| made.points.clone()).collect();
+    for points in points.chunks(CHUNK) {
+        tx.insert_all::<contact_point::Entity>(points.iter().cloned()).await?;
+    }
+    let sources: Vec<provenance::Model> = made.iter().flat_map(|made| made.sources.clone()).collect();
+    for sources in sources.chunks(CHUNK) {
+        tx.insert_all::<provenance::Entity>(sources.iter().cloned()).await?;
+    }
+    tx.insert_all::<ground::Entity>(made.iter().map(|made| made.ground.clone())).await?;
+    for made in &made {
+        for entry in made.entries() {
+            tx.record(entry).await?;
+        }
     }
     Ok(())
 }
 
-/// The rows that no earlier import of this source has brought.
+/// The rows that no earlier import has brought: known by their source and id there, those of an export of Zweck by their
+/// own id.
 async fn missing<'a, C: ConnectionTrait>(
     connection: &C,
     import: &Import,
     rows: &'a [Row],
 ) -> Result<Vec<&'a Row>, Error> {
-    let present: Vec<Option<String>> = provenance::Entity::find()
-        .select_only()
-        .column(provenance::Column::ExternalId)
-        .filter(provenance::Column::Source.eq(import.source.trim()))
-        .filter(provenance::Column::ExternalId.is_in(rows.iter().map(|row| row.external_id.as_str())))
-        .into_tuple()
-        .all(connection)
-        .await?;
-    let present: HashSet<String> = present.into_iter().flatten().collect();
-    Ok(rows.iter().filter(|row| !present.contains(&row.external_id)).collect())
+    let sources: Vec<Vec<(&str, &str)>> = rows.iter().map(|row| keys(import, row)).collect();
+    let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
+    let mut known: HashSet<(String, String)> = HashSet::new();
+    // SQLite takes 32,766 parameters.
+    for ids in ids.into_iter().collect::<Vec<_>>().chunks(10_000) {
+        let present: Vec<(String, Option<String>)> = provenance::Entity::find()
+            .select_only()
+            .column(provenance::Column::Source)
+            .column(provenance::Column::ExternalId)
+            .filter(provenance::Column::Source.is_in(names.iter().copied()))
+            .filter(provenance::Column::ExternalId.is_in(ids.iter().copied()))
+            .into_tuple()
+            .all(connection)
+            .await?;
+        known.extend(present.into_iter().filter_map(|(source, id)| Some((source, id?))));
+    }
+    let own: Vec<Uuid> = rows.iter().filter_map(|row| row.own.as_ref().map(|own| own.id)).collect();
+    let present: Vec<Uuid> = match own.is_empty() {
+        true => Vec::new(),
+        false => {
+            let ids = contact::Entity::find().select_only().column(contact::Column::Id);
+            ids.filter(contact::Column::Id.is_in(own)).into_tuple().all(connection).await?
+        }
+    };
+    let present: HashSet<Uuid> = present.into_iter().collect();
+    let is_known = |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
+    Ok(rows
+        .iter()
+        .zip(sources)
+        .filter(|(row, keys)| {
+            !keys.iter().any(is_known) && !row.own.as_ref().is_some_and(|own| present.contains(&own.id))
+        })
+        .map(|(row, _)| row)
+        .collect())
 }
 
-fn provenance_of(
-    tx: &Transaction,
-    import: &Import,
-    row: &Row,
-    contact: &contact::Model,
-) -> provenance::Model {
-    let fields: Vec<&str> = row.values.iter().map(|(field, _)| field.name).collect();
-    provenance::Model {
+/// Sources and ids there by which a row is known again.
+fn keys<'a>(import: &'a Import, row: &'a Row) -> Vec<(&'a str, &'a str)> {
+    match row.own.as_ref().filter(|own| !own.sources.is_empty()) {
+        None => vec![(import.source.trim(), row.external_id.as_str())],
+        Some(own) => {
+            let pair =
+                |source: &'a OwnSource| Some((source.source.as_deref()?, source.external_id.as_deref()?));
+            own.sources.iter().filter_map(pair).collect()
+        }
+    }
+}
+
+/// Where the values come from: as an export of Zweck tells it, else from this import.
+fn sources_of(tx: &Transaction, import: &Import, row: &Row, contact_id: Uuid) -> Vec<provenance::Model> {
+    let told = row.own.iter().flat_map(|own| &own.sources);
+    let told: Vec<provenance::Model> = told
+        .map(|told| provenance::Model {
+            id: tx.new_id(),
+            contact_id,
+            source: told.source.clone().unwrap_or_default(),
+            external_id: told.external_id.clone(),
+            collected_at: told.collected_at,
+            recorded_at: told.recorded_at.unwrap_or(tx.now()),
+            recorded_by: told.recorded_by.clone().unwrap_or_else(|| import.actor.clone()),
+            fields: serde_json::json!(told.fields).to_string(),
+            informed_at: told.informed_at.or(import.informed_at),
+            notice_version: told.notice_version.clone().or_else(|| import.notice_version.clone()),
+        })
+        .collect();
+    if !told.is_empty() {
+        return told;
+    }
+    let mut fields: Vec<&str> = row.values.iter().map(|(field, _)| field.name).collect();
+    if !row.points.is_empty() {
+        fields.push("contactPoints");
+    }
+    vec![provenance::Model {
         id: tx.new_id(),
-        contact_id: contact.id,
+        contact_id,
         source: import.source.trim().to_owned(),
         external_id: Some(row.external_id.clone()),
         collected_at: None,
@@ -117,13 +226,13 @@ fn provenance_of(
         fields: serde_json::json!(fields).to_string(),
         informed_at: import.informed_at,
         notice_version: import.notice_version.clone(),
-    }
+    }]
 }
 
-fn ground_of(tx: &Transaction, import: &Import, contact: &contact::Model) -> ground::Model {
+fn ground_of(tx: &Transaction, import: &Import, contact_id: Uuid) -> ground::Model {
     ground::Model {
         id: tx.new_id(),
-        contact_id: contact.id,
+        contact_id,
         purpose_code: import.purpose.clone(),
         reference: Some(import.ground.trim().to_owned()),
         since: import.since.unwrap_or(tx.now()),

@@ -117,13 +117,17 @@ fn is_email(text: &str) -> bool {
         && domain.split('.').all(label)
 }
 
-/// Digits with `+` in front and separators between; the number is kept as given.
+/// Digits with `+` in front and separators between, and an extension behind as `;ext=102` (RFC 3966); the number is kept
+/// as given.
 fn is_phone(text: &str) -> bool {
+    let (text, extension) = text.split_once(";ext=").map_or((text, None), |(text, ext)| (text, Some(ext)));
+    let extends = |ext: &str| (1..=11).contains(&ext.len()) && ext.bytes().all(|byte| byte.is_ascii_digit());
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let national = text.strip_prefix('(').unwrap_or(text);
     let plus = !national.strip_prefix('+').unwrap_or(national).contains('+');
     let parentheses = text.matches('(').count() == text.matches(')').count();
-    (3..=20).contains(&digits)
+    extension.is_none_or(extends)
+        && (3..=20).contains(&digits)
         && plus
         && parentheses
         && text.chars().all(|c| c.is_ascii_digit() || "+ -./()\u{a0}".contains(c))
@@ -189,7 +193,14 @@ mod tests {
 
     #[test]
     fn shapes_of_phone_numbers() {
-        for good in ["+49 0711 2842222", "+55 (12) 3923-5555", "030/23125-0", "110", "(+49) 30 23125000"] {
+        for good in [
+            "+49 0711 2842222",
+            "+55 (12) 3923-5555",
+            "030/23125-0",
+            "110",
+            "(+49) 30 23125000",
+            "+1-418-656-9254;ext=102",
+        ] {
             assert!(is_phone(good), "{good}");
         }
         for bad in [
@@ -201,6 +212,9 @@ mod tests {
             "++49 30 111",
             "(030 123",
             "123456789012345678901",
+            "+1 418 656 9254;ext=",
+            "+1 418 656 9254;ext=1;ext=2",
+            ";ext=102",
         ] {
             assert!(!is_phone(bad), "{bad}");
         }

@@ -11,3 +11,50 @@ pub fn skipped(reason: &str) {
     use std::io::Write;
     std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes()).unwrap();
 }
+
+/// An import's report with the problems it told.
+#[derive(Debug, serde::Serialize)]
+pub struct Imported {
+    pub problems: Vec<zweck::imports::Problem>,
+    #[serde(flatten)]
+    pub report: zweck::imports::Report,
+}
+
+impl Imported {
+    /// Each problem as line, column and reason.
+    pub fn told(&self) -> Vec<(u64, Option<&str>, zweck::imports::Reason)> {
+        self.problems.iter().map(|told| (told.line, told.column.as_deref(), told.reason)).collect()
+    }
+}
+
+impl std::ops::Deref for Imported {
+    type Target = zweck::imports::Report;
+
+    fn deref(&self) -> &Self::Target {
+        &self.report
+    }
+}
+
+impl std::fmt::Display for Imported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
+        self.report.fmt(f)
+    }
+}
+
+/// Imports `file` and keeps what is told.
+pub async fn import<R: std::io::Read + Send>(
+    app: &zweck::context::App,
+    file: R,
+    import: &zweck::imports::Import,
+) -> Result<Imported, zweck::error::Error> {
+    let mut problems = Vec::new();
+    let tell = |problem| {
+        problems.push(problem);
+        Ok(())
+    };
+    let report = zweck::imports::contacts(app, file, import, tell).await?;
+    assert_eq!(report.rows, report.imported + report.unchanged + report.rejected);
+    assert_eq!(report.problems, u64::try_from(problems.len()).unwrap());
+    Ok(Imported { problems, report })
+}

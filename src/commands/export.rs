@@ -1,0 +1,180 @@
+//! `zweck export` (floor 7).
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Args;
+use zweck::{
+    config::Config,
+    context::{Actor, App},
+    error::{Code, Error},
+    exports::{self, Exported, Format},
+    graphql::Engine,
+    tokens::{self, BearerToken},
+};
+
+use super::{failure, note, open};
+use crate::Failure;
+
+/// Who reads, and for what.
+#[derive(Args)]
+pub(crate) struct CallerArgs {
+    /// File that holds the token, - for standard input; `secrets.token` of the configuration if absent.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Purpose it is read for; may be left out where the token permits one only.
+    #[arg(long)]
+    purpose: Option<String>,
+}
+
+/// Who exports, and what becomes of it.
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    caller: CallerArgs,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
+    format: FormatArg,
+    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatArg {
+    /// Comma-separated values, spreadsheet formulas neutralised.
+    Csv,
+    /// A contact as JSON on each line.
+    Jsonl,
+    /// vCards 4.0.
+    Vcard,
+}
+
+/// Acts under a token, looked up anew each time as the server does.
+pub(crate) struct Caller {
+    token: BearerToken,
+    purpose: Option<String>,
+}
+
+impl Caller {
+    /// Reads the token.
+    pub(crate) fn of(config: &Config, args: &CallerArgs) -> Result<Self, Failure> {
+        let text = match args.token_file.as_deref() {
+            None => config.secrets.token.clone().ok_or_else(|| {
+                Failure::Usage("name a token by --token-file or ZWECK__SECRETS__TOKEN".to_owned())
+            })?,
+            Some(path) if path == Path::new("-") => {
+                let mut text = String::new();
+                io::stdin().take(1_000).read_to_string(&mut text)?;
+                text
+            }
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+            }
+        };
+        let token = BearerToken::parse(text.trim());
+        let token = token.ok_or_else(|| Failure::Usage("this is not a token of Zweck".to_owned()))?;
+        Ok(Self { token, purpose: args.purpose.clone() })
+    }
+
+    /// Who acts now.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `PURPOSE_NOT_PERMITTED`, and `PURPOSE_REQUIRED` where the token permits several.
+    pub(crate) async fn actor(&self, app: &App) -> Result<Actor, Error> {
+        let credential = tokens::authenticate(app, self.token.reveal()).await?;
+        let request = format!("cli:{}", app.new_id());
+        let actor = Actor::new(app.policy.current(), &credential, self.purpose.as_deref(), request)?;
+        if actor.purpose.is_none() {
+            return Err(Error::new(Code::PurposeRequired, "name the purpose by --purpose"));
+        }
+        Ok(actor)
+    }
+}
+
+/// Exports contacts.
+pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Failure> {
+    let caller = Caller::of(config, &args.caller)?;
+    let app = open(config).await?;
+    let engine = Engine::new().map_err(failure)?;
+    let format = match args.format {
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Jsonl => Format::JsonLines,
+        FormatArg::Vcard => Format::VCard,
+    };
+    let actor = async || caller.actor(&app).await;
+    let exported = match &args.output {
+        None => exports::contacts(&app, &engine, actor, format, BufWriter::new(io::stdout().lock())).await,
+        Some(path) => {
+            let part = Part::create(path)?;
+            let done = exports::contacts(&app, &engine, actor, format, BufWriter::new(&part.file)).await;
+            if done.is_ok() {
+                part.keep(path)?;
+            }
+            done
+        }
+    };
+    let exported = exported.map_err(refused)?;
+    note(&summary(&exported));
+    Ok(())
+}
+
+fn refused(error: Error) -> Failure {
+    let coordinate =
+        error.coordinate.as_deref().map(|coordinate| format!(" ({coordinate})")).unwrap_or_default();
+    match error.code {
+        Code::BadUserInput | Code::PurposeRequired => failure(error),
+        code => Failure::Failed(anyhow::anyhow!("{}{coordinate} [{code}]", error.message)),
+    }
+}
+
+fn summary(exported: &Exported) -> String {
+    let mut text = format!("{} contacts exported", exported.rows);
+    if !exported.columns.left_out.is_empty() {
+        text.push_str(&format!("\nleft out, not readable in full: {}", exported.columns.left_out.join(", ")));
+    }
+    for (coordinate, count) in &exported.withheld {
+        text.push_str(&format!("\nwithheld for want of consent: {coordinate} {count} times"));
+    }
+    text
+}
+
+/// A file beside the one that is asked for, which takes its place once it is whole, and goes if it never is.
+struct Part {
+    file: File,
+    path: PathBuf,
+    kept: std::cell::Cell<bool>,
+}
+
+impl Part {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".part");
+        let part = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&part).with_context(|| format!("cannot write {}", part.display()))?;
+        Ok(Self { file, path: part, kept: std::cell::Cell::new(false) })
+    }
+
+    fn keep(&self, path: &Path) -> Result<(), Failure> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, path).with_context(|| format!("cannot write {}", path.display()))?;
+        self.kept.set(true);
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.kept.get() && std::fs::remove_file(&self.path).is_err() {
+            note(&format!("{} could not be removed", self.path.display()));
+        }
+    }
+}

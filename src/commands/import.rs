@@ -1,0 +1,269 @@
+//! `zweck import` (floor 7).
+
+use std::{
+    fs::File,
+    io::{BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use zweck::{
+    config::Config,
+    error::{Code, Error},
+    imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Report, Target},
+    purposes,
+};
+
+use super::{ACTOR, failure, note, open, print};
+use crate::Failure;
+
+/// Who acts.
+const IMPORTER: &str = "cli:import";
+
+/// Which file, and what is in it.
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// The file.
+    file: PathBuf,
+    /// What kind of file; by the end of its name (.vcf, .jsonl, else CSV) if absent.
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// Field and the CSV column that holds it, e.g. givenName=FirstName, or phone:fax=Fax for a further contact point; may be repeated, and stands above a preset or map file.
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    map: Vec<String>,
+    /// Columns as a common export names them: hubspot, salesforce, outlook, google, or zweck.
+    #[arg(long, conflicts_with = "map_file")]
+    preset: Option<String>,
+    /// TOML file with `externalId` and a table `[fields]` of field and column.
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
+    /// Column of the id in the source.
+    #[arg(long, value_name = "COLUMN")]
+    external_id: Option<String>,
+    /// Name of the source.
+    #[arg(long)]
+    source: String,
+    /// Purpose the contacts are kept for.
+    #[arg(long)]
+    purpose: String,
+    /// The fact that makes it lawful, e.g. a contract.
+    #[arg(long)]
+    ground: String,
+    /// Since when the ground holds (YYYY-MM-DD); since now if absent.
+    #[arg(long, value_name = "DATE")]
+    since: Option<NaiveDate>,
+    /// When the persons were informed (YYYY-MM-DD, Art. 14(3)).
+    #[arg(long, value_name = "DATE")]
+    informed_at: Option<NaiveDate>,
+    /// Version of the privacy notice they were given.
+    #[arg(long)]
+    notice_version: Option<String>,
+    /// What becomes of values that do not have the shape of their field; each is reported.
+    #[arg(long, value_enum, default_value_t = OnInvalidArg::Keep)]
+    on_invalid: OnInvalidArg,
+    /// Region of phone numbers without a country code (ISO 3166-1, e.g. DE); every number is then kept as +49…
+    #[arg(long, value_name = "CODE")]
+    region: Option<String>,
+    /// Characters of the file.
+    #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
+    encoding: EncodingArg,
+    /// The first row is data; columns are named by their number, from 1.
+    #[arg(long)]
+    no_header: bool,
+    /// Check only, write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Character between fields.
+    #[arg(long, default_value = ",")]
+    delimiter: char,
+    /// Write the report as JSON to FILE.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatArg {
+    /// Comma-separated values.
+    Csv,
+    /// vCards 2.1, 3.0 or 4.0.
+    Vcard,
+    /// An export of Zweck, a contact as JSON on each line.
+    Jsonl,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OnInvalidArg {
+    /// Keep the value as given where the field can hold it, else leave it out.
+    Keep,
+    /// Leave the value out.
+    SkipValue,
+    /// Leave the row out.
+    SkipRow,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum EncodingArg {
+    /// UTF-8, with or without a mark of byte order.
+    #[value(name = "utf-8")]
+    Utf8,
+    /// Windows-1252.
+    #[value(name = "windows-1252")]
+    Windows1252,
+}
+
+impl ImportArgs {
+    fn format(&self) -> Format {
+        let end = self.file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+        match (self.format, end.as_deref()) {
+            (Some(FormatArg::Vcard), _) | (None, Some("vcf" | "vcard")) => Format::VCard,
+            (Some(FormatArg::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Format::JsonLines,
+            _ => Format::Csv,
+        }
+    }
+
+    fn reading(&self, optional: Vec<Target>) -> Result<Reading, Failure> {
+        let Ok(delimiter) = u8::try_from(self.delimiter) else {
+            return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+        };
+        let region = self.region.as_deref().map(|code| {
+            let region: Result<Region, _> = code.to_ascii_uppercase().parse();
+            region.map_err(|_| Failure::Usage(format!("`{code}` is not the code of a region, e.g. DE")))
+        });
+        Ok(Reading {
+            format: self.format(),
+            delimiter,
+            header: !self.no_header,
+            encoding: match self.encoding {
+                EncodingArg::Utf8 => Encoding::Utf8,
+                EncodingArg::Windows1252 => Encoding::Windows1252,
+            },
+            on_invalid: match self.on_invalid {
+                OnInvalidArg::Keep => OnInvalid::Keep,
+                OnInvalidArg::SkipValue => OnInvalid::SkipValue,
+                OnInvalidArg::SkipRow => OnInvalid::SkipRow,
+            },
+            region: region.transpose()?,
+            optional,
+            own: self.preset.as_deref() == Some(OWN),
+        })
+    }
+
+    fn import(self) -> Result<Import, Failure> {
+        let (mut map, external_id) = match (&self.preset, &self.map_file) {
+            (Some(name), _) => Import::preset(name).map_err(failure)?,
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                Import::mapping_from_toml(&text).map_err(failure)?
+            }
+            (None, None) => (Vec::new(), None),
+        };
+        // What is named by a flag stands above what a preset or file says.
+        let named = Import::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
+        map.retain(|(target, _)| !named.iter().any(|(other, _)| other == target));
+        let optional = match &self.preset {
+            Some(_) => map.iter().map(|(target, _)| target.clone()).collect(),
+            None => Vec::new(),
+        };
+        map.extend(named);
+        let midnight = |date: NaiveDate| -> DateTime<Utc> { date.and_time(NaiveTime::MIN).and_utc() };
+        Ok(Import {
+            map,
+            reading: self.reading(optional)?,
+            external_id: self.external_id.or(external_id),
+            source: self.source,
+            purpose: self.purpose,
+            ground: self.ground,
+            since: self.since.map(midnight),
+            actor: IMPORTER.to_owned(),
+            informed_at: self.informed_at.map(midnight),
+            notice_version: self.notice_version,
+            dry_run: self.dry_run,
+        })
+    }
+}
+
+/// Imports contacts; rejected rows are reported and do not stop the others.
+pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
+    let (path, report) = (args.file.clone(), args.report.clone());
+    let import = args.import()?;
+    let app = open(config).await?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let size = file.metadata().map(|about| about.len()).unwrap_or_default();
+    // The report's file is made first: an import whose report cannot be written does not begin.
+    let mut json = report.as_deref().map(JsonReport::create).transpose()?;
+    let bar = bar(size);
+    let mut told = false;
+    let tell = |problem: Problem| -> Result<(), Error> {
+        if let Some(json) = &mut json {
+            json.problem(&problem).map_err(|_| Error::input("the report cannot be written"))?;
+        }
+        let heads = if told { String::new() } else { Problem::heads() + "\n" };
+        told = true;
+        bar.suspend(|| print(&format!("{heads}{problem}\n")))
+            .map_err(|_| Error::input("nobody reads the report"))
+    };
+    let done = imports::contacts(&app, bar.wrap_read(file), &import, tell).await;
+    bar.finish_and_clear();
+    if let Some(json) = json {
+        json.close(done.as_ref().ok())?;
+    }
+    let report = done.map_err(|error| {
+        if error.code != Code::BadUserInput {
+            note("rows written before this error stay; the same import again goes on after them");
+        }
+        failure(error)
+    })?;
+    print(&format!("{}{report}", if told { "\n" } else { "" }))
+}
+
+/// How much of the file is read, on a terminal only.
+fn bar(size: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
+    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The report as JSON, written as the import goes on: `{"problems": […], "completed": true, "rows": …}`.
+struct JsonReport {
+    file: BufWriter<File>,
+    empty: bool,
+}
+
+#[derive(Serialize)]
+struct Closing<'a> {
+    completed: bool,
+    #[serde(flatten)]
+    report: Option<&'a Report>,
+}
+
+impl JsonReport {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut file = BufWriter::new(file);
+        file.write_all(b"{\"problems\": [")?;
+        Ok(Self { file, empty: true })
+    }
+
+    fn problem(&mut self, problem: &Problem) -> std::io::Result<()> {
+        self.file.write_all(if self.empty { b"\n  " } else { b",\n  " })?;
+        self.empty = false;
+        Ok(serde_json::to_writer(&mut self.file, problem)?)
+    }
+
+    /// Ends the report; `completed` is false where the import ended in an error.
+    fn close(mut self, report: Option<&Report>) -> Result<(), Failure> {
+        let closing = serde_json::to_string(&Closing { completed: report.is_some(), report })?;
+        // The members go on in the object that is open.
+        let members = closing.strip_prefix('{').unwrap_or_default();
+        self.file.write_all(format!("],\n {members}\n").as_bytes())?;
+        Ok(self.file.flush()?)
+    }
+}

@@ -1,0 +1,90 @@
+//! Formats of an export (floor 6).
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value as Json};
+
+use super::{Columns, vcard};
+use crate::{error::Error, formulas::guarded};
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values (RFC 4180) in UTF-8, spreadsheet formulas neutralised; contact points and sources as JSON.
+    Csv,
+    /// A contact as JSON on each line.
+    JsonLines,
+    /// vCards 4.0 (RFC 6350), without sources.
+    VCard,
+}
+
+impl Format {
+    /// The name in the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::JsonLines => "jsonl",
+            Format::VCard => "vcard",
+        }
+    }
+
+    pub(super) fn begin<W: Write>(self, columns: &Columns, out: W) -> Result<Writer<W>, Error> {
+        Ok(match self {
+            Format::JsonLines => Writer::JsonLines(out),
+            Format::VCard => Writer::VCard(out),
+            Format::Csv => {
+                let mut heads = columns.contact.clone();
+                heads.extend((!columns.points.is_empty()).then_some("contactPoints"));
+                heads.extend((!columns.sources.is_empty()).then_some("provenance"));
+                // Every cell in quotes, so that no other separator divides it.
+                let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
+                csv.write_record(&heads).map_err(|_| unwritten())?;
+                Writer::Csv(Box::new(csv), heads)
+            }
+        })
+    }
+}
+
+/// Writes contacts as they come.
+pub(super) enum Writer<W: Write> {
+    Csv(Box<csv::Writer<W>>, Vec<&'static str>),
+    JsonLines(W),
+    VCard(W),
+}
+
+fn unwritten() -> Error {
+    Error::input("the file cannot be written")
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes one contact.
+    pub fn write(&mut self, contact: &Map<String, Json>) -> Result<(), Error> {
+        match self {
+            Self::Csv(csv, heads) => {
+                // The id stays as it is: it tells which row this is.
+                let cell = |head: &&'static str| match contact.get(*head) {
+                    None | Some(Json::Null) => String::new(),
+                    Some(Json::String(text)) if *head == "id" => text.clone(),
+                    Some(Json::String(text)) => guarded(text),
+                    Some(Json::Array(list)) if list.is_empty() => String::new(),
+                    Some(other) => guarded(&other.to_string()),
+                };
+                csv.write_record(heads.iter().map(cell)).map_err(|_| unwritten())
+            }
+            Self::JsonLines(out) => {
+                serde_json::to_writer(&mut *out, contact).map_err(|_| unwritten())?;
+                out.write_all(b"\n").map_err(|_| unwritten())
+            }
+            Self::VCard(out) => out.write_all(vcard::card(contact)?.as_bytes()).map_err(|_| unwritten()),
+        }
+    }
+
+    /// Writes what is left.
+    pub fn finish(self) -> Result<(), Error> {
+        let flushed: io::Result<()> = match self {
+            Self::Csv(mut csv, _) => csv.flush(),
+            Self::JsonLines(mut out) | Self::VCard(mut out) => out.flush(),
+        };
+        flushed.map_err(|_| unwritten())
+    }
+}

@@ -1,0 +1,170 @@
+//! Cuts a file of vCards into its cards, one at a time (floor 4).
+
+use std::io::{self, Read};
+
+use super::{
+    Reason,
+    bounded::{BoundedLines, MOST_BYTES},
+};
+
+/// What stands between two cuts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A whole card.
+    Card {
+        /// Line of its BEGIN.
+        line: u64,
+        /// Its bytes, without the cards within it.
+        bytes: Vec<u8>,
+        /// Whether there was a card of somebody else within it (AGENT of vCard 2.1).
+        agent: bool,
+    },
+    /// Something that is no card.
+    Refused {
+        /// Where it begins.
+        line: u64,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// The cards of a file.
+pub(super) struct Cards<R> {
+    lines: BoundedLines<R>,
+    line: Vec<u8>,
+    /// Line of a BEGIN that was read while another card was open.
+    begun: Option<u64>,
+}
+
+/// A card that is being read.
+struct Open {
+    line: u64,
+    bytes: Vec<u8>,
+    /// Cards open within it.
+    depth: usize,
+    agent: bool,
+    /// Whether the last line says that a card of somebody else follows.
+    announces: bool,
+    too_long: bool,
+}
+
+impl Open {
+    fn new(line: u64) -> Self {
+        let bytes = b"BEGIN:VCARD\r\n".to_vec();
+        Self { line, bytes, depth: 0, agent: false, announces: false, too_long: false }
+    }
+}
+
+impl<R: Read> Cards<R> {
+    pub fn new(file: R) -> Self {
+        Self { lines: BoundedLines::new(file), line: Vec::new(), begun: None }
+    }
+
+    /// The next card, or what is none; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn next(&mut self) -> io::Result<Option<Piece>> {
+        let mut open = self.begun.take().map(Open::new);
+        let mut stray: Option<u64> = None;
+        while let Some(read) = self.lines.next(&mut self.line)? {
+            let text = self.line.trim_ascii();
+            let begins = text.eq_ignore_ascii_case(b"BEGIN:VCARD");
+            let Some(card) = &mut open else {
+                if begins {
+                    if let Some(line) = stray {
+                        self.begun = Some(read.number);
+                        return Ok(Some(Piece::Refused { line, reason: Reason::NotACard }));
+                    }
+                    open = Some(Open::new(read.number));
+                } else if !text.is_empty() || read.too_long {
+                    stray.get_or_insert(read.number);
+                }
+                continue;
+            };
+            let ends = text.eq_ignore_ascii_case(b"END:VCARD");
+            match (begins, ends, card.depth) {
+                (true, _, 0) if !card.announces => {
+                    // The one before was never closed: two persons do not become one.
+                    let line = card.line;
+                    self.begun = Some(read.number);
+                    return Ok(Some(Piece::Refused { line, reason: Reason::BrokenCard }));
+                }
+                (true, ..) => {
+                    card.depth += 1;
+                    card.agent = true;
+                }
+                (_, true, 0) => {
+                    card.bytes.extend(b"END:VCARD\r\n");
+                    let Open { line, bytes, agent, too_long, .. } = open.unwrap_or_else(|| Open::new(0));
+                    return Ok(Some(match too_long {
+                        true => Piece::Refused { line, reason: Reason::TooLong },
+                        false => Piece::Card { line, bytes, agent },
+                    }));
+                }
+                (_, true, _) => card.depth -= 1,
+                (_, _, 0) => {
+                    card.too_long |= read.too_long || card.bytes.len() + self.line.len() > MOST_BYTES;
+                    if card.too_long {
+                        card.bytes.clear();
+                    } else {
+                        card.bytes.extend(&self.line);
+                    }
+                }
+                _ => {}
+            }
+            if !text.is_empty() {
+                card.announces = text.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"AGENT"));
+            }
+        }
+        Ok(match (open, stray) {
+            (Some(card), _) => Some(Piece::Refused { line: card.line, reason: Reason::BrokenCard }),
+            (None, Some(line)) => Some(Piece::Refused { line, reason: Reason::NotACard }),
+            (None, None) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<(u64, Result<String, Reason>)> {
+        let mut cards = Cards::new(text.as_bytes());
+        let mut pieces = Vec::new();
+        while let Some(piece) = cards.next().unwrap() {
+            pieces.push(match piece {
+                Piece::Card { line, bytes, .. } => (line, Ok(String::from_utf8(bytes).unwrap())),
+                Piece::Refused { line, reason } => (line, Err(reason)),
+            });
+        }
+        pieces
+    }
+
+    #[test]
+    fn cards_are_cut_where_they_begin_and_end() {
+        let whole = |name: &str| Ok(format!("BEGIN:VCARD\r\nFN:{name}\nEND:VCARD\r\n"));
+        let text = "\nBEGIN:vCard\nFN:a\nEND:VCARD\n\nstray\nmore\nbegin:vcard \nFN:b\nEND:vcard\n";
+        assert_eq!(cut(text), [(2, whole("a")), (6, Err(Reason::NotACard)), (8, whole("b"))]);
+        let text = "BEGIN:VCARD\nFN:open\nBEGIN:VCARD\nFN:b\nEND:VCARD\nBEGIN:VCARD\nFN:c";
+        assert_eq!(cut(text), [(1, Err(Reason::BrokenCard)), (3, whole("b")), (6, Err(Reason::BrokenCard))]);
+        let text = "BEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nFN:other\nEND:VCARD\nEND:VCARD\nstray";
+        let card = "BEGIN:VCARD\r\nFN:a\nAGENT:\nEND:VCARD\r\n".to_owned();
+        assert_eq!(cut(text), [(1, Ok(card)), (8, Err(Reason::NotACard))]);
+        assert!(cut("").is_empty() && cut("\n \n").is_empty());
+    }
+
+    #[test]
+    fn a_card_beyond_memory_is_refused_and_the_next_is_read() {
+        let mut text = "BEGIN:VCARD\n".to_owned();
+        for _ in 0..17 {
+            text.push_str(&"x".repeat(1 << 20));
+            text.push('\n');
+        }
+        text.push_str("END:VCARD\nBEGIN:VCARD\nFN:b\nEND:VCARD\n");
+        let pieces = cut(&text);
+        assert_eq!(pieces[0], (1, Err(Reason::TooLong)));
+        assert_eq!(pieces.len(), 2);
+        assert!(pieces[1].1.is_ok());
+    }
+}

@@ -1,0 +1,270 @@
+//! A row in the making: each value checked alike, whatever the format of the file (floor 4).
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::enums::ContactPointKind;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{OnInvalid, Problem, Reading, Reason, Region};
+use crate::{
+    contacts::{self, MOST_POINTS, NewPoint},
+    fold::mailbox,
+    register::{CONTACT, CONTACT_POINT, Check, Field},
+};
+
+/// A row that passed every check.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// Id in the source; a digest of the row where the file has none, so that a repeat finds it.
+    pub external_id: String,
+    /// The values that are not empty.
+    pub values: contacts::Values,
+    /// Further contact points, each with the time it was made where the file tells.
+    pub points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
+    /// What an export of Zweck tells beyond that.
+    pub own: Option<Own>,
+}
+
+/// What only an export of Zweck tells.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    /// Id of the contact, which it keeps.
+    pub id: Uuid,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Where its values come from.
+    pub sources: Vec<OwnSource>,
+}
+
+/// A source as an export of Zweck tells it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OwnSource {
+    pub source: Option<String>,
+    pub external_id: Option<String>,
+    pub collected_at: Option<DateTime<Utc>>,
+    pub recorded_at: Option<DateTime<Utc>>,
+    pub recorded_by: Option<String>,
+    #[serde(default)]
+    pub fields: Vec<String>,
+    pub informed_at: Option<DateTime<Utc>>,
+    pub notice_version: Option<String>,
+}
+
+/// A row, unless it is left out, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub row: Option<Row>,
+    pub problems: Vec<Problem>,
+    /// Names of what the file holds and no field does.
+    pub left_out: Vec<String>,
+}
+
+impl Checked {
+    /// A row that cannot be read at all.
+    pub fn refused(line: u64, reason: Reason) -> Self {
+        Self { problems: vec![Problem { line, column: None, reason }], ..Self::default() }
+    }
+}
+
+/// How every value of the file is checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checks {
+    today: NaiveDate,
+    on_invalid: OnInvalid,
+    region: Option<Region>,
+}
+
+impl Checks {
+    pub fn new(reading: &Reading, today: NaiveDate) -> Self {
+        Self { today, on_invalid: reading.on_invalid, region: reading.region }
+    }
+}
+
+/// The ids and e-mail addresses of the rows read so far, 16 bytes of a digest of each.
+pub(super) type Seen = HashSet<[u8; 16]>;
+
+/// A row in the making.
+pub(super) struct Draft {
+    checks: Checks,
+    line: u64,
+    fatal: bool,
+    values: contacts::Values,
+    points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
+    /// Column and key of the e-mail address of the contact.
+    mailbox: Option<(String, String)>,
+    problems: Vec<Problem>,
+    left_out: Vec<String>,
+}
+
+impl Draft {
+    pub fn new(checks: Checks, line: u64) -> Self {
+        let (values, points, mailbox, problems, left_out) = Default::default();
+        Self { checks, line, fatal: false, values, points, mailbox, problems, left_out }
+    }
+
+    /// Something is wrong, and the row comes in all the same.
+    pub fn note(&mut self, column: Option<&str>, reason: Reason) {
+        self.problems.push(Problem { line: self.line, column: column.map(str::to_owned), reason });
+    }
+
+    /// A value cannot be read; the row goes with it where that is asked for.
+    pub fn fault(&mut self, column: &str, reason: Reason) {
+        self.note(Some(column), reason);
+        self.fatal |= self.checks.on_invalid == OnInvalid::SkipRow;
+    }
+
+    /// The row cannot come in.
+    pub fn refuse(&mut self, column: Option<&str>, reason: Reason) {
+        self.note(column, reason);
+        self.fatal = true;
+    }
+
+    /// The file holds something that no field does.
+    pub fn leave_out(&mut self, name: impl Into<String>) {
+        self.left_out.push(name.into());
+    }
+
+    /// The value of a field of the contact.
+    pub fn value(&mut self, field: &'static Field, column: &str, given: &str) {
+        if let Some(value) = self.checked(field, column, given) {
+            if field.check == Some(Check::Email) {
+                self.mailbox = Some((column.to_owned(), mailbox(&value)));
+            }
+            self.values.push((field, value));
+        }
+    }
+
+    /// The value of the field called `name`.
+    pub fn set(&mut self, name: &str, column: &str, given: &str) {
+        if let Some(field) = CONTACT.field(name) {
+            self.value(field, column, given);
+        }
+    }
+
+    /// A contact point of the values that are not empty, unless there is none.
+    pub fn point(
+        &mut self,
+        kind: ContactPointKind,
+        column: &str,
+        values: &[(&str, &str)],
+        created_at: Option<DateTime<Utc>>,
+    ) {
+        let mut kept = Vec::with_capacity(values.len());
+        for (name, given) in values {
+            let Some(field) = CONTACT_POINT.field(name) else { continue };
+            kept.extend(self.checked(field, column, given).map(|value| (field.name, value)));
+        }
+        let point = NewPoint { contact_id: Uuid::nil(), kind, values: kept };
+        let known = |other: &NewPoint| other.kind == kind && other.values == point.values;
+        if point.check().is_err() || self.points.iter().any(|(other, _)| known(other)) {
+            return;
+        }
+        if self.points.len() == MOST_POINTS {
+            self.fault(column, Reason::TooManyContactPoints);
+            return;
+        }
+        self.points.push((point, created_at));
+    }
+
+    /// A value as it is kept: checked, and as given where it does not have the shape of its field but may stay.
+    fn checked(&mut self, field: &Field, column: &str, given: &str) -> Option<String> {
+        let check = field.check?;
+        match check.check(given, self.checks.today) {
+            Ok(Some(value)) if check == Check::Phone => Some(self.in_e164(column, value)?),
+            Ok(value) => value,
+            Err(fault) => {
+                self.fault(column, fault.into());
+                // As given, where the column holds any text and the text itself is sound.
+                let shape = matches!(check, Check::Email | Check::Phone | Check::Language);
+                let kept = Check::Line.check(given, self.checks.today).ok().flatten();
+                kept.filter(|_| shape && self.checks.on_invalid == OnInvalid::Keep)
+            }
+        }
+    }
+
+    /// A phone number in the form of ITU-T E.164, where the region of national numbers is known.
+    fn in_e164(&mut self, column: &str, given: String) -> Option<String> {
+        let Some(region) = self.checks.region else { return Some(given) };
+        match phonenumber::parse(Some(region), &given) {
+            Ok(number) if number.is_valid() => {
+                let extension = number.extension().map(|extension| format!(";ext={extension}"));
+                let number = number.format().mode(phonenumber::Mode::E164);
+                Some(format!("{number}{}", extension.unwrap_or_default()))
+            }
+            _ => {
+                self.fault(column, Reason::UnknownPhoneNumber);
+                Some(given).filter(|_| self.checks.on_invalid == OnInvalid::Keep)
+            }
+        }
+    }
+
+    /// The row, unless it is left out. `column_of_id` is the column that the id was read from.
+    pub fn finish(
+        mut self,
+        external_id: String,
+        column_of_id: Option<&str>,
+        own: Option<Own>,
+        seen: &mut Seen,
+    ) -> Checked {
+        let reached = !self.points.is_empty() || self.values.iter().any(|(field, _)| field.identifies);
+        if !self.fatal && !reached {
+            self.refuse(None, Reason::NoNameOrContact);
+        }
+        if (!self.fatal || column_of_id.is_some()) && !is_first(seen, "id", &external_id) {
+            self.refuse(column_of_id, Reason::DuplicateRow);
+        }
+        if let Some((column, mailbox)) = self.mailbox.take().filter(|_| !self.fatal)
+            && !is_first(seen, "mailbox", &mailbox)
+        {
+            // Of a family it may be, or of the same person: that is not for an import to say.
+            self.note(Some(&column), Reason::RepeatedEmail);
+        }
+        let row = Row { external_id, values: self.values, points: self.points, own };
+        Checked {
+            row: (!self.fatal).then_some(row),
+            problems: self.problems,
+            left_out: if self.fatal { Vec::new() } else { self.left_out },
+        }
+    }
+
+    /// A row without an id cannot come in.
+    pub fn without_id(mut self, column: &str, reason: Reason) -> Checked {
+        self.refuse(Some(column), reason);
+        Checked { problems: self.problems, ..Checked::default() }
+    }
+}
+
+/// Whether no earlier row had this `text`.
+fn is_first(seen: &mut Seen, kind: &str, text: &str) -> bool {
+    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(text).finalize();
+    seen.insert(hash.first_chunk().copied().unwrap_or_default())
+}
+
+/// The id of a row in its source.
+pub(super) fn external_id(text: &str) -> Result<String, Reason> {
+    match text {
+        "" => Err(Reason::MissingExternalId),
+        text if text.chars().count() > 500 => Err(Reason::TooLong),
+        text if text.chars().any(char::is_control) => Err(Reason::ControlCharacter),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// Stands for the id of a row that has none. It lies beside the values themselves and goes with them.
+pub(super) fn digest<'a>(cells: impl Iterator<Item = (&'static str, &'a [u8])>) -> String {
+    let mut sorted: Vec<_> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
+    sorted.sort_unstable();
+    let mut hash = Sha256::new();
+    for (field, cell) in sorted {
+        for part in [field.as_bytes(), cell] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    let bytes = hash.finalize();
+    let number = bytes.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    format!("row:{number:032x}")
+}

@@ -1,0 +1,275 @@
+//! Which column of a file holds what (floor 4).
+
+use entity::enums::ContactPointKind;
+
+use super::Import;
+use crate::{
+    error::Error,
+    register::{CONTACT, CONTACT_POINT, Field},
+};
+
+/// What a column holds.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A field of the contact.
+    Field(&'static Field),
+    /// A value of a further contact point.
+    Point {
+        /// Its kind.
+        kind: ContactPointKind,
+        /// Which of its values.
+        field: &'static str,
+        /// What it is used for; columns of one postal address have the same.
+        label: String,
+    },
+}
+
+impl Target {
+    /// Name of the field.
+    pub fn field_name(&self) -> &'static str {
+        match self {
+            Target::Field(field) => field.name,
+            Target::Point { field, .. } => field,
+        }
+    }
+
+    /// Reads `email`, or `email:work` for a further contact point that is used so.
+    fn parse(text: &str) -> Result<Self, Error> {
+        let unknown = |known: Vec<&str>| {
+            let known = known.join(", ");
+            Error::input(format!("`{text}` is not a field that can be imported; known are {known}"))
+        };
+        let Some((name, label)) = text.split_once(':') else {
+            let field = CONTACT.given().map(|(field, _)| field).find(|field| field.name == text);
+            return field.map(Target::Field).ok_or_else(|| unknown(names(CONTACT.given())));
+        };
+        let points = || CONTACT_POINT.given().filter(|(field, _)| field.name != "label");
+        let field = points().map(|(field, _)| field.name).find(|field| *field == name);
+        let field = field.ok_or_else(|| unknown(names(points())))?;
+        let label = label.trim().to_owned();
+        if label.is_empty() {
+            return Err(Error::input(format!("`{text}` does not say what the contact point is used for")));
+        }
+        let kind = match field {
+            "email" => ContactPointKind::Email,
+            "phone" => ContactPointKind::Phone,
+            _ => ContactPointKind::Postal,
+        };
+        Ok(Target::Point { kind, field, label })
+    }
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let label = |target: &Self| match target {
+            Target::Field(_) => None,
+            Target::Point { label, .. } => Some(label.clone()),
+        };
+        self.field_name() == other.field_name() && label(self) == label(other)
+    }
+}
+
+fn names(fields: impl Iterator<Item = (&'static Field, crate::register::Check)>) -> Vec<&'static str> {
+    fields.map(|(field, _)| field.name).collect()
+}
+
+/// Which column holds what.
+pub type Map = Vec<(Target, String)>;
+
+/// A map, and the column of the id in the source.
+pub type Mapping = (Map, Option<String>);
+
+/// Name of an export, its column of the id in the source (empty if it has none), and its columns.
+type Preset = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// The preset of exports of Zweck itself.
+pub const OWN: &str = "zweck";
+
+/// Common exports, with the columns as each names them.
+const PRESETS: &[Preset] = &[
+    (
+        "hubspot",
+        "Record ID",
+        &[
+            ("givenName", "First Name"),
+            ("familyName", "Last Name"),
+            ("email", "Email"),
+            ("phone", "Phone Number"),
+            ("phone:mobile", "Mobile Phone Number"),
+            ("company", "Company Name"),
+            ("jobTitle", "Job Title"),
+            ("street", "Street Address"),
+            ("city", "City"),
+            ("postalCode", "Postal Code"),
+            ("country", "Country/Region"),
+        ],
+    ),
+    (
+        "salesforce",
+        "Id",
+        &[
+            ("givenName", "FirstName"),
+            ("familyName", "LastName"),
+            ("email", "Email"),
+            ("phone", "Phone"),
+            ("phone:mobile", "MobilePhone"),
+            ("phone:home", "HomePhone"),
+            ("phone:fax", "Fax"),
+            ("birthDate", "Birthdate"),
+            ("jobTitle", "Title"),
+            ("street", "MailingStreet"),
+            ("city", "MailingCity"),
+            ("postalCode", "MailingPostalCode"),
+            ("country", "MailingCountry"),
+            ("street:other", "OtherStreet"),
+            ("city:other", "OtherCity"),
+            ("postalCode:other", "OtherPostalCode"),
+            ("country:other", "OtherCountry"),
+            ("notes", "Description"),
+        ],
+    ),
+    (
+        "outlook",
+        "",
+        &[
+            ("givenName", "First Name"),
+            ("familyName", "Last Name"),
+            ("email", "E-mail Address"),
+            ("email:second", "E-mail 2 Address"),
+            ("email:third", "E-mail 3 Address"),
+            ("phone", "Business Phone"),
+            ("phone:mobile", "Mobile Phone"),
+            ("phone:home", "Home Phone"),
+            ("phone:fax", "Business Fax"),
+            ("company", "Company"),
+            ("jobTitle", "Job Title"),
+            ("street", "Business Street"),
+            ("city", "Business City"),
+            ("postalCode", "Business Postal Code"),
+            ("country", "Business Country/Region"),
+            ("street:home", "Home Street"),
+            ("city:home", "Home City"),
+            ("postalCode:home", "Home Postal Code"),
+            ("country:home", "Home Country/Region"),
+            ("notes", "Notes"),
+        ],
+    ),
+    (
+        "google",
+        "",
+        &[
+            ("givenName", "First Name"),
+            ("familyName", "Last Name"),
+            ("email", "E-mail 1 - Value"),
+            ("email:second", "E-mail 2 - Value"),
+            ("phone", "Phone 1 - Value"),
+            ("phone:second", "Phone 2 - Value"),
+            ("birthDate", "Birthday"),
+            ("company", "Organization Name"),
+            ("jobTitle", "Organization Title"),
+            ("street", "Address 1 - Street"),
+            ("city", "Address 1 - City"),
+            ("postalCode", "Address 1 - Postal Code"),
+            ("country", "Address 1 - Country"),
+            ("notes", "Notes"),
+        ],
+    ),
+];
+
+impl Import {
+    /// Pairs `field=Column` as the command line gives them; `phone:fax=Column` makes a further contact point.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for an unknown field, or one mapped twice.
+    pub fn map_from<'a>(pairs: impl IntoIterator<Item = &'a str>) -> Result<Map, Error> {
+        let mut map = Map::new();
+        for pair in pairs {
+            let Some((name, column)) = pair.split_once('=') else {
+                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+            };
+            let target = Target::parse(name.trim())?;
+            if map.iter().any(|(other, _)| *other == target) {
+                return Err(Error::input(format!("`{name}` is mapped twice")));
+            }
+            map.push((target, column.trim().to_owned()));
+        }
+        Ok(map)
+    }
+
+    /// The mapping of a common export.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` naming the exports that are known.
+    pub fn preset(name: &str) -> Result<Mapping, Error> {
+        if name == OWN {
+            let fields = CONTACT.given().map(|(field, _)| (Target::Field(field), field.name.to_owned()));
+            return Ok((fields.collect(), Some("id".to_owned())));
+        }
+        let Some((_, id, columns)) = PRESETS.iter().find(|(known, ..)| *known == name) else {
+            let known: Vec<&str> = PRESETS.iter().map(|(known, ..)| *known).chain([OWN]).collect();
+            return Err(Error::input(format!("there is no preset `{name}`; known are {}", known.join(", "))));
+        };
+        let map = columns.iter().map(|(name, column)| Ok((Target::parse(name)?, (*column).to_owned())));
+        Ok((map.collect::<Result<Map, Error>>()?, (!id.is_empty()).then(|| (*id).to_owned())))
+    }
+
+    /// A mapping written as TOML: `externalId = "Id"` if there is one, and a table `[fields]` of field and column.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for text that is no such TOML, an unknown field, or one mapped twice.
+    pub fn mapping_from_toml(text: &str) -> Result<Mapping, Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "camelCase")]
+        struct File {
+            external_id: Option<String>,
+            fields: std::collections::BTreeMap<String, String>,
+        }
+        let file: File = toml::from_str(text).map_err(|error| {
+            Error::input(format!("the map file cannot be read: {}", error.message().replace('\n', " ")))
+        })?;
+        let pairs: Vec<String> =
+            file.fields.iter().map(|(field, column)| format!("{field}={column}")).collect();
+        Ok((Self::map_from(pairs.iter().map(String::as_str))?, file.external_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_name_fields_that_are_given() {
+        for (name, _, columns) in PRESETS {
+            let (map, _) = Import::preset(name).unwrap();
+            assert_eq!(map.len(), columns.len(), "{name}");
+        }
+        let (own, id) = Import::preset(OWN).unwrap();
+        assert_eq!((own.len(), id.as_deref()), (CONTACT.given().count(), Some("id")));
+        assert!(Import::preset("sap").unwrap_err().message.contains("hubspot"));
+    }
+
+    #[test]
+    fn further_contact_points_say_what_they_are_for() {
+        let map = Import::map_from(["email=a", "email:work=b", "email:home=c", "street:home=d"]).unwrap();
+        assert!(
+            matches!(&map[3].0, Target::Point { kind: ContactPointKind::Postal, field: "street", label } if label == "home")
+        );
+        for bad in ["email:=a", "label:x=a", "company:x=a", "givenName:x=a"] {
+            assert!(Import::map_from([bad]).is_err(), "{bad}");
+        }
+        assert!(Import::map_from(["email:work=a", "email:work=b"]).is_err());
+    }
+
+    #[test]
+    fn maps_are_read_from_toml() {
+        let (map, id) =
+            Import::mapping_from_toml("externalId = \"Id\"\n[fields]\nemail = \"Mail\"\n").unwrap();
+        assert_eq!(
+            (map.len(), map[0].0.field_name(), map[0].1.as_str(), id.as_deref()),
+            (1, "email", "Mail", Some("Id"))
+        );
+        for bad in ["", "[fields]\nshoeSize = \"x\"", "fields = 1", "[fields]\nemail = \"x\"\n[other]"] {
+            assert!(Import::mapping_from_toml(bad).is_err(), "{bad}");
+        }
+    }
+}

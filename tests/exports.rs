@@ -1,0 +1,337 @@
+//! Exports: nothing that the caller may not read, nothing lost on the way back, each with its trace.
+
+use std::sync::Arc;
+
+use entity::{contact, contact_point, provenance};
+use sea_orm::EntityTrait;
+use serde_json::{Value, json};
+use zweck::{
+    context::{Actor, App},
+    error::{Code, Error},
+    exports::{self, Exported, Format},
+    graphql::Engine,
+    imports::{self, Import, Reading},
+    tokens,
+};
+
+use crate::support::{
+    app::{TestApp, each},
+    client::{Caller, Client},
+    import, world,
+};
+
+async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
+    let credential = tokens::authenticate(app, caller.token.reveal()).await?;
+    Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
+}
+
+async fn export(test: &TestApp, caller: &Caller, format: Format) -> Result<(Exported, String), Error> {
+    let mut out = Vec::new();
+    let engine = Engine::new().unwrap();
+    let exported =
+        exports::contacts(&test.app, &engine, async || actor(&test.app, caller).await, format, &mut out)
+            .await?;
+    Ok((exported, String::from_utf8(out).unwrap()))
+}
+
+/// An import of an export of Zweck.
+fn own(format: imports::Format) -> Import {
+    let (map, external_id) = match format {
+        imports::Format::Csv => Import::preset(imports::OWN).unwrap(),
+        _ => (Vec::new(), None),
+    };
+    let optional = map.iter().map(|(target, _)| target.clone()).collect();
+    Import {
+        map,
+        external_id,
+        source: "other database".to_owned(),
+        purpose: "customer_care".to_owned(),
+        ground: "contract".to_owned(),
+        since: None,
+        actor: "cli:import".to_owned(),
+        reading: Reading { format, optional, own: true, ..Reading::default() },
+        informed_at: None,
+        notice_version: None,
+        dry_run: false,
+    }
+}
+
+/// Everything that is to come back: contacts with their ids, points and sources without ids of their own.
+async fn kept(app: &App) -> Vec<(contact::Model, Vec<contact_point::Model>, Vec<provenance::Model>)> {
+    let db = &app.db.reader;
+    let points = contact_point::Entity::find().all(db).await.unwrap();
+    let sources = provenance::Entity::find().all(db).await.unwrap();
+    let mut contacts = contact::Entity::find().all(db).await.unwrap();
+    contacts.sort_by_key(|contact| contact.id);
+    let nil = uuid::Uuid::nil();
+    contacts
+        .into_iter()
+        .map(|mut contact| {
+            // Made anew: when it was last changed here.
+            contact.updated_at = contact.created_at;
+            let mut points: Vec<_> = points
+                .iter()
+                .filter(|point| point.contact_id == contact.id)
+                .map(|point| contact_point::Model { id: nil, ..point.clone() })
+                .collect();
+            points.sort_by_key(|point| format!("{point:?}"));
+            let mut sources: Vec<_> = sources
+                .iter()
+                .filter(|source| source.contact_id == contact.id)
+                .map(|source| provenance::Model { id: nil, ..source.clone() })
+                .collect();
+            sources.sort_by_key(|source| format!("{source:?}"));
+            (contact, points, sources)
+        })
+        .collect()
+}
+
+const PEOPLE: &str = "id,first,last,mail,phone,fax,born,street,city,notes,home
+1,Anna,\"=HYPERLINK(\"\"x\"\")\",anna@example.org,+49 30 1234,+49 30 1235,1980-02-29,\"-12, Hof\",Köln,\"two
+=lines; +more, and \"\"quotes\"\"\",Lindenallee 12
+2,'=Bernd,@Beispiel,,030/99,,,,,'+1,
+3,Clara,,clara@example.org,,,,,,,
+4,\"a;=b\",\",;'=|\",d@example.org,,+1 5,1999-12-31,Am Hof 1,,\"{\"\"json\"\": [1]}\",\" +1\"
+";
+
+async fn fill(test: &TestApp) {
+    let map = [
+        "givenName=first",
+        "familyName=last",
+        "email=mail",
+        "phone=phone",
+        "phone:fax=fax",
+        "birthDate=born",
+        "street=street",
+        "city=city",
+        "notes=notes",
+        "street:home=home",
+    ];
+    let first = Import {
+        map: Import::map_from(map).unwrap(),
+        external_id: Some("id".to_owned()),
+        source: "first; =source".to_owned(),
+        informed_at: Some("2026-10-01T00:00:00Z".parse().unwrap()),
+        notice_version: Some("+7".to_owned()),
+        reading: Reading::default(),
+        ..own(imports::Format::JsonLines)
+    };
+    let report = import(&test.app, PEOPLE.as_bytes(), &first).await.unwrap();
+    assert_eq!((report.imported, report.rejected), (4, 0), "{report}");
+    // More than a page.
+    let mut many = "id,first\n".to_owned();
+    (0..1_100).for_each(|number| many.push_str(&format!("{number},Given {number}\n")));
+    let second =
+        Import { map: Import::map_from(["givenName=first"]).unwrap(), source: "many".to_owned(), ..first };
+    assert_eq!(import(&test.app, many.as_bytes(), &second).await.unwrap().imported, 1_100);
+}
+
+#[tokio::test]
+async fn an_export_comes_back_whole() {
+    for format in [(Format::Csv, imports::Format::Csv), (Format::JsonLines, imports::Format::JsonLines)] {
+        for (from, to) in each().await.into_iter().zip(each().await) {
+            fill(&from).await;
+            from.clock.advance(chrono::TimeDelta::days(1));
+            to.clock.advance(chrono::TimeDelta::days(2));
+            let dpo = from.caller("dpo", "rights_fulfilment").await;
+            let (exported, file) = export(&from, &dpo, format.0).await.unwrap();
+            assert_eq!((exported.rows, exported.columns.left_out.len()), (1_104, 0), "{exported:?}");
+            if format.0 == Format::Csv {
+                assert!(file.contains("\"'=HYPERLINK("), "{}", &file[..600]);
+            }
+            let report = import(&to.app, file.as_bytes(), &own(format.1)).await.unwrap();
+            // One number was kept as given, and is told again.
+            assert_eq!((report.imported, report.problems.len()), (1_104, 1), "{report}");
+            let (before, after) = (kept(&from.app).await, kept(&to.app).await);
+            for (before, after) in before.iter().zip(&after) {
+                assert_eq!(before, after);
+            }
+            assert_eq!(before.len(), after.len());
+            // The same again changes nothing, in either database.
+            for test in [&from, &to] {
+                let again = import(&test.app, file.as_bytes(), &own(format.1)).await.unwrap();
+                assert_eq!((again.imported, again.unchanged), (0, 1_104));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn cards_hold_contacts_and_their_contact_points() {
+    for (from, to) in each().await.into_iter().zip(each().await) {
+        fill(&from).await;
+        let dpo = from.caller("dpo", "rights_fulfilment").await;
+        let (_, file) = export(&from, &dpo, Format::VCard).await.unwrap();
+        let cards = Import {
+            reading: Reading { format: imports::Format::VCard, ..Reading::default() },
+            ..own(imports::Format::VCard)
+        };
+        let report = import(&to.app, file.as_bytes(), &cards).await.unwrap();
+        // One number was kept as given, and is told again.
+        assert_eq!((report.imported, report.problems.len()), (1_104, 1), "{report}");
+        let mut values: Vec<Vec<_>> = Vec::new();
+        for test in [&from, &to] {
+            let people = kept(&test.app).await;
+            let mut told: Vec<_> = people
+                .into_iter()
+                .map(|(contact, points, _)| {
+                    let points: Vec<_> = points
+                        .into_iter()
+                        .map(|point| (point.kind, point.label, point.email, point.phone, point.street))
+                        .collect();
+                    (
+                        contact.given_name,
+                        contact.family_name,
+                        contact.email,
+                        contact.phone,
+                        contact.birth_date,
+                        contact.street,
+                        contact.city,
+                        contact.notes,
+                        points,
+                    )
+                })
+                .collect();
+            told.sort_by_key(|told| format!("{told:?}"));
+            values.push(told);
+        }
+        for (before, after) in values[0].iter().zip(&values[1]) {
+            assert_eq!(before, after);
+        }
+    }
+}
+
+/// Whatever a caller may not read stands in no export, whatever its format.
+#[tokio::test]
+async fn no_export_holds_what_may_not_be_read() {
+    for test in each().await {
+        world::seed(&test.app.db.writer, &world::persons()).await;
+        let client = Client::of(&test);
+        for (role, purpose) in [
+            ("marketing", "newsletter"),
+            ("marketing", "event_invitations"),
+            ("partner", "newsletter"),
+            ("support", "customer_care"),
+            ("dpo", "rights_fulfilment"),
+        ] {
+            let caller = test.caller(role, purpose).await;
+            let (exported, file) = export(&test, &caller, Format::JsonLines).await.unwrap();
+            let rows: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(exported.rows, u64::try_from(rows.len()).unwrap());
+            // Each row is what a client reads of it, and the fields are those that may be read in full.
+            let fields = exported.columns.contact.join(" ");
+            let query = format!("{{ contacts(first: 1000) {{ nodes {{ {fields} }} }} }}");
+            let answer = client.ask(&caller, &query).await;
+            assert!(answer["errors"].is_null() && answer["extensions"]["masked"].is_null(), "{answer}");
+            let mut bare = rows.clone();
+            for row in &mut bare {
+                row.as_object_mut()
+                    .unwrap()
+                    .retain(|name, _| name != "contactPoints" && name != "provenance");
+            }
+            assert_eq!(json!(bare), answer["data"]["contacts"]["nodes"], "{role} {purpose}");
+            for format in [Format::Csv, Format::VCard] {
+                let (_, other) = export(&test, &caller, format).await.unwrap();
+                assert_eq!(other.contains("likes tea"), role == "dpo", "{role} {purpose}");
+                assert_eq!(other.contains("23125"), file.contains("23125"), "{role} {purpose}");
+                assert!(!other.contains("***"), "{other}");
+            }
+            assert!(!file.contains("Gone"), "an erased person in {role} {purpose}");
+        }
+        let partner = test.caller("partner", "newsletter").await;
+        let (exported, file) = export(&test, &partner, Format::Csv).await.unwrap();
+        assert!(!file.contains("anna@work.example") && file.contains("anna@example.org"), "{file}");
+        assert!(exported.columns.left_out.contains(&"Contact.contactPoints".to_owned()), "{exported:?}");
+    }
+}
+
+#[tokio::test]
+async fn exports_are_refused_and_audited_like_every_other_read_and_write() {
+    for test in each().await {
+        world::seed(&test.app.db.writer, &world::persons()).await;
+        let client = Client::of(&test);
+        // No right to list contacts: nothing is written, and no entry tells of an export.
+        let admin = test.caller("admin", "administration").await;
+        let error = export(&test, &admin, Format::Csv).await.unwrap_err();
+        assert!(matches!(error.code, Code::Forbidden | Code::ForbiddenField), "{error}");
+        let wrong = Caller { purpose: "newsletter".to_owned(), ..admin.clone() };
+        assert_eq!(export(&test, &wrong, Format::Csv).await.unwrap_err().code, Code::PurposeNotPermitted);
+        let dpo = test.caller("dpo", "rights_fulfilment").await;
+        let log = "{ auditLog(last: 10, filter: {action: {eq: \"exportContacts\"}}) { nodes { actor purpose action entityType contact { id } after } } }";
+        assert_eq!(client.data(&dpo, log).await["auditLog"]["nodes"], json!([]));
+
+        let support = test.caller("support", "customer_care").await;
+        let (exported, _) = export(&test, &support, Format::Csv).await.unwrap();
+        let answer = client.data(&dpo, log).await;
+        let entries = answer["auditLog"]["nodes"].as_array().unwrap();
+        assert_eq!(entries.len(), 2, "{answer}");
+        for entry in entries {
+            assert_eq!(
+                (&entry["purpose"], &entry["entityType"]),
+                (&json!("customer_care"), &json!("Contact"))
+            );
+            assert!(entry["actor"].as_str().unwrap().starts_with("token:"), "{entry}");
+        }
+        let mut told: Vec<&Value> =
+            entries.iter().map(|entry| &entry["after"]["AuditEntry.action"]).collect();
+        // Both of the same instant, as the clock stands still.
+        told.sort_by_key(|told| told["begun"].as_bool());
+        assert_eq!(told[0], &json!({"begun": false, "format": "csv", "rows": exported.rows}), "{told:?}");
+        assert!(told[1]["fields"].as_array().unwrap().contains(&json!("Contact.email")), "{told:?}");
+
+        // A token that ends while pages are read ends the export.
+        let calls = std::sync::atomic::AtomicU32::new(0);
+        let mut many = "id,first\n".to_owned();
+        (0..600).for_each(|number| many.push_str(&format!("{number},Given {number}\n")));
+        let more = Import {
+            map: Import::map_from(["givenName=first"]).unwrap(),
+            external_id: Some("id".to_owned()),
+            reading: Reading::default(),
+            ..own(imports::Format::JsonLines)
+        };
+        import(&test.app, many.as_bytes(), &more).await.unwrap();
+        let ending = async || match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => actor(&test.app, &support).await,
+            _ => Err(Error::new(Code::Unauthenticated, "revoked")),
+        };
+        let engine = Arc::new(Engine::new().unwrap());
+        let error = exports::contacts(&test.app, &engine, ending, Format::Csv, Vec::new()).await.unwrap_err();
+        assert_eq!(error.code, Code::Unauthenticated);
+    }
+}
+
+/// What restricts a contact does not come along, so it may not come in as if nothing did.
+#[tokio::test]
+async fn restricted_contacts_do_not_come_in_as_active_ones() {
+    let lines = r#"{"id":"01990000-0000-7000-8000-000000000001","givenName":"A","state":"RESTRICTED"}
+{"id":"01990000-0000-7000-8000-000000000002","givenName":"B","state":"ACTIVE"}
+{"id":"no id","givenName":"C"}
+{"givenName":"D"}
+not json
+{"id":"01990000-0000-7000-8000-000000000003","givenName":5,"shoeSize":"x","createdAt":"3000-01-01T00:00:00Z","email":"e@example.org"}
+{"id":"01990000-0000-7000-8000-000000000004","givenName":"F","contactPoints":[{"kind":"FAX"}]}
+
+{"id":"01990000-0000-7000-8000-000000000005","givenName":"G","provenance":[{"source":" "}]}
+{"id":"01990000-0000-7000-8000-000000000002","givenName":"B again"}
+"#;
+    use zweck::imports::Reason;
+    for test in each().await {
+        let report = import(&test.app, lines.as_bytes(), &own(imports::Format::JsonLines)).await.unwrap();
+        assert_eq!(
+            report.told(),
+            [
+                (1, Some("state"), Reason::NotActive),
+                (3, Some("id"), Reason::InvalidId),
+                (4, Some("id"), Reason::MissingExternalId),
+                (5, None, Reason::InvalidJson),
+                (6, Some("givenName"), Reason::WrongType),
+                (6, Some("createdAt"), Reason::InvalidDate),
+                (7, Some("contactPoints"), Reason::InvalidJson),
+                (9, Some("provenance"), Reason::InvalidJson),
+                (10, Some("id"), Reason::DuplicateRow),
+            ]
+        );
+        assert_eq!((report.rows, report.imported), (9, 2), "{report}");
+        assert_eq!(report.left_out["unknown"], 1);
+    }
+}
