@@ -5,7 +5,7 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{demo, export, import, policy};
+use commands::{contacts, demo, export, import, policy};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -68,6 +68,9 @@ enum Command {
     /// Export what a token may read for a purpose.
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Look after contacts.
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
     /// Check the policy.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -143,6 +146,12 @@ enum ImportCommand {
 enum ExportCommand {
     /// Export contacts, with their further contact points and sources where the token may read them.
     Contacts(export::ExportArgs),
+}
+
+#[derive(Subcommand)]
+enum ContactsCommand {
+    /// List contacts that are likely the same person, by what the token may read; merge them by the mutation mergeContacts.
+    Duplicates(contacts::DuplicatesArgs),
 }
 
 #[derive(Subcommand)]
@@ -294,6 +303,7 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Token(TokenCommand::Revoke { id }) => commands::revoke_token(config, id).await,
             Command::Import(ImportCommand::Contacts(args)) => import::contacts(config, *args).await,
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
+            Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,
             Command::Policy(command) => run_policy(config, command).await,
             Command::Keys(KeysCommand::Generate) => commands::generate_key(),
             Command::Keys(KeysCommand::Rotate) => commands::rotate_keys(config).await,

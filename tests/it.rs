@@ -13,6 +13,7 @@
 mod chinook;
 mod database;
 mod demo;
+mod duplicates;
 mod exports;
 mod floors;
 mod golden;

@@ -123,7 +123,8 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Fa
     Ok(())
 }
 
-fn refused(error: Error) -> Failure {
+/// Why something is not readable, with its place.
+pub(crate) fn refused(error: Error) -> Failure {
     let coordinate =
         error.coordinate.as_deref().map(|coordinate| format!(" ({coordinate})")).unwrap_or_default();
     match error.code {

@@ -1,5 +1,6 @@
 //! What each command does (floor 7).
 
+pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;

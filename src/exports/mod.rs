@@ -1,26 +1,21 @@
 //! Exports of what a credential may read for a purpose, by the same door as every other read, audited (floor 6).
 
 mod formats;
-mod pages;
 mod vcard;
 
 use std::{collections::BTreeMap, io::Write};
 
 pub use formats::Format;
-use pages::Page;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::{
     audit::{self, Author, Changes, Entry},
     context::{Actor, App},
     error::{Code, Error},
-    graphql::{Engine, Request},
-    policy::Action,
-    register::{CONTACT, CONTACT_POINT, Category, Field, ObjectType, PROVENANCE, Read},
+    graphql::Engine,
+    pages::{self, Pages},
+    register::{CONTACT, CONTACT_POINT, Category, ObjectType, PROVENANCE, Read},
 };
-
-/// Contacts that are read at once.
-const PAGE: usize = 500;
 
 /// What an export holds.
 #[derive(Clone, Debug)]
@@ -39,19 +34,18 @@ impl Columns {
     /// What `actor` may read in full of each contact that it sees.
     pub fn of(actor: &Actor) -> Self {
         let mut left_out = Vec::new();
-        let mut fields = |object: &ObjectType| -> Vec<&'static str> {
-            let (allowed, others): (Vec<&Field>, Vec<&Field>) = object
-                .fields
-                .iter()
-                .filter(|field| matches!(field.read, Read::Column { .. }))
-                .partition(|field| readable(actor, object, field));
-            left_out.extend(others.iter().map(|field| format!("{}.{}", object.name, field.name)));
-            allowed.iter().map(|field| field.name).collect()
+        let mut fields = |object: &'static ObjectType| -> Vec<&'static str> {
+            let columns = object.fields.iter().filter(|field| matches!(field.read, Read::Column { .. }));
+            let all: Vec<&'static str> = columns.map(|field| field.name).collect();
+            let readable = pages::readable(actor, object, all.iter().copied());
+            let others = all.iter().filter(|name| !readable.contains(name));
+            left_out.extend(others.map(|name| format!("{}.{name}", object.name)));
+            readable
         };
         let contact = fields(&CONTACT);
-        let mut children = |link: &str, object: &ObjectType| match CONTACT.field(link) {
-            Some(field) if readable(actor, &CONTACT, field) => fields(object),
-            _ => Vec::new(),
+        let mut children = |link: &str, object| match pages::readable(actor, &CONTACT, [link]).as_slice() {
+            [] => Vec::new(),
+            _ => fields(object),
         };
         let (points, sources) =
             (children("contactPoints", &CONTACT_POINT), children("provenance", &PROVENANCE));
@@ -63,24 +57,24 @@ impl Columns {
         Self { contact, points, sources, left_out }
     }
 
-    /// The document that reads a page.
-    fn document(&self) -> String {
+    /// What is selected of each contact.
+    fn selection(&self) -> String {
         let children = |link: &str, fields: &[&str]| match fields {
             [] => String::new(),
             fields => format!(" {link} {{ {} }}", fields.join(" ")),
         };
-        format!(
-            "query($after: String) {{ contacts(first: {PAGE}, after: $after) {{ nodes {{ {}{}{} }} pageInfo {{ hasNextPage \
-             endCursor }} }} }}",
-            self.contact.join(" "),
-            children("contactPoints", &self.points),
-            children("provenance", &self.sources),
-        )
+        let (points, sources) =
+            (children("contactPoints", &self.points), children("provenance", &self.sources));
+        format!("{}{points}{sources}", self.contact.join(" "))
     }
-}
 
-fn readable(actor: &Actor, object: &ObjectType, field: &Field) -> bool {
-    actor.may(&format!("{}.{}", object.name, field.name), Action::Read)
+    fn coordinates(&self) -> Vec<String> {
+        let of = |object: &ObjectType, fields: &[&str]| -> Vec<String> {
+            fields.iter().map(|field| format!("{}.{field}", object.name)).collect()
+        };
+        [of(&CONTACT, &self.contact), of(&CONTACT_POINT, &self.points), of(&PROVENANCE, &self.sources)]
+            .concat()
+    }
 }
 
 /// What was exported.
@@ -118,13 +112,13 @@ where
     if columns.contact.is_empty() {
         return Err(Error::new(Code::ForbiddenField, "nothing of a contact may be read").at(CONTACT.name));
     }
-    let document = columns.document();
-    let mut page = read(app, engine, &actor, &document, None).await?;
-    record(app, &actor, json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()}))
-        .await?;
+    let mut pages = Pages::new(app, engine, &caller, &columns.selection());
+    let mut next = pages.next().await?;
+    let begun = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
+    record(app, &actor, begun).await?;
     let mut writer = format.begin(&columns, out)?;
     let mut exported = Exported { rows: 0, columns, withheld: BTreeMap::new() };
-    let end = loop {
+    while let Some(page) = next {
         for contact in &page.nodes {
             writer.write(contact)?;
             exported.rows += 1;
@@ -132,22 +126,12 @@ where
         for (coordinate, count) in page.withheld {
             *exported.withheld.entry(coordinate).or_default() += count;
         }
-        let Some(cursor) = page.next else { break caller().await? };
-        page = read(app, engine, &caller().await?, &document, Some(cursor)).await?;
-    };
-    writer.finish()?;
-    record(app, &end, json!({"begun": false, "format": format.as_str(), "rows": exported.rows})).await?;
-    Ok(exported)
-}
-
-impl Columns {
-    fn coordinates(&self) -> Vec<String> {
-        let of = |object: &ObjectType, fields: &[&str]| -> Vec<String> {
-            fields.iter().map(|field| format!("{}.{field}", object.name)).collect()
-        };
-        [of(&CONTACT, &self.contact), of(&CONTACT_POINT, &self.points), of(&PROVENANCE, &self.sources)]
-            .concat()
+        next = pages.next().await?;
     }
+    writer.finish()?;
+    let ended = json!({"begun": false, "format": format.as_str(), "rows": exported.rows});
+    record(app, &caller().await?, ended).await?;
+    Ok(exported)
 }
 
 async fn record(app: &App, actor: &Actor, what: Json) -> Result<(), Error> {
@@ -161,18 +145,4 @@ async fn record(app: &App, actor: &Actor, what: Json) -> Result<(), Error> {
     })
     .await?;
     tx.commit().await
-}
-
-async fn read(
-    app: &App,
-    engine: &Engine,
-    actor: &Actor,
-    document: &str,
-    after: Option<String>,
-) -> Result<Page, Error> {
-    let variables = Map::from_iter([("after".to_owned(), json!(after))]);
-    let request = Request { query: document.to_owned(), variables, strict: true, ..Request::default() };
-    let answer = engine.execute(app, actor, request).await;
-    let body = serde_json::from_slice::<pages::Body>(&answer.body);
-    body.map_err(|_| Error::internal("a page of an export"))?.page()
 }
