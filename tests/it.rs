@@ -13,6 +13,7 @@
 mod chinook;
 mod database;
 mod demo;
+mod docs;
 mod duplicates;
 mod exports;
 mod floors;
