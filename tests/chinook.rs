@@ -13,6 +13,7 @@ use zweck::imports::{Import, OnInvalid, Reading};
 use crate::{
     imports::sample,
     support::{
+        an_import,
         app::{TestApp, each},
         client::{Client, problems},
         import as import_file,
@@ -37,14 +38,8 @@ async fn import(test: &TestApp, file: &[u8]) {
         map: Import::map_from(map).unwrap(),
         external_id: Some("CustomerId".to_owned()),
         source: "chinook".to_owned(),
-        purpose: "customer_care".to_owned(),
-        ground: "contract".to_owned(),
-        since: None,
-        actor: "cli:import".to_owned(),
         reading: Reading { on_invalid: OnInvalid::SkipRow, ..Reading::default() },
-        informed_at: None,
-        notice_version: None,
-        dry_run: false,
+        ..an_import()
     };
     let report = import_file(&test.app, file, &import).await.unwrap();
     assert_eq!((report.rows, report.imported), (59, 59));

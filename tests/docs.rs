@@ -214,7 +214,6 @@ fn fields() -> String {
 
 /// A field that is declared is told to those who ask what is stored about a person.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "ZWECK_BLESS writes the page anew")]
 fn the_page_on_personal_data_tells_of_every_field() {
     let path = root().join("docs/personal-data.md");
     let page = fs::read_to_string(&path).unwrap();

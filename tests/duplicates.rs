@@ -10,11 +10,12 @@ use zweck::{
     duplicates::{self, Common, Duplicates, Likelihood},
     error::{Code, Error},
     graphql::Engine,
-    imports::{Import, Reading},
+    imports::Import,
     tokens,
 };
 
 use crate::support::{
+    an_import,
     app::{TestApp, each},
     client::Caller,
     import,
@@ -40,19 +41,8 @@ async fn fill(test: &TestApp, rows: &str) {
         "postalCode=code",
         "notes=key",
     ];
-    let import_ = Import {
-        map: Import::map_from(map).unwrap(),
-        external_id: Some("key".to_owned()),
-        source: "test".to_owned(),
-        purpose: "customer_care".to_owned(),
-        ground: "contract".to_owned(),
-        since: None,
-        actor: "cli:import".to_owned(),
-        reading: Reading::default(),
-        informed_at: None,
-        notice_version: None,
-        dry_run: false,
-    };
+    let import_ =
+        Import { map: Import::map_from(map).unwrap(), external_id: Some("key".to_owned()), ..an_import() };
     let text = format!("key,given,family,mail,old,phone,born,street,code\n{rows}");
     let report = import(&test.app, text.as_bytes(), &import_).await.unwrap();
     assert_eq!(report.rejected, 0, "{report}");

@@ -15,6 +15,7 @@ use zweck::{
 };
 
 use crate::support::{
+    an_import,
     app::{TestApp, each},
     client::{Caller, Client},
     import, world,
@@ -41,19 +42,8 @@ fn own(format: imports::Format) -> Import {
         _ => (Vec::new(), None),
     };
     let optional = map.iter().map(|(target, _)| target.clone()).collect();
-    Import {
-        map,
-        external_id,
-        source: "other database".to_owned(),
-        purpose: "customer_care".to_owned(),
-        ground: "contract".to_owned(),
-        since: None,
-        actor: "cli:import".to_owned(),
-        reading: Reading { format, optional, own: true, ..Reading::default() },
-        informed_at: None,
-        notice_version: None,
-        dry_run: false,
-    }
+    let reading = Reading { format, optional, own: true, ..Reading::default() };
+    Import { map, external_id, source: "other database".to_owned(), reading, ..an_import() }
 }
 
 /// Everything that is to come back: contacts with their ids, points and sources without ids of their own.
@@ -313,6 +303,7 @@ not json
 
 {"id":"01990000-0000-7000-8000-000000000005","givenName":"G","provenance":[{"source":" "}]}
 {"id":"01990000-0000-7000-8000-000000000002","givenName":"B again"}
+{"id":"01990000-0000-7000-8000-000000000006","givenName":"H","contactPoints":[{"kind":"EMAIL","phone":"110"},{"kind":"PHONE","label":"x"}]}
 "#;
     use zweck::imports::Reason;
     for test in each().await {
@@ -329,9 +320,10 @@ not json
                 (7, Some("contactPoints"), Reason::InvalidJson),
                 (9, Some("provenance"), Reason::InvalidJson),
                 (10, Some("id"), Reason::DuplicateRow),
+                (11, Some("contactPoints"), Reason::WrongType),
             ]
         );
-        assert_eq!((report.rows, report.imported), (9, 2), "{report}");
+        assert_eq!((report.rows, report.imported), (10, 3), "{report}");
         assert_eq!(report.left_out["unknown"], 1);
     }
 }

@@ -10,21 +10,14 @@ use zweck::{
     imports::{Encoding, Import, OnInvalid, Reading, Reason},
 };
 
-use crate::support::{Imported, app::each, import as import_file, skipped};
+use crate::support::{Imported, an_import, app::each, import as import_file, skipped};
 
 fn import(map: &[&str]) -> Import {
     Import {
         map: Import::map_from(map.iter().copied()).unwrap(),
         external_id: Some("id".to_owned()),
-        source: "test".to_owned(),
-        purpose: "customer_care".to_owned(),
-        ground: "contract".to_owned(),
-        since: None,
-        actor: "cli:import".to_owned(),
         reading: Reading { on_invalid: OnInvalid::SkipRow, ..Reading::default() },
-        informed_at: None,
-        notice_version: None,
-        dry_run: false,
+        ..an_import()
     }
 }
 

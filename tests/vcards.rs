@@ -11,27 +11,13 @@ use zweck::{
 
 use crate::{
     imports::sample,
-    support::{app::each, import},
+    support::{an_import, app::each, import},
 };
 
 fn cards(region: Option<&str>) -> Import {
-    Import {
-        map: Vec::new(),
-        external_id: None,
-        source: "cards".to_owned(),
-        purpose: "customer_care".to_owned(),
-        ground: "contract".to_owned(),
-        since: None,
-        actor: "cli:import".to_owned(),
-        reading: Reading {
-            format: Format::VCard,
-            region: region.map(|region| region.parse().unwrap()),
-            ..Reading::default()
-        },
-        informed_at: None,
-        notice_version: None,
-        dry_run: false,
-    }
+    let region = region.map(|region| region.parse().unwrap());
+    let reading = Reading { format: Format::VCard, region, ..Reading::default() };
+    Import { source: "cards".to_owned(), reading, ..an_import() }
 }
 
 async fn contacts(app: &App) -> Vec<contact::Model> {

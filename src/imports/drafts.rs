@@ -159,7 +159,14 @@ impl Draft {
         }
         let point = NewPoint { contact_id: Uuid::nil(), kind, values: kept };
         let known = |other: &NewPoint| other.kind == kind && other.values == point.values;
-        if point.check().is_err() || self.points.iter().any(|(other, _)| known(other)) {
+        if point.check().is_err() {
+            if point.values.iter().any(|(name, _)| *name != "label") {
+                // A value of another kind of contact point.
+                self.fault(column, Reason::WrongType);
+            }
+            return;
+        }
+        if self.points.iter().any(|(other, _)| known(other)) {
             return;
         }
         if self.points.len() == MOST_POINTS {

@@ -52,7 +52,7 @@ pub enum Reason {
     PictureRefused,
     /// Not JSON, or not of the shape it must have.
     InvalidJson,
-    /// JSON of another type than the field.
+    /// Of another type than the field, or of another kind of contact point.
     WrongType,
     /// Not an id of Zweck.
     InvalidId,

@@ -58,3 +58,20 @@ pub async fn import<R: std::io::Read + Send>(
     assert_eq!(report.problems, u64::try_from(problems.len()).unwrap());
     Ok(Imported { problems, report })
 }
+
+/// An import of nothing yet, for customer care under a contract.
+pub fn an_import() -> zweck::imports::Import {
+    zweck::imports::Import {
+        map: Vec::new(),
+        external_id: None,
+        source: "test".to_owned(),
+        purpose: "customer_care".to_owned(),
+        ground: "contract".to_owned(),
+        since: None,
+        actor: "cli:import".to_owned(),
+        reading: zweck::imports::Reading::default(),
+        informed_at: None,
+        notice_version: None,
+        dry_run: false,
+    }
+}
