@@ -18,6 +18,7 @@ pub mod graphql;
 pub mod grounds;
 pub mod http;
 pub mod imports;
+pub mod merging;
 pub mod objections;
 pub mod pages;
 pub mod policy;

@@ -11,6 +11,7 @@ mod m20261101_000004_requests;
 mod m20261101_000005_tokens;
 mod m20261125_000006_audit;
 mod m20261125_000007_writes;
+mod m20261125_000008_merges;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000005_tokens::Migration),
             Box::new(m20261125_000006_audit::Migration),
             Box::new(m20261125_000007_writes::Migration),
+            Box::new(m20261125_000008_merges::Migration),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7) (floor 4).
 
 mod events;
+pub mod merge;
 mod rebuild;
 
 use std::collections::BTreeSet;

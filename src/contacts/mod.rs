@@ -1,5 +1,6 @@
 //! Contacts: made with source and ground, rectified, never told apart from what is not there (floor 4).
 
+pub mod merge;
 mod points;
 mod restrictions;
 mod rows;

@@ -86,15 +86,21 @@ pub fn set(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> 
     Ok(())
 }
 
+/// The value of a given field.
+pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
+    let column = field.column().and_then(|name| contact::Column::from_str(name).ok())?;
+    match contact.get(column) {
+        Value::String(text) => text,
+        Value::ChronoDate(date) => date.map(|date| date.to_string()),
+        _ => None,
+    }
+}
+
 /// Whether anything that the caller may read tells who it is or how to reach the person. What he may not read does not
 /// count, or the answer would tell of it.
 pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
-    let given = |field: &Field| {
-        let column = field.column().and_then(|name| contact::Column::from_str(name).ok());
-        column.is_some_and(|column| !matches!(contact.get(column), Value::String(None)))
-    };
     let readable = |field: &Field| actor.may(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
-    CONTACT.fields.iter().any(|field| field.identifies && readable(field) && given(field))
+    CONTACT.fields.iter().any(|field| field.identifies && readable(field) && get(contact, field).is_some())
 }
 
 /// Notes which addresses became others: what was declared until then was declared for those before. A first address is no

@@ -87,11 +87,19 @@ impl<'p> Planner<'p> {
         };
         let arguments = Arguments::of(&self.operation.variables, first);
         let value = arguments.get("input").unwrap_or(&Value::Null);
-        let needs = match mutation.given {
+        let mut needs: inputs::Needs =
+            mutation.needs().into_iter().map(|right| (right, "input".to_owned())).collect();
+        needs.extend(match mutation.given {
             Given::Input(ty) => inputs::needs(ty, value, "input"),
             Given::Id(right) => vec![(right, "id".to_owned())],
-        };
+        });
         // What may not be done at all is told before what is wrong with it.
+        let sees_all = self.actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all);
+        if mutation.whole.is_some() && !sees_all {
+            // Nobody moves consents, objections, grounds or requests that the purpose does not show.
+            let message = "this needs a purpose that sees all of a contact";
+            return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{}", mutation.name)));
+        }
         let on_consent =
             self.actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent);
         for (right, place) in needs {

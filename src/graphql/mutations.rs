@@ -11,15 +11,16 @@ use sea_orm::ActiveEnum;
 use crate::{
     audit::{self, Author, Replay, Transaction},
     consents::{self, NewConsent, Withdrawal},
-    contacts::{self, NewPoint, Rectification, Restrict, Source},
+    contacts::{self, NewPoint, Rectification, Restrict, Source, merge::Merge},
     context::{Actor, App},
     error::{Code, Error},
     governed::{Input, PlannedWrite, Written},
     grounds::{self, NewGround},
+    merging,
     objections::{self, NewObjection},
     policy::Grounds,
     recipients::{self, NewRecipient},
-    register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, ObjectType, Write},
+    register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
     requests::{self, NewRequest},
     tokens::{self, NewToken},
 };
@@ -88,6 +89,11 @@ async fn write(actor: &Actor, write: Write, input: &Input, tx: &mut Transaction)
             let rectified = contacts::rectify(tx, actor, &change).await?;
             consents::follow(tx, rectified).await?;
             Written::one(change.id)
+        }
+        Write::MergeContacts => {
+            let merge = new_merge(input)?;
+            merging::merge(tx, actor, &merge).await?;
+            Written::one(merge.id)
         }
         Write::AddContactPoint => {
             let new = NewPoint {
@@ -194,12 +200,34 @@ async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> R
     Ok(id)
 }
 
-fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error> {
-    let mut changed: Vec<_> = values(input, &CONTACT).map(|(field, value)| (field, Some(value))).collect();
-    for (index, name) in input.words("clear").unwrap_or_default().iter().enumerate() {
-        let place = format!("{}.{index}", input.place("clear"));
+/// The given fields of contacts that `list` names, each with its place.
+fn named(input: &Input, list: &str) -> Result<Vec<(&'static Field, String)>, Error> {
+    let mut fields = Vec::new();
+    for (index, name) in input.words(list).unwrap_or_default().iter().enumerate() {
+        let place = format!("{}.{index}", input.place(list));
         let named = CONTACT.given().find(|(field, _)| field.order_name() == *name);
         let (field, _) = named.ok_or_else(|| Error::input("there is no such field").in_input(&place))?;
+        fields.push((field, place));
+    }
+    Ok(fields)
+}
+
+fn new_merge(input: &Input) -> Result<Merge, Error> {
+    let merge = Merge {
+        id: input.need_id("id")?,
+        duplicate_id: input.need_id("duplicateId")?,
+        expected_version: input.int("expectedVersion"),
+        take: named(input, "take")?.into_iter().map(|(field, _)| field).collect(),
+    };
+    if merge.id == merge.duplicate_id {
+        return Err(input.fault("duplicateId", "a contact is no duplicate of itself"));
+    }
+    Ok(merge)
+}
+
+fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error> {
+    let mut changed: Vec<_> = values(input, &CONTACT).map(|(field, value)| (field, Some(value))).collect();
+    for (field, place) in named(input, "clear")? {
         if changed.iter().any(|(other, _)| other.name == field.name) {
             let message = format!("`{}` is both set and emptied", field.name);
             return Err(Error::input(message).in_input(place));
@@ -279,10 +307,7 @@ fn new_token(input: &Input) -> Result<NewToken, Error> {
     })
 }
 
-fn values(
-    input: &Input,
-    object: &'static ObjectType,
-) -> impl Iterator<Item = (&'static crate::register::Field, String)> {
+fn values(input: &Input, object: &'static ObjectType) -> impl Iterator<Item = (&'static Field, String)> {
     input.fields_of(object).map(|(field, value)| (field, value.to_owned()))
 }
 

@@ -83,6 +83,18 @@ impl ObjectType {
         self.fields.iter().filter_map(|field| Some((field, field.check?)))
     }
 
+    /// The types whose rows hang on rows of this one, and those whose rows hang on theirs.
+    pub fn hanging(&self) -> Vec<&'static ObjectType> {
+        let mut hanging = Vec::new();
+        for field in self.fields {
+            if let Read::Many { object, .. } | Read::Connection { object, .. } = field.read {
+                hanging.push(object);
+                hanging.extend(object.hanging());
+            }
+        }
+        hanging
+    }
+
     /// The column that holds the key.
     pub fn key_column(&self) -> &'static str {
         self.field(self.key).and_then(Field::column).unwrap_or("id")

@@ -73,6 +73,26 @@ pub(super) static UPDATE_CONTACT: InputType = InputType {
     ],
 };
 
+pub(super) static MERGE_CONTACTS: InputType = InputType {
+    name: "MergeContactsInput",
+    doc: "Two contacts that turn out to be one person. Gaps are filled from the duplicate; other addresses of it become contact points, its notes are added; of other values those of the contact that stays hold.",
+    of: None,
+    fields: &[
+        field("id", Id, "The contact that stays.").required(),
+        field("duplicateId", Id, "The contact that becomes part of it and is gone afterwards.").required(),
+        field(
+            "expectedVersion",
+            Int,
+            "The version of the contact that stays which the merge starts from; CONFLICT if it is another by now.",
+        ),
+        field(
+            "take",
+            FieldNames(&CONTACT),
+            "Fields of which the value of the duplicate holds, where it has one; a part of the postal address stands for all of it.",
+        ),
+    ],
+};
+
 pub(super) static ADD_CONTACT_POINT: InputType = InputType {
     name: "AddContactPointInput",
     doc: "A further contact point: an e-mail address, a phone number or a postal address, as `kind` says.",

@@ -2,14 +2,14 @@
 
 use super::mutation_inputs::{
     ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT, CREATE_RECIPIENT, END_GROUND,
-    END_OBJECTION, LIFT_RESTRICTION, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND, RECORD_OBJECTION,
-    RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
+    END_OBJECTION, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND,
+    RECORD_OBJECTION, RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
 };
 use super::{
-    ACCESS_TOKEN, CONSENT, CONTACT, GROUND, InputType, OBJECTION, ObjectType, PRIVACY_REQUEST, RECIPIENT,
-    Right,
+    ACCESS_TOKEN, CONSENT, CONTACT, Category, GROUND, InputType, OBJECTION, ObjectType, PRIVACY_REQUEST,
+    RECIPIENT, Read as From, Right,
 };
-use crate::policy::Action::Update;
+use crate::policy::Action::{self, Create, Read, Update};
 
 /// Which function writes. One for each mutation, so that none can be declared and not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ use crate::policy::Action::Update;
 pub enum Write {
     CreateContact,
     UpdateContact,
+    MergeContacts,
     AddContactPoint,
     RemoveContactPoint,
     RecordGround,
@@ -71,8 +72,32 @@ pub struct Mutation {
     pub write: Write,
     /// What it takes.
     pub given: Given,
+    /// The type of which whole rows are written, with all that hangs on them, whatever the input says.
+    pub whole: Option<&'static ObjectType>,
     /// What it answers.
     pub payload: &'static Payload,
+}
+
+impl Mutation {
+    /// What is needed beside what the input says: where whole rows are written, every field of them is read and updated,
+    /// and every field of what hangs on them read, made and updated. Derived from the register, so that none is forgotten.
+    pub fn needs(&self) -> Vec<Right> {
+        let mut needs = Vec::new();
+        let mut add = |object: &'static ObjectType, actions: &[Action]| {
+            let kept = object.fields.iter().filter(|field| {
+                field.category != Category::Key
+                    && !matches!(field.read, From::Overdue | From::Localised { .. })
+            });
+            for field in kept {
+                needs.extend(actions.iter().map(|action| Right::OnField(*action, object, field)));
+            }
+        };
+        if let Some(object) = self.whole {
+            add(object, &[Read, Update]);
+            object.hanging().into_iter().for_each(|object| add(object, &[Read, Create, Update]));
+        }
+        needs
+    }
 }
 
 const fn payload(name: &'static str, one: &'static str, object: &'static ObjectType) -> Payload {
@@ -104,7 +129,7 @@ const fn mutation(
     payload: &'static Payload,
     doc: &'static str,
 ) -> Mutation {
-    Mutation { name, doc, write, given, payload }
+    Mutation { name, doc, write, given, whole: None, payload }
 }
 
 /// Every mutation.
@@ -123,6 +148,16 @@ pub static MUTATIONS: &[Mutation] = &[
         &CONTACT_PAYLOAD,
         "Rectifies a contact (Art. 16); a new address invalidates the consents bound to the old one.",
     ),
+    Mutation {
+        whole: Some(&CONTACT),
+        ..mutation(
+            "mergeContacts",
+            Write::MergeContacts,
+            Given::Input(&MERGE_CONTACTS),
+            &CONTACT_PAYLOAD,
+            "Makes one contact of two that are the same person; of consents and restrictions the stricter holds. Needs a purpose that sees all.",
+        )
+    },
     mutation(
         "addContactPoint",
         Write::AddContactPoint,

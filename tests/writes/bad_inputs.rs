@@ -19,6 +19,7 @@ fn base(name: &str) -> Value {
             json!({ "familyName": "Neu", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } })
         }
         "updateContact" => json!({ "id": person(1), "phone": "+49 30 23125 999" }),
+        "mergeContacts" => json!({ "id": person(7), "duplicateId": person(8) }),
         "addContactPoint" => json!({ "contactId": person(1), "kind": "EMAIL", "email": "a@b.example" }),
         "recordGround" => json!({ "contactId": person(1), "purpose": "customer_care", "reference": "C" }),
         "endGround" => json!({ "id": id(3, 100) }),
@@ -126,6 +127,16 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
             json!({ "phone": null, "clear": ["GIVEN_NAME", "FAMILY_NAME", "EMAIL", "PHONE", "STREET", "POSTAL_CODE", "CITY"] }),
             "input.clear",
         ),
+        // Merges.
+        ("mergeContacts", json!({ "id": null }), "input.id"),
+        ("mergeContacts", json!({ "duplicateId": null }), "input.duplicateId"),
+        ("mergeContacts", json!({ "duplicateId": "nonsense" }), "input.duplicateId"),
+        ("mergeContacts", json!({ "duplicateId": person(7) }), "input.duplicateId"),
+        ("mergeContacts", json!({ "expectedVersion": "1" }), "input.expectedVersion"),
+        ("mergeContacts", json!({ "take": ["SHOE_SIZE"] }), "input.take.0"),
+        ("mergeContacts", json!({ "take": ["EMAIL", "STATE"] }), "input.take.1"),
+        ("mergeContacts", json!({ "take": ["EMAIL", "EMAIL"] }), "input.take.1"),
+        ("mergeContacts", json!({ "familyName": "x" }), "input.familyName"),
         // Contact points.
         ("addContactPoint", json!({ "kind": "FAX" }), "input.kind"),
         ("addContactPoint", json!({ "kind": null }), "input.kind"),
@@ -218,7 +229,7 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
 fn caller<'s>(staff: &'s Staff, name: &str) -> &'s Caller {
     match name {
         "recordObjection" | "endObjection" | "recordConsent" | "withdrawConsent" => &staff.consent,
-        "openRequest" | "restrictContact" | "liftRestriction" => &staff.desk,
+        "openRequest" | "restrictContact" | "liftRestriction" | "mergeContacts" => &staff.desk,
         "createRecipient" | "createAccessToken" => &staff.admin,
         _ => &staff.support,
     }

@@ -30,6 +30,12 @@ use crate::{
 
 const VARIABLE: &str = "ZWECK_CRASH";
 
+/// Whether Hans is part of Gina, by what came of his number and his consent.
+const MERGED: &str = "SELECT COUNT(*) FROM contact c JOIN contact_point p ON p.contact_id = c.id
+    JOIN consent k ON k.contact_id = c.id WHERE c.given_name = 'Gina' AND p.phone = '+49 30 23125 008' AND k.channel = 'PHONE'
+    AND NOT EXISTS (SELECT 1 FROM contact h WHERE h.given_name = 'Hans')";
+const GONE: &str = "SELECT COUNT(*) FROM audit_entry WHERE action = 'mergeContacts' AND entity_type = 'Contact' AND entity_id <> contact_id";
+
 /// Ends the process as a power failure would: nothing is unwound, nothing flushed.
 fn kill() {
     Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
@@ -114,9 +120,19 @@ async fn a_killed_process_leaves_neither_change_nor_entry_or_both() {
                 "SELECT COUNT(*) FROM consent k JOIN consent_event e ON e.consent_id = k.id WHERE k.status = 'WITHDRAWN' AND e.kind = 'WITHDRAWN'",
                 "withdrawConsent",
             ),
+            (
+                &staff.desk,
+                json!({ "query": "mutation($i: MergeContactsInput!) { mergeContacts(input: $i) { contact { id } } }", "variables": { "i": { "id": person(7), "duplicateId": person(8) } } }),
+                MERGED,
+                "mergeContacts",
+            ),
         ];
         for (caller, body, changed, action) in scenarios {
-            let entries = format!("SELECT COUNT(*) FROM audit_entry WHERE action = '{action}'");
+            // A merge leaves an entry for each row; that of the contact that goes comes last.
+            let entries = match action {
+                "mergeContacts" => GONE.to_owned(),
+                _ => format!("SELECT COUNT(*) FROM audit_entry WHERE action = '{action}'"),
+            };
             let before = dump(db).await;
             let mut at = 0;
             let lived = loop {

@@ -6,6 +6,7 @@ mod concurrent;
 mod consents;
 mod crash;
 mod door;
+mod merge;
 mod mutations;
 mod panics;
 mod projection;

@@ -1,0 +1,77 @@
+//! Merging: two contacts turn out to be one person; all of the duplicate becomes part of the one that stays (floor 4).
+
+use entity::{ground, objection, privacy_request, provenance, restriction};
+use sea_orm::{
+    ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+};
+
+use crate::{
+    audit::Transaction,
+    consents,
+    contacts::merge::{self, Merge, Merged},
+    context::Actor,
+    error::Error,
+    register::{GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION},
+};
+
+/// Merges the duplicate into the contact that stays. Of values see [`merge::join`], of consents [`consents::merge::join`]:
+/// what either has refused, withdrawn, objected to or restricted holds for both. Nothing that was declared is lost, and each
+/// row that moves leaves an entry.
+///
+/// # Errors
+/// As [`merge::lock`] and [`merge::join`].
+pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<(), Error> {
+    let pair = merge::lock(tx, actor, merge).await?;
+    let merged = merge::join(tx, pair, &merge.take).await?;
+    // Before the objections move: whose they are decides.
+    consents::merge::join(tx, actor, &merged).await?;
+    {
+        use provenance::{Column, Entity};
+        hang_over::<Entity>(tx, &merged, &PROVENANCE, Column::Id, Column::ContactId).await?;
+    }
+    {
+        use ground::{Column, Entity};
+        hang_over::<Entity>(tx, &merged, &GROUND, Column::Id, Column::ContactId).await?;
+    }
+    {
+        use objection::{Column, Entity};
+        hang_over::<Entity>(tx, &merged, &OBJECTION, Column::Id, Column::ContactId).await?;
+    }
+    {
+        use restriction::{Column, Entity};
+        hang_over::<Entity>(tx, &merged, &RESTRICTION, Column::Id, Column::ContactId).await?;
+    }
+    {
+        use privacy_request::{Column, Entity};
+        hang_over::<Entity>(tx, &merged, &PRIVACY_REQUEST, Column::Id, Column::ContactId).await?;
+    }
+    merge::remove(tx, &merged).await
+}
+
+/// Hangs the rows of one kind over from the duplicate to the contact that stays.
+async fn hang_over<E>(
+    tx: &mut Transaction,
+    merged: &Merged,
+    object: &'static ObjectType,
+    id: E::Column,
+    contact_id: E::Column,
+) -> Result<(), Error>
+where
+    E: EntityTrait,
+    E::Model: ModelTrait<Entity = E> + IntoActiveModel<E::ActiveModel> + Clone + Sync,
+    E::ActiveModel: Send,
+{
+    // Locked: some are written under their own lock alone, as requests are.
+    let rows = E::find().filter(contact_id.eq(merged.duplicate.id)).order_by_asc(id).lock_exclusive();
+    for row in rows.all(tx.connection()).await? {
+        let Value::Uuid(Some(row_id)) = row.get(id) else {
+            return Err(Error::internal("a row without an id"));
+        };
+        let mut moved = row.clone();
+        moved.try_set(contact_id, merged.after.id.into())?;
+        let changes = tx.update::<E>(object, &row, &moved).await?;
+        let changes = if changes.is_empty() { merged.moved(object) } else { changes };
+        tx.record(merged.entry(object, row_id, changes)).await?;
+    }
+    Ok(())
+}
