@@ -129,6 +129,28 @@ async fn who_records_consents_learns_nothing_of_who_is_only_kept() {
     .await;
 }
 
+/// What the desk, which sees all but the erased, could try on these.
+fn merges() -> Vec<String> {
+    let mut queries = Vec::new();
+    for erased in [6, 99] {
+        for (stays, goes) in [(1, erased), (erased, 1), (erased, erased), (erased, 98)] {
+            let merge = json!({ "id": person(stays), "duplicateId": person(goes) });
+            queries.push(mutation("mergeContacts", &merge, CONTACT));
+            let merge = json!({ "id": person(stays), "duplicateId": person(goes), "expectedVersion": 7, "take": ["EMAIL"] });
+            queries.push(mutation("mergeContacts", &merge, CONTACT));
+        }
+    }
+    queries
+}
+
+#[tokio::test]
+async fn who_merges_learns_nothing_of_who_is_erased() {
+    compare("privacy_desk", "rights_fulfilment", &merges(), |persons| {
+        persons.retain(|person| person.given_name != "Fritz");
+    })
+    .await;
+}
+
 /// What a caller may not read does not count where a contact must stay recognisable.
 #[tokio::test]
 async fn emptying_what_one_sees_does_not_tell_what_one_does_not_see() {
