@@ -842,6 +842,41 @@ async fn what_others_write_meanwhile_is_not_lost() {
     }
 }
 
+/// A request is written under its own lock alone: a merge waits for it, and takes over what it finds then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_cancelled_meanwhile_stays_so() {
+    for world in worlds().await {
+        let (staff, db) = (Staff::of(&world.test).await, &world.test.app.db.writer);
+        if db.get_database_backend() != DbBackend::Postgres {
+            continue;
+        }
+        let mut options = sea_orm::ConnectOptions::new(&world.test.url);
+        options.max_connections(1);
+        let other = sea_orm::Database::connect(options).await.unwrap();
+        let request = id(5, 100);
+        other.execute_unprepared("BEGIN").await.unwrap();
+        let cancel = format!("UPDATE privacy_request SET status = 'CANCELLED' WHERE id = '{request}'");
+        other.execute_unprepared(&cancel).await.unwrap();
+        let (client, desk) = (world.client.clone(), staff.desk.clone());
+        let merging = tokio::spawn(async move {
+            mutate(&client, &desk, "mergeContacts", &pair(&person(7), &person(1)), "contact { id }").await
+        });
+        let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while number(&world.test.app.db.reader, waiting).await == 0 {
+            assert!(!merging.is_finished(), "the merge did not wait");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        other.execute_unprepared("COMMIT").await.unwrap();
+        let answer = merging.await.unwrap();
+        assert!(answer.get("errors").is_none(), "{answer}");
+        let kept = format!(
+            "SELECT COUNT(*) FROM privacy_request WHERE id = '{request}' AND contact_id = '{}' AND status = 'CANCELLED'",
+            person(7)
+        );
+        assert_eq!(number(db, &kept).await, 1);
+    }
+}
+
 #[tokio::test]
 async fn a_repeat_under_its_key_tells_the_same() {
     for world in worlds().await {
