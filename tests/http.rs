@@ -131,6 +131,15 @@ async fn formats_are_negotiated() {
             ("*/*", "application/json; charset=utf-8"),
             ("application/json", "application/json; charset=utf-8"),
             (GRAPHQL, "application/graphql-response+json; charset=utf-8"),
+            // Apollo Client and urql.
+            (
+                "application/graphql-response+json,application/json;q=0.9",
+                "application/graphql-response+json; charset=utf-8",
+            ),
+            (
+                "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed",
+                "application/graphql-response+json; charset=utf-8",
+            ),
         ] {
             let response = send(&router, post(token.reveal(), &[("accept", accept)], VIEWER)).await;
             assert_eq!((response.status(), header(&response, "content-type")), (StatusCode::OK, format));

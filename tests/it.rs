@@ -11,6 +11,7 @@
 )]
 
 mod chinook;
+mod clients;
 mod database;
 mod demo;
 mod docs;
