@@ -76,3 +76,69 @@ async fn the_demo_shows_the_point() {
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "the same people each time");
 }
+
+/// What the demo prints is what a newcomer copies: it is run here as it stands.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the demo is started without what this shell has set")]
+fn the_lines_that_the_demo_prints_answer() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return crate::support::skipped("what the demo prints needs curl");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zweck"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ZWECK")) {
+        command.env_remove(name);
+    }
+    let mut demo = command
+        .args(["demo", "--people", "60", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Stopped whatever comes.
+    struct Stop<'a>(&'a mut std::process::Child);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+    let out = BufReader::new(demo.stdout.take().unwrap());
+    let _stop = Stop(&mut demo);
+    let mut printed = Vec::new();
+    let mut lines = out.lines();
+    // Four calls, each of two lines.
+    while printed.iter().filter(|line: &&String| line.trim().starts_with("-H 'X-Processing-Purpose")).count()
+        < 4
+    {
+        printed.push(lines.next().expect("the demo ended").unwrap());
+    }
+    let text = printed.join("\n");
+    for role in ["marketing", "support", "partner", "dpo", "privacy_desk"] {
+        assert!(text.contains(&format!("\n  {role} ")), "{text}");
+    }
+    let calls: Vec<String> = printed
+        .windows(2)
+        .filter(|pair| pair[0].trim().starts_with("curl "))
+        .map(|pair| format!("{}\n{}", pair[0], pair[1]))
+        .collect();
+    let run = |call: &str| -> Value {
+        let done = Command::new("bash").args(["-c", call]).output().unwrap();
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {call}"))
+    };
+    let [marketing, support, one, withdraw] = calls.as_slice() else { panic!("{text}") };
+    let seen = |answer: &Value| answer["data"]["contacts"]["totalCount"].as_i64().unwrap();
+    let (marketing, support) = (run(marketing), run(support));
+    assert!(seen(&marketing) > 0 && seen(&marketing) < seen(&support), "{marketing} {support}");
+    let first = |answer: &Value| answer["data"]["contacts"]["nodes"][0].clone();
+    assert!(
+        first(&marketing)["phone"].is_null() && first(&support)["city"].is_string(),
+        "{marketing} {support}"
+    );
+    assert!(run(one)["data"]["contact"]["email"].is_string());
+    assert_eq!(run(withdraw)["data"]["withdrawConsent"]["consent"]["status"], "WITHDRAWN");
+    assert!(run(one)["data"]["contact"].is_null());
+}
