@@ -462,3 +462,69 @@ async fn broken_quotes_are_reported_and_mix_nobody() {
         assert_eq!(names, ["C", "D"]);
     }
 }
+
+/// Killed in the middle, an import goes on where it stopped, and nobody comes in twice.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the program is started without what this shell has set")]
+async fn a_killed_import_goes_on() {
+    use std::process::{Command, Stdio};
+    const ROWS: u64 = 3_000;
+    for test in each().await {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("many.csv");
+        let mut text = "id,first,mail\n".to_owned();
+        (0..ROWS)
+            .for_each(|number| text.push_str(&format!("{number},Given {number},p{number}@example.com\n")));
+        std::fs::write(&file, text).unwrap();
+        let import = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_zweck"));
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ZWECK")) {
+                command.env_remove(name);
+            }
+            command
+                .args([
+                    "import",
+                    "contacts",
+                    file.to_str().unwrap(),
+                    "--source",
+                    "many",
+                    "--purpose",
+                    "customer_care",
+                ])
+                .args([
+                    "--ground",
+                    "contract",
+                    "--external-id",
+                    "id",
+                    "--map",
+                    "givenName=first",
+                    "--map",
+                    "email=mail",
+                ])
+                .env("ZWECK__DATABASE__URL", &test.url)
+                .env("ZWECK__SECRETS__MASTER_KEY", "07".repeat(32))
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            command
+        };
+        let mut killed = import().spawn().unwrap();
+        while contacts(&test.app).await == 0 {
+            assert!(killed.try_wait().unwrap().is_none(), "the import ended before anybody was in");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let before = contacts(&test.app).await;
+        assert!(before > 0 && before < ROWS && before.is_multiple_of(500), "{before} of {ROWS} were in");
+        let done = import().output().unwrap();
+        let report = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success(), "{report}{}", String::from_utf8_lossy(&done.stderr));
+        let told = |name: &str| -> u64 {
+            let line = report.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().last().unwrap().parse().unwrap()
+        };
+        assert_eq!((told("imported"), told("unchanged"), told("rejected")), (ROWS - before, before, 0));
+        assert_eq!(contacts(&test.app).await, ROWS);
+        assert_eq!(ground::Entity::find().count(&test.app.db.reader).await.unwrap(), ROWS);
+    }
+}
