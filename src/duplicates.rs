@@ -1,7 +1,7 @@
 //! Contacts that are likely the same person, found in what a caller may read, and in nothing else (floor 6).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -20,6 +20,8 @@ use crate::{
 
 /// Most contacts that one value is taken to tell something of: an address of a whole company tells nothing.
 const MOST_SHARED: usize = 50;
+/// Most pairs that are told at once; merged, they make room for others.
+const MOST_PAIRS: usize = 1_000_000;
 /// Least likeness (Damerau and Levenshtein, of 1) of two names that may be the same, mistyped.
 const ALIKE: f64 = 0.85;
 /// Digits of a phone number that are compared, so that numbers with and without country code meet.
@@ -85,20 +87,20 @@ pub struct Duplicates {
     pub contacts: usize,
     /// Pairs, the likely ones first.
     pub pairs: Vec<Pair>,
-    /// How many values were passed over because too many contacts share them.
+    /// How many values were passed over because too many contacts share them, or too many pairs were found.
     pub shared_too_often: usize,
 }
 
 /// A name in a form that is compared: its parts folded and in order, since they are often swapped.
 type Name = Option<Box<str>>;
 
-/// What is kept of the contacts while they are read: some 100 to 200 bytes each.
+/// What is kept of the contacts while they are read: some 150 bytes each.
 #[derive(Default)]
 struct Index {
     hasher: RandomState,
     contacts: Vec<(Uuid, Name)>,
-    /// Contacts by a hash of what they have in common.
-    shared: HashMap<(Common, u64), Vec<u32>>,
+    /// A hash of each value that contacts may have in common, with the contact.
+    values: Vec<(Common, u64, u32)>,
 }
 
 /// Looks for likely duplicates among the contacts that exist for the caller, by the values that it may read in full.
@@ -161,28 +163,32 @@ impl Index {
                 keys.insert((Common::NameAndAddress, format!("{name}|{}|{}", fold(street), fold(code))));
             }
         }
-        if name.is_some() {
-            keys.extend(text("birthDate").map(|date| (Common::BirthDateAndSimilarName, date.to_owned())));
+        if let Some(first) = name.as_ref().and_then(|name| name.chars().next()) {
+            // Those whose names begin alike: a birthday alone is shared by many.
+            let key = |date| (Common::BirthDateAndSimilarName, format!("{date}|{first}"));
+            keys.extend(text("birthDate").map(key));
         }
         for (common, key) in keys {
-            self.shared.entry((common, self.hasher.hash_one(key))).or_default().push(number);
+            self.values.push((common, self.hasher.hash_one(key), number));
         }
         self.contacts.push((id, name));
         Ok(())
     }
 
-    fn pairs(self) -> Duplicates {
+    fn pairs(mut self) -> Duplicates {
+        let mut values = std::mem::take(&mut self.values);
+        values.sort_unstable();
         let mut found: BTreeMap<(u32, u32), BTreeSet<Common>> = BTreeMap::new();
         let mut shared_too_often = 0;
-        for ((common, _), numbers) in &self.shared {
+        for shared in values.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+            let [(common, ..), _, ..] = shared else { continue };
             let alike = *common == Common::BirthDateAndSimilarName;
-            if numbers.len() > MOST_SHARED {
-                // Birthdays are shared by many, which says nothing.
-                shared_too_often += usize::from(!alike);
+            if shared.len() > MOST_SHARED || found.len() > MOST_PAIRS {
+                shared_too_often += 1;
                 continue;
             }
-            for (index, first) in numbers.iter().enumerate() {
-                for second in numbers.iter().skip(index + 1) {
+            for (index, (.., first)) in shared.iter().enumerate() {
+                for (.., second) in shared.iter().skip(index + 1) {
                     if !alike || self.names_alike(*first, *second) {
                         found.entry((*first, *second)).or_default().insert(*common);
                     }
@@ -195,8 +201,14 @@ impl Index {
                 if common.contains(&Common::NameAndBirthDate) {
                     common.remove(&Common::BirthDateAndSimilarName);
                 }
-                let likely = self.nothing_speaks_against(first, second)
-                    && common.iter().any(|common| *common != Common::BirthDateAndSimilarName);
+                // A number alone may be that of a company.
+                let nameless = self.names(first, second) == (None, None);
+                let telling = |common: &Common| match common {
+                    Common::BirthDateAndSimilarName => false,
+                    Common::Phone => !nameless,
+                    _ => true,
+                };
+                let likely = self.nothing_speaks_against(first, second) && common.iter().any(telling);
                 Some(Pair {
                     id: self.contact(first)?.0,
                     duplicate_id: self.contact(second)?.0,
@@ -235,10 +247,12 @@ impl Index {
 
 /// The last digits of a phone number; short numbers are not those of one person.
 fn digits(phone: &str) -> Option<String> {
-    let number = phone.split_once(";ext=").map_or(phone, |(number, _)| number);
+    let (number, extension) = phone.split_once(";ext=").unwrap_or((phone, ""));
     // `+44 (0) 20` is `+44 20`.
     let digits: Vec<char> = number.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
     let last = digits.len().saturating_sub(DIGITS);
-    (digits.len() >= 7)
-        .then(|| digits.iter().skip(last).collect::<String>().trim_start_matches('0').to_owned())
+    (digits.len() >= 7).then(|| {
+        let number: String = digits.iter().skip(last).collect();
+        format!("{};{extension}", number.trim_start_matches('0'))
+    })
 }

@@ -79,7 +79,6 @@ async fn the_demo_shows_the_point() {
 
 /// What the demo prints is what a newcomer copies: it is run here as it stands.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the demo is started without what this shell has set")]
 fn the_lines_that_the_demo_prints_answer() {
     use std::{
         io::{BufRead, BufReader},

@@ -132,3 +132,26 @@ async fn an_address_of_many_tells_nothing() {
         assert_eq!((found.contacts, found.pairs.len(), found.shared_too_often), (60, 0, 1));
     }
 }
+
+#[tokio::test]
+async fn numbers_and_birthdays_alone_tell_little() {
+    for test in each().await {
+        let mut rows = "a,,,,,030 2312500;ext=1,,,\nb,,,,,030 2312500;ext=2,,,\nc,,,,,030 9999999,,,\nd,,,,,+49 30 9999999,,,\n".to_owned();
+        rows.push_str("k,Kathrin,Schneider,,,,1980-01-01,,\nl,Katrin,Schneider,,,,1980-01-01,,\n");
+        (0..60).for_each(|number| {
+            rows.push_str(&format!("n{number},Anna{number},Zoller{number},,,,1980-01-01,,\n"))
+        });
+        fill(&test, &rows).await;
+        let dpo = test.caller("dpo", "rights_fulfilment").await;
+        let found = find(&test, &dpo).await.unwrap();
+        assert_eq!(
+            told(&test, &found).await,
+            [
+                ("c d".to_owned(), Likelihood::Possible, vec![Common::Phone]),
+                ("k l".to_owned(), Likelihood::Possible, vec![Common::BirthDateAndSimilarName]),
+            ]
+        );
+        // Sixty names that begin alike on one day are passed over, and that is told.
+        assert_eq!(found.shared_too_often, 1);
+    }
+}

@@ -10,7 +10,7 @@ use zweck::{
     error::{Code, Error},
     exports::{self, Exported, Format},
     graphql::Engine,
-    imports::{self, Import, Reading},
+    imports::{self, Import, Reading, Reason},
     tokens,
 };
 
@@ -290,24 +290,52 @@ async fn exports_are_refused_and_audited_like_every_other_read_and_write() {
     }
 }
 
-/// What restricts a contact does not come along, so it may not come in as if nothing did.
+/// What restricts a contact does not come along, so it may not come in as if nothing did; nor two persons as one.
 #[tokio::test]
-async fn restricted_contacts_do_not_come_in_as_active_ones() {
-    let lines = r#"{"id":"01990000-0000-7000-8000-000000000001","givenName":"A","state":"RESTRICTED"}
-{"id":"01990000-0000-7000-8000-000000000002","givenName":"B","state":"ACTIVE"}
-{"id":"no id","givenName":"C"}
-{"givenName":"D"}
-not json
-{"id":"01990000-0000-7000-8000-000000000003","givenName":5,"shoeSize":"x","createdAt":"3000-01-01T00:00:00Z","email":"e@example.org"}
-{"id":"01990000-0000-7000-8000-000000000004","givenName":"F","contactPoints":[{"kind":"FAX"}]}
-
-{"id":"01990000-0000-7000-8000-000000000005","givenName":"G","provenance":[{"source":" "}]}
-{"id":"01990000-0000-7000-8000-000000000002","givenName":"B again"}
-{"id":"01990000-0000-7000-8000-000000000006","givenName":"H","contactPoints":[{"kind":"EMAIL","phone":"110"},{"kind":"PHONE","label":"x"}]}
-"#;
-    use zweck::imports::Reason;
+async fn what_cannot_come_back_whole_is_told() {
+    let id = |number: u8| format!("01990000-0000-7000-8000-0000000000{number:02}");
+    let row = |number: u8, rest: &str| format!("{{\"id\":\"{}\",\"state\":\"ACTIVE\"{rest}}}\n", id(number));
+    let source = |id: &str| {
+        format!(",\"givenName\":\"A\",\"provenance\":[{{\"source\":\"s\",\"externalId\":\"{id}\"}}]")
+    };
+    let many_sources = vec!["{\"source\":\"s\"}"; 101].join(",");
+    let lines = [
+        format!("{{\"id\":\"{}\",\"givenName\":\"A\",\"state\":\"RESTRICTED\"}}\n", id(1)),
+        row(2, ",\"givenName\":\"B\""),
+        "{\"id\":\"no id\",\"state\":\"ACTIVE\",\"givenName\":\"C\"}\n".to_owned(),
+        "{\"givenName\":\"D\",\"state\":\"ACTIVE\"}\n".to_owned(),
+        "not json\n".to_owned(),
+        row(
+            3,
+            ",\"givenName\":5,\"shoeSize\":\"x\",\"createdAt\":\"3000-01-01T00:00:00Z\",\"email\":\"e@example.org\"",
+        ),
+        row(4, ",\"givenName\":\"F\",\"contactPoints\":[{\"kind\":\"FAX\"}]"),
+        "\n".to_owned(),
+        row(5, ",\"givenName\":\"G\",\"provenance\":[{\"source\":\" \"}]"),
+        row(2, ",\"givenName\":\"B again\""),
+        row(
+            6,
+            ",\"givenName\":\"H\",\"contactPoints\":[{\"kind\":\"EMAIL\",\"phone\":\"110\"},{\"kind\":\"PHONE\",\"label\":\"x\"}]",
+        ),
+        format!("{{\"id\":\"{}\",\"givenName\":\"no state\"}}\n", id(7)),
+        format!("{{\"id\":\"{{{}}}\",\"state\":\"ACTIVE\",\"givenName\":\"other spelling\"}}\n", id(2)),
+        row(8, &source("1")),
+        row(9, &source("1")),
+        row(10, &source("known")),
+        row(11, &format!(",\"givenName\":\"I\",\"provenance\":[{many_sources}]")),
+        row(12, ",\"givenName\":\"J\",\"provenance\":[{\"source\":\"s\",\"fields\":[\"shoeSize\"]}]"),
+        row(13, ",\"givenName\":\"K\",\"createdAt\":\"0001-01-01T00:00:00Z\""),
+    ];
     for test in each().await {
-        let report = import(&test.app, lines.as_bytes(), &own(imports::Format::JsonLines)).await.unwrap();
+        let first = Import {
+            map: Import::map_from(["givenName=g"]).unwrap(),
+            external_id: Some("id".to_owned()),
+            source: "s".to_owned(),
+            ..an_import()
+        };
+        import(&test.app, "id,g\nknown,Somebody else\n".as_bytes(), &first).await.unwrap();
+        let report =
+            import(&test.app, lines.concat().as_bytes(), &own(imports::Format::JsonLines)).await.unwrap();
         assert_eq!(
             report.told(),
             [
@@ -321,9 +349,103 @@ not json
                 (9, Some("provenance"), Reason::InvalidJson),
                 (10, Some("id"), Reason::DuplicateRow),
                 (11, Some("contactPoints"), Reason::WrongType),
+                (12, Some("state"), Reason::NotActive),
+                (13, Some("id"), Reason::InvalidId),
+                (15, Some("provenance"), Reason::DuplicateRow),
+                (16, None, Reason::SourceTaken),
+                (17, Some("provenance"), Reason::InvalidJson),
+                (18, Some("provenance"), Reason::InvalidJson),
+                (19, Some("createdAt"), Reason::InvalidDate),
             ]
         );
-        assert_eq!((report.rows, report.imported), (10, 3), "{report}");
+        assert_eq!((report.rows, report.imported, report.unchanged), (18, 5, 0), "{report}");
         assert_eq!(report.left_out["unknown"], 1);
+    }
+}
+
+/// Who sees restricted contacts and may not read that they are, exports nothing that comes in as active.
+#[tokio::test]
+async fn restricted_contacts_stay_restricted_on_every_way_back() {
+    for (from, to) in each().await.into_iter().zip(each().await) {
+        fill(&from).await;
+        let client = Client::of(&from);
+        let desk = from.caller("privacy_desk", "rights_fulfilment").await;
+        let id = client.data(&desk, "{ contacts(search: \"Clara\") { nodes { id } } }").await;
+        let id = id["contacts"]["nodes"][0]["id"].as_str().unwrap().to_owned();
+        let restrict = format!(
+            "mutation {{ restrictContact(input: {{id: \"{id}\", limb: A, reason: \"disputed\"}}) {{ contact {{ state }} }} }}"
+        );
+        client.data(&desk, &restrict).await;
+        for (role, purpose, active) in
+            [("dpo", "rights_fulfilment", true), ("marketing", "consent_management", false)]
+        {
+            let caller = from.caller(role, purpose).await;
+            for (format, back) in [
+                (Format::Csv, own(imports::Format::Csv)),
+                (Format::JsonLines, own(imports::Format::JsonLines)),
+                (
+                    Format::VCard,
+                    Import {
+                        reading: Reading { format: imports::Format::VCard, ..Reading::default() },
+                        ..an_import()
+                    },
+                ),
+            ] {
+                let (exported, file) = export(&from, &caller, format).await.unwrap();
+                let back = Import { source: format!("{role} {format:?}"), dry_run: true, ..back };
+                let report = import(&to.app, file.as_bytes(), &back).await.unwrap();
+                let refused = report.problems.iter().filter(|told| told.reason == Reason::NotActive).count();
+                let expected = if active { 1 } else { usize::try_from(exported.rows).unwrap() };
+                assert_eq!(refused, expected, "{role} {format:?} {}", report.report);
+            }
+        }
+    }
+}
+
+/// Wherever a line of a card is folded, it comes back whole.
+#[tokio::test]
+async fn folded_lines_do_not_end_a_card() {
+    for (from, to) in each().await.into_iter().zip(each().await) {
+        let mut text = "id,notes,first\n".to_owned();
+        (0..160).for_each(|n| text.push_str(&format!("{n},{}END:VCARD BEGIN:VCARD,A\n", "x".repeat(n))));
+        let map = Import::map_from(["notes=notes", "givenName=first"]).unwrap();
+        let first = Import { map, external_id: Some("id".to_owned()), ..an_import() };
+        import(&from.app, text.as_bytes(), &first).await.unwrap();
+        let dpo = from.caller("dpo", "rights_fulfilment").await;
+        let (_, file) = export(&from, &dpo, Format::VCard).await.unwrap();
+        let cards = Import {
+            reading: Reading { format: imports::Format::VCard, ..Reading::default() },
+            ..an_import()
+        };
+        let report = import(&to.app, file.as_bytes(), &cards).await.unwrap();
+        assert_eq!((report.rows, report.imported, report.problems.len()), (160, 160, 0), "{report}");
+        let notes = |people: Vec<(contact::Model, Vec<contact_point::Model>, Vec<provenance::Model>)>| {
+            let mut notes: Vec<_> = people.into_iter().map(|(contact, ..)| contact.notes).collect();
+            notes.sort();
+            notes
+        };
+        assert_eq!(notes(kept(&from.app).await), notes(kept(&to.app).await));
+    }
+}
+
+/// A narrowed token's export holds no contact points without their kind, and so comes back.
+#[tokio::test]
+async fn what_an_import_needs_comes_along_or_nothing_does() {
+    for test in each().await {
+        fill(&test).await;
+        let fields = ["Contact.state", "Contact.givenName", "Contact.contactPoints", "ContactPoint.email"];
+        let new = tokens::NewToken {
+            name: "narrow".to_owned(),
+            roles: vec!["dpo".to_owned()],
+            purposes: vec!["rights_fulfilment".to_owned()],
+            fields: Some(fields.map(str::to_owned).to_vec()),
+            expires_at: test.app.now() + chrono::TimeDelta::days(1),
+            recipient_id: None,
+        };
+        let token = test.make_token(new).await.unwrap().1;
+        let caller = Caller { token, purpose: "rights_fulfilment".to_owned() };
+        let (exported, file) = export(&test, &caller, Format::JsonLines).await.unwrap();
+        assert!(exported.columns.left_out.contains(&"Contact.contactPoints".to_owned()), "{exported:?}");
+        assert!(!file.contains("contactPoints") && !file.contains("familyName"), "{file}");
     }
 }

@@ -465,7 +465,6 @@ async fn broken_quotes_are_reported_and_mix_nobody() {
 
 /// Killed in the middle, an import goes on where it stopped, and nobody comes in twice.
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the program is started without what this shell has set")]
 async fn a_killed_import_goes_on() {
     use std::process::{Command, Stdio};
     const ROWS: u64 = 3_000;
@@ -526,5 +525,63 @@ async fn a_killed_import_goes_on() {
         assert_eq!((told("imported"), told("unchanged"), told("rejected")), (ROWS - before, before, 0));
         assert_eq!(contacts(&test.app).await, ROWS);
         assert_eq!(ground::Entity::find().count(&test.app.db.reader).await.unwrap(), ROWS);
+    }
+}
+
+#[tokio::test]
+async fn a_mark_of_byte_order_and_lone_carriage_returns_change_nothing() {
+    for test in each().await {
+        let marked = "\u{feff}\"a,\"\"b\"\"\",l\n1,B\n2,C\n3,\"D\"\n";
+        let mut first = import(&["familyName=l"]);
+        first.external_id = None;
+        let report = import_file(&test.app, marked.as_bytes(), &first).await.unwrap();
+        assert_eq!((report.imported, report.problems.len()), (3, 0), "{report}");
+        let lines = "id,first,last,mail,phone,born,notes\r1,A,B,,,,\r2,A,B,x,,,\r\r3,A,B,y,,,\r";
+        let report = run(&test.app, lines.as_bytes()).await;
+        assert_eq!(report.told().iter().map(|(line, ..)| *line).collect::<Vec<_>>(), [3, 5], "{report}");
+    }
+}
+
+/// A quote that is never closed takes what follows along: up to where is told, and it does not take all memory.
+#[tokio::test]
+async fn an_unclosed_quote_is_told_with_all_that_it_takes() {
+    for test in each().await {
+        let text = format!("{HEADER}1,A,B,,,,\n2,\"A,B,,,,\n3,A,B,,,,\n4,A,B,,,,\n");
+        let report = run(&test.app, text.as_bytes()).await;
+        let problem = &report.problems[0];
+        assert_eq!((problem.line, problem.last_line, problem.reason), (3, Some(5), Reason::BrokenQuotes));
+        assert!(report.to_string().contains("BROKEN_QUOTES, up to line 5"), "{report}");
+        let mut text = format!("{HEADER}1,A,B,,,,\n2,\"A,B,,,,\n");
+        while text.len() < 17 << 20 {
+            text.push_str("3,A,B,,,,\n");
+        }
+        let error = import_file(&test.app, text.as_bytes(), &basic()).await.unwrap_err();
+        assert_eq!(error.code, Code::BadUserInput);
+        assert!(error.message.contains("from line 3:"), "{}", error.message);
+    }
+}
+
+/// What no column is mapped to is counted, by its head; a row without an id is known again whatever is mapped.
+#[tokio::test]
+async fn what_is_not_mapped_is_told_and_makes_no_other_row() {
+    let text = "first,last,shoe\nA,B,44\nC,D,\n";
+    for test in each().await {
+        let with = |map: &[&str]| Import { external_id: None, ..import(map) };
+        let report = import_file(&test.app, text.as_bytes(), &with(&["givenName=first"])).await.unwrap();
+        assert_eq!(report.imported, 2);
+        assert_eq!(
+            report.left_out.iter().map(|(name, count)| (name.as_str(), *count)).collect::<Vec<_>>(),
+            [("last", 2), ("shoe", 1)]
+        );
+        let again = import_file(&test.app, text.as_bytes(), &with(&["givenName=first", "familyName=last"]))
+            .await
+            .unwrap();
+        assert_eq!((again.imported, again.unchanged), (0, 2));
+        let mut long = basic();
+        long.notice_version = Some("x".repeat(501));
+        assert_eq!(
+            import_file(&test.app, HEADER.as_bytes(), &long).await.unwrap_err().code,
+            Code::BadUserInput
+        );
     }
 }

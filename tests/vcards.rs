@@ -120,6 +120,8 @@ async fn cards_become_contacts_with_their_contact_points() {
         assert_eq!((report.rows, report.imported, report.rejected), (8, 3, 5));
         let left_out = [
             ("ADR (region)", 1),
+            ("ADR (use of the first)", 1),
+            ("TEL (use of the first)", 2),
             ("CATEGORIES", 1),
             ("LANG", 1),
             ("N (prefix, suffix)", 1),
@@ -246,5 +248,71 @@ async fn cards_of_others_come_in_whole() {
         assert_eq!(named("simon.perreault@viagenie.ca").phone.as_deref(), Some("+1-418-656-9254;ext=102"));
         assert_eq!(named("jdoe@hotmail.com").birth_date.unwrap().to_string(), "1980-03-21");
         assert_eq!(provenance::Entity::find().all(&test.app.db.reader).await.unwrap().len(), 16);
+    }
+}
+
+/// What address books write beside the standards.
+#[tokio::test]
+async fn odd_cards_are_read_as_they_are_meant() {
+    let person = |lines: &str| format!("BEGIN:VCARD\nVERSION:3.0\n{lines}END:VCARD\n");
+    let text = [
+        // Lines that hold nothing cost nobody the address that follows; nor do addresses that cannot be right.
+        person("FN:A\nEMAIL:\nEMAIL;TYPE=home:a@example.org\nTEL;TYPE=WORK:\nTEL;TYPE=CELL:030 1234567\nADR;TYPE=work:;;;;;;\nADR;TYPE=home:;;Str. 1;Ulm;;89073;\n"),
+        person("FN:B\nEMAIL:nobody\nEMAIL:b@example.org\nBDAY;X-APPLE-OMIT-YEAR=1604:1604-03-14\n"),
+        // The first of several names holds, whole.
+        person("N:Two;B\nN:Zwei\nFN:x\nFN:y\nBDAY:19790314\nBDAY:1980-01-01\n"),
+        person("FN:D\nTEL;VALUE=uri:TEL:+49%2030%2012345\nEMAIL:MAILTO:d@example.org\n"),
+        person("N:;;;;\nFN:Acme GmbH\nORG:Acme GmbH\nX-ABShowAs:COMPANY\n"),
+        person("FN:E\nitem1.TEL:030 1\nitem1.X-ABLabel:Halifax Office\nTEL;TYPE=fax:030 222222\n"),
+    ]
+    .concat();
+    for test in each().await {
+        let report = import(&test.app, text.as_bytes(), &cards(None)).await.unwrap();
+        assert_eq!((report.rows, report.imported), (6, 5), "{report}");
+        let told: Vec<_> = report.told().into_iter().map(|(_, column, reason)| (column, reason)).collect();
+        assert_eq!(
+            told,
+            [
+                (Some("BDAY"), Reason::InvalidBirthDate),
+                (Some("EMAIL"), Reason::InvalidEmail),
+                (Some("KIND"), Reason::NotAPerson),
+            ]
+        );
+        let people = contacts(&test.app).await;
+        let by =
+            |name: &str| people.iter().find(|contact| contact.family_name.as_deref() == Some(name)).unwrap();
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let a = by("A");
+        assert_eq!([&a.email, &a.phone, &a.street].map(text), ["a@example.org", "030 1234567", "Str. 1"]);
+        assert_eq!((text(&by("B").email), by("B").birth_date), ("b@example.org".to_owned(), None));
+        let two = by("Two");
+        assert_eq!(
+            (text(&two.given_name), two.birth_date.unwrap().to_string()),
+            ("B".to_owned(), "1979-03-14".to_owned())
+        );
+        assert_eq!((report.left_out["N"], report.left_out["FN"], report.left_out["BDAY"]), (1, 1, 1));
+        assert_eq!([&by("D").email, &by("D").phone].map(text), ["d@example.org", "+49 30 12345"]);
+        // `Halifax` is no fax.
+        assert_eq!(text(&by("E").phone), "030 1");
+    }
+}
+
+/// A card that is made to take long is refused, and too many contact points are told once.
+#[tokio::test]
+async fn cards_beyond_measure_are_refused() {
+    let lines =
+        |count: usize| -> String { (0..count).map(|n| format!("i{n}.TEL:0301234{n:05}\n")).collect() };
+    let text = format!(
+        "BEGIN:VCARD\nVERSION:3.0\nFN:A\n{}END:VCARD\nBEGIN:VCARD\nVERSION:3.0\nFN:B\n{}END:VCARD\n",
+        lines(20_000),
+        lines(150)
+    );
+    for test in each().await {
+        let report = import(&test.app, text.as_bytes(), &cards(None)).await.unwrap();
+        assert_eq!(
+            report.told(),
+            [(1, None, Reason::TooLong), (20_005, Some("TEL"), Reason::TooManyContactPoints)]
+        );
+        assert_eq!((report.imported, points(&test.app).await.len()), (1, 100));
     }
 }

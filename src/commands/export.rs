@@ -1,7 +1,6 @@
 //! `zweck export` (floor 7).
 
 use std::{
-    fs::{File, OpenOptions},
     io::{self, BufWriter, Read},
     path::{Path, PathBuf},
 };
@@ -14,6 +13,7 @@ use zweck::{
     error::{Code, Error},
     exports::{self, Exported, Format},
     graphql::Engine,
+    http,
     tokens::{self, BearerToken},
 };
 
@@ -106,21 +106,38 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Fa
         FormatArg::Jsonl => Format::JsonLines,
         FormatArg::Vcard => Format::VCard,
     };
-    let actor = async || caller.actor(&app).await;
-    let exported = match &args.output {
-        None => exports::contacts(&app, &engine, actor, format, BufWriter::new(io::stdout().lock())).await,
-        Some(path) => {
-            let part = Part::create(path)?;
-            let done = exports::contacts(&app, &engine, actor, format, BufWriter::new(&part.file)).await;
-            if done.is_ok() {
-                part.keep(path)?;
-            }
-            done
-        }
+    let work = write(&app, &engine, &caller, format, args.output.as_deref());
+    let exported = tokio::select! {
+        done = work => done?,
+        // What was written so far goes: half an export is none.
+        () = http::stop_signal() => return Err(anyhow::anyhow!("stopped; nothing is kept").into()),
     };
-    let exported = exported.map_err(refused)?;
     note(&summary(&exported));
     Ok(())
+}
+
+async fn write(
+    app: &App,
+    engine: &Engine,
+    caller: &Caller,
+    format: Format,
+    path: Option<&Path>,
+) -> Result<Exported, Failure> {
+    let actor = async || caller.actor(app).await;
+    let Some(path) = path else {
+        let out = BufWriter::new(io::stdout());
+        return exports::contacts(app, engine, actor, format, out).await.map_err(refused);
+    };
+    // Beside the file that is asked for, readable by its owner alone; it takes its place once it is whole, and goes if it
+    // never is.
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let part = tempfile::Builder::new().prefix(".zweck-export-").tempfile_in(beside);
+    let part = part.with_context(|| format!("cannot write in {}", beside.display()))?;
+    let done = exports::contacts(app, engine, actor, format, BufWriter::new(part.as_file())).await;
+    let exported = done.map_err(refused)?;
+    part.as_file().sync_all()?;
+    part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(exported)
 }
 
 /// Why something is not readable, with its place.
@@ -142,40 +159,4 @@ fn summary(exported: &Exported) -> String {
         text.push_str(&format!("\nwithheld for want of consent: {coordinate} {count} times"));
     }
     text
-}
-
-/// A file beside the one that is asked for, which takes its place once it is whole, and goes if it never is.
-struct Part {
-    file: File,
-    path: PathBuf,
-    kept: std::cell::Cell<bool>,
-}
-
-impl Part {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let part = path.with_file_name(name);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&part).with_context(|| format!("cannot write {}", part.display()))?;
-        Ok(Self { file, path: part, kept: std::cell::Cell::new(false) })
-    }
-
-    fn keep(&self, path: &Path) -> Result<(), Failure> {
-        self.file.sync_all()?;
-        std::fs::rename(&self.path, path).with_context(|| format!("cannot write {}", path.display()))?;
-        self.kept.set(true);
-        Ok(())
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.kept.get() && std::fs::remove_file(&self.path).is_err() {
-            note(&format!("{} could not be removed", self.path.display()));
-        }
-    }
 }

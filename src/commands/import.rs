@@ -77,9 +77,9 @@ pub(crate) struct ImportArgs {
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Character between fields.
-    #[arg(long, default_value = ",")]
-    delimiter: char,
+    /// Character between fields; a comma if absent.
+    #[arg(long)]
+    delimiter: Option<char>,
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -125,8 +125,35 @@ impl ImportArgs {
         }
     }
 
+    /// Refuses what this kind of file does not have.
+    fn check(&self) -> Result<(), Failure> {
+        let (of_csv, encoded) = match self.format() {
+            Format::Csv => return Ok(()),
+            Format::VCard => (self.preset.is_some(), false),
+            // Its own preset says nothing new of it.
+            Format::JsonLines => (
+                self.preset.as_deref().is_some_and(|preset| preset != OWN),
+                matches!(self.encoding, EncodingArg::Windows1252),
+            ),
+        };
+        for (flag, given) in [
+            ("--map", !self.map.is_empty()),
+            ("--map-file", self.map_file.is_some()),
+            ("--preset", of_csv),
+            ("--external-id", self.external_id.is_some()),
+            ("--no-header", self.no_header),
+            ("--delimiter", self.delimiter.is_some()),
+            ("--encoding", encoded),
+        ] {
+            if given {
+                return Err(Failure::Usage(format!("`{flag}` means nothing for this kind of file")));
+            }
+        }
+        Ok(())
+    }
+
     fn reading(&self, optional: Vec<Target>) -> Result<Reading, Failure> {
-        let Ok(delimiter) = u8::try_from(self.delimiter) else {
+        let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
             return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
         };
         let region = self.region.as_deref().map(|code| {
@@ -153,7 +180,9 @@ impl ImportArgs {
     }
 
     fn import(self) -> Result<Import, Failure> {
+        self.check()?;
         let (mut map, external_id) = match (&self.preset, &self.map_file) {
+            _ if self.format() != Format::Csv => (Vec::new(), None),
             (Some(name), _) => Import::preset(name).map_err(failure)?,
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file)
@@ -198,15 +227,18 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
     // The report's file is made first: an import whose report cannot be written does not begin.
     let mut json = report.as_deref().map(JsonReport::create).transpose()?;
     let bar = bar(size);
-    let mut told = false;
+    let (mut told, mut heard) = (false, true);
     let tell = |problem: Problem| -> Result<(), Error> {
         if let Some(json) = &mut json {
             json.problem(&problem).map_err(|_| Error::input("the report cannot be written"))?;
         }
         let heads = if told { String::new() } else { Problem::heads() + "\n" };
         told = true;
-        bar.suspend(|| print(&format!("{heads}{problem}\n")))
-            .map_err(|_| Error::input("nobody reads the report"))
+        // Where nobody reads on, the import goes on; the report as JSON has it all.
+        if heard {
+            heard = bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
+        }
+        Ok(())
     };
     let done = imports::contacts(&app, bar.wrap_read(file), &import, tell).await;
     bar.finish_and_clear();
@@ -219,6 +251,10 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
         }
         failure(error)
     })?;
+    if !heard {
+        note("nobody read all of the problems");
+        return Ok(());
+    }
     print(&format!("{}{report}", if told { "\n" } else { "" }))
 }
 

@@ -28,10 +28,15 @@ impl Format {
         }
     }
 
-    pub(super) fn begin<W: Write>(self, columns: &Columns, out: W) -> Result<Writer<W>, Error> {
+    pub(super) fn begin<W: Write>(
+        self,
+        columns: &Columns,
+        all_active: bool,
+        out: W,
+    ) -> Result<Writer<W>, Error> {
         Ok(match self {
             Format::JsonLines => Writer::JsonLines(out),
-            Format::VCard => Writer::VCard(out),
+            Format::VCard => Writer::VCard(out, all_active),
             Format::Csv => {
                 let mut heads = columns.contact.clone();
                 heads.extend((!columns.points.is_empty()).then_some("contactPoints"));
@@ -49,7 +54,7 @@ impl Format {
 pub(super) enum Writer<W: Write> {
     Csv(Box<csv::Writer<W>>, Vec<&'static str>),
     JsonLines(W),
-    VCard(W),
+    VCard(W, bool),
 }
 
 fn unwritten() -> Error {
@@ -75,7 +80,9 @@ impl<W: Write> Writer<W> {
                 serde_json::to_writer(&mut *out, contact).map_err(|_| unwritten())?;
                 out.write_all(b"\n").map_err(|_| unwritten())
             }
-            Self::VCard(out) => out.write_all(vcard::card(contact)?.as_bytes()).map_err(|_| unwritten()),
+            Self::VCard(out, all_active) => {
+                out.write_all(vcard::card(contact, *all_active)?.as_bytes()).map_err(|_| unwritten())
+            }
         }
     }
 
@@ -83,7 +90,7 @@ impl<W: Write> Writer<W> {
     pub fn finish(self) -> Result<(), Error> {
         let flushed: io::Result<()> = match self {
             Self::Csv(mut csv, _) => csv.flush(),
-            Self::JsonLines(mut out) | Self::VCard(mut out) => out.flush(),
+            Self::JsonLines(mut out) | Self::VCard(mut out, _) => out.flush(),
         };
         flushed.map_err(|_| unwritten())
     }

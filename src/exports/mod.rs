@@ -43,12 +43,16 @@ impl Columns {
             readable
         };
         let contact = fields(&CONTACT);
-        let mut children = |link: &str, object| match pages::readable(actor, &CONTACT, [link]).as_slice() {
-            [] => Vec::new(),
-            _ => fields(object),
+        // Without what an import needs of them they would not come back.
+        let mut children = |link: &str, object, needed: &str| {
+            let readable = !pages::readable(actor, &CONTACT, [link]).is_empty()
+                && !pages::readable(actor, object, [needed]).is_empty();
+            if readable { fields(object) } else { Vec::new() }
         };
-        let (points, sources) =
-            (children("contactPoints", &CONTACT_POINT), children("provenance", &PROVENANCE));
+        let (points, sources) = (
+            children("contactPoints", &CONTACT_POINT, "kind"),
+            children("provenance", &PROVENANCE, "source"),
+        );
         for (link, fields) in [("contactPoints", &points), ("provenance", &sources)] {
             if fields.is_empty() {
                 left_out.push(format!("{}.{link}", CONTACT.name));
@@ -116,7 +120,12 @@ where
     let mut next = pages.next().await?;
     let begun = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
     record(app, &actor, begun).await?;
-    let mut writer = format.begin(&columns, out)?;
+    // What only active contacts are seen for tells of their state.
+    let all_active = actor
+        .purpose
+        .as_ref()
+        .is_some_and(|purpose| !purpose.allowed_restricted && !purpose.allowed_retained);
+    let mut writer = format.begin(&columns, all_active, out)?;
     let mut exported = Exported { rows: 0, columns, withheld: BTreeMap::new() };
     while let Some(page) = next {
         for contact in &page.nodes {

@@ -10,13 +10,16 @@ use calcard::{
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Map, Value as Json};
 
-use crate::error::Error;
+use crate::{error::Error, imports::STATE};
 
-/// The card of `contact`, as far as it holds anything.
-pub(super) fn card(contact: &Map<String, Json>) -> Result<String, Error> {
+/// The card of `contact`, as far as it holds anything. Where its state may not be read, and not `all_active` is known of the
+/// purpose, the card says that it cannot be told.
+pub(super) fn card(contact: &Map<String, Json>, all_active: bool) -> Result<String, Error> {
     let text = |name: &str| contact.get(name).and_then(Json::as_str);
     let mut card = Card::default();
     card.plain(Property::Kind, Some("individual"));
+    let state = text("state").unwrap_or(if all_active { "ACTIVE" } else { "UNKNOWN" });
+    card.plain(Property::Other(STATE.to_owned()), (state != "ACTIVE").then_some(state));
     card.plain(Property::Uid, text("id").map(|id| format!("urn:uuid:{id}")).as_deref());
     let names = [text("givenName"), text("familyName")];
     let full: Vec<&str> = names.into_iter().flatten().collect();

@@ -57,7 +57,12 @@ impl Open {
 
 impl<R: Read> Cards<R> {
     pub fn new(file: R) -> Self {
-        Self { lines: BoundedLines::new(file), line: Vec::new(), begun: None }
+        Self { lines: BoundedLines::new(file, MOST_BYTES), line: Vec::new(), begun: None }
+    }
+
+    /// The line that was read last.
+    pub fn line(&self) -> u64 {
+        self.lines.read()
     }
 
     /// The next card, or what is none; `None` at the end of the file.
@@ -68,7 +73,8 @@ impl<R: Read> Cards<R> {
         let mut open = self.begun.take().map(Open::new);
         let mut stray: Option<u64> = None;
         while let Some(read) = self.lines.next(&mut self.line)? {
-            let text = self.line.trim_ascii();
+            // What begins with white space goes on with the line before.
+            let text = self.line.trim_ascii_end();
             let begins = text.eq_ignore_ascii_case(b"BEGIN:VCARD");
             let Some(card) = &mut open else {
                 if begins {
@@ -77,7 +83,7 @@ impl<R: Read> Cards<R> {
                         return Ok(Some(Piece::Refused { line, reason: Reason::NotACard }));
                     }
                     open = Some(Open::new(read.number));
-                } else if !text.is_empty() || read.too_long {
+                } else if !text.trim_ascii().is_empty() || read.too_long {
                     stray.get_or_insert(read.number);
                 }
                 continue;
@@ -148,6 +154,9 @@ mod tests {
         assert_eq!(cut(text), [(2, whole("a")), (6, Err(Reason::NotACard)), (8, whole("b"))]);
         let text = "BEGIN:VCARD\nFN:open\nBEGIN:VCARD\nFN:b\nEND:VCARD\nBEGIN:VCARD\nFN:c";
         assert_eq!(cut(text), [(1, Err(Reason::BrokenCard)), (3, whole("b")), (6, Err(Reason::BrokenCard))]);
+        let text = "BEGIN:VCARD\nNOTE:a\n END:VCARD\n BEGIN:VCARD\nFN:a\nEND:VCARD";
+        let card = "BEGIN:VCARD\r\nNOTE:a\n END:VCARD\n BEGIN:VCARD\nFN:a\nEND:VCARD\r\n".to_owned();
+        assert_eq!(cut(text), [(1, Ok(card))]);
         let text = "BEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nFN:other\nEND:VCARD\nEND:VCARD\nstray";
         let card = "BEGIN:VCARD\r\nFN:a\nAGENT:\nEND:VCARD\r\n".to_owned();
         assert_eq!(cut(text), [(1, Ok(card)), (8, Err(Reason::NotACard))]);

@@ -22,6 +22,10 @@ pub(super) struct CsvRows<R> {
     /// Fields of a row; that of the first row where there is no header.
     width: usize,
     columns: Vec<Column>,
+    /// Names of all columns: those of the header, else their numbers.
+    heads: Vec<String>,
+    /// Columns that hold nothing which is imported.
+    unmapped: Vec<usize>,
     external_id: Option<(usize, String)>,
     /// Columns that only an export of Zweck has, where this is one.
     own: Option<OwnColumns>,
@@ -101,6 +105,14 @@ impl<R: Read> CsvRows<R> {
             Some(name) => Some((find(name)?, name.clone())),
             None => None,
         };
+        let heads: Vec<String> = header
+            .iter()
+            .enumerate()
+            .map(|(index, name)| match decoded(reading.encoding, name) {
+                Ok(name) if reading.header => name.trim().chars().take(60).collect(),
+                _ => format!("column {}", index + 1),
+            })
+            .collect();
         let optional = |name: &str| find(name).ok();
         let own = match (reading.own, &external_id) {
             (true, Some((id, _))) => Some(OwnColumns {
@@ -112,11 +124,19 @@ impl<R: Read> CsvRows<R> {
             }),
             _ => None,
         };
+        let mapped = |index: &usize| {
+            columns.iter().any(|column| column.index == *index)
+                || external_id.as_ref().is_some_and(|(id, _)| id == index)
+        };
+        // Zweck's own record tells more than comes in again.
+        let unmapped = (0..header.len()).filter(|index| own.is_none() && !mapped(index)).collect();
         Ok(Self {
             reader,
             record: ByteRecord::new(),
             width: header.len(),
             columns,
+            heads,
+            unmapped,
             external_id,
             own,
             checks,
@@ -132,7 +152,9 @@ impl<R: Read> CsvRows<R> {
     /// `BAD_USER_INPUT` where the file breaks off.
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         let start = self.reader.position().byte();
-        let more = self.reader.read_byte_record(&mut self.record).map_err(|_| super::broken_off())?;
+        let Ok(more) = self.reader.read_byte_record(&mut self.record) else {
+            return Err(super::broken_off(self.reader.get_ref().line_of_row()));
+        };
         let end = self.reader.position().byte();
         let lines = self.reader.get_mut();
         if !more {
@@ -141,7 +163,8 @@ impl<R: Read> CsvRows<R> {
         let line = lines.line_of(start);
         if lines.broken_before(end) {
             // What belongs to whom cannot be told.
-            return Ok(Some(Checked::refused(line, Reason::BrokenQuotes)));
+            let last = lines.last_line_before(end).filter(|last| *last > line);
+            return Ok(Some(Checked::refused_to(line, last, Reason::BrokenQuotes)));
         }
         Ok(Some(self.check(line)))
     }
@@ -182,14 +205,18 @@ impl<R: Read> CsvRows<R> {
             values.push(("label", label));
             draft.point(ContactPointKind::Postal, column, &values, None);
         }
+        for index in &self.unmapped {
+            let filled = self.record.get(*index).is_some_and(|cell| !cell.trim_ascii().is_empty());
+            if let Some(head) = self.heads.get(*index).filter(|_| filled) {
+                draft.leave_out(head);
+            }
+        }
         let told = self.own.as_ref().map(|columns| self.told(columns, &mut draft));
         match &self.external_id {
             None => {
-                // Of the cells as they are, so that a row is known again whatever becomes of its values.
-                let cells = self.columns.iter().map(|column| {
-                    let cell = self.record.get(column.index).unwrap_or_default();
-                    (column.target.field_name(), cell.trim_ascii())
-                });
+                // Of all cells as they are, so that a row is known again whatever is mapped, and becomes of its values.
+                let cells = self.heads.iter().map(|head| head.as_bytes());
+                let cells = cells.zip(self.record.iter().map(<[u8]>::trim_ascii));
                 draft.finish(digest(cells), None, None, &mut self.seen)
             }
             Some((index, name)) => match self.text(*index).and_then(|text| external_id(&text)) {

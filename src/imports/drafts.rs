@@ -17,6 +17,8 @@ use crate::{
 /// A row that passed every check.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    /// Where it begins.
+    pub line: u64,
     /// Id in the source; a digest of the row where the file has none, so that a repeat finds it.
     pub external_id: String,
     /// The values that are not empty.
@@ -42,7 +44,7 @@ pub(super) struct Own {
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OwnSource {
-    pub source: Option<String>,
+    pub source: String,
     pub external_id: Option<String>,
     pub collected_at: Option<DateTime<Utc>>,
     pub recorded_at: Option<DateTime<Utc>>,
@@ -65,7 +67,13 @@ pub(super) struct Checked {
 impl Checked {
     /// A row that cannot be read at all.
     pub fn refused(line: u64, reason: Reason) -> Self {
-        Self { problems: vec![Problem { line, column: None, reason }], ..Self::default() }
+        Self::refused_to(line, None, reason)
+    }
+
+    /// Rows that cannot be told apart, up to the line `last_line`.
+    pub fn refused_to(line: u64, last_line: Option<u64>, reason: Reason) -> Self {
+        let problem = Problem { line, last_line, column: None, reason };
+        Self { problems: vec![problem], ..Self::default() }
     }
 }
 
@@ -108,7 +116,8 @@ impl Draft {
 
     /// Something is wrong, and the row comes in all the same.
     pub fn note(&mut self, column: Option<&str>, reason: Reason) {
-        self.problems.push(Problem { line: self.line, column: column.map(str::to_owned), reason });
+        let column = column.map(str::to_owned);
+        self.problems.push(Problem { line: self.line, last_line: None, column, reason });
     }
 
     /// A value cannot be read; the row goes with it where that is asked for.
@@ -128,8 +137,14 @@ impl Draft {
         self.left_out.push(name.into());
     }
 
-    /// The value of a field of the contact.
+    /// The value of a field of the contact; the first, where there are several.
     pub fn value(&mut self, field: &'static Field, column: &str, given: &str) {
+        if self.values.iter().any(|(known, _)| known.name == field.name) {
+            if !given.trim().is_empty() {
+                self.leave_out(column);
+            }
+            return;
+        }
         if let Some(value) = self.checked(field, column, given) {
             if field.check == Some(Check::Email) {
                 self.mailbox = Some((column.to_owned(), mailbox(&value)));
@@ -171,10 +186,18 @@ impl Draft {
             return;
         }
         if self.points.len() == MOST_POINTS {
-            self.fault(column, Reason::TooManyContactPoints);
+            if !self.problems.iter().any(|problem| problem.reason == Reason::TooManyContactPoints) {
+                self.fault(column, Reason::TooManyContactPoints);
+            }
             return;
         }
         self.points.push((point, created_at));
+    }
+
+    /// Whether `given` is as the field called `name` wants it.
+    pub fn fits(&self, name: &str, given: &str) -> bool {
+        let check = CONTACT.field(name).and_then(|field| field.check);
+        check.is_some_and(|check| check.check(given, self.checks.today).is_ok_and(|value| value.is_some()))
     }
 
     /// A value as it is kept: checked, and as given where it does not have the shape of its field but may stay.
@@ -224,13 +247,19 @@ impl Draft {
         if (!self.fatal || column_of_id.is_some()) && !is_first(seen, "id", &external_id) {
             self.refuse(column_of_id, Reason::DuplicateRow);
         }
+        for source in own.iter().flat_map(|own| &own.sources) {
+            let Some(id) = &source.external_id else { continue };
+            if !self.fatal && !is_first(seen, "source", &format!("{}\0{id}", source.source)) {
+                self.refuse(Some("provenance"), Reason::DuplicateRow);
+            }
+        }
         if let Some((column, mailbox)) = self.mailbox.take().filter(|_| !self.fatal)
             && !is_first(seen, "mailbox", &mailbox)
         {
             // Of a family it may be, or of the same person: that is not for an import to say.
             self.note(Some(&column), Reason::RepeatedEmail);
         }
-        let row = Row { external_id, values: self.values, points: self.points, own };
+        let row = Row { line: self.line, external_id, values: self.values, points: self.points, own };
         Checked {
             row: (!self.fatal).then_some(row),
             problems: self.problems,
@@ -262,12 +291,12 @@ pub(super) fn external_id(text: &str) -> Result<String, Reason> {
 }
 
 /// Stands for the id of a row that has none. It lies beside the values themselves and goes with them.
-pub(super) fn digest<'a>(cells: impl Iterator<Item = (&'static str, &'a [u8])>) -> String {
+pub(super) fn digest<'a>(cells: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> String {
     let mut sorted: Vec<_> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
     sorted.sort_unstable();
     let mut hash = Sha256::new();
-    for (field, cell) in sorted {
-        for part in [field.as_bytes(), cell] {
+    for (name, cell) in sorted {
+        for part in [name, cell] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }

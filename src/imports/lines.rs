@@ -32,9 +32,15 @@ pub(super) struct Lines<R> {
     passed: u64,
     /// Offsets at which quotes are broken.
     broken: VecDeque<u64>,
-    /// Bytes since the last line that ended a row.
+    /// Bytes since the last line that ended a row, and the line after it.
     row: usize,
+    row_line: u64,
+    /// Whether the last byte was a carriage return, which ends a line, alone or with a line feed.
+    returned: bool,
 }
+
+/// The mark of byte order, which is no part of the first field.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<R> Lines<R> {
     pub(super) fn new(file: R, delimiter: u8) -> Self {
@@ -49,6 +55,8 @@ impl<R> Lines<R> {
             passed: 1,
             broken: VecDeque::new(),
             row: 0,
+            row_line: 1,
+            returned: false,
         }
     }
 
@@ -62,6 +70,16 @@ impl<R> Lines<R> {
             self.starts.pop_front();
         }
         self.passed
+    }
+
+    /// The number of the last line that is not empty before the offset `byte`, as far as it was read.
+    pub(super) fn last_line_before(&self, byte: u64) -> Option<u64> {
+        self.starts.iter().take_while(|(start, _)| *start < byte).last().map(|(_, line)| *line)
+    }
+
+    /// The line on which the row begins that is being read.
+    pub(super) fn line_of_row(&self) -> u64 {
+        self.row_line
     }
 
     /// Whether quotes are broken before the offset `end`; each is told once.
@@ -97,12 +115,20 @@ impl<R: Read> Read for Lines<R> {
             self.at = At::FieldStart;
         }
         for byte in buffer.iter().take(count) {
-            self.step(*byte);
-            self.row = if *byte == b'\n' && self.at != At::Quoted { 0 } else { self.row + 1 };
-            if *byte == b'\n' {
+            let marks = usize::try_from(self.read).ok().and_then(|at| MARK.get(at)) == Some(byte);
+            if !marks {
+                self.step(*byte);
+            }
+            let ends = *byte == b'\r' || (*byte == b'\n' && !self.returned);
+            self.returned = *byte == b'\r';
+            self.row += 1;
+            if ends {
                 self.line += 1;
                 self.at_start = true;
-            } else if self.at_start && *byte != b'\r' {
+                if self.at != At::Quoted {
+                    (self.row, self.row_line) = (0, self.line);
+                }
+            } else if self.at_start && *byte != b'\n' {
                 self.starts.push_back((self.read, self.line));
                 self.at_start = false;
             }

@@ -20,6 +20,7 @@ use drafts::{Checked, Checks};
 pub use mapping::{Map, Mapping, OWN, Target};
 pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
 pub use report::{Problem, Reason, Report};
+pub use vcard::STATE;
 
 use crate::{
     context::App,
@@ -27,7 +28,7 @@ use crate::{
     policy::{Grounds, Policy},
 };
 
-/// Rows that are written in one transaction.
+/// Rows that are read, and written in one transaction.
 const BATCH: usize = 500;
 
 /// What to import, and how.
@@ -73,7 +74,8 @@ impl Import {
                 return Err(Error::input("a field is mapped twice"));
             }
         }
-        for (name, value) in [("source", &self.source), ("ground", &self.ground)] {
+        let notice = self.notice_version.as_ref().map(|version| ("notice version", version));
+        for (name, value) in [("source", &self.source), ("ground", &self.ground)].into_iter().chain(notice) {
             if value.trim().is_empty() || value.chars().count() > 500 || value.chars().any(char::is_control) {
                 return Err(Error::input(format!(
                     "`{name}` must be 1 to 500 characters without control characters"
@@ -153,15 +155,15 @@ pub async fn contacts<R: Read + Send>(
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut problems = Vec::new();
         let mut ended = false;
-        while batch.len() < BATCH {
+        for _ in 0..BATCH {
             let Some(checked) = rows.next()? else {
                 ended = true;
                 break;
             };
             report.rows += 1;
-            report.problems += u64::try_from(checked.problems.len()).unwrap_or_default();
-            checked.problems.into_iter().try_for_each(&mut tell)?;
+            problems.extend(checked.problems);
             for name in checked.left_out {
                 *report.left_out.entry(name).or_default() += 1;
             }
@@ -170,16 +172,29 @@ pub async fn contacts<R: Read + Send>(
                 None => report.rejected += 1,
             }
         }
-        let total = u64::try_from(batch.len()).unwrap_or_default();
-        let imported = store::write(app, import, batch).await?;
-        report.imported += imported;
-        report.unchanged += total - imported;
+        let total = count(batch.len());
+        let written = store::write(app, import, batch).await?;
+        report.imported += written.imported;
+        report.rejected += count(written.taken.len());
+        report.unchanged += total - written.imported - count(written.taken.len());
+        let taken = |line| Problem { line, last_line: None, column: None, reason: Reason::SourceTaken };
+        problems.extend(written.taken.into_iter().map(taken));
+        problems.sort_by_key(|problem| problem.line);
+        report.problems += count(problems.len());
+        problems.into_iter().try_for_each(&mut tell)?;
         if ended {
             return Ok(report);
         }
     }
 }
 
-fn broken_off() -> Error {
-    Error::input("the file cannot be read to its end; what was imported before stays")
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or_default()
+}
+
+fn broken_off(line: u64) -> Error {
+    Error::input(format!(
+        "the file cannot be read on from line {line}: it breaks off, or a row there is longer than 16 MiB because a quote is not \
+         closed; what was imported before stays"
+    ))
 }

@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use entity::enums::ContactPointKind;
 use sea_orm::ActiveEnum;
 use serde_json::{Map, Value as Json};
+use uuid::Uuid;
 
 use super::{
     Reason,
@@ -18,6 +19,11 @@ use crate::{
 };
 
 pub(super) use crate::formulas::unguarded;
+
+/// Most sources of a contact.
+const MOST_SOURCES: usize = 100;
+/// Most bytes of a line: a contact with all its contact points and sources takes far less.
+const MOST_BYTES: usize = 4 << 20;
 
 /// What is told of a contact, before it is known whether its id can be read.
 pub(super) struct Told {
@@ -36,7 +42,7 @@ impl Told {
         today: NaiveDate,
         draft: &mut Draft,
     ) -> Self {
-        if state.is_some_and(|state| state != "ACTIVE") {
+        if state != Some("ACTIVE") {
             draft.refuse(Some("state"), Reason::NotActive);
         }
         let created_at = created_at.and_then(|text| instant(text, "createdAt", today, draft));
@@ -51,7 +57,7 @@ impl Told {
                 Vec::new()
             }
         };
-        if sources.iter().any(|source| !source.is_sound(today)) {
+        if sources.len() > MOST_SOURCES || sources.iter().any(|source| !source.is_sound(today)) {
             draft.refuse(Some("provenance"), Reason::InvalidJson);
         }
         Self { created_at, sources }
@@ -73,26 +79,45 @@ impl Told {
 
     /// All that is told of the contact with this id.
     pub fn own(self, id: &str, column: &str, draft: &mut Draft) -> Option<Own> {
-        let Ok(id) = id.parse() else {
-            draft.refuse(Some(column), Reason::InvalidId);
-            return None;
-        };
-        Some(Own { id, created_at: self.created_at, sources: self.sources })
+        // In one spelling alone, or the same contact could come twice.
+        match id.parse::<Uuid>() {
+            Ok(parsed) if parsed.to_string() == id => {
+                Some(Own { id: parsed, created_at: self.created_at, sources: self.sources })
+            }
+            _ => {
+                draft.refuse(Some(column), Reason::InvalidId);
+                None
+            }
+        }
     }
 }
 
 impl OwnSource {
     fn is_sound(&self, today: NaiveDate) -> bool {
-        let texts = [&self.source, &self.external_id, &self.recorded_by, &self.notice_version];
-        let lines = texts.into_iter().flatten().chain(&self.fields);
-        self.source.as_deref().is_some_and(|source| !source.trim().is_empty())
-            && lines.into_iter().all(|line| Check::Line.check(line, today).is_ok())
+        let texts = [
+            Some(&self.source),
+            self.external_id.as_ref(),
+            self.recorded_by.as_ref(),
+            self.notice_version.as_ref(),
+        ];
+        let times = [self.collected_at, self.recorded_at, self.informed_at];
+        let known = |name: &String| CONTACT.field(name).is_some();
+        !self.source.trim().is_empty()
+            && texts.into_iter().flatten().all(|line| Check::Line.check(line, today).is_ok())
+            && times.into_iter().flatten().all(|at| is_plausible(at, today))
+            && self.fields.len() <= CONTACT.fields.len()
+            && self.fields.iter().all(known)
     }
+}
+
+/// Not before there were computers, and not after today.
+fn is_plausible(at: DateTime<Utc>, today: NaiveDate) -> bool {
+    at.year() >= 1950 && at.date_naive() <= today
 }
 
 fn instant(text: &str, column: &str, today: NaiveDate, draft: &mut Draft) -> Option<DateTime<Utc>> {
     match text.parse::<DateTime<Utc>>() {
-        Ok(at) if at.date_naive() <= today => Some(at),
+        Ok(at) if is_plausible(at, today) => Some(at),
         _ => {
             draft.fault(column, Reason::InvalidDate);
             None
@@ -127,7 +152,13 @@ pub(super) struct JsonRows<R> {
 
 impl<R: Read> JsonRows<R> {
     pub fn new(file: R, checks: Checks, today: NaiveDate) -> Self {
-        Self { lines: BoundedLines::new(file), line: Vec::new(), checks, today, seen: Seen::new() }
+        Self {
+            lines: BoundedLines::new(file, MOST_BYTES),
+            line: Vec::new(),
+            checks,
+            today,
+            seen: Seen::new(),
+        }
     }
 
     /// The next contact.
@@ -136,7 +167,9 @@ impl<R: Read> JsonRows<R> {
     /// `BAD_USER_INPUT` where the file breaks off.
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         loop {
-            let Some(read) = self.lines.next(&mut self.line).map_err(|_| super::broken_off())? else {
+            let Some(read) =
+                self.lines.next(&mut self.line).map_err(|_| super::broken_off(self.lines.read() + 1))?
+            else {
                 return Ok(None);
             };
             if read.too_long {

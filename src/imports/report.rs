@@ -56,8 +56,10 @@ pub enum Reason {
     WrongType,
     /// Not an id of Zweck.
     InvalidId,
-    /// A contact that is restricted or only kept: what restricts it does not come along.
+    /// A contact that is restricted or only kept, or of which that cannot be told: what restricts it does not come along.
     NotActive,
+    /// Another contact has the same id in the same source already.
+    SourceTaken,
 }
 
 impl Reason {
@@ -88,6 +90,7 @@ impl Reason {
             Reason::WrongType => "WRONG_TYPE",
             Reason::InvalidId => "INVALID_ID",
             Reason::NotActive => "NOT_ACTIVE",
+            Reason::SourceTaken => "SOURCE_TAKEN",
         }
     }
 }
@@ -112,6 +115,9 @@ impl From<Fault> for Reason {
 pub struct Problem {
     /// Line of the file on which the row begins, from 1.
     pub line: u64,
+    /// The last line of what belongs together no longer, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_line: Option<u64>,
     /// Name of the column or property, unless the whole row is meant.
     pub column: Option<String>,
     /// What is wrong.
@@ -129,7 +135,11 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let column = self.column.as_deref().unwrap_or("-");
-        write!(f, "{:>8}  {column:<24}{}", self.line, self.reason.as_str())
+        write!(f, "{:>8}  {column:<24}{}", self.line, self.reason.as_str())?;
+        match self.last_line {
+            Some(last) => write!(f, ", up to line {last}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -22,15 +22,26 @@ use crate::{
 const ATTEMPTS: usize = 3;
 /// Rows per INSERT: a contact has some 35 columns, and SQLite takes 32,766 parameters.
 const CHUNK: usize = 250;
+/// Values in one list of a statement.
+const PARAMETERS: usize = 10_000;
 
-/// Writes the rows that are not there yet and gives their number.
-pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<u64, Error> {
+/// What became of a batch; the other rows were there already.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Rows that came in, or would have.
+    pub imported: u64,
+    /// Lines of rows whose id in a source belongs to another contact.
+    pub taken: Vec<u64>,
+}
+
+/// Writes the rows that are not there yet.
+pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<Written, Error> {
     if rows.is_empty() {
-        return Ok(0);
+        return Ok(Written::default());
     }
     if import.dry_run {
-        let missing = missing(&app.db.reader, import, &rows).await?;
-        return Ok(count(missing.len()));
+        let Sorted { missing, taken } = sort(&app.db.reader, import, &rows).await?;
+        return Ok(Written { imported: count(missing.len()), taken });
     }
     let mut attempt = 1;
     loop {
@@ -41,18 +52,18 @@ pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<
     }
 }
 
-async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<u64, Error> {
+async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
-    let missing = missing(tx.connection(), import, rows).await?;
+    let Sorted { missing, taken } = sort(tx.connection(), import, rows).await?;
     if missing.is_empty() {
-        return Ok(0);
+        return Ok(Written { imported: 0, taken });
     }
     for chunk in missing.chunks(CHUNK) {
         insert_chunk(import, chunk, &mut tx).await?;
     }
     tx.commit().await?;
-    Ok(count(missing.len()))
+    Ok(Written { imported: count(missing.len()), taken })
 }
 
 /// What a row becomes.
@@ -136,47 +147,65 @@ async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> R
     Ok(())
 }
 
-/// The rows that no earlier import has brought: known by their source and id there, those of an export of Zweck by their
-/// own id.
-async fn missing<'a, C: ConnectionTrait>(
+/// The rows of a batch: those that no earlier import has brought, and those whose source says that they are somebody else.
+struct Sorted<'a> {
+    missing: Vec<&'a Row>,
+    taken: Vec<u64>,
+}
+
+/// Looks for what is there: rows are known by their source and id there, those of an export of Zweck by their own id.
+async fn sort<'a, C: ConnectionTrait>(
     connection: &C,
     import: &Import,
     rows: &'a [Row],
-) -> Result<Vec<&'a Row>, Error> {
+) -> Result<Sorted<'a>, Error> {
     let sources: Vec<Vec<(&str, &str)>> = rows.iter().map(|row| keys(import, row)).collect();
-    let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
-    let mut known: HashSet<(String, String)> = HashSet::new();
-    // SQLite takes 32,766 parameters.
-    for ids in ids.into_iter().collect::<Vec<_>>().chunks(10_000) {
-        let present: Vec<(String, Option<String>)> = provenance::Entity::find()
-            .select_only()
-            .column(provenance::Column::Source)
-            .column(provenance::Column::ExternalId)
-            .filter(provenance::Column::Source.is_in(names.iter().copied()))
-            .filter(provenance::Column::ExternalId.is_in(ids.iter().copied()))
-            .into_tuple()
-            .all(connection)
-            .await?;
-        known.extend(present.into_iter().filter_map(|(source, id)| Some((source, id?))));
-    }
+    let known = known(connection, &sources).await?;
     let own: Vec<Uuid> = rows.iter().filter_map(|row| row.own.as_ref().map(|own| own.id)).collect();
-    let present: Vec<Uuid> = match own.is_empty() {
-        true => Vec::new(),
-        false => {
-            let ids = contact::Entity::find().select_only().column(contact::Column::Id);
-            ids.filter(contact::Column::Id.is_in(own)).into_tuple().all(connection).await?
+    let mut present: HashSet<Uuid> = HashSet::new();
+    for own in own.chunks(PARAMETERS) {
+        let ids = contact::Entity::find().select_only().column(contact::Column::Id);
+        let ids = ids.filter(contact::Column::Id.is_in(own.iter().copied())).into_tuple::<Uuid>();
+        present.extend(ids.all(connection).await?);
+    }
+    let mut sorted = Sorted { missing: Vec::new(), taken: Vec::new() };
+    for (row, keys) in rows.iter().zip(sources) {
+        let held = |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
+        let held = keys.iter().any(held);
+        match row.own.as_ref().filter(|own| !own.sources.is_empty()) {
+            _ if row.own.as_ref().is_some_and(|own| present.contains(&own.id)) => {}
+            // Somebody else has that id in that source: two persons do not become one.
+            Some(_) if held => sorted.taken.push(row.line),
+            _ if held => {}
+            _ => sorted.missing.push(row),
         }
-    };
-    let present: HashSet<Uuid> = present.into_iter().collect();
-    let is_known = |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
-    Ok(rows
-        .iter()
-        .zip(sources)
-        .filter(|(row, keys)| {
-            !keys.iter().any(is_known) && !row.own.as_ref().is_some_and(|own| present.contains(&own.id))
-        })
-        .map(|(row, _)| row)
-        .collect())
+    }
+    Ok(sorted)
+}
+
+/// Which of these sources and ids there are known.
+async fn known<C: ConnectionTrait>(
+    connection: &C,
+    sources: &[Vec<(&str, &str)>],
+) -> Result<HashSet<(String, String)>, Error> {
+    let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
+    let (names, ids) = (Vec::from_iter(names), Vec::from_iter(ids));
+    let mut known = HashSet::new();
+    for names in names.chunks(PARAMETERS) {
+        for ids in ids.chunks(PARAMETERS) {
+            let present: Vec<(String, Option<String>)> = provenance::Entity::find()
+                .select_only()
+                .column(provenance::Column::Source)
+                .column(provenance::Column::ExternalId)
+                .filter(provenance::Column::Source.is_in(names.iter().copied()))
+                .filter(provenance::Column::ExternalId.is_in(ids.iter().copied()))
+                .into_tuple()
+                .all(connection)
+                .await?;
+            known.extend(present.into_iter().filter_map(|(source, id)| Some((source, id?))));
+        }
+    }
+    Ok(known)
 }
 
 /// Sources and ids there by which a row is known again.
@@ -184,8 +213,7 @@ fn keys<'a>(import: &'a Import, row: &'a Row) -> Vec<(&'a str, &'a str)> {
     match row.own.as_ref().filter(|own| !own.sources.is_empty()) {
         None => vec![(import.source.trim(), row.external_id.as_str())],
         Some(own) => {
-            let pair =
-                |source: &'a OwnSource| Some((source.source.as_deref()?, source.external_id.as_deref()?));
+            let pair = |source: &'a OwnSource| Some((source.source.as_str(), source.external_id.as_deref()?));
             own.sources.iter().filter_map(pair).collect()
         }
     }
@@ -198,7 +226,7 @@ fn sources_of(tx: &Transaction, import: &Import, row: &Row, contact_id: Uuid) ->
         .map(|told| provenance::Model {
             id: tx.new_id(),
             contact_id,
-            source: told.source.clone().unwrap_or_default(),
+            source: told.source.clone(),
             external_id: told.external_id.clone(),
             collected_at: told.collected_at,
             recorded_at: told.recorded_at.unwrap_or(tx.now()),

@@ -1,6 +1,6 @@
 //! vCards 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350) as rows (floor 4).
 
-use std::io::Read;
+use std::{borrow::Cow, collections::HashMap, io::Read};
 
 use calcard::{
     Entry, Parser,
@@ -20,6 +20,10 @@ use super::{
 };
 use crate::error::Error;
 
+/// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told: what
+/// restricts it does not come along, so the card does not come in.
+pub const STATE: &str = "X-ZWECK-STATE";
+
 /// The cards of a file as rows.
 pub(super) struct CardRows<R> {
     cards: Cards<R>,
@@ -38,7 +42,7 @@ impl<R: Read> CardRows<R> {
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
-        let piece = self.cards.next().map_err(|_| super::broken_off())?;
+        let piece = self.cards.next().map_err(|_| super::broken_off(self.cards.line()))?;
         Ok(piece.map(|piece| match piece {
             Piece::Refused { line, reason } => Checked::refused(line, reason),
             Piece::Card { line, bytes, agent } => self.card(line, &bytes, agent),
@@ -53,6 +57,9 @@ impl<R: Read> CardRows<R> {
         let Entry::VCard(card) = Parser::new(&text).entry() else {
             return Checked::refused(line, Reason::BrokenCard);
         };
+        if card.entries.len() > MOST_ENTRIES {
+            return Checked::refused(line, Reason::TooLong);
+        }
         let mut draft = Draft::new(self.checks, line);
         if agent {
             draft.leave_out("AGENT");
@@ -62,7 +69,7 @@ impl<R: Read> CardRows<R> {
         }
         let uid = fill(&mut draft, &card);
         let id = match uid.as_deref().map(external_id) {
-            None | Some(Err(Reason::MissingExternalId)) => Ok(digest([("card", bytes)].into_iter())),
+            None | Some(Err(Reason::MissingExternalId)) => Ok(digest_of(&text)),
             Some(id) => id,
         };
         match id {
@@ -72,13 +79,25 @@ impl<R: Read> CardRows<R> {
     }
 }
 
+/// Most lines of a card that say something.
+const MOST_ENTRIES: usize = 2_000;
+
+/// Stands for the id of a card that has none, whatever ends its lines.
+fn digest_of(text: &str) -> String {
+    digest(text.lines().map(|line| (b"line".as_slice(), line.trim_end().as_bytes())))
+}
+
 /// A contact is a natural person: no group, organisation, place or device.
 fn is_person(card: &VCard) -> bool {
     card.entries.iter().all(|entry| match (&entry.name, entry.values.first()) {
         (Property::Kind, Some(VCardValue::Kind(kind))) => *kind == VCardKind::Individual,
         (Property::Kind, Some(VCardValue::Text(kind))) => kind.eq_ignore_ascii_case("individual"),
         (Property::Other(name), Some(VCardValue::Text(kind))) => {
-            !name.eq_ignore_ascii_case("X-ADDRESSBOOKSERVER-KIND") || !kind.eq_ignore_ascii_case("group")
+            // As address books say it.
+            let says = |property: &str, word: &str| {
+                name.eq_ignore_ascii_case(property) && kind.eq_ignore_ascii_case(word)
+            };
+            !says("X-ADDRESSBOOKSERVER-KIND", "group") && !says("X-ABShowAs", "company")
         }
         _ => true,
     })
@@ -88,14 +107,42 @@ fn is_person(card: &VCard) -> bool {
 struct Ranked<'a> {
     entry: &'a VCardEntry,
     rank: u32,
-    label: String,
+    uses: Vec<String>,
 }
 
 /// Not where one calls a person first.
 const MACHINES: [&str; 4] = ["fax", "pager", "textphone", "modem"];
 
+impl Ranked<'_> {
+    fn is_machine(&self) -> bool {
+        self.uses.iter().any(|use_| MACHINES.contains(&use_.as_str()))
+    }
+
+    fn label(&self) -> String {
+        self.uses.join(", ")
+    }
+}
+
+/// Labels that address books give to groups of lines.
+type Labels<'a> = HashMap<&'a str, String>;
+
+fn labels(card: &VCard) -> Labels<'_> {
+    let named = card.entries.iter().filter_map(|entry| match &entry.name {
+        Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {
+            let text = part(entry, 0)?;
+            // Their own words, `_$!<Home>!$_`, in the form of those of the standard.
+            let known = text.strip_prefix("_$!<").and_then(|text| text.strip_suffix(">!$_"));
+            Some((entry.group.as_deref()?, known.map(str::to_lowercase).unwrap_or(text)))
+        }
+        _ => None,
+    });
+    named.collect()
+}
+
 /// Takes over what fields hold, and gives the UID.
 fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
+    let labels = labels(card);
+    let ranked = |entry| ranked(&labels, entry);
     let mut uid = None;
     let (mut names, mut full) = (false, None);
     let (mut emails, mut phones, mut addresses, mut languages) = (vec![], vec![], vec![], vec![]);
@@ -112,13 +159,16 @@ fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
             continue;
         }
         match property {
-            Property::N => names |= name(draft, entry),
-            Property::Fn => full = full.or_else(|| part(entry, 0)),
-            Property::Email => emails.push(ranked(card, entry)),
-            Property::Tel => phones.push(ranked(card, entry)),
-            Property::Adr => addresses.push(ranked(card, entry)),
-            Property::Lang => languages.push(ranked(card, entry)),
-            Property::Language => languages.push(Ranked { rank: 102, ..ranked(card, entry) }),
+            // One of several names holds whole: parts of two make a third person.
+            Property::N if names => draft.leave_out("N"),
+            Property::N => names = name(draft, entry),
+            Property::Fn if full.is_some() => draft.leave_out("FN"),
+            Property::Fn => full = part(entry, 0),
+            Property::Email => emails.push(ranked(entry)),
+            Property::Tel => phones.push(ranked(entry)),
+            Property::Adr => addresses.push(ranked(entry)),
+            Property::Lang => languages.push(ranked(entry)),
+            Property::Language => languages.push(Ranked { rank: 102, ..ranked(entry) }),
             Property::Bday => birthday(draft, entry),
             Property::Org => organisations.push(entry),
             Property::Title => titles.insert(0, entry),
@@ -129,6 +179,9 @@ fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
             Property::Kind => {}
             // Names that somebody made up may tell of a person.
             Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {}
+            Property::Other(name) if name.eq_ignore_ascii_case(STATE) => {
+                draft.refuse(Some(STATE), Reason::NotActive);
+            }
             Property::Other(_) => draft.leave_out("X-"),
             known => draft.leave_out(known.as_str()),
         }
@@ -183,6 +236,13 @@ fn name(draft: &mut Draft, entry: &VCardEntry) -> bool {
 }
 
 fn birthday(draft: &mut Draft, entry: &VCardEntry) {
+    // A year that stands for none.
+    let omitted = entry.params.iter().any(
+        |parameter| matches!(&parameter.name, VCardParameterName::Other(name) if name.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR")),
+    );
+    if omitted {
+        return draft.fault("BDAY", Reason::InvalidBirthDate);
+    }
     let date = match entry.values.first() {
         Some(VCardValue::PartialDateTime(date)) => match (date.year, date.month, date.day) {
             (Some(year), Some(month), Some(day)) => format!("{year:04}-{month:02}-{day:02}"),
@@ -194,7 +254,7 @@ fn birthday(draft: &mut Draft, entry: &VCardEntry) {
 }
 
 /// How much an entry is preferred, and what it is used for.
-fn ranked<'a>(card: &VCard, entry: &'a VCardEntry) -> Ranked<'a> {
+fn ranked<'a>(labels: &Labels<'_>, entry: &'a VCardEntry) -> Ranked<'a> {
     let (mut rank, mut uses) = (101, Vec::new());
     for parameter in &entry.params {
         match (&parameter.name, &parameter.value) {
@@ -216,41 +276,50 @@ fn ranked<'a>(card: &VCard, entry: &'a VCardEntry) -> Ranked<'a> {
     uses.retain(|use_| {
         !["internet", "voice", "postal", "parcel", "msg", "text", "video"].contains(&use_.as_str())
     });
-    uses.extend(label(card, entry));
-    Ranked { entry, rank, label: uses.join(", ") }
+    uses.extend(entry.group.as_deref().and_then(|group| labels.get(group)).cloned());
+    Ranked { entry, rank, uses }
 }
 
-/// The label that address books give to a group of lines.
-fn label(card: &VCard, entry: &VCardEntry) -> Option<String> {
-    let group = entry.group.as_ref()?;
-    let named = card.entries.iter().find(|other| {
-        other.group.as_ref() == Some(group)
-            && matches!(&other.name, Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel"))
-    })?;
-    let text = part(named, 0)?;
-    let plain = text.strip_prefix("_$!<").and_then(|text| text.strip_suffix(">!$_"));
-    Some(plain.unwrap_or(&text).to_lowercase())
+/// The text behind the scheme of a URI (`tel:`, `mailto:`), or the text itself.
+fn plain<'a>(text: &'a str, scheme: &str) -> Cow<'a, str> {
+    match text.split_at_checked(scheme.len()) {
+        Some((given, rest)) if given.eq_ignore_ascii_case(scheme) => {
+            percent_encoding::percent_decode_str(rest).decode_utf8().unwrap_or(Cow::Borrowed(rest))
+        }
+        _ => Cow::Borrowed(text),
+    }
 }
 
-/// E-mail addresses and phone numbers: the preferred one belongs to the contact, the others become contact points.
-fn reach(draft: &mut Draft, mut all: Vec<Ranked<'_>>, kind: ContactPointKind, field: &str, column: &str) {
-    let machine = |ranked: &Ranked<'_>| MACHINES.iter().any(|machine| ranked.label.contains(machine));
-    all.sort_by_key(|ranked| (machine(ranked), ranked.rank));
-    for (index, ranked) in all.iter().enumerate() {
-        let Some(text) = part(ranked.entry, 0) else { continue };
-        let value = text.strip_prefix("tel:").or_else(|| text.strip_prefix("mailto:")).unwrap_or(&text);
-        if index == 0 && !machine(ranked) {
+/// E-mail addresses and phone numbers: the preferred one belongs to the contact, the others become contact points. One that
+/// cannot be right gives way to one that can.
+fn reach(draft: &mut Draft, all: Vec<Ranked<'_>>, kind: ContactPointKind, field: &str, column: &str) {
+    let scheme = if kind == ContactPointKind::Phone { "tel:" } else { "mailto:" };
+    let mut all: Vec<(Ranked<'_>, String)> = all
+        .into_iter()
+        .filter_map(|ranked| {
+            let value = plain(&part(ranked.entry, 0)?, scheme).into_owned();
+            Some((ranked, value))
+        })
+        .collect();
+    all.sort_by_cached_key(|(ranked, value)| (ranked.is_machine(), !draft.fits(field, value), ranked.rank));
+    for (index, (ranked, value)) in all.iter().enumerate() {
+        if index == 0 && !ranked.is_machine() {
             draft.set(field, column, value);
+            if !ranked.uses.is_empty() {
+                draft.leave_out(format!("{column} (use of the first)"));
+            }
         } else {
-            draft.point(kind, column, &[(field, value), ("label", &ranked.label)], None);
+            draft.point(kind, column, &[(field, value), ("label", &ranked.label())], None);
         }
     }
 }
 
 /// Postal addresses, likewise.
 fn post(draft: &mut Draft, mut all: Vec<Ranked<'_>>) {
+    all.retain(|ranked| [0, 1, 2, 3, 5, 6].into_iter().any(|index| part(ranked.entry, index).is_some()));
     all.sort_by_key(|ranked| ranked.rank);
-    for (index, Ranked { entry, label, .. }) in all.iter().enumerate() {
+    for (index, ranked) in all.iter().enumerate() {
+        let entry = ranked.entry;
         let lines: Vec<String> = (0..3).filter_map(|line| part(entry, line)).collect();
         let in_one_line = |text: String| {
             let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -258,19 +327,23 @@ fn post(draft: &mut Draft, mut all: Vec<Ranked<'_>>) {
         };
         let text = |component| part(entry, component).map(in_one_line).unwrap_or_default();
         let (street, city, code, country) = (in_one_line(lines.join("\n")), text(3), text(5), text(6));
+        let label = ranked.label();
         let values =
             [("street", street.as_str()), ("city", &city), ("postalCode", &code), ("country", &country)];
         if part(entry, 4).is_some() {
             draft.leave_out("ADR (region)");
         }
-        if index == 0 {
-            for (name, value) in values {
-                draft.set(name, "ADR", value);
-            }
-        } else {
+        if index > 0 {
             let [street, city, code, country] = values;
-            let values = [street, city, code, country, ("label", label)];
+            let values = [street, city, code, country, ("label", &label)];
             draft.point(ContactPointKind::Postal, "ADR", &values, None);
+            continue;
+        }
+        for (name, value) in values {
+            draft.set(name, "ADR", value);
+        }
+        if !label.is_empty() {
+            draft.leave_out("ADR (use of the first)");
         }
     }
 }
