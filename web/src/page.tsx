@@ -1,0 +1,109 @@
+import type { Fetcher } from "@graphiql/toolkit";
+import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
+import { GraphiQL } from "graphiql";
+import { useEffect, useMemo, useState } from "react";
+import { useAccess } from "./access";
+import { Bar } from "./bar";
+import consents from "./examples/consents.graphql?raw";
+import contacts from "./examples/contacts.graphql?raw";
+import purposes from "./examples/purposes.graphql?raw";
+import rights from "./examples/rights.graphql?raw";
+import { memory } from "./memory";
+import { omitted, type Omitted } from "./omitted";
+import { NotAccepted, send } from "./server";
+
+const EXAMPLES = [contacts, rights, consents, purposes].map((query) => ({ query }));
+const INTROSPECTION = "IntrospectionQuery";
+
+/** Clears old answers when somebody else asks, or for something else: they are not answers to that. */
+function Forget({ when }: { when: unknown }) {
+  const editor = useGraphiQL((state) => state.responseEditor);
+  const tabs = useGraphiQL((state) => state.tabs);
+  const { updateActiveTabValues } = useGraphiQLActions();
+  useEffect(() => {
+    // Those of the other tabs, which are shown when one goes there.
+    for (const tab of tabs) tab.response = null;
+    editor?.setValue("");
+    updateActiveTabValues({ response: null });
+    // Not with each change of a tab: that would clear the answer that has just come.
+  }, [when, editor]);
+  useEffect(() => {
+    // Names of people are written in many letters; none of them is to be marked as taken for another.
+    editor?.updateOptions({ unicodeHighlight: { ambiguousCharacters: false } });
+  }, [editor]);
+  return null;
+}
+
+export function Page() {
+  const control = useAccess();
+  const { access, refuse } = control;
+  const [left, setLeft] = useState<Omitted[]>([]);
+  const [storage] = useState(memory);
+  const token = access.state === "accepted" ? access.token : undefined;
+  const purpose = access.state === "accepted" ? access.purpose : undefined;
+
+  const asking = useMemo(() => new AbortController(), [token, purpose]);
+  useEffect(() => {
+    setLeft([]);
+    return () => asking.abort(new Error("Given up, since the token or the purpose was changed."));
+  }, [asking]);
+
+  // Another fetcher makes GraphiQL ask for the schema anew.
+  const fetcher = useMemo<Fetcher>(
+    () => async (operation) => {
+      const own = operation.operationName !== INTROSPECTION;
+      if (own) setLeft([]);
+      try {
+        if (token === undefined) throw new Error("Enter an access token above first.");
+        if (purpose === undefined) throw new Error("Choose the purpose above first.");
+        const answer = await send({ token, purpose }, operation, asking.signal);
+        if (own) setLeft(omitted(answer));
+        return answer as object;
+      } catch (error) {
+        if (error instanceof NotAccepted) refuse(error.message);
+        // Of what is thrown GraphiQL shows the stack as well; of a schema that was given up it must be told in this way.
+        if (!own || !(error instanceof Error)) throw error;
+        return { errors: [{ message: error.message }] } as object;
+      }
+    },
+    [token, purpose, asking, refuse],
+  );
+  const ready = token !== undefined && purpose !== undefined;
+
+  return (
+    <>
+      <Bar {...control} />
+      <div className="left-out" role="status" aria-label="Left out of the last answer">
+        {left.length > 0 && (
+          <ul>
+            {left.map(({ text, coordinates }) => (
+              <li key={text}>
+                {text}: <code>{coordinates.join(", ")}</code>
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+      <main className="editor">
+        <GraphiQL
+          fetcher={fetcher}
+          // Null keeps GraphiQL from asking for a schema that nobody would give it.
+          {...(ready ? {} : { schema: null })}
+          storage={storage}
+          defaultTabs={EXAMPLES}
+          introspectionQueryName={INTROSPECTION}
+          isHeadersEditorEnabled={false}
+          shouldPersistHeaders={false}
+          showPersistHeadersSettings={false}
+        >
+          <GraphiQL.Logo>
+            <a className="licences" href="/graphiql/licences.md" target="_blank" rel="noreferrer">
+              Licences
+            </a>
+          </GraphiQL.Logo>
+          <Forget when={asking} />
+        </GraphiQL>
+      </main>
+    </>
+  );
+}
