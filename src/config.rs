@@ -14,8 +14,10 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// Keys that hold numbers; every other one is text, taken as it stands in the environment.
+/// Keys that hold numbers; every other one but switches is text, taken as it stands in the environment.
 const NUMBERS: [&str; 2] = ["database.max_connections", "limits.body_bytes"];
+/// Keys that are on or off.
+const SWITCHES: [&str; 1] = ["server.graphiql"];
 
 /// The whole configuration. Debug prints it with secrets starred.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,11 +43,13 @@ pub struct Config {
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
+    /// Whether the page `/graphiql` is served.
+    pub graphiql: bool,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), graphiql: false }
     }
 }
 
@@ -223,8 +227,11 @@ impl Config {
     }
 }
 
-/// A value of the environment. Only numbers are interpreted: a key of digits is not a number, nor is a password.
+/// A value of the environment. Only numbers and switches are interpreted: a key of digits is not a number, nor is a password.
 fn from_text(key: &str, value: String) -> Value {
+    if let (true, Ok(on)) = (SWITCHES.contains(&key), value.parse::<bool>()) {
+        return Value::from(on);
+    }
     match value.parse::<u64>() {
         Ok(number) if NUMBERS.contains(&key) => Value::from(number),
         _ => Value::from(value),
@@ -288,6 +295,7 @@ mod tests {
             ("database.max_connections", "7"),
             ("secrets.master_key", key.as_str()),
             ("log.filter", "debug"),
+            ("server.graphiql", "true"),
         ];
         let config = read(toml, &environment, &Flags::default()).unwrap();
         assert_eq!(config.server.listen.port(), 2);
@@ -295,6 +303,7 @@ mod tests {
         assert_eq!(config.database.max_connections, 7);
         assert_eq!(config.secrets.master_key, Some([0x12; 32]));
         assert_eq!(config.log.filter, "debug");
+        assert!(config.server.graphiql && !Config::default().server.graphiql);
         let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
         assert_eq!(read(toml, &environment, &flags).unwrap().server.listen.port(), 3);
         assert!(read(toml, &[("server.listne", "x")], &flags).unwrap_err().ends_with("`server.listne`"));
@@ -312,6 +321,8 @@ mod tests {
         }
         assert!(load("[limits]\nbody_bytes = 1\n").is_err());
         assert!(load("not toml").is_err());
+        let switch = read("", &[("server.graphiql", "maybe")], &Flags::default());
+        assert!(switch.unwrap_err().contains("server.graphiql"));
     }
 
     #[test]

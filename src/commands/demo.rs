@@ -9,7 +9,7 @@ use zweck::{
     db::Db,
     demo::{self, Demo},
     graphql::Engine,
-    http::{self, Limits},
+    http::{self, Limits, Settings, graphiql},
     policy::Live,
     purposes,
 };
@@ -44,15 +44,22 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     print(&told(&demo, &format!("http://{address}")))?;
     let engine = Arc::new(Engine::new().map_err(failure)?);
     let limits = Limits { body_bytes: config.limits.body_bytes };
-    http::serve(listener, http::router(app, engine, limits), http::stop_signal()).await?;
+    let settings = Settings { limits, graphiql: true };
+    http::serve(listener, http::router(app, engine, settings), http::stop_signal()).await?;
     Ok(())
 }
 
 /// What to try: the tokens, and three queries that show the point.
 fn told(demo: &Demo, url: &str) -> String {
+    // Without the page its address would lead to a page that says so: `cargo demo` has said it already.
+    let page = if graphiql::is_built() {
+        format!("Open GraphiQL at {url}{} and enter one of these tokens.\n", graphiql::PATH)
+    } else {
+        String::new()
+    };
     let mut out = format!(
         "\nZweck serves {} people at {url}/graphql until you press Ctrl-C. Nothing here leaves this machine.\n\
-         Each token acts for the purposes beside it, for a day:\n\n",
+         {page}Each token acts for the purposes beside it, for a day:\n\n",
         demo.people
     );
     for token in &demo.tokens {

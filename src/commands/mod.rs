@@ -25,7 +25,7 @@ use zweck::{
     db::Db,
     error::{Code, Error},
     graphql::Engine,
-    http::{self, Limits},
+    http::{self, Limits, Settings},
     policy::{Live, Policy, Sources},
     purposes, register,
     tokens::{self, NewToken},
@@ -56,8 +56,9 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let limits = Limits { body_bytes: config.limits.body_bytes };
+    let settings = Settings { limits, graphiql: config.server.graphiql };
     tracing::info!(address = %listener.local_addr()?, "listening");
-    http::serve(listener, http::router(app, engine, limits), http::stop_signal()).await?;
+    http::serve(listener, http::router(app, engine, settings), http::stop_signal()).await?;
     tracing::info!("stopped");
     Ok(())
 }

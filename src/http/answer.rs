@@ -91,15 +91,18 @@ pub(super) fn status_of(code: Code) -> StatusCode {
     }
 }
 
-/// The headers every answer has. Answers depend on who asks and for what: no cache may keep them.
+/// The headers every answer has. Answers depend on who asks and for what: no cache may keep them, except of what is the
+/// same for everybody and says so itself.
 pub(super) fn stamp(response: &mut Response, id: &RequestId) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Authorization, Prefer, X-Processing-Purpose"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("Accept, Authorization, Prefer, X-Processing-Purpose"));
+    }
 }
 
 fn respond(format: Format, status: StatusCode, body: Vec<u8>) -> Response {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+pub mod graphiql;
 mod graphql;
 mod headers;
 
@@ -49,6 +50,21 @@ impl Default for Limits {
     }
 }
 
+/// What the server is to offer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Limits on requests.
+    pub limits: Limits,
+    /// Whether `GET /graphiql` is there.
+    pub graphiql: bool,
+}
+
+impl From<Limits> for Settings {
+    fn from(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+}
+
 /// What the handlers share.
 #[derive(Clone)]
 struct Shared {
@@ -58,10 +74,13 @@ struct Shared {
 }
 
 /// Every route of the server.
-pub fn router(app: Arc<App>, engine: Arc<Engine>, limits: Limits) -> Router {
-    let shared = Shared { app, engine, limits };
+pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>) -> Router {
+    let settings = settings.into();
+    let shared = Shared { app, engine, limits: settings.limits };
+    let pages = if settings.graphiql { graphiql::routes() } else { Router::new() };
     Router::new()
         .route("/graphql", any(graphql::handle))
+        .merge(pages)
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(shared.clone(), attend))

@@ -1,0 +1,103 @@
+//! `GET /graphiql`: the page of `web/`, embedded when it was built, under a strict content security policy (floor 6).
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use tower_http::compression::CompressionLayer;
+
+/// Where the page is.
+pub const PATH: &str = "/graphiql";
+
+/// What `npm run build` has made of `web/`; empty where it was not run before this program was built.
+#[derive(RustEmbed)]
+#[folder = "web/dist"]
+#[allow_missing = true]
+struct Built;
+
+const PAGE: &str = "index.html";
+
+/// Instead of the page, where it was not built.
+const ABSENT: &str = include_str!("graphiql_absent.html");
+
+/// Nothing but files of this server. Workers are files too, so neither `blob:` nor `eval` is needed. Styles alone may be
+/// inline: Monaco puts the places of lines into `style` attributes and the colours of a theme into a `style` element. Since
+/// pictures and fonts come from here as well, styles can carry nothing away.
+const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Whether the page is in this build.
+pub fn is_built() -> bool {
+    Built::get(PAGE).is_some()
+}
+
+/// The page and its files. They are the same for everybody and hold no secret: whoever has no token gets no data.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/graphiql", get(page))
+        .route("/graphiql/", get(page))
+        .route("/graphiql/{*file}", get(file))
+        // The editor is large. Here nothing secret is compressed beside something that a stranger could choose.
+        .layer(CompressionLayer::new().no_br().no_deflate().no_zstd())
+}
+
+async fn page() -> Response {
+    match Built::get(PAGE) {
+        Some(page) => answer(PAGE, page.data.into(), "no-store"),
+        None => answer(PAGE, ABSENT.into(), "no-store"),
+    }
+}
+
+/// One of the files. A name is looked up among those embedded, as it was sent: no path leads out of them.
+async fn file(request: Request) -> Response {
+    let name = request.uri().path().strip_prefix("/graphiql/").unwrap_or_default().to_owned();
+    match Built::get(&name).filter(|_| name != PAGE) {
+        Some(EmbeddedFile { data, .. }) => {
+            // The name of an asset holds a digest of it.
+            let hashed = name.starts_with("assets/");
+            answer(
+                &name,
+                data.into(),
+                if hashed { "public, max-age=31536000, immutable" } else { "no-store" },
+            )
+        }
+        None => super::unknown(request).await,
+    }
+}
+
+fn answer(name: &str, body: Body, cache: &'static str) -> Response {
+    let fixed = |name: HeaderName, value: &'static str| (name, HeaderValue::from_static(value));
+    let headers = [
+        fixed(CONTENT_TYPE, content_type(name)),
+        fixed(CACHE_CONTROL, cache),
+        fixed(CONTENT_SECURITY_POLICY, POLICY),
+        fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        fixed(REFERRER_POLICY, "no-referrer"),
+        fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    (StatusCode::OK, axum::response::AppendHeaders(headers), body).into_response()
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, end)| end) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("md") => "text/plain; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("ttf") => "font/ttf",
+        Some("woff2") => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}
