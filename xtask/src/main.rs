@@ -1,6 +1,11 @@
 //! Development tasks: `cargo demo` starts the demo, `cargo xtask check` runs what CI runs, in its order.
 
-use std::process::Command;
+mod web;
+
+use std::{
+    io::{self, Write},
+    process::Command,
+};
 
 use anyhow::{Context, bail};
 
@@ -36,6 +41,10 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }),
         Some("demo") => {
+            web::build(&web::directory(), |line| {
+                // Who closed standard error wants to hear nothing.
+                let _ = writeln!(io::stderr(), "{line}");
+            });
             let arguments = std::env::args().skip(2);
             let done = cargo()
                 .args(["run", "--package", "zweck", "--bin", "zweck", "--", "demo"])
