@@ -19,6 +19,7 @@ mod duplicates;
 mod exports;
 mod floors;
 mod golden;
+mod graphiql;
 mod hostile;
 mod http;
 mod imports;
