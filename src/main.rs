@@ -5,7 +5,7 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{contacts, demo, export, import, policy};
+use commands::{contacts, demo, export, import, policy, schema};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -53,12 +53,8 @@ enum Command {
     },
     /// Bring the database up to date.
     Migrate,
-    /// Print the GraphQL schema.
-    Schema {
-        /// Compare with FILE instead of printing.
-        #[arg(long, value_name = "FILE")]
-        check: Option<PathBuf>,
-    },
+    /// Print the GraphQL schema: all of it, or what a token would be shown by GET /schema.graphql.
+    Schema(SchemaArgs),
     /// Manage access tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -80,6 +76,23 @@ enum Command {
     /// Look after consents.
     #[command(subcommand)]
     Consents(ConsentsCommand),
+}
+
+/// Which schema, and what is done with it.
+#[derive(Args)]
+struct SchemaArgs {
+    /// Compare with FILE instead of printing.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Only what a token in this role may use; may be repeated.
+    #[arg(long = "role", requires = "purposes")]
+    roles: Vec<String>,
+    /// Only what a token for this purpose may use; repeated, what each of them permits by itself.
+    #[arg(long = "purpose", requires = "roles")]
+    purposes: Vec<String>,
+    /// Only what a token narrowed to this coordinate may use, e.g. Contact.email; may be repeated.
+    #[arg(long = "field", requires = "roles")]
+    fields: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -297,7 +310,7 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
                 demo::run(config, file, usize::try_from(people).unwrap_or(500)).await
             }
             Command::Migrate => commands::migrate(config).await,
-            Command::Schema { check } => commands::schema(check.as_deref()),
+            Command::Schema(args) => schema::print(config, &args).await,
             Command::Token(TokenCommand::Create(args)) => commands::create_token(config, args).await,
             Command::Token(TokenCommand::List) => commands::list_tokens(config).await,
             Command::Token(TokenCommand::Revoke { id }) => commands::revoke_token(config, id).await,

@@ -32,4 +32,5 @@ mod schema;
 mod support;
 mod tokens;
 mod vcards;
+mod visibility;
 mod writes;

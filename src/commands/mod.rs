@@ -5,11 +5,11 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod policy;
+pub(crate) mod schema;
 
 use std::{
     fmt::Write as _,
     io::{self, Write},
-    path::Path,
     sync::Arc,
 };
 
@@ -81,18 +81,6 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     print("the database is up to date\n")
-}
-
-/// Prints the schema, or compares it with a file.
-pub(crate) fn schema(check: Option<&Path>) -> Result<(), Failure> {
-    let sdl = Engine::new().map_err(failure)?.sdl();
-    let Some(file) = check else { return print(&sdl) };
-    let kept = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    if kept == sdl {
-        return Ok(());
-    }
-    Err(anyhow::anyhow!("{0} is not the schema of this program; run: zweck schema > {0}", file.display())
-        .into())
 }
 
 /// Makes a token and prints it: to standard output the token alone, so that it can be piped.

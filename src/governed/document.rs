@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use async_graphql::{
     Name, Pos, Positioned, Value,
     parser::types::{
-        DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition,
-        OperationType, Selection, SelectionSet,
+        BaseType, Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition,
+        InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet, VariableDefinition,
     },
 };
 
@@ -51,6 +51,7 @@ pub struct Operation<'d> {
     pub writes: bool,
     pub(super) root: &'d SelectionSet,
     fragments: &'d Fragments,
+    definitions: &'d [Positioned<VariableDefinition>],
     pub(super) variables: Variables,
 }
 
@@ -94,8 +95,50 @@ impl<'d> Operation<'d> {
             writes: operation.ty == OperationType::Mutation,
             root: &operation.selection_set.node,
             fragments: &document.fragments,
+            definitions: &operation.variable_definitions,
             variables: Variables::new(&operation.variable_definitions, variables)?,
         })
+    }
+
+    /// The type its root fields belong to.
+    pub(super) fn root_type(&self) -> &'static str {
+        if self.writes { "Mutation" } else { "Query" }
+    }
+
+    /// What it asks of the schema itself, as a document of its own; `None` where it asks nothing of it.
+    ///
+    /// # Errors
+    /// As the plan.
+    pub fn introspection(&self) -> Result<Option<ExecutableDocument>, Error> {
+        let mut items = Vec::new();
+        for selected in self.collect(&[self.root], self.root_type())? {
+            let [first, rest @ ..] = selected.nodes.as_slice() else { continue };
+            if !matches!(selected.name, "__schema" | "__type") {
+                continue;
+            }
+            // Equal response keys of the root are not merged by async-graphql.
+            let mut field = (*first).clone();
+            let more = rest.iter().flat_map(|node| node.node.selection_set.node.items.iter().cloned());
+            field.node.selection_set.node.items.extend(more);
+            items.push(Positioned::new(Selection::Field(field), first.pos));
+        }
+        let Some(pos) = items.first().map(|item| item.pos) else { return Ok(None) };
+        // Nothing of introspection takes another type; what the caller is not shown must not be named.
+        let known = |definition: &&Positioned<VariableDefinition>| matches!(&definition.node.var_type.node.base, BaseType::Named(name) if matches!(name.as_str(), "String" | "Boolean"));
+        let operation = OperationDefinition {
+            ty: OperationType::Query,
+            variable_definitions: self.definitions.iter().filter(known).cloned().collect(),
+            directives: Vec::new(),
+            selection_set: Positioned::new(SelectionSet { items }, pos),
+        };
+        let of_the_schema = |fragment: &Positioned<FragmentDefinition>| {
+            fragment.node.type_condition.node.on.node.starts_with("__")
+        };
+        let fragments = self.fragments.iter().filter(|(_, fragment)| of_the_schema(fragment));
+        Ok(Some(ExecutableDocument {
+            operations: DocumentOperations::Single(Positioned::new(operation, pos)),
+            fragments: fragments.map(|(name, fragment)| (name.clone(), fragment.clone())).collect(),
+        }))
     }
 
     /// The fields of `sets` on the type `on`, fragments spread, @skip and @include applied, equal response keys merged in
@@ -160,10 +203,7 @@ impl<'d> Operation<'d> {
         Ok(())
     }
 
-    fn included(
-        &self,
-        directives: &[Positioned<async_graphql::parser::types::Directive>],
-    ) -> Result<bool, Error> {
+    fn included(&self, directives: &[Positioned<Directive>]) -> Result<bool, Error> {
         for directive in directives {
             let skip = match directive.node.name.node.as_str() {
                 "skip" => true,
@@ -196,6 +236,34 @@ impl<'d> Operation<'d> {
         }
         Ok(())
     }
+}
+
+/// The document with everything skipped: it can be validated as it is, and nothing of it runs.
+pub fn skipped(mut document: ExecutableDocument) -> ExecutableDocument {
+    let skip = |operation: &mut Positioned<OperationDefinition>| {
+        let pos = operation.pos;
+        let selection_set = std::mem::replace(
+            &mut operation.node.selection_set,
+            Positioned::new(SelectionSet::default(), pos),
+        );
+        let yes = Positioned::new(async_graphql_value::Value::Boolean(true), pos);
+        let directive = Directive {
+            name: Positioned::new(Name::new("skip"), pos),
+            arguments: vec![(Positioned::new(Name::new("if"), pos), yes)],
+        };
+        let inline = InlineFragment {
+            type_condition: None,
+            directives: vec![Positioned::new(directive, pos)],
+            selection_set,
+        };
+        let inline = Selection::InlineFragment(Positioned::new(inline, pos));
+        operation.node.selection_set.node.items.push(Positioned::new(inline, pos));
+    };
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => skip(operation),
+        DocumentOperations::Multiple(all) => all.values_mut().for_each(skip),
+    }
+    document
 }
 
 impl<'d> Selected<'d> {

@@ -21,7 +21,7 @@ mod write;
 mod writes;
 
 pub use arguments::Variables;
-pub use document::{Limits, Operation};
+pub use document::{Limits, Operation, skipped};
 pub use inputs::Input;
 pub use plan::{Denial, Plan, PlannedRoot};
 pub use read::{Reader, exists, write_page_of};

@@ -66,6 +66,8 @@ impl PlannedRoot {
 pub(super) enum PlannedWhat {
     /// Answered by async-graphql: introspection.
     Introspection,
+    /// The name of the root type.
+    Typename(&'static str),
     /// Refused; the denial says why.
     Null,
     One(Level, Cell),
@@ -91,8 +93,7 @@ impl Plan {
         let cursors = Cursors::new(keys)?;
         let plan = Plan::default();
         let mut planner = Planner { operation, actor, limits, today, cursors, plan, rows: 0 };
-        let root = if operation.writes { "Mutation" } else { "Query" };
-        for selected in operation.collect(&[operation.root], root)? {
+        for selected in operation.collect(&[operation.root], operation.root_type())? {
             let what = planner.root(&selected)?;
             planner.plan.roots.push(PlannedRoot { key: selected.key.to_owned(), what });
         }
@@ -121,10 +122,12 @@ pub(super) fn json_key(key: &str) -> String {
 
 impl<'p> Planner<'p> {
     fn root(&mut self, selected: &Selected<'p>) -> Result<PlannedWhat, Error> {
-        if selected.name.starts_with("__") {
-            return Ok(PlannedWhat::Introspection);
+        let kind = self.operation.root_type();
+        match selected.name {
+            "__typename" => return Ok(PlannedWhat::Typename(kind)),
+            name if name.starts_with("__") => return Ok(PlannedWhat::Introspection),
+            _ => {}
         }
-        let kind = if self.operation.writes { "Mutation" } else { "Query" };
         let coordinate = format!("{kind}.{}", selected.name);
         if coordinate != "Query.viewer" {
             if self.actor.purpose.is_none() {

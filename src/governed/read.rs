@@ -97,6 +97,7 @@ impl<'r> Reader<'r> {
         Ok(Some(match &root.what {
             PlannedWhat::Introspection => return Ok(None),
             PlannedWhat::Null | PlannedWhat::Write(_) => "null".to_owned(),
+            PlannedWhat::Typename(name) => format!("\"{name}\""),
             PlannedWhat::One(level, key) => self.one(level, key).await?,
             PlannedWhat::List(level) => self.list(level).await?,
             PlannedWhat::Page(page) => self.page(page).await?,

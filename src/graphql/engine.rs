@@ -1,7 +1,7 @@
 //! One operation from document to answer: parse, bound, validate, plan, read, write (floor 5).
 
 use async_graphql::{
-    Pos, Request as Stock, Value as Json, Variables,
+    Pos, Request as Stock, ServerError, ValidationMode, Value as Json, Variables,
     dynamic::Schema,
     parser::{parse_query, types::ExecutableDocument},
 };
@@ -9,12 +9,14 @@ use async_graphql::{
 use super::{
     answer::{Problem, Response, error_body},
     mutations,
+    schema::model,
+    views::Views,
 };
 use crate::{
     audit::Replay,
     context::{Actor, App},
     error::{Code, Error},
-    governed::{Limits, Operation, Plan, PlannedWrite, Reader},
+    governed::{Limits, Operation, Plan, PlannedWrite, Reader, skipped},
 };
 
 /// What a client asks.
@@ -54,7 +56,9 @@ pub struct Answer {
 
 /// Answers operations.
 pub struct Engine {
+    /// The whole schema, which documents are validated by.
     schema: Schema,
+    views: Views,
     limits: Limits,
 }
 
@@ -67,13 +71,24 @@ impl Engine {
     /// # Errors
     /// `INTERNAL` when the register contradicts itself.
     pub fn new() -> Result<Self, Error> {
-        let schema = super::build().map_err(|_| Error::internal("the schema cannot be built"))?;
-        Ok(Self { schema, limits: Limits::default() })
+        let model = model();
+        let schema = model.schema(ValidationMode::Strict);
+        let schema = schema.map_err(|_| Error::internal("the schema cannot be built"))?;
+        Ok(Self { schema, views: Views::new(model), limits: Limits::default() })
     }
 
     /// The schema in the schema definition language.
     pub fn sdl(&self) -> String {
         self.schema.sdl()
+    }
+
+    /// The schema as far as `actor` may use it, in the schema definition language; without a purpose what the purposes of its
+    /// credential permit, each by itself.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the register contradicts itself.
+    pub fn sdl_for(&self, actor: &Actor) -> Result<String, Error> {
+        Ok(self.views.of(actor)?.sdl().to_owned())
     }
 
     /// Answers `request` for `actor`.
@@ -103,14 +118,24 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let name = request.operation_name.as_deref();
         let operation = Operation::choose(document, name, request.variables.clone(), &self.limits)?;
-        // Validates the whole document and answers introspection; no resolver runs.
         let variables = Variables::from_json(serde_json::Value::Object(request.variables));
-        let mut stock = Stock::new("").variables(variables).only_introspection();
+        // Validates the whole document, everything of it skipped: nothing runs.
+        let mut stock = Stock::new("").variables(variables.clone()).only_introspection();
         stock.operation_name.clone_from(&request.operation_name);
-        stock.set_parsed_query(document.clone());
+        stock.set_parsed_query(skipped(document.clone()));
         let validated = self.schema.execute(stock).await;
+        let faults = |errors: Vec<ServerError>| {
+            Ok(invalid(errors.into_iter().take(MOST_FAULTS).map(fault).collect(), actor))
+        };
         if !validated.errors.is_empty() {
-            return Ok(invalid(validated.errors.into_iter().take(MOST_FAULTS).map(fault).collect(), actor));
+            return faults(validated.errors);
+        }
+        let mut introspection = Json::Null;
+        if let Some(document) = operation.introspection()? {
+            match self.views.of(actor)?.introspect(document, variables).await {
+                Ok(answer) => introspection = answer,
+                Err(errors) => return faults(errors),
+            }
         }
         let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
         for denial in &plan.denials {
@@ -153,7 +178,7 @@ impl Engine {
                 tracing::error!("a read found no connection, or others in its way");
             }
             let json = match json {
-                Ok(None) => introspected(&validated.data, &root.key)?,
+                Ok(None) => introspected(&introspection, &root.key)?,
                 Ok(Some(json)) => json,
                 Err(error) => {
                     response.problems.push(Problem::at_root(error, &root.key));
@@ -183,7 +208,7 @@ fn invalid(problems: Vec<Problem>, actor: &Actor) -> Answer {
 
 /// A fault found by validation, at most 300 characters of it. Of a value that does not fit only its place is told: what
 /// async-graphql says of it may quote it.
-fn fault(error: async_graphql::ServerError) -> Problem {
+fn fault(error: ServerError) -> Problem {
     let positions: Vec<Pos> = error.locations.into_iter().take(MOST_FAULTS).collect();
     let place = error
         .message

@@ -1,12 +1,19 @@
 //! Filters and orders of the schema, derived from the comparable fields of the register (floor 5).
 
-use async_graphql::dynamic::{InputObject, InputValue, SchemaBuilder, TypeRef};
-
-use super::schema::{argument, enumeration};
 use std::collections::BTreeSet;
 
-use crate::register::{
-    ENUMS, Field, Given, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Scalar,
+use async_graphql::dynamic::TypeRef;
+
+use super::{
+    model::{Member, Model, Need, Type},
+    schema::{enumeration, given as needs_of, readable},
+};
+use crate::{
+    policy::Action,
+    register::{
+        ENUMS, Field, Given, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Right,
+        Scalar,
+    },
 };
 
 /// The filter type for values of `field`, where lists can be filtered by it.
@@ -26,66 +33,72 @@ fn filter_of(field: &Field) -> Option<String> {
     }
 }
 
+/// What comparing by a field needs: to read it in full, and of a link something behind it.
+fn compared(object: &ObjectType, field: &Field) -> Vec<Need> {
+    let mut needs = vec![Need::May(Action::Read, format!("{}.{}", object.name, field.name))];
+    if let Read::One { object, .. } = field.read {
+        needs.push(readable(object));
+    }
+    needs
+}
+
 /// Registers filter, order and order field of a connection.
-pub(super) fn register(schema: SchemaBuilder, object: &ObjectType, plural: &str) -> SchemaBuilder {
+pub(super) fn register(model: Model, object: &ObjectType, plural: &str) -> Model {
     let name = format!("{plural}Filter");
     let nested = || TypeRef::named_nn_list(&name);
-    let mut filter = InputObject::new(&name)
-        .description("All that is given must hold. A field must be fully readable to be filtered by.")
-        .field(argument("and", nested(), "All of these hold."))
-        .field(argument("or", nested(), "At least one of these holds."))
-        .field(argument("not", TypeRef::named(&name), "This does not hold."));
+    let doc = "All that is given must hold. A field must be fully readable to be filtered by.";
+    let mut filter = Type::input(&name, doc)
+        .field(Member::new("and", nested(), "All of these hold.").joining())
+        .field(Member::new("or", nested(), "At least one of these holds.").joining())
+        .field(Member::new("not", TypeRef::named(&name), "This does not hold.").joining());
     let mut values = Vec::new();
     for field in object.fields {
         if let Some(of) = filter_of(field) {
-            filter = filter.field(argument(field.name, TypeRef::named(of), field.doc));
-            values.push((field.order_name(), field.doc));
+            let needs = compared(object, field);
+            filter =
+                filter.field(Member::new(field.name, TypeRef::named(of), field.doc).needs(needs.clone()));
+            values.push(Member::value(field.order_name(), field.doc).needs(needs));
         }
     }
-    let values = values.iter().map(|(value, doc)| (value.as_str(), *doc));
-    schema
+    model
         .register(filter)
-        .register(enumeration(format!("{plural}OrderField"), "What a list is ordered by.", values))
+        .register(Type::enumeration(format!("{plural}OrderField"), "What a list is ordered by.", values))
         .register(
-            InputObject::new(format!("{plural}Order"))
-                .description("One step of an order.")
-                .field(argument(
+            Type::input(format!("{plural}Order"), "One step of an order.")
+                .field(Member::new(
                     "field",
                     TypeRef::named_nn(format!("{plural}OrderField")),
                     "The field, fully readable.",
                 ))
-                .field(argument("direction", TypeRef::named_nn("Direction"), "The direction.")),
+                .field(Member::new("direction", TypeRef::named_nn("Direction"), "The direction.")),
         )
 }
 
-fn compare(name: &str, ty: &str, doc: &str) -> InputValue {
-    argument(name, TypeRef::named(ty), doc)
+fn compare(name: &str, ty: &str, doc: &str) -> Member {
+    Member::new(name, TypeRef::named(ty), doc)
 }
 
-fn among(ty: &str) -> InputValue {
-    argument("in", TypeRef::named_nn_list(ty), "Equal to one of these.")
+fn among(ty: &str) -> Member {
+    Member::new("in", TypeRef::named_nn_list(ty), "Equal to one of these.")
 }
 
-fn is_null() -> InputValue {
+fn is_null() -> Member {
     compare("isNull", TypeRef::BOOLEAN, "Whether there is no value.")
 }
 
 /// Registers what all filters and orders share.
-pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
-    let text = InputObject::new("TextFilter")
-        .description("Compares text, case and accents aside.")
+pub(super) fn shared(model: Model) -> Model {
+    let text = Type::input("TextFilter", "Compares text, case and accents aside.")
         .field(compare("eq", TypeRef::STRING, "Equal."))
         .field(among(TypeRef::STRING))
         .field(compare("startsWith", TypeRef::STRING, "Begins with this."))
         .field(compare("contains", TypeRef::STRING, "Contains this."))
         .field(is_null());
-    let word = InputObject::new("WordFilter")
-        .description("Compares words exactly.")
+    let word = Type::input("WordFilter", "Compares words exactly.")
         .field(compare("eq", TypeRef::STRING, "Equal."))
         .field(among(TypeRef::STRING))
         .field(is_null());
-    let id = InputObject::new("IdFilter")
-        .description("Compares ids.")
+    let id = Type::input("IdFilter", "Compares ids.")
         .field(compare("eq", TypeRef::ID, "Equal."))
         .field(among(TypeRef::ID));
     let instants = [
@@ -97,11 +110,11 @@ pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
     ];
     let time = instants
         .iter()
-        .fold(InputObject::new("DateTimeFilter").description("Compares instants."), |filter, (name, doc)| {
+        .fold(Type::input("DateTimeFilter", "Compares instants."), |filter, (name, doc)| {
             filter.field(compare(name, "DateTime", doc))
         })
         .field(is_null());
-    let schema = schema.register(text).register(word).register(id).register(time).register(enumeration(
+    let model = model.register(text).register(word).register(id).register(time).register(enumeration(
         "Direction",
         "Direction of an order.",
         [("ASC", "Ascending, missing values last."), ("DESC", "Descending, missing values first.")],
@@ -111,10 +124,9 @@ pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
             OBJECTS.iter().filter(|object| object.plural.is_some()).flat_map(|object| object.fields);
         fields.any(|field| filter_of(field).is_some_and(|filter| filter == format!("{name}Filter")))
     };
-    ENUMS.iter().filter(|declared| filtered(declared.name)).fold(schema, |schema, declared| {
-        schema.register(
-            InputObject::new(format!("{}Filter", declared.name))
-                .description("Compares values of an enum.")
+    ENUMS.iter().filter(|declared| filtered(declared.name)).fold(model, |model, declared| {
+        model.register(
+            Type::input(format!("{}Filter", declared.name), "Compares values of an enum.")
                 .field(compare("eq", declared.name, "Equal."))
                 .field(among(declared.name))
                 .field(is_null()),
@@ -123,40 +135,39 @@ pub(super) fn shared(schema: SchemaBuilder) -> SchemaBuilder {
 }
 
 /// Registers what mutations take, each type once.
-pub(super) fn given(mut schema: SchemaBuilder) -> SchemaBuilder {
+pub(super) fn given(mut model: Model) -> Model {
     let mut known = BTreeSet::new();
     for mutation in MUTATIONS {
         if let Given::Input(ty) = mutation.given {
-            schema = input_type(schema, ty, &mut known);
+            model = input_type(model, ty, &mut known);
         }
     }
-    schema
+    model
 }
 
-fn input_type(
-    mut schema: SchemaBuilder,
-    ty: &'static InputType,
-    known: &mut BTreeSet<String>,
-) -> SchemaBuilder {
+fn input_type(mut model: Model, ty: &'static InputType, known: &mut BTreeSet<String>) -> Model {
     if !known.insert(ty.name.to_owned()) {
-        return schema;
+        return model;
     }
-    let mut input = InputObject::new(ty.name).description(ty.doc);
+    let mut input = Type::input(ty.name, ty.doc);
     for field in ty.all() {
         match field.kind {
-            InputKind::Object(nested) => schema = input_type(schema, nested, known),
+            InputKind::Object(nested) => model = input_type(model, nested, known),
             InputKind::FieldNames(object) if known.insert(names_of(object)) => {
-                let values: Vec<_> =
-                    object.given().map(|(field, _)| (field.order_name(), field.doc)).collect();
-                let values = values.iter().map(|(name, doc)| (name.as_str(), *doc));
+                // Names are given where the fields are changed.
+                let values = object.given().map(|(field, _)| {
+                    let right = Right::OnField(Action::Update, object, field);
+                    Member::value(field.order_name(), field.doc).needs(needs_of(&right))
+                });
                 let doc = format!("A field of {} that may be given.", object.name);
-                schema = schema.register(enumeration(names_of(object), &doc, values));
+                model = model.register(Type::enumeration(names_of(object), &doc, values));
             }
             _ => {}
         }
-        input = input.field(argument(field.name, type_of(&field), field.doc));
+        let needs = field.right.iter().flat_map(needs_of);
+        input = input.field(Member::new(field.name, type_of(&field), field.doc).needs(needs));
     }
-    schema.register(input)
+    model.register(input)
 }
 
 fn names_of(object: &ObjectType) -> String {

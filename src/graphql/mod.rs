@@ -3,8 +3,11 @@
 mod answer;
 mod engine;
 mod inputs;
+mod model;
 mod mutations;
 mod schema;
+mod technical;
+mod views;
 
 pub use answer::error_body;
 pub use engine::{Answer, Engine, Outcome, Request};

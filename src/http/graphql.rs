@@ -55,12 +55,13 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
 }
 
 /// The security log: what was refused before an operation was known.
-fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
+pub(super) fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
     let (code, request_id) = (error.code.as_str(), id.as_str());
     tracing::info!(target: "zweck::security", actor, request_id, code, "refused");
 }
 
-async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
+/// The credential of a request, looked up anew.
+pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
     tokens::authenticate(&shared.app, headers::bearer(head)?).await
 }
 

@@ -5,6 +5,7 @@ mod body;
 pub mod graphiql;
 mod graphql;
 mod headers;
+mod sdl;
 
 use std::{
     any::Any,
@@ -81,6 +82,7 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
     Router::new()
         .route("/graphql", any(graphql::handle))
         .merge(pages)
+        .route("/schema.graphql", any(sdl::handle))
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(shared.clone(), attend))

@@ -17,7 +17,9 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
         text("actor", Audit, "actor", "Who did it.").required().comparable(),
         list("roles", Audit, "roles", "In which roles."),
         text("purpose", Audit, "purpose_code", "For which purpose.").comparable(),
-        text("action", Audit, "action", "What was done, e.g. updateContact.").required().comparable(),
+        text("action", Audit, "action", "What was done: the name of a mutation or of a command.")
+            .required()
+            .comparable(),
         choice("outcome", Audit, "outcome", &AUDIT_OUTCOME, "Whether anything changed.")
             .required()
             .comparable(),
@@ -25,7 +27,7 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
         reference("entityId", Audit, "entity_id", "Id of what it was done to."),
         one("contact", &CONTACT, "contact_id", "The person it is about, if visible for this purpose.")
             .comparable(),
-        list("changedFields", Audit, "changed_fields", "Coordinates of what changed, e.g. Contact.email."),
+        list("changedFields", Audit, "changed_fields", "Coordinates of what changed: type and field."),
         text("policyRevision", Audit, "policy_revision", "Revision of the policy in force."),
         text("requestId", Audit, "request_id", "Id of the request.").comparable(),
         sealed(

@@ -51,6 +51,20 @@ impl Client {
         (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
+    /// Status, content type and body of what is fetched by GET; an empty purpose is not sent.
+    pub async fn get(&self, path: &str, token: &str, purpose: &str) -> (u16, String, String) {
+        let mut request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        if !purpose.is_empty() {
+            request = request.header("x-processing-purpose", purpose);
+        }
+        let response = self.0.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let kind =
+            response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, kind, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
     pub async fn ask(&self, caller: &Caller, query: &str) -> Value {
         self.ask_with(caller, query, json!({})).await
     }

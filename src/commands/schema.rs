@@ -1,0 +1,61 @@
+//! The schema on the command line: all of it, or what a token would be shown (floor 7).
+
+use std::path::Path;
+
+use anyhow::Context;
+use zweck::{
+    config::Config,
+    context::{Actor, Clock, Credential, SystemClock},
+    graphql::Engine,
+    policy::Policy,
+};
+
+use super::{failure, policy, print as out};
+use crate::{Failure, SchemaArgs};
+
+/// Prints the schema, or compares it with a file.
+pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), Failure> {
+    let engine = Engine::new().map_err(failure)?;
+    let sdl = if args.roles.is_empty() {
+        engine.sdl()
+    } else {
+        engine.sdl_for(&caller(policy(config).await?, args)?).map_err(failure)?
+    };
+    match &args.check {
+        Some(file) => compare(file, &sdl, args.roles.is_empty()),
+        None => out(&sdl),
+    }
+}
+
+fn compare(file: &Path, sdl: &str, whole: bool) -> Result<(), Failure> {
+    let kept = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if kept == sdl {
+        return Ok(());
+    }
+    let file = file.display();
+    let repair = if whole { format!("; run: zweck schema > {file}") } else { String::new() };
+    Err(anyhow::anyhow!("{file} is not the schema of this program{repair}").into())
+}
+
+/// Who would call with a token like that. A name that the policy does not know is told, not left out.
+fn caller(policy: Policy, args: &SchemaArgs) -> Result<Actor, Failure> {
+    let unknown = |kind: &str, name: &str| Failure::Usage(format!("there is no {kind} `{name}`"));
+    if let Some(role) = args.roles.iter().find(|role| !policy.roles().contains(role)) {
+        return Err(unknown("role", role));
+    }
+    let is_purpose = |code: &str| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
+    if let Some(code) = args.purposes.iter().find(|code| !is_purpose(code)) {
+        return Err(unknown("purpose", code));
+    }
+    if let Some(field) = args.fields.iter().find(|field| policy.object(field).is_none()) {
+        return Err(unknown("field", field));
+    }
+    let credential = Credential {
+        actor_id: "cli:schema".to_owned(),
+        roles: args.roles.clone(),
+        purposes: args.purposes.clone(),
+        fields: (!args.fields.is_empty()).then(|| args.fields.clone()),
+        expires_at: SystemClock.now(),
+    };
+    Actor::new(policy.into(), &credential, None, String::new()).map_err(failure)
+}

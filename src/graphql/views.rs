@@ -1,0 +1,150 @@
+//! What each caller is shown of the schema: by introspection and as SDL, kept for callers of the same kind (floor 5).
+//!
+//! A view is made of the members that the caller's decisions permit, under the purpose of the operation or, where none is
+//! named yet, under one or another of those its credential permits. Documents are not validated by it: who asks for a field
+//! that may not be read is told so.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use async_graphql::{
+    Request as Stock, ServerError, ValidationMode, Value as Json, Variables, dynamic::Schema,
+    parser::types::ExecutableDocument,
+};
+
+use super::model::{Model, Need, Shown};
+use crate::{
+    context::Actor,
+    error::Error,
+    policy::{Action, Decision, Grounds, Policy, PurposeDef, Table},
+};
+
+/// Most views that are kept; the one not used for longest goes first.
+const MOST: usize = 64;
+
+/// What of the schema one kind of caller is shown.
+pub(super) struct View {
+    schema: Schema,
+    sdl: OnceLock<String>,
+}
+
+/// What a view depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kind {
+    revision: String,
+    roles: Vec<String>,
+    purpose: Option<String>,
+    permitted: Vec<String>,
+    fields: Option<Vec<String>>,
+}
+
+/// The views of late.
+pub(super) struct Views {
+    model: Model,
+    kept: Mutex<VecDeque<(Kind, Arc<View>)>>,
+}
+
+impl Views {
+    pub(super) fn new(model: Model) -> Self {
+        Self { model, kept: Mutex::default() }
+    }
+
+    /// What `actor` is shown.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the register contradicts itself.
+    pub(super) fn of(&self, actor: &Actor) -> Result<Arc<View>, Error> {
+        let kind = Kind::of(actor);
+        if let Some(view) = self.known(&kind) {
+            return Ok(view);
+        }
+        let schema = self.model.only(&self.shown(actor)?).schema(ValidationMode::Fast);
+        let schema = schema.map_err(|_| Error::internal("a view of the schema cannot be built"))?;
+        let view = Arc::new(View { schema, sdl: OnceLock::new() });
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((kind, view.clone()));
+        if kept.len() > MOST {
+            kept.pop_front();
+        }
+        Ok(view)
+    }
+
+    fn known(&self, kind: &Kind) -> Option<Arc<View>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(known, _)| known == kind)?;
+        let found = kept.remove(place)?;
+        let view = found.1.clone();
+        kept.push_back(found);
+        Some(view)
+    }
+
+    /// Names of what `actor` is shown.
+    fn shown(&self, actor: &Actor) -> Result<Shown, Error> {
+        let under = |purpose: Option<&PurposeDef>, table: &Table| {
+            self.model.shown(&|need| met(need, &actor.policy, purpose, table))
+        };
+        let mut shown = under(actor.purpose.as_deref(), &actor.table);
+        if actor.purpose.is_none() {
+            // What is of use under one purpose is shown; what would take two is not.
+            for purpose in &actor.permitted {
+                let table = actor.policy.table(&actor.roles, &purpose.code, actor.fields.as_deref())?;
+                shown.extend(under(Some(purpose.as_ref()), &table));
+            }
+        }
+        Ok(shown)
+    }
+}
+
+impl Kind {
+    fn of(actor: &Actor) -> Self {
+        let sorted = |mut list: Vec<String>| {
+            list.sort();
+            list
+        };
+        let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
+        let permitted = match purpose {
+            Some(_) => Vec::new(),
+            None => actor.permitted.iter().map(|purpose| purpose.code.clone()).collect(),
+        };
+        Self {
+            revision: actor.policy.revision().to_owned(),
+            roles: sorted(actor.roles.clone()),
+            purpose,
+            permitted: sorted(permitted),
+            fields: actor.fields.clone().map(sorted),
+        }
+    }
+}
+
+/// Whether a caller with the decisions of `table` meets `need` for `purpose`.
+fn met(need: &Need, policy: &Policy, purpose: Option<&PurposeDef>, table: &Table) -> bool {
+    let may = |action: Action, name: &str| policy.object(name).is_some_and(|id| table.allows(id, action));
+    match need {
+        Need::May(action, name) => may(*action, name),
+        Need::Seen(name) => policy.object(name).is_some_and(|id| table.decide(id) != Decision::Deny),
+        Need::AnyRead(names) => names.iter().any(|name| may(Action::Read, name)),
+        Need::SeesAll => purpose.is_some_and(|purpose| purpose.sees_all),
+        Need::NothingWithheld => purpose.is_some_and(|purpose| purpose.grounds != Grounds::Consent),
+    }
+}
+
+impl View {
+    /// The view in the schema definition language.
+    pub(super) fn sdl(&self) -> &str {
+        self.sdl.get_or_init(|| self.schema.sdl())
+    }
+
+    /// Answers a document of introspection alone.
+    pub(super) async fn introspect(
+        &self,
+        document: ExecutableDocument,
+        variables: Variables,
+    ) -> Result<Json, Vec<ServerError>> {
+        let mut stock = Stock::new("").variables(variables).only_introspection();
+        stock.set_parsed_query(document);
+        let answer = self.schema.execute(stock).await;
+        if answer.errors.is_empty() { Ok(answer.data) } else { Err(answer.errors) }
+    }
+}

@@ -1,0 +1,62 @@
+//! `GET /schema.graphql`: the schema as far as the credential may use it (floor 6).
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ALLOW, CONTENT_TYPE},
+    },
+    response::Response,
+};
+
+use super::{
+    Format, Shared,
+    answer::{self, Noted, RequestId},
+    graphql::{authenticate, log_refusal},
+    headers,
+};
+use crate::{context::Actor, error::Error};
+
+/// Answers one request.
+pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+    let id = RequestId::of(&request);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let error = Error::input("the schema is fetched by GET");
+        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let mut noted = Noted::default();
+    let mut response = match print(&shared, request.headers(), &id, &mut noted).await {
+        Ok(sdl) => {
+            // As text, so that a browser shows it.
+            let mut response = Response::new(Body::from(sdl));
+            let text = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, text);
+            response
+        }
+        Err(error) => {
+            noted.code = Some(error.code);
+            log_refusal(&error, noted.actor.as_deref(), &id);
+            answer::refuse(format, answer::status_of(error.code), &error, &id)
+        }
+    };
+    response.extensions_mut().insert(noted);
+    response
+}
+
+async fn print(
+    shared: &Shared,
+    head: &HeaderMap,
+    id: &RequestId,
+    noted: &mut Noted,
+) -> Result<String, Error> {
+    let credential = authenticate(shared, head).await?;
+    noted.actor = Some(credential.actor_id.clone());
+    let purpose = headers::purpose(head)?;
+    let actor = Actor::new(shared.app.policy.current(), &credential, purpose, id.as_str().to_owned())?;
+    noted.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
+    shared.engine.sdl_for(&actor)
+}
