@@ -1,6 +1,9 @@
 //! Configuration: one struct from defaults, a TOML file, the environment and flags, checked before anything starts (floor 1).
 
+pub mod oidc;
+
 use std::{
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -35,6 +38,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged, and how.
     pub log: Log,
+    /// Issuers whose tokens are taken beside access tokens, by their short names.
+    pub oidc: BTreeMap<String, oidc::Issuer>,
 }
 
 /// `[server]`
@@ -98,6 +103,10 @@ pub struct Secrets {
     /// The master key before the last rotation: it opens what `zweck keys rotate` has not wrapped anew yet.
     #[serde(deserialize_with = "master_key")]
     pub previous_master_key: Option<[u8; 32]>,
+    /// 32 bytes as 64 hexadecimal digits, under which the ids of users are made of what their issuers call them. Never
+    /// changed: the same user would get another id.
+    #[serde(deserialize_with = "master_key")]
+    pub actor_key: Option<[u8; 32]>,
     /// The access token that commands act under which read as somebody does.
     pub token: Option<String>,
 }
@@ -107,6 +116,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("master_key", &self.master_key.map(|_| "***"))
             .field("previous_master_key", &self.previous_master_key.map(|_| "***"))
+            .field("actor_key", &self.actor_key.map(|_| "***"))
             .field("token", &self.token.as_ref().map(|_| "***"))
             .finish()
     }
@@ -223,7 +233,11 @@ impl Config {
         if !(1024..=64 * 1024 * 1024).contains(&self.limits.body_bytes) {
             return Err("`limits.body_bytes` must be between 1024 and 67108864".to_owned());
         }
-        Ok(())
+        if !self.oidc.is_empty() && self.secrets.actor_key.is_none() {
+            let text = "`secrets.actor_key` must be set where `oidc` is; make one with `zweck keys generate` and never change it";
+            return Err(text.to_owned());
+        }
+        oidc::check(&self.oidc)
     }
 }
 
@@ -233,7 +247,7 @@ fn from_text(key: &str, value: String) -> Value {
         return Value::from(on);
     }
     match value.parse::<u64>() {
-        Ok(number) if NUMBERS.contains(&key) => Value::from(number),
+        Ok(number) if NUMBERS.contains(&key) || oidc::is_number(key) => Value::from(number),
         _ => Value::from(value),
     }
 }
@@ -249,6 +263,7 @@ fn describe(error: &figment::Error) -> String {
             format!("`{key}` must be {expected}")
         }
         Kind::Message(message) if key.starts_with("secrets.") => format!("`{key}` {message}"),
+        Kind::MissingField(name) => format!("`{key}.{name}` is missing"),
         Kind::UnknownVariant(_, expected) => format!("`{key}` must be one of {}", expected.join(", ")),
         _ if key.is_empty() => "the configuration file is not valid TOML".to_owned(),
         _ => format!("`{key}` is not valid"),
@@ -325,10 +340,77 @@ mod tests {
         assert!(switch.unwrap_err().contains("server.graphiql"));
     }
 
+    const STAFF: &str = "[oidc.staff]\nissuer = \"https://login.example.com\"\naudience = \"zweck\"\n\
+        roles_claim = \"realm_access.roles\"\nroles = { crm = \"support\" }\npurposes = { crm = [\"customer_care\"] }\n";
+
+    #[test]
+    fn issuers_are_read() {
+        let key = "12".repeat(32);
+        let environment = [
+            ("secrets.actor_key", key.as_str()),
+            ("oidc.staff.leeway_seconds", "7"),
+            ("oidc.staff.jwks_url", "https://login.example.com/keys"),
+        ];
+        let config = read(STAFF, &environment, &Flags::default()).unwrap();
+        let staff = &config.oidc["staff"];
+        assert_eq!(staff.audience, ["zweck"]);
+        assert_eq!(staff.roles_claim.0, ["realm_access", "roles"]);
+        assert_eq!(staff.subject_claim.0, ["sub"]);
+        assert_eq!(staff.roles["crm"], ["support"]);
+        assert_eq!(
+            (staff.leeway_seconds, staff.token_types.as_slice()),
+            (7, ["at+jwt".to_owned()].as_slice())
+        );
+        assert_eq!(staff.jwks_url.as_deref(), Some("https://login.example.com/keys"));
+        assert!(!format!("{config:?}").contains("[18, 18"));
+    }
+
+    #[test]
+    fn issuers_that_are_wrong_are_refused() {
+        let key = "12".repeat(32);
+        let fault =
+            |toml: &str| read(toml, &[("secrets.actor_key", key.as_str())], &Flags::default()).unwrap_err();
+        assert!(load(STAFF).unwrap_err().contains("secrets.actor_key"));
+        for (more, named) in [
+            ("leeway_seconds = 301", "oidc.staff.leeway_seconds"),
+            ("leeway_seconds = -1", "oidc.staff.leeway_seconds"),
+            ("max_age_seconds = 1", "oidc.staff.max_age_seconds"),
+            ("key_grace_seconds = 86401", "oidc.staff.key_grace_seconds"),
+            ("jwks_url = \"http://login.example.com/hunter2\"", "oidc.staff.jwks_url"),
+            ("jwks_url = \"https://a.example\"\njwks_file = \"keys.json\"", "oidc.staff.jwks_file"),
+            ("algorithms = [\"none\"]", "one of RS256, PS256, ES256, EdDSA"),
+            ("algorithms = [\"HS256\"]", "one of RS256, PS256, ES256, EdDSA"),
+            ("algorithms = []", "oidc.staff.algorithms"),
+            ("token_types = []", "oidc.staff.token_types"),
+            ("clients = [\"\"]", "oidc.staff.clients"),
+            ("subject_claim = \"\"", "oidc.staff.subject_claim"),
+            ("purposes_claim = \"a..b\"", "oidc.staff.purposes_claim"),
+            ("hunter2 = 1", "oidc.staff.hunter2"),
+        ] {
+            let error = fault(&format!("{STAFF}{more}\n"));
+            assert!(error.contains(named), "{more}: {error}");
+            assert!(!error.contains("hunter2") || more.starts_with("hunter2"), "{error}");
+        }
+        for (from, to, named) in [
+            ("https://login", "http://login", "oidc.staff.issuer"),
+            ("\"zweck\"", "[]", "oidc.staff.audience"),
+            ("crm = \"support\"", "", "oidc.staff.roles"),
+            ("crm = \"support\"", "crm = []", "oidc.staff.roles"),
+            ("crm = [\"customer_care\"]", "", "oidc.staff.purposes"),
+            ("oidc.staff", "oidc.Staff", "the name of an `oidc` section"),
+            ("issuer = \"https://login.example.com\"", "", "oidc.staff"),
+        ] {
+            let error = fault(&STAFF.replace(from, to));
+            assert!(error.contains(named), "{to}: {error}");
+        }
+        let twice = format!("{STAFF}{}", STAFF.replace("oidc.staff", "oidc.other"));
+        assert!(fault(&twice).contains("stands in another section"));
+    }
+
     #[test]
     fn debug_stars_secrets() {
         let config = load(&format!(
-            "[database]\nurl = \"postgres://u:hunter2@h/d\"\n[secrets]\nmaster_key = \"{}\"\n",
+            "[database]\nurl = \"postgres://u:hunter2@h/d\"\n[secrets]\nmaster_key = \"{0}\"\nactor_key = \"{0}\"\n",
             "ab".repeat(32)
         ))
         .unwrap();

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     db::Db,
     error::{Code, Error},
+    oidc::Issuers,
     policy::{Action, Live, Policy, PurposeDef, Table},
 };
 
@@ -130,6 +131,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Keys for cursors and digests.
     pub keys: Keys,
+    /// Issuers whose users' tokens are taken.
+    pub issuers: Issuers,
 }
 
 impl App {
@@ -158,7 +161,7 @@ pub fn id_at(at: DateTime<Utc>) -> Uuid {
 /// What a credential says: who, in which roles, for which purposes, how far narrowed.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// `token:<id>`.
+    /// `token:<id>` or `user:<issuer>:<pseudonym>`.
     pub actor_id: String,
     /// Roles without prefix.
     pub roles: Vec<String>,
@@ -173,7 +176,7 @@ pub struct Credential {
 /// Who calls, for which purpose, under which decisions; pinned for one operation.
 #[derive(Clone)]
 pub struct Actor {
-    /// `token:<id>`.
+    /// `token:<id>` or `user:<issuer>:<pseudonym>`.
     pub id: String,
     /// Roles without prefix.
     pub roles: Vec<String>,

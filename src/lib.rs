@@ -20,6 +20,7 @@ pub mod http;
 pub mod imports;
 pub mod merging;
 pub mod objections;
+pub mod oidc;
 pub mod pages;
 pub mod policy;
 pub mod purposes;

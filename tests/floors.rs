@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("context", 2),
     ("db", 2),
     ("governed", 2),
+    ("oidc", 2),
     ("sealing", 2),
     ("audit", 3),
     ("tokens", 3),

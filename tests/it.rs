@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod imports;
 mod noninterference;
+mod oidc;
 mod policy;
 mod reads;
 mod reference;

@@ -33,7 +33,7 @@ use crate::{
 /// Who writes, for what, under which policy: what every entry says of its author.
 #[derive(Clone, Debug)]
 pub struct Author {
-    /// `token:<id>` or `cli:<command>`.
+    /// `token:<id>`, `user:<issuer>:<pseudonym>` or `cli:<command>`.
     pub actor: String,
     /// Roles without prefix.
     pub roles: Vec<String>,

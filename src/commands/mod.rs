@@ -26,6 +26,7 @@ use zweck::{
     error::{Code, Error},
     graphql::Engine,
     http::{self, Limits, Settings},
+    oidc::Issuers,
     policy::{Live, Policy, Sources},
     purposes, register,
     tokens::{self, NewToken},
@@ -48,6 +49,8 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let engine = Arc::new(Engine::new().map_err(failure)?);
     tokio::spawn(sweep(app.clone()));
+    app.issuers.read_files(app.now()).await.map_err(usage)?;
+    tokio::spawn(keep_keys(app.clone()));
     if let Some(directory) = &config.policy.dir {
         let watched = watch::policy(app.clone(), directory.clone());
         watched.with_context(|| format!("cannot watch {}", directory.display()))?;
@@ -70,6 +73,14 @@ async fn sweep(app: Arc<App>) {
             tracing::warn!("outcomes of old Idempotency-Keys could not be deleted");
         }
         tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    }
+}
+
+/// Reads the keys of issuers now and when they are due anew. None of their servers holds up the start.
+async fn keep_keys(app: Arc<App>) {
+    while !app.issuers.is_empty() {
+        app.issuers.refresh(app.now()).await;
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     }
 }
 
@@ -180,6 +191,11 @@ fn policy_failure(error: impl std::fmt::Display) -> Failure {
     Failure::Policy(error.to_string())
 }
 
+/// A configuration that says what cannot be.
+fn usage(text: String) -> Failure {
+    Failure::Usage(format!("configuration: {text}"))
+}
+
 async fn connect(config: &Config) -> Result<Db, Failure> {
     let connected = Db::connect(&config.database.url, config.database.max_connections).await;
     connected.map_err(|error| match error {
@@ -202,7 +218,10 @@ async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
         return Err(Failure::Usage(text.to_owned()));
     };
     let keys = Keys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
-    Ok(App { db, policy: Live::new(policy), clock: Arc::new(SystemClock) as Arc<dyn Clock>, keys })
+    let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
+    issuers.check(&policy).map_err(usage)?;
+    let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
+    Ok(App { db, policy: Live::new(policy), clock, keys, issuers })
 }
 
 async fn open(config: &Config) -> Result<App, Failure> {

@@ -31,6 +31,11 @@ impl BearerToken {
         Self(text)
     }
 
+    /// Whether it is meant as one of these tokens, and not as another kind of credential.
+    pub fn claims(presented: &str) -> bool {
+        presented.starts_with(PREFIX)
+    }
+
     /// Reads a presented token. The format and the checksum are checked here, so that typing errors never reach
     /// the database.
     pub fn parse(presented: &str) -> Option<Self> {

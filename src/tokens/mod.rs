@@ -16,6 +16,7 @@ use crate::{
     audit::{Changes, Entry, Transaction},
     context::{Actor, App, Credential},
     error::{Code, Error},
+    oidc::User,
     policy::{Action, Policy},
     register::{self, ACCESS_TOKEN},
 };
@@ -197,11 +198,17 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
     tx.record(entry("revokeAccessToken", id, changes)).await
 }
 
-/// The credential of a presented token, looked up in the database each time, so that a revocation counts at once.
+/// The credential of a presented token. An access token is looked up in the database each time, so that a revocation
+/// counts at once; a user's token is verified each time.
 ///
 /// # Errors
 /// `UNAUTHENTICATED`, the same for a wrong format, an unknown, expired or revoked token and a wrong secret.
 pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Error> {
+    if !BearerToken::claims(presented) {
+        let User { actor_id, roles, purposes, expires_at } =
+            app.issuers.verify(presented, app.now()).await.ok_or_else(refused)?;
+        return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at });
+    }
     let token = BearerToken::parse(presented).ok_or_else(refused)?;
     let found = Entity::find().filter(Column::Lookup.eq(token.lookup())).one(&app.db.reader).await?;
     let matches = token.matches(found.as_ref().map_or(NO_HASH, |row| row.secret_hash.as_str()));

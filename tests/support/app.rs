@@ -71,7 +71,13 @@ pub async fn each() -> Vec<TestApp> {
     for database in database::each().await {
         let clock = Arc::new(ManualClock::new(start()));
         let policy = Live::new(crate::policy::shipped().await);
-        let app = App { db: database.db, policy, clock: clock.clone(), keys: Keys::new([7; 32]) };
+        let app = App {
+            db: database.db,
+            policy,
+            clock: clock.clone(),
+            keys: Keys::new([7; 32]),
+            issuers: zweck::oidc::Issuers::default(),
+        };
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
         purposes::sync(&app, "cli:test").await.unwrap();

@@ -37,9 +37,14 @@ impl Client {
 
     /// Status and raw body.
     pub async fn send(&self, caller: &Caller, body: Value, headers: &[(&str, &str)]) -> (u16, String) {
+        let purpose = [("x-processing-purpose", caller.purpose.as_str())];
+        self.send_bearing(caller.token.reveal(), body, &[&purpose, headers].concat()).await
+    }
+
+    /// The same with any text for a token.
+    pub async fn send_bearing(&self, token: &str, body: Value, headers: &[(&str, &str)]) -> (u16, String) {
         let mut request = Request::post("/graphql")
-            .header("authorization", format!("Bearer {}", caller.token.reveal()))
-            .header("x-processing-purpose", &caller.purpose)
+            .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -4,6 +4,7 @@ pub mod app;
 pub mod client;
 pub mod database;
 pub mod dump;
+pub mod issuer;
 pub mod world;
 
 /// Says why a test does less, past the harness, which keeps what passing tests print to itself.

@@ -112,6 +112,7 @@ async fn serialization_failures_are_tried_again() {
             policy: zweck::policy::Live::new(world.test.app.policy.current()),
             clock: world.test.clock.clone(),
             keys: zweck::context::Keys::new([7; 32]),
+            issuers: zweck::oidc::Issuers::default(),
         };
         let isolation = "SELECT COUNT(*) FROM pg_settings WHERE name = 'transaction_isolation' AND setting = 'serializable'";
         assert_eq!(number(&app.db.writer, isolation).await, 1);

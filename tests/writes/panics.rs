@@ -44,8 +44,13 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
         let bomb = Arc::new(Bomb { clock: test.clock.clone(), left: AtomicI64::new(0) });
         let db = Db { reader: test.app.db.reader.clone(), writer: test.app.db.writer.clone() };
         let policy = Live::new(shipped().await);
-        let client =
-            Client::over(Arc::new(App { db, policy, clock: bomb.clone(), keys: Keys::new([7; 32]) }));
+        let client = Client::over(Arc::new(App {
+            db,
+            policy,
+            clock: bomb.clone(),
+            keys: Keys::new([7; 32]),
+            issuers: zweck::oidc::Issuers::default(),
+        }));
         let input = json!({ "familyName": "Panne", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
         let query =
             "mutation($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }";

@@ -1,0 +1,253 @@
+//! `[oidc.<name>]`: an issuer whose tokens are taken, and what its claims mean here (floor 1).
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+use axum::http::Uri;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Keys of a section that hold numbers.
+const NUMBERS: [&str; 3] = ["leeway_seconds", "max_age_seconds", "key_grace_seconds"];
+
+/// `[oidc.<name>]`: one issuer. The name stands in the ids of its users: `user:<name>:...`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The issuer's identifier, exactly as it stands in `iss`.
+    pub issuer: String,
+    /// A token must be meant for one of these.
+    #[serde(deserialize_with = "one_or_many")]
+    pub audience: Vec<String>,
+    /// Where its keys are; found by OpenID Connect Discovery if absent.
+    pub jwks_url: Option<String>,
+    /// A file with its keys, instead.
+    pub jwks_file: Option<PathBuf>,
+    /// Certificates (PEM) that its servers' certificates must come from; the roots of Mozilla if absent.
+    pub ca_file: Option<PathBuf>,
+    /// Algorithms that are taken; none of them knows a shared secret.
+    #[serde(default = "default_algorithms")]
+    pub algorithms: Vec<Algorithm>,
+    /// Values of the header `typ` that are taken (RFC 9068).
+    #[serde(default = "default_types", deserialize_with = "one_or_many")]
+    pub token_types: Vec<String>,
+    /// Clients, by `azp` or `client_id`, whose tokens are taken; any if empty.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub clients: Vec<String>,
+    /// How far the clocks may differ.
+    #[serde(default = "default_leeway")]
+    pub leeway_seconds: u32,
+    /// Oldest token, from `iat`, whatever its `exp` says.
+    #[serde(default = "default_max_age")]
+    pub max_age_seconds: u32,
+    /// How long a key counts after the issuer ceased to list it.
+    #[serde(default = "default_key_grace")]
+    pub key_grace_seconds: u32,
+    /// The claim that tells users apart and never changes.
+    #[serde(default = "default_subject")]
+    pub subject_claim: ClaimPath,
+    /// The claim whose values `roles` maps.
+    pub roles_claim: ClaimPath,
+    /// The claim whose values `purposes` maps; that of the roles if absent.
+    pub purposes_claim: Option<ClaimPath>,
+    /// Roles for each value; other values give none.
+    #[serde(deserialize_with = "lists")]
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// Purposes for each value; other values give none.
+    #[serde(deserialize_with = "lists")]
+    pub purposes: BTreeMap<String, Vec<String>>,
+}
+
+/// A signature algorithm with a public key.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named by RFC 7518 and RFC 8037")]
+pub enum Algorithm {
+    RS256,
+    PS256,
+    ES256,
+    EdDSA,
+}
+
+/// Where a claim is: `realm_access.roles`, or a list of names where a name holds a dot itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for ClaimPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(path) => path.split('.').map(str::to_owned).collect(),
+            OneOrMany::Many(names) => names,
+        };
+        if names.is_empty() || names.iter().any(String::is_empty) {
+            return Err(D::Error::custom("must be the path of a claim"));
+        }
+        Ok(Self(names))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn list(self) -> Vec<String> {
+        match self {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(list) => list,
+        }
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(OneOrMany::deserialize(deserializer)?.list())
+}
+
+fn lists<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    let map = BTreeMap::<String, OneOrMany>::deserialize(deserializer)?;
+    Ok(map.into_iter().map(|(value, names)| (value, names.list())).collect())
+}
+
+fn default_algorithms() -> Vec<Algorithm> {
+    vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
+}
+
+fn default_types() -> Vec<String> {
+    vec!["at+jwt".to_owned()]
+}
+
+fn default_leeway() -> u32 {
+    30
+}
+
+fn default_max_age() -> u32 {
+    12 * 60 * 60
+}
+
+fn default_key_grace() -> u32 {
+    300
+}
+
+fn default_subject() -> ClaimPath {
+    ClaimPath(vec!["sub".to_owned()])
+}
+
+/// Whether the key, e.g. `oidc.staff.leeway_seconds`, holds a number.
+pub(super) fn is_number(key: &str) -> bool {
+    let mut parts = key.split('.');
+    parts.next() == Some("oidc") && parts.next_back().is_some_and(|last| NUMBERS.contains(&last))
+}
+
+/// Whether it is an address from which keys may come: https, or http on this machine, without a user's name.
+pub fn is_trustworthy(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return false };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) || url.contains('#') {
+        return false;
+    }
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let loopback = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => loopback,
+        _ => false,
+    }
+}
+
+/// What is wrong with the issuers, by the name of the key and never by its value.
+pub(super) fn check(issuers: &BTreeMap<String, Issuer>) -> Result<(), String> {
+    for (name, issuer) in issuers {
+        let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || name.len() > 32 || !name.bytes().all(named) {
+            return Err(
+                "the name of an `oidc` section must be 1 to 32 small letters, digits and hyphens".to_owned()
+            );
+        }
+        issuer.check().map_err(|(key, what)| format!("`oidc.{name}.{key}` {what}"))?;
+        let same = issuers.values().filter(|other| other.issuer == issuer.issuer).count();
+        if same > 1 {
+            return Err(format!("`oidc.{name}.issuer` stands in another section too"));
+        }
+    }
+    Ok(())
+}
+
+impl Issuer {
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let address = "must be an https address, or an http address of this machine";
+        let plain = |text: &str| !text.contains(['?', '#']) && text.len() <= 500;
+        let blank = |list: &[String]| list.iter().any(|text| text.trim().is_empty());
+        let mapped = |map: &BTreeMap<String, Vec<String>>| {
+            !map.is_empty() && map.values().all(|names| !names.is_empty() && !blank(names))
+        };
+        let faults = [
+            (!is_trustworthy(&self.issuer) || !plain(&self.issuer), "issuer", address),
+            (
+                self.audience.is_empty() || blank(&self.audience),
+                "audience",
+                "must name one audience at least",
+            ),
+            (self.jwks_url.as_deref().is_some_and(|url| !is_trustworthy(url)), "jwks_url", address),
+            (
+                self.jwks_url.is_some() && self.jwks_file.is_some(),
+                "jwks_file",
+                "stands beside `jwks_url`; one is enough",
+            ),
+            (self.algorithms.is_empty(), "algorithms", "must name one algorithm at least"),
+            (
+                self.token_types.is_empty() || blank(&self.token_types),
+                "token_types",
+                "must name one type at least",
+            ),
+            (blank(&self.clients), "clients", "must name clients"),
+            (self.leeway_seconds > 300, "leeway_seconds", "must be at most 300"),
+            (
+                !(60..=31 * 86_400).contains(&self.max_age_seconds),
+                "max_age_seconds",
+                "must be between 60 and 2678400",
+            ),
+            (self.key_grace_seconds > 86_400, "key_grace_seconds", "must be at most 86400"),
+            (!mapped(&self.roles), "roles", "must map values to roles"),
+            (!mapped(&self.purposes), "purposes", "must map values to purposes"),
+        ];
+        let fault = faults.into_iter().find(|(wrong, ..)| *wrong);
+        fault.map_or(Ok(()), |(_, key, what)| Err((key, what)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_by_https_or_from_this_machine() {
+        for url in [
+            "https://login.example.com/realms/staff",
+            "https://login.example.com:8443/keys?tenant=1",
+            "http://127.0.0.1:3000/jwks",
+            "http://127.8.8.8/",
+            "http://localhost:3000",
+            "http://[::1]:3000/jwks",
+        ] {
+            assert!(is_trustworthy(url), "{url}");
+        }
+        for url in [
+            "",
+            "keys.json",
+            "/jwks",
+            "file:///etc/passwd",
+            "ftp://login.example.com/",
+            "http://login.example.com/jwks",
+            "http://127.0.0.1.example.com/",
+            "http://localhost.example.com/",
+            "http://localhost@login.example.com/",
+            "https://user:hunter2@login.example.com/",
+            "https://login.example.com/#keys",
+            "https://",
+            "http://10.0.0.1/",
+            "http://[::2]/",
+        ] {
+            assert!(!is_trustworthy(url), "{url}");
+        }
+    }
+}

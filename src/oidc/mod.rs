@@ -1,0 +1,228 @@
+//! Users: tokens of OpenID Connect issuers, verified with the issuers' public keys (floor 2).
+//!
+//! A token is a JWT in the form of RFC 9068, signed with a public-key algorithm. It is verified on every request, and gives
+//! what an access token gives: an actor, roles, purposes and an end.
+
+mod claims;
+mod fetch;
+mod keys;
+mod signatures;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use hkdf::Hkdf;
+use jsonwebtoken::Validation;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sha2::Sha256;
+
+use self::{
+    claims::{Meaning, Reason},
+    keys::KeyStore,
+};
+use crate::{
+    config::oidc::{Algorithm, Issuer as Settings},
+    policy::Policy,
+};
+
+/// Longest token. Those with a hundred roles have half of it.
+const LONGEST: usize = 16 * 1024;
+
+/// Every issuer whose tokens are taken.
+#[derive(Default)]
+pub struct Issuers(Vec<Issuer>);
+
+struct Issuer {
+    name: String,
+    settings: Settings,
+    keys: Arc<KeyStore>,
+    actor_key: [u8; 32],
+}
+
+/// What a token that holds gives.
+#[derive(Debug)]
+pub struct User {
+    /// `user:<issuer's short name>:<pseudonym>`.
+    pub actor_id: String,
+    /// Roles without prefix.
+    pub roles: Vec<String>,
+    /// Codes of purposes.
+    pub purposes: Vec<String>,
+    /// When the token ends, the difference of clocks included.
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct Unverified {
+    iss: String,
+}
+
+impl Issuers {
+    /// The issuers of the configuration. Keys are read later, but for those of files.
+    ///
+    /// # Errors
+    /// A text for the operator: a file of certificates cannot be read.
+    pub fn new(settings: &BTreeMap<String, Settings>, actor_key: [u8; 32]) -> Result<Self, String> {
+        signatures::install();
+        let issuer = |(name, settings): (&String, &Settings)| {
+            let keys = Arc::new(KeyStore::new(name, settings)?);
+            Ok(Issuer { name: name.clone(), settings: settings.clone(), keys, actor_key })
+        };
+        settings.iter().map(issuer).collect::<Result<_, String>>().map(Self)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the policy does not know of what claims are mapped to.
+    ///
+    /// # Errors
+    /// A text for the operator, naming the first.
+    pub fn check(&self, policy: &Policy) -> Result<(), String> {
+        for Issuer { name, settings, .. } in &self.0 {
+            let mut roles = settings.roles.values().flatten();
+            if let Some(role) = roles.find(|role| !policy.roles().contains(*role)) {
+                return Err(format!("`oidc.{name}.roles`: the policy has no role `{role}`"));
+            }
+            let mut purposes = settings.purposes.values().flatten();
+            let unknown = |code: &&String| policy.purpose(code).is_none_or(|purpose| purpose.is_group);
+            if let Some(code) = purposes.find(unknown) {
+                return Err(format!(
+                    "`oidc.{name}.purposes`: the policy has no purpose `{code}`, or it is a group"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the keys that lie in files.
+    ///
+    /// # Errors
+    /// A text for the operator: a file cannot be read, or holds no key.
+    pub async fn read_files(&self, now: DateTime<Utc>) -> Result<(), String> {
+        for issuer in self.0.iter().filter(|issuer| issuer.keys.is_file()) {
+            let read = issuer.keys.read(now).await;
+            read.map_err(|reason| format!("`oidc.{}.jwks_file`: {reason}", issuer.name))?;
+        }
+        Ok(())
+    }
+
+    /// Reads keys that are due anew. A server that fails leaves those known in force.
+    pub async fn refresh(&self, now: DateTime<Utc>) {
+        for issuer in &self.0 {
+            issuer.keys.refresh(now).await;
+        }
+    }
+
+    /// The user that a token names, if all of it holds. Why it does not is for the log alone.
+    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<User> {
+        let issuer = self.issuer_of(token)?;
+        match issuer.verify(token, now).await {
+            Ok(meaning) => Some(issuer.user(meaning)),
+            Err(reason) => {
+                tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token is refused");
+                None
+            }
+        }
+    }
+
+    /// The issuer that a token claims to be of; its keys alone are looked at afterwards.
+    fn issuer_of(&self, token: &str) -> Option<&Issuer> {
+        if token.len() > LONGEST {
+            return None;
+        }
+        let mut parts = token.split('.');
+        let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
+            return None;
+        };
+        let claimed: Unverified = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        self.0.iter().find(|issuer| issuer.settings.issuer == claimed.iss)
+    }
+
+    /// The id of the user whom the issuer called `name` calls `subject`.
+    pub fn actor_id(&self, name: &str, subject: &str) -> Option<String> {
+        self.0.iter().find(|issuer| issuer.name == name).map(|issuer| issuer.actor_id(subject))
+    }
+}
+
+impl Issuer {
+    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| "the header cannot be read")?;
+        let algorithm = known(header.alg).filter(|known| self.settings.algorithms.contains(known));
+        let algorithm = algorithm.ok_or("another algorithm")?;
+        // A token does not bring the key that it is checked with, nor extensions that nobody here knows (RFC 7515, 4.1.11).
+        let brings =
+            header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some();
+        let extends = header.crit.is_some() || header.enc.is_some() || header.zip.is_some();
+        if brings || extends || header.extras.inner().contains_key("b64") {
+            return Err("a header that is not taken");
+        }
+        let kind = header.typ.as_deref().unwrap_or_default();
+        let kind = strip_application(kind);
+        if !self.settings.token_types.iter().any(|own| strip_application(own).eq_ignore_ascii_case(kind)) {
+            return Err("another type of token");
+        }
+        let key = self.keys.find(header.kid.as_deref(), algorithm, now).await.ok_or("no such key")?;
+        let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &signature_alone(algorithm));
+        claims::read(&decoded.map_err(|_| "the signature does not hold")?.claims, &self.settings, now)
+    }
+
+    fn user(&self, meaning: Meaning) -> User {
+        let Meaning { subject, roles, purposes, expires_at } = meaning;
+        User { actor_id: self.actor_id(&subject), roles, purposes, expires_at }
+    }
+
+    /// What the issuer calls a user may be a name or an address, and goes to logs and into the audit log: there stands a
+    /// pseudonym (Art. 4(5)), which is the same as long as the key is, and says nothing to those who don't have it.
+    fn actor_id(&self, subject: &str) -> String {
+        let mut pseudonym = [0u8; 16];
+        // An address holds no line break, so that no two users are written alike. 16 bytes are never too many.
+        let user = format!("actor\n{}\n{subject}", self.settings.issuer);
+        let _ = Hkdf::<Sha256>::new(Some(b"zweck"), &self.actor_key).expand(user.as_bytes(), &mut pseudonym);
+        let digits: String = pseudonym.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("user:{}:{digits}", self.name)
+    }
+}
+
+/// RFC 7515, 4.1.9: `application/` may be left out.
+fn strip_application(kind: &str) -> &str {
+    match kind.split_at_checked("application/".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+        _ => kind,
+    }
+}
+
+/// Times and claims are checked here, by the application's clock; the crate knows the machine's alone.
+fn signature_alone(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(known_as(algorithm));
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+fn known(algorithm: jsonwebtoken::Algorithm) -> Option<Algorithm> {
+    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
+        .into_iter()
+        .find(|known| known_as(*known) == algorithm)
+}
+
+fn known_as(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+    }
+}
+
+impl std::fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|issuer| &issuer.name)).finish()
+    }
+}
