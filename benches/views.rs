@@ -9,6 +9,7 @@ use zweck::{
     context::{Actor, App, Credential, Keys, SystemClock},
     db::Db,
     graphql::{Engine, Request},
+    oidc::Issuers,
     policy::{Live, Policy, Sources},
     register,
 };
@@ -31,7 +32,13 @@ fn views(criterion: &mut Criterion) {
         let policy = Policy::load(&Sources::embedded(), &register::policy_objects()).await.unwrap();
         let db =
             Db::connect(&format!("sqlite://{}", directory.path().join("x.db").display()), 1).await.unwrap();
-        App { db, policy: Live::new(policy), clock: Arc::new(SystemClock), keys: Keys::new([7; 32]) }
+        App {
+            db,
+            policy: Live::new(policy),
+            clock: Arc::new(SystemClock),
+            keys: Keys::new([7; 32]),
+            issuers: Issuers::default(),
+        }
     });
     let request = || Request { query: QUERY.to_owned(), ..Request::default() };
     for (name, role, purpose) in
