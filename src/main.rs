@@ -5,7 +5,7 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{contacts, demo, export, import, policy, schema};
+use commands::{contacts, demo, export, import, policy, schema, tokens};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -117,13 +117,33 @@ enum ConsentsCommand {
 enum TokenCommand {
     /// Make a token and print it, once.
     Create(TokenArgs),
-    /// List tokens.
+    /// List tokens: state, end, rights, recipient and last use.
     List,
+    /// Make a token with the rights of another, which ends after the overlap.
+    Rotate(RotateArgs),
+    /// Print the id that logs have for a user, whose name at the issuer comes from standard input.
+    Actor {
+        /// Short name of the issuer.
+        issuer: String,
+    },
     /// End a token.
     Revoke {
         /// Id of the token.
         id: uuid::Uuid,
     },
+}
+
+/// Which token is rotated, and how.
+#[derive(Args)]
+struct RotateArgs {
+    /// Id of the token.
+    id: uuid::Uuid,
+    /// How long the old token is valid still, e.g. 7d, 12h or 30m.
+    #[arg(long, default_value = "7d", value_parser = commands::tokens::span)]
+    overlap: chrono::TimeDelta,
+    /// Days until the new token ends, at most 366; as many as the old one had if absent.
+    #[arg(long)]
+    expires_in_days: Option<u16>,
 }
 
 /// What a new token permits.
@@ -311,9 +331,11 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             }
             Command::Migrate => commands::migrate(config).await,
             Command::Schema(args) => schema::print(config, &args).await,
-            Command::Token(TokenCommand::Create(args)) => commands::create_token(config, args).await,
-            Command::Token(TokenCommand::List) => commands::list_tokens(config).await,
-            Command::Token(TokenCommand::Revoke { id }) => commands::revoke_token(config, id).await,
+            Command::Token(TokenCommand::Create(args)) => tokens::create(config, args).await,
+            Command::Token(TokenCommand::List) => tokens::list(config).await,
+            Command::Token(TokenCommand::Rotate(args)) => tokens::rotate(config, args).await,
+            Command::Token(TokenCommand::Actor { issuer }) => tokens::actor(config, &issuer).await,
+            Command::Token(TokenCommand::Revoke { id }) => tokens::revoke(config, id).await,
             Command::Import(ImportCommand::Contacts(args)) => import::contacts(config, *args).await,
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,

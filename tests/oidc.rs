@@ -1,5 +1,7 @@
 //! Users of an issuer: what a token gives, and that every one that does not hold gets the same answer.
 
+mod provider;
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -301,6 +303,7 @@ async fn attacks_get_the_one_answer() {
         ("azp", json!("other")),
         ("cnf", json!({ "jkt": "x" })),
         ("events", json!({})),
+        ("at_hash", json!("x")),
         ("typ", json!("ID")),
         ("typ", json!("Refresh")),
     ] {
@@ -653,6 +656,47 @@ async fn issuers_are_kept_apart() {
         let credential = tokens::authenticate(&app, &signer.token(&header("k"), &of(issuer))).await.ok();
         let found = credential.map(|credential| credential.actor_id.split(':').nth(1).unwrap().to_owned());
         assert_eq!(found.as_deref(), name, "{issuer}");
+    }
+}
+
+/// The operator learns why a token is refused; nobody learns from the log who it was, nor a part of a token.
+#[tokio::test]
+async fn the_log_says_why_and_not_who() {
+    let desk = Desk::open("").await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let writer = Arc::new(file.reopen().unwrap());
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(writer).finish();
+    let guard = tracing::subscriber::set_default(lines);
+    let late = with(&claims(&desk.app), &json!({ "exp": 1 }));
+    let tokens = [
+        desk.token(),
+        desk.signer.token(&header("k1"), &late),
+        desk.signer.token(&header("k1"), &with(&claims(&desk.app), &json!({ "aud": "hunter2" }))),
+        desk.signer.token(&header("hunter2"), &claims(&desk.app)),
+        Signer::ed().token(&header("k1"), &claims(&desk.app)),
+    ];
+    let client = Client::over(desk.app.clone());
+    for token in &tokens {
+        client.send_bearing(token, json!({ "query": "{ viewer { actorId } }" }), &[]).await;
+    }
+    desk.server.serve("/jwks", 500, "hunter2");
+    desk.test.clock.advance(TimeDelta::minutes(10));
+    desk.app.issuers.refresh(desk.app.now()).await;
+    drop(guard);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    for told in [
+        "expired",
+        "another audience",
+        "no such key",
+        "the signature does not hold",
+        "user:staff:",
+        "answers with an error",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    assert!(!text.contains("anna") && !text.contains("hunter2"), "{text}");
+    for part in tokens.iter().flat_map(|token| token.split('.')) {
+        assert!(!text.contains(part), "{text}");
     }
 }
 

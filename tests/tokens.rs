@@ -111,6 +111,122 @@ async fn a_revocation_counts_at_once_and_a_repeat_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_rotation_gives_the_same_rights_and_ends_the_old_token_after_the_overlap() {
+    for test in each().await {
+        let app = &test.app;
+        let recipient = test.recipient().await;
+        let new = NewToken { recipient_id: Some(recipient), ..new_token(&test) };
+        let (id, old) = test.make_token(new).await.unwrap();
+        test.clock.advance(TimeDelta::days(80));
+        let made = app.now();
+        let (next_id, next) = test.rotate_token(id, TimeDelta::days(7), None).await.unwrap();
+        assert_ne!(next.reveal(), old.reveal());
+        let [before, after] = [&old, &next].map(|token| tokens::authenticate(app, token.reveal()));
+        let (before, after) = (before.await.unwrap(), after.await.unwrap());
+        assert_eq!(after.actor_id, format!("token:{next_id}"));
+        assert_eq!(
+            (before.roles, before.purposes, before.fields),
+            (after.roles, after.purposes, after.fields)
+        );
+        assert_eq!(
+            (before.expires_at, after.expires_at),
+            (made + TimeDelta::days(7), made + TimeDelta::days(90))
+        );
+        let row =
+            entity::access_token::Entity::find_by_id(next_id).one(&app.db.reader).await.unwrap().unwrap();
+        assert_eq!((row.name.as_str(), row.recipient_id), ("partner", Some(recipient)));
+        // Both are told of: the one that was made, and the one whose end is another.
+        let entries = entity::audit_entry::Entity::find().all(&app.db.reader).await.unwrap();
+        let told = |id: uuid::Uuid, action: &str| {
+            entries.iter().filter(|entry| entry.entity_id == Some(id) && entry.action == action).count()
+        };
+        assert_eq!((told(next_id, "createAccessToken"), told(id, "rotateAccessToken")), (1, 1));
+
+        test.clock.advance(TimeDelta::days(7) - TimeDelta::microseconds(1));
+        assert!(tokens::authenticate(app, old.reveal()).await.is_ok());
+        test.clock.advance(TimeDelta::microseconds(1));
+        assert!(tokens::authenticate(app, old.reveal()).await.is_err());
+        assert!(tokens::authenticate(app, next.reveal()).await.is_ok());
+        let ended = test.rotate_token(id, TimeDelta::days(7), None).await.unwrap_err();
+        assert_eq!(ended.code, Code::Conflict);
+        assert_eq!(
+            test.rotate_token(app.new_id(), TimeDelta::zero(), None).await.unwrap_err().code,
+            Code::NotFound
+        );
+        test.revoke_token(next_id).await.unwrap();
+        assert_eq!(
+            test.rotate_token(next_id, TimeDelta::zero(), None).await.unwrap_err().code,
+            Code::Conflict
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_never_prolongs_the_old_token_and_is_done_whole() {
+    for test in each().await {
+        let app = &test.app;
+        let (id, old) = test.make_token(new_token(&test)).await.unwrap();
+        let ends = app.now() + TimeDelta::days(90);
+        // One that could not be made leaves the old one as it is.
+        let late = Some(app.now() + TimeDelta::days(400));
+        assert_eq!(
+            test.rotate_token(id, TimeDelta::zero(), late).await.unwrap_err().code,
+            Code::BadUserInput
+        );
+        assert!(tokens::authenticate(app, old.reveal()).await.is_ok());
+        assert_eq!(tokens::list(&app.db.reader).await.unwrap().len(), 1);
+        let soon = app.now() + TimeDelta::days(1);
+        let (_, next) = test.rotate_token(id, TimeDelta::days(366), Some(soon)).await.unwrap();
+        assert_eq!(tokens::authenticate(app, old.reveal()).await.unwrap().expires_at, ends);
+        assert_eq!(tokens::authenticate(app, next.reveal()).await.unwrap().expires_at, soon);
+        // Without an overlap, or with one before now, it ends at once.
+        let (id, old) = test.make_token(new_token(&test)).await.unwrap();
+        test.rotate_token(id, TimeDelta::days(-1), None).await.unwrap();
+        assert!(tokens::authenticate(app, old.reveal()).await.is_err());
+    }
+}
+
+/// Through another connection, as another server or the command line does it, while requests run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_elsewhere_counts_with_the_next_request() {
+    for test in each().await {
+        let test = std::sync::Arc::new(test);
+        let (id, token) = test.make_token(new_token(&test)).await.unwrap();
+        let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (test, token, done) = (test.clone(), token.clone(), done.clone());
+            readers.spawn(async move {
+                let mut taken = 0;
+                loop {
+                    // What is known before the request begins.
+                    let over = done.load(std::sync::atomic::Ordering::SeqCst);
+                    let answer = tokens::authenticate(&test.app, token.reveal()).await;
+                    if over {
+                        assert!(answer.is_err(), "a revoked token was taken");
+                        return taken;
+                    }
+                    taken += u32::from(answer.is_ok());
+                }
+            });
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
+        let policy = zweck::policy::Live::new(test.app.policy.current());
+        let (clock, keys) = (test.clock.clone(), test.app.keys.clone());
+        let other = zweck::context::App { db, policy, clock, keys, issuers: zweck::oidc::Issuers::default() };
+        let author = zweck::audit::Author::command(&other, "cli:test", None);
+        let mut tx = zweck::audit::begin(&other, author).await.unwrap();
+        tokens::revoke(&mut tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        for taken in readers.join_all().await {
+            assert!(taken > 0, "nothing was read before");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_cannot_say_what_the_policy_does_not_know() {
     for test in each().await {
         let now = test.app.now();

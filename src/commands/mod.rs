@@ -6,19 +6,17 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod policy;
 pub(crate) mod schema;
+pub(crate) mod tokens;
 
 use std::{
-    fmt::Write as _,
     io::{self, Write},
     sync::Arc,
 };
 
 use anyhow::Context;
-use chrono::TimeDelta;
 use migration::{Migrator, MigratorTrait};
-use uuid::Uuid;
 use zweck::{
-    audit::{self, Author},
+    audit,
     config::Config,
     consents,
     context::{App, Clock, Keys, SystemClock},
@@ -28,12 +26,10 @@ use zweck::{
     http::{self, Limits, Settings},
     oidc::Issuers,
     policy::{Live, Policy, Sources},
-    purposes, register,
-    tokens::{self, NewToken},
-    watch,
+    purposes, register, watch,
 };
 
-use crate::{Failure, TokenArgs};
+use crate::Failure;
 
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
@@ -92,55 +88,6 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     print("the database is up to date\n")
-}
-
-/// Makes a token and prints it: to standard output the token alone, so that it can be piped.
-pub(crate) async fn create_token(config: &Config, args: TokenArgs) -> Result<(), Failure> {
-    let app = open(config).await?;
-    let new = NewToken {
-        name: args.name,
-        roles: args.roles,
-        purposes: args.purposes,
-        fields: (!args.fields.is_empty()).then_some(args.fields),
-        expires_at: app.now() + TimeDelta::days(i64::from(args.expires_in_days)),
-        recipient_id: args.recipient,
-    };
-    let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
-    let (id, token) = tokens::create(&mut tx, &app.policy.current(), new).await.map_err(failure)?;
-    tx.commit().await.map_err(failure)?;
-    note(&format!("token {id}; it is shown this once"));
-    print(&format!("{}\n", token.reveal()))
-}
-
-/// Lists tokens.
-pub(crate) async fn list_tokens(config: &Config) -> Result<(), Failure> {
-    let app = open(config).await?;
-    let now = app.now();
-    let mut text = String::new();
-    for token in tokens::list(&app.db.reader).await.map_err(failure)? {
-        let state = match token.revoked_at {
-            Some(_) => "revoked",
-            None if token.expires_at <= now => "expired",
-            None => "valid",
-        };
-        let until = token.expires_at.format("%Y-%m-%d");
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{}  {state:<8}until {until}  {}  roles {}  purposes {}",
-            token.id, token.name, token.roles, token.purposes
-        );
-    }
-    print(&text)
-}
-
-/// Ends a token.
-pub(crate) async fn revoke_token(config: &Config, id: Uuid) -> Result<(), Failure> {
-    let app = open(config).await?;
-    let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
-    tokens::revoke(&mut tx, id).await.map_err(failure)?;
-    tx.commit().await.map_err(failure)?;
-    print(&format!("token {id} is revoked\n"))
 }
 
 /// Prints a fresh master key.

@@ -73,9 +73,10 @@ fn check_use(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Reason>
     if claims.contains_key("cnf") {
         return Err("bound to a key");
     }
-    // Tokens for log-outs, and what Keycloak says of its tokens in a claim.
+    // Tokens for log-outs, ID tokens by the hashes that they alone have, and what Keycloak says of its tokens in a claim.
+    let others = ["events", "at_hash", "c_hash"].iter().any(|name| claims.contains_key(*name));
     let kind = claims.get("typ").and_then(Value::as_str);
-    if claims.contains_key("events") || kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+    if others || kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err("no access token");
     }
     let clients: Vec<&Value> = ["azp", "client_id"].iter().filter_map(|name| claims.get(*name)).collect();

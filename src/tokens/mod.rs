@@ -175,6 +175,44 @@ fn entry(action: &'static str, id: Uuid, changes: Changes) -> Entry {
     Entry { action, entity_type: ACCESS_TOKEN.name, entity_id: Some(id), contact_id: None, changes }
 }
 
+/// Makes a token with the rights of another, which ends after `overlap` at the latest. Without `expires_at` the new one
+/// lives as long as the old one was to live.
+///
+/// # Errors
+/// `NOT_FOUND` when there is no such token; `CONFLICT` for one that has ended, since its bearer would come back to life;
+/// `BAD_USER_INPUT` where it could not be made today.
+pub async fn rotate(
+    tx: &mut Transaction,
+    policy: &Policy,
+    id: Uuid,
+    overlap: TimeDelta,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(Uuid, BearerToken), Error> {
+    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
+    let now = tx.now();
+    if before.revoked_at.is_some() || before.expires_at <= now {
+        return Err(Error::new(Code::Conflict, "this token has ended; make a new one"));
+    }
+    let new = NewToken {
+        name: before.name.clone(),
+        roles: list_of(&before.roles)?,
+        purposes: list_of(&before.purposes)?,
+        fields: before.fields.as_deref().map(list_of).transpose()?,
+        expires_at: expires_at.unwrap_or(now + (before.expires_at - before.created_at)),
+        recipient_id: before.recipient_id,
+    };
+    let made = create(tx, policy, new).await?;
+    let ends = before.expires_at.min(now + overlap.clamp(TimeDelta::zero(), TimeDelta::days(LONGEST_DAYS)));
+    let after = Model { expires_at: ends, ..before.clone() };
+    let mut row = before.clone().into_active_model();
+    row.expires_at = Set(ends);
+    Entity::update(row).exec(tx.connection()).await?;
+    let changes = Changes::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    tx.record(entry("rotateAccessToken", id, changes)).await?;
+    Ok(made)
+}
+
 /// Every token, newest first; the secret is not among what is kept.
 pub async fn list<C: ConnectionTrait>(connection: &C) -> Result<Vec<Model>, Error> {
     Ok(Entity::find().order_by_desc(Column::Id).all(connection).await?)

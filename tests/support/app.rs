@@ -9,7 +9,7 @@ use zweck::{
     context::{App, Keys, ManualClock},
     error::Error,
     policy::Live,
-    purposes,
+    purposes, recipients,
     tokens::{self, BearerToken, NewToken},
 };
 
@@ -58,6 +58,34 @@ impl TestApp {
         let mut tx = self.begin().await;
         tokens::revoke(&mut tx, id).await?;
         tx.commit().await
+    }
+
+    /// Rotates a token as the command line does.
+    pub async fn rotate_token(
+        &self,
+        id: Uuid,
+        overlap: TimeDelta,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Result<(Uuid, BearerToken), Error> {
+        let mut tx = self.begin().await;
+        let made = tokens::rotate(&mut tx, &self.app.policy.current(), id, overlap, expires_at).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    /// A recipient of data.
+    pub async fn recipient(&self) -> Uuid {
+        let mut tx = self.begin().await;
+        let new = recipients::NewRecipient {
+            name: "Mailing house".to_owned(),
+            kind: entity::enums::RecipientKind::Processor,
+            country: None,
+            transfer_mechanism: None,
+            contract_until: None,
+        };
+        let id = recipients::create(&mut tx, new).await.unwrap();
+        tx.commit().await.unwrap();
+        id
     }
 
     async fn begin(&self) -> audit::Transaction {
