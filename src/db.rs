@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::feed::Feed;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
 
@@ -12,6 +13,8 @@ pub struct Db {
     pub reader: DatabaseConnection,
     /// Writes; on SQLite a single connection.
     pub writer: DatabaseConnection,
+    /// What was committed by this writer.
+    pub feed: Feed,
 }
 
 impl Db {
@@ -30,12 +33,12 @@ impl Db {
             writer.acquire_timeout(Duration::from_secs(15));
             let writer = Database::connect(writer).await?;
             let reader = Database::connect(sqlite(url, "rw", max_connections, true)).await?;
-            return Ok(Self { reader, writer });
+            return Ok(Self { reader, writer, feed: Feed::default() });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let writer = Database::connect(postgres(url, max_connections.div_ceil(2), false)).await?;
             let reader = Database::connect(postgres(url, max_connections, true)).await?;
-            return Ok(Self { reader, writer });
+            return Ok(Self { reader, writer, feed: Feed::default() });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
     }

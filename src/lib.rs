@@ -11,6 +11,7 @@ pub mod demo;
 pub mod duplicates;
 pub mod error;
 pub mod exports;
+pub mod feed;
 pub mod fold;
 pub mod formulas;
 pub mod governed;

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("register", 1),
     ("context", 2),
     ("db", 2),
+    ("feed", 2),
     ("governed", 2),
     ("oidc", 2),
     ("sealing", 2),

@@ -28,7 +28,7 @@ use crate::support::{
 };
 
 fn router(test: &TestApp, graphiql: bool) -> Router {
-    let settings = Settings { limits: Limits::default(), graphiql };
+    let settings = Settings { graphiql, ..Settings::default() };
     http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), settings)
 }
 

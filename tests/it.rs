@@ -30,6 +30,7 @@ mod reads;
 mod reference;
 mod reload;
 mod schema;
+mod sockets;
 mod support;
 mod tokens;
 mod vcards;

@@ -13,7 +13,9 @@ use zweck::{
     graphql::{Engine, Request},
     policy::{Action, Decision, Policy, Sources, Table},
     purposes,
-    register::{self, Given, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root},
+    register::{
+        self, Given, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS,
+    },
     tokens::NewToken,
 };
 
@@ -213,6 +215,13 @@ impl Oracle<'_> {
             .filter(|root| matches!(root.root, Root::Viewer) || (executes(root.name) && self.root(root.root)))
             .collect();
         assert_eq!(plain("Query"), named(roots.iter().map(|root| root.name).collect()), "{who}");
+        let followed: Vec<&register::SubscriptionField> = SUBSCRIPTIONS
+            .iter()
+            .filter(|one| {
+                self.may(Action::Execute, &format!("Subscription.{}", one.name)) && self.readable(one.object)
+            })
+            .collect();
+        assert_eq!(plain("Subscription"), named(followed.iter().map(|one| one.name).collect()), "{who}");
         let mutations: Vec<&register::Mutation> =
             MUTATIONS.iter().filter(|mutation| self.mutation(mutation)).collect();
         assert_eq!(plain("Mutation"), named(mutations.iter().map(|one| one.name).collect()), "{who}");

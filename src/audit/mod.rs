@@ -25,8 +25,9 @@ pub use rotation::rewrap;
 use crate::{
     context::{Actor, App, id_at},
     error::{Code, Error},
+    feed::{Change as Told, Feed},
     governed::{self, Scope},
-    register::ObjectType,
+    register::{ACCESS_TOKEN, ObjectType, SUBSCRIPTIONS},
     sealing::Sealer,
 };
 
@@ -94,6 +95,9 @@ pub struct Transaction {
     /// Ids given out so far, which keeps them in order.
     ids: AtomicU32,
     entries: Vec<audit_entry::ActiveModel>,
+    feed: Feed,
+    /// What is told once it is committed.
+    told: Vec<Told>,
 }
 
 /// Opens the door.
@@ -111,7 +115,8 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     // The time is read behind the door: what others wrote before is older.
     let now = app.now();
     let (sealer, ids) = (Sealer::new(&app.keys), AtomicU32::new(0));
-    Ok(Transaction { author, inner, sealer, now, ids, entries: Vec::new() })
+    let feed = app.db.feed.clone();
+    Ok(Transaction { author, inner, sealer, now, ids, entries: Vec::new(), feed, told: Vec::new() })
 }
 
 impl Transaction {
@@ -162,6 +167,11 @@ impl Transaction {
         let parts = entry.changes.by_category()?;
         let sealed = self.sealer.seal(&self.inner, self.now, id, subject, &parts).await;
         let sealed = sealed.map_err(unavailable)?;
+        let followed = entry.entity_type == ACCESS_TOKEN.name
+            || SUBSCRIPTIONS.iter().any(|subscription| subscription.object.name == entry.entity_type);
+        if let (Some(id), true) = (entry.entity_id, followed && !entry.changes.is_empty()) {
+            self.told.push(Told { entity_type: entry.entity_type, id });
+        }
         let outcome = if entry.changes.is_empty() { AuditOutcome::Unchanged } else { AuditOutcome::Changed };
         self.entries.push(audit_entry::ActiveModel {
             id: Set(id),
@@ -201,7 +211,9 @@ impl Transaction {
                 .await
                 .map_err(|error| unavailable(error.into()))?;
         }
-        Ok(self.inner.commit().await?)
+        self.inner.commit().await?;
+        self.told.into_iter().for_each(|change| self.feed.tell(change));
+        Ok(())
     }
 }
 

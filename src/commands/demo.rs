@@ -45,7 +45,7 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     print(&told(&demo, &format!("http://{address}")))?;
     let engine = Arc::new(Engine::new().map_err(failure)?);
     let limits = Limits { body_bytes: config.limits.body_bytes };
-    let settings = Settings { limits, graphiql: true };
+    let settings = Settings { limits, graphiql: true, ..Settings::default() };
     http::serve(listener, http::router(app, engine, settings), http::stop_signal()).await?;
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let limits = Limits { body_bytes: config.limits.body_bytes };
-    let settings = Settings { limits, graphiql: config.server.graphiql };
+    let settings = Settings { limits, graphiql: config.server.graphiql, ..Settings::default() };
     tracing::info!(address = %listener.local_addr()?, "listening");
     http::serve(listener, http::router(app, engine, settings), http::stop_signal()).await?;
     tracing::info!("stopped");

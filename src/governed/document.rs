@@ -49,6 +49,8 @@ pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 pub struct Operation<'d> {
     /// Whether it is a mutation.
     pub writes: bool,
+    /// Whether it is a subscription.
+    pub subscribes: bool,
     pub(super) root: &'d SelectionSet,
     fragments: &'d Fragments,
     definitions: &'d [Positioned<VariableDefinition>],
@@ -88,11 +90,9 @@ impl<'d> Operation<'d> {
             }
         };
         bounds::check(document, &variables, limits)?;
-        if operation.ty == OperationType::Subscription {
-            return Err(Error::input("subscriptions are not served here"));
-        }
         Ok(Self {
             writes: operation.ty == OperationType::Mutation,
+            subscribes: operation.ty == OperationType::Subscription,
             root: &operation.selection_set.node,
             fragments: &document.fragments,
             definitions: &operation.variable_definitions,
@@ -102,7 +102,11 @@ impl<'d> Operation<'d> {
 
     /// The type its root fields belong to.
     pub(super) fn root_type(&self) -> &'static str {
-        if self.writes { "Mutation" } else { "Query" }
+        match (self.writes, self.subscribes) {
+            (true, _) => "Mutation",
+            (_, true) => "Subscription",
+            _ => "Query",
+        }
     }
 
     /// What it asks of the schema itself, as a document of its own; `None` where it asks nothing of it.

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bounds;
+mod changes;
 mod conditions;
 mod cursors;
 mod document;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     policy::Decision,
-    register::{Field, ObjectType, Read},
+    register::{Field, ObjectType},
 };
 
 const DEFAULT_ROWS: u64 = 50;
@@ -75,13 +75,7 @@ impl Page {
         parents: u64,
     ) -> Result<Self, Error> {
         let (rows, backward) = size(arguments)?;
-        let allowed = |field: &Field| {
-            let linked = match field.read {
-                Read::One { object, .. } => planner.readable(object),
-                _ => true,
-            };
-            linked && planner.decide(&format!("{}.{}", object.name, field.name)) == Decision::Allow
-        };
+        let allowed = |field: &Field| planner.compares(object, field);
         let filter =
             arguments.get("filter").map(|value| conditions::filter(object, value, &allowed)).transpose()?;
         let search =

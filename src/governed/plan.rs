@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 
 use super::{
     arguments::Arguments,
+    conditions::Condition,
     cursors::Cursors,
     document::{Limits, Operation, Selected},
     levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
@@ -75,6 +76,8 @@ pub(super) enum PlannedWhat {
     Page(Box<Page>),
     Technical(Vec<Technical>),
     State(ConsentState),
+    /// What is told of a row that changed, if it fits the filter.
+    Change(Level, Option<Condition>),
     Write(Box<PlannedWrite>),
 }
 
@@ -93,7 +96,14 @@ impl Plan {
         let cursors = Cursors::new(keys)?;
         let plan = Plan::default();
         let mut planner = Planner { operation, actor, limits, today, cursors, plan, rows: 0 };
-        for selected in operation.collect(&[operation.root], operation.root_type())? {
+        let selection = operation.collect(&[operation.root], operation.root_type())?;
+        // GraphQL, 5.2.3.1.
+        if operation.subscribes
+            && (selection.len() != 1 || selection.iter().any(|one| one.name.starts_with("__")))
+        {
+            return Err(Error::input("a subscription has exactly one root field"));
+        }
+        for selected in selection {
             let what = planner.root(&selected)?;
             planner.plan.roots.push(PlannedRoot { key: selected.key.to_owned(), what });
         }
@@ -142,6 +152,8 @@ impl<'p> Planner<'p> {
         }
         let planned = if self.operation.writes {
             self.mutation(selected).map(|planned| PlannedWhat::Write(Box::new(planned)))
+        } else if self.operation.subscribes {
+            self.subscription(selected)
         } else {
             let root = ROOTS
                 .iter()
@@ -210,6 +222,15 @@ impl<'p> Planner<'p> {
         }
     }
 
+    /// Whether lists may be filtered and ordered by a field: it is read in full, and of a link something behind it.
+    pub(super) fn compares(&self, object: &ObjectType, field: &Field) -> bool {
+        let linked = match field.read {
+            Read::One { object, .. } => self.readable(object),
+            _ => true,
+        };
+        linked && self.decide(&format!("{}.{}", object.name, field.name)) == Decision::Allow
+    }
+
     /// Refuses a root field as a whole.
     fn refuse(&mut self, error: Error, selected: &Selected<'_>) {
         let root = Some(selected.key.to_owned());
@@ -240,7 +261,7 @@ impl<'p> Planner<'p> {
         self.actor.may(coordinate, action)
     }
 
-    fn check_readable(&self, object: &ObjectType, coordinate: &str) -> Result<(), Error> {
+    pub(super) fn check_readable(&self, object: &ObjectType, coordinate: &str) -> Result<(), Error> {
         if self.readable(object) {
             return Ok(());
         }

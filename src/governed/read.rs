@@ -96,7 +96,7 @@ impl<'r> Reader<'r> {
     pub async fn root(&mut self, root: &PlannedRoot) -> Result<Option<String>, Error> {
         Ok(Some(match &root.what {
             PlannedWhat::Introspection => return Ok(None),
-            PlannedWhat::Null | PlannedWhat::Write(_) => "null".to_owned(),
+            PlannedWhat::Null | PlannedWhat::Write(_) | PlannedWhat::Change(..) => "null".to_owned(),
             PlannedWhat::Typename(name) => format!("\"{name}\""),
             PlannedWhat::One(level, key) => self.one(level, key).await?,
             PlannedWhat::List(level) => self.list(level).await?,
@@ -200,7 +200,7 @@ impl<'r> Reader<'r> {
         Ok(self.write_list(level, &rows, &written))
     }
 
-    fn write(&mut self, level: &Level, node: usize, row: &Row, children: &[Written]) -> String {
+    pub(super) fn write(&mut self, level: &Level, node: usize, row: &Row, children: &[Written]) -> String {
         let mut out = String::new();
         self.write_into(&mut out, level, node, row, children);
         out

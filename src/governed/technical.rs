@@ -136,7 +136,7 @@ pub(super) fn explain<'p>(
     let purpose =
         actor.policy.purpose(code).cloned().ok_or_else(|| Error::input("there is no such purpose"))?;
     let action = match coordinate.split(['.', ':']).next() {
-        Some("Query" | "Mutation") => Action::Execute,
+        Some("Query" | "Mutation" | "Subscription") => Action::Execute,
         Some("token" | "ground") => Action::Grant,
         _ => Action::Read,
     };

@@ -70,6 +70,18 @@ impl Problem {
     }
 }
 
+/// Problems as a JSON list, as the sub-protocol of WebSockets takes them.
+pub(super) fn errors_json(problems: &[Problem], actor: &Actor) -> String {
+    let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str());
+    let mut out = String::from("[");
+    for (index, problem) in problems.iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { "," });
+        problem.write(&mut out, &actor.request_id, purpose);
+    }
+    out.push(']');
+    out
+}
+
 /// A response in the making.
 pub(super) struct Response<'a> {
     /// Response keys with their JSON; `None` when nothing was executed.
@@ -81,6 +93,10 @@ pub(super) struct Response<'a> {
 
 impl Response<'_> {
     pub(super) fn json(&self, actor: &Actor) -> Vec<u8> {
+        self.text(actor).into_bytes()
+    }
+
+    pub(super) fn text(&self, actor: &Actor) -> String {
         let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str());
         let size = self.data.iter().flatten().map(|(key, json)| key.len() + json.len() + 8).sum::<usize>();
         let mut out = String::with_capacity(size + 256);
@@ -105,7 +121,7 @@ impl Response<'_> {
         }
         self.write_extensions(&mut out);
         out.push('}');
-        out.into_bytes()
+        out
     }
 
     fn write_extensions(&self, out: &mut String) {
@@ -129,6 +145,19 @@ impl Response<'_> {
             out.push_str(&format!(",\"extensions\":{{{}}}", parts.join(",")));
         }
     }
+}
+
+/// An error before an actor is known, as a JSON list.
+pub fn error_list(error: &Error, request_id: &str) -> String {
+    let mut out = String::from("[");
+    Problem::of(error.clone()).write(&mut out, request_id, None);
+    out.push(']');
+    out
+}
+
+/// An error for `actor`, as a JSON list.
+pub fn errors_of(error: &Error, actor: &Actor) -> String {
+    errors_json(&[Problem::of(error.clone())], actor)
 }
 
 /// The body of an answer to a request that was refused before an operation was known.

@@ -3,6 +3,7 @@
 use async_graphql::{
     Pos, Request as Stock, ServerError, ValidationMode, Value as Json, Variables,
     dynamic::Schema,
+    futures_util::StreamExt,
     parser::{parse_query, types::ExecutableDocument},
 };
 
@@ -59,7 +60,7 @@ pub struct Engine {
     /// The whole schema, which documents are validated by.
     schema: Schema,
     views: Views,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 /// Most faults of a document that are told at once.
@@ -109,6 +110,21 @@ impl Engine {
         }
     }
 
+    /// What is wrong with the document by the whole schema. Everything of it is skipped: nothing runs.
+    pub(super) async fn faults(
+        &self,
+        document: &ExecutableDocument,
+        name: Option<&str>,
+        variables: Variables,
+    ) -> Vec<Problem> {
+        let mut stock = Stock::new("").variables(variables).only_introspection();
+        stock.operation_name = name.map(str::to_owned);
+        stock.set_parsed_query(skipped(document.clone()));
+        // As a stream, which takes subscriptions too; one of which everything is skipped ends without a word.
+        let answer = self.schema.execute_stream(stock).next().await;
+        told(answer.map(|answer| answer.errors).unwrap_or_default())
+    }
+
     async fn run(
         &self,
         app: &App,
@@ -118,23 +134,19 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let name = request.operation_name.as_deref();
         let operation = Operation::choose(document, name, request.variables.clone(), &self.limits)?;
+        if operation.subscribes {
+            return Err(Error::input("subscriptions are served over WebSocket"));
+        }
         let variables = Variables::from_json(serde_json::Value::Object(request.variables));
-        // Validates the whole document, everything of it skipped: nothing runs.
-        let mut stock = Stock::new("").variables(variables.clone()).only_introspection();
-        stock.operation_name.clone_from(&request.operation_name);
-        stock.set_parsed_query(skipped(document.clone()));
-        let validated = self.schema.execute(stock).await;
-        let faults = |errors: Vec<ServerError>| {
-            Ok(invalid(errors.into_iter().take(MOST_FAULTS).map(fault).collect(), actor))
-        };
-        if !validated.errors.is_empty() {
-            return faults(validated.errors);
+        let faults = self.faults(document, request.operation_name.as_deref(), variables.clone()).await;
+        if !faults.is_empty() {
+            return Ok(invalid(faults, actor));
         }
         let mut introspection = Json::Null;
         if let Some(document) = operation.introspection()? {
             match self.views.of(actor)?.introspect(document, variables).await {
                 Ok(answer) => introspection = answer,
-                Err(errors) => return faults(errors),
+                Err(errors) => return Ok(invalid(told(errors), actor)),
             }
         }
         let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
@@ -193,8 +205,12 @@ impl Engine {
     }
 }
 
+fn told(errors: Vec<ServerError>) -> Vec<Problem> {
+    errors.into_iter().take(MOST_FAULTS).map(fault).collect()
+}
+
 /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
-fn parse(query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
+pub(super) fn parse(query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
     parse_query(query).map_err(|error| {
         let positions = error.positions().collect();
         vec![Problem { positions, ..Problem::of(Error::input("the document does not parse")) }]
@@ -244,7 +260,7 @@ fn introspected(data: &Json, key: &str) -> Result<String, Error> {
 }
 
 /// The security log: who was refused what and why, and no value.
-fn log_refusal(error: &Error, actor: &Actor, planned: Option<&PlannedWrite>) {
+pub(super) fn log_refusal(error: &Error, actor: &Actor, planned: Option<&PlannedWrite>) {
     if !matches!(error.code, Code::Forbidden | Code::ForbiddenField | Code::NotFound | Code::Held) {
         return;
     }

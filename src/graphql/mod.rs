@@ -6,9 +6,11 @@ mod inputs;
 mod model;
 mod mutations;
 mod schema;
+mod subscriptions;
 mod technical;
 mod views;
 
-pub use answer::error_body;
+pub use answer::{error_body, error_list, errors_of};
 pub use engine::{Answer, Engine, Outcome, Request};
 pub use schema::build;
+pub use subscriptions::{Subscription, Told};

@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_graphql::dynamic::{
-    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Object, Scalar, Schema, SchemaError, TypeRef,
+    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Object, Scalar, Schema, SchemaError,
+    Subscription, SubscriptionField, SubscriptionFieldFuture, TypeRef,
 };
+
+use async_graphql::futures_util::stream::Empty;
 
 use crate::policy::Action;
 
@@ -199,8 +202,8 @@ impl Model {
     /// A member of an unknown type.
     pub(super) fn schema(&self, validation: async_graphql::ValidationMode) -> Result<Schema, SchemaError> {
         let root = |name: &'static str| self.types.iter().any(|ty| ty.name == name).then_some(name);
-        let [query, mutation, subscription] = ROOTS;
-        let mut schema = Schema::build(query, root(mutation), root(subscription))
+        let [query, mutation, subscriptions] = ROOTS;
+        let mut schema = Schema::build(query, root(mutation), root(subscriptions))
             .disable_suggestions()
             .validation_mode(validation)
             // Documents are bounded before; one level is added to what is only validated.
@@ -216,6 +219,11 @@ impl Model {
                 Kind::Input => schema.register(
                     ty.members.iter().fold(InputObject::new(&ty.name).description(&ty.doc), |of, field| {
                         of.field(given(field))
+                    }),
+                ),
+                Kind::Object if ty.name == subscriptions => schema.register(
+                    ty.members.iter().fold(Subscription::new(&ty.name).description(&ty.doc), |of, field| {
+                        of.field(followed(field))
                     }),
                 ),
                 Kind::Object => schema.register(
@@ -287,6 +295,19 @@ fn answered(member: &Member) -> Field {
         .arguments
         .iter()
         .fold(field.description(&member.doc), |field, argument| field.argument(given(argument)))
+}
+
+/// A subscription, which the engine answers alone as well.
+fn followed(member: &Member) -> SubscriptionField {
+    let field = SubscriptionField::new(&member.name, type_ref(member), |_| {
+        SubscriptionFieldFuture::new(async {
+            Err::<Empty<async_graphql::Result<async_graphql::Value>>, _>(async_graphql::Error::new(
+                "subscriptions are answered by the engine alone",
+            ))
+        })
+    });
+    let field = field.description(&member.doc);
+    member.arguments.iter().fold(field, |field, argument| field.argument(given(argument)))
 }
 
 #[cfg(test)]

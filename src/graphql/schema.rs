@@ -20,7 +20,7 @@ use crate::{
     policy::Action,
     register::{
         Category, ENUMS, Given, MUTATIONS, Mutation, OBJECTS, ObjectType, ROOTS, Read, Right, Root,
-        RootField, Scalar,
+        RootField, SUBSCRIPTIONS, Scalar, SubscriptionField,
     },
 };
 
@@ -45,9 +45,17 @@ pub(super) fn model() -> Model {
         ),
         Type::field,
     );
+    let subscription = SUBSCRIPTIONS.iter().map(subscription_field).fold(
+        Type::object(
+            "Subscription",
+            "What can be followed, over WebSocket. Every event is decided anew, as a read at that instant.",
+        ),
+        Type::field,
+    );
     let mut model = Model::default()
         .register(query)
         .register(mutation)
+        .register(subscription)
         .register(Type::scalar("DateTime", "An instant in UTC, RFC 3339, e.g. 2026-11-02T09:00:00.123456Z."))
         .register(Type::scalar("JSON", "A JSON object."));
     for declared in ENUMS {
@@ -100,6 +108,14 @@ fn mutation_field(mutation: &Mutation) -> Member {
                 Member::new("id", TypeRef::named_nn(TypeRef::ID), "Which one.").needs(given(right))
             }
         })
+}
+
+fn subscription_field(subscription: &SubscriptionField) -> Member {
+    let plural = subscription.object.plural.unwrap_or(subscription.object.name);
+    let filter = Member::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows.");
+    Member::new(subscription.name, TypeRef::named(subscription.object.name), subscription.doc)
+        .needs([execute("Subscription", subscription.name), readable(subscription.object)])
+        .argument(filter)
 }
 
 /// The payloads of mutations, each once.

@@ -6,6 +6,7 @@ pub mod graphiql;
 mod graphql;
 mod headers;
 mod sdl;
+mod socket;
 
 use std::{
     any::Any,
@@ -34,6 +35,7 @@ use crate::{
 
 pub use answer::RequestId;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
+pub use socket::SocketLimits;
 
 /// How long requests under way may take after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -52,12 +54,14 @@ impl Default for Limits {
 }
 
 /// What the server is to offer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Limits on requests.
     pub limits: Limits,
     /// Whether `GET /graphiql` is there.
     pub graphiql: bool,
+    /// Limits on WebSockets.
+    pub sockets: SocketLimits,
 }
 
 impl From<Limits> for Settings {
@@ -72,15 +76,17 @@ struct Shared {
     app: Arc<App>,
     engine: Arc<Engine>,
     limits: Limits,
+    sockets: Arc<socket::Sockets>,
 }
 
 /// Every route of the server.
 pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
-    let shared = Shared { app, engine, limits: settings.limits };
+    let sockets = Arc::new(socket::Sockets::new(settings.sockets));
+    let shared = Shared { app, engine, limits: settings.limits, sockets };
     let pages = if settings.graphiql { graphiql::routes() } else { Router::new() };
     Router::new()
-        .route("/graphql", any(graphql::handle))
+        .route("/graphql", any(socket::handle))
         .merge(pages)
         .route("/schema.graphql", any(sdl::handle))
         .fallback(unknown)

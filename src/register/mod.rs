@@ -28,7 +28,7 @@ pub use inputs::{InputField, InputKind, InputType, Right};
 pub use mutations::{Given, MUTATIONS, Mutation, Payload, Write};
 pub use purpose::PURPOSE;
 pub use request::PRIVACY_REQUEST;
-pub use roots::{ROOTS, Root, RootField};
+pub use roots::{ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField};
 
 use crate::policy::PolicyObject;
 
@@ -133,7 +133,7 @@ pub fn object(name: &str) -> Option<&'static ObjectType> {
 }
 
 /// What the policy can speak about: every governed field, every connection's `totalCount`, every root field but `viewer`,
-/// every mutation.
+/// every mutation and subscription.
 pub fn policy_objects() -> Vec<PolicyObject> {
     let mut objects = Vec::new();
     let mut push = |type_name: &str, name: &str, groups, derived_id| {
@@ -155,6 +155,9 @@ pub fn policy_objects() -> Vec<PolicyObject> {
     }
     for mutation in MUTATIONS {
         push("Mutation", mutation.name, Vec::new(), false);
+    }
+    for subscription in SUBSCRIPTIONS {
+        push("Subscription", subscription.name, Vec::new(), false);
     }
     objects
 }

@@ -1,4 +1,4 @@
-//! The root fields of queries (floor 1).
+//! The root fields of queries and subscriptions (floor 1).
 
 use super::{ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONTACT, ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT};
 
@@ -29,6 +29,24 @@ pub struct RootField {
     /// How it is answered.
     pub root: Root,
 }
+
+/// A field of the root of subscriptions: rows of a type, told when they change.
+#[derive(Debug)]
+pub struct SubscriptionField {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// The rows.
+    pub object: &'static ObjectType,
+}
+
+/// Every subscription.
+pub static SUBSCRIPTIONS: &[SubscriptionField] = &[SubscriptionField {
+    name: "requestChanged",
+    doc: "A data-subject request that was opened or changed, as the subscriber may read it then; nothing is told of one that it may not see.",
+    object: &PRIVACY_REQUEST,
+}];
 
 const fn root(name: &'static str, root: Root, doc: &'static str) -> RootField {
     RootField { name, doc, root }

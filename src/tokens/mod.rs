@@ -76,7 +76,9 @@ impl NewToken {
         if let Some(fields) = &self.fields {
             // Root fields are not narrowed by it: what they return is.
             let known = register::policy_objects();
-            let root = |field: &String| field.starts_with("Query.") || field.starts_with("Mutation.");
+            let root = |field: &String| {
+                ["Query.", "Mutation.", "Subscription."].iter().any(|root| field.starts_with(root))
+            };
             let unknown = |field: &String| root(field) || !known.iter().any(|object| object.name == *field);
             if let Some(index) = fields.iter().position(unknown) {
                 return fault("fields", index, "there is no such field");

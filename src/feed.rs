@@ -1,0 +1,42 @@
+//! What was committed, told to whoever listens in this process (floor 2).
+//!
+//! Told after the commit and without waiting: who cannot keep up loses changes, and learns that it did. What other processes
+//! write into the same database is not told here.
+
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// Changes that are kept for those who have not taken them yet.
+const KEPT: usize = 1_024;
+
+/// One row that changed. It tells nothing of its values: these are read by the rules that hold for the reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Type of the row, as in the SDL.
+    pub entity_type: &'static str,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// Where changes are told.
+#[derive(Clone, Debug)]
+pub struct Feed(broadcast::Sender<Change>);
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(KEPT))
+    }
+}
+
+impl Feed {
+    /// Tells a change that is committed.
+    pub fn tell(&self, change: Change) {
+        // An error says that nobody listens.
+        let _ = self.0.send(change);
+    }
+
+    /// Listens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Change> {
+        self.0.subscribe()
+    }
+}

@@ -1,0 +1,212 @@
+//! WebSocket on `/graphql`: subscriptions by the protocol graphql-transport-ws (floor 6).
+//!
+//! Here a connection is let in: by its origin, its sub-protocol and how many there are already. `session.rs` speaks with it.
+
+mod messages;
+mod session;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
+    http::{
+        HeaderMap, StatusCode, Uri,
+        header::{HOST, ORIGIN, UPGRADE},
+    },
+    response::Response,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    Format, Shared,
+    answer::{self, RequestId},
+    graphql,
+};
+use crate::error::{Code, Error};
+use session::Session;
+
+/// The one sub-protocol that is spoken.
+const PROTOCOL: &str = "graphql-transport-ws";
+
+/// Limits on WebSockets, and who may open them from a browser.
+#[derive(Clone, Debug)]
+pub struct SocketLimits {
+    /// Origins, e.g. `https://crm.example`, whose pages may connect beside those of the host itself.
+    pub origins: Vec<String>,
+    /// Largest message of a client in bytes.
+    pub message_bytes: usize,
+    /// How long a client may take to say who it is.
+    pub init: Duration,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// Connections of one credential.
+    pub connections: usize,
+    /// Connections altogether.
+    pub total: usize,
+    /// How long a connection without subscriptions is kept.
+    pub idle: Duration,
+    /// How often the credential is looked at and the client pinged; one that is silent for three times that is gone.
+    pub beat: Duration,
+    /// How long a client may take to take a message.
+    pub patience: Duration,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            message_bytes: 64 * 1024,
+            init: Duration::from_secs(10),
+            subscriptions: 20,
+            connections: 20,
+            total: 1_000,
+            idle: Duration::from_secs(60),
+            beat: Duration::from_secs(15),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The connections that there are.
+pub(super) struct Sockets {
+    limits: SocketLimits,
+    all: Arc<Semaphore>,
+    by_actor: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Sockets {
+    pub(super) fn new(limits: SocketLimits) -> Self {
+        let all = Arc::new(Semaphore::new(limits.total));
+        Self { limits, all, by_actor: Arc::default() }
+    }
+
+    /// A place among the connections of `actor`, if one is left; free again when it is dropped.
+    fn place(&self, actor: &str) -> Option<Place> {
+        let mut by_actor = self.by_actor.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = by_actor.entry(actor.to_owned()).or_default();
+        if *held >= self.limits.connections {
+            return None;
+        }
+        *held += 1;
+        Some(Place { by_actor: self.by_actor.clone(), actor: actor.to_owned() })
+    }
+}
+
+/// One of the connections that a credential may have.
+struct Place {
+    by_actor: Arc<Mutex<HashMap<String, usize>>>,
+    actor: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_actor = self.by_actor.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = by_actor.get_mut(&self.actor) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                by_actor.remove(&self.actor);
+            }
+        }
+    }
+}
+
+/// Answers one request on `/graphql`: a WebSocket where the client asks for one.
+pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+    if !asks_for_socket(request.headers()) {
+        return graphql::handle(State(shared), request).await;
+    }
+    let id = RequestId::of(&request);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    let (mut head, _) = request.into_parts();
+    let refuse = |status: StatusCode, code: Code, message: &str| {
+        tracing::info!(target: "zweck::security", request_id = id.as_str(), code = code.as_str(), "a WebSocket was refused");
+        answer::refuse(format, status, &Error::new(code, message), &id)
+    };
+    if !is_welcome(&head.headers, &head.uri, &shared.sockets.limits.origins) {
+        return refuse(StatusCode::FORBIDDEN, Code::Forbidden, "pages of this origin may not connect");
+    }
+    let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut head, &shared).await else {
+        return refuse(StatusCode::BAD_REQUEST, Code::BadUserInput, "this is no handshake of a WebSocket");
+    };
+    let upgrade = upgrade.protocols([PROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        let message = "the sub-protocol is graphql-transport-ws";
+        return refuse(StatusCode::BAD_REQUEST, Code::BadUserInput, message);
+    }
+    let Ok(seat) = shared.sockets.all.clone().try_acquire_owned() else {
+        let message = "there are too many WebSockets";
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::RateLimited, message);
+    };
+    let bytes = shared.sockets.limits.message_bytes;
+    upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(move |socket| async move {
+        let _seat: OwnedSemaphorePermit = seat;
+        Session::new(shared, socket, id).run().await;
+    })
+}
+
+fn asks_for_socket(head: &HeaderMap) -> bool {
+    let named = head.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Whether the page that connects, if it is one, is of the host itself or of an origin on the list. Browsers send the
+/// origin of the page, and no page can change it; others send none, and are known by their credential alone.
+fn is_welcome(head: &HeaderMap, uri: &Uri, origins: &[String]) -> bool {
+    let mut sent = head.get_all(ORIGIN).iter();
+    let Some(origin) = sent.next() else { return true };
+    let (Ok(origin), None) = (origin.to_str(), sent.next()) else { return false };
+    let host = head.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str));
+    let own = origin.split_once("://").zip(host).is_some_and(|((scheme, authority), host)| {
+        matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(host)
+    });
+    own || origins.iter().any(|known| known == origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_the_host_and_of_the_list_connect() {
+        let welcome = |headers: &[(&'static str, &str)], list: &[&str]| {
+            let mut head = HeaderMap::new();
+            for (name, value) in headers {
+                head.append(*name, value.parse().unwrap());
+            }
+            let list: Vec<String> = list.iter().map(|origin| (*origin).to_owned()).collect();
+            is_welcome(&head, &Uri::from_static("/graphql"), &list)
+        };
+        let host = ("host", "crm.example:8080");
+        assert!(welcome(&[host], &[]));
+        assert!(welcome(&[host, ("origin", "https://CRM.example:8080")], &[]));
+        for other in [
+            "null",
+            "https://evil.example",
+            "https://crm.example",
+            "file://",
+            "crm.example:8080",
+            "x://crm.example:8080",
+        ] {
+            assert!(!welcome(&[host, ("origin", other)], &[]), "{other}");
+        }
+        assert!(welcome(&[host, ("origin", "https://app.example")], &["https://app.example"]));
+        assert!(!welcome(&[host, ("origin", "https://app.example.evil.example")], &["https://app.example"]));
+        let twice = [host, ("origin", "https://crm.example:8080"), ("origin", "https://evil.example")];
+        assert!(!welcome(&twice, &[]));
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let sockets = Sockets::new(SocketLimits { connections: 1, ..SocketLimits::default() });
+        let first = sockets.place("a").unwrap();
+        assert!(sockets.place("a").is_none() && sockets.place("b").is_some());
+        drop(first);
+        assert!(sockets.place("a").is_some());
+        assert!(sockets.by_actor.lock().unwrap().is_empty());
+    }
+}
