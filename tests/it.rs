@@ -20,6 +20,7 @@ mod exports;
 mod floors;
 mod golden;
 mod graphiql;
+mod graphql_ws;
 mod hostile;
 mod http;
 mod imports;

@@ -51,12 +51,12 @@ fn calm() -> SocketLimits {
     SocketLimits { beat: Duration::from_secs(3_600), ..quick() }
 }
 
-struct Server {
-    address: String,
+pub struct Server {
+    pub address: String,
 }
 
 impl Server {
-    async fn over(test: &TestApp, limits: SocketLimits) -> Self {
+    pub async fn over(test: &TestApp, limits: SocketLimits) -> Self {
         let router = router(
             test.app.clone(),
             Arc::new(Engine::new().unwrap()),
@@ -176,7 +176,7 @@ impl Socket {
 }
 
 /// Opens a request on the contact `number` and gives its id.
-async fn open_request(client: &Client, desk: &Caller, number: u128, note: &str) -> String {
+pub async fn open_request(client: &Client, desk: &Caller, number: u128, note: &str) -> String {
     let query = format!(
         "mutation {{ openRequest(input: {{ contactId: \"{}\", kind: ACCESS, note: \"{note}\" }}) {{ request {{ id }} }} }}",
         id(0, number)
