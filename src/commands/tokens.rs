@@ -108,3 +108,18 @@ pub(crate) async fn revoke(config: &Config, id: Uuid) -> Result<(), Failure> {
     tx.commit().await.map_err(failure)?;
     print(&format!("token {id} is revoked\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read() {
+        assert_eq!(span("7d"), Ok(TimeDelta::days(7)));
+        assert_eq!(span("12h"), Ok(TimeDelta::hours(12)));
+        assert_eq!(span("0m"), Ok(TimeDelta::zero()));
+        for wrong in ["", "d", "7", "-1d", "7 d", "1.5h", "7w", "70000d", "7ä", "ä"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}
