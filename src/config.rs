@@ -1,6 +1,9 @@
 //! Configuration: one struct from defaults, a TOML file, the environment and flags, checked before anything starts (floor 1).
 
 pub mod oidc;
+mod origin;
+mod safety;
+mod shown;
 
 use std::{
     collections::BTreeMap,
@@ -13,17 +16,14 @@ use figment::{
     Figment,
     error::Kind,
     providers::{Env, Format, Toml},
-    value::Value,
 };
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// Keys that hold numbers; every other one but switches is text, taken as it stands in the environment.
-const NUMBERS: [&str; 2] = ["database.max_connections", "limits.body_bytes"];
-/// Keys that are on or off.
-const SWITCHES: [&str; 1] = ["server.graphiql"];
+pub use origin::Origin;
+pub use shown::DEFAULTS;
 
-/// The whole configuration. Debug prints it with secrets starred.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The whole configuration. Debug and Serialize show it with secrets starred.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the server listens.
@@ -39,30 +39,64 @@ pub struct Config {
     /// What is logged, and how.
     pub log: Log,
     /// Issuers whose tokens are taken beside access tokens, by their short names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub oidc: BTreeMap<String, oidc::Issuer>,
+    /// Where operators look: health and metrics.
+    pub management: Management,
+    /// Where the values come from.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
     /// Whether the page `/graphiql` is served.
     pub graphiql: bool,
+    /// The operator's word that whoever reaches `listen` came over TLS, ended by a proxy.
+    pub behind_tls_proxy: bool,
+    /// Origins of web pages of others that may ask, each exact.
+    pub cors_origins: Vec<String>,
+    /// Seconds that requests under way may take after the signal to stop.
+    pub grace_seconds: u64,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), graphiql: false }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            graphiql: false,
+            behind_tls_proxy: false,
+            cors_origins: Vec::new(),
+            grace_seconds: 30,
+        }
+    }
+}
+
+/// `[management]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Management {
+    /// Address and port of health and metrics; none when the text is empty.
+    #[serde(deserialize_with = "origin::address", serialize_with = "shown::address")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))) }
     }
 }
 
 /// `[database]`
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `sqlite://file` or `postgres://...`.
+    #[serde(serialize_with = "shown::url")]
     pub url: String,
     /// Connections of the reader pool.
     pub max_connections: u32,
@@ -86,7 +120,7 @@ impl fmt::Debug for Database {
 }
 
 /// `[policy]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyFiles {
     /// Directory of the policy files; without one the policy embedded in the binary is used.
@@ -94,20 +128,23 @@ pub struct PolicyFiles {
 }
 
 /// `[secrets]`
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
     /// 32 bytes as 64 hexadecimal digits, from which every other key is derived.
-    #[serde(deserialize_with = "master_key")]
+    #[serde(deserialize_with = "master_key", serialize_with = "shown::starred")]
     pub master_key: Option<[u8; 32]>,
+    /// A file that holds the master key instead, e.g. a credential of systemd.
+    pub master_key_file: Option<PathBuf>,
     /// The master key before the last rotation: it opens what `zweck keys rotate` has not wrapped anew yet.
-    #[serde(deserialize_with = "master_key")]
+    #[serde(deserialize_with = "master_key", serialize_with = "shown::starred")]
     pub previous_master_key: Option<[u8; 32]>,
     /// 32 bytes as 64 hexadecimal digits, under which the ids of users are made of what their issuers call them. Never
     /// changed: the same user would get another id.
-    #[serde(deserialize_with = "master_key")]
+    #[serde(deserialize_with = "master_key", serialize_with = "shown::starred")]
     pub actor_key: Option<[u8; 32]>,
     /// The access token that commands act under which read as somebody does.
+    #[serde(serialize_with = "shown::starred")]
     pub token: Option<String>,
 }
 
@@ -115,6 +152,7 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets")
             .field("master_key", &self.master_key.map(|_| "***"))
+            .field("master_key_file", &self.master_key_file)
             .field("previous_master_key", &self.previous_master_key.map(|_| "***"))
             .field("actor_key", &self.actor_key.map(|_| "***"))
             .field("token", &self.token.as_ref().map(|_| "***"))
@@ -123,7 +161,7 @@ impl fmt::Debug for Secrets {
 }
 
 /// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Largest request body in bytes.
@@ -137,7 +175,7 @@ impl Default for Limits {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Lines for people or for machines.
@@ -153,7 +191,7 @@ impl Default for Log {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -199,20 +237,27 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
+        let mut origin = Origin::of(file, &figment);
         for (key, value) in environment {
-            let value = from_text(&key, value);
+            let value = origin::from_text(&key, value);
+            origin.note(&key, "environment");
             figment = figment.merge((key, value));
         }
         if let Some(listen) = &flags.listen {
+            origin.note("server.listen", "flag");
             figment = figment.merge(("server.listen", listen));
         }
         if let Some(url) = &flags.database_url {
+            origin.note("database.url", "flag");
             figment = figment.merge(("database.url", url));
         }
         if let Some(dir) = &flags.policy_dir {
+            origin.note("policy.dir", "flag");
             figment = figment.merge(("policy.dir", dir));
         }
-        let config: Self = figment.extract().map_err(|error| describe(&error))?;
+        let mut config: Self = figment.extract().map_err(|error| describe(&error))?;
+        config.origin = origin;
+        config.secrets.read_master_key()?;
         config.check()?;
         Ok(config)
     }
@@ -233,22 +278,15 @@ impl Config {
         if !(1024..=64 * 1024 * 1024).contains(&self.limits.body_bytes) {
             return Err("`limits.body_bytes` must be between 1024 and 67108864".to_owned());
         }
+        if !(1..=600).contains(&self.server.grace_seconds) {
+            return Err("`server.grace_seconds` must be between 1 and 600".to_owned());
+        }
         if !self.oidc.is_empty() && self.secrets.actor_key.is_none() {
             let text = "`secrets.actor_key` must be set where `oidc` is; make one with `zweck keys generate` and never change it";
             return Err(text.to_owned());
         }
-        oidc::check(&self.oidc)
-    }
-}
-
-/// A value of the environment. Only numbers and switches are interpreted: a key of digits is not a number, nor is a password.
-fn from_text(key: &str, value: String) -> Value {
-    if let (true, Ok(on)) = (SWITCHES.contains(&key), value.parse::<bool>()) {
-        return Value::from(on);
-    }
-    match value.parse::<u64>() {
-        Ok(number) if NUMBERS.contains(&key) || oidc::is_number(key) => Value::from(number),
-        _ => Value::from(value),
+        oidc::check(&self.oidc)?;
+        self.check_addresses()
     }
 }
 
@@ -262,7 +300,9 @@ fn describe(error: &figment::Error) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             format!("`{key}` must be {expected}")
         }
-        Kind::Message(message) if key.starts_with("secrets.") => format!("`{key}` {message}"),
+        Kind::Message(message) if key.starts_with("secrets.") || message == origin::NO_ADDRESS => {
+            format!("`{key}` {message}")
+        }
         Kind::MissingField(name) => format!("`{key}.{name}` is missing"),
         Kind::UnknownVariant(_, expected) => format!("`{key}` must be one of {}", expected.join(", ")),
         _ if key.is_empty() => "the configuration file is not valid TOML".to_owned(),
@@ -275,15 +315,7 @@ fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 
     let Some(text) = Option::<String>::deserialize(deserializer).map_err(|_| wrong())? else {
         return Ok(None);
     };
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    let mut key = [0u8; 32];
-    for (index, byte) in key.iter_mut().enumerate() {
-        let digits = text.get(index * 2..index * 2 + 2).ok_or_else(wrong)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
-    }
-    Ok(Some(key))
+    origin::key_of(&text).map(Some).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use crate::feed::Feed;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
+    sqlx::{ConnectOptions as _, Connection, postgres::PgConnectOptions},
+};
+
+/// How long a connection may have been idle and be used without asking whether its server is there still: under load nothing is
+/// asked, and after a restart of the server few requests meet a dead connection.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The two pools of one database.
 #[derive(Debug)]
@@ -36,8 +43,8 @@ impl Db {
             return Ok(Self { reader, writer, feed: Feed::default() });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let writer = Database::connect(postgres(url, max_connections.div_ceil(2), false)).await?;
-            let reader = Database::connect(postgres(url, max_connections, true)).await?;
+            let writer = Database::connect(postgres(url, max_connections.div_ceil(2), false)?).await?;
+            let reader = Database::connect(postgres(url, max_connections, true)?).await?;
             return Ok(Self { reader, writer, feed: Feed::default() });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
@@ -51,9 +58,41 @@ impl Db {
         Migrator::up(&self.writer, None).await
     }
 
+    /// How the pools are used now.
+    pub fn pools(&self) -> [PoolUse; 2] {
+        [PoolUse::of("reader", &self.reader), PoolUse::of("writer", &self.writer)]
+    }
+
     /// Which database this is.
     pub fn backend(&self) -> DbBackend {
         self.reader.get_database_backend()
+    }
+}
+
+/// How a pool is used.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolUse {
+    /// `reader` or `writer`.
+    pub name: &'static str,
+    /// Connections that somebody works with.
+    pub in_use: u32,
+    /// Connections that nobody works with.
+    pub idle: u32,
+    /// Most connections it may have.
+    pub largest: u32,
+}
+
+impl PoolUse {
+    fn of(name: &'static str, pool: &DatabaseConnection) -> Self {
+        let (size, idle, largest) = if pool.get_database_backend() == DbBackend::Sqlite {
+            let pool = pool.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        } else {
+            let pool = pool.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        };
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(size);
+        Self { name, in_use: size - idle, idle, largest }
     }
 }
 
@@ -81,11 +120,28 @@ fn sqlite(url: &str, mode: &str, connections: u32, read_only: bool) -> ConnectOp
     options
 }
 
-fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
-    let mut options = options(url.to_owned(), connections);
-    options.map_sqlx_postgres_opts(move |postgres| {
+fn postgres(url: &str, connections: u32, read_only: bool) -> Result<ConnectOptions, DbErr> {
+    let address: PgConnectOptions =
+        url.parse().map_err(|_| DbErr::Custom("the address of the database is not valid".to_owned()))?;
+    let address = address.disable_statement_logging();
+    // SeaORM's spans tell the address it is given, and with it the password: it is given none.
+    let mut options = options("postgres://hidden".to_owned(), connections);
+    options.map_sqlx_postgres_opts(move |_| {
         let read_only = if read_only { "on" } else { "off" };
-        postgres.options([("default_transaction_read_only", read_only)])
+        // Its notices would be logged, and may quote values.
+        address
+            .clone()
+            .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")])
     });
-    options
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+    });
+    Ok(options)
 }

@@ -133,6 +133,9 @@ impl From<sea_orm::DbErr> for Error {
     fn from(error: sea_orm::DbErr) -> Self {
         if is_transient(&error) {
             tracing::debug!("database: others were in the way");
+            if matches!(error, sea_orm::DbErr::ConnectionAcquire(_)) {
+                crate::measures::no_connection();
+            }
             return Self { transient: true, ..Self::new(Code::Internal, "internal error") };
         }
         let kind = match &error {

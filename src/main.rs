@@ -5,7 +5,7 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{contacts, demo, export, import, policy, schema, tokens};
+use commands::{config, contacts, demo, export, health, import, policy, schema, tokens};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -76,6 +76,11 @@ enum Command {
     /// Look after consents.
     #[command(subcommand)]
     Consents(ConsentsCommand),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Ask the running server of this configuration whether it is ready.
+    Healthcheck,
 }
 
 /// Which schema, and what is done with it.
@@ -345,6 +350,8 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Consents(ConsentsCommand::Rebuild { check }) => {
                 commands::rebuild_consents(config, check).await
             }
+            Command::Config(command) => config::run(config, &command),
+            Command::Healthcheck => health::check(config).await,
         }
     })
 }
@@ -373,7 +380,8 @@ fn log(config: &Config) -> Result<(), Failure> {
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
+        // One object a line, with what it says and the request it is about at the top.
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).init(),
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

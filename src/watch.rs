@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::{context::App, policy::Sources, purposes};
+use crate::{context::App, measures, policy::Sources, purposes};
 
 /// Who loads.
 const ACTOR: &str = "server:watch";
@@ -64,11 +64,15 @@ async fn load(app: &App, directory: &std::path::Path) {
     }
     match purposes::reload(app, ACTOR, read).await {
         Ok(revisions) => {
+            measures::policy_loaded(true);
             tracing::info!(before = revisions.before, after = revisions.after, "the policy was loaded anew");
             for warning in app.policy.current().warnings() {
                 tracing::warn!(%warning, "policy");
             }
         }
-        Err(refused) => tracing::error!(%refused, "the policy is refused; the old one stays in force"),
+        Err(refused) => {
+            measures::policy_loaded(false);
+            tracing::error!(%refused, "the policy is refused; the old one stays in force");
+        }
     }
 }

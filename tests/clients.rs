@@ -140,7 +140,12 @@ async fn serve(test: &TestApp) -> Vec<(String, String)> {
         (format!("ZWECK_TOKEN_{}", token.role.to_uppercase()), token.token.reveal().to_owned())
     }));
     let router = http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
-    tokio::spawn(http::serve(listener, router, std::future::pending()));
+    tokio::spawn(http::serve(
+        listener,
+        router,
+        http::Ending::at(std::future::pending()),
+        std::time::Duration::from_secs(30),
+    ));
     environment
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::skipped;
+use crate::support::{process::free_port, skipped};
 
 /// A fenced block of a page.
 #[derive(Debug)]
@@ -57,11 +57,11 @@ const ELSEWHERE: [&str; 4] =
     ["cargo build --release", "cargo test --workspace", "npm ci --ignore-scripts", "npm test"];
 
 /// The commands of a page as one script, which tells where the output of each block begins.
-fn script(page: &[Block], port: u16) -> String {
+fn script(page: &[Block], port: u16, management: u16) -> String {
     let mut script = format!(
         "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n\
          wait_for_server() {{ for _ in $(seq 200); do curl -s -o /dev/null http://127.0.0.1:{port}/ && return 0; sleep 0.1; done; return 1; }}\n\
-         export ZWECK__SERVER__LISTEN=127.0.0.1:{port}\n"
+         export ZWECK__SERVER__LISTEN=127.0.0.1:{port} ZWECK__MANAGEMENT__LISTEN=127.0.0.1:{management}\n"
     );
     for block in page.iter().filter(|block| is_shell(block)) {
         script.push_str(&format!("echo '#### {}'\n", block.line));
@@ -70,7 +70,8 @@ fn script(page: &[Block], port: u16) -> String {
                 assert!(ELSEWHERE.contains(&line), "{line} is run by nobody");
                 continue;
             }
-            script.push_str(&line.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}")));
+            let line_here = line.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+            script.push_str(&line_here.replace("127.0.0.1:9090", &format!("127.0.0.1:{management}")));
             script.push('\n');
             if line.ends_with("serve &") {
                 script.push_str("wait_for_server\n");
@@ -144,10 +145,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the pages' commands run without what this shell has set")]
 fn every_command_of_the_pages_runs() {
@@ -176,7 +173,7 @@ fn every_command_of_the_pages_runs() {
         let search = std::env::var("PATH").unwrap();
         let run = command
             .arg("-c")
-            .arg(script(&page, free_port()))
+            .arg(script(&page, free_port(), free_port()))
             .env("PATH", format!("{}:{search}", zweck.display()))
             .env("ZWECK__LOG__FILTER", "error")
             .current_dir(directory.path())

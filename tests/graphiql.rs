@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use zweck::{
     demo,
     graphql::Engine,
-    http::{self, Limits, Settings, graphiql},
+    http::{self, Settings, graphiql},
 };
 
 use crate::support::{
@@ -255,9 +255,11 @@ async fn a_person_uses_it_in_a_browser() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(http::serve(listener, router(&test, true), async {
+    let ending = http::Ending::at(async {
         let _ = stopped.await;
-    }));
+    });
+    let server =
+        tokio::spawn(http::serve(listener, router(&test, true), ending, std::time::Duration::from_secs(30)));
     let pictures = root().join("target/graphiql");
     std::fs::create_dir_all(&pictures).unwrap();
     let input = json!({

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zweck::{
     feed::Change,
     graphql::Engine,
-    http::{Settings, SocketLimits, router, serve},
+    http::{Ending, Settings, SocketLimits, router, serve},
     policy::Sources,
     purposes,
     tokens::NewToken,
@@ -64,7 +64,12 @@ impl Server {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        tokio::spawn(serve(listener, router, std::future::pending()));
+        tokio::spawn(serve(
+            listener,
+            router,
+            Ending::at(std::future::pending()),
+            std::time::Duration::from_secs(30),
+        ));
         Self { address }
     }
 

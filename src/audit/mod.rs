@@ -4,6 +4,7 @@
 //! must record what it did, or cannot commit.
 
 mod changes;
+mod probe;
 mod replays;
 mod rotation;
 mod rows;
@@ -19,6 +20,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use changes::{Change, Changes};
+pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
 pub use rotation::rewrap;
 
@@ -27,6 +29,7 @@ use crate::{
     error::{Code, Error},
     feed::{Change as Told, Feed},
     governed::{self, Scope},
+    measures,
     register::{ACCESS_TOKEN, ObjectType, SUBSCRIPTIONS},
     sealing::Sealer,
 };
@@ -201,6 +204,16 @@ impl Transaction {
         if self.entries.is_empty() {
             return Err(Error::internal("a change without an audit entry"));
         }
+        let number = self.entries.len();
+        self.store().await?;
+        self.inner.commit().await?;
+        measures::entries(number);
+        self.told.into_iter().for_each(|change| self.feed.tell(change));
+        Ok(())
+    }
+
+    /// Writes the entries.
+    async fn store(&mut self) -> Result<(), Error> {
         self.sealer.store(&self.inner).await.map_err(unavailable)?;
         // SQLite takes 32,766 parameters; an entry has 15.
         while !self.entries.is_empty() {
@@ -211,8 +224,6 @@ impl Transaction {
                 .await
                 .map_err(|error| unavailable(error.into()))?;
         }
-        self.inner.commit().await?;
-        self.told.into_iter().for_each(|change| self.feed.tell(change));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `zweck demo`: a server over a fresh database full of people, with queries to try (floor 7).
 
-use std::{fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use zweck::{
@@ -9,7 +9,7 @@ use zweck::{
     db::Db,
     demo::{self, Demo},
     graphql::Engine,
-    http::{self, Limits, Settings, graphiql},
+    http::{self, Ending, Limits, Settings, graphiql},
     policy::Live,
     purposes,
 };
@@ -46,7 +46,9 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     let engine = Arc::new(Engine::new().map_err(failure)?);
     let limits = Limits { body_bytes: config.limits.body_bytes };
     let settings = Settings { limits, graphiql: true, ..Settings::default() };
-    http::serve(listener, http::router(app, engine, settings), http::stop_signal()).await?;
+    let router = http::guard(http::router(app, engine, settings), &config.server);
+    let grace = Duration::from_secs(config.server.grace_seconds);
+    http::serve(listener, router, Ending::at(http::stop_signal()), grace).await?;
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! What each command does (floor 7).
 
+pub(crate) mod config;
 pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod policy;
 pub(crate) mod schema;
@@ -10,11 +12,14 @@ pub(crate) mod tokens;
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
 use migration::{Migrator, MigratorTrait};
+use tokio::net::TcpListener;
 use zweck::{
     audit,
     config::Config,
@@ -23,7 +28,7 @@ use zweck::{
     db::Db,
     error::{Code, Error},
     graphql::Engine,
-    http::{self, Limits, Settings},
+    http::{self, Ending, Limits, Settings},
     oidc::Issuers,
     policy::{Live, Policy, Sources},
     purposes, register, watch,
@@ -34,8 +39,13 @@ use crate::Failure;
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
 
+/// What is said where there is no master key.
+const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the \
+                             values of the audit log cannot be read";
+
 /// Starts the server.
 pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
+    config::check(config)?;
     let policy = policy(config).await?;
     let db = connect(config).await?;
     if migrate {
@@ -51,15 +61,26 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         let watched = watch::policy(app.clone(), directory.clone());
         watched.with_context(|| format!("cannot watch {}", directory.display()))?;
     }
-    let listener = tokio::net::TcpListener::bind(config.server.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let listener = bind(config.server.listen, "server.listen").await?;
+    let ending = Ending::at(http::stop_signal());
+    if let Some(address) = config.management.listen {
+        let managed = bind(address, "management.listen").await?;
+        tracing::info!(address = %managed.local_addr()?, "listening for the operators");
+        let router = http::management(app.clone(), ending.clone()).map_err(failure)?;
+        tokio::spawn(http::manage(managed, router));
+    }
     let limits = Limits { body_bytes: config.limits.body_bytes };
     let settings = Settings { limits, graphiql: config.server.graphiql, ..Settings::default() };
     tracing::info!(address = %listener.local_addr()?, "listening");
-    http::serve(listener, http::router(app, engine, settings), http::stop_signal()).await?;
+    let router = http::guard(http::router(app, engine, settings), &config.server);
+    http::serve(listener, router, ending, Duration::from_secs(config.server.grace_seconds)).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    Ok(bound.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
 }
 
 /// Deletes what is kept for a day only, once an hour.
@@ -68,7 +89,7 @@ async fn sweep(app: Arc<App>) {
         if audit::sweep(&app).await.is_err() {
             tracing::warn!("outcomes of old Idempotency-Keys could not be deleted");
         }
-        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
     }
 }
 
@@ -160,9 +181,7 @@ async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
         return Err(Failure::Failed(anyhow::anyhow!(text)));
     }
     let Some(master) = config.secrets.master_key else {
-        let text = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the values of \
-                    the audit log cannot be read";
-        return Err(Failure::Usage(text.to_owned()));
+        return Err(Failure::Usage(NO_MASTER_KEY.to_owned()));
     };
     let keys = Keys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
     let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use axum::http::Uri;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Keys of a section that hold numbers.
 const NUMBERS: [&str; 3] = ["leeway_seconds", "max_age_seconds", "key_grace_seconds"];
 
 /// `[oidc.<name>]`: one issuer. The name stands in the ids of its users: `user:<name>:...`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
     /// The issuer's identifier, exactly as it stands in `iss`.
@@ -57,7 +57,7 @@ pub struct Issuer {
 }
 
 /// A signature algorithm with a public key.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named by RFC 7518 and RFC 8037")]
 pub enum Algorithm {
     RS256,
@@ -67,7 +67,7 @@ pub enum Algorithm {
 }
 
 /// Where a claim is: `realm_access.roles`, or a list of names where a name holds a dot itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClaimPath(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for ClaimPath {

@@ -19,8 +19,9 @@ use super::{
 use crate::{
     context::{Actor, Keys},
     error::{Code, Error},
+    measures::OTHER,
     policy::{Action, Decision},
-    register::{Field, ObjectType, ROOTS, Read, Root, RootField, Scalar},
+    register::{Field, MUTATIONS, ObjectType, ROOTS, Read, Root, RootField, Scalar},
 };
 
 /// A planned operation.
@@ -34,6 +35,10 @@ pub struct Plan {
     pub masked: Vec<String>,
     /// Coordinates whose values a missing consent may keep back.
     pub withheld: Vec<String>,
+    /// How many fields are read in full.
+    pub allowed: u64,
+    /// The root field it asks for, if it is one.
+    only: Option<&'static str>,
 }
 
 /// A denied coordinate.
@@ -106,9 +111,22 @@ impl Plan {
         for selected in selection {
             let what = planner.root(&selected)?;
             planner.plan.roots.push(PlannedRoot { key: selected.key.to_owned(), what });
+            let single = planner.plan.roots.len() == 1;
+            planner.plan.only = single.then(|| known(selected.name)).flatten();
         }
         Ok(planner.plan)
     }
+
+    /// What the operation is called in measures: its root field, as the register spells it.
+    pub fn name(&self) -> &'static str {
+        self.only.unwrap_or(OTHER)
+    }
+}
+
+/// The name of a root field from the register: what a document says is not told further.
+fn known(name: &str) -> Option<&'static str> {
+    let reads = ROOTS.iter().map(|root| root.name);
+    reads.chain(MUTATIONS.iter().map(|mutation| mutation.name)).find(|known| *known == name)
 }
 
 pub(super) struct Planner<'p> {
@@ -351,8 +369,10 @@ impl<'p> Planner<'p> {
                 self.deny(coordinate, selected);
                 return Ok(What::Null);
             }
+            self.plan.allowed += 1;
             return self.child(level, field, object, coordinate, selected, rows);
         }
+        self.plan.allowed += u64::from(!masked);
         let mask = masked.then_some(field.mask);
         Ok(match field.read {
             Read::Column { column, scalar, .. } => {

@@ -6,6 +6,7 @@ use crate::{
     context::Actor,
     error::{Code, Error},
     governed::{Denial, write_text},
+    measures,
 };
 
 /// An entry of `errors`.
@@ -35,6 +36,7 @@ impl Problem {
     }
 
     fn write(&self, out: &mut String, request_id: &str, purpose: Option<&str>) {
+        measures::told(self.error.code);
         out.push_str("{\"message\":");
         write_text(out, &self.error.message);
         if !self.positions.is_empty() {

@@ -18,6 +18,7 @@ use crate::{
     context::{Actor, App},
     error::{Code, Error},
     governed::{Limits, Operation, Plan, PlannedWrite, Reader, skipped},
+    measures::{self, Timing},
 };
 
 /// What a client asks.
@@ -94,11 +95,12 @@ impl Engine {
 
     /// Answers `request` for `actor`.
     pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Answer {
+        let mut timing = Timing::start();
         let document = match parse(&request.query) {
             Ok(document) => document,
             Err(problems) => return invalid(problems, actor),
         };
-        match self.run(app, actor, request, &document).await {
+        match self.run(app, actor, request, &document, &mut timing).await {
             Ok(answer) => answer,
             Err(error) if matches!(error.code, Code::BadUserInput | Code::QueryTooComplex) => {
                 invalid(vec![Problem::of(error)], actor)
@@ -131,6 +133,7 @@ impl Engine {
         actor: &Actor,
         request: Request,
         document: &ExecutableDocument,
+        timing: &mut Timing,
     ) -> Result<Answer, Error> {
         let name = request.operation_name.as_deref();
         let operation = Operation::choose(document, name, request.variables.clone(), &self.limits)?;
@@ -150,6 +153,8 @@ impl Engine {
             }
         }
         let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
+        timing.name(plan.name());
+        measures::decided(plan.allowed, plan.denials.len(), plan.masked.len());
         for denial in &plan.denials {
             log_refusal(&denial.error, actor, None);
         }

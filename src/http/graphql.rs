@@ -7,6 +7,8 @@ use axum::{
     response::Response,
 };
 
+use tracing::Instrument;
+
 use super::{
     Format, Shared,
     answer::{self, Noted, RequestId},
@@ -97,7 +99,7 @@ async fn operate(
     operation.replay = replay.map_err(refused)?;
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let (app, engine) = (shared.app.clone(), shared.engine.clone());
-    let task = tokio::spawn(async move { engine.execute(&app, &actor, operation).await });
+    let task = tokio::spawn(async move { engine.execute(&app, &actor, operation).await }.in_current_span());
     match task.await {
         Ok(done) => Ok(answer::deliver(format, done, strict)),
         Err(_) => Err(refused(Error::internal("an operation panicked"))),

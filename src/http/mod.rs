@@ -2,15 +2,18 @@
 
 mod answer;
 mod body;
+mod ending;
 pub mod graphiql;
 mod graphql;
+mod guard;
 mod headers;
+mod health;
+mod management;
 mod sdl;
 mod socket;
 
 use std::{
     any::Any,
-    future::Future,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,19 +29,22 @@ use axum::{
 };
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
 
 use crate::{
     context::App,
     error::{Code, Error},
     graphql::Engine,
+    measures,
 };
 
 pub use answer::RequestId;
+pub use ending::Ending;
+pub use guard::guard;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
+pub use health::{Checks, Health, Report, State as Check};
+pub use management::{manage, management};
 pub use socket::SocketLimits;
-
-/// How long requests under way may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// Limits on requests.
 #[derive(Clone, Copy, Debug)]
@@ -95,27 +101,20 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
         .with_state(shared)
 }
 
-/// Serves `router` until `stop` resolves; requests under way are answered first, as far as they need no longer than
-/// half a minute.
+/// Serves `router` until `ending` begins. From then on nobody can connect, who has connected is answered (and told that it is
+/// the last answer), and after `grace` at the latest it is over.
 ///
 /// # Errors
 /// From the listener.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        // Nobody listens when the server has ended by itself.
-        let _ = tell.send(());
-    });
+pub async fn serve(listener: TcpListener, router: Router, ending: Ending, grace: Duration) -> io::Result<()> {
+    let listener = ending::Closing::new(listener, ending.clone())?;
+    let router = router.layer(middleware::from_fn_with_state(ending.clone(), ending::farewell));
+    let lingering = ending.clone();
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(async move { lingering.lingered(grace).await });
     let patience = async {
-        match told.await {
-            Ok(()) => tokio::time::sleep(GRACE).await,
-            Err(_) => std::future::pending().await,
-        }
+        ending.begun().await;
+        tokio::time::sleep(grace).await;
     };
     tokio::select! {
         done = server => done,
@@ -157,9 +156,11 @@ async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) 
     let id = RequestId::new(&shared.app);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    // Of the highest level, so that no filter leaves a line without its request.
+    let span = tracing::error_span!("request", request_id = id.as_str());
+    let mut response = next.run(request).instrument(span.clone()).await;
     if response.extensions().get::<Panicked>().is_some() {
-        let error = Error::internal("a request panicked");
+        let error = span.in_scope(|| Error::internal("a request panicked"));
         response = answer::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
     }
     answer::stamp(&mut response, &id);
@@ -173,6 +174,7 @@ async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) 
         micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
+    measures::answered(response.status().as_u16(), start.elapsed());
     response
 }
 

@@ -8,6 +8,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 pub use bearer::BearerToken;
@@ -265,7 +266,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
     };
     let before = now - TimeDelta::minutes(LAST_USED_MINUTES);
     if row.last_used_at.is_none_or(|last| last < before) {
-        tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before));
+        tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before).in_current_span());
     }
     Ok(credential)
 }

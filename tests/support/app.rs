@@ -13,7 +13,7 @@ use zweck::{
     tokens::{self, BearerToken, NewToken},
 };
 
-use super::database;
+use super::database::{self, TestDatabase};
 
 /// When tests begin.
 pub fn start() -> DateTime<Utc> {
@@ -31,6 +31,23 @@ pub struct TestApp {
 }
 
 impl TestApp {
+    /// The application over `database`, with the shipped policy and its purposes.
+    pub async fn over(database: TestDatabase) -> Self {
+        let clock = Arc::new(ManualClock::new(start()));
+        let policy = Live::new(crate::policy::shipped().await);
+        let app = App {
+            db: database.db,
+            policy,
+            clock: clock.clone(),
+            keys: Keys::new([7; 32]),
+            issuers: zweck::oidc::Issuers::default(),
+        };
+        purposes::sync(&app, "cli:test").await.unwrap();
+        // Twice: nothing is left to be done.
+        purposes::sync(&app, "cli:test").await.unwrap();
+        Self { app: Arc::new(app), clock, url: database.url, directory: database.directory }
+    }
+
     /// A token for `roles` and `purposes`, valid for 30 days.
     pub async fn token(&self, roles: &[&str], purposes: &[&str]) -> BearerToken {
         let owned = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect();
@@ -97,19 +114,7 @@ impl TestApp {
 pub async fn each() -> Vec<TestApp> {
     let mut apps = Vec::new();
     for database in database::each().await {
-        let clock = Arc::new(ManualClock::new(start()));
-        let policy = Live::new(crate::policy::shipped().await);
-        let app = App {
-            db: database.db,
-            policy,
-            clock: clock.clone(),
-            keys: Keys::new([7; 32]),
-            issuers: zweck::oidc::Issuers::default(),
-        };
-        purposes::sync(&app, "cli:test").await.unwrap();
-        // Twice: nothing is left to be done.
-        purposes::sync(&app, "cli:test").await.unwrap();
-        apps.push(TestApp { app: Arc::new(app), clock, url: database.url, directory: database.directory });
+        apps.push(TestApp::over(database).await);
     }
     apps
 }

@@ -1,10 +1,10 @@
 //! Fresh databases for tests: SQLite files, and a throw-away PostgreSQL cluster per test process.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -41,7 +41,13 @@ impl TestDatabase {
         Some(Self::open(cluster.url(&name), None).await)
     }
 
+    /// A database of `cluster`.
+    pub async fn of(cluster: &Cluster) -> Self {
+        Self::open(cluster.url("postgres"), None).await
+    }
+
     async fn open(url: String, directory: Option<TempDir>) -> Self {
+        super::log::watch();
         let db = Db::connect(&url, 4).await.unwrap();
         db.migrate().await.unwrap();
         Self { db, url, directory }
@@ -55,13 +61,30 @@ pub async fn each() -> Vec<TestDatabase> {
     databases
 }
 
-struct Cluster {
+/// A throw-away server.
+pub struct Cluster {
     port: u16,
-    /// The watchdog: it stops the server when its standard input closes, that is, when this process ends.
-    _watchdog: Child,
+    /// The watchdog: it stops the server when its standard input closes, that is, when this process or the value ends, and at
+    /// a word.
+    watchdog: Child,
+    told: BufReader<ChildStdout>,
 }
 
 impl Cluster {
+    /// A cluster of the test's own, which it may stop; `None`, with the reason printed, where no server is installed.
+    pub fn own() -> Option<Self> {
+        cluster()?;
+        binaries().map(|bin| start(&bin))
+    }
+
+    /// `stop` or `start`; returns when it is done.
+    pub fn tell(&mut self, word: &str) {
+        writeln!(self.watchdog.stdin.as_mut().unwrap(), "{word}").unwrap();
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("{word} done\n"));
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
@@ -100,9 +123,10 @@ fn start(bin: &Path) -> Cluster {
     let script = format!(
         "set -e; dir=$(mktemp -d); bin={bin}; \
          $bin/initdb -D $dir/data -U postgres -A trust -E UTF8 --locale=C.UTF-8 >/dev/null; \
-         $bin/pg_ctl -D $dir/data -s -w -l $dir/log -o \"-p {port} -k $dir -c listen_addresses=127.0.0.1 \
-         -c fsync=off -c full_page_writes=off -c max_connections=300\" start </dev/null >/dev/null 2>&1; \
-         echo ready; read line || true; $bin/pg_ctl -D $dir/data -m immediate -s stop; rm -rf $dir",
+         start() {{ $bin/pg_ctl -D $dir/data -s -w -l $dir/log -o \"-p {port} -k $dir -c listen_addresses=127.0.0.1 \
+         -c fsync=off -c full_page_writes=off -c max_connections=300\" start </dev/null >/dev/null 2>&1; }}; \
+         stop() {{ $bin/pg_ctl -D $dir/data -m immediate -s stop; }}; \
+         start; echo ready; while read word; do $word; echo $word done; done; stop || true; rm -rf $dir",
         bin = bin.display()
     );
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
@@ -123,7 +147,8 @@ fn start(bin: &Path) -> Cluster {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(watchdog.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let mut told = BufReader::new(watchdog.stdout.take().unwrap());
+    told.read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n", "the PostgreSQL cluster did not start");
-    Cluster { port, _watchdog: watchdog }
+    Cluster { port, watchdog, told }
 }

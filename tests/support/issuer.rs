@@ -190,7 +190,11 @@ impl TestApp {
 
     /// The same, by another clock.
     pub fn with_issuers_at(&self, toml: &str, clock: Arc<dyn Clock>) -> Arc<App> {
-        let db = Db { reader: self.app.db.reader.clone(), writer: self.app.db.writer.clone() };
+        let db = Db {
+            reader: self.app.db.reader.clone(),
+            writer: self.app.db.writer.clone(),
+            feed: self.app.db.feed.clone(),
+        };
         let policy = Live::new(self.app.policy.current());
         Arc::new(App { db, policy, clock, keys: self.app.keys.clone(), issuers: issuers(toml) })
     }

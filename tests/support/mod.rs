@@ -5,6 +5,8 @@ pub mod client;
 pub mod database;
 pub mod dump;
 pub mod issuer;
+pub mod log;
+pub mod process;
 pub mod world;
 
 /// Says why a test does less, past the harness, which keeps what passing tests print to itself.

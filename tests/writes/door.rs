@@ -11,6 +11,7 @@ use super::{Staff, newsletter, person};
 use crate::{
     reads::{World, worlds},
     support::{
+        app::TestApp,
         client::{Caller, Client},
         dump::{assert_same, dump, number},
         world::id,
@@ -112,8 +113,8 @@ async fn declared() -> Vec<(String, String)> {
 }
 
 /// Makes the database refuse audit entries, or take them again.
-async fn block(world: &World, blocked: bool) {
-    let db = &world.test.app.db.writer;
+pub async fn block(test: &TestApp, blocked: bool) {
+    let db = &test.app.db.writer;
     let statements: &[&str] = match (db.get_database_backend(), blocked) {
         (DbBackend::Postgres, true) => {
             &["ALTER TABLE audit_entry ADD CONSTRAINT blocked CHECK (false) NOT VALID"]
@@ -157,12 +158,12 @@ async fn every_mutation_leaves_an_entry_in_its_own_transaction_or_does_nothing()
         assert_eq!(called, names, "every mutation of the SDL is called here");
         for (name, caller, arguments, payload) in calls {
             let (_, ty) = declared.iter().find(|(declared, _)| declared == name).unwrap();
-            block(&world, true).await;
+            block(&world.test, true).await;
             let before = dump(db).await;
             let refused = call(&world.client, caller, name, ty, &arguments, payload).await;
             assert_eq!(super::refusal(&refused, name), "AUDIT_UNAVAILABLE");
             assert_same(&dump(db).await, &before, name);
-            block(&world, false).await;
+            block(&world.test, false).await;
             let entries = "SELECT COUNT(*) FROM audit_entry";
             let count = number(db, entries).await;
             let own =

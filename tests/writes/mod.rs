@@ -5,7 +5,7 @@ mod battery;
 mod concurrent;
 mod consents;
 mod crash;
-mod door;
+pub mod door;
 mod merge;
 mod mutations;
 mod panics;

@@ -1,0 +1,45 @@
+//! `zweck config`: the defaults, what is in force, and what is wrong with it (floor 7).
+
+use clap::Subcommand;
+use zweck::config::{Config, DEFAULTS};
+
+use super::print;
+use crate::Failure;
+
+/// What is done with the configuration.
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting with its default and what it means.
+    Default,
+    /// Print the settings in force and where each comes from, secrets starred.
+    Print,
+    /// Say whether a server could be started with these settings; if not, which is wrong and why.
+    Check,
+}
+
+/// Does it.
+pub(crate) fn run(config: &Config, command: &ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Default => print(DEFAULTS),
+        ConfigCommand::Print => print(&config.shown()),
+        ConfigCommand::Check => {
+            check(config)?;
+            print("the configuration can be served\n")
+        }
+    }
+}
+
+/// Refuses what a server for real data must not be started with.
+pub(crate) fn check(config: &Config) -> Result<(), Failure> {
+    let mut faults = config.dangers();
+    if config.secrets.master_key.is_none() {
+        faults.insert(0, super::NO_MASTER_KEY.to_owned());
+    }
+    if let Some(dir) = config.policy.dir.as_ref().filter(|dir| !dir.is_dir()) {
+        faults.push(format!("`policy.dir`: {} is not a directory", dir.display()));
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Usage(format!("configuration: {}", faults.join("\nerror: configuration: ")))),
+    }
+}

@@ -1,0 +1,109 @@
+//! Where values of the configuration come from, and how texts become values (floor 1).
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use figment::{Figment, value::Value};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::{Config, Secrets, shown};
+
+/// What is said of an address that is none.
+pub(super) const NO_ADDRESS: &str = "must be an address and a port, or empty";
+
+/// Where the values come from: by key, and the file that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The configuration file.
+    pub file: Option<PathBuf>,
+    sources: BTreeMap<String, &'static str>,
+}
+
+impl Origin {
+    /// Everything that `figment` says comes from `file`.
+    pub(super) fn of(file: Option<&Path>, figment: &Figment) -> Self {
+        let mut origin = Self { file: file.map(Path::to_owned), sources: BTreeMap::new() };
+        for (key, _) in shown::entries(&Config::default()) {
+            if figment.contains(&key) {
+                origin.note(&key, "file");
+            }
+        }
+        origin
+    }
+
+    pub(super) fn note(&mut self, key: &str, source: &'static str) {
+        self.sources.insert(key.to_owned(), source);
+    }
+
+    /// `default`, `file`, `environment` or `flag`.
+    pub fn source(&self, key: &str) -> &'static str {
+        // Sections of issuers have no defaults of their own: they were given.
+        let given = if key.starts_with("oidc.") { "file or environment" } else { "default" };
+        self.sources.get(key).copied().unwrap_or(given)
+    }
+
+    /// Whether `key` stands in the file and nothing above it has another value.
+    pub(super) fn in_file(&self, key: &str) -> bool {
+        self.source(key) == "file"
+    }
+}
+
+/// A value of the environment, read as what the default of the key is: a number, yes or no, a list with commas. What has no
+/// default is text, taken as it stands: a key of digits is not a number, nor is a password.
+pub(super) fn from_text(key: &str, value: String) -> Value {
+    use serde_json::Value as Json;
+    let default = shown::entries(&Config::default()).into_iter().find(|(known, _)| known == key);
+    match default.map(|(_, default)| default) {
+        Some(Json::Number(_)) => value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from),
+        Some(Json::Bool(_)) => value.parse::<bool>().map_or_else(|_| Value::from(value), Value::from),
+        Some(Json::Array(_)) => {
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::from(items.map(str::to_owned).collect::<Vec<String>>())
+        }
+        None if super::oidc::is_number(key) => {
+            value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from)
+        }
+        _ => Value::from(value),
+    }
+}
+
+/// An address and a port, or none for an empty text.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| D::Error::custom(NO_ADDRESS))
+}
+
+/// 64 hexadecimal digits as 32 bytes.
+pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut key = [0u8; 32];
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    Some(key)
+}
+
+impl Secrets {
+    /// Takes the master key out of its file, where one is named.
+    pub(super) fn read_master_key(&mut self) -> Result<(), String> {
+        let Some(file) = &self.master_key_file else { return Ok(()) };
+        if self.master_key.is_some() {
+            return Err("`secrets.master_key` and `secrets.master_key_file` are both set".to_owned());
+        }
+        let text = std::fs::read_to_string(file)
+            .map_err(|_| "the file of `secrets.master_key_file` cannot be read".to_owned())?;
+        let key = key_of(text.trim());
+        self.master_key = Some(
+            key.ok_or("the file of `secrets.master_key_file` must hold 64 hexadecimal digits".to_owned())?,
+        );
+        Ok(())
+    }
+}

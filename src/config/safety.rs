@@ -1,0 +1,232 @@
+//! What a server for real data must not be started with (floor 1).
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
+
+use super::Config;
+
+impl Config {
+    /// Faults of addresses that a type does not find.
+    pub(super) fn check_addresses(&self) -> Result<(), String> {
+        for (index, origin) in self.server.cors_origins.iter().enumerate() {
+            if !is_origin(origin) {
+                let text = "must be an origin as browsers send it, e.g. https://crm.example: https (http for this machine \
+                            alone), no path, lower case, no `*`";
+                return Err(format!("`server.cors_origins.{index}` {text}"));
+            }
+        }
+        if self.management.listen.is_some_and(|listen| listen == self.server.listen && listen.port() != 0) {
+            return Err("`management.listen` must not be `server.listen`".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Why a server for real data is not started with these settings: each names the key and what to do. The demo, which holds
+    /// nobody's data, is not asked.
+    pub fn dangers(&self) -> Vec<String> {
+        let mut dangers = Vec::new();
+        if self.secrets.master_key.is_some_and(|key| is_guessable(&key)) {
+            dangers
+                .push("`secrets.master_key` can be guessed; make one with `zweck keys generate`".to_owned());
+        }
+        if !is_loopback(self.server.listen) && !self.server.behind_tls_proxy {
+            dangers.push(format!(
+                "`server.listen` is reached by other machines ({}) and answers without TLS: tokens and personal data would \
+                 travel in clear; put a proxy that ends TLS before it and say so by `server.behind_tls_proxy = true`, or \
+                 listen on 127.0.0.1",
+                self.server.listen
+            ));
+        }
+        if let Some(file) = &self.secrets.master_key_file
+            && is_readable_by_all(file)
+        {
+            dangers.push(readable("secrets.master_key_file", file));
+        }
+        let in_url = self.origin.in_file("database.url") && self.database.url.contains('@');
+        let secrets = ["secrets.master_key", "secrets.previous_master_key", "secrets.token"];
+        if let Some(file) = &self.origin.file
+            && (in_url || secrets.iter().any(|key| self.origin.in_file(key)))
+            && is_readable_by_all(file)
+        {
+            dangers.push(readable("--config", file));
+        }
+        dangers
+    }
+}
+
+fn readable(key: &str, file: &Path) -> String {
+    format!("`{key}`: {0} holds a secret and everybody can read it; run: chmod o= {0}", file.display())
+}
+
+/// Addresses that only this machine reaches.
+fn is_loopback(address: SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(ip.is_loopback(), |ip| ip.is_loopback()),
+        IpAddr::V4(ip) => ip.is_loopback(),
+    }
+}
+
+/// Whether a key is one that nobody drew at random: repeated, counted up, a text, or one that stands in examples. A random
+/// one has about 30 different bytes; that it has fewer than 16 does not happen.
+fn is_guessable(key: &[u8; 32]) -> bool {
+    let different: BTreeSet<u8> = key.iter().copied().collect();
+    let steps: BTreeSet<u8> =
+        key.windows(2).filter_map(|pair| Some(pair.last()?.wrapping_sub(*pair.first()?))).collect();
+    different.len() < 16 || steps.len() < 8 || key.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+}
+
+/// An origin as a browser sends it (RFC 6454, 6.2), of a page that came over TLS or from this machine.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let host = rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(rest, |(host, _)| host);
+    let port = rest.strip_prefix(host).and_then(|port| port.strip_prefix(':'));
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.[]:".contains(c);
+    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    // Browsers leave the port of the scheme out.
+    let ports = port.is_none_or(|port| {
+        port.parse::<u16>().is_ok() && port != if scheme == "https" { "443" } else { "80" }
+    });
+    !host.is_empty() && host.chars().all(plain) && ports && (scheme == "https" || scheme == "http" && local)
+}
+
+#[cfg(unix)]
+fn is_readable_by_all(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_all(_: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+
+    fn safe() -> Config {
+        let mut config = Config::default();
+        config.secrets.master_key = Some(std::array::from_fn(|index| {
+            (index as u8).wrapping_mul(97) ^ (index as u8).pow(1).rotate_left(3)
+        }));
+        config
+    }
+
+    #[test]
+    fn defaults_are_safe() {
+        assert_eq!(safe().dangers(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn well_known_keys_are_refused() {
+        let counted = std::array::from_fn(|index| index as u8);
+        let down = std::array::from_fn(|index| 255 - index as u8);
+        let twice = *b"\x8f\x01\xa9\x33\xd0\x07\x5e\xc2\x8f\x01\xa9\x33\xd0\x07\x5e\xc2\x8f\x01\xa9\x33\xd0\x07\x5e\xc2\x8f\x01\xa9\x33\xd0\x07\x5e\xc2";
+        let text = *b"correct horse battery staple 123";
+        for key in [[0; 32], [7; 32], [0xff; 32], counted, down, twice, text] {
+            let mut config = safe();
+            config.secrets.master_key = Some(key);
+            let dangers = config.dangers();
+            assert!(dangers.len() == 1 && dangers[0].contains("secrets.master_key"), "{key:?}: {dangers:?}");
+        }
+        for _ in 0..1_000 {
+            assert!(!is_guessable(&rand::random()));
+        }
+    }
+
+    #[test]
+    fn other_machines_are_let_in_only_behind_tls() {
+        for (listen, safely) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("10.1.2.3:8080", false),
+            ("[::ffff:10.1.2.3]:8080", false),
+        ] {
+            let mut config = safe();
+            config.server.listen = listen.parse().unwrap();
+            assert_eq!(config.dangers().is_empty(), safely, "{listen}");
+            config.server.behind_tls_proxy = true;
+            assert!(config.dangers().is_empty(), "{listen}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_with_secrets_are_for_their_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let (key, file) = (directory.path().join("key"), directory.path().join("zweck.toml"));
+        std::fs::write(
+            &key,
+            format!("{}\n", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+        )
+        .unwrap();
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let load = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::from_sources(Some(&file), Vec::new(), &Flags::default()).unwrap()
+        };
+        let by_file = format!("[secrets]\nmaster_key_file = \"{}\"\n", key.display());
+        let cases = [
+            (by_file.as_str(), "secrets.master_key_file", &key),
+            ("[secrets]\ntoken = \"zwk_x\"\n", "--config", &file),
+            ("[database]\nurl = \"postgres://u:p@h/d\"\n", "--config", &file),
+        ];
+        for (text, named, secret) in cases {
+            let config = load(text);
+            mode(&key, 0o640);
+            mode(&file, 0o640);
+            assert_eq!(config.dangers(), Vec::<String>::new(), "{text}");
+            mode(secret, 0o644);
+            let dangers = config.dangers();
+            assert!(dangers.len() == 1 && dangers[0].contains(named), "{text}: {dangers:?}");
+        }
+        // A file without a secret may be read.
+        mode(&file, 0o644);
+        assert!(load("[limits]\nbody_bytes = 2048\n").dangers().is_empty());
+    }
+
+    #[test]
+    fn origins_are_exact() {
+        for origin in [
+            "https://crm.example",
+            "https://crm.example:8443",
+            "http://localhost:5173",
+            "http://127.0.0.1",
+            "http://[::1]:3000",
+            "https://[2001:db8::1]",
+        ] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for origin in [
+            "*",
+            "null",
+            "",
+            "https://*",
+            "https://*.example",
+            "https://crm.example/",
+            "https://crm.example/x",
+            "crm.example",
+            "https://CRM.example",
+            "http://crm.example",
+            "https://u@crm.example",
+            "https://crm.example:443",
+            "https://crm.example:x",
+            "https://",
+            "ftp://crm.example",
+            "https://crm.example https://b.example",
+        ] {
+            assert!(!is_origin(origin), "{origin}");
+        }
+    }
+}

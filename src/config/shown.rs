@@ -1,0 +1,145 @@
+//! The configuration as operators see it: every key, its value, where it comes from, secrets starred (floor 1).
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use serde::Serializer;
+use serde_json::Value;
+
+use super::Config;
+
+/// The commented file of defaults: the documentation of every key.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// Every key with its value, in the order of the structs.
+pub(super) fn entries(config: &Config) -> Vec<(String, Value)> {
+    let mut entries = Vec::new();
+    // A struct of plain values can always be written.
+    if let Ok(Value::Object(sections)) = serde_json::to_value(config) {
+        for (section, values) in sections {
+            gather(&section, values, &mut entries);
+        }
+    }
+    entries
+}
+
+fn gather(key: &str, value: Value, entries: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                gather(&format!("{key}.{name}"), value, entries);
+            }
+        }
+        value => entries.push((key.to_owned(), value)),
+    }
+}
+
+impl Config {
+    /// The configuration in force, one key a line, as TOML: what it is and where it comes from.
+    pub fn shown(&self) -> String {
+        let mut out = String::new();
+        for (key, value) in entries(self) {
+            let source = self.origin.source(&key);
+            // Writing to a String cannot fail. A list in JSON is one in TOML, too.
+            let _ = match value {
+                Value::Null => writeln!(out, "# {key} is not set"),
+                value => writeln!(out, "{key} = {value}  # {source}"),
+            };
+        }
+        out
+    }
+}
+
+/// What is secret.
+pub(super) fn starred<T, S: Serializer>(secret: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(_) => serializer.serialize_some("***"),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The address of a database. One of PostgreSQL may hold a password, anywhere: only its scheme is shown.
+pub(super) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    match url.split_once("://") {
+        Some(("sqlite", _)) => serializer.serialize_str(url),
+        Some((scheme, _)) => serializer.serialize_str(&format!("{scheme}://***")),
+        None => serializer.serialize_str("***"),
+    }
+}
+
+/// An address, empty for none.
+pub(super) fn address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&address.map(|address| address.to_string()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+
+    /// The keys that the file gives, in its order, those without a default behind a `#`.
+    fn keys_of_file() -> Vec<String> {
+        let mut section = String::new();
+        let mut keys = Vec::new();
+        for line in DEFAULTS.lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']').to_owned();
+            } else if let Some((key, _)) = line.strip_prefix('#').unwrap_or(line).split_once(" = ")
+                && !key.contains(' ')
+            {
+                keys.push(format!("{section}.{key}"));
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn the_default_file_has_every_key_with_its_default() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), DEFAULTS).unwrap();
+        let config = Config::load(Some(file.path()), &Flags::default()).unwrap();
+        assert_eq!(entries(&config), entries(&Config::default()));
+        let mut keys: Vec<String> = entries(&config).into_iter().map(|(key, _)| key).collect();
+        let mut told = keys_of_file();
+        keys.sort();
+        told.sort();
+        assert_eq!(told, keys, "src/config/default.toml must give every key, and no other");
+        // Each is explained: a comment stands above it, or above the one before it in the same paragraph.
+        for paragraph in DEFAULTS.split("\n\n").filter(|paragraph| paragraph.contains(" = ")) {
+            assert!(paragraph.trim_start_matches(|c| c != '#').starts_with("# "), "{paragraph}");
+        }
+        // What is set there is the default and what is not has none.
+        for (key, value) in entries(&config) {
+            let line = DEFAULTS
+                .lines()
+                .any(|line| line.starts_with(&format!("#{} = ", key.split_once('.').unwrap().1)));
+            assert_eq!(value.is_null(), line, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_tells_the_source_and_no_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "[server]\ncors_origins = [\"https://crm.example\"]\n[secrets]\ntoken = \"zwk_hush\"\n\
+                    [database]\nurl = \"postgres://u:hunter2@h/d\"\n";
+        std::fs::write(file.path(), text).unwrap();
+        let key = ("secrets.master_key".to_owned(), "ab".repeat(32));
+        let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
+        let config = Config::from_sources(Some(file.path()), vec![key], &flags).unwrap();
+        let shown = config.shown();
+        for line in [
+            "server.listen = \"127.0.0.1:3\"  # flag",
+            "server.cors_origins = [\"https://crm.example\"]  # file",
+            "server.grace_seconds = 30  # default",
+            "database.url = \"postgres://***\"  # file",
+            "secrets.master_key = \"***\"  # environment",
+            "secrets.token = \"***\"  # file",
+            "# policy.dir is not set",
+        ] {
+            assert!(shown.lines().any(|told| told == line), "{line}\n{shown}");
+        }
+        for secret in ["hunter2", "abab", "hush", "171"] {
+            assert!(!shown.contains(secret), "{secret}\n{shown}");
+        }
+        shown.parse::<toml::Table>().unwrap();
+    }
+}

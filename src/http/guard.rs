@@ -1,0 +1,76 @@
+//! What browsers are told with every answer: security headers, and which pages of others may ask (floor 6).
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::State,
+    http::{
+        HeaderName, HeaderValue, Method,
+        header::{
+            AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
+    },
+    middleware,
+    response::Response,
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::{IDEMPOTENCY_KEY, PREFER, PURPOSE};
+use crate::config::Server;
+
+/// How long a browser keeps what a preflight told: a changed list counts after ten minutes.
+const PREFLIGHT: Duration = Duration::from_secs(600);
+
+/// What an answer says unless it says otherwise itself. It is data: nothing in it may be run, framed, loaded by pages of others,
+/// or kept.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CACHE_CONTROL, "no-store"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// A year, for the host alone: what else its domain serves is not ours to say.
+const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// `router`, every answer of which has the headers, and which pages of `server.cors_origins` may ask. Origins are compared whole:
+/// there are no patterns. Credentials are bearer tokens, which no browser sends by itself: cookies are not allowed.
+pub fn guard(router: Router, server: &Server) -> Router {
+    let origins: Vec<HeaderValue> =
+        server.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let router = if origins.is_empty() {
+        router
+    } else {
+        router.layer(
+            CorsLayer::new()
+                .allow_origin(AllowOrigin::list(origins))
+                .allow_methods([Method::GET, Method::POST])
+                .allow_headers([AUTHORIZATION, CONTENT_TYPE, PURPOSE, IDEMPOTENCY_KEY, PREFER])
+                .expose_headers([
+                    HeaderName::from_static("x-request-id"),
+                    HeaderName::from_static("preference-applied"),
+                ])
+                .max_age(PREFLIGHT),
+        )
+    };
+    router.layer(middleware::map_response_with_state(server.behind_tls_proxy, stamp))
+}
+
+async fn stamp(State(tls): State<bool>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if tls {
+        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(TLS_ONLY);
+    }
+    response
+}

@@ -1,0 +1,90 @@
+//! The listener of the operators: whether the server lives, whether it is ready, what it measures (floor 6).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+
+use super::{Ending, guard, health::Health};
+use crate::{config::Server, context::App, error::Error, measures};
+
+/// How often what was measured is gathered, read or not: else it would pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+struct Shared {
+    app: Arc<App>,
+    health: Arc<Health>,
+    registry: &'static PrometheusHandle,
+    /// Revision of the policy that was told last.
+    told: Arc<Mutex<Option<String>>>,
+}
+
+/// `/livez`, `/readyz` and `/metrics`. Nobody is asked for a credential: nothing here tells of a person.
+///
+/// # Errors
+/// `INTERNAL` when there is no registry.
+pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
+    let health = Arc::new(Health::new(app.clone(), ending));
+    let shared = Shared { app, health, registry: measures::registry()?, told: Arc::default() };
+    let router = Router::new()
+        .route("/livez", get(async || json(StatusCode::OK, "{\"status\":\"alive\"}".to_owned())))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(measured))
+        .with_state(shared);
+    Ok(guard(router, &Server::default()))
+}
+
+/// Serves `router`, made by [`management`], as long as the process lives.
+pub async fn manage(listener: TcpListener, router: Router) {
+    if let Ok(registry) = measures::registry() {
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                registry.run_upkeep();
+            }
+        });
+    }
+    if axum::serve(listener, router).await.is_err() {
+        tracing::error!("the management listener has ended");
+    }
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    let report = shared.health.report().await;
+    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    match serde_json::to_string(&report) {
+        Ok(text) => json(status, text),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn json(status: StatusCode, text: String) -> Response {
+    let format = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    (status, [format], text).into_response()
+}
+
+async fn measured(State(shared): State<Shared>) -> Response {
+    for pool in shared.app.db.pools() {
+        measures::pool(pool.name, pool.in_use, pool.idle, pool.largest);
+    }
+    let revision = shared.app.policy.current().revision().to_owned();
+    {
+        let mut told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        measures::policy(&revision, told.as_deref());
+        *told = Some(revision);
+    }
+    let text = shared.registry.render();
+    let format = (CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    ([format], text).into_response()
+}
