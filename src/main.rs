@@ -371,10 +371,26 @@ async fn run_policy(config: &Config, command: PolicyCommand) -> Result<(), Failu
     }
 }
 
+/// What is logged. Never frames of connections, whatever is asked for: they hold credentials.
+fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, Failure> {
+    let wrong = || Failure::Usage("configuration: `log.filter` is not valid".to_owned());
+    let mut filter = tracing_subscriber::EnvFilter::try_new(wanted).map_err(|_| wrong())?;
+    // The more precise a directive, the more it counts: each module that logs frames is named.
+    for quiet in [
+        "tungstenite",
+        "tungstenite::protocol",
+        "tungstenite::protocol::frame",
+        "tungstenite::protocol::frame::frame",
+        "h2",
+    ] {
+        filter = filter.add_directive(format!("{quiet}=info").parse().map_err(|_| wrong())?);
+    }
+    Ok(filter)
+}
+
 /// Log lines go to standard error. Panics are logged by their place alone: their text may quote values.
 fn log(config: &Config) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)
-        .map_err(|_| Failure::Usage("configuration: `log.filter` is not valid".to_owned()))?;
+    let filter = log_filter(&config.log.filter)?;
     let colours = std::io::stderr().is_terminal();
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
@@ -388,4 +404,21 @@ fn log(config: &Config) -> Result<(), Failure> {
         tracing::error!(place, "panic");
     }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_never_logged() {
+        for wanted in ["trace", "tungstenite=trace,h2=trace", "info,tungstenite::protocol=trace"] {
+            let filter = log_filter(wanted).ok().unwrap().to_string();
+            let of = |name: &str| filter.split(',').filter(|part| part.starts_with(name)).collect::<Vec<_>>();
+            assert_eq!(of("tungstenite="), ["tungstenite=info"], "{filter}");
+            assert_eq!(of("tungstenite::protocol="), ["tungstenite::protocol=info"], "{filter}");
+            assert_eq!(of("h2="), ["h2=info"], "{filter}");
+        }
+        assert!(log_filter("=,=").is_err());
+    }
 }

@@ -110,6 +110,16 @@ async fn every_object_type_is_governed_or_technical() {
         governed.insert(name.to_owned());
     }
     assert_eq!(governed.len(), register::OBJECTS.len());
+    // Every subscription is declared, is about a governed type, and is spoken about in the policy.
+    let types = data["__schema"]["types"].as_array().unwrap();
+    let root = types.iter().find(|ty| ty["name"] == "Subscription").unwrap();
+    let served: Vec<String> = names(&root["fields"]).into_iter().map(|(field, _)| field).collect();
+    let declared: Vec<&str> = register::SUBSCRIPTIONS.iter().map(|subscription| subscription.name).collect();
+    assert_eq!(served, declared);
+    let objects = register::policy_objects();
+    for name in declared {
+        assert!(objects.iter().any(|object| object.name == format!("Subscription.{name}")), "{name}");
+    }
 }
 
 /// What the engine stands on: async-graphql validates the whole document and answers introspection, and no

@@ -37,6 +37,7 @@ fn quick() -> SocketLimits {
     SocketLimits {
         origins: vec!["https://app.example".to_owned()],
         message_bytes: 4_096,
+        messages: 50,
         init: Duration::from_millis(300),
         subscriptions: 3,
         connections: 3,
@@ -48,7 +49,7 @@ fn quick() -> SocketLimits {
 
 /// The same, and nothing happens by itself: what is told is told by an event alone.
 fn calm() -> SocketLimits {
-    SocketLimits { beat: Duration::from_secs(3_600), ..quick() }
+    SocketLimits { beat: Duration::from_secs(3_600), messages: 1_000, ..quick() }
 }
 
 pub struct Server {
@@ -426,6 +427,19 @@ async fn each_mistake_has_its_close_code() {
     let mut socket = server.enter(&officer).await;
     socket.say(subscribe("s", &" ".repeat(5_000))).await;
     assert_eq!(socket.closed().await.0, 1009);
+    // Too many.
+    let mut socket = server.enter(&officer).await;
+    for _ in 0..60 {
+        socket.say(json!({ "type": "ping" })).await;
+    }
+    let close = loop {
+        match socket.frame().await {
+            Some(Message::Text(_)) => {}
+            Some(Message::Close(Some(frame))) => break u16::from(frame.code),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(close, 1008);
     // Idle: nothing is followed.
     let mut socket = server.enter(&officer).await;
     assert_eq!(socket.closed().await, (1000, "idle".to_owned()));
@@ -455,6 +469,39 @@ async fn each_mistake_has_its_close_code() {
         }
         assert!(attempt < 100, "the place is not given back");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A token that is narrowed follows what it may read, and compares by nothing else.
+#[tokio::test]
+async fn a_narrowed_token_follows_its_fields() {
+    for World { test, client } in worlds().await {
+        let server = Server::over(&test, calm()).await;
+        let desk = test.caller("privacy_desk", "rights_fulfilment").await;
+        let new = NewToken {
+            name: "narrow".to_owned(),
+            roles: vec!["dpo".to_owned()],
+            purposes: vec!["rights_fulfilment".to_owned()],
+            fields: Some(vec!["PrivacyRequest.status".to_owned()]),
+            expires_at: test.app.now() + TimeDelta::days(1),
+            recipient_id: None,
+        };
+        let (_, token) = test.make_token(new).await.unwrap();
+        let caller = Caller { token, purpose: "rights_fulfilment".to_owned() };
+        let mut socket = server
+            .follow(&caller, "subscription { requestChanged { status note contact { familyName } } }")
+            .await;
+        let by_kind = "subscription { requestChanged(filter: { kind: { eq: ACCESS } }) { status } }";
+        socket.say(subscribe("t", by_kind)).await;
+        let told = socket.hear().await;
+        assert_eq!(told["payload"][0]["extensions"]["coordinate"], "PrivacyRequest.kind", "{told}");
+        open_request(&client, &desk, 1, "secret").await;
+        let told = socket.event().await;
+        assert_eq!(
+            told["data"]["requestChanged"],
+            json!({ "status": "RECEIVED", "note": null, "contact": null })
+        );
+        assert_eq!(told["errors"].as_array().unwrap().len(), 2);
     }
 }
 

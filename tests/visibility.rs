@@ -293,7 +293,8 @@ fn telling(shown: &Members) -> BTreeSet<String> {
     let types = shown.keys().filter(|name| hump(name)).cloned();
     let members = shown.iter().flat_map(|(ty, members)| members.iter().map(move |member| (ty, member)));
     let coordinates = members.clone().map(|(ty, member)| format!("{ty}.{member}"));
-    let mutations = shown.get("Mutation").into_iter().flatten().filter(|name| !name.contains('(')).cloned();
+    let mutations = ["Mutation", "Subscription"].into_iter().flat_map(|root| shown.get(root)).flatten();
+    let mutations = mutations.filter(|name| !name.contains('(')).cloned();
     types.chain(coordinates).chain(mutations).collect()
 }
 

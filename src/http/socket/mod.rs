@@ -39,6 +39,8 @@ pub struct SocketLimits {
     pub origins: Vec<String>,
     /// Largest message of a client in bytes.
     pub message_bytes: usize,
+    /// Messages that a client may send from one beat to the next.
+    pub messages: u32,
     /// How long a client may take to say who it is.
     pub init: Duration,
     /// Subscriptions of one connection.
@@ -60,6 +62,7 @@ impl Default for SocketLimits {
         Self {
             origins: Vec::new(),
             message_bytes: 64 * 1024,
+            messages: 300,
             init: Duration::from_secs(10),
             subscriptions: 20,
             connections: 20,

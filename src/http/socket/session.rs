@@ -41,6 +41,8 @@ pub(super) struct Session {
     busy: Instant,
     /// When anything came from the client.
     heard: Instant,
+    /// Messages since the last beat.
+    messages: u32,
 }
 
 /// What is known since the client said who it is.
@@ -78,7 +80,7 @@ enum Event {
 impl Session {
     pub(super) fn new(shared: Shared, socket: WebSocket, id: RequestId) -> Self {
         let now = Instant::now();
-        Self { shared, socket, id, opened: None, busy: now, heard: now }
+        Self { shared, socket, id, opened: None, busy: now, heard: now, messages: 0 }
     }
 
     fn limits(&self) -> &SocketLimits {
@@ -145,6 +147,10 @@ impl Session {
 
     async fn message(&mut self, message: Message) -> Step {
         self.heard = Instant::now();
+        self.messages = self.messages.saturating_add(1);
+        if self.messages > self.limits().messages {
+            return Err(Close::new(1008, "too many messages").into());
+        }
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(Close::bad("messages are texts").into()),
@@ -285,6 +291,7 @@ impl Session {
 
     async fn beat(&mut self) -> Step {
         let now = Instant::now();
+        self.messages = 0;
         let Some(opened) = &self.opened else { return Ok(()) };
         if now.duration_since(self.heard) > self.limits().beat * 3 {
             return Err(End::Gone);
