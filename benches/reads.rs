@@ -12,7 +12,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use uuid::Uuid;
 use zweck::{
     context::{Actor, Credential, Keys},
-    governed::{Cell, Limits, Operation, Plan, Row, write_page_of},
+    governed::{Cell, Operation, Plan, Row, write_page_of},
+    limits::Limits,
     policy::{Policy, Sources},
     register,
 };

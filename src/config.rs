@@ -19,6 +19,8 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use crate::limits::Limits;
+
 pub use origin::Origin;
 pub use shown::DEFAULTS;
 
@@ -160,20 +162,6 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// `[limits]`
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Largest request body in bytes.
-    pub body_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { body_bytes: 1024 * 1024 }
-    }
-}
-
 /// `[log]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -275,9 +263,6 @@ impl Config {
         if !(1..=1000).contains(&self.database.max_connections) {
             return Err("`database.max_connections` must be between 1 and 1000".to_owned());
         }
-        if !(1024..=64 * 1024 * 1024).contains(&self.limits.body_bytes) {
-            return Err("`limits.body_bytes` must be between 1024 and 67108864".to_owned());
-        }
         if !(1..=600).contains(&self.server.grace_seconds) {
             return Err("`server.grace_seconds` must be between 1 and 600".to_owned());
         }
@@ -286,6 +271,7 @@ impl Config {
             return Err(text.to_owned());
         }
         oidc::check(&self.oidc)?;
+        self.limits.check()?;
         self.check_addresses()
     }
 }

@@ -1,17 +1,19 @@
 //! Connections: one pool that the database itself holds read-only, one that writes (floor 2).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::feed::Feed;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
-    sqlx::{ConnectOptions as _, Connection, postgres::PgConnectOptions},
+    sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
 };
 
 /// How long a connection may have been idle and be used without asking whether its server is there still: under load nothing is
 /// asked, and after a restart of the server few requests meet a dead connection.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS: i32 = 10_000;
 
 /// The two pools of one database.
 #[derive(Debug)]
@@ -31,6 +33,15 @@ impl Db {
     /// The database cannot be reached, or the address is of another kind, or names an in-memory database
     /// (two pools would see two).
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DbErr> {
+        Self::connect_within(url, max_connections, Duration::ZERO).await
+    }
+
+    /// The same, where the database gives up a statement that reads for longer than `time`; zero for no limit. What is written is
+    /// never given up by it.
+    ///
+    /// # Errors
+    /// Those of [`Db::connect`].
+    pub async fn connect_within(url: &str, max_connections: u32, time: Duration) -> Result<Self, DbErr> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             if path.is_empty() || path.contains(":memory:") || path.contains('?') {
                 return Err(DbErr::Custom("a SQLite address is sqlite:// and the path of a file".to_owned()));
@@ -39,12 +50,17 @@ impl Db {
             let mut writer = sqlite(url, "rwc", 1, false);
             writer.acquire_timeout(Duration::from_secs(15));
             let writer = Database::connect(writer).await?;
-            let reader = Database::connect(sqlite(url, "rw", max_connections, true)).await?;
+            let mut reader = sqlite(url, "rw", max_connections, true);
+            if time > Duration::ZERO {
+                reader
+                    .map_sqlx_sqlite_before_acquire(move |connection, _| Box::pin(give_up(connection, time)));
+            }
+            let reader = Database::connect(reader).await?;
             return Ok(Self { reader, writer, feed: Feed::default() });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let writer = Database::connect(postgres(url, max_connections.div_ceil(2), false)?).await?;
-            let reader = Database::connect(postgres(url, max_connections, true)?).await?;
+            let writer = Database::connect(postgres(url, max_connections.div_ceil(2), None)?).await?;
+            let reader = Database::connect(postgres(url, max_connections, Some(time))?).await?;
             return Ok(Self { reader, writer, feed: Feed::default() });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
@@ -120,18 +136,32 @@ fn sqlite(url: &str, mode: &str, connections: u32, read_only: bool) -> ConnectOp
     options
 }
 
-fn postgres(url: &str, connections: u32, read_only: bool) -> Result<ConnectOptions, DbErr> {
+/// Interrupts whatever statement still runs on `connection` after `time`. A connection is taken out of the pool for one statement.
+async fn give_up(connection: &mut sqlx::SqliteConnection, time: Duration) -> Result<bool, sqlx::Error> {
+    let until = Instant::now() + time;
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(STEPS, move || Instant::now() < until);
+    Ok(true)
+}
+
+/// Connections that read if there is a time for reading, zero for no limit; else connections that write.
+fn postgres(url: &str, connections: u32, reading: Option<Duration>) -> Result<ConnectOptions, DbErr> {
     let address: PgConnectOptions =
         url.parse().map_err(|_| DbErr::Custom("the address of the database is not valid".to_owned()))?;
     let address = address.disable_statement_logging();
     // SeaORM's spans tell the address it is given, and with it the password: it is given none.
     let mut options = options("postgres://hidden".to_owned(), connections);
     options.map_sqlx_postgres_opts(move |_| {
-        let read_only = if read_only { "on" } else { "off" };
+        let read_only = if reading.is_some() { "on" } else { "off" };
         // Its notices would be logged, and may quote values.
-        address
+        let address = address
             .clone()
-            .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")])
+            .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")]);
+        match reading {
+            // Zero is no limit to PostgreSQL too.
+            Some(time) => address.options([("statement_timeout", time.as_millis().to_string())]),
+            None => address,
+        }
     });
     options.map_sqlx_postgres_pool_opts(|pool| {
         pool.before_acquire(|connection, meta| {

@@ -27,6 +27,10 @@ pub enum Code {
     RateLimited,
     /// The document is larger than the limits allow.
     QueryTooComplex,
+    /// The operation took longer than it may.
+    TimedOut,
+    /// More is under way than can be done at once.
+    Overloaded,
     /// The audit log cannot be written.
     AuditUnavailable,
     /// A fault of ours; the log has the request id.
@@ -35,7 +39,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the documentation and its test.
-    pub const ALL: [Code; 13] = [
+    pub const ALL: [Code; 15] = [
         Code::Unauthenticated,
         Code::PurposeRequired,
         Code::PurposeNotPermitted,
@@ -47,6 +51,8 @@ impl Code {
         Code::Held,
         Code::RateLimited,
         Code::QueryTooComplex,
+        Code::TimedOut,
+        Code::Overloaded,
         Code::AuditUnavailable,
         Code::Internal,
     ];
@@ -65,6 +71,8 @@ impl Code {
             Code::Held => "HELD",
             Code::RateLimited => "RATE_LIMITED",
             Code::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Code::TimedOut => "TIMED_OUT",
+            Code::Overloaded => "OVERLOADED",
             Code::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Code::Internal => "INTERNAL",
         }
@@ -121,6 +129,11 @@ impl Error {
         Self::new(Code::BadUserInput, message)
     }
 
+    /// What was asked took too long.
+    pub fn timed_out() -> Self {
+        Self::new(Code::TimedOut, "this took too long and was given up")
+    }
+
     /// A fault of ours. `what` goes to the log only; it must hold no personal value.
     pub fn internal(what: &str) -> Self {
         tracing::error!(what, "internal error");
@@ -131,6 +144,9 @@ impl Error {
 impl From<sea_orm::DbErr> for Error {
     /// Database errors may quote values: only their kind is logged.
     fn from(error: sea_orm::DbErr) -> Self {
+        if is_cancelled(&error) {
+            return Self::timed_out();
+        }
         if is_transient(&error) {
             tracing::debug!("database: others were in the way");
             if matches!(error, sea_orm::DbErr::ConnectionAcquire(_)) {
@@ -151,19 +167,29 @@ impl From<sea_orm::DbErr> for Error {
 /// No free connection, serialization failures and deadlocks of PostgreSQL, a busy SQLite, and rows that another writer made
 /// in between.
 fn is_transient(error: &sea_orm::DbErr) -> bool {
-    use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
+    use sea_orm::{DbErr, SqlErr};
     if matches!(error, DbErr::ConnectionAcquire(_))
         || matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
     {
         return true;
     }
+    // SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT.
+    has_code(error, &["40001", "40P01", "5", "517"])
+}
+
+/// A statement that the database gave up since it took too long: query_canceled of PostgreSQL, SQLITE_INTERRUPT.
+fn is_cancelled(error: &sea_orm::DbErr) -> bool {
+    has_code(error, &["57014", "9"])
+}
+
+fn has_code(error: &sea_orm::DbErr, codes: &[&str]) -> bool {
+    use sea_orm::{DbErr, RuntimeErr, sqlx};
     let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
     else {
         return false;
     };
     let sqlx::Error::Database(inner) = &**inner else { return false };
-    // SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT.
-    inner.code().is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&code.as_ref()))
+    inner.code().is_some_and(|code| codes.contains(&code.as_ref()))
 }
 
 impl From<crate::policy::Unknown> for Error {
@@ -175,5 +201,21 @@ impl From<crate::policy::Unknown> for Error {
             Unknown::Purpose(_) => "there is no such purpose",
             Unknown::Group(_) => "a group is no purpose of its own",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_tells_every_code_and_no_other() {
+        let table = include_str!("../README.md").split("| code | meaning |\n|---|---|\n").nth(1).unwrap();
+        let rows = table.lines().take_while(|line| line.starts_with('|'));
+        let told: Vec<&str> =
+            rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).map(str::trim).collect();
+        let codes: Vec<&str> = Code::ALL.into_iter().map(Code::as_str).collect();
+        assert!(codes.iter().all(|code| told.contains(code)), "{told:?}");
+        assert!(told.iter().all(|code| codes.contains(code)), "{told:?}");
     }
 }

@@ -19,6 +19,7 @@ pub mod graphql;
 pub mod grounds;
 pub mod http;
 pub mod imports;
+pub mod limits;
 pub mod measures;
 pub mod merging;
 pub mod objections;

@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("error", 1),
     ("fold", 1),
     ("formulas", 1),
+    ("limits", 1),
     ("measures", 1),
     ("policy", 1),
     ("register", 1),

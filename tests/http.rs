@@ -7,7 +7,7 @@ use std::sync::{
 
 use axum::{
     Router,
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes, HttpBody, to_bytes},
     http::{Method, Request, StatusCode},
     response::Response,
 };
@@ -22,7 +22,8 @@ const VIEWER: &str = r#"{"query":"{ viewer { actorId } }"}"#;
 const GRAPHQL: &str = "application/graphql-response+json";
 
 fn router(test: &TestApp) -> Router {
-    zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits { body_bytes: 1024 })
+    let limits = Limits { body_bytes: 1024, ..Limits::default() };
+    zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits)
 }
 
 /// A request with headers; a later pair of the same name is sent beside the earlier one.
@@ -158,20 +159,106 @@ async fn other_methods_and_paths_are_refused() {
     for test in each().await {
         let router = router(&test);
         let token = test.token(&["support"], &["customer_care"]).await;
-        for method in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE, Method::CONNECT] {
             let mut request = post(token.reveal(), &[], VIEWER);
             *request.method_mut() = method;
             let response = send(&router, request).await;
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-            assert_eq!(header(&response, "allow"), "POST");
+            assert_eq!(header(&response, "allow"), "GET, HEAD, OPTIONS, POST");
             assert!(json(response).await["errors"][0]["message"].is_string());
         }
+        let mut request = post("", &[], VIEWER);
+        *request.method_mut() = Method::OPTIONS;
+        let response = send(&router, request).await;
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(header(&response, "allow"), "GET, HEAD, OPTIONS, POST");
         let mut request = post(token.reveal(), &[], VIEWER);
         *request.uri_mut() = "/admin".parse().unwrap();
         let response = send(&router, request).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(header(&response, "x-request-id").len(), 36);
         assert_eq!(json(response).await["errors"][0]["extensions"]["code"], "NOT_FOUND");
+    }
+}
+
+fn get(method: Method, token: &str, address: &str) -> Request<Body> {
+    let mut request = post(token, &[], Body::empty());
+    *request.method_mut() = method;
+    *request.uri_mut() = format!("/graphql?{address}").parse().unwrap();
+    request
+}
+
+#[tokio::test]
+async fn queries_come_by_get_and_mutations_do_not() {
+    for test in each().await {
+        let router = router(&test);
+        let token = test.token(&["support"], &["customer_care"]).await;
+        let token = token.reveal();
+        let query = "query=query($type:String!)%7Bviewer%7Bfields(type:$type)%7Bcoordinate%7D%7D%7D&variables=%7B%22type%22:%22Contact%22%7D";
+        let response = send(&router, get(Method::GET, token, query)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let length = response.body().size_hint().exact().unwrap().to_string();
+        let answer = json(response).await;
+        assert!(answer["data"]["viewer"]["fields"].as_array().unwrap().len() > 5, "{answer}");
+        let response = send(&router, get(Method::HEAD, token, query)).await;
+        assert_eq!((response.status(), header(&response, "content-length")), (StatusCode::OK, &*length));
+        assert!(to_bytes(response.into_body(), usize::MAX).await.unwrap().is_empty());
+        // What changes something is refused before anything else is known of it, whichever operation is chosen.
+        for mutation in [
+            "query=mutation%7BrevokeAccessToken(id:%22x%22)%7BaccessToken%7Bid%7D%7D%7D",
+            "query=mutation%7B__typename%7D",
+            "query=query+A%7B__typename%7Dmutation+B%7B__typename%7D&operationName=B",
+        ] {
+            let response = send(&router, get(Method::GET, token, mutation)).await;
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{mutation}");
+            assert_eq!(header(&response, "allow"), "POST");
+            assert_eq!(json(response).await["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        }
+        for (address, status) in [("", 400), ("query=%7B", 200), ("query=a&query=b", 400)] {
+            let response = send(&router, get(Method::GET, token, address)).await;
+            assert_eq!(response.status().as_u16(), status, "{address}");
+        }
+        let long = format!("query=%7B__typename%7D&x={}", "x".repeat(1024));
+        assert_eq!(send(&router, get(Method::GET, token, &long)).await.status(), StatusCode::URI_TOO_LONG);
+        // Nothing that a page of another site can send by itself: the credential is in a header.
+        assert_eq!(send(&router, get(Method::GET, "", query)).await.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
+async fn each_credential_spends_no_more_than_it_may() {
+    for test in each().await {
+        let limits = Limits { cost_per_minute: 30, ..Limits::default() };
+        let router = zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits);
+        let token = test.token(&["dpo"], &["rights_fulfilment"]).await;
+        let page = |first| {
+            format!(
+                "{{\"query\":\"{{ contacts(first: {first}) {{ nodes {{ id givenName familyName email }} }} }}\"}}"
+            )
+        };
+        let response = send(&router, post(token.reveal(), &[], page(1000))).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, "ratelimit-policy"), "\"credential\";q=30;w=60");
+        // 1, and 1 for every 1,000 of 4,000 values.
+        assert_eq!(header(&response, "ratelimit"), "\"credential\";r=25;t=10");
+        assert_eq!(header(&response, "retry-after"), "");
+        let many = "{\"query\":\"{ a: contacts(first: 1000) { nodes { id email phone city street company birthDate notes givenName } } b: contacts(first: 1000) { nodes { id email phone city street company birthDate notes givenName } } c: contacts(first: 1000) { nodes { id email phone city street company birthDate notes givenName } } }\"}";
+        let response = send(&router, post(token.reveal(), &[], many)).await;
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!((1..=60).contains(&header(&response, "retry-after").parse::<u32>().unwrap()));
+        assert_eq!(json(response).await["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+        // What is refused costs too: at last not even the body is read.
+        for _ in 0..40 {
+            send(&router, post(token.reveal(), &[], "[")).await;
+        }
+        let read = Arc::new(AtomicBool::new(false));
+        let response = send(&router, post(token.reveal(), &[], watched(&read))).await;
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(header(&response, "ratelimit").starts_with("\"credential\";r=0;"));
+        assert!(!read.load(Ordering::SeqCst));
+        // Nobody else waits for it.
+        let other = test.token(&["dpo"], &["rights_fulfilment"]).await;
+        assert_eq!(send(&router, post(other.reveal(), &[], page(10))).await.status(), StatusCode::OK);
     }
 }
 

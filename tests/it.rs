@@ -10,6 +10,7 @@
     reason = "tests fail by panicking, print why they skip, and nobody reads their documentation"
 )]
 
+mod audits;
 mod chinook;
 mod clients;
 mod database;
@@ -22,8 +23,10 @@ mod golden;
 mod graphiql;
 mod graphql_ws;
 mod hostile;
+mod hostile_http;
 mod http;
 mod imports;
+mod limits;
 mod logs;
 mod management;
 mod noninterference;

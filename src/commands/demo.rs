@@ -9,7 +9,7 @@ use zweck::{
     db::Db,
     demo::{self, Demo},
     graphql::Engine,
-    http::{self, Ending, Limits, Settings, graphiql},
+    http::{self, Ending, Settings, graphiql},
     policy::Live,
     purposes,
 };
@@ -34,7 +34,8 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     let address = listener.local_addr()?;
     print(&format!("Making {people} people who do not exist in {} ...\n", file.display()))?;
     let url = format!("sqlite://{}", file.display());
-    let db = Db::connect(&url, config.database.max_connections).await.map_err(failure)?;
+    let time = config.limits.operation_time();
+    let db = Db::connect_within(&url, config.database.max_connections, time).await.map_err(failure)?;
     db.migrate().await.map_err(failure)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let policy = Live::new(policy(config).await?);
@@ -43,12 +44,11 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     print(&told(&demo, &format!("http://{address}")))?;
-    let engine = Arc::new(Engine::new().map_err(failure)?);
-    let limits = Limits { body_bytes: config.limits.body_bytes };
-    let settings = Settings { limits, graphiql: true, ..Settings::default() };
+    let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
+    let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
     let router = http::guard(http::router(app, engine, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
-    http::serve(listener, router, Ending::at(http::stop_signal()), grace).await?;
+    http::serve_within(listener, router, &config.limits, Ending::at(http::stop_signal()), grace).await?;
     Ok(())
 }
 

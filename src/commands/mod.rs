@@ -28,7 +28,7 @@ use zweck::{
     db::Db,
     error::{Code, Error},
     graphql::Engine,
-    http::{self, Ending, Limits, Settings},
+    http::{self, Ending, Settings, SocketLimits},
     oidc::Issuers,
     policy::{Live, Policy, Sources},
     purposes, register, watch,
@@ -47,13 +47,13 @@ const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zwec
 pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
     config::check(config)?;
     let policy = policy(config).await?;
-    let db = connect(config).await?;
+    let db = connect_within(config, config.limits.operation_time()).await?;
     if migrate {
         db.migrate().await.map_err(failure)?;
     }
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    let engine = Arc::new(Engine::new().map_err(failure)?);
+    let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     tokio::spawn(sweep(app.clone()));
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     tokio::spawn(keep_keys(app.clone()));
@@ -69,11 +69,12 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         let router = http::management(app.clone(), ending.clone()).map_err(failure)?;
         tokio::spawn(http::manage(managed, router));
     }
-    let limits = Limits { body_bytes: config.limits.body_bytes };
-    let settings = Settings { limits, graphiql: config.server.graphiql, ..Settings::default() };
+    let sockets = SocketLimits { origins: config.server.cors_origins.clone(), ..SocketLimits::default() };
+    let settings = Settings { limits: config.limits, graphiql: config.server.graphiql, sockets };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let router = http::guard(http::router(app, engine, settings), &config.server);
-    http::serve(listener, router, ending, Duration::from_secs(config.server.grace_seconds)).await?;
+    let grace = Duration::from_secs(config.server.grace_seconds);
+    http::serve_within(listener, router, &config.limits, ending, grace).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -165,7 +166,12 @@ fn usage(text: String) -> Failure {
 }
 
 async fn connect(config: &Config) -> Result<Db, Failure> {
-    let connected = Db::connect(&config.database.url, config.database.max_connections).await;
+    connect_within(config, Duration::ZERO).await
+}
+
+/// Connections on which no statement that reads takes longer than `time`; zero for no limit.
+async fn connect_within(config: &Config, time: Duration) -> Result<Db, Failure> {
+    let connected = Db::connect_within(&config.database.url, config.database.max_connections, time).await;
     connected.map_err(|error| match error {
         // What is wrong with the address; other errors may quote it, and with it a password.
         sea_orm::DbErr::Custom(text) => Failure::Usage(text),

@@ -11,37 +11,7 @@ use async_graphql::{
 };
 
 use super::{arguments::Variables, bounds};
-use crate::error::Error;
-
-/// What a document may ask for. Checked on the parsed document, each fragment counted once.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Fields after all fragments are spread.
-    pub fields: u64,
-    /// Nested selections.
-    pub depth: u64,
-    /// Fields of the root.
-    pub roots: usize,
-    /// Directives.
-    pub directives: u64,
-    /// Rows that pages may add up to.
-    pub rows: u64,
-    /// Bytes of arguments, after variables are put in wherever they are used.
-    pub arguments: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            fields: 2_000,
-            depth: 12,
-            roots: 30,
-            directives: 100,
-            rows: 100_000,
-            arguments: 4 * 1024 * 1024,
-        }
-    }
-}
+use crate::{error::Error, limits::Limits};
 
 pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 

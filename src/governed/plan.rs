@@ -7,7 +7,7 @@ use super::{
     arguments::Arguments,
     conditions::Condition,
     cursors::Cursors,
-    document::{Limits, Operation, Selected},
+    document::{Operation, Selected},
     levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
     pages::Page,
     states::ConsentState,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     context::{Actor, Keys},
     error::{Code, Error},
+    limits::Limits,
     measures::OTHER,
     policy::{Action, Decision},
     register::{Field, MUTATIONS, ObjectType, ROOTS, Read, Root, RootField, Scalar},
@@ -39,6 +40,8 @@ pub struct Plan {
     pub allowed: u64,
     /// The root field it asks for, if it is one.
     only: Option<&'static str>,
+    /// Values that may be read at most: the fields of every row.
+    pub values: u64,
 }
 
 /// A denied coordinate.
@@ -340,6 +343,11 @@ impl<'p> Planner<'p> {
                 }
             };
             node.outs.push(Out { key: json_key(selected.key), what });
+        }
+        self.plan.values = self.plan.values.saturating_add(rows.saturating_mul(node.outs.len() as u64));
+        if self.plan.values > self.limits.values {
+            let message = format!("the document asks for more than {} values", self.limits.values);
+            return Err(Error::new(Code::QueryTooComplex, message));
         }
         level.nodes.push(node);
         Ok(level.nodes.len() - 1)

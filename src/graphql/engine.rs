@@ -1,11 +1,14 @@
 //! One operation from document to answer: parse, bound, validate, plan, read, write (floor 5).
 
+use std::{future::Future, sync::Arc, time::Duration};
+
 use async_graphql::{
     Pos, Request as Stock, ServerError, ValidationMode, Value as Json, Variables,
     dynamic::Schema,
     futures_util::StreamExt,
     parser::{parse_query, types::ExecutableDocument},
 };
+use tokio::time::Instant;
 
 use super::{
     answer::{Problem, Response, error_body},
@@ -17,9 +20,19 @@ use crate::{
     audit::Replay,
     context::{Actor, App},
     error::{Code, Error},
-    governed::{Limits, Operation, Plan, PlannedWrite, Reader, skipped},
+    governed::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
+    limits::Limits,
     measures::{self, Timing},
 };
+
+/// Who counts what operations cost.
+pub trait Meter: std::fmt::Debug + Send + Sync {
+    /// Takes `cost` from what the caller may still spend.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`; `QUERY_TOO_COMPLEX` for what costs more than can ever be spent at once.
+    fn charge(&self, cost: u64) -> Result<(), Error>;
+}
 
 /// What a client asks.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +47,10 @@ pub struct Request {
     pub strict: bool,
     /// The client's key for safe retries of mutations.
     pub replay: Option<Replay>,
+    /// Whether nothing may be written: the request came by a safe method.
+    pub safe: bool,
+    /// Who counts what it costs beyond 1, before anything is read or written.
+    pub meter: Option<Arc<dyn Meter>>,
 }
 
 /// How far an operation came.
@@ -43,6 +60,8 @@ pub enum Outcome {
     Executed,
     /// The document does not parse, does not fit the schema or asks for too much; nothing was executed.
     Invalid,
+    /// A mutation that came by a safe method; nothing was executed.
+    Unsafe,
     /// It was refused as a whole.
     Refused(Code),
 }
@@ -67,16 +86,36 @@ pub struct Engine {
 /// Most faults of a document that are told at once.
 const MOST_FAULTS: usize = 10;
 
+/// How long reading back what was written may take when the time of the operation is over.
+const READING_BACK: Duration = Duration::from_secs(2);
+
 impl Engine {
     /// An engine over the schema of the register.
     ///
     /// # Errors
     /// `INTERNAL` when the register contradicts itself.
     pub fn new() -> Result<Self, Error> {
+        Self::within(Limits::default())
+    }
+
+    /// An engine with limits of its own.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the register contradicts itself.
+    pub fn within(limits: Limits) -> Result<Self, Error> {
         let model = model();
         let schema = model.schema(ValidationMode::Strict);
         let schema = schema.map_err(|_| Error::internal("the schema cannot be built"))?;
-        Ok(Self { schema, views: Views::new(model), limits: Limits::default() })
+        Ok(Self { schema, views: Views::new(model), limits })
+    }
+
+    /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
+    pub(super) fn parse(&self, query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
+        scan(query, &self.limits).map_err(|error| vec![Problem::of(error)])?;
+        parse_query(query).map_err(|error| {
+            let positions = error.positions().collect();
+            vec![Problem { positions, ..Problem::of(Error::input("the document does not parse")) }]
+        })
     }
 
     /// The schema in the schema definition language.
@@ -96,11 +135,12 @@ impl Engine {
     /// Answers `request` for `actor`.
     pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Answer {
         let mut timing = Timing::start();
-        let document = match parse(&request.query) {
+        let deadline = Instant::now() + self.limits.operation_time();
+        let document = match self.parse(&request.query) {
             Ok(document) => document,
             Err(problems) => return invalid(problems, actor),
         };
-        match self.run(app, actor, request, &document, &mut timing).await {
+        match self.run(app, actor, request, &document, deadline, &mut timing).await {
             Ok(answer) => answer,
             Err(error) if matches!(error.code, Code::BadUserInput | Code::QueryTooComplex) => {
                 invalid(vec![Problem::of(error)], actor)
@@ -133,12 +173,18 @@ impl Engine {
         actor: &Actor,
         request: Request,
         document: &ExecutableDocument,
+        deadline: Instant,
         timing: &mut Timing,
     ) -> Result<Answer, Error> {
         let name = request.operation_name.as_deref();
         let operation = Operation::choose(document, name, request.variables.clone(), &self.limits)?;
         if operation.subscribes {
             return Err(Error::input("subscriptions are served over WebSocket"));
+        }
+        if operation.writes && request.safe {
+            let error = Error::input("mutations are sent by POST");
+            let body = error_body(&error, &actor.request_id);
+            return Ok(Answer { body, outcome: Outcome::Unsafe });
         }
         let variables = Variables::from_json(serde_json::Value::Object(request.variables));
         let faults = self.faults(document, request.operation_name.as_deref(), variables.clone()).await;
@@ -164,31 +210,18 @@ impl Engine {
             let response = Response { data: None, problems, withheld: Vec::new(), masked: &[] };
             return Ok(Answer { body: response.json(actor), outcome: Outcome::Refused(first.error.code) });
         }
+        if let (Some(meter), more @ 1..) = (&request.meter, plan.cost().saturating_sub(1)) {
+            meter.charge(more)?;
+        }
         let mut reader = Reader::new(&plan, app, actor)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
         for root in &plan.roots {
             let json = match root.write() {
-                None => reader.root(root).await,
+                None => in_time(deadline, reader.root(root)).await,
                 Some(planned) => {
-                    match mutations::run(app, actor, &root.key, planned, request.replay.as_ref()).await {
-                        Ok(written) => {
-                            reader.refresh(app);
-                            // It is done, whatever comes of reading it back.
-                            let read = reader.payload(planned, &written).await;
-                            read.map(Some).map_err(|_| {
-                                Error::new(
-                                    Code::Internal,
-                                    "this was done, but what it made cannot be read now",
-                                )
-                            })
-                        }
-                        Err(error) => {
-                            log_refusal(&error, actor, Some(planned));
-                            Err(error)
-                        }
-                    }
+                    write(app, actor, &mut reader, (root, planned), request.replay.as_ref(), deadline).await
                 }
             };
             if json.as_ref().is_err_and(|error| error.transient) {
@@ -214,12 +247,37 @@ fn told(errors: Vec<ServerError>) -> Vec<Problem> {
     errors.into_iter().take(MOST_FAULTS).map(fault).collect()
 }
 
-/// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
-pub(super) fn parse(query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
-    parse_query(query).map_err(|error| {
-        let positions = error.positions().collect();
-        vec![Problem { positions, ..Problem::of(Error::input("the document does not parse")) }]
+/// Runs a mutation, which is never cut in half: begun in time it goes on to its end.
+async fn write(
+    app: &App,
+    actor: &Actor,
+    reader: &mut Reader<'_>,
+    (root, planned): (&PlannedRoot, &PlannedWrite),
+    replay: Option<&Replay>,
+    deadline: Instant,
+) -> Result<Option<String>, Error> {
+    if Instant::now() >= deadline {
+        let message = "this was not begun: what stands before it took too long";
+        return Err(Error::new(Code::TimedOut, message));
+    }
+    let written = mutations::run(app, actor, &root.key, planned, replay).await;
+    let written = written.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
+    reader.refresh(app);
+    // It is done, whatever comes of reading it back.
+    let deadline = deadline.max(Instant::now() + READING_BACK);
+    let read = in_time(deadline, reader.payload(planned, &written)).await;
+    read.map(Some).map_err(|error| {
+        let code = if error.code == Code::TimedOut { Code::TimedOut } else { Code::Internal };
+        Error::new(code, "this was done, but what it made cannot be read now")
     })
+}
+
+/// What is not there by `deadline` is given up; what would begin after it is not begun.
+async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    if Instant::now() >= deadline {
+        return Err(Error::timed_out());
+    }
+    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(Error::timed_out()))
 }
 
 fn invalid(problems: Vec<Problem>, actor: &Actor) -> Answer {

@@ -11,6 +11,6 @@ mod technical;
 mod views;
 
 pub use answer::{error_body, error_list, errors_of};
-pub use engine::{Answer, Engine, Outcome, Request};
+pub use engine::{Answer, Engine, Meter, Outcome, Request};
 pub use schema::build;
 pub use subscriptions::{Subscription, Told};

@@ -4,7 +4,7 @@ use async_graphql::{Variables, parser::types::ExecutableDocument};
 
 use super::{
     answer::{Problem, Response, errors_json},
-    engine::{Engine, Request, log_refusal, parse},
+    engine::{Engine, Request, log_refusal},
 };
 use crate::{
     context::{Actor, App},
@@ -42,7 +42,7 @@ impl Engine {
         request: Request,
     ) -> Result<Subscription, String> {
         let refused = |problems: Vec<Problem>| errors_json(&problems, actor);
-        let document = parse(&request.query).map_err(refused)?;
+        let document = self.parse(&request.query).map_err(refused)?;
         let variables = Variables::from_json(serde_json::Value::Object(request.variables.clone()));
         let name = request.operation_name.as_deref();
         // Bounded before it is validated.

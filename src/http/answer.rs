@@ -4,7 +4,9 @@ use axum::{
     body::Body,
     http::{
         HeaderName, HeaderValue, Request, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+        },
     },
     response::Response,
 };
@@ -29,6 +31,11 @@ impl RequestId {
         Self(app.new_id().to_string())
     }
 
+    /// An id that needs nothing of the application, for when that fails.
+    pub(super) fn of_chance() -> Self {
+        Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string())
+    }
+
     /// The id given to `request`.
     pub fn of<B>(request: &Request<B>) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self(String::new()))
@@ -51,9 +58,12 @@ pub(super) struct Noted {
 /// Refuses a request before the engine has seen it.
 pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &RequestId) -> Response {
     let mut response = respond(format, status, graphql::error_body(error, id.as_str()));
-    if error.code == Code::Unauthenticated {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
+    let header = match error.code {
+        Code::Unauthenticated => Some((WWW_AUTHENTICATE, "Bearer")),
+        Code::Overloaded => Some((RETRY_AFTER, "1")),
+        _ => None,
+    };
+    response.headers_mut().extend(header.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response.extensions_mut().insert(Noted { code: Some(error.code), ..Noted::default() });
     response
 }
@@ -67,9 +77,13 @@ pub(super) fn deliver(format: Format, answer: Answer, strict: bool) -> Response 
             Format::GraphQl => (StatusCode::BAD_REQUEST, None),
             Format::Json => (StatusCode::OK, None),
         },
+        Outcome::Unsafe => (StatusCode::METHOD_NOT_ALLOWED, Some(Code::BadUserInput)),
         Outcome::Refused(code) => (status_of(code), Some(code)),
     };
     let mut response = respond(format, status, answer.body);
+    if answer.outcome == Outcome::Unsafe {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    }
     if strict {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("strict"));
     }
@@ -86,7 +100,9 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Conflict | Code::Held => StatusCode::CONFLICT,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::AuditUnavailable | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        // Unlike 503 it does not say that nothing was done.
+        Code::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

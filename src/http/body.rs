@@ -1,32 +1,33 @@
 //! Reads the body of a GraphQL request, within its limit (floor 6).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
 };
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::Value;
 
-use crate::{error::Error, graphql::Request};
-
-/// How long a client may take to send its body.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::{error::Error, graphql::Request, limits::Limits};
 
 /// Reads the body.
 ///
 /// # Errors
-/// 413 when it is larger than `limit`, 408 when it does not come, 400 when it breaks off.
-pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, (StatusCode, Error)> {
+/// 413 when it is larger than the limit, 408 when it does not come in time, 400 when it breaks off.
+pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, (StatusCode, Error)> {
+    let (limit, patience) = (limits.body_bytes, Duration::from_secs(limits.body_seconds));
     let too_large =
         || (StatusCode::PAYLOAD_TOO_LARGE, Error::input(format!("the body is larger than {limit} bytes")));
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    match tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await {
+    match tokio::time::timeout(patience, to_bytes(body, limit)).await {
         Err(_) => Err((StatusCode::REQUEST_TIMEOUT, Error::input("the body did not arrive in time"))),
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if is_limit(&error) => Err(too_large()),
@@ -39,17 +40,17 @@ fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The members of a request; others are ignored, as GraphQL over HTTP asks. A member given twice is an error.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Members {
-    #[serde(default)]
-    query: Value,
-    #[serde(default)]
-    operation_name: Value,
-    #[serde(default)]
-    variables: Value,
-    #[serde(default)]
-    extensions: Value,
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Members {
+    #[serde(deserialize_with = "unique")]
+    pub(super) query: Option<Value>,
+    #[serde(deserialize_with = "unique")]
+    pub(super) operation_name: Option<Value>,
+    #[serde(deserialize_with = "unique")]
+    pub(super) variables: Option<Value>,
+    #[serde(deserialize_with = "unique")]
+    pub(super) extensions: Option<Value>,
 }
 
 /// Reads the request in `bytes`.
@@ -64,23 +65,104 @@ pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
     }
     let members: Members =
         serde_json::from_slice(bytes).map_err(|_| Error::input("the body is not well-formed JSON"))?;
-    let Value::String(query) = members.query else {
-        return Err(Error::input("`query` must be a string"));
-    };
-    let operation_name = match members.operation_name {
-        Value::Null => None,
-        Value::String(name) => Some(name),
-        _ => return Err(Error::input("`operationName` must be a string or null")),
-    };
-    let variables = match members.variables {
-        Value::Null => serde_json::Map::new(),
-        Value::Object(variables) => variables,
-        _ => return Err(Error::input("`variables` must be an object or null")),
-    };
-    if !matches!(members.extensions, Value::Null | Value::Object(_)) {
-        return Err(Error::input("`extensions` must be an object or null"));
+    Ok(Request { safe: false, ..members.request(strict)? })
+}
+
+impl Members {
+    /// The request that they make: one that may only read.
+    pub(super) fn request(self, strict: bool) -> Result<Request, Error> {
+        let Some(Value::String(query)) = self.query else {
+            return Err(Error::input("`query` must be a string"));
+        };
+        let operation_name = match self.operation_name {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name),
+            Some(_) => return Err(Error::input("`operationName` must be a string or null")),
+        };
+        let variables = match self.variables {
+            None | Some(Value::Null) => serde_json::Map::new(),
+            Some(Value::Object(variables)) => variables,
+            Some(_) => return Err(Error::input("`variables` must be an object or null")),
+        };
+        if !matches!(self.extensions, None | Some(Value::Null | Value::Object(_))) {
+            return Err(Error::input("`extensions` must be an object or null"));
+        }
+        Ok(Request { query, operation_name, variables, strict, safe: true, replay: None, meter: None })
     }
-    Ok(Request { query, operation_name, variables, strict, replay: None })
+}
+
+/// JSON without members given twice.
+pub(super) fn json(bytes: &[u8]) -> Result<Value, ()> {
+    serde_json::from_slice(bytes).map(|Unique(value)| value).map_err(|_| ())
+}
+
+fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Unique::deserialize(deserializer).map(|Unique(value)| Some(value))
+}
+
+/// JSON in which no object has a member twice: of two, a proxy that checks requests may see the one and the engine the other.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reading)
+    }
+}
+
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Unique;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without members given twice")
+    }
+
+    fn visit_unit<E>(self) -> Result<Unique, E> {
+        Ok(Unique(Value::Null))
+    }
+
+    fn visit_bool<E>(self, yes: bool) -> Result<Unique, E> {
+        Ok(Unique(yes.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Unique, E> {
+        Ok(Unique(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Unique, E> {
+        Ok(Unique(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Unique, E> {
+        Ok(Unique(number.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Unique, E> {
+        Ok(Unique(text.into()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Unique, E> {
+        Ok(Unique(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Unique, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unique(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Unique(Value::Array(list)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unique, A::Error> {
+        let mut object = serde_json::Map::new();
+        while let Some((name, Unique(value))) = members.next_entry::<String, Unique>()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member is given twice"));
+            }
+        }
+        Ok(Unique(Value::Object(object)))
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +196,10 @@ mod tests {
             "{\"query\":\"a\",\"variables\":\"{}\"}",
             "{\"query\":\"a\",\"operationName\":1}",
             "{\"query\":\"a\",\"extensions\":\"x\"}",
+            "{\"query\":\"a\",\"variables\":{\"x\":1,\"x\":2}}",
+            "{\"query\":\"a\",\"variables\":{\"x\":[{\"y\":1,\"\\u0079\":2}]}}",
+            "{\"query\":\"a\",\"variables\":{\"x\":1e999}}",
+            "\u{feff}{\"query\":\"a\"}",
         ] {
             assert!(parse(body.as_bytes(), false).is_err(), "{body}");
         }

@@ -1,59 +1,109 @@
-//! `POST /graphql`: GraphQL over HTTP, the credential checked before anything is read (floor 6).
+//! `/graphql`: GraphQL over HTTP, the credential checked before anything is read (floor 6).
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ALLOW, CONTENT_LENGTH},
+        request::Parts,
+    },
     response::Response,
 };
 
 use tracing::Instrument;
 
 use super::{
-    Format, Shared,
+    Format, Shared, address,
     answer::{self, Noted, RequestId},
     body, headers,
+    rates::Account,
 };
 use crate::{
     audit::Replay,
     context::{Actor, Credential},
     error::{Code, Error},
+    graphql::Meter,
     tokens,
 };
 
+/// How much longer than an operation may take its answer is waited for: reads end in time by themselves, and what is written is
+/// read back after it.
+const OVERTIME: Duration = Duration::from_secs(3);
+/// The methods that are answered.
+const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+
 /// Answers one request.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+    let method = request.method().clone();
+    let mut response = match method {
+        Method::POST | Method::GET | Method::HEAD => answer_operation(&shared, request).await,
+        Method::OPTIONS => {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+            response
+        }
+        _ => {
+            let error = Error::input("operations are sent by POST, queries by GET too");
+            let format = Format::negotiate(request.headers()).unwrap_or_default();
+            let id = RequestId::of(&request);
+            let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+            response
+        }
+    };
+    if method == Method::HEAD {
+        // The same as for GET, its length too, without the content.
+        let length = response.body().size_hint().exact().map(HeaderValue::from);
+        response.headers_mut().extend(length.map(|length| (CONTENT_LENGTH, length)));
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Answers a request by POST or GET.
+async fn answer_operation(shared: &Shared, request: Request) -> Response {
     let id = RequestId::of(&request);
     let accepted = Format::negotiate(request.headers());
     let format = accepted.unwrap_or_default();
-    if request.method() != Method::POST {
-        let error = Error::input("operations are sent by POST");
-        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        return response;
-    }
     let (head, payload) = request.into_parts();
-    let credential = match authenticate(&shared, &head.headers).await {
+    let credential = match authenticate(shared, &head.headers).await {
         Ok(credential) => credential,
         Err(error) => {
             log_refusal(&error, None, &id);
             return answer::refuse(format, answer::status_of(error.code), &error, &id);
         }
     };
+    let account = shared.rates.clone().map(|rates| Arc::new(Account::new(rates, &credential.actor_id)));
     let mut noted = Noted { actor: Some(credential.actor_id.clone()), ..Noted::default() };
-    let mut response =
-        match operate(&shared, &head.headers, payload, &credential, accepted, &id, &mut noted).await {
-            Ok(response) => response,
-            Err((status, error)) => {
-                if error.code == Code::PurposeNotPermitted {
-                    log_refusal(&error, Some(&credential.actor_id), &id);
-                }
-                answer::refuse(format, status, &error, &id)
+    let asked = Asked { head, payload, accepted, id: &id, account: account.clone() };
+    let mut response = match operate(shared, asked, &credential, &mut noted).await {
+        Ok(response) => response,
+        Err((status, error)) => {
+            if error.code == Code::PurposeNotPermitted {
+                log_refusal(&error, Some(&credential.actor_id), &id);
             }
-        };
+            answer::refuse(format, status, &error, &id)
+        }
+    };
+    if let Some(account) = account {
+        account.stamp(&mut response);
+    }
     noted.code = response.extensions().get::<Noted>().and_then(|inner| inner.code);
     response.extensions_mut().insert(noted);
     response
+}
+
+/// A request whose credential is known.
+struct Asked<'r> {
+    head: Parts,
+    payload: Body,
+    accepted: Option<Format>,
+    id: &'r RequestId,
+    account: Option<Arc<Account>>,
 }
 
 /// The security log: what was refused before an operation was known.
@@ -64,44 +114,77 @@ pub(super) fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
 
 /// The credential of a request, looked up anew.
 pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
-    tokens::authenticate(&shared.app, headers::bearer(head)?).await
+    let bearer = headers::bearer(head)?;
+    let _place = shared.admission.enter().await?;
+    tokens::authenticate(&shared.app, bearer).await.map_err(|error| match error.transient {
+        // There was no connection: nothing was done, and another time there may be one.
+        true => Error::new(Code::Overloaded, "more is under way than can be done at once; try again"),
+        false => error,
+    })
 }
 
 /// Everything after the credential.
 async fn operate(
     shared: &Shared,
-    head: &HeaderMap,
-    payload: Body,
+    asked: Asked<'_>,
     credential: &Credential,
-    accepted: Option<Format>,
-    id: &RequestId,
     noted: &mut Noted,
 ) -> Result<Response, (StatusCode, Error)> {
-    let Some(format) = accepted else {
+    let refused = |error: Error| (answer::status_of(error.code), error);
+    // What is refused costs as well.
+    if let Some(account) = &asked.account {
+        account.charge(1).map_err(refused)?;
+    }
+    let head = &asked.head.headers;
+    let Some(format) = asked.accepted else {
         let error = Error::input("answers come as application/graphql-response+json or application/json");
         return Err((StatusCode::NOT_ACCEPTABLE, error));
     };
-    if !headers::has_json_body(head) {
-        let error = Error::input("the body must be application/json in UTF-8");
+    let posted = asked.head.method == Method::POST;
+    if posted && (!headers::has_json_body(head) || headers::has_encoded_body(head)) {
+        let error = Error::input("the body must be application/json in UTF-8, without a content encoding");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    let refused = |error: Error| (answer::status_of(error.code), error);
     let purpose = headers::purpose(head).map_err(refused)?;
-    let actor = Actor::new(shared.app.policy.current(), credential, purpose, id.as_str().to_owned())
+    let actor = Actor::new(shared.app.policy.current(), credential, purpose, asked.id.as_str().to_owned())
         .map_err(refused)?;
     noted.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
     let strict = headers::strict(head);
-    let bytes = body::read(head, payload, shared.limits.body_bytes).await?;
-    let key = headers::idempotency_key(head).map_err(refused)?;
-    let mut operation = body::parse(&bytes, strict).map_err(refused)?;
-    let purpose = noted.purpose.as_deref().unwrap_or_default();
-    let replay = key.map(|key| Replay::new(&shared.app.keys, key, purpose, &bytes)).transpose();
-    operation.replay = replay.map_err(refused)?;
+    let mut operation = if posted {
+        let bytes = body::read(head, asked.payload, &shared.limits).await?;
+        let key = headers::idempotency_key(head).map_err(refused)?;
+        let mut operation = body::parse(&bytes, strict).map_err(refused)?;
+        let purpose = noted.purpose.as_deref().unwrap_or_default();
+        let replay = key.map(|key| Replay::new(&shared.app.keys, key, purpose, &bytes)).transpose();
+        operation.replay = replay.map_err(refused)?;
+        operation
+    } else {
+        let address = asked.head.uri.query().unwrap_or_default();
+        if address.len() > shared.limits.body_bytes {
+            let error = Error::input("the address is too long; send the operation by POST");
+            return Err((StatusCode::URI_TOO_LONG, error));
+        }
+        address::parse(address, strict).map_err(refused)?
+    };
+    operation.meter = asked.account.map(|account| account as Arc<dyn Meter>);
+    // Only now: a client that is slow to send its body keeps no other from its turn.
+    let place = shared.admission.enter().await.map_err(refused)?;
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let (app, engine) = (shared.app.clone(), shared.engine.clone());
-    let task = tokio::spawn(async move { engine.execute(&app, &actor, operation).await }.in_current_span());
-    match task.await {
-        Ok(done) => Ok(answer::deliver(format, done, strict)),
-        Err(_) => Err(refused(Error::internal("an operation panicked"))),
+    let task = tokio::spawn(
+        async move {
+            let answer = engine.execute(&app, &actor, operation).await;
+            drop(place);
+            answer
+        }
+        .in_current_span(),
+    );
+    match tokio::time::timeout(shared.limits.operation_time() + OVERTIME, task).await {
+        Ok(Ok(done)) => Ok(answer::deliver(format, done, strict)),
+        Ok(Err(_)) => Err(refused(Error::internal("an operation panicked"))),
+        Err(_) => {
+            let message = "this takes too long; a mutation that was begun goes on to its end";
+            Err(refused(Error::new(Code::TimedOut, message)))
+        }
     }
 }

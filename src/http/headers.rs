@@ -2,7 +2,7 @@
 
 use axum::http::{
     HeaderMap, HeaderName,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
 };
 
 use crate::{
@@ -119,6 +119,11 @@ fn thousandths(text: &str) -> Option<u16> {
         let whole = (weight * 1000.0) as u16;
         whole
     })
+}
+
+/// Whether the body is encoded, e.g. compressed: such bodies are not taken, since a small one may become a large one.
+pub fn has_encoded_body(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether the body is declared as JSON in UTF-8.

@@ -1,5 +1,7 @@
 //! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end (floor 6).
 
+mod address;
+mod admission;
 mod answer;
 mod body;
 mod ending;
@@ -9,7 +11,9 @@ mod guard;
 mod headers;
 mod health;
 mod management;
+mod rates;
 mod sdl;
+mod serve;
 mod socket;
 
 use std::{
@@ -38,26 +42,18 @@ use crate::{
     measures,
 };
 
+use admission::Admission;
+use rates::Rates;
+
+pub use crate::limits::Limits;
 pub use answer::RequestId;
 pub use ending::Ending;
 pub use guard::guard;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
 pub use health::{Checks, Health, Report, State as Check};
 pub use management::{manage, management};
+pub use serve::serve_within;
 pub use socket::SocketLimits;
-
-/// Limits on requests.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Largest request body in bytes.
-    pub body_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { body_bytes: 1024 * 1024 }
-    }
-}
 
 /// What the server is to offer.
 #[derive(Clone, Debug, Default)]
@@ -82,14 +78,19 @@ struct Shared {
     app: Arc<App>,
     engine: Arc<Engine>,
     limits: Limits,
+    /// `None` where credentials may spend without limit.
+    rates: Option<Arc<Rates>>,
+    admission: Admission,
     sockets: Arc<socket::Sockets>,
 }
 
 /// Every route of the server.
 pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
+    let limits = settings.limits;
+    let (rates, admission) = (Rates::new(limits.cost_per_minute), Admission::new(limits.operations));
     let sockets = Arc::new(socket::Sockets::new(settings.sockets));
-    let shared = Shared { app, engine, limits: settings.limits, sockets };
+    let shared = Shared { app, engine, limits, rates, admission, sockets };
     let pages = if settings.graphiql { graphiql::routes() } else { Router::new() };
     Router::new()
         .route("/graphql", any(socket::handle))
@@ -98,31 +99,17 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(shared.clone(), attend))
+        // What gives a request its id may panic too.
+        .layer(CatchPanicLayer::custom(panicked_outside))
         .with_state(shared)
 }
 
-/// Serves `router` until `ending` begins. From then on nobody can connect, who has connected is answered (and told that it is
-/// the last answer), and after `grace` at the latest it is over.
+/// Serves `router` within the usual limits on connections until `ending` begins, see [`serve_within`].
 ///
 /// # Errors
 /// From the listener.
 pub async fn serve(listener: TcpListener, router: Router, ending: Ending, grace: Duration) -> io::Result<()> {
-    let listener = ending::Closing::new(listener, ending.clone())?;
-    let router = router.layer(middleware::from_fn_with_state(ending.clone(), ending::farewell));
-    let lingering = ending.clone();
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(async move { lingering.lingered(grace).await });
-    let patience = async {
-        ending.begun().await;
-        tokio::time::sleep(grace).await;
-    };
-    tokio::select! {
-        done = server => done,
-        () = patience => {
-            tracing::warn!("requests were still under way when the time to stop was over");
-            Ok(())
-        }
-    }
+    serve_within(listener, router, &Limits::default(), ending, grace).await
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -193,5 +180,15 @@ struct Panicked;
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     let mut response = Response::default();
     response.extensions_mut().insert(Panicked);
+    response
+}
+
+/// The answer when even the id of a request could not be made.
+fn panicked_outside(_: Box<dyn Any + Send + 'static>) -> Response {
+    let id = RequestId::of_chance();
+    let error = Error::internal("a request panicked before it had an id");
+    let mut response = answer::refuse(Format::Json, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
+    answer::stamp(&mut response, &id);
+    tracing::info!(request_id = id.as_str(), status = 500, code = error.code.as_str(), "request");
     response
 }

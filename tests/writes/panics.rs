@@ -59,8 +59,8 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
         let query =
             "mutation($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }";
         let mut panics = 0;
-        // The first reading is for the id of the request, before anything is asked.
-        for read in 2..50 {
+        // The first reading is for the id of the request, before anything is asked: a fault there is answered too.
+        for read in 1..50 {
             let key = format!("panic-{read}");
             bomb.left.store(read, Ordering::SeqCst);
             let body = json!({ "query": query, "variables": { "input": input } });
@@ -79,7 +79,7 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
                 (number(&test.app.db.writer, MADE).await, number(&test.app.db.writer, COMPLETE).await);
             assert_eq!(made, complete, "at reading {read}");
         }
-        assert!(panics >= 3, "only {panics} places");
+        assert!(panics >= 4, "only {panics} places");
         let before = number(&test.app.db.writer, MADE).await;
         done(&client, &staff.support, "createContact", input, "contact { id }").await;
         assert_eq!(number(&test.app.db.writer, MADE).await, before + 1);

@@ -20,11 +20,12 @@ use crate::{
     context::Actor,
     error::{Code, Error},
     feed::Change,
-    graphql::{Request, Subscription, Told, errors_of},
+    graphql::{Meter, Request, Subscription, Told, errors_of},
     http::{
         RequestId,
         graphql::{authenticate, log_refusal},
         headers,
+        rates::Account,
     },
     register::ACCESS_TOKEN,
 };
@@ -212,6 +213,10 @@ impl Session {
         };
         if opened.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
             let error = Error::new(Code::RateLimited, "this connection has too many subscriptions");
+            return self.send(about(&id, "error", &errors_of(&error, &actor))).await;
+        }
+        let rates = self.shared.rates.clone();
+        if let Some(Err(error)) = rates.map(|rates| Account::new(rates, &actor.id).charge(1)) {
             return self.send(about(&id, "error", &errors_of(&error, &actor))).await;
         }
         if opened.subscriptions.is_empty() {

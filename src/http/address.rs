@@ -1,0 +1,79 @@
+//! Reads a GraphQL request out of an address: `GET /graphql?query=...` (floor 6).
+
+use percent_encoding::percent_decode;
+
+use super::body::{Members, json};
+use crate::{error::Error, graphql::Request};
+
+/// Reads the request in the query part of an address, in the form of `application/x-www-form-urlencoded`. Parameters of other
+/// names are ignored, as GraphQL over HTTP asks; one given twice is an error.
+///
+/// # Errors
+/// `BAD_USER_INPUT` for a parameter that is missing, given twice, not UTF-8 or of the wrong type.
+pub(super) fn parse(address: &str, strict: bool) -> Result<Request, Error> {
+    let mut members = Members::default();
+    for pair in address.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode(name)?, decode(value)?);
+        // As in a body: what is not given and what is empty are the same as null, a document aside.
+        let value = match name.as_str() {
+            "query" | "operationName" if name == "query" || !value.is_empty() => value.into(),
+            "variables" | "extensions" if !value.is_empty() => json(value.as_bytes())
+                .map_err(|()| Error::input(format!("the parameter `{name}` is not well-formed JSON")))?,
+            _ => serde_json::Value::Null,
+        };
+        let place = match name.as_str() {
+            "query" => &mut members.query,
+            "operationName" => &mut members.operation_name,
+            "variables" => &mut members.variables,
+            "extensions" => &mut members.extensions,
+            _ => continue,
+        };
+        if place.replace(value).is_some() {
+            return Err(Error::input(format!("the parameter `{name}` is given twice")));
+        }
+    }
+    members.request(strict)
+}
+
+fn decode(text: &str) -> Result<String, Error> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode(text.as_bytes()).decode_utf8();
+    decoded.map(Into::into).map_err(|_| Error::input("the address is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_well_formed() {
+        let request = parse(
+            "query=%7Ba%7D+%23%20%C3%A4&variables=%7B%22x%22:1%7D&operationName=&extensions=&id=1&id=2&",
+            true,
+        )
+        .unwrap();
+        assert_eq!(request.query, "{a} # ä");
+        assert_eq!(request.variables.len(), 1);
+        assert!(request.operation_name.is_none() && request.strict && request.safe);
+        assert_eq!(parse("query=a&operationName=B", false).unwrap().operation_name.as_deref(), Some("B"));
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for address in [
+            "",
+            "Query=%7Ba%7D",
+            "query=a&query=b",
+            "query=%FF",
+            "query=a&variables=[]",
+            "query=a&variables=%7B",
+            "query=a&variables=1",
+            "query=a&variables=%7B%22x%22:1,%22x%22:2%7D",
+            "query=a&extensions=%22x%22",
+            "query=a&operationName=A&operationName=A",
+        ] {
+            assert!(parse(address, false).is_err(), "{address}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Connections: as many as there may be, none slower than it may be, and an orderly end (floor 6).
+
+use std::{
+    io::{self, Write},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, middleware, serve::Listener};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use super::ending::{self, Closing, Ending};
+use crate::limits::Limits;
+
+/// Longest head of a request, its address included.
+const HEAD_BYTES: usize = 128 * 1024;
+/// Streams of one HTTP/2 connection.
+const STREAMS: u32 = 100;
+/// What a connection is told that is one too many. It asks for nothing yet: nothing is read.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
+                          connection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Serves `router` within `limits` until `ending` begins. From then on nobody can connect, who has connected is answered (and
+/// told that it is the last answer), and after `grace` at the latest it is over. Connections that cannot be accepted are tried
+/// again.
+///
+/// # Errors
+/// From the listener.
+pub async fn serve_within(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    ending: Ending,
+    grace: Duration,
+) -> io::Result<()> {
+    let mut listener = Closing::new(listener, ending.clone())?;
+    let router = router.layer(middleware::from_fn_with_state(ending.clone(), ending::farewell));
+    let slots = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX >> 3)));
+    let patience = Duration::from_secs(limits.head_seconds);
+    let builder = Arc::new(builder(patience));
+    let graceful = GracefulShutdown::new();
+    let mut lingered = pin!(ending.lingered(grace));
+    loop {
+        let (stream, _) = tokio::select! {
+            () = &mut lingered => break,
+            accepted = listener.accept() => accepted,
+        };
+        match slots.clone().try_acquire_owned() {
+            Ok(slot) => {
+                let connection = Connection { stream, router: router.clone(), watcher: graceful.watcher() };
+                tokio::spawn(connection.attend(builder.clone(), patience, slot));
+            }
+            Err(_) => turn_away(stream),
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way when the time to stop was over");
+    }
+    Ok(())
+}
+
+fn builder(patience: Duration) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // Between requests too: it is how long a connection may be idle.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(patience)
+        .keep_alive_timeout(patience)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(64 * 1024);
+    builder
+}
+
+struct Connection {
+    stream: TcpStream,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Connection {
+    /// Serves the connection. Its first request must begin within `patience`: which protocol it speaks is not known before,
+    /// and hyper waits for that without end.
+    async fn attend(
+        self,
+        builder: Arc<Builder<TokioExecutor>>,
+        patience: Duration,
+        slot: OwnedSemaphorePermit,
+    ) {
+        // Answers are written at once: waiting for more to send gains nothing.
+        let _ = self.stream.set_nodelay(true);
+        let began = Arc::new(AtomicBool::new(false));
+        let service = Noticed { inner: TowerToHyperService::new(self.router), began: began.clone() };
+        let served = builder.serve_connection_with_upgrades(TokioIo::new(self.stream), service);
+        let mut served = pin!(self.watcher.watch(served.into_owned()));
+        // How a connection ends is its client's affair.
+        if tokio::time::timeout(patience, &mut served).await.is_err() && began.load(Ordering::Relaxed) {
+            let _ = served.await;
+        }
+        drop(slot);
+    }
+}
+
+/// A service that notices its first request.
+struct Noticed<S> {
+    inner: S,
+    began: Arc<AtomicBool>,
+}
+
+impl<R, S: hyper::service::Service<R>> hyper::service::Service<R> for Noticed<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: R) -> S::Future {
+        self.began.store(true, Ordering::Relaxed);
+        self.inner.call(request)
+    }
+}
+
+/// Says that there are too many connections, as far as that can be said without waiting.
+fn turn_away(stream: TcpStream) {
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(TOO_MANY);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+}
