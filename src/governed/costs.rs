@@ -1,6 +1,10 @@
-//! What an operation costs, by its plan, before anything of it is done (floor 2).
+//! What an operation costs and what measures call it, by its plan (floor 2).
 
 use super::Plan;
+use crate::{
+    measures::OTHER,
+    register::{MUTATIONS, ROOTS},
+};
 
 /// Values that are read at the cost of one.
 const VALUES_AT_ONE: u64 = 1_000;
@@ -13,4 +17,15 @@ impl Plan {
         let writes = self.roots.iter().filter(|root| root.write().is_some()).count() as u64;
         1 + self.values / VALUES_AT_ONE + writes.saturating_mul(COST_OF_WRITING)
     }
+
+    /// What the operation is called in measures: its root field, as the register spells it.
+    pub fn name(&self) -> &'static str {
+        self.only.unwrap_or(OTHER)
+    }
+}
+
+/// The name of a root field from the register: what a document says is not told further.
+pub(super) fn known(name: &str) -> Option<&'static str> {
+    let reads = ROOTS.iter().map(|root| root.name);
+    reads.chain(MUTATIONS.iter().map(|mutation| mutation.name)).find(|known| *known == name)
 }

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use super::{
     arguments::Arguments,
     conditions::Condition,
+    costs::known,
     cursors::Cursors,
     document::{Operation, Selected},
     levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
@@ -20,9 +21,8 @@ use crate::{
     context::{Actor, Keys},
     error::{Code, Error},
     limits::Limits,
-    measures::OTHER,
     policy::{Action, Decision},
-    register::{Field, MUTATIONS, ObjectType, ROOTS, Read, Root, RootField, Scalar},
+    register::{Field, ObjectType, ROOTS, Read, Root, RootField, Scalar},
 };
 
 /// A planned operation.
@@ -39,7 +39,7 @@ pub struct Plan {
     /// How many fields are read in full.
     pub allowed: u64,
     /// The root field it asks for, if it is one.
-    only: Option<&'static str>,
+    pub(super) only: Option<&'static str>,
     /// Values that may be read at most: the fields of every row.
     pub values: u64,
 }
@@ -119,17 +119,6 @@ impl Plan {
         }
         Ok(planner.plan)
     }
-
-    /// What the operation is called in measures: its root field, as the register spells it.
-    pub fn name(&self) -> &'static str {
-        self.only.unwrap_or(OTHER)
-    }
-}
-
-/// The name of a root field from the register: what a document says is not told further.
-fn known(name: &str) -> Option<&'static str> {
-    let reads = ROOTS.iter().map(|root| root.name);
-    reads.chain(MUTATIONS.iter().map(|mutation| mutation.name)).find(|known| *known == name)
 }
 
 pub(super) struct Planner<'p> {
