@@ -32,13 +32,7 @@ fn views(criterion: &mut Criterion) {
         let policy = Policy::load(&Sources::embedded(), &register::policy_objects()).await.unwrap();
         let db =
             Db::connect(&format!("sqlite://{}", directory.path().join("x.db").display()), 1).await.unwrap();
-        App {
-            db,
-            policy: Live::new(policy),
-            clock: Arc::new(SystemClock),
-            keys: Keys::new([7; 32]),
-            issuers: Issuers::default(),
-        }
+        App::new(db, Live::new(policy), Arc::new(SystemClock), Keys::new([7; 32]), Issuers::default())
     });
     let request = || Request { query: QUERY.to_owned(), ..Request::default() };
     for (name, role, purpose) in

@@ -2,6 +2,7 @@
 
 pub mod oidc;
 mod origin;
+pub mod pages;
 mod safety;
 mod shown;
 
@@ -45,6 +46,10 @@ pub struct Config {
     pub oidc: BTreeMap<String, oidc::Issuer>,
     /// Where operators look: health and metrics.
     pub management: Management,
+    /// The public pages.
+    pub pages: pages::Pages,
+    /// How mails are sent.
+    pub mail: pages::Mail,
     /// Where the values come from.
     #[serde(skip)]
     pub origin: Origin,
@@ -270,6 +275,8 @@ impl Config {
             let text = "`secrets.actor_key` must be set where `oidc` is; make one with `zweck keys generate` and never change it";
             return Err(text.to_owned());
         }
+        self.pages.check()?;
+        self.mail.check(&self.pages)?;
         oidc::check(&self.oidc)?;
         self.limits.check()?;
         self.check_addresses()

@@ -8,9 +8,11 @@ use std::sync::{
 use chrono::{DateTime, SubsecRound, Utc};
 use hkdf::Hkdf;
 use sha2::Sha256;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{
+    config::pages::Pages,
     db::Db,
     error::{Code, Error},
     oidc::Issuers,
@@ -133,9 +135,41 @@ pub struct App {
     pub keys: Keys,
     /// Issuers whose users' tokens are taken.
     pub issuers: Issuers,
+    /// What the public pages say and where they are.
+    pub pages: Pages,
+    /// Keys that outlive a rotation of the master key, once they were read from the database.
+    pub ring: OnceCell<Ring>,
+}
+
+/// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
+/// wrapped by the master key in the database.
+#[derive(Clone)]
+pub struct Ring {
+    /// Makes the links of mails and preference pages.
+    pub links: [u8; 32],
+    /// Makes the digests of the suppression list.
+    pub suppression: [u8; 32],
+    /// Seed of the key that receipts are signed with (Ed25519, RFC 8032).
+    pub signing: [u8; 32],
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ring(***)")
+    }
 }
 
 impl App {
+    /// An application without public pages.
+    pub fn new(db: Db, policy: Live, clock: Arc<dyn Clock>, keys: Keys, issuers: Issuers) -> Self {
+        Self { db, policy, clock, keys, issuers, pages: Pages::default(), ring: OnceCell::new() }
+    }
+
+    /// The same with public pages.
+    pub fn with_pages(self, pages: Pages) -> Self {
+        Self { pages, ..self }
+    }
+
     /// The present instant.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
@@ -194,6 +228,8 @@ pub struct Actor {
     pub policy: Arc<Policy>,
     /// Id of the request, also in the answer's `X-Request-Id`.
     pub request_id: String,
+    /// The person who calls, where it is one: nobody else's rows are visible then, whatever the purpose sees.
+    pub subject: Option<Uuid>,
 }
 
 impl Actor {
@@ -235,6 +271,9 @@ impl Actor {
             Some(purpose) => policy.table(&roles, &purpose.code, credential.fields.as_deref())?,
             None => policy.table_without_purpose(&roles, &permitted, credential.fields.as_deref())?,
         };
+        // A credential in the role of the persons that is nobody's in particular sees nobody.
+        let subject = policy.role_of_subjects().filter(|role| roles.iter().any(|own| own == role));
+        let subject = subject.map(|_| Uuid::nil());
         Ok(Self {
             id: credential.actor_id.clone(),
             roles,
@@ -245,7 +284,31 @@ impl Actor {
             table: Arc::new(table),
             policy,
             request_id,
+            subject,
         })
+    }
+
+    /// The person `contact`, who came by a link of its own, under `purpose`; what it may do the policy says of the role of the
+    /// persons. It sees its own rows alone.
+    ///
+    /// # Errors
+    /// `PURPOSE_NOT_PERMITTED` when the policy does not know the purpose.
+    pub fn of_subject(
+        policy: Arc<Policy>,
+        contact: Uuid,
+        purpose: &str,
+        now: DateTime<Utc>,
+        request_id: String,
+    ) -> Result<Self, Error> {
+        let credential = Credential {
+            actor_id: format!("subject:{contact}"),
+            roles: policy.role_of_subjects().map(str::to_owned).into_iter().collect(),
+            purposes: vec![purpose.to_owned()],
+            fields: None,
+            expires_at: now,
+        };
+        let actor = Self::new(policy, &credential, Some(purpose), request_id)?;
+        Ok(Self { subject: Some(contact), ..actor })
     }
 
     /// Whether the caller may do `action` to `object`, e.g. create `Contact.email`.

@@ -25,6 +25,8 @@ pub struct State {
     pub withdrawn_at: Option<DateTime<Utc>>,
     /// When it ends by itself.
     pub expires_at: Option<DateTime<Utc>>,
+    /// When it is to be reviewed; only while it is in force.
+    pub review_due_at: Option<DateTime<Utc>>,
     /// Where the last declaration was made.
     pub source: Option<String>,
     /// The text declared to.
@@ -40,6 +42,7 @@ impl Default for State {
             confirmed_at: None,
             withdrawn_at: None,
             expires_at: None,
+            review_due_at: None,
             source: None,
             consent_text_id: None,
         }
@@ -74,6 +77,11 @@ fn rank(kind: ConsentEventKind) -> u8 {
     }
 }
 
+/// The earlier of two ends, either of which may be none.
+fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    one.into_iter().chain(other).min()
+}
+
 /// The state that `events` make, in whatever order they were recorded, repeats included.
 pub fn project(events: &[consent_event::Model]) -> State {
     let mut ordered: Vec<&consent_event::Model> = events.iter().collect();
@@ -97,8 +105,13 @@ fn apply(state: State, event: &consent_event::Model) -> State {
     };
     let in_force = matches!(state.status, ConsentStatus::Granted | ConsentStatus::Pending);
     match event.kind {
-        // Asking again takes nothing away from a consent in force.
-        Requested if state.status == ConsentStatus::Granted => state,
+        // Asking again takes nothing away from a consent in force, but what it says of its review and end: a new text may demand
+        // a new declaration by then.
+        Requested if state.status == ConsentStatus::Granted => State {
+            expires_at: earlier(state.expires_at, event.expires_at),
+            review_due_at: earlier(state.review_due_at, event.review_due_at),
+            ..state
+        },
         Requested => State {
             declared_at: event.declared_at,
             source: event.source.clone(),
@@ -112,6 +125,7 @@ fn apply(state: State, event: &consent_event::Model) -> State {
             confirmed_at: if event.kind == Confirmed { event.declared_at } else { None },
             withdrawn_at: None,
             expires_at: event.expires_at,
+            review_due_at: event.review_due_at,
             source: event.source.clone().or(state.source.filter(|_| event.kind == Confirmed)),
             consent_text_id: event
                 .consent_text_id
@@ -127,12 +141,13 @@ fn apply(state: State, event: &consent_event::Model) -> State {
             status: ConsentStatus::Withdrawn,
             declared_at: event.declared_at,
             withdrawn_at: Some(effective(event)),
+            review_due_at: None,
             source: event.source.clone(),
             ..state
         },
         // What the person has ended stays so.
-        Expired if in_force => State { status: ConsentStatus::Expired, ..state },
-        Invalidated if in_force => State { status: ConsentStatus::Invalidated, ..state },
+        Expired if in_force => State { status: ConsentStatus::Expired, review_due_at: None, ..state },
+        Invalidated if in_force => State { status: ConsentStatus::Invalidated, review_due_at: None, ..state },
         Expired | Invalidated => state,
     }
 }

@@ -20,6 +20,7 @@ pub mod grounds;
 pub mod http;
 pub mod imports;
 pub mod limits;
+pub mod links;
 pub mod measures;
 pub mod merging;
 pub mod objections;

@@ -110,14 +110,14 @@ impl Sealer {
             false => of_subject.all(connection).await?,
         };
         for row in stored {
-            let key = unwrap(&self.keys, &row)?.ok_or_else(unknown)?;
+            let key = unwrapped(&self.keys, &row)?;
             self.known.insert((subject, row.category), key);
         }
         for category in categories {
             let place = (subject, (*category).to_owned());
             if let std::collections::hash_map::Entry::Vacant(vacant) = self.known.entry(place) {
                 let key: Key = rand::random();
-                self.fresh.push(wrap(&self.keys, subject, category, &key, now)?);
+                self.fresh.push(wrapped(&self.keys, subject, category, &key, now)?);
                 vacant.insert(key);
             }
         }
@@ -136,7 +136,11 @@ impl Sealer {
     }
 }
 
-fn wrap(
+/// A key of `subject`, wrapped by the present master key.
+///
+/// # Errors
+/// Keys that cannot be derived.
+pub fn wrapped(
     keys: &Keys,
     subject: Uuid,
     category: &str,
@@ -204,8 +208,16 @@ impl Opener {
 /// # Errors
 /// `INTERNAL` when it is wrapped by a master key that is not known.
 pub fn rewrapped(keys: &Keys, row: subject_key::Model) -> Result<ActiveModel, Error> {
-    let key = unwrap(keys, &row)?.ok_or_else(unknown)?;
-    wrap(keys, row.subject_id, &row.category, &key, row.created_at)
+    let key = unwrapped(keys, &row)?;
+    wrapped(keys, row.subject_id, &row.category, &key, row.created_at)
+}
+
+/// The key in `row`.
+///
+/// # Errors
+/// `INTERNAL` when it is wrapped by a master key that is not known.
+pub fn unwrapped(keys: &Keys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
+    unwrap(keys, row)?.ok_or_else(unknown)
 }
 
 fn unknown() -> Error {

@@ -173,6 +173,11 @@ fn declared() -> BTreeSet<String> {
     of::<entity::consent::Entity>(&mut all);
     of::<entity::consent_event::Entity>(&mut all);
     of::<entity::consent_text::Entity>(&mut all);
+    of::<entity::consent_change::Entity>(&mut all);
+    of::<entity::sign_up::Entity>(&mut all);
+    of::<entity::link::Entity>(&mut all);
+    of::<entity::mail::Entity>(&mut all);
+    of::<entity::suppression::Entity>(&mut all);
     of::<entity::contact::Entity>(&mut all);
     of::<entity::contact_point::Entity>(&mut all);
     of::<entity::ground::Entity>(&mut all);
@@ -275,6 +280,7 @@ fn enums_of_the_database_are_those_of_the_register() {
             "Channel" => words::<Channel>(),
             "ConsentStatus" => words::<ConsentStatus>(),
             "ConsentEventKind" => words::<ConsentEventKind>(),
+            "ConsentChangeKind" => words::<entity::enums::ConsentChangeKind>(),
             "RequestKind" => words::<entity::enums::RequestKind>(),
             "RequestStatus" => words::<entity::enums::RequestStatus>(),
             "RecipientKind" => words::<entity::enums::RecipientKind>(),

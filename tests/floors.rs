@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("db", 2),
     ("feed", 2),
     ("governed", 2),
+    ("links", 2),
     ("oidc", 2),
     ("sealing", 2),
     ("audit", 3),

@@ -118,6 +118,7 @@ fn way(name: &str) -> Option<(&'static str, Vec<&'static str>, &'static str)> {
         }
         "ConsentEvent" => ("consents { nodes { events {", vec!["Query.consents", "Consent.events"], "} } }"),
         "ConsentText" => ("consents { nodes { text {", vec!["Query.consents", "Consent.text"], "} } }"),
+        "ConsentChange" => ("consentChanges { nodes {", vec!["Query.consentChanges"], "} }"),
         _ => return None,
     })
 }

@@ -70,7 +70,7 @@ async fn within_a_second(test: &TestApp) -> Arc<App> {
     let db = Db::connect_within(&test.url, 4, Duration::from_secs(1)).await.unwrap();
     let policy = Live::new(shipped().await);
     let (clock, issuers) = (test.clock.clone(), zweck::oidc::Issuers::default());
-    Arc::new(App { db, policy, clock, keys: Keys::new([7; 32]), issuers })
+    Arc::new(App::new(db, policy, clock, Keys::new([7; 32]), issuers))
 }
 
 fn serving(app: Arc<App>, limits: Limits) -> Router {

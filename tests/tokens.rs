@@ -214,7 +214,7 @@ async fn a_revocation_elsewhere_counts_with_the_next_request() {
         let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
         let policy = zweck::policy::Live::new(test.app.policy.current());
         let (clock, keys) = (test.clock.clone(), test.app.keys.clone());
-        let other = zweck::context::App { db, policy, clock, keys, issuers: zweck::oidc::Issuers::default() };
+        let other = zweck::context::App::new(db, policy, clock, keys, zweck::oidc::Issuers::default());
         let author = zweck::audit::Author::command(&other, "cli:test", None);
         let mut tx = zweck::audit::begin(&other, author).await.unwrap();
         tokens::revoke(&mut tx, id).await.unwrap();

@@ -32,6 +32,14 @@ pub struct Model {
     pub consent_text_id: Option<Uuid>,
     /// Until when the declaration holds.
     pub expires_at: Option<DateTimeUtc>,
+    /// The address it was declared for, as it was then; emptied when the person is erased.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub address: Option<String>,
+    /// Where the proof is: the mail that was confirmed, the number of a paper or a recording.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub evidence: Option<String>,
+    /// When it is to be reviewed.
+    pub review_due_at: Option<DateTimeUtc>,
 }
 
 /// Relations are read by the governed engine, not through the entities.

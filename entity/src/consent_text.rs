@@ -26,6 +26,9 @@ pub struct Model {
     pub sha256: String,
     /// When it was published.
     pub published_at: DateTimeUtc,
+    /// How long consents to earlier versions go on to hold, ISO 8601; without end where there is none.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub renew_within: Option<String>,
 }
 
 /// Relations are read by the governed engine, not through the entities.

@@ -232,3 +232,30 @@ pub enum RestrictionLimb {
     #[sea_orm(string_value = "D")]
     D,
 }
+
+/// What a mailed link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum LinkKind {
+    /// It confirms a sign-up; used once.
+    #[sea_orm(string_value = "CONFIRM")]
+    Confirm,
+    /// It renews a consent; used once.
+    #[sea_orm(string_value = "RENEW")]
+    Renew,
+    /// It opens what only the person may see, for a short time.
+    #[sea_orm(string_value = "FRESH")]
+    Fresh,
+}
+
+/// How a consent changed for those who follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum ConsentChangeKind {
+    /// It holds from then on.
+    #[sea_orm(string_value = "GRANTED")]
+    Granted,
+    /// It does not hold any more.
+    #[sea_orm(string_value = "ENDED")]
+    Ended,
+}

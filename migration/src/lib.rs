@@ -12,6 +12,7 @@ mod m20261101_000005_tokens;
 mod m20261125_000006_audit;
 mod m20261125_000007_writes;
 mod m20261125_000008_merges;
+mod m20261125_000009_declarations;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000006_audit::Migration),
             Box::new(m20261125_000007_writes::Migration),
             Box::new(m20261125_000008_merges::Migration),
+            Box::new(m20261125_000009_declarations::Migration),
         ]
     }
 }

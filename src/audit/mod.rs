@@ -6,6 +6,7 @@
 mod changes;
 mod probe;
 mod replays;
+mod ring;
 mod rotation;
 mod rows;
 
@@ -22,6 +23,7 @@ use uuid::Uuid;
 pub use changes::{Change, Changes};
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
+pub use ring::ring;
 pub use rotation::rewrap;
 
 use crate::{

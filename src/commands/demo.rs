@@ -39,8 +39,7 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     db.migrate().await.map_err(failure)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let policy = Live::new(policy(config).await?);
-    let app =
-        Arc::new(App { db, policy, clock, keys: Keys::random(), issuers: zweck::oidc::Issuers::default() });
+    let app = Arc::new(App::new(db, policy, clock, Keys::random(), zweck::oidc::Issuers::default()));
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     print(&told(&demo, &format!("http://{address}")))?;

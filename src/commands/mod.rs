@@ -193,7 +193,7 @@ async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
     let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-    Ok(App { db, policy: Live::new(policy), clock, keys, issuers })
+    Ok(App::new(db, Live::new(policy), clock, keys, issuers).with_pages(config.pages.clone()))
 }
 
 async fn open(config: &Config) -> Result<App, Failure> {

@@ -46,7 +46,7 @@ impl Config {
             dangers.push(readable("secrets.master_key_file", file));
         }
         let in_url = self.origin.in_file("database.url") && self.database.url.contains('@');
-        let secrets = ["secrets.master_key", "secrets.previous_master_key", "secrets.token"];
+        let secrets = ["secrets.master_key", "secrets.previous_master_key", "secrets.token", "mail.url"];
         if let Some(file) = &self.origin.file
             && (in_url || secrets.iter().any(|key| self.origin.in_file(key)))
             && is_readable_by_all(file)

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Changes, Entry, Transaction},
+    context::Actor,
     declarations::project,
     error::Error,
     register::{CONSENT, CONSENT_EVENT},
@@ -25,8 +26,11 @@ pub(super) struct Declaration {
     pub(super) proof: Option<String>,
     pub(super) consent_text_id: Option<Uuid>,
     pub(super) expires_at: Option<DateTime<Utc>>,
-    /// The key of the address a grant is bound to.
-    pub(super) address: Option<String>,
+    pub(super) review_due_at: Option<DateTime<Utc>>,
+    /// Where the proof is.
+    pub(super) evidence: Option<String>,
+    /// The address it is declared for, as it is written, and its key, which a grant is bound to.
+    pub(super) address: Option<Address>,
     /// When that address became another, where it did.
     pub(super) moved_at: Option<DateTime<Utc>>,
 }
@@ -39,9 +43,29 @@ impl Declaration {
         declared_at: Option<DateTime<Utc>>,
         source: Option<String>,
     ) -> Self {
-        let (proof, consent_text_id, expires_at, address, moved_at) = (None, None, None, None, None);
-        Self { action, kind, declared_at, source, proof, consent_text_id, expires_at, address, moved_at }
+        Self {
+            action,
+            kind,
+            declared_at,
+            source,
+            proof: None,
+            consent_text_id: None,
+            expires_at: None,
+            review_due_at: None,
+            evidence: None,
+            address: None,
+            moved_at: None,
+        }
     }
+}
+
+/// An address of a contact.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    /// As it is written.
+    pub(super) text: String,
+    /// Folded, as consents are bound to it.
+    pub(super) key: String,
 }
 
 /// A consent, read or about to be made.
@@ -57,6 +81,20 @@ pub(super) fn address_of(contact: &contact::Model, channel: Channel) -> Option<S
         Channel::Phone | Channel::Sms => contact.phone_folded.clone(),
         Channel::Post => contact.address_folded.clone(),
     }
+}
+
+/// The address of a contact on a channel, as it is written and as consents are bound to it.
+pub(super) fn written_address(contact: &contact::Model, channel: Channel) -> Option<Address> {
+    let text = match channel {
+        Channel::Email => contact.email.clone(),
+        Channel::Phone | Channel::Sms => contact.phone.clone(),
+        Channel::Post => {
+            let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
+            let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+            Some(parts.join(", "))
+        }
+    };
+    Some(Address { text: text?, key: address_of(contact, channel)? })
 }
 
 /// When the address of a contact on a channel last became another.
@@ -124,10 +162,42 @@ pub(super) fn projected(row: &consent::Model, events: &[consent_event::Model]) -
         confirmed_at: state.confirmed_at,
         withdrawn_at: state.withdrawn_at,
         expires_at: state.expires_at,
+        review_due_at: state.review_due_at,
         source: state.source,
         consent_text_id: state.consent_text_id,
         ..row.clone()
     }
+}
+
+/// An event of a kind at an instant, with nothing else to say.
+pub(super) fn bare(
+    tx: &Transaction,
+    consent_id: Uuid,
+    kind: ConsentEventKind,
+    at: DateTime<Utc>,
+) -> consent_event::Model {
+    consent_event::Model {
+        id: tx.new_id(),
+        consent_id,
+        kind,
+        declared_at: Some(at),
+        recorded_at: tx.now(),
+        source: None,
+        actor: tx.author().actor.clone(),
+        proof: None,
+        consent_text_id: None,
+        expires_at: None,
+        address: None,
+        evidence: None,
+        review_due_at: None,
+    }
+}
+
+/// Now, but not before anything that was declared already: another writer may have held the contact meanwhile, or have a
+/// clock that is ahead.
+pub(super) fn not_before(tx: &Transaction, events: &[consent_event::Model]) -> DateTime<Utc> {
+    let latest = events.iter().filter_map(|event| event.declared_at).max();
+    latest.unwrap_or(tx.now()).max(tx.now())
 }
 
 /// Whether the declaration says nothing new.
@@ -137,6 +207,7 @@ fn is_repeat(declaration: &Declaration, at: DateTime<Utc>, events: &[consent_eve
             && event.declared_at == Some(at)
             && event.consent_text_id == declaration.consent_text_id
             && event.expires_at == declaration.expires_at
+            && event.review_due_at == declaration.review_due_at
     })
 }
 
@@ -155,26 +226,11 @@ pub(super) async fn declare(
         contact_id: Some(before.contact_id),
         changes,
     };
-    // Another writer may have held the contact meanwhile, or have a clock that is ahead: what ends a consent now is not
-    // before what was declared by then.
-    let latest = events.iter().filter_map(|event| event.declared_at).max();
-    let at = declaration.declared_at.unwrap_or_else(|| latest.unwrap_or(tx.now()).max(tx.now()));
+    let at = declaration.declared_at.unwrap_or_else(|| not_before(tx, &events));
     if is_repeat(declaration, at, &events) {
         tx.record(entry(Changes::none())).await?;
         return Ok(before.id);
     }
-    let event = |kind, at| consent_event::Model {
-        id: tx.new_id(),
-        consent_id: before.id,
-        kind,
-        declared_at: Some(at),
-        recorded_at: tx.now(),
-        source: None,
-        actor: tx.author().actor.clone(),
-        proof: None,
-        consent_text_id: None,
-        expires_at: None,
-    };
     let mut fresh = Vec::new();
     if let Some(moved_at) = declaration.moved_at.filter(|moved_at| at <= *moved_at) {
         // It was given for the address before, and comes in late.
@@ -182,7 +238,7 @@ pub(super) async fn declare(
             event.kind == ConsentEventKind::Invalidated && event.declared_at == Some(moved_at)
         };
         if !events.iter().any(known) {
-            fresh.push(event(ConsentEventKind::Invalidated, moved_at));
+            fresh.push(bare(tx, before.id, ConsentEventKind::Invalidated, moved_at));
         }
     }
     fresh.push(consent_event::Model {
@@ -190,15 +246,22 @@ pub(super) async fn declare(
         proof: declaration.proof.clone(),
         consent_text_id: declaration.consent_text_id,
         expires_at: declaration.expires_at,
-        ..event(declaration.kind, at)
+        review_due_at: declaration.review_due_at,
+        evidence: declaration.evidence.clone(),
+        address: declaration.address.as_ref().map(|address| address.text.clone()),
+        ..bare(tx, before.id, declaration.kind, at)
     });
     events.extend(fresh.iter().cloned());
     let mut after = projected(before, &events);
     after.updated_at = tx.now();
     // A grant is bound to the address it was given for, if it is the one that holds.
     let holds = after.status == ConsentStatus::Granted && after.granted_at == Some(at);
-    if holds && declaration.kind == ConsentEventKind::Granted {
-        after.bound_address.clone_from(&declaration.address);
+    let grants = matches!(
+        declaration.kind,
+        ConsentEventKind::Granted | ConsentEventKind::Confirmed | ConsentEventKind::Renewed
+    );
+    if holds && grants {
+        after.bound_address = declaration.address.as_ref().map(|address| address.key.clone());
     }
     let mut changes = match opened.new {
         true => tx.insert::<consent::Entity>(&CONSENT, &after).await?,
@@ -211,19 +274,37 @@ pub(super) async fn declare(
     Ok(before.id)
 }
 
-/// The instant a period like `P2Y`, `P6M`, `P4W` or `P30D` (ISO 8601) after `from`.
+/// When a consent that ends at `end` is to be reviewed: as long before as the purpose says.
+pub(super) fn review(
+    actor: &Actor,
+    purpose: &str,
+    end: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let lead = actor.policy.purpose(purpose).and_then(|purpose| purpose.review.as_deref());
+    let (Some(end), Some(lead)) = (end, lead) else { return Ok(None) };
+    let (months, days) = parts(lead)?;
+    Ok(end.checked_sub_months(months).and_then(|start| start.checked_sub_days(days)))
+}
+
+/// A period like `P2Y`, `P6M`, `P4W` or `P30D` (ISO 8601) as months and days.
+fn parts(period: &str) -> Result<(Months, Days), Error> {
+    let number =
+        |unit| period.strip_prefix('P').and_then(|rest| rest.strip_suffix(unit)?.parse::<u32>().ok());
+    match (number('Y'), number('M'), number('W'), number('D')) {
+        (Some(years), ..) => Ok((Months::new(years.saturating_mul(12)), Days::new(0))),
+        (_, Some(months), ..) => Ok((Months::new(months), Days::new(0))),
+        (.., Some(weeks), _) => Ok((Months::new(0), Days::new(u64::from(weeks) * 7))),
+        (.., Some(days)) => Ok((Months::new(0), Days::new(u64::from(days)))),
+        _ => Err(Error::internal("a period that cannot be read")),
+    }
+}
+
+/// The instant `period` after `from`.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` beyond the calendar; `INTERNAL` for a period that the policy should have refused.
 pub(super) fn after(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
-    let number =
-        |unit| period.strip_prefix('P').and_then(|rest| rest.strip_suffix(unit)?.parse::<u32>().ok());
-    let end = match (number('Y'), number('M'), number('W'), number('D')) {
-        (Some(years), ..) => from.checked_add_months(Months::new(years.saturating_mul(12))),
-        (_, Some(months), ..) => from.checked_add_months(Months::new(months)),
-        (.., Some(weeks), _) => from.checked_add_days(Days::new(u64::from(weeks) * 7)),
-        (.., Some(days)) => from.checked_add_days(Days::new(u64::from(days))),
-        _ => return Err(Error::internal("a period of validity that cannot be read")),
-    };
+    let (months, days) = parts(period)?;
+    let end = from.checked_add_months(months).and_then(|end| end.checked_add_days(days));
     end.ok_or_else(|| Error::input("`declaredAt` is not a possible time").in_input("input.declaredAt"))
 }

@@ -11,7 +11,7 @@ use entity::{
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::events::{address_of, of, projected};
+use super::events::{address_of, bare, not_before, of, projected};
 use crate::{
     audit::{Changes, Transaction},
     contacts::merge::Merged,
@@ -156,20 +156,7 @@ async fn settle(
         return Ok((row, Changes::none()));
     }
     let mut events = of(tx.connection(), row.id).await?;
-    // Not before what was declared by then, whatever the clocks say.
-    let latest = events.iter().filter_map(|event| event.declared_at).max();
-    let event = consent_event::Model {
-        id: tx.new_id(),
-        consent_id: row.id,
-        kind: ConsentEventKind::Invalidated,
-        declared_at: Some(latest.unwrap_or(tx.now()).max(tx.now())),
-        recorded_at: tx.now(),
-        source: None,
-        actor: tx.author().actor.clone(),
-        proof: None,
-        consent_text_id: None,
-        expires_at: None,
-    };
+    let event = bare(tx, row.id, ConsentEventKind::Invalidated, not_before(tx, &events));
     let changes = tx.insert::<consent_event::Entity>(&CONSENT_EVENT, &event).await?;
     events.push(event);
     Ok((consent::Model { updated_at: tx.now(), ..projected(&row, &events) }, changes))
@@ -210,11 +197,7 @@ async fn unite(
         .exec(tx.connection())
         .await?;
     consent::Entity::delete_by_id(other.id).exec(tx.connection()).await?;
-    let row = consent::Model {
-        review_due_at: own.review_due_at.into_iter().chain(other.review_due_at).min(),
-        updated_at: tx.now(),
-        ..projected(own, &of(tx.connection(), own.id).await?)
-    };
+    let row = consent::Model { updated_at: tx.now(), ..projected(own, &of(tx.connection(), own.id).await?) };
     let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
     let events = serde_json::json!(moved);
     let coordinate = "Consent.events";

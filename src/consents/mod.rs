@@ -21,10 +21,10 @@ use crate::{
     contacts::{self, Rectified},
     context::Actor,
     error::{Code, Error},
-    policy::{self, Grounds, PurposeDef},
+    policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
     register::CONSENT,
 };
-use events::{Declaration, address_of, declare, find_or_open, moved_at};
+use events::{Declaration, address_of, declare, find_or_open, moved_at, review, written_address};
 
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct NewConsent {
     pub source: String,
     /// When it ends; by the purpose's period of validity otherwise.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Where the proof is, e.g. the number of the paper.
+    pub evidence: Option<String>,
 }
 
 fn fault(name: &str, message: &str) -> Error {
@@ -95,6 +97,10 @@ impl NewConsent {
         if !purpose.proof.contains(&self.proof) {
             return Err(fault("proof", "this purpose does not accept such a proof"));
         }
+        if self.proof == DOUBLE_OPT_IN {
+            let message = "only the person confirms by double opt-in; ask for it by requestConsent";
+            return Err(fault("proof", message));
+        }
         if self.declared_at > now {
             return Err(fault("declaredAt", "`declaredAt` is in the future"));
         }
@@ -136,7 +142,9 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Re
         proof: Some(new.proof.clone()),
         consent_text_id: Some(text.id),
         expires_at,
-        address: address_of(&contact, new.channel),
+        review_due_at: review(actor, &new.purpose, expires_at)?,
+        evidence: new.evidence.clone(),
+        address: written_address(&contact, new.channel),
         moved_at: moved_at(&contact, new.channel),
     };
     declare(tx, opened, &declaration).await

@@ -227,6 +227,7 @@ async fn declare(
         declared_at,
         source: "sign-up sheet".to_owned(),
         expires_at: None,
+        evidence: None,
     };
     consents::record(tx, desk, &new).await?;
     Ok(declared_at > tx.now() - TimeDelta::days(700))

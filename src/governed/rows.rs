@@ -27,6 +27,7 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
         (false, true) => ".state IN ('ACTIVE', 'RETAINED')",
         (true, true) => ".state IN ('ACTIVE', 'RESTRICTED', 'RETAINED')",
     });
+    only(sql, scope, &format!("{alias}.id"));
     match purpose.grounds {
         Grounds::None => {
             sql.push(" AND 1 = 0");
@@ -50,6 +51,13 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
             .push(".id AND ");
         own(sql, scope, "o");
         sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push("))");
+    }
+}
+
+/// For a caller who is the person: nobody else's rows, whatever the purpose sees.
+fn only(sql: &mut Sql, scope: &Scope, column: &str) {
+    if let Some(subject) = scope.subject {
+        sql.push(" AND ").push(column).push(" = ").bind(subject);
     }
 }
 
@@ -131,14 +139,20 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
         }
         RowRule::Audit => {
             own_purpose(sql, scope, "t");
+            only(sql, scope, "t.contact_id");
             if !sees_all(scope) {
                 sql.push(" AND (t.contact_id IS NULL OR ");
                 of_contact(sql, scope, "t");
                 sql.push(")");
             }
         }
+        RowRule::Change => {
+            own_purpose(sql, scope, "t");
+            only(sql, scope, "t.contact_id");
+        }
         RowRule::Request => {
             own_purpose(sql, scope, "t");
+            only(sql, scope, "t.contact_id");
             // Requests outlive the contact for those who see all of them.
             if !sees_all(scope) {
                 sql.push(" AND ");

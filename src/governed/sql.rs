@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbBackend, Statement, Value};
+use uuid::Uuid;
 
 use crate::{
     context::Actor,
@@ -19,12 +20,14 @@ pub struct Scope {
     pub now: DateTime<Utc>,
     /// The database.
     pub backend: DbBackend,
+    /// The person who calls, where it is one: nobody else's rows are visible then.
+    pub subject: Option<Uuid>,
 }
 
 impl Scope {
     /// The scope of `actor` at the instant `now`.
     pub fn of(actor: &Actor, now: DateTime<Utc>, backend: DbBackend) -> Self {
-        Self { purpose: actor.purpose.clone(), now, backend }
+        Self { purpose: actor.purpose.clone(), now, backend, subject: actor.subject }
     }
 
     /// Whether fields of a channel need a consent for it.

@@ -281,6 +281,7 @@ fn new_consent(input: &Input) -> Result<NewConsent, Error> {
         declared_at: input.need_time("declaredAt")?,
         source: input.need_text("source")?.to_owned(),
         expires_at: input.time("expiresAt"),
+        evidence: owned(input, "evidence"),
     })
 }
 

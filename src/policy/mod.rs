@@ -4,6 +4,7 @@ pub mod cases;
 mod compile;
 mod entries;
 mod error;
+mod forms;
 mod links;
 mod live;
 mod load;
@@ -17,6 +18,7 @@ mod workbench;
 use std::sync::Arc;
 
 pub use error::{PolicyError, PolicyErrors, Unknown};
+pub use forms::{DOUBLE_OPT_IN, FormDef, LANGUAGES};
 pub use live::{Live, Revisions};
 pub use objects::{Action, ObjectId, PolicyObject};
 pub use purposes::{Channel, Grounds, LegalBasis, PurposeDef, RoleDef};
@@ -84,9 +86,13 @@ impl Policy {
         let mut faults = Faults::of(&sources.file("policy.csv"));
         let rules = load::parse(&sources.policy, &declared, &objects, &mut faults);
         errors.extend(faults.into_vec());
-        let (texts, faults) =
+        let (mut texts, faults) =
             texts::parse(&sources.texts, &declared, sources.directory.trim_end_matches('/'));
         errors.extend(faults);
+        let mut faults = Faults::of(&sources.file("purposes.toml"));
+        forms::apply(&declared, &mut texts, &mut faults);
+        forms::check(&declared, &texts, &mut faults);
+        errors.extend(faults.into_vec());
         if !errors.is_empty() {
             return Err(PolicyErrors(errors));
         }
@@ -135,6 +141,27 @@ impl Policy {
     /// The consent texts to be published.
     pub fn texts(&self) -> &[ConsentText] {
         &self.texts
+    }
+
+    /// The version of the text for `purpose` in `language` that persons declare to now: the last as people count.
+    pub fn current_text(&self, purpose: &str, language: &str) -> Option<&ConsentText> {
+        let texts = self.texts.iter().filter(|text| text.purpose == purpose && text.language == language);
+        texts.max_by_key(|text| forms::natural(&text.version))
+    }
+
+    /// The sign-up forms, in the order of the file.
+    pub fn forms(&self) -> &[FormDef] {
+        &self.declared.forms
+    }
+
+    /// The sign-up form with this code.
+    pub fn form(&self, code: &str) -> Option<&FormDef> {
+        self.declared.forms.iter().find(|form| form.code == code)
+    }
+
+    /// The role of the persons themselves, without prefix, if the policy has one.
+    pub fn role_of_subjects(&self) -> Option<&str> {
+        self.declared.roles.iter().find(|role| role.of_subject).map(|role| role.code.as_str())
     }
 
     /// Every role, without prefix, in the order of the file.

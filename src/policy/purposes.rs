@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     entries::{self, Entry},
     error::Faults,
+    forms::{self, Demand, FormDef},
 };
 
 macro_rules! words {
@@ -118,6 +119,10 @@ pub struct PurposeDef {
     pub proof: Vec<String>,
     /// How long a consent holds, ISO 8601, e.g. `P2Y`.
     pub validity: Option<String>,
+    /// How long before its end a consent is to be reviewed, ISO 8601, e.g. `P2M`.
+    pub review: Option<String>,
+    /// Whether the person is asked by e-mail to declare it anew when the review is due.
+    pub asks_renewal: bool,
     /// How long data is kept after the purpose has ended, ISO 8601.
     pub retention: Option<String>,
     /// Categories of recipients (Art. 13(1)(e)).
@@ -133,6 +138,8 @@ pub struct RoleDef {
     pub title_de: String,
     /// Title, English.
     pub title_en: String,
+    /// Whether it is the role of the persons themselves: whoever has it sees nobody else's rows.
+    pub of_subject: bool,
 }
 
 /// What `purposes.toml` declares.
@@ -140,6 +147,8 @@ pub struct RoleDef {
 pub(super) struct Declared {
     pub(super) roles: Vec<RoleDef>,
     pub(super) purposes: Vec<Arc<PurposeDef>>,
+    pub(super) forms: Vec<FormDef>,
+    pub(super) demands: Vec<Demand>,
 }
 
 /// Names that every role and every purpose belong to; nobody may declare them.
@@ -150,9 +159,18 @@ pub(super) const ANY: &str = "any";
 pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
     let mut declared = Declared::default();
     let mut lines = Vec::new();
-    entries::read(text, &["role", "purpose"], faults, |kind, entry, faults| {
+    entries::read(text, &["role", "purpose", "form", "text"], faults, |kind, entry, faults| {
         let line = entry.line_of("code");
-        if kind == "role" {
+        if kind == "text" {
+            declared.demands.push(forms::demand(entry, faults));
+        } else if kind == "form" {
+            let form = forms::form(entry, faults);
+            if declared.forms.iter().any(|known| known.code == form.code) {
+                faults.add(line, "DUPLICATE_CODE", format!("form `{}` is declared twice", form.code));
+            } else {
+                declared.forms.push(form);
+            }
+        } else if kind == "role" {
             let role = role(entry, faults);
             if role.code == ANYONE {
                 faults.add(line, "RESERVED", format!("`{ANYONE}` is every role and cannot be declared"));
@@ -195,6 +213,7 @@ fn role(mut entry: Entry<'_, '_>, faults: &mut Faults) -> RoleDef {
         code: entry.code("code", faults),
         title_de: entry.required("title_de", faults),
         title_en: entry.required("title_en", faults),
+        of_subject: entry.flag("of_subject", faults),
     };
     entry.finish(faults);
     role
@@ -249,9 +268,22 @@ fn purpose(mut entry: Entry<'_, '_>, faults: &mut Faults) -> PurposeDef {
         dpv_iri: iri(&mut entry, faults),
         proof: entry.list("proof", faults),
         validity: period(&mut entry, "validity", faults),
+        review: period(&mut entry, "review", faults),
+        asks_renewal: entry.flag("asks_renewal", faults),
         retention: period(&mut entry, "retention", faults),
         recipients: entry.list("recipients", faults),
     };
+    if purpose.review.is_some() && purpose.validity.is_none() {
+        faults.add(
+            entry.line_of("review"),
+            "REVIEW_WITHOUT_END",
+            "`review` needs a `validity` to come before",
+        );
+    }
+    if purpose.asks_renewal && (purpose.review.is_none() || !purpose.channels.contains(&Channel::Email)) {
+        let message = "`asks_renewal` needs a `review` and the channel EMAIL";
+        faults.add(entry.line_of("asks_renewal"), "RENEWAL_WITHOUT_REVIEW", message);
+    }
     entry.finish(faults);
     purpose
 }
@@ -309,7 +341,7 @@ fn iri(entry: &mut Entry<'_, '_>, faults: &mut Faults) -> Option<String> {
 }
 
 /// A period like `P2Y`, `P6M`, `P30D`.
-fn period(entry: &mut Entry<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<String> {
+pub(super) fn period(entry: &mut Entry<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<String> {
     let text = entry.optional(key, faults)?;
     let number = text
         .strip_prefix('P')

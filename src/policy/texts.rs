@@ -31,6 +31,8 @@ pub struct ConsentText {
     pub version: String,
     /// The text in full.
     pub text: String,
+    /// How long consents to earlier versions go on to hold, ISO 8601; without end where there is none.
+    pub renew_within: Option<String>,
 }
 
 impl ConsentText {
@@ -107,6 +109,7 @@ pub(super) fn parse(
                         language: (*language).to_owned(),
                         version: version.to_owned(),
                         text: text.trim().to_owned(),
+                        renew_within: None,
                     };
                     check(&parsed, declared, &mut faults);
                     texts.push(parsed);

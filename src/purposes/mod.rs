@@ -143,11 +143,12 @@ async fn publish(tx: &Transaction, policy: &Policy) -> Result<(), Error> {
                 && known.version == text.version
         });
         match known {
-            Some(known) if known.sha256 == text.sha256() => {}
+            Some(known) if known.sha256 == text.sha256() && known.renew_within == text.renew_within => {}
             Some(_) => {
                 let name = format!("{}/{}/{}", text.purpose, text.language, text.version);
-                let message =
-                    format!("the published text `{name}` was changed; publish a new version instead");
+                let message = format!(
+                    "the published text `{name}`, or what it demands, was changed; publish a new version instead"
+                );
                 return Err(Error::new(Code::Conflict, message));
             }
             None => {
@@ -159,6 +160,7 @@ async fn publish(tx: &Transaction, policy: &Policy) -> Result<(), Error> {
                     text: Set(text.text.clone()),
                     sha256: Set(text.sha256()),
                     published_at: Set(tx.now()),
+                    renew_within: Set(text.renew_within.clone()),
                 };
                 consent_text::Entity::insert(row).exec_without_returning(tx.connection()).await?;
             }

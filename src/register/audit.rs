@@ -44,8 +44,77 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
     unserved: &[("subject_id", "whose keys the values are sealed under")],
 };
 
+/// A table with its columns, each with the reason why no type serves it.
+type Unserved = (&'static str, &'static [(&'static str, &'static str)]);
+
 /// Tables that no type serves: column by column, with the reason.
-pub static UNSERVED_TABLES: &[(&str, &[(&str, &str)])] = &[
+pub static UNSERVED_TABLES: &[Unserved] = &[
+    (
+        "sign_up",
+        &[
+            ("id", "id of a sign-up that was not confirmed yet; the row goes after `pages.unconfirmed_days`"),
+            ("contact_id", "the contact, where it was asked for one that is known"),
+            ("address", "e-mail address as given, for the mail and the evidence"),
+            ("address_key", "key of the mailbox"),
+            ("given_name", "given name, kept until it is confirmed"),
+            ("family_name", "family name, kept until it is confirmed"),
+            ("language", "language of the texts and of the mail"),
+            ("source", "the form; becomes the source of the consent"),
+            ("recorded_by", "actor who recorded it"),
+            ("choices", "purposes, channels and texts that were declared to"),
+            ("notice_version", "version of the privacy notice shown"),
+            ("signed_up_at", "when the person signed up; becomes the time of the event"),
+            ("created_at", "when it was recorded"),
+        ],
+    ),
+    (
+        "link",
+        &[
+            ("id", "id of a link that was mailed"),
+            ("kind", "what it is for"),
+            ("token_hash", "SHA-256 of its token, which is kept nowhere"),
+            ("sign_up_id", "the sign-up it confirms"),
+            ("contact_id", "the contact it was mailed to"),
+            ("consent_id", "the consent it renews"),
+            ("address_key", "key of the mailbox: the link ends when the address becomes another"),
+            ("created_at", "when it was made"),
+            ("expires_at", "when it ends"),
+            ("used_at", "when it was used"),
+        ],
+    ),
+    (
+        "mail",
+        &[
+            ("id", "id of a mail; the evidence of a confirmation names it"),
+            ("link_id", "the link it carries"),
+            ("kind", "what it is about"),
+            ("contact_id", "the contact, where one is known"),
+            ("recipient", "the address, emptied once the mail was handed over or given up"),
+            ("address_digest", "keyed digest of the mailbox, for the number of mails to it"),
+            ("language", "language of the mail"),
+            ("purposes", "purposes it is about"),
+            ("created_at", "when it was queued"),
+            ("next_attempt_at", "when it is tried next"),
+            ("attempts", "attempts so far"),
+            ("leased_until", "until when a sender has it"),
+            ("sent_at", "when it was handed over"),
+            ("failed_at", "when it was given up"),
+            ("fault", "code of the last fault"),
+        ],
+    ),
+    (
+        "suppression",
+        &[
+            ("id", "id of an entry of the suppression list"),
+            ("digest", "keyed digest of an address: it can be recognised, not read"),
+            ("channel", "what kind of address"),
+            ("purpose_code", "what it is blocked for"),
+            ("since", "since when"),
+            ("source", "where the person declared it"),
+            ("recorded_by", "actor who recorded it"),
+            ("created_at", "when it was recorded"),
+        ],
+    ),
     (
         "subject_key",
         &[

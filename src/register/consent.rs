@@ -1,9 +1,9 @@
 //! Consents with their events and texts, recorded grounds and objections (floor 1).
 
-use super::field::{Category::*, choice, created_at, expiring, id, many, one, text, time};
+use super::field::{Category::*, choice, created_at, expiring, id, many, one, reference, text, time};
 use super::{
     CONTACT, ObjectType, PURPOSE, RowRule,
-    enums::{CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
+    enums::{CHANGE_KIND, CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
 };
 
 /// A consent of a contact to a purpose on a channel.
@@ -61,6 +61,19 @@ pub static CONSENT_EVENT: ObjectType = ObjectType {
         text("proof", Consent, "proof", "Kind of proof, e.g. double_opt_in."),
         one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
         time("expiresAt", Consent, "expires_at", "Until when the declaration holds."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        text(
+            "address",
+            Consent,
+            "address",
+            "The address it was declared for, as it was then (BGH I ZR 164/09).",
+        ),
+        text(
+            "evidence",
+            Consent,
+            "evidence",
+            "Where the proof is: the mail that was confirmed, the number of a paper or a recording.",
+        ),
     ],
     unserved: &[("consent_id", "the consent it belongs to, reached from there")],
 };
@@ -81,6 +94,34 @@ pub static CONSENT_TEXT: ObjectType = ObjectType {
         text("text", Technical, "text", "The text in full."),
         text("sha256", Technical, "sha256", "SHA-256 of the text, hexadecimal."),
         time("publishedAt", Technical, "published_at", "When it was published."),
+        text(
+            "renewWithin",
+            Technical,
+            "renew_within",
+            "How long consents to earlier versions go on to hold, ISO 8601; without end where null.",
+        ),
+    ],
+    unserved: &[],
+};
+
+/// A consent that began or ceased to hold.
+pub static CONSENT_CHANGE: ObjectType = ObjectType {
+    name: "ConsentChange",
+    doc: "A consent that began or ceased to hold, for those who follow; told of contacts that are gone too.",
+    table: "consent_change",
+    key: "id",
+    rows: RowRule::Change,
+    plural: Some("ConsentChange"),
+    fields: &[
+        id(),
+        reference("contactId", Consent, "contact_id", "Id of the person, also where the contact is gone."),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "What the consent is for."),
+        choice("channel", Consent, "channel", &CHANNEL, "For which channel.").required().comparable(),
+        choice("kind", Consent, "kind", &CHANGE_KIND, "Whether it holds from then on.")
+            .required()
+            .comparable(),
+        time("at", Consent, "at", "When.").required(),
     ],
     unserved: &[],
 };

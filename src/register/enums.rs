@@ -65,6 +65,10 @@ enums! {
         "INVALIDATED" "It lost its validity."
         "RENEWED" "The person declared it anew."
     }
+    CHANGE_KIND = "ConsentChangeKind" "How a consent changed for those who follow." {
+        "GRANTED" "It holds from then on."
+        "ENDED" "It does not hold any more: withdrawn, objected to, ended by time, or the contact is out of reach."
+    }
     REQUEST_KIND = "RequestKind" "Which right a request uses." {
         "ACCESS" "Access (Art. 15)."
         "RECTIFICATION" "Rectification (Art. 16)."

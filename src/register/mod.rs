@@ -20,7 +20,7 @@ mod roots;
 pub use administration::{ACCESS_TOKEN, RECIPIENT};
 pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
 pub use check::{Check, Fault};
-pub use consent::{CONSENT, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
+pub use consent::{CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
 pub use contact::{CONTACT, CONTACT_POINT, PROVENANCE, RESTRICTION};
 pub use enums::{ENUMS, EnumType};
 pub use field::{Category, Cover, Field, Mask, Read, Scalar};
@@ -43,6 +43,8 @@ pub enum RowRule {
     OfContactAndPurpose,
     /// Events of a consent that is itself visible.
     OfConsent,
+    /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
+    Change,
     /// Requests outlive the contact: a purpose that sees all sees each of them.
     Request,
     /// Entries of the audit log outlive the contact likewise; other purposes see what was done for them.
@@ -110,7 +112,7 @@ impl ObjectType {
 }
 
 /// Every governed type, in the order of the SDL.
-pub static OBJECTS: [&ObjectType; 14] = [
+pub static OBJECTS: [&ObjectType; 15] = [
     &CONTACT,
     &CONTACT_POINT,
     &PROVENANCE,
@@ -120,6 +122,7 @@ pub static OBJECTS: [&ObjectType; 14] = [
     &CONSENT,
     &CONSENT_EVENT,
     &CONSENT_TEXT,
+    &CONSENT_CHANGE,
     &PRIVACY_REQUEST,
     &PURPOSE,
     &RECIPIENT,

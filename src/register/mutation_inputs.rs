@@ -180,6 +180,8 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
             "When it ends; never later than the purpose's period of validity, which holds if absent.",
         )
         .needs(Create, "Consent.expiresAt"),
+        field("evidence", Text(Check::Line), "Where the proof is: the number of the paper or the recording.")
+            .needs(Create, "ConsentEvent.evidence"),
     ],
 };
 

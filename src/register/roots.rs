@@ -1,6 +1,9 @@
 //! The root fields of queries and subscriptions (floor 1).
 
-use super::{ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONTACT, ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT};
+use super::{
+    ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONTACT, ObjectType, PRIVACY_REQUEST, PURPOSE,
+    RECIPIENT,
+};
 
 /// How a root field is answered.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,11 @@ pub static ROOTS: &[RootField] = &[
         "consentState",
         Root::ConsentState,
         "The status of a consent at an instant, by what was declared until then; null where there is none for this caller and purpose.",
+    ),
+    root(
+        "consentChanges",
+        Root::Connection(&CONSENT_CHANGE),
+        "Consents to this purpose that began or ceased to hold, in the order in which that was committed: who asks with `after` the last cursor misses none.",
     ),
     root(
         "request",

@@ -35,13 +35,8 @@ impl TestApp {
     pub async fn over(database: TestDatabase) -> Self {
         let clock = Arc::new(ManualClock::new(start()));
         let policy = Live::new(crate::policy::shipped().await);
-        let app = App {
-            db: database.db,
-            policy,
-            clock: clock.clone(),
-            keys: Keys::new([7; 32]),
-            issuers: zweck::oidc::Issuers::default(),
-        };
+        let app =
+            App::new(database.db, policy, clock.clone(), Keys::new([7; 32]), zweck::oidc::Issuers::default());
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
         purposes::sync(&app, "cli:test").await.unwrap();

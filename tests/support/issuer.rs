@@ -196,6 +196,6 @@ impl TestApp {
             feed: self.app.db.feed.clone(),
         };
         let policy = Live::new(self.app.policy.current());
-        Arc::new(App { db, policy, clock, keys: self.app.keys.clone(), issuers: issuers(toml) })
+        Arc::new(App::new(db, policy, clock, self.app.keys.clone(), issuers(toml)))
     }
 }

@@ -107,13 +107,13 @@ async fn serialization_failures_are_tried_again() {
         let strict = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
         db.execute_unprepared(&strict).await.unwrap();
         // Connections that are open keep what they began with: the server is started anew.
-        let app = zweck::context::App {
-            db: zweck::db::Db::connect(&world.test.url, 8).await.unwrap(),
-            policy: zweck::policy::Live::new(world.test.app.policy.current()),
-            clock: world.test.clock.clone(),
-            keys: zweck::context::Keys::new([7; 32]),
-            issuers: zweck::oidc::Issuers::default(),
-        };
+        let app = zweck::context::App::new(
+            zweck::db::Db::connect(&world.test.url, 8).await.unwrap(),
+            zweck::policy::Live::new(world.test.app.policy.current()),
+            world.test.clock.clone(),
+            zweck::context::Keys::new([7; 32]),
+            zweck::oidc::Issuers::default(),
+        );
         let isolation = "SELECT COUNT(*) FROM pg_settings WHERE name = 'transaction_isolation' AND setting = 'serializable'";
         assert_eq!(number(&app.db.writer, isolation).await, 1);
         let client = Client::over(Arc::new(app));

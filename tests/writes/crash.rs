@@ -65,7 +65,7 @@ async fn child() {
     }
     let policy = Live::new(crate::policy::shipped().await);
     let clock = Arc::new(ManualClock::new(start()));
-    let app = App { db, policy, clock, keys: Keys::new([7; 32]), issuers: zweck::oidc::Issuers::default() };
+    let app = App::new(db, policy, clock, Keys::new([7; 32]), zweck::oidc::Issuers::default());
     let caller = Caller { token: BearerToken::parse(&text("token")).unwrap(), purpose: text("purpose") };
     let client = Client::over(Arc::new(app));
     let (status, body) =

@@ -323,13 +323,7 @@ async fn a_new_master_key_opens_what_the_old_one_wrapped() {
         let open = async |keys: Keys| {
             let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
             let policy = zweck::policy::Live::new(test.app.policy.current());
-            zweck::context::App {
-                db,
-                policy,
-                clock: test.clock.clone(),
-                keys,
-                issuers: zweck::oidc::Issuers::default(),
-            }
+            zweck::context::App::new(db, policy, test.clock.clone(), keys, zweck::oidc::Issuers::default())
         };
         let rotating = open(Keys::with_previous([8; 32], vec![[7; 32]])).await;
         let stale = number(&rotating.db.reader, "SELECT COUNT(*) FROM subject_key").await;

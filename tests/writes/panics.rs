@@ -48,13 +48,13 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
             feed: test.app.db.feed.clone(),
         };
         let policy = Live::new(shipped().await);
-        let client = Client::over(Arc::new(App {
+        let client = Client::over(Arc::new(App::new(
             db,
             policy,
-            clock: bomb.clone(),
-            keys: Keys::new([7; 32]),
-            issuers: zweck::oidc::Issuers::default(),
-        }));
+            bomb.clone(),
+            Keys::new([7; 32]),
+            zweck::oidc::Issuers::default(),
+        )));
         let input = json!({ "familyName": "Panne", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
         let query =
             "mutation($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }";

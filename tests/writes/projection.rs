@@ -28,6 +28,9 @@ fn event(number: u128, kind: Kind, declared: Option<i64>, recorded: i64, expires
         proof: None,
         consent_text_id: None,
         expires_at: expires.map(at),
+        address: None,
+        evidence: None,
+        review_due_at: None,
     }
 }
 

@@ -1,0 +1,201 @@
+//! The public pages and the mails that lead to them (floor 1).
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::shown;
+use crate::policy::LANGUAGES;
+
+/// `[pages]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pages {
+    /// Whether `/p/...` is served.
+    pub enabled: bool,
+    /// Where persons reach this server, without a slash at the end, e.g. `https://crm.example`.
+    pub public_url: Option<String>,
+    /// Name of the controller (Art. 13(1)(a)).
+    pub controller: Option<String>,
+    /// Its postal address, in one line.
+    pub controller_address: Option<String>,
+    /// How persons reach it: an e-mail address or a phone number.
+    pub controller_contact: Option<String>,
+    /// Its privacy notice.
+    pub privacy_url: Option<String>,
+    /// Language of those of whom none is known, `de` or `en`.
+    pub language: String,
+    /// Purpose under which persons see and change their own consents; it must hold for every contact and see all.
+    pub purpose: String,
+    /// Hours until a link that confirms or renews ends.
+    pub confirm_hours: u32,
+    /// Days after which a sign-up that was not confirmed is deleted.
+    pub unconfirmed_days: u32,
+    /// Hours in which an address gets one mail of a kind at most.
+    pub mail_hours: u32,
+    /// Minutes until a link ends that shows a person what is kept.
+    pub fresh_minutes: u32,
+    /// Forms that one client may send in a minute; 0 for no limit.
+    pub posts_per_minute: u32,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            public_url: None,
+            controller: None,
+            controller_address: None,
+            controller_contact: None,
+            privacy_url: None,
+            language: "de".to_owned(),
+            purpose: "consent_management".to_owned(),
+            confirm_hours: 48,
+            unconfirmed_days: 7,
+            mail_hours: 24,
+            fresh_minutes: 60,
+            posts_per_minute: 20,
+        }
+    }
+}
+
+impl Pages {
+    /// How long a link that confirms holds.
+    pub fn confirm_time(&self) -> TimeDelta {
+        TimeDelta::hours(self.confirm_hours.into())
+    }
+
+    /// How long a sign-up that was not confirmed is kept.
+    pub fn unconfirmed_time(&self) -> TimeDelta {
+        TimeDelta::days(self.unconfirmed_days.into())
+    }
+
+    /// The time in which an address gets one mail of a kind.
+    pub fn mail_time(&self) -> TimeDelta {
+        TimeDelta::hours(self.mail_hours.into())
+    }
+
+    /// How long a fresh link holds.
+    pub fn fresh_time(&self) -> TimeDelta {
+        TimeDelta::minutes(self.fresh_minutes.into())
+    }
+
+    /// The address of a page below `/p/`.
+    pub fn url(&self, path: &str) -> Option<String> {
+        Some(format!("{}/p/{path}", self.public_url.as_deref()?))
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Some(url) = &self.public_url
+            && !is_base(url)
+        {
+            let text = "must be the address of this server for persons, e.g. https://crm.example: https (http for this machine \
+                        alone), no path, no slash at the end";
+            return Err(format!("`pages.public_url` {text}"));
+        }
+        if !LANGUAGES.contains(&self.language.as_str()) {
+            return Err(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));
+        }
+        if self.enabled {
+            let needed = [
+                ("public_url", self.public_url.is_some()),
+                ("controller", self.controller.is_some()),
+                ("controller_contact", self.controller_contact.is_some()),
+            ];
+            if let Some((key, _)) = needed.into_iter().find(|(_, there)| !there) {
+                return Err(format!("`pages.{key}` must be set where `pages.enabled` is"));
+            }
+        }
+        let bounds = [
+            ("confirm_hours", self.confirm_hours, 1, 720),
+            ("unconfirmed_days", self.unconfirmed_days, 1, 366),
+            ("mail_hours", self.mail_hours, 1, 720),
+            ("fresh_minutes", self.fresh_minutes, 5, 1440),
+            ("posts_per_minute", self.posts_per_minute, 0, 10_000),
+        ];
+        for (key, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return Err(format!("`pages.{key}` must be between {least} and {most}"));
+            }
+        }
+        if self.unconfirmed_time() < self.confirm_time() {
+            return Err("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The address of a server: a scheme and a host, and nothing behind them.
+fn is_base(url: &str) -> bool {
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let rest = match url.strip_prefix("https://") {
+        Some(rest) => rest,
+        None if local.iter().any(|start| url == *start || url.starts_with(&format!("{start}:"))) => {
+            url.strip_prefix("http://").unwrap_or_default()
+        }
+        None => return false,
+    };
+    !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+}
+
+/// `[mail]`
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required` or, for this machine alone, `smtp://127.0.0.1:25`.
+    #[serde(serialize_with = "shown::starred")]
+    pub url: Option<String>,
+    /// Who mails are from, e.g. `Example <privacy@example.com>`.
+    pub from: Option<String>,
+}
+
+impl fmt::Debug for Mail {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail")
+            .field("url", &self.url.as_ref().map(|_| "***"))
+            .field("from", &self.from)
+            .finish()
+    }
+}
+
+impl Mail {
+    pub(super) fn check(&self, pages: &Pages) -> Result<(), String> {
+        if self.url.is_some() != self.from.is_some() {
+            return Err("`mail.url` and `mail.from` go together".to_owned());
+        }
+        if pages.enabled && self.url.is_none() {
+            return Err(
+                "`mail.url` must be set where `pages.enabled` is: pages send links by mail".to_owned()
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_base;
+
+    #[test]
+    fn addresses_of_servers_are_known() {
+        for url in
+            ["https://crm.example", "https://crm.example:8443", "http://127.0.0.1:8080", "http://localhost"]
+        {
+            assert!(is_base(url), "{url}");
+        }
+        for url in [
+            "https://",
+            "http://crm.example",
+            "https://crm.example/",
+            "https://crm.example/p",
+            "https://a b",
+            "http://localhost.example",
+            "crm.example",
+            "https://u:p@crm.example",
+        ] {
+            assert!(!is_base(url), "{url}");
+        }
+    }
+}

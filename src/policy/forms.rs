@@ -1,0 +1,163 @@
+//! Sign-up forms and what versions of texts demand, as `purposes.toml` declares them (floor 1).
+
+use super::{
+    entries::Entry,
+    error::Faults,
+    purposes::{Channel, Declared, Grounds, period},
+    texts::ConsentText,
+};
+
+/// The proof of a consent that the person confirmed by a link mailed to the address.
+pub const DOUBLE_OPT_IN: &str = "double_opt_in";
+
+/// Languages that pages and mails are written in, the first by default.
+pub const LANGUAGES: [&str; 2] = ["de", "en"];
+
+/// Names that a form may ask for beside the e-mail address.
+const NAMES: [&str; 2] = ["givenName", "familyName"];
+
+/// A form by which persons sign up (`/p/signup/<code>`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormDef {
+    /// Code, also in its address.
+    pub code: String,
+    /// Title, German.
+    pub title_de: String,
+    /// Title, English.
+    pub title_en: String,
+    /// Purposes that can be consented to, each by a box of its own.
+    pub purposes: Vec<String>,
+    /// Names asked for beside the e-mail address, none of them required.
+    pub fields: Vec<String>,
+    /// Version of the privacy notice that it leads to (Art. 13).
+    pub notice_version: Option<String>,
+    /// Address of that notice.
+    pub notice_url: Option<String>,
+    /// Line in the file.
+    pub(super) line: usize,
+}
+
+/// What a version of a text demands of consents to earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Demand {
+    purpose: String,
+    version: String,
+    renew_within: Option<String>,
+    line: usize,
+}
+
+pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Faults) -> FormDef {
+    let form = FormDef {
+        line: entry.line_of("code"),
+        code: entry.code("code", faults),
+        title_de: entry.required("title_de", faults),
+        title_en: entry.required("title_en", faults),
+        purposes: entry.list("purposes", faults),
+        fields: entry.list("fields", faults),
+        notice_version: entry.optional("notice_version", faults),
+        notice_url: entry.optional("notice_url", faults),
+    };
+    let unknown = form.fields.iter().find(|field| !NAMES.contains(&field.as_str()));
+    if let Some(field) = unknown {
+        let message = format!("unknown field `{field}`; known are {}", NAMES.join(", "));
+        faults.add(entry.line_of("fields"), "UNKNOWN_FIELD", message);
+    }
+    if form.notice_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
+        faults.add(entry.line_of("notice_url"), "BAD_IRI", "`notice_url` must begin with https://");
+    }
+    entry.finish(faults);
+    form
+}
+
+pub(super) fn demand(mut entry: Entry<'_, '_>, faults: &mut Faults) -> Demand {
+    let demand = Demand {
+        line: entry.line_of("version"),
+        purpose: entry.required("purpose", faults),
+        version: entry.required("version", faults),
+        renew_within: period(&mut entry, "renew_within", faults),
+    };
+    entry.finish(faults);
+    demand
+}
+
+/// Gives each text what its version demands.
+pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut Faults) {
+    for demand in &declared.demands {
+        let of_version =
+            |text: &&mut ConsentText| text.purpose == demand.purpose && text.version == demand.version;
+        let mut found = false;
+        for text in texts.iter_mut().filter(of_version) {
+            text.renew_within.clone_from(&demand.renew_within);
+            found = true;
+        }
+        if !found {
+            let message = format!("there is no text `{}` of `{}`", demand.version, demand.purpose);
+            faults.add(demand.line, "UNKNOWN_TEXT", message);
+        }
+    }
+}
+
+/// Looks at each form once purposes and texts are known: what it asks for can be confirmed by mail, and is written in every
+/// language of the pages.
+pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Faults) {
+    for form in &declared.forms {
+        if form.purposes.is_empty() {
+            faults.add(form.line, "MISSING_KEY", "a form has at least one purpose");
+        }
+        for code in &form.purposes {
+            let Some(purpose) = declared.purposes.iter().find(|purpose| purpose.code == *code) else {
+                faults.add(form.line, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
+                continue;
+            };
+            let by_mail = purpose.grounds == Grounds::Consent
+                && purpose.channels.contains(&Channel::Email)
+                && purpose.proof.iter().any(|proof| proof == DOUBLE_OPT_IN);
+            if !by_mail {
+                let message = format!(
+                    "purpose `{code}` cannot be consented to by a form: it needs the legal basis CONSENT, the channel EMAIL \
+                     and the proof {DOUBLE_OPT_IN}"
+                );
+                faults.add(form.line, "FORM_WITHOUT_PROOF", message);
+            }
+            for language in LANGUAGES {
+                if !texts.iter().any(|text| text.purpose == *code && text.language == language) {
+                    let message = format!("purpose `{code}` has no text in `{language}`");
+                    faults.add(form.line, "FORM_WITHOUT_TEXT", message);
+                }
+            }
+        }
+    }
+}
+
+/// Orders versions as people count: numbers in them by their value, `2026-2` before `2026-10`.
+pub(super) fn natural(version: &str) -> Vec<(u64, String)> {
+    let mut parts: Vec<(u64, String)> = Vec::new();
+    let mut digits = String::new();
+    for c in version.chars().chain(std::iter::once('\0')) {
+        if c.is_ascii_digit() {
+            digits.push(c);
+            continue;
+        }
+        if !digits.is_empty() {
+            // More digits than a number holds come after all others.
+            parts.push((digits.parse().unwrap_or(u64::MAX), String::new()));
+            digits.clear();
+        }
+        if c != '\0' {
+            parts.push((0, c.to_string()));
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn versions_are_ordered_as_people_count() {
+        let mut versions = ["2026-10", "2025-12", "2026-2", "2026-1", "2026"];
+        versions.sort_by_key(|version| natural(version));
+        assert_eq!(versions, ["2025-12", "2026", "2026-1", "2026-2", "2026-10"]);
+    }
+}
