@@ -94,6 +94,11 @@ impl Keys {
         name(&self.master)
     }
 
+    /// The keys for one use under earlier master keys.
+    pub fn derive_earlier(&self, usage: &str) -> Result<Vec<[u8; 32]>, Error> {
+        self.previous.iter().map(|master| derive(master, usage)).collect()
+    }
+
     /// The key for one use under the master key called `name`, if it is known still.
     pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
         for master in std::iter::once(&self.master).chain(&self.previous) {
@@ -138,7 +143,7 @@ pub struct App {
     /// What the public pages say and where they are.
     pub pages: Pages,
     /// Keys that outlive a rotation of the master key, once they were read from the database.
-    pub ring: OnceCell<Ring>,
+    pub ring: Arc<OnceCell<Ring>>,
 }
 
 /// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
@@ -162,7 +167,7 @@ impl std::fmt::Debug for Ring {
 impl App {
     /// An application without public pages.
     pub fn new(db: Db, policy: Live, clock: Arc<dyn Clock>, keys: Keys, issuers: Issuers) -> Self {
-        Self { db, policy, clock, keys, issuers, pages: Pages::default(), ring: OnceCell::new() }
+        Self { db, policy, clock, keys, issuers, pages: Pages::default(), ring: Arc::default() }
     }
 
     /// The same with public pages.
@@ -190,6 +195,17 @@ pub fn id_at(at: DateTime<Utc>) -> Uuid {
     let [high, low, ..] = &mut random;
     [*high, *low] = fraction;
     uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid()
+}
+
+/// A fresh UUIDv7 as by [`id_at`], greater than `last` whatever the clock says.
+pub fn id_after(last: Option<Uuid>, at: DateTime<Utc>) -> Uuid {
+    let behind = last.map(|last| {
+        let (millis, fraction) = (last.as_u128() >> 80, (last.as_u128() >> 64) & 0xfff);
+        // The microsecond that the fraction was made of, and one more.
+        i64::try_from(millis * 1_000 + (fraction * 1_000).div_ceil(4_096) + 1).unwrap_or(i64::MAX)
+    });
+    let micros = at.timestamp_micros().max(behind.unwrap_or(0));
+    id_at(DateTime::from_timestamp_micros(micros).unwrap_or(at))
 }
 
 /// What a credential says: who, in which roles, for which purposes, how far narrowed.
@@ -330,5 +346,20 @@ mod tests {
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
         assert_eq!(ids[0].get_timestamp().unwrap().to_unix(), (1_793_610_000, 123_000_000));
         assert_ne!(id_at(at), id_at(at));
+    }
+
+    #[test]
+    fn an_id_after_another_is_greater_though_the_clock_stands_or_goes_back() {
+        let at = DateTime::from_timestamp_micros(1_793_610_000_123_999).unwrap();
+        let mut last = id_at(at + chrono::TimeDelta::hours(1));
+        for _ in 0..3_000 {
+            let next = id_after(Some(last), at);
+            assert!(next > last, "{next} {last}");
+            last = next;
+        }
+        // Nor does the random part of another's id come in between.
+        let greatest = Uuid::from_u128(last.as_u128() | ((1 << 62) - 1));
+        assert!(id_after(Some(greatest), at) > greatest);
+        assert_eq!(id_after(None, at).get_timestamp().unwrap().to_unix(), (1_793_610_000, 123_000_000));
     }
 }

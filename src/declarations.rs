@@ -99,16 +99,24 @@ pub fn status_at(events: &[consent_event::Model], at: DateTime<Utc>) -> ConsentS
     }
 }
 
+/// The state as it was when `at` came: what ended by time before is over, whether that was recorded or not.
+fn ended_before(state: State, at: DateTime<Utc>) -> State {
+    let over = state.status == ConsentStatus::Granted && state.expires_at.is_some_and(|end| end < at);
+    if over { State { status: ConsentStatus::Expired, review_due_at: None, ..state } } else { state }
+}
+
 fn apply(state: State, event: &consent_event::Model) -> State {
     use ConsentEventKind::{
         Confirmed, Expired, Granted, Invalidated, Refused, Renewed, Requested, Withdrawn,
     };
+    let at = effective(event);
+    let state = ended_before(state, at);
     let in_force = matches!(state.status, ConsentStatus::Granted | ConsentStatus::Pending);
     match event.kind {
         // Asking again takes nothing away from a consent in force, but what it says of its review and end: a new text may demand
-        // a new declaration by then.
+        // a new declaration by then. It ends nothing before it was asked.
         Requested if state.status == ConsentStatus::Granted => State {
-            expires_at: earlier(state.expires_at, event.expires_at),
+            expires_at: earlier(state.expires_at, event.expires_at.map(|end| end.max(at))),
             review_due_at: earlier(state.review_due_at, event.review_due_at),
             ..state
         },
@@ -140,12 +148,16 @@ fn apply(state: State, event: &consent_event::Model) -> State {
         Withdrawn => State {
             status: ConsentStatus::Withdrawn,
             declared_at: event.declared_at,
-            withdrawn_at: Some(effective(event)),
+            withdrawn_at: Some(at),
             review_due_at: None,
             source: event.source.clone(),
             ..state
         },
         // What the person has ended stays so.
+        // Nor has a consent ended by time that was declared anew by then, though that came in late.
+        Expired if state.status == ConsentStatus::Granted && state.expires_at.is_none_or(|end| end > at) => {
+            state
+        }
         Expired if in_force => State { status: ConsentStatus::Expired, review_due_at: None, ..state },
         Invalidated if in_force => State { status: ConsentStatus::Invalidated, review_due_at: None, ..state },
         Expired | Invalidated => state,

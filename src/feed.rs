@@ -3,7 +3,9 @@
 //! Told after the commit and without waiting: who cannot keep up loses changes, and learns that it did. What other processes
 //! write into the same database is not told here.
 
-use tokio::sync::broadcast;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
 /// Changes that are kept for those who have not taken them yet.
@@ -20,11 +22,14 @@ pub struct Change {
 
 /// Where changes are told.
 #[derive(Clone, Debug)]
-pub struct Feed(broadcast::Sender<Change>);
+pub struct Feed {
+    changes: broadcast::Sender<Change>,
+    mails: Arc<Notify>,
+}
 
 impl Default for Feed {
     fn default() -> Self {
-        Self(broadcast::Sender::new(KEPT))
+        Self { changes: broadcast::Sender::new(KEPT), mails: Arc::default() }
     }
 }
 
@@ -32,11 +37,21 @@ impl Feed {
     /// Tells a change that is committed.
     pub fn tell(&self, change: Change) {
         // An error says that nobody listens.
-        let _ = self.0.send(change);
+        let _ = self.changes.send(change);
     }
 
     /// Listens from now on.
     pub fn listen(&self) -> broadcast::Receiver<Change> {
-        self.0.subscribe()
+        self.changes.subscribe()
+    }
+
+    /// Tells that a mail waits.
+    pub fn tell_mail(&self) {
+        self.mails.notify_one();
+    }
+
+    /// Waits until a mail does.
+    pub async fn mail(&self) {
+        self.mails.notified().await;
     }
 }

@@ -31,9 +31,28 @@ pub fn fold(text: &str) -> String {
 }
 
 /// The key of a mailbox, by which consents for e-mail are bound to it: composed (NFC) and in lower case, accents kept, since
-/// they tell mailboxes apart.
+/// they tell mailboxes apart. The domain is the one that mail goes to (UTS 46): however it is written, it is the same.
 pub fn mailbox(email: &str) -> String {
-    email.trim().nfc().flat_map(char::to_lowercase).collect()
+    let composed: String = email.trim().nfc().flat_map(char::to_lowercase).collect();
+    let Some((local, domain)) = composed.rsplit_once('@') else { return composed };
+    if domain.is_ascii() && !domain.contains("xn--") {
+        return composed;
+    }
+    match idna::domain_to_ascii(domain) {
+        Ok(domain) => format!("{local}@{domain}"),
+        Err(_) => composed,
+    }
+}
+
+/// What is dialled of a phone number: its digits without what separates them, `+` for the international prefix `00`, and its
+/// extension.
+pub fn dialled(phone: &str) -> String {
+    let number: String =
+        fold(phone).chars().filter(|c| !c.is_whitespace() && !"-/().".contains(*c)).collect();
+    match number.strip_prefix("00") {
+        Some(rest) => format!("+{rest}"),
+        None => number,
+    }
 }
 
 /// The key of a postal address, by which consents for letters are bound to it: street, postal code, city and country
@@ -51,6 +70,13 @@ mod tests {
     fn mailboxes_keep_their_accents() {
         assert_eq!(mailbox(" Käthe@Example.ORG"), mailbox("ka\u{308}the@example.org"));
         assert_ne!(mailbox("käthe@example.org"), mailbox("kathe@example.org"));
+        // One mailbox, however its domain is written.
+        let plain = mailbox("anna@example.org");
+        for other in ["anna@EXAMPLE.org", "anna@\u{ff45}xample.org", "anna@\u{1d41e}xample.org"] {
+            assert_eq!(mailbox(other), plain, "{other}");
+        }
+        assert_eq!(mailbox("anna@münchen.example"), mailbox("anna@xn--mnchen-3ya.example"));
+        assert_ne!(mailbox("anna@münchen.example"), mailbox("anna@munchen.example"));
     }
 
     #[test]

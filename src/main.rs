@@ -5,7 +5,9 @@ mod commands;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use commands::{config, contacts, demo, export, health, import, policy, schema, tokens};
+use commands::{
+    config, contacts, demo, export, health, import, import_consents, policy, receipts, schema, tokens,
+};
 use zweck::config::{Config, Flags, LogFormat};
 
 #[global_allocator]
@@ -116,6 +118,10 @@ enum ConsentsCommand {
         #[arg(long)]
         check: bool,
     },
+    /// Say whether a receipt is as it was signed; exit with 1 where it is not.
+    VerifyReceipt(receipts::VerifyArgs),
+    /// Issue the signed record of a consent, or the record to be printed, by what the token may read.
+    Receipt(receipts::ReceiptArgs),
 }
 
 #[derive(Subcommand)]
@@ -178,6 +184,8 @@ struct TokenArgs {
 enum ImportCommand {
     /// Import contacts from a CSV file, from vCards, or from an export of Zweck.
     Contacts(Box<import::ImportArgs>),
+    /// Import consents, withdrawals and refusals with their evidence from a CSV file: gaps are filled, no withdrawal or objection is overridden.
+    Consents(Box<import_consents::ImportConsentsArgs>),
 }
 
 #[derive(Subcommand)]
@@ -342,6 +350,7 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Token(TokenCommand::Actor { issuer }) => tokens::actor(config, &issuer).await,
             Command::Token(TokenCommand::Revoke { id }) => tokens::revoke(config, id).await,
             Command::Import(ImportCommand::Contacts(args)) => import::contacts(config, *args).await,
+            Command::Import(ImportCommand::Consents(args)) => import_consents::consents(config, *args).await,
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,
             Command::Policy(command) => run_policy(config, command).await,
@@ -350,6 +359,8 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Consents(ConsentsCommand::Rebuild { check }) => {
                 commands::rebuild_consents(config, check).await
             }
+            Command::Consents(ConsentsCommand::VerifyReceipt(args)) => receipts::verify(config, args).await,
+            Command::Consents(ConsentsCommand::Receipt(args)) => receipts::receipt(config, args).await,
             Command::Config(command) => config::run(config, &command),
             Command::Healthcheck => health::check(config).await,
         }

@@ -29,6 +29,7 @@ const ERRORS: &str = "zweck_errors_total";
 const LIMITS: &str = "zweck_limits_hit_total";
 const ENTRIES: &str = "zweck_audit_entries_total";
 const LOADS: &str = "zweck_policy_loads_total";
+const MAILS: &str = "zweck_mails_total";
 const CONNECTIONS: &str = "zweck_pool_connections";
 const LARGEST: &str = "zweck_pool_connections_max";
 const NO_CONNECTION: &str = "zweck_pool_timeouts_total";
@@ -60,6 +61,7 @@ fn describe() {
     describe_counter!(LIMITS, "Requests that hit a limit, by which.");
     describe_counter!(ENTRIES, "Entries written to the audit log.");
     describe_counter!(LOADS, "Changed policies that were taken over or refused.");
+    describe_counter!(MAILS, "Attempts to hand a mail over, by what came of them.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(LARGEST, "Most connections that a pool may have.");
     describe_counter!(NO_CONNECTION, "How often no connection was free in time.");
@@ -77,6 +79,9 @@ fn describe() {
     }
     for outcome in ["loaded", "refused"] {
         counter!(LOADS, "outcome" => outcome).increment(0);
+    }
+    for outcome in ["sent", "postponed", "given_up"] {
+        counter!(MAILS, "outcome" => outcome).increment(0);
     }
     counter!(ENTRIES).increment(0);
     counter!(NO_CONNECTION).increment(0);
@@ -146,6 +151,11 @@ pub fn entries(number: usize) {
 /// Counts a changed policy that was taken over, or refused.
 pub fn policy_loaded(taken: bool) {
     counter!(LOADS, "outcome" => if taken { "loaded" } else { "refused" }).increment(1);
+}
+
+/// Counts an attempt to hand a mail over.
+pub fn mail(outcome: &'static str) {
+    counter!(MAILS, "outcome" => outcome).increment(1);
 }
 
 /// Counts that no connection was free in time.

@@ -1,9 +1,11 @@
 //! Merging: two contacts turn out to be one person; all of the duplicate becomes part of the one that stays (floor 4).
 
-use entity::{ground, objection, privacy_request, provenance, restriction};
+use entity::{ground, link, mail, objection, privacy_request, provenance, restriction, sign_up};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    sea_query::Expr,
 };
+use uuid::Uuid;
 
 use crate::{
     audit::Transaction,
@@ -11,6 +13,7 @@ use crate::{
     contacts::merge::{self, Merge, Merged},
     context::Actor,
     error::Error,
+    objections,
     register::{GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION},
 };
 
@@ -23,6 +26,7 @@ use crate::{
 pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<(), Error> {
     let pair = merge::lock(tx, actor, merge).await?;
     let merged = merge::join(tx, pair, &merge.take).await?;
+    detach(tx, &merged).await?;
     // Before the objections move: whose they are decides.
     consents::merge::join(tx, actor, &merged).await?;
     {
@@ -45,7 +49,32 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
         use privacy_request::{Column, Entity};
         hang_over::<Entity>(tx, &merged, &PRIVACY_REQUEST, Column::Id, Column::ContactId).await?;
     }
+    // After the objections moved: what the contact says itself stands.
+    objections::carry(tx, merged.reached.clone()).await?;
     merge::remove(tx, &merged).await
+}
+
+/// Lets links, sign-ups and mails of the duplicate follow. What they open is decided when they are used: a link to an address that is
+/// not the one of the contact opens nothing. A renewal that the duplicate was asked for is not to be had any more.
+async fn detach(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
+    let (from, to) = (merged.duplicate.id, merged.after.id);
+    link::Entity::update_many()
+        .col_expr(link::Column::ConsentId, Expr::value(None::<Uuid>))
+        .col_expr(link::Column::ContactId, Expr::value(to))
+        .filter(link::Column::ContactId.eq(from))
+        .exec(tx.connection())
+        .await?;
+    sign_up::Entity::update_many()
+        .col_expr(sign_up::Column::ContactId, Expr::value(to))
+        .filter(sign_up::Column::ContactId.eq(from))
+        .exec(tx.connection())
+        .await?;
+    mail::Entity::update_many()
+        .col_expr(mail::Column::ContactId, Expr::value(to))
+        .filter(mail::Column::ContactId.eq(from))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
 }
 
 /// Hangs the rows of one kind over from the duplicate to the contact that stays.

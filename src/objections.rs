@@ -10,24 +10,21 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Changes, Entry, Transaction},
-    contacts,
+    contacts::{self, Address, Reached},
     context::Actor,
     error::{Code, Error},
-    fold::mailbox,
     policy::{Grounds, LegalBasis},
     register::OBJECTION,
+    suppressions::{self, Addr, Listed},
 };
-
-/// Most contacts that an objection by address is recorded for at once.
-const MOST_CONTACTS: usize = 100;
 
 /// An objection to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewObjection {
     /// Of this contact,
     pub contact_id: Option<Uuid>,
-    /// or of every contact with this e-mail address.
-    pub email: Option<String>,
+    /// or of every contact with this address.
+    pub address: Option<Address>,
     /// Code of the purpose or group.
     pub purpose: String,
     /// When the person objected; now otherwise.
@@ -38,8 +35,9 @@ pub struct NewObjection {
 
 impl NewObjection {
     fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
-        if self.contact_id.is_some() == self.email.is_some() {
-            return Err(Error::input("give `contactId` or `email`").in_input("input.contactId"));
+        if self.contact_id.is_some() == self.address.is_some() {
+            let message = "give `contactId`, `email` or `phone`";
+            return Err(Error::input(message).in_input("input.contactId"));
         }
         if self.at.is_some_and(|at| at > now) {
             return Err(Error::input("`at` is in the future").in_input("input.at"));
@@ -62,41 +60,36 @@ impl NewObjection {
             let message = "objections to other purposes may not be recorded for this purpose";
             return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
         }
-        let on_consent = actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent);
-        if self.email.is_some() && on_consent {
-            // Whose address is not covered must not be told by who is found.
-            let message = "contacts may not be found by e-mail address for this purpose";
-            return Err(Error::new(Code::ForbiddenField, message)
-                .at("Contact.email")
-                .in_input("input.email"));
-        }
         Ok(())
     }
 }
 
-/// Records an objection and gives its id, or those of every contact with the address. One that holds already is no change.
+/// Records an objection and gives its id, or those of every contact with the address. One that holds already is no change. One to
+/// advertising puts the addresses on the suppression list, so that it outlives the record. Under a purpose that sees all, an
+/// address that no contact has is put there too: then there is no id.
 ///
 /// # Errors
 /// `NOT_FOUND` when no visible contact is meant; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT`
 /// for one that cannot be objected to, and a time in the future.
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> Result<Vec<Uuid>, Error> {
     new.check(actor, tx.now())?;
-    let contacts = match (&new.contact_id, &new.email) {
+    let contacts = match (&new.contact_id, &new.address) {
         (Some(id), _) => vec![*id],
-        (None, Some(email)) => contacts::with_email(tx, actor, &mailbox(email)).await?,
+        (None, Some(address)) => contacts::with_address(tx, actor, address).await?,
         (None, None) => Vec::new(),
     };
-    if contacts.is_empty() {
+    let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
+    if contacts.is_empty() && !(sees_all && new.address.is_some()) {
         return Err(contacts::unknown());
-    }
-    if contacts.len() > MOST_CONTACTS {
-        let message =
-            format!("more than {MOST_CONTACTS} contacts have this address; object for each by its id");
-        return Err(Error::input(message).in_input("input.email"));
     }
     let mut ids = Vec::with_capacity(contacts.len());
     for contact in contacts {
         ids.push(object(tx, actor, contact, new).await?);
+    }
+    if let Some(address) = &new.address {
+        let address = Addr::on(address.channel(), address.key());
+        let since = new.at.unwrap_or(tx.now());
+        suppressions::keep(tx, &address, &new.purpose, since, new.source.as_deref()).await?;
     }
     Ok(ids)
 }
@@ -122,8 +115,8 @@ async fn object(
         Some(at) => known.objected_at == at,
         None => declared.is_none_or(|declared| declared <= known.objected_at),
     });
-    let (id, changes) = match same {
-        Some(known) => (known.id, Changes::none()),
+    let (id, since, changes) = match same {
+        Some(known) => (known.id, known.objected_at, Changes::none()),
         None => {
             let model = Model {
                 id: tx.new_id(),
@@ -134,11 +127,53 @@ async fn object(
                 source: new.source.clone(),
                 created_at: tx.now(),
             };
-            (model.id, tx.insert::<Entity>(&OBJECTION, &model).await?)
+            (model.id, at, tx.insert::<Entity>(&OBJECTION, &model).await?)
         }
     };
     tx.record(entry("recordObjection", id, contact_id, changes)).await?;
+    if suppressions::is_advertising(&actor.policy, &new.purpose) {
+        let source = new.source.as_deref();
+        suppressions::keep_of_contact(tx, contact_id, &new.purpose, since, source).await?;
+    }
     Ok(id)
+}
+
+/// What the suppression list says of addresses that came to a contact becomes objections of it, unless it has said as much
+/// itself since, or taken that back.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn carry(tx: &mut Transaction, reached: Reached) -> Result<(), Error> {
+    let listed = suppressions::look(tx, &reached).await?.of_reached(&reached);
+    if listed.is_empty() {
+        return Ok(());
+    }
+    let contact_id = reached.contact_id();
+    let known =
+        Entity::find().filter(objection::Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
+    for listed in listed {
+        let said = |known: &Model| known.purpose_code == listed.purpose && known.objected_at >= listed.since;
+        if known.iter().any(said) {
+            continue;
+        }
+        let model = self::listed(tx, contact_id, listed);
+        let changes = tx.insert::<Entity>(&OBJECTION, &model).await?;
+        tx.record(entry("carryObjection", model.id, contact_id, changes)).await?;
+    }
+    Ok(())
+}
+
+/// The objection of a contact that an entry of the suppression list makes.
+pub fn listed(tx: &Transaction, contact_id: Uuid, listed: Listed) -> Model {
+    Model {
+        id: tx.new_id(),
+        contact_id,
+        purpose_code: listed.purpose,
+        objected_at: listed.since,
+        ended_at: None,
+        source: Some(suppressions::SOURCE.to_owned()),
+        created_at: tx.now(),
+    }
 }
 
 /// When the person last declared a consent to the purpose, or to a kind of the group.

@@ -1,4 +1,4 @@
-//! Every contact that a caller sees, read page by page as a client does (floor 6).
+//! Every contact that a caller sees, read page by page as a client does, and what an answer holds (floor 6).
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -134,15 +134,7 @@ impl Body {
     /// # Errors
     /// The first of its own.
     fn page(self) -> Result<Page, Error> {
-        if let Some(Problem { message, extensions: About { code, coordinate } }) =
-            self.errors.into_iter().next()
-        {
-            let error = Error::new(Code::parse(&code).unwrap_or(Code::Internal), message);
-            return Err(match coordinate {
-                Some(coordinate) => error.at(coordinate),
-                None => error,
-            });
-        }
+        refuse(self.errors)?;
         let contacts = self.data.and_then(|data| data.contacts);
         let Contacts { nodes, page_info } =
             contacts.ok_or_else(|| Error::internal("an answer without a page"))?;
@@ -150,4 +142,32 @@ impl Body {
         let withheld = self.extensions.withheld.into_iter().map(|one| (one.coordinate, one.count)).collect();
         Ok(Page { nodes, next, withheld })
     }
+}
+
+/// The data of an answer.
+///
+/// # Errors
+/// The first of its own.
+pub fn data(body: &[u8]) -> Result<Map<String, Json>, Error> {
+    #[derive(Deserialize)]
+    struct Whole {
+        data: Option<Map<String, Json>>,
+        #[serde(default)]
+        errors: Vec<Problem>,
+    }
+    let whole = serde_json::from_slice::<Whole>(body).map_err(|_| Error::internal("an answer"))?;
+    refuse(whole.errors)?;
+    whole.data.ok_or_else(|| Error::internal("an answer without data"))
+}
+
+/// The first of these errors, if there is one.
+fn refuse(errors: Vec<Problem>) -> Result<(), Error> {
+    let Some(Problem { message, extensions: About { code, coordinate } }) = errors.into_iter().next() else {
+        return Ok(());
+    };
+    let error = Error::new(Code::parse(&code).unwrap_or(Code::Internal), message);
+    Err(match coordinate {
+        Some(coordinate) => error.at(coordinate),
+        None => error,
+    })
 }

@@ -236,7 +236,11 @@ async fn every_column_is_declared_in_the_register() {
                 }
                 Read::One { column, .. } => _ = add(column),
                 Read::Localised { de, en } => _ = (add(de), add(en)),
-                Read::Overdue | Read::Many { .. } | Read::Connection { .. } => {}
+                Read::Overdue
+                | Read::ReviewDue
+                | Read::Preference { .. }
+                | Read::Many { .. }
+                | Read::Connection { .. } => {}
             }
         }
     }

@@ -11,6 +11,7 @@
 )]
 
 mod audits;
+mod changes;
 mod chinook;
 mod clients;
 mod database;
@@ -26,21 +27,28 @@ mod hostile;
 mod hostile_http;
 mod http;
 mod imports;
+mod imports_consents;
 mod limits;
 mod logs;
+mod mails;
 mod management;
 mod noninterference;
 mod oidc;
 mod outage;
+mod pages;
 mod policy;
+mod preference_links;
 mod reads;
+mod receipts;
 mod reference;
 mod reload;
 mod schema;
 mod settings;
 mod shutdown;
+mod signups;
 mod sockets;
 mod support;
+mod suppressions;
 mod tokens;
 mod vcards;
 mod visibility;

@@ -22,6 +22,8 @@ pub struct Model {
     pub contact_id: Option<Uuid>,
     /// The consent it renews.
     pub consent_id: Option<Uuid>,
+    /// The text it asks to declare to anew.
+    pub consent_text_id: Option<Uuid>,
     /// Key of the mailbox it was mailed to.
     #[sea_orm(column_type = "Text")]
     pub address_key: String,

@@ -23,6 +23,9 @@ pub struct Model {
     /// Keyed digest of the mailbox, for the number of mails to it.
     #[sea_orm(column_type = "Text")]
     pub address_digest: String,
+    /// Kind and number of the period in which it is the only one to that mailbox; none where it is not to be sent.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub period: Option<String>,
     /// Language.
     #[sea_orm(column_type = "Text")]
     pub language: String,

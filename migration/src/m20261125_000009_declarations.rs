@@ -40,6 +40,7 @@ const UP: &[&str] = &[
          sign_up_id {uuid} REFERENCES sign_up (id),
          contact_id {uuid} REFERENCES contact (id),
          consent_id {uuid} REFERENCES consent (id),
+         consent_text_id {uuid} REFERENCES consent_text (id),
          address_key {text} NOT NULL,
          created_at {ts} NOT NULL,
          expires_at {ts} NOT NULL,
@@ -56,6 +57,7 @@ const UP: &[&str] = &[
          contact_id {uuid},
          recipient {text},
          address_digest {text} NOT NULL,
+         period {text},
          language {text} NOT NULL,
          purposes {text} NOT NULL,
          created_at {ts} NOT NULL,
@@ -68,6 +70,7 @@ const UP: &[&str] = &[
      )",
     "CREATE INDEX mail_next_attempt_at_idx ON mail (next_attempt_at) WHERE next_attempt_at IS NOT NULL",
     "CREATE INDEX mail_address_digest_idx ON mail (address_digest, kind, created_at)",
+    "CREATE UNIQUE INDEX mail_period_idx ON mail (address_digest, period) WHERE period IS NOT NULL",
     "CREATE INDEX mail_contact_id_idx ON mail (contact_id)",
     "CREATE TABLE suppression (
          id {uuid} NOT NULL PRIMARY KEY,
@@ -79,7 +82,7 @@ const UP: &[&str] = &[
          recorded_by {text} NOT NULL,
          created_at {ts} NOT NULL
      )",
-    "CREATE INDEX suppression_digest_idx ON suppression (digest, purpose_code)",
+    "CREATE UNIQUE INDEX suppression_digest_idx ON suppression (digest, purpose_code)",
     "CREATE TABLE consent_change (
          id {uuid} NOT NULL PRIMARY KEY,
          contact_id {uuid} NOT NULL,

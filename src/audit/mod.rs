@@ -3,14 +3,19 @@
 //! Write functions take a [`Transaction`], which nothing else can make: raw `begin` is refused by a lint. Who gets one
 //! must record what it did, or cannot commit.
 
+mod again;
 mod changes;
+mod following;
 mod probe;
 mod replays;
 mod ring;
 mod rotation;
 mod rows;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{audit_entry, enums::AuditOutcome};
@@ -18,20 +23,26 @@ use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+pub use again::again;
 pub use changes::{Change, Changes};
+pub use following::untold;
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
-pub use ring::ring;
+pub use ring::{known_ring, ring};
 pub use rotation::rewrap;
 
+use following::Touched;
+
 use crate::{
-    context::{Actor, App, id_at},
+    context::{Actor, App, Keys, Ring, id_at},
     error::{Code, Error},
     feed::{Change as Told, Feed},
     governed::{self, Scope},
     measures,
+    policy::Policy,
     register::{ACCESS_TOKEN, ObjectType, SUBSCRIPTIONS},
     sealing::Sealer,
 };
@@ -96,6 +107,11 @@ pub struct Transaction {
     author: Author,
     inner: DatabaseTransaction,
     sealer: Sealer,
+    keys: Keys,
+    /// Keys that outlive a rotation, once anybody has read them.
+    ring: Arc<OnceCell<Ring>>,
+    /// The same, where this transaction has made them.
+    made: Option<Ring>,
     now: DateTime<Utc>,
     /// Ids given out so far, which keeps them in order.
     ids: AtomicU32,
@@ -103,6 +119,12 @@ pub struct Transaction {
     feed: Feed,
     /// What is told once it is committed.
     told: Vec<Told>,
+    /// Whether a mail waits once it is committed.
+    mails: bool,
+    /// The policy in force, by which consents are found to begin or to end.
+    policy: Arc<Policy>,
+    /// Contacts of which that is to be found out.
+    touched: Touched,
 }
 
 /// Opens the door.
@@ -121,7 +143,25 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let now = app.now();
     let (sealer, ids) = (Sealer::new(&app.keys), AtomicU32::new(0));
     let feed = app.db.feed.clone();
-    Ok(Transaction { author, inner, sealer, now, ids, entries: Vec::new(), feed, told: Vec::new() })
+    let (policy, touched) = (app.policy.current(), Touched::default());
+    let (keys, ring, made) = (app.keys.clone(), app.ring.clone(), None);
+    let (entries, told, mails) = (Vec::new(), Vec::new(), false);
+    Ok(Transaction {
+        author,
+        inner,
+        sealer,
+        keys,
+        ring,
+        made,
+        now,
+        ids,
+        entries,
+        feed,
+        told,
+        mails,
+        policy,
+        touched,
+    })
 }
 
 impl Transaction {
@@ -146,6 +186,23 @@ impl Transaction {
     /// Who writes.
     pub fn author(&self) -> &Author {
         &self.author
+    }
+
+    /// Names who writes, once that is known: a link tells whose it is only when it is locked.
+    ///
+    /// # Errors
+    /// `INTERNAL` after anything was recorded.
+    pub fn act_as(&mut self, author: Author) -> Result<(), Error> {
+        if !self.entries.is_empty() {
+            return Err(Error::internal("another author of a change that was recorded already"));
+        }
+        self.author = author;
+        Ok(())
+    }
+
+    /// Has those who send mails look for one once this is committed.
+    pub fn wake_senders(&mut self) {
+        self.mails = true;
     }
 
     /// Where statements run.
@@ -198,7 +255,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Writes the entries and commits, with the changes or not at all. Dropping the transaction rolls it back.
+    /// Writes the entries, tells those who follow which consents began or ended, and commits, with the changes or not at all.
+    /// Dropping the transaction rolls it back.
     ///
     /// # Errors
     /// `INTERNAL` when nothing was recorded; `AUDIT_UNAVAILABLE` when an entry cannot be written.
@@ -208,9 +266,14 @@ impl Transaction {
         }
         let number = self.entries.len();
         self.store().await?;
+        // Last: others who have something to tell wait from here to the end.
+        self.follow().await?;
         self.inner.commit().await?;
         measures::entries(number);
         self.told.into_iter().for_each(|change| self.feed.tell(change));
+        if self.mails {
+            self.feed.tell_mail();
+        }
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! `zweck config`: the defaults, what is in force, and what is wrong with it (floor 7).
 
 use clap::Subcommand;
-use zweck::config::{Config, DEFAULTS};
+use zweck::{
+    config::{Config, DEFAULTS},
+    mailer::Mailer,
+};
 
 use super::print;
 use crate::Failure;
@@ -37,6 +40,9 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     }
     if let Some(dir) = config.policy.dir.as_ref().filter(|dir| !dir.is_dir()) {
         faults.push(format!("`policy.dir`: {} is not a directory", dir.display()));
+    }
+    if let Err(error) = Mailer::new(&config.mail) {
+        faults.push(error.message);
     }
     match faults.is_empty() {
         true => Ok(()),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use zweck::{
     config::Config,
     error::{Code, Error},
-    imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Report, Target},
+    imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Target},
     purposes,
 };
 
@@ -22,7 +22,7 @@ use super::{ACTOR, failure, note, open, print};
 use crate::Failure;
 
 /// Who acts.
-const IMPORTER: &str = "cli:import";
+pub(super) const IMPORTER: &str = "cli:import";
 
 /// Which file, and what is in it.
 #[derive(Args)]
@@ -106,13 +106,22 @@ enum OnInvalidArg {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum EncodingArg {
+pub(super) enum EncodingArg {
     /// UTF-8, with or without a mark of byte order.
     #[value(name = "utf-8")]
     Utf8,
     /// Windows-1252.
     #[value(name = "windows-1252")]
     Windows1252,
+}
+
+impl From<EncodingArg> for Encoding {
+    fn from(encoding: EncodingArg) -> Self {
+        match encoding {
+            EncodingArg::Utf8 => Self::Utf8,
+            EncodingArg::Windows1252 => Self::Windows1252,
+        }
+    }
 }
 
 impl ImportArgs {
@@ -164,10 +173,7 @@ impl ImportArgs {
             format: self.format(),
             delimiter,
             header: !self.no_header,
-            encoding: match self.encoding {
-                EncodingArg::Utf8 => Encoding::Utf8,
-                EncodingArg::Windows1252 => Encoding::Windows1252,
-            },
+            encoding: self.encoding.into(),
             on_invalid: match self.on_invalid {
                 OnInvalidArg::Keep => OnInvalid::Keep,
                 OnInvalidArg::SkipValue => OnInvalid::SkipValue,
@@ -259,7 +265,7 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
 }
 
 /// How much of the file is read, on a terminal only.
-fn bar(size: u64) -> ProgressBar {
+pub(super) fn bar(size: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -268,34 +274,34 @@ fn bar(size: u64) -> ProgressBar {
 }
 
 /// The report as JSON, written as the import goes on: `{"problems": […], "completed": true, "rows": …}`.
-struct JsonReport {
+pub(super) struct JsonReport {
     file: BufWriter<File>,
     empty: bool,
 }
 
 #[derive(Serialize)]
-struct Closing<'a> {
+struct Closing<'a, R> {
     completed: bool,
     #[serde(flatten)]
-    report: Option<&'a Report>,
+    report: Option<&'a R>,
 }
 
 impl JsonReport {
-    fn create(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut file = BufWriter::new(file);
         file.write_all(b"{\"problems\": [")?;
         Ok(Self { file, empty: true })
     }
 
-    fn problem(&mut self, problem: &Problem) -> std::io::Result<()> {
+    pub(super) fn problem(&mut self, problem: &Problem) -> std::io::Result<()> {
         self.file.write_all(if self.empty { b"\n  " } else { b",\n  " })?;
         self.empty = false;
         Ok(serde_json::to_writer(&mut self.file, problem)?)
     }
 
     /// Ends the report; `completed` is false where the import ended in an error.
-    fn close(mut self, report: Option<&Report>) -> Result<(), Failure> {
+    pub(super) fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), Failure> {
         let closing = serde_json::to_string(&Closing { completed: report.is_some(), report })?;
         // The members go on in the object that is open.
         let members = closing.strip_prefix('{').unwrap_or_default();

@@ -6,7 +6,9 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod import;
+pub(crate) mod import_consents;
 pub(crate) mod policy;
+pub(crate) mod receipts;
 pub(crate) mod schema;
 pub(crate) mod tokens;
 
@@ -29,6 +31,8 @@ use zweck::{
     error::{Code, Error},
     graphql::Engine,
     http::{self, Ending, Settings, SocketLimits},
+    jobs,
+    mailer::Mailer,
     oidc::Issuers,
     policy::{Live, Policy, Sources},
     purposes, register, watch,
@@ -46,21 +50,27 @@ const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zwec
 /// Starts the server.
 pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
     config::check(config)?;
+    let mailer = Mailer::new(&config.mail).map_err(failure)?;
     let policy = policy(config).await?;
+    if config.pages.enabled {
+        http::fit(&policy, &config.pages).map_err(|text| Failure::Usage(format!("configuration: {text}")))?;
+    }
     let db = connect_within(config, config.limits.operation_time()).await?;
     if migrate {
         db.migrate().await.map_err(failure)?;
     }
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    // Made now where they are missing, not while somebody reads.
+    audit::ring(&app).await.map_err(failure)?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
-    tokio::spawn(sweep(app.clone()));
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     tokio::spawn(keep_keys(app.clone()));
     if let Some(directory) = &config.policy.dir {
         let watched = watch::policy(app.clone(), directory.clone());
         watched.with_context(|| format!("cannot watch {}", directory.display()))?;
     }
+    tokio::spawn(jobs::run(app.clone(), mailer));
     let listener = bind(config.server.listen, "server.listen").await?;
     let ending = Ending::at(http::stop_signal());
     if let Some(address) = config.management.listen {
@@ -70,7 +80,12 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         tokio::spawn(http::manage(managed, router));
     }
     let sockets = SocketLimits { origins: config.server.cors_origins.clone(), ..SocketLimits::default() };
-    let settings = Settings { limits: config.limits, graphiql: config.server.graphiql, sockets };
+    let settings = Settings {
+        limits: config.limits,
+        graphiql: config.server.graphiql,
+        sockets,
+        behind_proxy: config.server.behind_tls_proxy,
+    };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let router = http::guard(http::router(app, engine, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
@@ -82,16 +97,6 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
     let bound = TcpListener::bind(address).await;
     Ok(bound.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
-}
-
-/// Deletes what is kept for a day only, once an hour.
-async fn sweep(app: Arc<App>) {
-    loop {
-        if audit::sweep(&app).await.is_err() {
-            tracing::warn!("outcomes of old Idempotency-Keys could not be deleted");
-        }
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-    }
 }
 
 /// Reads the keys of issuers now and when they are due anew. None of their servers holds up the start.

@@ -122,6 +122,10 @@ impl Pages {
         if self.unconfirmed_time() < self.confirm_time() {
             return Err("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
         }
+        if self.unconfirmed_time() < self.mail_time() {
+            // What tells of a mail goes with the sign-up it was for.
+            return Err("`pages.mail_hours` must not be longer than `pages.unconfirmed_days`".to_owned());
+        }
         Ok(())
     }
 }

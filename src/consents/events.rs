@@ -13,6 +13,7 @@ use crate::{
     context::Actor,
     declarations::project,
     error::Error,
+    policy::Policy,
     register::{CONSENT, CONSENT_EVENT},
 };
 
@@ -280,7 +281,16 @@ pub(super) fn review(
     purpose: &str,
     end: Option<DateTime<Utc>>,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    let lead = actor.policy.purpose(purpose).and_then(|purpose| purpose.review.as_deref());
+    review_by(&actor.policy, purpose, end)
+}
+
+/// The same by a policy.
+pub(super) fn review_by(
+    policy: &Policy,
+    purpose: &str,
+    end: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let lead = policy.purpose(purpose).and_then(|purpose| purpose.review.as_deref());
     let (Some(end), Some(lead)) = (end, lead) else { return Ok(None) };
     let (months, days) = parts(lead)?;
     Ok(end.checked_sub_months(months).and_then(|start| start.checked_sub_days(days)))
@@ -303,7 +313,7 @@ fn parts(period: &str) -> Result<(Months, Days), Error> {
 ///
 /// # Errors
 /// `BAD_USER_INPUT` beyond the calendar; `INTERNAL` for a period that the policy should have refused.
-pub(super) fn after(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
+pub fn after(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
     let (months, days) = parts(period)?;
     let end = from.checked_add_months(months).and_then(|end| end.checked_add_days(days));
     end.ok_or_else(|| Error::input("`declaredAt` is not a possible time").in_input("input.declaredAt"))

@@ -82,7 +82,7 @@ struct Given<'s> {
 
 impl<'m> Side<'m> {
     async fn of(tx: &Transaction, contact: &'m contact::Model) -> Result<Self, Error> {
-        // Locked: `zweck consents rebuild` takes no lock but that of the consent.
+        // Locked: `zweck consents rebuild` may have waited for the contact that goes.
         let consents = consent::Entity::find()
             .filter(consent::Column::ContactId.eq(contact.id))
             .order_by_asc(consent::Column::Id)
@@ -196,7 +196,7 @@ async fn unite(
         .filter(consent_event::Column::ConsentId.eq(other.id))
         .exec(tx.connection())
         .await?;
-    consent::Entity::delete_by_id(other.id).exec(tx.connection()).await?;
+    let gone = tx.delete::<consent::Entity>(&CONSENT, other).await?;
     let row = consent::Model { updated_at: tx.now(), ..projected(own, &of(tx.connection(), own.id).await?) };
     let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
     let events = serde_json::json!(moved);
@@ -205,6 +205,5 @@ async fn unite(
     let changes = tx.update::<consent::Entity>(&CONSENT, own, &after).await?;
     tx.record(merged.entry(&CONSENT, own.id, changes.and(event).and(came))).await?;
     let went = Changes::one(coordinate, Category::Link, events, serde_json::Value::Null);
-    let gone = Changes::between(&CONSENT, Some(other), None);
     tx.record(merged.entry(&CONSENT, other.id, gone.and(went))).await
 }

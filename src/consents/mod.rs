@@ -1,28 +1,42 @@
 //! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7) (floor 4).
 
+mod asked;
+mod batch;
+mod ends;
 mod events;
 pub mod merge;
 mod rebuild;
+mod renewals;
+mod telling;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent, consent_text,
+    consent, consent_text, contact,
     enums::{Channel, ConsentEventKind},
 };
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+pub use asked::{Asked, answer, ask};
+pub use batch::{Grant, Hindrance, Outcome, Present, Said, Told};
+pub use ends::{demand_renewals, expire};
+pub use events::after;
 pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use renewals::renewable;
+pub use renewals::{Renewal, renew};
+pub use telling::catch_up;
 
 use crate::{
     audit::Transaction,
-    contacts::{self, Rectified},
+    contacts::{self, Address, Rectified},
     context::Actor,
     error::{Code, Error},
+    objections,
     policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
     register::CONSENT,
+    suppressions::{self, Addr},
 };
 use events::{Declaration, address_of, declare, find_or_open, moved_at, review, written_address};
 
@@ -69,7 +83,10 @@ fn uses(purpose: &PurposeDef, channel: Channel) -> bool {
 }
 
 /// Whether consents to the purpose or group `code` are the caller's to write.
-fn own(actor: &Actor, code: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// `FORBIDDEN` where they are not.
+pub(crate) fn own(actor: &Actor, code: &str) -> Result<(), Error> {
     match &actor.purpose {
         Some(own) if own.sees_all || own.code == code => Ok(()),
         _ => {
@@ -124,8 +141,20 @@ impl NewConsent {
 /// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a text, proof, channel or time
 /// that cannot be.
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Result<Uuid, Error> {
-    let expires_at = new.check(actor, tx.now())?;
+    new.check(actor, tx.now())?;
     let contact = contacts::lock(tx, actor, new.contact_id).await?;
+    declared(tx, actor, &contact, new, ("recordConsent", ConsentEventKind::Granted)).await
+}
+
+/// Records what the person declared in the name of a mutation, once all else is looked at.
+async fn declared(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact: &contact::Model,
+    new: &NewConsent,
+    (action, kind): (&'static str, ConsentEventKind),
+) -> Result<Uuid, Error> {
+    let expires_at = new.check(actor, tx.now())?;
     let text = consent_text::Entity::find()
         .filter(consent_text::Column::PurposeCode.eq(&new.purpose))
         .filter(consent_text::Column::Language.eq(&new.language))
@@ -133,10 +162,10 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Re
         .one(tx.connection())
         .await?
         .ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
-    let opened = find_or_open(tx, &contact, &new.purpose, new.channel).await?;
+    let opened = find_or_open(tx, contact, &new.purpose, new.channel).await?;
     let declaration = Declaration {
-        action: "recordConsent",
-        kind: ConsentEventKind::Granted,
+        action,
+        kind,
         declared_at: Some(new.declared_at),
         source: Some(new.source.clone()),
         proof: Some(new.proof.clone()),
@@ -144,8 +173,8 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Re
         expires_at,
         review_due_at: review(actor, &new.purpose, expires_at)?,
         evidence: new.evidence.clone(),
-        address: written_address(&contact, new.channel),
-        moved_at: moved_at(&contact, new.channel),
+        address: written_address(contact, new.channel),
+        moved_at: moved_at(contact, new.channel),
     };
     declare(tx, opened, &declaration).await
 }
@@ -157,6 +186,8 @@ pub struct Withdrawal {
     pub id: Option<Uuid>,
     /// or of this contact
     pub contact_id: Option<Uuid>,
+    /// or of every contact with this address
+    pub address: Option<Address>,
     /// for this purpose or group,
     pub purpose: Option<String>,
     /// on this channel, or on all.
@@ -168,7 +199,8 @@ pub struct Withdrawal {
 }
 
 /// Withdraws consents (Art. 7(3)) and gives their ids. A withdrawal of what was never given is kept too, so that no late
-/// word of an earlier consent undoes it. What is withdrawn already is no change.
+/// word of an earlier consent undoes it. What is withdrawn already is no change. One by address also puts the address on the
+/// suppression list; under a purpose that sees all, whether or not a contact has it.
 ///
 /// # Errors
 /// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a time in the future, and
@@ -181,12 +213,57 @@ pub async fn withdraw(
     if withdrawal.at.is_some_and(|at| at > tx.now()) {
         return Err(fault("at", "`at` is in the future"));
     }
-    let (contact_id, targets) = match (withdrawal.id, withdrawal.contact_id, &withdrawal.purpose) {
-        (Some(id), None, None) if withdrawal.channel.is_none() => one(tx, actor, id).await?,
-        (None, Some(contact), Some(purpose)) => (contact, kinds(actor, purpose, withdrawal.channel)?),
-        (None, Some(_), None) => return Err(fault("purpose", "`purpose` is missing")),
-        _ => return Err(fault("id", "give `id`, or `contactId` with `purpose`")),
+    let (id, contact, address) = (withdrawal.id, withdrawal.contact_id, &withdrawal.address);
+    let (contacts, targets) = match (id, contact, address, &withdrawal.purpose) {
+        (Some(id), None, None, None) if withdrawal.channel.is_none() => one(tx, actor, id).await?,
+        (None, Some(contact), None, Some(purpose)) => {
+            (vec![contact], kinds(actor, purpose, withdrawal.channel)?)
+        }
+        (None, None, Some(address), Some(purpose)) => {
+            if withdrawal.channel.is_some_and(|channel| !reaches(address, channel)) {
+                return Err(fault("channel", "this is no address for the channel"));
+            }
+            let targets = kinds(actor, purpose, withdrawal.channel)?;
+            (contacts::with_address(tx, actor, address).await?, targets)
+        }
+        (None, Some(_), None, None) | (None, None, Some(_), None) => {
+            return Err(fault("purpose", "`purpose` is missing"));
+        }
+        _ => return Err(fault("id", "give `id`, or `contactId`, `email` or `phone` with `purpose`")),
     };
+    let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
+    if contacts.is_empty() && !sees_all {
+        return Err(contacts::unknown());
+    }
+    let mut ids = Vec::new();
+    for contact in contacts {
+        ids.extend(withdraw_of(tx, actor, contact, &targets, withdrawal).await?);
+    }
+    if let Some(address) = address {
+        let address = Addr::on(address.channel(), address.key());
+        let since = withdrawal.at.unwrap_or(tx.now());
+        // Each kind on its own: who withdraws consents to a group has not objected to what rests on other bases.
+        let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
+        for purpose in purposes {
+            suppressions::keep(tx, &address, purpose, since, withdrawal.source.as_deref()).await?;
+        }
+    }
+    Ok(ids)
+}
+
+/// Whether messages on the channel go to such an address.
+fn reaches(address: &Address, channel: Channel) -> bool {
+    Addr::on(channel, address.key()).channel() == address.channel()
+}
+
+/// Withdraws the consents of one contact.
+async fn withdraw_of(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    targets: &[(String, Channel)],
+    withdrawal: &Withdrawal,
+) -> Result<Vec<Uuid>, Error> {
     let contact = contacts::lock(tx, actor, contact_id).await?;
     let mut all: BTreeSet<(String, String)> =
         targets.iter().map(|(purpose, channel)| (purpose.clone(), channel.to_value())).collect();
@@ -212,7 +289,7 @@ pub async fn withdraw(
     Ok(ids)
 }
 
-type Targets = (Uuid, Vec<(String, Channel)>);
+type Targets = (Vec<Uuid>, Vec<(String, Channel)>);
 
 async fn one(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Targets, Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such consent");
@@ -221,7 +298,7 @@ async fn one(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Targets, Error
         return Err(unknown());
     }
     own(actor, &found.purpose_code)?;
-    Ok((found.contact_id, vec![(found.purpose_code, found.channel)]))
+    Ok((vec![found.contact_id], vec![(found.purpose_code, found.channel)]))
 }
 
 /// The purposes on consent that `code` names, with their channels.
@@ -251,12 +328,14 @@ fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(Str
     }
 }
 
-/// Lets the consents of a rectified contact follow: those bound to an address that changed are invalid until they are
+/// Lets objections and consents of a rectified contact follow: what the suppression list says of an address that came, becomes
+/// an objection; consents bound to an address that changed are invalid until they are
 /// declared anew (BGH I ZR 164/09: a consent holds for the address it was given for).
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
+    objections::carry(tx, rectified.reached()).await?;
     let Rectified { before, after } = rectified;
     let moved: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
         .into_iter()

@@ -1,6 +1,9 @@
 //! Compares each consent with the projection of its events, and mends it (floor 4).
 
-use entity::consent::{Column, Entity, Model};
+use entity::{
+    consent::{Column, Entity, Model},
+    contact,
+};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -68,9 +71,17 @@ async fn differs(app: &App, row: Model) -> Result<bool, Error> {
 /// Writes the state that the events make, if the consent still differs from it.
 async fn mend(app: &App, actor: &str, id: Uuid) -> Result<bool, Error> {
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
-    // Locked and read again: it may have changed since it was compared.
-    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
-    let Some(before) = found else { return Ok(false) };
+    // Locked with its contact, as by all who write consents, and read again: it may have changed since it was compared.
+    let before = loop {
+        let Some(seen) = Entity::find_by_id(id).one(tx.connection()).await? else { return Ok(false) };
+        contact::Entity::find_by_id(seen.contact_id).lock_exclusive().one(tx.connection()).await?;
+        match Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await? {
+            // A merge has moved it.
+            Some(found) if found.contact_id != seen.contact_id => {}
+            Some(found) => break found,
+            None => return Ok(false),
+        }
+    };
     let after = events::projected(&before, &events::of(tx.connection(), id).await?);
     if after == before {
         return Ok(false);

@@ -6,10 +6,11 @@ use entity::{
     enums::{ContactPointKind, ContactState},
     provenance,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{
+    Reached,
     points::{MOST_POINTS, NewPoint},
     rows::{get, note_moves, set},
     unknown,
@@ -24,6 +25,20 @@ use crate::{
 
 /// The action of every entry of a merge, and the source of the provenance that it leaves.
 pub const ACTION: &str = "mergeContacts";
+
+/// The contact that `id` has become part of, if it was merged into another; `id` itself otherwise.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn stays<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid, Error> {
+    // One step suffices: what hangs on a contact goes along when that is merged in its turn.
+    let left = provenance::Entity::find()
+        .select_only()
+        .column(provenance::Column::ContactId)
+        .filter(provenance::Column::Source.eq(ACTION))
+        .filter(provenance::Column::ExternalId.eq(id.to_string()));
+    Ok(left.into_tuple().one(connection).await?.unwrap_or(id))
+}
 
 /// What is to become one.
 #[derive(Clone, Debug)]
@@ -55,6 +70,8 @@ pub struct Merged {
     pub after: contact::Model,
     /// The contact that goes.
     pub duplicate: contact::Model,
+    /// Every address of the contact that stays.
+    pub reached: Reached,
 }
 
 impl Merged {
@@ -145,9 +162,11 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
         notice_version: None,
     };
     let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
-    let merged = Merged { before, after, duplicate };
+    let reached = Reached::of(after.id, None, &[]);
+    let mut merged = Merged { before, after, duplicate, reached };
     tx.record(merged.entry(&CONTACT, merged.after.id, changes.and(provenance))).await?;
-    join_points(tx, &merged).await?;
+    let points = join_points(tx, &merged).await?;
+    merged.reached = Reached::of(merged.after.id, Some(&merged.after), &points);
     Ok(merged)
 }
 
@@ -158,8 +177,7 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
 /// `INTERNAL` from the database.
 pub async fn remove(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     let duplicate = &merged.duplicate;
-    contact::Entity::delete_by_id(duplicate.id).exec(tx.connection()).await?;
-    let changes = Changes::between(&CONTACT, Some(duplicate), None);
+    let changes = tx.delete::<contact::Entity>(&CONTACT, duplicate).await?;
     tx.record(merged.entry(&CONTACT, duplicate.id, changes)).await
 }
 
@@ -250,8 +268,8 @@ fn said(point: &contact_point::Model) -> [&Option<String>; 3] {
 }
 
 /// Moves the contact points of the duplicate, and makes points of the addresses that are primary no more. One that says
-/// nothing that is not there already goes.
-async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+/// nothing that is not there already goes. Gives all that are left.
+async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contact_point::Model>, Error> {
     let of = |id: Uuid| {
         let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
         points.order_by_asc(contact_point::Column::Id).lock_exclusive()
@@ -290,7 +308,7 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<(), Error>
         let message = format!("a contact has at most {MOST_POINTS} contact points");
         return Err(Error::new(Code::Conflict, message).at("Contact.contactPoints"));
     }
-    Ok(())
+    Ok(own)
 }
 
 fn parts(point: &contact_point::Model) -> Address {

@@ -2,15 +2,20 @@
 
 pub mod merge;
 mod points;
+mod reached;
 mod restrictions;
 mod rows;
 
 use chrono::{DateTime, Utc};
-use entity::{contact, provenance};
-use sea_orm::{ColumnTrait, EntityTrait, PrimaryKeyTrait, QueryFilter, QuerySelect};
+use entity::{contact, enums::Channel, provenance};
+use sea_orm::{
+    EntityTrait, ExprTrait, PrimaryKeyTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, Func},
+};
 use uuid::Uuid;
 
 pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
+pub use reached::Reached;
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set};
 
@@ -18,7 +23,8 @@ use crate::{
     audit::{Changes, Entry, Transaction},
     context::Actor,
     error::{Code, Error},
-    policy::Action,
+    fold::dialled,
+    policy::{Action, Grounds},
     register::{CONTACT, Field, ObjectType, PROVENANCE},
 };
 
@@ -34,6 +40,9 @@ pub struct Source {
     /// Version of the privacy notice given.
     pub notice_version: Option<String>,
 }
+
+/// Most contacts that something declared by an address is recorded for at once.
+const MOST_CONTACTS: usize = 100;
 
 /// Checked values of given fields.
 pub type Values = Vec<(&'static Field, String)>;
@@ -82,24 +91,88 @@ where
     if tx.sees(actor, object, id).await? { Ok(row) } else { Err(unknown()) }
 }
 
-/// Contacts visible to the caller that have this e-mail address, as the primary or a further one; ordered by id.
+/// An address that contacts are found by.
+#[derive(Clone)]
+pub enum Address {
+    /// The key of a mailbox.
+    Email(String),
+    /// A phone number, folded.
+    Phone(String),
+}
+
+impl Address {
+    /// What kind of address it is.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Email(_) => Channel::Email,
+            Self::Phone(_) => Channel::Phone,
+        }
+    }
+
+    /// The address, normalised.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Email(key) | Self::Phone(key) => key,
+        }
+    }
+
+    /// Whether the key in `column` is this address. Numbers are kept as they were given: what only separates digits does not
+    /// count, which no index helps with.
+    fn is(&self, column: Expr) -> Expr {
+        let Self::Phone(key) = self else { return column.eq(self.key()) };
+        let bare = [" ", "\u{a0}", "-", "/", "(", ")", "."].into_iter().fold(column, |column, separator| {
+            Func::cust("replace").arg(column).arg(separator).arg("").into()
+        });
+        let number = dialled(key);
+        let abroad = number.strip_prefix('+').map(|rest| format!("00{rest}"));
+        bare.is_in(std::iter::once(number).chain(abroad))
+    }
+
+    /// Name of its field and input.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Email(_) => "email",
+            Self::Phone(_) => "phone",
+        }
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Address({}: ***)", self.name())
+    }
+}
+
+/// Contacts visible to the caller that have this address, as the primary or a further one; ordered by id.
 ///
 /// # Errors
-/// `INTERNAL` from the database.
-pub async fn with_email(tx: &Transaction, actor: &Actor, mailbox: &str) -> Result<Vec<Uuid>, Error> {
+/// `BAD_USER_INPUT` for more than 100 contacts; `FORBIDDEN_FIELD` under a purpose on consent; `INTERNAL` from the database.
+pub async fn with_address(tx: &Transaction, actor: &Actor, address: &Address) -> Result<Vec<Uuid>, Error> {
     use entity::contact_point;
-    let ids = |column| contact::Entity::find().select_only().column(column);
-    let mut found: Vec<Uuid> = ids(contact::Column::Id)
-        .filter(contact::Column::EmailKey.eq(mailbox))
+    let place = format!("input.{}", address.name());
+    if actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent) {
+        // Whose address is not covered must not be told by who is found.
+        let message = "contacts may not be found by an address for this purpose";
+        let coordinate = format!("{}.{}", CONTACT.name, address.name());
+        return Err(Error::new(Code::ForbiddenField, message).at(coordinate).in_input(place));
+    }
+    let (primary, further) = match address {
+        Address::Email(_) => (contact::Column::EmailKey, contact_point::Column::EmailKey),
+        Address::Phone(_) => (contact::Column::PhoneFolded, contact_point::Column::PhoneFolded),
+    };
+    let mut found: Vec<Uuid> = contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(address.is(Expr::col(primary)))
         .into_tuple()
         .all(tx.connection())
         .await?;
     // Who may not read further addresses must not be told by who is found.
-    if actor.may("ContactPoint.email", Action::Read) {
+    if actor.may(&format!("ContactPoint.{}", address.name()), Action::Read) {
         let further: Vec<Uuid> = contact_point::Entity::find()
             .select_only()
             .column(contact_point::Column::ContactId)
-            .filter(contact_point::Column::EmailKey.eq(mailbox))
+            .filter(address.is(Expr::col(further)))
             .into_tuple()
             .all(tx.connection())
             .await?;
@@ -113,6 +186,10 @@ pub async fn with_email(tx: &Transaction, actor: &Actor, mailbox: &str) -> Resul
             visible.push(id);
         }
     }
+    if visible.len() > MOST_CONTACTS {
+        let message = format!("more than {MOST_CONTACTS} contacts have this address; name each by its id");
+        return Err(Error::input(message).in_input(place));
+    }
     Ok(visible)
 }
 
@@ -125,12 +202,27 @@ pub async fn create(
     action: &'static str,
     values: &Values,
     source: &Source,
-) -> Result<Uuid, Error> {
+) -> Result<Reached, Error> {
+    let id = tx.new_subject();
+    create_as(tx, action, id, values, source).await
+}
+
+/// The same with an id that the transaction gave out for it: whoever makes a contact of himself is named by it.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_as(
+    tx: &mut Transaction,
+    action: &'static str,
+    id: Uuid,
+    values: &Values,
+    source: &Source,
+) -> Result<Reached, Error> {
     if !values.iter().any(|(field, _)| field.identifies) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::input(message).in_input("input"));
     }
-    let mut model = blank(tx.new_subject(), tx.now());
+    let mut model = blank(id, tx.now());
     for (field, value) in values {
         set(&mut model, field, Some(value))?;
     }
@@ -146,7 +238,7 @@ pub async fn create(
         changes,
     })
     .await?;
-    Ok(model.id)
+    Ok(Reached::of(model.id, Some(&model), &[]))
 }
 
 /// Writes where the named fields come from.
@@ -192,6 +284,14 @@ pub struct Rectified {
     pub before: contact::Model,
     /// After; the same where nothing changed.
     pub after: contact::Model,
+}
+
+impl Rectified {
+    /// The addresses that came to the contact.
+    pub fn reached(&self) -> Reached {
+        let of = |contact: &contact::Model| Reached::of(contact.id, Some(contact), &[]);
+        of(&self.after).beyond(&of(&self.before))
+    }
 }
 
 /// Rectifies a contact (Art. 16). What is as asked for already is no change and makes no new version.

@@ -5,7 +5,7 @@ use entity::{contact_point, enums::ContactPointKind};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::{lock, lock_with};
+use super::{Reached, lock, lock_with};
 use crate::{
     audit::{Changes, Entry, Transaction},
     context::Actor,
@@ -86,7 +86,7 @@ impl NewPoint {
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for values that do not belong to its kind, or none.
-pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> Result<(), Error> {
+pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> Result<Reached, Error> {
     use sea_orm::{ColumnTrait, QueryFilter};
     new.check()?;
     let contact = lock(tx, actor, new.contact_id).await?;
@@ -108,9 +108,12 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
         let stamped = contact_point::Model { id: known.id, created_at: known.created_at, ..point.clone() };
         stamped == **known
     });
-    let (id, changes) = match same {
-        Some(known) => (known.id, Changes::none()),
-        None => (point.id, tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?),
+    let (id, changes, came) = match same {
+        Some(known) => (known.id, Changes::none(), None),
+        None => {
+            let changes = tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?;
+            (point.id, changes, Some(point))
+        }
     };
     tx.record(Entry {
         action: "addContactPoint",
@@ -119,7 +122,8 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
         contact_id: Some(contact.id),
         changes,
     })
-    .await
+    .await?;
+    Ok(Reached::of(contact.id, None, came.as_slice()))
 }
 
 /// Removes a contact point and gives the id of its contact.

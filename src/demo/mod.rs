@@ -139,7 +139,9 @@ async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result
         notice_version: Some("2026-1".to_owned()),
     };
     let values = made.next();
-    let id = contacts::create(tx, "createContact", &values, &source).await?;
+    let reached = contacts::create(tx, "createContact", &values, &source).await?;
+    let id = reached.contact_id();
+    objections::carry(tx, reached).await?;
     for (purpose, reference) in reasons(made) {
         let ground = NewGround {
             purpose: purpose.to_owned(),
@@ -243,6 +245,7 @@ async fn withdraw(
     let withdrawal = Withdrawal {
         id: None,
         contact_id: Some(contact_id),
+        address: None,
         purpose: Some(purpose.to_owned()),
         channel: None,
         at: Some(at.min(tx.now())),
@@ -255,7 +258,7 @@ async fn withdraw(
 async fn object(tx: &mut Transaction, desk: &Actor, contact_id: Uuid) -> Result<(), Error> {
     let new = NewObjection {
         contact_id: Some(contact_id),
-        email: None,
+        address: None,
         purpose: "direct_marketing".to_owned(),
         at: None,
         source: Some("letter".to_owned()),

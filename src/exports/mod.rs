@@ -1,11 +1,13 @@
 //! Exports of what a credential may read for a purpose, by the same door as every other read, audited (floor 6).
 
 mod formats;
+mod receipts;
 mod vcard;
 
 use std::{collections::BTreeMap, io::Write};
 
 pub use formats::Format;
+pub use receipts::{ReceiptFormat, receipt};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -31,11 +33,15 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// What `actor` may read in full of each contact that it sees.
-    pub fn of(actor: &Actor) -> Self {
+    /// What `actor` may read in full of each contact that it sees; with `links`, those of persons too.
+    pub fn of(actor: &Actor, links: bool) -> Self {
         let mut left_out = Vec::new();
         let mut fields = |object: &'static ObjectType| -> Vec<&'static str> {
-            let columns = object.fields.iter().filter(|field| matches!(field.read, Read::Column { .. }));
+            let columns = object.fields.iter().filter(|field| match field.read {
+                Read::Column { .. } => true,
+                Read::Preference { .. } => links,
+                _ => false,
+            });
             let all: Vec<&'static str> = columns.map(|field| field.name).collect();
             let readable = pages::readable(actor, object, all.iter().copied());
             let others = all.iter().filter(|name| !readable.contains(name));
@@ -112,14 +118,16 @@ where
     W: Write,
 {
     let actor = caller().await?;
-    let columns = Columns::of(&actor);
+    // A vCard has no place for them.
+    let links = app.pages.public_url.is_some() && format != Format::VCard;
+    let columns = Columns::of(&actor, links);
     if columns.contact.is_empty() {
         return Err(Error::new(Code::ForbiddenField, "nothing of a contact may be read").at(CONTACT.name));
     }
     let mut pages = Pages::new(app, engine, &caller, &columns.selection());
     let mut next = pages.next().await?;
     let begun = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
-    record(app, &actor, begun).await?;
+    record(app, &actor, entry(begun)).await?;
     // What only active contacts are seen for tells of their state.
     let all_active = actor
         .purpose
@@ -139,19 +147,22 @@ where
     }
     writer.finish()?;
     let ended = json!({"begun": false, "format": format.as_str(), "rows": exported.rows});
-    record(app, &caller().await?, ended).await?;
+    record(app, &caller().await?, entry(ended)).await?;
     Ok(exported)
 }
 
-async fn record(app: &App, actor: &Actor, what: Json) -> Result<(), Error> {
-    let mut tx = audit::begin(app, Author::from(actor)).await?;
-    tx.record(Entry {
+fn entry(what: Json) -> Entry {
+    Entry {
         action: "exportContacts",
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
         changes: Changes::one("AuditEntry.action", Category::Audit, Json::Null, what),
-    })
-    .await?;
+    }
+}
+
+async fn record(app: &App, actor: &Actor, entry: Entry) -> Result<(), Error> {
+    let mut tx = audit::begin(app, Author::from(actor)).await?;
+    tx.record(entry).await?;
     tx.commit().await
 }

@@ -6,7 +6,7 @@ use sea_orm::Value as Bound;
 use super::{
     Cell,
     arguments::{id, instant, text},
-    rows,
+    rows::{self, Flag},
     sql::{Scope, Sql},
 };
 use crate::{
@@ -70,6 +70,7 @@ pub(super) enum Condition {
     Any(Vec<Condition>),
     Not(Box<Condition>),
     Test(Term, Test),
+    Flag(Flag),
 }
 
 #[derive(Debug)]
@@ -119,6 +120,14 @@ fn nested(
             "not" => all.push(Condition::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
             name => {
                 let field = comparable(object, name, allowed)?;
+                if let Some(flag) = Flag::of(&field.read) {
+                    all.push(match value {
+                        Value::Boolean(true) => Condition::Flag(flag),
+                        Value::Boolean(false) => Condition::Not(Box::new(Condition::Flag(flag))),
+                        _ => return Err(Error::input(format!("`{name}` must be true or false"))),
+                    });
+                    continue;
+                }
                 let Value::Object(operators) = value else {
                     return Err(Error::input(format!("`{name}` must be an object")));
                 };
@@ -227,6 +236,7 @@ impl Condition {
                 sql.push("), FALSE)");
             }
             Condition::Test(term, test) => test.push(term, sql, scope),
+            Condition::Flag(flag) => flag.push(sql, scope),
         }
     }
 }

@@ -15,13 +15,16 @@ use crate::{context::Keys, error::Error};
 /// cursor, and a nonce never serves two contents.
 pub(super) struct Cursors {
     cipher: ChaCha20Poly1305,
+    /// Under earlier master keys: what was sealed before a rotation can be opened.
+    earlier: Vec<ChaCha20Poly1305>,
     nonces: [u8; 32],
 }
 
 impl Cursors {
     pub(super) fn new(keys: &Keys) -> Result<Self, Error> {
-        let key = keys.derive("cursor")?;
-        Ok(Self { cipher: ChaCha20Poly1305::new(&key.into()), nonces: keys.derive("cursor-nonce")? })
+        let cipher = |key: [u8; 32]| ChaCha20Poly1305::new(&key.into());
+        let earlier = keys.derive_earlier("cursor")?.into_iter().map(cipher).collect();
+        Ok(Self { cipher: cipher(keys.derive("cursor")?), earlier, nonces: keys.derive("cursor-nonce")? })
     }
 
     pub(super) fn seal(&self, place: &str, values: &[Cell]) -> Result<String, Error> {
@@ -46,8 +49,11 @@ impl Cursors {
         let open = || {
             let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
             let (nonce, sealed) = bytes.split_at_checked(12)?;
-            let payload = Payload { msg: sealed, aad: place.as_bytes() };
-            let plain = self.cipher.decrypt(Nonce::from_slice(nonce), payload).ok()?;
+            let open = |cipher: &ChaCha20Poly1305| {
+                let payload = Payload { msg: sealed, aad: place.as_bytes() };
+                cipher.decrypt(Nonce::from_slice(nonce), payload).ok()
+            };
+            let plain = std::iter::once(&self.cipher).chain(&self.earlier).find_map(open)?;
             let values: Vec<Cell> = serde_json::from_slice(&plain).ok()?;
             (values.len() == width).then_some(values)
         };

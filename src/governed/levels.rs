@@ -1,6 +1,6 @@
 //! Levels: rows of one type fetched at once, the objects written from them, what hangs on them (floor 2).
 
-use super::{conditions::Term, pages::Page};
+use super::{conditions::Term, pages::Page, rows::Flag};
 use crate::register::{Cover, Mask, ObjectType, Scalar};
 
 /// Rows of one type: what is fetched at once, and the objects written from it.
@@ -32,6 +32,10 @@ pub(super) enum ColumnOf {
     Sealed {
         after: bool,
     },
+    /// Whether something is so at the present instant, 0 or 1.
+    Flag(Flag),
+    /// The link made for the address in this column, once it is fetched.
+    Preference(&'static str),
 }
 
 /// An object to write.
@@ -58,10 +62,10 @@ pub(super) enum What {
         mask: Option<Mask>,
         cover: Option<(usize, usize)>,
     },
-    Overdue {
-        closed: usize,
-        due: usize,
-        extended: usize,
+    /// True or false.
+    Flag {
+        slot: usize,
+        mask: Option<Mask>,
     },
     Child {
         child: usize,

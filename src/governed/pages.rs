@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     policy::Decision,
-    register::{Field, ObjectType},
+    register::{Field, ObjectType, RowRule},
 };
 
 const DEFAULT_ROWS: u64 = 50;
@@ -86,7 +86,9 @@ impl Page {
             order.iter().map(|step| level.column(ColumnOf::Term(step.term), step.scalar)).collect();
         let signature: Vec<String> = order.iter().map(Step::signature).collect();
         let purpose = planner.actor.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-        let place = format!("{}\n{purpose}\n{coordinate}\n{}", planner.actor.id, signature.join(","));
+        // Who follows changes goes on where it was with its next token; whose rows come after is decided by the row rule alone.
+        let caller = if object.rows == RowRule::Change { "" } else { planner.actor.id.as_str() };
+        let place = format!("{caller}\n{purpose}\n{coordinate}\n{}", signature.join(","));
         // Opened before anything is done: a mutation must not fail on the way to its payload.
         let open = |name: &str| {
             let cursor = arguments.cursor(name)?;

@@ -9,8 +9,9 @@ use super::{
     costs::known,
     cursors::Cursors,
     document::{Operation, Selected},
-    levels::{Child, ChildKind, ColumnOf, Level, Node, Out, What},
+    levels::{Level, Node, Out, What},
     pages::Page,
+    receipts::{self, PlannedReceipt},
     states::ConsentState,
     technical::{self, Technical},
     write::Cell,
@@ -40,6 +41,8 @@ pub struct Plan {
     pub allowed: u64,
     /// The root field it asks for, if it is one.
     pub(super) only: Option<&'static str>,
+    /// Whether links of persons are made, which needs the keys of the installation.
+    pub makes_links: bool,
     /// Values that may be read at most: the fields of every row.
     pub values: u64,
 }
@@ -70,6 +73,14 @@ impl PlannedRoot {
             _ => None,
         }
     }
+
+    /// The receipt it asks for, if it asks for one.
+    pub fn receipt(&self) -> Option<&PlannedReceipt> {
+        match &self.what {
+            PlannedWhat::Receipt(planned) => Some(planned),
+            _ => None,
+        }
+    }
 }
 
 pub(super) enum PlannedWhat {
@@ -84,6 +95,8 @@ pub(super) enum PlannedWhat {
     Page(Box<Page>),
     Technical(Vec<Technical>),
     State(ConsentState),
+    /// Made of what stands on higher floors.
+    Receipt(PlannedReceipt),
     /// What is told of a row that changed, if it fits the filter.
     Change(Level, Option<Condition>),
     Write(Box<PlannedWrite>),
@@ -190,21 +203,8 @@ impl<'p> Planner<'p> {
             Root::ExplainAccess => {
                 Ok(PlannedWhat::Technical(technical::explain(self, selected, &arguments)?))
             }
-            Root::ConsentState => {
-                // By asking for one instant after another one would learn the others.
-                let needed: &[&str] = match arguments.get("at") {
-                    Some(_) => &["status", "declaredAt", "grantedAt", "withdrawnAt", "expiresAt"],
-                    None => &["status"],
-                };
-                for field in needed {
-                    let coordinate = format!("Consent.{field}");
-                    if self.decide(&coordinate) != Decision::Allow {
-                        let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
-                        return Err(error.at(coordinate));
-                    }
-                }
-                Ok(PlannedWhat::State(ConsentState::of(&arguments)?))
-            }
+            Root::ConsentState => Ok(PlannedWhat::State(ConsentState::plan(self, &arguments)?)),
+            Root::ConsentReceipt => Ok(PlannedWhat::Receipt(receipts::plan(self, selected, &arguments)?)),
             Root::One(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 let level = self.level(object, &selected.sets(), 1)?;
@@ -340,125 +340,5 @@ impl<'p> Planner<'p> {
         }
         level.nodes.push(node);
         Ok(level.nodes.len() - 1)
-    }
-
-    fn field(
-        &mut self,
-        level: &mut Level,
-        field: &'static Field,
-        coordinate: &str,
-        selected: &Selected<'p>,
-        decision: Decision,
-        rows: u64,
-    ) -> Result<What, Error> {
-        let masked = decision == Decision::Mask;
-        if masked && !self.plan.masked.iter().any(|known| known == coordinate) {
-            self.plan.masked.push(coordinate.to_owned());
-        }
-        let linked = match field.read {
-            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
-                Some(object)
-            }
-            _ => None,
-        };
-        if let Some(object) = linked {
-            if masked || !self.readable(object) {
-                self.deny(coordinate, selected);
-                return Ok(What::Null);
-            }
-            self.plan.allowed += 1;
-            return self.child(level, field, object, coordinate, selected, rows);
-        }
-        self.plan.allowed += u64::from(!masked);
-        let mask = masked.then_some(field.mask);
-        Ok(match field.read {
-            Read::Column { column, scalar, .. } => {
-                let of = match scalar {
-                    Scalar::Expiring(_) => ColumnOf::Expiring(column),
-                    Scalar::Sealed { after } => ColumnOf::Sealed { after },
-                    _ => ColumnOf::Plain(column),
-                };
-                if let ColumnOf::Sealed { .. } = of {
-                    level.column(ColumnOf::Plain("subject_id"), Scalar::Id);
-                }
-                What::Value {
-                    slot: level.column(of, scalar),
-                    scalar,
-                    mask,
-                    cover: self.cover(level, field, coordinate),
-                }
-            }
-            Read::Localised { de, en } => {
-                let arguments =
-                    selected.nodes.first().map(|node| Arguments::of(&self.operation.variables, node));
-                let language = arguments.as_ref().map(|given| given.text("language")).transpose()?.flatten();
-                let column = match language.unwrap_or("en") {
-                    "de" => de,
-                    "en" => en,
-                    _ => return Err(Error::input("`language` must be de or en").at(coordinate)),
-                };
-                let slot = level.column(ColumnOf::Plain(column), Scalar::Text);
-                What::Value { slot, scalar: Scalar::Text, mask, cover: None }
-            }
-            Read::Overdue => {
-                let mut slot = |column| level.column(ColumnOf::Plain(column), Scalar::DateTime);
-                What::Overdue {
-                    closed: slot("closed_at"),
-                    due: slot("due_at"),
-                    extended: slot("extended_until"),
-                }
-            }
-            Read::One { .. } | Read::Many { .. } | Read::Connection { .. } => What::Null,
-        })
-    }
-
-    /// Under a purpose on consent, the slot that says whether the row is covered, and where it is counted if not.
-    fn cover(&mut self, level: &mut Level, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
-        let on_consent =
-            self.actor.purpose.as_ref().is_some_and(|p| p.grounds == crate::policy::Grounds::Consent);
-        let cover = field.cover.filter(|_| on_consent)?;
-        let slot = level.column(ColumnOf::Cover(cover), Scalar::Int);
-        let known = self.plan.withheld.iter().position(|known| known == coordinate);
-        let withheld = known.unwrap_or_else(|| {
-            self.plan.withheld.push(coordinate.to_owned());
-            self.plan.withheld.len() - 1
-        });
-        Some((slot, withheld))
-    }
-
-    fn child(
-        &mut self,
-        level: &mut Level,
-        field: &Field,
-        object: &'static ObjectType,
-        coordinate: &str,
-        selected: &Selected<'p>,
-        rows: u64,
-    ) -> Result<What, Error> {
-        let (parent_slot, slot, kind) = match field.read {
-            Read::One { column, .. } => {
-                let parent = level.column(ColumnOf::Plain(column), object.key_scalar());
-                (parent, 0, ChildKind::One(self.level(object, &selected.sets(), rows)?))
-            }
-            Read::Connection { column, .. } => {
-                let Some(first) = selected.nodes.first() else { return Ok(What::Null) };
-                let arguments = Arguments::of(&self.operation.variables, first);
-                if rows > 1 && arguments.get("after").is_some() {
-                    let message = "`after` needs a single parent: ask for one, by its id";
-                    return Err(Error::input(message).at(coordinate));
-                }
-                let mut page = Page::plan(self, object, selected, &arguments, coordinate, rows)?;
-                let slot = page.level.column(ColumnOf::Plain(column), level.object.key_scalar());
-                (0, slot, ChildKind::Connection(Box::new(page)))
-            }
-            Read::Many { column, .. } => {
-                let mut inner = self.level(object, &selected.sets(), rows.saturating_mul(10))?;
-                let slot = inner.column(ColumnOf::Plain(column), level.object.key_scalar());
-                (0, slot, ChildKind::Many(inner))
-            }
-            _ => return Ok(What::Null),
-        };
-        level.children.push(Child { parent_slot, slot, kind });
-        Ok(What::Child { child: level.children.len() - 1, slot: parent_slot })
     }
 }

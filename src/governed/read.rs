@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 use super::{
     cursors::Cursors,
     levels::{Child, ChildKind, ColumnOf, Level},
+    linking::Links,
     plan::{Plan, PlannedRoot, PlannedWhat},
     rows,
     sql::{Scope, Sql},
@@ -48,6 +49,7 @@ pub fn write_page_of(
         keys,
         scope: Scope::of(actor, now, sea_orm::DbBackend::Sqlite),
         cursors: Cursors::new(keys)?,
+        links: None,
         withheld: vec![0; plan.withheld.len()],
     };
     let mut out = String::new();
@@ -62,6 +64,8 @@ pub struct Reader<'r> {
     keys: &'r Keys,
     pub(super) scope: Scope,
     pub(super) cursors: Cursors,
+    /// What links are made with, where there are public pages.
+    pub(super) links: Option<Links<'r>>,
     /// How many values a missing consent kept back, by the plan's `withheld`.
     pub withheld: Vec<u64>,
 }
@@ -69,12 +73,14 @@ pub struct Reader<'r> {
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl<'r> Reader<'r> {
-    /// A reader of `plan` for `actor`, at the present instant.
+    /// A reader of `plan` for `actor`, at the present instant. Where the plan makes links, the keys of the installation are there
+    /// already.
     ///
     /// # Errors
-    /// Keys that cannot be derived.
+    /// Keys that cannot be derived, or are not there.
     pub fn new(plan: &Plan, app: &'r App, actor: &'r Actor) -> Result<Self, Error> {
         Ok(Self {
+            links: Links::of(plan, app)?,
             db: &app.db.reader,
             actor,
             keys: &app.keys,
@@ -96,7 +102,9 @@ impl<'r> Reader<'r> {
     pub async fn root(&mut self, root: &PlannedRoot) -> Result<Option<String>, Error> {
         Ok(Some(match &root.what {
             PlannedWhat::Introspection => return Ok(None),
-            PlannedWhat::Null | PlannedWhat::Write(_) | PlannedWhat::Change(..) => "null".to_owned(),
+            PlannedWhat::Null | PlannedWhat::Write(_) | PlannedWhat::Receipt(_) | PlannedWhat::Change(..) => {
+                "null".to_owned()
+            }
             PlannedWhat::Typename(name) => format!("\"{name}\""),
             PlannedWhat::One(level, key) => self.one(level, key).await?,
             PlannedWhat::List(level) => self.list(level).await?,
@@ -121,6 +129,14 @@ impl<'r> Reader<'r> {
                     sql.push(" THEN 1 ELSE 0 END");
                 }
                 ColumnOf::Term(term) => term.push(&mut sql, &self.scope),
+                ColumnOf::Flag(flag) => {
+                    sql.push("CASE WHEN ");
+                    flag.push(&mut sql, &self.scope);
+                    sql.push(" THEN 1 ELSE 0 END");
+                }
+                ColumnOf::Preference(name) => {
+                    sql.push("t.").push(name);
+                }
                 ColumnOf::Expiring(name) => rows::expiring(&mut sql, &self.scope, name),
                 ColumnOf::Sealed { .. } => {
                     sql.push("t.sealed");
@@ -144,6 +160,7 @@ impl<'r> Reader<'r> {
             rows.iter().map(|row| write::decode(row, &level.columns)).collect();
         let mut rows = decoded?;
         self.open(&mut rows, level).await?;
+        self.link(&mut rows, level)?;
         Ok(rows)
     }
 
@@ -214,7 +231,7 @@ impl<'r> Reader<'r> {
         row: &Row,
         children: &[Written],
     ) {
-        let mut context = Context { now: self.scope.now, withheld: &mut self.withheld };
+        let mut context = Context { withheld: &mut self.withheld };
         if let Some(node) = level.nodes.get(node) {
             write_row(out, node, row, children, &mut context);
         }
@@ -369,6 +386,34 @@ pub async fn exists<C: ConnectionTrait>(
     sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
     rows::rule(&mut sql, scope, object.rows);
     Ok(connection.query_one_raw(sql.statement()).await?.is_some())
+}
+
+/// A consent in force: contact, purpose, channel.
+pub type InForce = (uuid::Uuid, String, String);
+
+/// The consents of `contacts` that are in force for the purposes of `scopes`, as reads would find them.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn in_force<C: ConnectionTrait>(
+    connection: &C,
+    scopes: &[Scope],
+    contacts: &[uuid::Uuid],
+) -> Result<Vec<InForce>, Error> {
+    if scopes.is_empty() || contacts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let contacts: Vec<Cell> = contacts.iter().copied().map(Cell::Uuid).collect();
+    let mut sql = Sql::new(connection.get_database_backend(), "");
+    for (index, scope) in scopes.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " UNION ALL " });
+        rows::in_force(&mut sql, scope, &contacts);
+    }
+    let rows = connection.query_all_raw(sql.statement()).await?;
+    let read = |row: &sea_orm::QueryResult| {
+        Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+    };
+    Ok(rows.iter().map(read).collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
 /// The column of the children's table that names the parent.

@@ -2,10 +2,13 @@
 //!
 //! Each legal basis has one plain semi-join shape; every statement carries it itself, and nothing of it is cached.
 
-use super::sql::{Scope, Sql};
+use super::{
+    Cell,
+    sql::{Scope, Sql},
+};
 use crate::{
     policy::{Grounds, LegalBasis},
-    register::{Cover, RowRule},
+    register::{Cover, Read, RowRule},
 };
 
 /// The address a consent on the channel of `g` is bound to, on the contact `c`.
@@ -83,6 +86,54 @@ fn live(sql: &mut Sql, scope: &Scope) {
     own(sql, scope, "o");
     sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at)");
     sql.push(" AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at))");
+}
+
+/// Contact, purpose and channel of each consent in force of `contacts` for the purpose of `scope`: by the conditions that every
+/// read of these contacts carries.
+pub(super) fn in_force(sql: &mut Sql, scope: &Scope, contacts: &[Cell]) {
+    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
+    sql.push("SELECT g.contact_id, g.purpose_code, g.channel FROM consent g JOIN contact c ON c.id = g.contact_id WHERE ")
+        .among("g.contact_id", contacts)
+        .push(" AND g.purpose_code = ")
+        .bind(code);
+    live(sql, scope);
+    sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
+    visible(sql, scope, "c");
+}
+
+/// What is or is not so of a row at the present instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    /// A request that is open after the end of its period.
+    Overdue,
+    /// A consent in force whose review has come.
+    ReviewDue,
+}
+
+impl Flag {
+    /// That of a field, if it is one.
+    pub(super) fn of(read: &Read) -> Option<Self> {
+        match read {
+            Read::Overdue => Some(Self::Overdue),
+            Read::ReviewDue => Some(Self::ReviewDue),
+            _ => None,
+        }
+    }
+
+    /// The condition on the row `t`; it is never unknown.
+    pub(super) fn push(self, sql: &mut Sql, scope: &Scope) {
+        match self {
+            Self::Overdue => {
+                sql.push("(t.closed_at IS NULL AND COALESCE(t.extended_until, t.due_at) < ").bind(scope.now);
+            }
+            Self::ReviewDue => {
+                sql.push("(t.status = 'GRANTED' AND (t.expires_at IS NULL OR t.expires_at > ")
+                    .bind(scope.now);
+                sql.push(") AND t.review_due_at IS NOT NULL AND t.review_due_at <= ").bind(scope.now);
+            }
+        }
+        sql.push(")");
+    }
 }
 
 /// The status in `column` of the consent `t`, which ends at the instant it expires.

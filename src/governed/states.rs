@@ -7,10 +7,16 @@ use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
 use super::{
     arguments::{Arguments, instant},
     levels::Level,
+    plan::Planner,
     read::Reader,
     write::{Cell, write_text},
 };
-use crate::{declarations::status_at, error::Error, register::CONSENT};
+use crate::{
+    declarations::status_at,
+    error::{Code, Error},
+    policy::Decision,
+    register::CONSENT,
+};
 
 /// Which consent, and when.
 #[derive(Debug)]
@@ -22,7 +28,19 @@ pub(super) struct ConsentState {
 }
 
 impl ConsentState {
-    pub(super) fn of(arguments: &Arguments) -> Result<Self, Error> {
+    pub(super) fn plan(planner: &Planner<'_>, arguments: &Arguments) -> Result<Self, Error> {
+        // By asking for one instant after another one would learn the others.
+        let needed: &[&str] = match arguments.get("at") {
+            Some(_) => &["status", "declaredAt", "grantedAt", "withdrawnAt", "expiresAt"],
+            None => &["status"],
+        };
+        for field in needed {
+            let coordinate = format!("Consent.{field}");
+            if planner.decide(&coordinate) != Decision::Allow {
+                let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
+                return Err(error.at(coordinate));
+            }
+        }
         let text = |name: &str| Ok::<_, Error>(arguments.text(name)?.unwrap_or_default().to_owned());
         Ok(Self {
             // What is no id is the id of nobody.

@@ -87,13 +87,9 @@ pub(super) fn write_row(
                     Some(mask) => write_masked(out, cell(*slot), *mask),
                 },
             },
-            What::Overdue { closed, due, extended } => {
-                let end = match (cell(*extended), cell(*due)) {
-                    (Cell::Time(end), _) | (_, Cell::Time(end)) => Some(*end),
-                    _ => None,
-                };
-                let overdue = *cell(*closed) == Cell::Null && end.is_some_and(|end| end < context.now);
-                out.push_str(if overdue { "true" } else { "false" });
+            What::Flag { mask: Some(_), .. } => out.push_str("null"),
+            What::Flag { slot, mask: None } => {
+                out.push_str(if *cell(*slot) == Cell::Int(1) { "true" } else { "false" });
             }
             What::Child { child, slot } => {
                 out.push_str(children.get(*child).map_or("null", |written| written.part(row.get(*slot))));
@@ -105,7 +101,6 @@ pub(super) fn write_row(
 
 /// What rows are written under.
 pub(super) struct Context<'a> {
-    pub(super) now: DateTime<Utc>,
     pub(super) withheld: &'a mut [u64],
 }
 
@@ -204,7 +199,7 @@ pub(super) fn decode(row: &sea_orm::QueryResult, columns: &[Column]) -> Result<R
 }
 
 fn decode_cell(row: &sea_orm::QueryResult, index: usize, column: &Column) -> Result<Cell, sea_orm::DbErr> {
-    if matches!(column.of, ColumnOf::Cover(_)) {
+    if matches!(column.of, ColumnOf::Cover(_) | ColumnOf::Flag(_)) {
         return Ok(Cell::Int(row.try_get_by_index(index)?));
     }
     Ok(match column.scalar {

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 
 use super::{
     answer::{Problem, Response, error_body},
-    mutations,
+    mutations, receipts,
     schema::model,
     views::Views,
 };
 use crate::{
-    audit::Replay,
+    audit::{self, Replay},
     context::{Actor, App},
     error::{Code, Error},
     governed::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
@@ -213,16 +213,20 @@ impl Engine {
         if let (Some(meter), more @ 1..) = (&request.meter, plan.cost().saturating_sub(1)) {
             meter.charge(more)?;
         }
+        if plan.makes_links {
+            in_time(deadline, audit::ring(app)).await?;
+        }
         let mut reader = Reader::new(&plan, app, actor)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
         for root in &plan.roots {
-            let json = match root.write() {
-                None => in_time(deadline, reader.root(root)).await,
-                Some(planned) => {
+            let json = match (root.write(), root.receipt()) {
+                (Some(planned), _) => {
                     write(app, actor, &mut reader, (root, planned), request.replay.as_ref(), deadline).await
                 }
+                (_, Some(planned)) => in_time(deadline, receipts::read(app, actor, planned)).await.map(Some),
+                _ => in_time(deadline, reader.root(root)).await,
             };
             if json.as_ref().is_err_and(|error| error.transient) {
                 tracing::error!("a read found no connection, or others in its way");

@@ -29,6 +29,7 @@ fn filter_of(field: &Field) -> Option<String> {
         Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Some("IdFilter".to_owned()),
         Read::One { .. } => Some("WordFilter".to_owned()),
         Read::Column { scalar: Scalar::Text, .. } => Some("TextFilter".to_owned()),
+        read if read.is_flag() => Some(TypeRef::BOOLEAN.to_owned()),
         _ => None,
     }
 }
@@ -57,7 +58,9 @@ pub(super) fn register(model: Model, object: &ObjectType, plural: &str) -> Model
             let needs = compared(object, field);
             filter =
                 filter.field(Member::new(field.name, TypeRef::named(of), field.doc).needs(needs.clone()));
-            values.push(Member::value(field.order_name(), field.doc).needs(needs));
+            if !field.read.is_flag() {
+                values.push(Member::value(field.order_name(), field.doc).needs(needs));
+            }
         }
     }
     model

@@ -5,6 +5,7 @@ mod engine;
 mod inputs;
 mod model;
 mod mutations;
+mod receipts;
 mod schema;
 mod subscriptions;
 mod technical;

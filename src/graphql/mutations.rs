@@ -2,18 +2,17 @@
 //!
 //! The match below is the only way from a declared mutation to a function that writes; it names every one.
 
-use std::time::Duration;
-
 use chrono::NaiveDate;
 use entity::enums::{Channel, ContactPointKind, RecipientKind, RequestKind, RestrictionLimb};
 use sea_orm::ActiveEnum;
 
 use crate::{
     audit::{self, Author, Replay, Transaction},
-    consents::{self, NewConsent, Withdrawal},
-    contacts::{self, NewPoint, Rectification, Restrict, Source, merge::Merge},
+    consents::{self, NewConsent, Renewal, Withdrawal},
+    contacts::{self, Address, NewPoint, Rectification, Restrict, Source, merge::Merge},
     context::{Actor, App},
     error::{Code, Error},
+    fold::{fold, mailbox},
     governed::{Input, PlannedWrite, Written},
     grounds::{self, NewGround},
     merging,
@@ -22,11 +21,9 @@ use crate::{
     recipients::{self, NewRecipient},
     register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
     requests::{self, NewRequest},
+    signups, suppressions,
     tokens::{self, NewToken},
 };
-
-/// Attempts before other writers are given way for good.
-const ATTEMPTS: u32 = 8;
 
 /// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same.
 ///
@@ -40,21 +37,7 @@ pub(super) async fn run(
     planned: &PlannedWrite,
     replay: Option<&Replay>,
 ) -> Result<Written, Error> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        match once(app, actor, root, planned, replay).await {
-            Err(error) if error.transient && attempt < ATTEMPTS => {
-                // Apart from each other, so that the same two do not meet again.
-                let millis = rand::random_range(1..=10u64 << attempt.min(5));
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-            }
-            Err(error) if error.transient => {
-                return Err(Error::internal("other writers were in the way to the end"));
-            }
-            done => return done,
-        }
-    }
+    audit::again(|| once(app, actor, root, planned, replay)).await
 }
 
 async fn once(
@@ -71,7 +54,7 @@ async fn once(
     {
         return serde_json::from_slice(&outcome).map_err(|_| fault());
     }
-    let written = write(actor, planned.mutation.write, &planned.input, &mut tx).await?;
+    let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await?;
     if let Some(replay) = replay {
         let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
         tx.keep(app, replay, root, &outcome).await?;
@@ -80,7 +63,13 @@ async fn once(
     Ok(written)
 }
 
-async fn write(actor: &Actor, write: Write, input: &Input, tx: &mut Transaction) -> Result<Written, Error> {
+async fn write(
+    app: &App,
+    actor: &Actor,
+    write: Write,
+    input: &Input,
+    tx: &mut Transaction,
+) -> Result<Written, Error> {
     let id = || input.need_id("id");
     Ok(match write {
         Write::CreateContact => Written::one(create_contact(actor, input, tx).await?),
@@ -101,7 +90,8 @@ async fn write(actor: &Actor, write: Write, input: &Input, tx: &mut Transaction)
                 kind: word::<ContactPointKind>(input, "kind")?,
                 values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
             };
-            contacts::add_point(tx, actor, &new).await?;
+            let reached = contacts::add_point(tx, actor, &new).await?;
+            objections::carry(tx, reached).await?;
             Written::one(new.contact_id)
         }
         Write::RemoveContactPoint => Written::one(contacts::remove_point(tx, actor, id()?).await?),
@@ -116,7 +106,7 @@ async fn write(actor: &Actor, write: Write, input: &Input, tx: &mut Transaction)
         Write::RecordObjection => {
             let new = NewObjection {
                 contact_id: input.id("contactId"),
-                email: owned(input, "email"),
+                address: address(input)?,
                 purpose: input.need_text("purpose")?.to_owned(),
                 at: input.time("at"),
                 source: owned(input, "source"),
@@ -128,10 +118,16 @@ async fn write(actor: &Actor, write: Write, input: &Input, tx: &mut Transaction)
             Written::one(id()?)
         }
         Write::RecordConsent => Written::one(consents::record(tx, actor, &new_consent(input)?).await?),
+        Write::RequestConsent => {
+            let asked = signups::request(tx, app, actor, &consent_request(input)?).await?;
+            Written { ids: asked.into_iter().collect(), secret: None }
+        }
+        Write::RenewConsent => Written::one(consents::renew(tx, actor, &renewal(input)?).await?),
         Write::WithdrawConsent => {
             let withdrawal = Withdrawal {
                 id: input.id("id"),
                 contact_id: input.id("contactId"),
+                address: address(input)?,
                 purpose: owned(input, "purpose"),
                 channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
                 at: input.time("at"),
@@ -193,7 +189,12 @@ async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> R
         None => return Err(input.fault("ground", "a contact needs a ground (Art. 6(1))")),
     }
     let source = source(input.need_nested("source")?, tx)?;
-    let id = contacts::create(tx, "createContact", &given, &source).await?;
+    let reached = contacts::create(tx, "createContact", &given, &source).await?;
+    let id = reached.contact_id();
+    if let Some(ground) = &ground {
+        suppressions::refuse(tx, &actor.policy, &reached, &ground.purpose).await?;
+    }
+    objections::carry(tx, reached).await?;
     if let Some(ground) = ground {
         grounds::record(tx, actor, id, &ground).await?;
     }
@@ -285,6 +286,34 @@ fn new_consent(input: &Input) -> Result<NewConsent, Error> {
     })
 }
 
+fn consent_request(input: &Input) -> Result<signups::Request, Error> {
+    Ok(signups::Request {
+        contact_id: input.id("contactId"),
+        email: owned(input, "email"),
+        given_name: owned(input, "givenName"),
+        family_name: owned(input, "familyName"),
+        purpose: input.need_text("purpose")?.to_owned(),
+        language: input.need_text("language")?.to_owned(),
+        text_version: owned(input, "textVersion"),
+        form: input.need_text("form")?.to_owned(),
+        signed_up_at: input.need_time("signedUpAt")?,
+        notice_version: owned(input, "noticeVersion"),
+    })
+}
+
+fn renewal(input: &Input) -> Result<Renewal, Error> {
+    Ok(Renewal {
+        id: input.need_id("id")?,
+        text_version: input.need_text("textVersion")?.to_owned(),
+        language: input.need_text("language")?.to_owned(),
+        proof: input.need_text("proof")?.to_owned(),
+        declared_at: input.need_time("declaredAt")?,
+        source: input.need_text("source")?.to_owned(),
+        expires_at: input.time("expiresAt"),
+        evidence: owned(input, "evidence"),
+    })
+}
+
 fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
     let until: Option<Result<NaiveDate, _>> = input.text("contractUntil").map(str::parse);
     Ok(NewRecipient {
@@ -310,6 +339,16 @@ fn new_token(input: &Input) -> Result<NewToken, Error> {
 
 fn values(input: &Input, object: &'static ObjectType) -> impl Iterator<Item = (&'static Field, String)> {
     input.fields_of(object).map(|(field, value)| (field, value.to_owned()))
+}
+
+/// The address that contacts are named by instead of an id.
+fn address(input: &Input) -> Result<Option<Address>, Error> {
+    match (input.text("email"), input.text("phone")) {
+        (Some(_), Some(_)) => Err(input.fault("phone", "give `email` or `phone`")),
+        (Some(email), None) => Ok(Some(Address::Email(mailbox(email)))),
+        (None, Some(phone)) => Ok(Some(Address::Phone(fold(phone)))),
+        (None, None) => Ok(None),
+    }
 }
 
 fn owned(input: &Input, name: &str) -> Option<String> {

@@ -20,7 +20,7 @@ use crate::{
     policy::Action,
     register::{
         Category, ENUMS, Given, MUTATIONS, Mutation, OBJECTS, ObjectType, ROOTS, Read, Right, Root,
-        RootField, SUBSCRIPTIONS, Scalar, SubscriptionField,
+        RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
     },
 };
 
@@ -157,6 +157,7 @@ fn root_field(root: &RootField) -> Member {
         Root::Viewer => return Member::new(root.name, TypeRef::named_nn("Viewer"), root.doc),
         Root::One(object) | Root::List(object) | Root::Connection(object) => vec![readable(object)],
         Root::ConsentState => vec![read("Consent.status".to_owned())],
+        Root::ConsentReceipt => receipt_coordinates().into_iter().map(read).collect(),
         Root::ExplainAccess => Vec::new(),
     };
     unrestricted(root).needs([execute("Query", root.name)]).needs(needs)
@@ -228,6 +229,8 @@ fn unrestricted(root: &RootField) -> Member {
                     // By asking for one instant after another one learns these.
                     .needs(CONSENT_TIMES.map(|field| read(format!("Consent.{field}")))),
             ),
+        Root::ConsentReceipt => Member::new(root.name, TypeRef::named("ConsentReceipt"), root.doc)
+            .argument(Member::new("id", TypeRef::named_nn(TypeRef::ID), "Of which consent.")),
         Root::ExplainAccess => Member::new(root.name, TypeRef::named("AccessExplanation"), root.doc)
             .argument(Member::new(
                 "coordinate",
@@ -252,8 +255,8 @@ fn governed(object: &ObjectType) -> Type {
     object.fields.iter().fold(Type::object(object.name, object.doc), |of, field| {
         let ty = match field.read {
             Read::Column { scalar, .. } => scalar_type(scalar, field.name == object.key),
-            Read::Localised { .. } => TypeRef::named(TypeRef::STRING),
-            Read::Overdue => TypeRef::named(TypeRef::BOOLEAN),
+            Read::Localised { .. } | Read::Preference { .. } => TypeRef::named(TypeRef::STRING),
+            Read::Overdue | Read::ReviewDue => TypeRef::named(TypeRef::BOOLEAN),
             Read::One { object, .. } => TypeRef::named(object.name),
             Read::Many { object, .. } => TypeRef::named_nn_list(object.name),
             Read::Connection { object, .. } => {

@@ -7,6 +7,7 @@ use super::{
     engine::{Engine, Request, log_refusal},
 };
 use crate::{
+    audit,
     context::{Actor, App},
     error::Error,
     feed::Change,
@@ -89,6 +90,9 @@ impl Engine {
         };
         let (Some(change), Some(root)) = (change, plan.roots.first()) else { return Told::Nothing };
         let read = async {
+            if plan.makes_links {
+                audit::ring(app).await?;
+            }
             let mut reader = Reader::new(&plan, app, actor)?;
             let json = reader.change(root, change).await?;
             Ok::<_, Error>(json.map(|json| (json, reader.withheld)))

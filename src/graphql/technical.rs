@@ -92,6 +92,22 @@ pub(super) fn technical(model: Model) -> Model {
                 )),
         )
         .register(
+            Type::object("ConsentReceipt", "The whole record of a consent, signed (Art. 7(1)).")
+                .field(Member::new(
+                    "document",
+                    text(),
+                    "Linked data (application/ld+json) with a proof of W3C Data Integrity, suite eddsa-jcs-2022.",
+                ))
+                .field(
+                    Member::new("html", text(), "The record to be printed: a page that needs nothing else.")
+                        .argument(Member::new(
+                            "language",
+                            TypeRef::named(TypeRef::STRING),
+                            "de or en; en by default.",
+                        )),
+                ),
+        )
+        .register(
             Type::object("PolicyRule", "A line of the policy.")
                 .field(Member::new("line", TypeRef::named_nn(TypeRef::INT), "Line number."))
                 .field(Member::new("text", text(), "The line.")),

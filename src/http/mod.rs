@@ -10,7 +10,9 @@ mod graphql;
 mod guard;
 mod headers;
 mod health;
+mod keys;
 mod management;
+mod pages;
 mod rates;
 mod sdl;
 mod serve;
@@ -39,7 +41,7 @@ use crate::{
     context::App,
     error::{Code, Error},
     graphql::Engine,
-    measures,
+    measures, receipts,
 };
 
 use admission::Admission;
@@ -52,6 +54,7 @@ pub use guard::guard;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
 pub use health::{Checks, Health, Report, State as Check};
 pub use management::{manage, management};
+pub use pages::fit;
 pub use serve::serve_within;
 pub use socket::SocketLimits;
 
@@ -64,6 +67,8 @@ pub struct Settings {
     pub graphiql: bool,
     /// Limits on WebSockets.
     pub sockets: SocketLimits,
+    /// Whether clients come through a proxy, whose word on where they come from counts then.
+    pub behind_proxy: bool,
 }
 
 impl From<Limits> for Settings {
@@ -91,11 +96,15 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
     let (rates, admission) = (Rates::new(limits.cost_per_minute), Admission::new(limits.operations));
     let sockets = Arc::new(socket::Sockets::new(settings.sockets));
     let shared = Shared { app, engine, limits, rates, admission, sockets };
-    let pages = if settings.graphiql { graphiql::routes() } else { Router::new() };
+    let page = if settings.graphiql { graphiql::routes() } else { Router::new() };
+    let public =
+        if shared.app.pages.enabled { pages::routes(&shared, settings.behind_proxy) } else { Router::new() };
     Router::new()
         .route("/graphql", any(socket::handle))
-        .merge(pages)
+        .merge(page)
+        .merge(public)
         .route("/schema.graphql", any(sdl::handle))
+        .route(receipts::KEYS_PATH, any(keys::handle))
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(shared.clone(), attend))

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, middleware, serve::Listener};
+use axum::{Router, http::Request, middleware, serve::Listener};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -24,7 +24,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::ending::{self, Closing, Ending};
+use super::{
+    ending::{self, Closing, Ending},
+    pages::Peer,
+};
 use crate::limits::Limits;
 
 /// Longest head of a request, its address included.
@@ -56,13 +59,15 @@ pub async fn serve_within(
     let graceful = GracefulShutdown::new();
     let mut lingered = pin!(ending.lingered(grace));
     loop {
-        let (stream, _) = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = &mut lingered => break,
             accepted = listener.accept() => accepted,
         };
         match slots.clone().try_acquire_owned() {
             Ok(slot) => {
-                let connection = Connection { stream, router: router.clone(), watcher: graceful.watcher() };
+                let peer = Peer(address.ip());
+                let connection =
+                    Connection { stream, peer, router: router.clone(), watcher: graceful.watcher() };
                 tokio::spawn(connection.attend(builder.clone(), patience, slot));
             }
             Err(_) => turn_away(stream),
@@ -91,6 +96,7 @@ fn builder(patience: Duration) -> Builder<TokioExecutor> {
 
 struct Connection {
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     watcher: Watcher,
 }
@@ -107,7 +113,8 @@ impl Connection {
         // Answers are written at once: waiting for more to send gains nothing.
         let _ = self.stream.set_nodelay(true);
         let began = Arc::new(AtomicBool::new(false));
-        let service = Noticed { inner: TowerToHyperService::new(self.router), began: began.clone() };
+        let inner = TowerToHyperService::new(self.router);
+        let service = Noticed { inner, peer: self.peer, began: began.clone() };
         let served = builder.serve_connection_with_upgrades(TokioIo::new(self.stream), service);
         let mut served = pin!(self.watcher.watch(served.into_owned()));
         // How a connection ends is its client's affair.
@@ -118,18 +125,20 @@ impl Connection {
     }
 }
 
-/// A service that notices its first request.
+/// A service that notices its first request, and tells each where it comes from.
 struct Noticed<S> {
     inner: S,
+    peer: Peer,
     began: Arc<AtomicBool>,
 }
 
-impl<R, S: hyper::service::Service<R>> hyper::service::Service<R> for Noticed<S> {
+impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<B>> for Noticed<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
 
-    fn call(&self, request: R) -> S::Future {
+    fn call(&self, mut request: Request<B>) -> S::Future {
+        request.extensions_mut().insert(self.peer);
         self.began.store(true, Ordering::Relaxed);
         self.inner.call(request)
     }

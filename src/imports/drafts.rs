@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{OnInvalid, Problem, Reading, Reason, Region};
 use crate::{
-    contacts::{self, MOST_POINTS, NewPoint},
+    contacts::{self, MOST_POINTS, NewPoint, Reached},
+    error::Error,
     fold::mailbox,
     register::{CONTACT, CONTACT_POINT, Check, Field},
 };
@@ -27,6 +28,19 @@ pub(super) struct Row {
     pub points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
     /// What an export of Zweck tells beyond that.
     pub own: Option<Own>,
+}
+
+impl Row {
+    /// The addresses by which the contact would be reached.
+    pub fn reached(&self) -> Result<Reached, Error> {
+        let mut contact = contacts::blank(Uuid::nil(), DateTime::<Utc>::UNIX_EPOCH);
+        for (field, value) in &self.values {
+            contacts::set(&mut contact, field, Some(value))?;
+        }
+        let points = self.points.iter().map(|(point, _)| point.row(Uuid::nil(), contact.created_at));
+        let points: Vec<_> = points.collect();
+        Ok(Reached::of(contact.id, Some(&contact), &points))
+    }
 }
 
 /// What only an export of Zweck tells.

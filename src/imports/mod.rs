@@ -1,7 +1,9 @@
-//! Imports contacts from files: every value with its source, every contact with its ground, never a consent (floor 4).
+//! Imports contacts from files: every value with its source, every contact with its ground, never a consent. Consents come in
+//! from files of their own, with their evidence (floor 4).
 
 mod bounded;
 mod cards;
+mod consents;
 mod csv;
 mod drafts;
 mod lines;
@@ -10,12 +12,14 @@ mod own;
 mod reading;
 mod report;
 mod store;
+mod table;
 mod vcard;
 
 use std::io::Read;
 
 use chrono::{DateTime, Utc};
 
+pub use consents::{ConsentImport, ConsentReport, consents};
 use drafts::{Checked, Checks};
 pub use mapping::{Map, Mapping, OWN, Target};
 pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
@@ -175,10 +179,10 @@ pub async fn contacts<R: Read + Send>(
         let total = count(batch.len());
         let written = store::write(app, import, batch).await?;
         report.imported += written.imported;
-        report.rejected += count(written.taken.len());
-        report.unchanged += total - written.imported - count(written.taken.len());
-        let taken = |line| Problem { line, last_line: None, column: None, reason: Reason::SourceTaken };
-        problems.extend(written.taken.into_iter().map(taken));
+        report.rejected += count(written.refused.len());
+        report.unchanged += total - written.imported - count(written.refused.len());
+        let refused = |(line, reason)| Problem { line, last_line: None, column: None, reason };
+        problems.extend(written.refused.into_iter().map(refused));
         problems.sort_by_key(|problem| problem.line);
         report.problems += count(problems.len());
         problems.into_iter().try_for_each(&mut tell)?;

@@ -60,6 +60,53 @@ pub enum Reason {
     NotActive,
     /// Another contact has the same id in the same source already.
     SourceTaken,
+    /// An address is on the suppression list for the purpose, and nothing else would be a reason to keep the contact; or an
+    /// address of the contact is on it for the purpose of a consent.
+    Suppressed,
+    /// A column that this line needs is empty.
+    MissingValue,
+    /// A value that means nothing beside the others.
+    UnexpectedValue,
+    /// Not a time with an offset, or one before the time it must follow.
+    InvalidTime,
+    /// A time that is not over yet.
+    FutureTime,
+    /// Neither GRANTED, WITHDRAWN nor REFUSED.
+    InvalidStatus,
+    /// Neither EMAIL, PHONE, SMS nor POST.
+    InvalidChannel,
+    /// No purpose of the policy.
+    UnknownPurpose,
+    /// A purpose that does not rest on consent, or a group.
+    NotOnConsent,
+    /// The purpose does not use the channel.
+    ChannelNotUsed,
+    /// No such text was published for the purpose in the language.
+    UnknownText,
+    /// The purpose does not accept such a proof, or not for the channel.
+    ProofNotAccepted,
+    /// A double opt-in without a word of where its proof is.
+    MissingEvidence,
+    /// An end before the consent, or after the purpose's period of validity.
+    InvalidExpiry,
+    /// No contact is called so.
+    UnknownContact,
+    /// Several contacts are called so.
+    AmbiguousContact,
+    /// Another line tells of a later declaration of the same.
+    RepeatedConsent,
+    /// The consent was not given for the address that the contact has now.
+    OtherAddress,
+    /// The contact has objected to the purpose or its group.
+    Objected,
+    /// The consent was withdrawn.
+    AlreadyWithdrawn,
+    /// The consent was refused.
+    AlreadyRefused,
+    /// The consent lost its validity.
+    AlreadyInvalidated,
+    /// The consent has ended by its time.
+    AlreadyExpired,
 }
 
 impl Reason {
@@ -91,6 +138,29 @@ impl Reason {
             Reason::InvalidId => "INVALID_ID",
             Reason::NotActive => "NOT_ACTIVE",
             Reason::SourceTaken => "SOURCE_TAKEN",
+            Reason::Suppressed => "SUPPRESSED",
+            Reason::MissingValue => "MISSING_VALUE",
+            Reason::UnexpectedValue => "UNEXPECTED_VALUE",
+            Reason::InvalidTime => "INVALID_TIME",
+            Reason::FutureTime => "FUTURE_TIME",
+            Reason::InvalidStatus => "INVALID_STATUS",
+            Reason::InvalidChannel => "INVALID_CHANNEL",
+            Reason::UnknownPurpose => "UNKNOWN_PURPOSE",
+            Reason::NotOnConsent => "NOT_ON_CONSENT",
+            Reason::ChannelNotUsed => "CHANNEL_NOT_USED",
+            Reason::UnknownText => "UNKNOWN_TEXT",
+            Reason::ProofNotAccepted => "PROOF_NOT_ACCEPTED",
+            Reason::MissingEvidence => "MISSING_EVIDENCE",
+            Reason::InvalidExpiry => "INVALID_EXPIRY",
+            Reason::UnknownContact => "UNKNOWN_CONTACT",
+            Reason::AmbiguousContact => "AMBIGUOUS_CONTACT",
+            Reason::RepeatedConsent => "REPEATED_CONSENT",
+            Reason::OtherAddress => "OTHER_ADDRESS",
+            Reason::Objected => "OBJECTED",
+            Reason::AlreadyWithdrawn => "ALREADY_WITHDRAWN",
+            Reason::AlreadyRefused => "ALREADY_REFUSED",
+            Reason::AlreadyInvalidated => "ALREADY_INVALIDATED",
+            Reason::AlreadyExpired => "ALREADY_EXPIRED",
         }
     }
 }

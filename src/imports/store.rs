@@ -2,20 +2,23 @@
 
 use std::collections::HashSet;
 
-use entity::{contact, contact_point, ground, provenance};
+use entity::{contact, contact_point, ground, objection, provenance};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    Import,
+    Import, Reason,
     drafts::{OwnSource, Row},
 };
 use crate::{
     audit::{self, Author, Changes, Entry, Transaction},
-    contacts,
-    context::App,
+    contacts::{self, Reached},
+    context::{App, Ring},
     error::Error,
-    register::{CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
+    objections,
+    policy::Policy,
+    register::{CONTACT, CONTACT_POINT, GROUND, OBJECTION, ObjectType, PROVENANCE},
+    suppressions::{self, Addr, Found},
 };
 
 /// Attempts at a batch that another import of the same source disturbs.
@@ -30,8 +33,8 @@ const PARAMETERS: usize = 10_000;
 pub(super) struct Written {
     /// Rows that came in, or would have.
     pub imported: u64,
-    /// Lines of rows whose id in a source belongs to another contact.
-    pub taken: Vec<u64>,
+    /// Lines of rows that cannot come in, and why.
+    pub refused: Vec<(u64, Reason)>,
 }
 
 /// Writes the rows that are not there yet.
@@ -40,8 +43,11 @@ pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<
         return Ok(Written::default());
     }
     if import.dry_run {
-        let Sorted { missing, taken } = sort(&app.db.reader, import, &rows).await?;
-        return Ok(Written { imported: count(missing.len()), taken });
+        let mut sorted = sort(&app.db.reader, import, &rows).await?;
+        let ring = audit::known_ring(app).await?;
+        let policy = app.policy.current();
+        suppress(&app.db.reader, ring, &policy, import, &mut sorted).await?;
+        return Ok(Written { imported: count(sorted.missing.len()), refused: sorted.refused });
     }
     let mut attempt = 1;
     loop {
@@ -55,15 +61,49 @@ pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<
 async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
-    let Sorted { missing, taken } = sort(tx.connection(), import, rows).await?;
+    let mut sorted = sort(tx.connection(), import, rows).await?;
+    let ring = tx.known_ring().await?;
+    let policy = app.policy.current();
+    let found = suppress(tx.connection(), ring.as_ref(), &policy, import, &mut sorted).await?;
+    let Sorted { missing, refused } = sorted;
     if missing.is_empty() {
-        return Ok(Written { imported: 0, taken });
+        return Ok(Written { imported: 0, refused });
     }
     for chunk in missing.chunks(CHUNK) {
-        insert_chunk(import, chunk, &mut tx).await?;
+        insert_chunk(import, chunk, &found, &mut tx).await?;
     }
     tx.commit().await?;
-    Ok(Written { imported: count(missing.len()), taken })
+    Ok(Written { imported: count(missing.len()), refused })
+}
+
+/// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one
+/// of its addresses is on the list for is refused.
+async fn suppress<C: ConnectionTrait>(
+    connection: &C,
+    ring: Option<&Ring>,
+    policy: &Policy,
+    import: &Import,
+    sorted: &mut Sorted<'_>,
+) -> Result<Found, Error> {
+    if ring.is_none() {
+        return Ok(Found::default());
+    }
+    let mut reached = Vec::with_capacity(sorted.missing.len());
+    for row in &sorted.missing {
+        reached.push(row.reached()?);
+    }
+    let all = reached.iter().flat_map(Reached::addresses);
+    let all = all.map(|(channel, key)| Addr::on(*channel, key));
+    let found = suppressions::find(connection, ring, all).await?;
+    let mut reached = reached.iter();
+    sorted.missing.retain(|row| {
+        let blocked = reached.next().is_some_and(|of| found.blocked(policy, of, &import.purpose).is_some());
+        if blocked {
+            sorted.refused.push((row.line, Reason::Suppressed));
+        }
+        !blocked
+    });
+    Ok(found)
 }
 
 /// What a row becomes.
@@ -72,10 +112,12 @@ struct Made {
     points: Vec<contact_point::Model>,
     sources: Vec<provenance::Model>,
     ground: ground::Model,
+    /// What the suppression list says of its addresses.
+    objections: Vec<objection::Model>,
 }
 
 impl Made {
-    fn of(tx: &mut Transaction, import: &Import, row: &Row) -> Result<Self, Error> {
+    fn of(tx: &mut Transaction, import: &Import, row: &Row, found: &Found) -> Result<Self, Error> {
         let (id, created_at) = match &row.own {
             // It may have been here before: its keys are looked for.
             Some(own) => (own.id, own.created_at),
@@ -90,8 +132,11 @@ impl Made {
             contact_id: id,
             ..point.row(tx.new_id(), created_at.unwrap_or(tx.now()))
         });
+        let points: Vec<contact_point::Model> = points.collect();
+        let listed = found.of_reached(&Reached::of(id, Some(&contact), &points));
         Ok(Self {
-            points: points.collect(),
+            objections: listed.into_iter().map(|listed| objections::listed(tx, id, listed)).collect(),
+            points,
             sources: sources_of(tx, import, row, id),
             ground: ground_of(tx, import, id),
             contact,
@@ -123,12 +168,21 @@ impl Made {
         let sources = further.iter().map(move |source| {
             entry(&PROVENANCE, source.id, Changes::between(&PROVENANCE, None, Some(source)))
         });
-        std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources)
+        let objections = self.objections.iter().map(move |objection| {
+            entry(&OBJECTION, objection.id, Changes::between(&OBJECTION, None, Some(objection)))
+        });
+        std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources).chain(objections)
     }
 }
 
-async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> Result<(), Error> {
-    let made: Vec<Made> = rows.iter().map(|row| Made::of(tx, import, row)).collect::<Result<_, _>>()?;
+async fn insert_chunk(
+    import: &Import,
+    rows: &[&Row],
+    found: &Found,
+    tx: &mut Transaction,
+) -> Result<(), Error> {
+    let made = rows.iter().map(|row| Made::of(tx, import, row, found));
+    let made: Vec<Made> = made.collect::<Result<_, _>>()?;
     tx.insert_all::<contact::Entity>(made.iter().map(|made| made.contact.clone())).await?;
     let points: Vec<contact_point::Model> = made.iter().flat_map(|made| made.points.clone()).collect();
     for points in points.chunks(CHUNK) {
@@ -139,6 +193,10 @@ async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> R
         tx.insert_all::<provenance::Entity>(sources.iter().cloned()).await?;
     }
     tx.insert_all::<ground::Entity>(made.iter().map(|made| made.ground.clone())).await?;
+    let objections: Vec<objection::Model> = made.iter().flat_map(|made| made.objections.clone()).collect();
+    for objections in objections.chunks(CHUNK) {
+        tx.insert_all::<objection::Entity>(objections.iter().cloned()).await?;
+    }
     for made in &made {
         for entry in made.entries() {
             tx.record(entry).await?;
@@ -147,10 +205,10 @@ async fn insert_chunk(import: &Import, rows: &[&Row], tx: &mut Transaction) -> R
     Ok(())
 }
 
-/// The rows of a batch: those that no earlier import has brought, and those whose source says that they are somebody else.
+/// The rows of a batch: those that no earlier import has brought, and those that cannot come in.
 struct Sorted<'a> {
     missing: Vec<&'a Row>,
-    taken: Vec<u64>,
+    refused: Vec<(u64, Reason)>,
 }
 
 /// Looks for what is there: rows are known by their source and id there, those of an export of Zweck by their own id.
@@ -168,14 +226,14 @@ async fn sort<'a, C: ConnectionTrait>(
         let ids = ids.filter(contact::Column::Id.is_in(own.iter().copied())).into_tuple::<Uuid>();
         present.extend(ids.all(connection).await?);
     }
-    let mut sorted = Sorted { missing: Vec::new(), taken: Vec::new() };
+    let mut sorted = Sorted { missing: Vec::new(), refused: Vec::new() };
     for (row, keys) in rows.iter().zip(sources) {
         let held = |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
         let held = keys.iter().any(held);
         match row.own.as_ref().filter(|own| !own.sources.is_empty()) {
             _ if row.own.as_ref().is_some_and(|own| present.contains(&own.id)) => {}
             // Somebody else has that id in that source: two persons do not become one.
-            Some(_) if held => sorted.taken.push(row.line),
+            Some(_) if held => sorted.refused.push((row.line, Reason::SourceTaken)),
             _ if held => {}
             _ => sorted.missing.push(row),
         }

@@ -1,6 +1,8 @@
 //! Consents with their events and texts, recorded grounds and objections (floor 1).
 
-use super::field::{Category::*, choice, created_at, expiring, id, many, one, reference, text, time};
+use super::field::{
+    Category::*, Read, choice, computed, created_at, expiring, id, many, one, reference, text, time,
+};
 use super::{
     CONTACT, ObjectType, PURPOSE, RowRule,
     enums::{CHANGE_KIND, CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
@@ -34,6 +36,13 @@ pub static CONSENT: ObjectType = ObjectType {
         time("withdrawnAt", Consent, "withdrawn_at", "When it was withdrawn (Art. 7(3))."),
         time("expiresAt", Consent, "expires_at", "When it ends by itself."),
         time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        computed(
+            "reviewDue",
+            Consent,
+            Read::ReviewDue,
+            "Whether it is in force and its review has come: the person is to declare it anew, or it ends.",
+        )
+        .comparable(),
         text("source", Consent, "source", "Where the declaration was made."),
         one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
         many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),

@@ -1,7 +1,8 @@
 //! Contacts, their further contact points and the provenance of their values (floor 1).
 
 use super::field::{
-    Category::*, Cover, Mask, choice, connection, created_at, date, folded, id, int, list, many, text, time,
+    Category::*, Cover, Mask, Read, choice, computed, connection, created_at, date, folded, id, int, list,
+    many, text, time,
 };
 use super::{
     CONSENT, Check, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, RowRule,
@@ -59,6 +60,14 @@ pub static CONTACT: ObjectType = ObjectType {
         folded("country", Postal, "country", "country_folded", "Country.").given(Check::Line),
         folded("language", Identity, "language", "language_folded", "Preferred language (BCP 47).")
             .given(Check::Language),
+        computed(
+            "preferenceUrl",
+            Preference,
+            Read::Preference { column: "email_key" },
+            "Link to the person's own preference page, for mails of the purpose of this operation: whoever has it can withdraw and \
+             object. Null without an e-mail address, and where this server has no public pages.",
+        )
+        .covered_by(Cover::Email),
         text("notes", FreeText, "notes", "Notes written by staff.").given(Check::Lines),
         choice("state", Technical, "state", &CONTACT_STATE, "State of the record.").required().comparable(),
         created_at(),

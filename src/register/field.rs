@@ -21,6 +21,8 @@ pub enum Category {
     Birth,
     /// Text written by staff.
     FreeText,
+    /// Links by which the person decides.
+    Preference,
     /// State and bookkeeping of a record.
     Technical,
     /// Where a value comes from.
@@ -57,6 +59,7 @@ impl Category {
             Category::Employment => "employment",
             Category::Birth => "birth",
             Category::FreeText => "free_text",
+            Category::Preference => "preference",
             Category::Technical => "technical",
             Category::Provenance => "provenance",
             Category::Ground => "ground",
@@ -149,6 +152,13 @@ pub enum Read {
     },
     /// Whether the end of the period has passed while the request is open.
     Overdue,
+    /// Whether the consent is in force and its review has come.
+    ReviewDue,
+    /// The link to the person's preference page, made for the address in this column.
+    Preference {
+        /// Key of the mailbox that it is bound to.
+        column: &'static str,
+    },
     /// The one row of `object` that `column` names.
     One {
         /// The other type.
@@ -195,6 +205,28 @@ pub struct Field {
     pub check: Option<Check>,
     /// Whether it tells who somebody is or how to reach them.
     pub identifies: bool,
+}
+
+impl Read {
+    /// Whether it is made of columns that are fields of their own, and can be neither given nor changed.
+    pub fn is_derived(&self) -> bool {
+        matches!(self, Read::Overdue | Read::ReviewDue | Read::Preference { .. })
+    }
+
+    /// The type it leads to, if it leads to another.
+    pub fn leads_to(&self) -> Option<&'static ObjectType> {
+        match self {
+            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
+                Some(object)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is true or false of each row.
+    pub fn is_flag(&self) -> bool {
+        matches!(self, Read::Overdue | Read::ReviewDue)
+    }
 }
 
 impl Field {

@@ -28,7 +28,7 @@ pub use inputs::{InputField, InputKind, InputType, Right};
 pub use mutations::{Given, MUTATIONS, Mutation, Payload, Write};
 pub use purpose::PURPOSE;
 pub use request::PRIVACY_REQUEST;
-pub use roots::{ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField};
+pub use roots::{ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField, receipt_coordinates};
 
 use crate::policy::PolicyObject;
 

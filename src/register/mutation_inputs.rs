@@ -129,12 +129,14 @@ pub(super) static END_GROUND: InputType = InputType {
 
 pub(super) static RECORD_OBJECTION: InputType = InputType {
     name: "RecordObjectionInput",
-    doc: "An objection (Art. 21) to a purpose or a group of purposes; of one contact by id, or of all with an e-mail address.",
+    doc: "An objection (Art. 21) to a purpose or a group of purposes; of one contact by id, or of all with an address. One to advertising is kept on the suppression list too, which outlives the contact; under a purpose that sees all, also for an address that no contact has.",
     of: None,
     fields: &[
         field("contactId", Id, "Of which contact."),
         field("email", Text(Check::Email), "Of every contact with this address.")
             .needs(Read, "Contact.email"),
+        field("phone", Text(Check::Phone), "Of every contact with this phone number.")
+            .needs(Read, "Contact.phone"),
         field("purpose", Word, "Code of the purpose or group.").required().needs(Create, "Objection.purpose"),
         field("at", Time, "When the person objected; now if absent.").needs(Create, "Objection.objectedAt"),
         field("source", Text(Check::Line), "Where it was declared.").needs(Create, "Objection.source"),
@@ -143,7 +145,7 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
 
 pub(super) static END_OBJECTION: InputType = InputType {
     name: "EndObjectionInput",
-    doc: "The end of an objection, taken back by the person.",
+    doc: "The end of an objection, taken back by the person. The suppression list keeps what it says of declarations until then.",
     of: None,
     fields: &[
         field("id", Id, "Which objection.").required().needs(Update, "Objection.endedAt"),
@@ -185,14 +187,77 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
     ],
 };
 
+pub(super) static REQUEST_CONSENT: InputType = InputType {
+    name: "RequestConsentInput",
+    doc: "A consent by e-mail that the person signed up for and is to confirm; of one contact by id, or of whoever has an e-mail address.",
+    of: None,
+    fields: &[
+        field("contactId", Id, "Of which contact.").needs(Create, "ConsentEvent.declaredAt"),
+        field("email", Text(Check::Email), "Of whoever has this address; nothing tells whether anybody has.")
+            .needs(Create, "Contact.email"),
+        field("givenName", Text(Check::Line), "Given name, with an address.")
+            .needs(Create, "Contact.givenName"),
+        field("familyName", Text(Check::Line), "Family name, with an address.")
+            .needs(Create, "Contact.familyName"),
+        field("purpose", Word, "Code of the purpose; never a group (Recital 43).")
+            .required()
+            .needs(Create, "Consent.purpose"),
+        field("language", Word, "Language of the text and of the mail.").required(),
+        field("textVersion", Word, "Version of the text the person saw; the current one if absent.")
+            .needs(Create, "Consent.text"),
+        field("form", Text(Check::Line), "The form the person signed up by: what proves that it did.")
+            .required()
+            .needs(Create, "Consent.source"),
+        field("signedUpAt", Time, "When the person signed up.")
+            .required()
+            .needs(Create, "Consent.declaredAt"),
+        field("noticeVersion", Text(Check::Line), "Version of the privacy notice shown."),
+    ],
+};
+
+pub(super) static RENEW_CONSENT: InputType = InputType {
+    name: "RenewConsentInput",
+    doc: "A consent that the person declared anew, with its evidence; one that was withdrawn or refused is recorded anew instead.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which consent.").required().needs(Update, "Consent.expiresAt"),
+        field("textVersion", Word, "Version of the text declared to.")
+            .required()
+            .needs(Create, "Consent.text"),
+        field("language", Word, "Language of the text declared to.").required(),
+        field("proof", Word, "Kind of proof, one of those the purpose accepts.")
+            .required()
+            .needs(Create, "ConsentEvent.proof"),
+        field("declaredAt", Time, "When the person declared it.")
+            .required()
+            .needs(Create, "Consent.declaredAt"),
+        field("source", Text(Check::Line), "Where it was declared.")
+            .required()
+            .needs(Create, "Consent.source"),
+        field(
+            "expiresAt",
+            Time,
+            "When it ends; never later than the purpose's period of validity, which holds if absent.",
+        )
+        .needs(Create, "Consent.expiresAt"),
+        field("evidence", Text(Check::Line), "Where the proof is: the number of the paper or the recording.")
+            .needs(Create, "ConsentEvent.evidence"),
+    ],
+};
+
 pub(super) static WITHDRAW_CONSENT: InputType = InputType {
     name: "WithdrawConsentInput",
-    doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact for a purpose or group, on one channel or all.",
+    doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact, or of all with an address, for a purpose or group, on one channel or all. One by address is kept on the suppression list too; under a purpose that sees all, also for an address that no contact has.",
     of: None,
     fields: &[
         field("id", Id, "Which consent.").needs(Update, "Consent.withdrawnAt"),
         field("contactId", Id, "Of which contact.").needs(Update, "Consent.withdrawnAt"),
-        field("purpose", Word, "Code of the purpose or group."),
+        field("email", Text(Check::Email), "Of every contact with this address.")
+            .needs(Read, "Contact.email"),
+        field("phone", Text(Check::Phone), "Of every contact with this phone number.")
+            .needs(Read, "Contact.phone"),
+        // What is not named by id is named with its purpose, so that this is the right to withdraw by an address too.
+        field("purpose", Word, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
         field("channel", Enum(&CHANNEL), "On which channel; on all if absent."),
         field("at", Time, "When the person withdrew; now if absent."),
         field("source", Text(Check::Line), "Where it was declared."),

@@ -3,7 +3,7 @@
 use super::mutation_inputs::{
     ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT, CREATE_RECIPIENT, END_GROUND,
     END_OBJECTION, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND,
-    RECORD_OBJECTION, RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
+    RECORD_OBJECTION, RENEW_CONSENT, REQUEST_CONSENT, RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
 };
 use super::{
     ACCESS_TOKEN, CONSENT, CONTACT, Category, GROUND, InputType, OBJECTION, ObjectType, PRIVACY_REQUEST,
@@ -25,6 +25,8 @@ pub enum Write {
     RecordObjection,
     EndObjection,
     RecordConsent,
+    RequestConsent,
+    RenewConsent,
     WithdrawConsent,
     OpenRequest,
     CancelRequest,
@@ -86,7 +88,8 @@ impl Mutation {
         let mut add = |object: &'static ObjectType, actions: &[Action]| {
             let kept = object.fields.iter().filter(|field| {
                 field.category != Category::Key
-                    && !matches!(field.read, From::Overdue | From::Localised { .. })
+                    && !field.read.is_derived()
+                    && !matches!(field.read, From::Localised { .. })
             });
             for field in kept {
                 needs.extend(actions.iter().map(|action| Right::OnField(*action, object, field)));
@@ -200,6 +203,20 @@ pub static MUTATIONS: &[Mutation] = &[
         Given::Input(&RECORD_CONSENT),
         &CONSENT_PAYLOAD,
         "Records a consent with its evidence (Art. 7(1)).",
+    ),
+    mutation(
+        "requestConsent",
+        Write::RequestConsent,
+        Given::Input(&REQUEST_CONSENT),
+        &CONSENT_PAYLOAD,
+        "Starts a double opt-in: the person confirms by a mailed link. By address it answers null, whether anybody has it or not.",
+    ),
+    mutation(
+        "renewConsent",
+        Write::RenewConsent,
+        Given::Input(&RENEW_CONSENT),
+        &CONSENT_PAYLOAD,
+        "Records that the person declared a consent anew that holds or has expired (Art. 7(1)).",
     ),
     mutation(
         "withdrawConsent",

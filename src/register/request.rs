@@ -32,7 +32,8 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
             "When the identity was verified (Art. 12(6)).",
         ),
         time("closedAt", Request, "closed_at", "When it was closed."),
-        computed("overdue", Request, Read::Overdue, "Whether it is open after the end of its period."),
+        computed("overdue", Request, Read::Overdue, "Whether it is open after the end of its period.")
+            .comparable(),
         text("assignee", Request, "assignee", "Who works on it."),
         text("reason", Request, "reason", "Reason of a refusal or an extension."),
         text("note", Request, "note", "What was noted when it came in."),

@@ -1,8 +1,8 @@
 //! The root fields of queries and subscriptions (floor 1).
 
 use super::{
-    ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONTACT, ObjectType, PRIVACY_REQUEST, PURPOSE,
-    RECIPIENT,
+    ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT, ObjectType,
+    PRIVACY_REQUEST, PURPOSE, RECIPIENT,
 };
 
 /// How a root field is answered.
@@ -18,6 +18,8 @@ pub enum Root {
     List(&'static ObjectType),
     /// The status of a consent at an instant.
     ConsentState,
+    /// The signed record of a consent.
+    ConsentReceipt,
     /// Why a field is or is not readable.
     ExplainAccess,
 }
@@ -76,9 +78,16 @@ pub static ROOTS: &[RootField] = &[
         "The status of a consent at an instant, by what was declared until then; null where there is none for this caller and purpose.",
     ),
     root(
+        "consentReceipt",
+        Root::ConsentReceipt,
+        "The whole record of a consent, signed, after ISO/IEC TS 27560; null where there is none for this caller and purpose.",
+    ),
+    root(
         "consentChanges",
         Root::Connection(&CONSENT_CHANGE),
-        "Consents to this purpose that began or ceased to hold, in the order in which that was committed: who asks with `after` the last cursor misses none.",
+        "Consents to this purpose that began or ceased to hold, in the order in which that was committed. Who follows asks again and \
+         again with `after` the `endCursor` of the last page that held something, and misses none; an empty page gives no new \
+         cursor, and the old one goes on to be good. A cursor outlives the token that got it.",
     ),
     root(
         "request",
@@ -101,3 +110,14 @@ pub static ROOTS: &[RootField] = &[
         "Why a role may or may not use a field for a purpose, with the rules that decide.",
     ),
 ];
+
+/// What a receipt tells beside all of the consent, its events, their texts and the purpose.
+const TOLD_OF_OTHERS: [&str; 3] = ["Contact.id", "Objection.objectedAt", "Objection.endedAt"];
+
+/// Every coordinate that a receipt tells a value of: who asks for one must be able to read each of them in full.
+pub fn receipt_coordinates() -> Vec<String> {
+    let whole = [&CONSENT, &CONSENT_EVENT, &CONSENT_TEXT, &PURPOSE].into_iter();
+    let fields =
+        whole.flat_map(|object| object.fields.iter().map(|field| format!("{}.{}", object.name, field.name)));
+    fields.chain(TOLD_OF_OTHERS.map(str::to_owned)).collect()
+}

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 use zweck::{
     audit::{self, Author},
+    config::pages::Pages,
     context::{App, Keys, ManualClock},
     error::Error,
     policy::Live,
@@ -18,6 +19,18 @@ use super::database::{self, TestDatabase};
 /// When tests begin.
 pub fn start() -> DateTime<Utc> {
     "2026-11-02T09:00:00Z".parse().unwrap()
+}
+
+/// The public pages of tests.
+pub fn pages() -> Pages {
+    Pages {
+        enabled: true,
+        public_url: Some("https://crm.example".to_owned()),
+        controller: Some("Example GmbH".to_owned()),
+        controller_address: Some("Musterstrasse 1, 10115 Berlin".to_owned()),
+        controller_contact: Some("privacy office, room 4".to_owned()),
+        ..Pages::default()
+    }
 }
 
 /// The application and what a test needs beside it; the database goes with it.
@@ -36,7 +49,8 @@ impl TestApp {
         let clock = Arc::new(ManualClock::new(start()));
         let policy = Live::new(crate::policy::shipped().await);
         let app =
-            App::new(database.db, policy, clock.clone(), Keys::new([7; 32]), zweck::oidc::Issuers::default());
+            App::new(database.db, policy, clock.clone(), Keys::new([7; 32]), zweck::oidc::Issuers::default())
+                .with_pages(pages());
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
         purposes::sync(&app, "cli:test").await.unwrap();

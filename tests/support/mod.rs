@@ -7,6 +7,7 @@ pub mod dump;
 pub mod issuer;
 pub mod log;
 pub mod process;
+pub mod smtp;
 pub mod world;
 
 /// Says why a test does less, past the harness, which keeps what passing tests print to itself.

@@ -182,6 +182,7 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
             granted_at: Set(Some(days(now, -50))),
             withdrawn_at: Set((*status == ConsentStatus::Withdrawn).then(|| days(now, -1))),
             expires_at: Set(expires.map(|expires| days(now, expires))),
+            review_due_at: Set(expires.map(|expires| days(now, expires - 20))),
             created_at: Set(now),
             updated_at: Set(now),
             ..Default::default()

@@ -476,7 +476,8 @@ async fn a_question_without_an_answer_is_no_refusal() {
         .into_iter()
         .enumerate()
         {
-            let values = json!({ "familyName": "Frage", "email": "frage@example.org" });
+            // Each its own address: that of who objected is on the suppression list.
+            let values = json!({ "familyName": "Frage", "email": format!("frage{round}@example.org") });
             let stays = made(client, &staff, values.clone()).await;
             let goes = made(client, &staff, values).await;
             if !answer.is_empty() {
@@ -571,9 +572,11 @@ async fn an_objection_of_either_ends_the_consents_of_the_other() {
         let (client, staff) = (&world.client, Staff::of(&world.test).await);
         let reader = world.test.caller("marketing", "event_invitations").await;
         let before = differing(&world).await;
-        for (code, objected, consented, holds) in cases {
+        for (index, (code, objected, consented, holds)) in cases.into_iter().enumerate() {
             for objector_stays in [true, false] {
-                let values = json!({ "familyName": "Drei", "email": "drei@example.org" });
+                // Each its own address: that of who objected is on the suppression list.
+                let email = format!("drei{index}{objector_stays}@example.org");
+                let values = json!({ "familyName": "Drei", "email": email });
                 let objector = made(client, &staff, values.clone()).await;
                 let other = made(client, &staff, values).await;
                 declare(client, &staff, &objector, (code, "", objected)).await;

@@ -44,43 +44,64 @@ fn time(event: &Model) -> DateTime<Utc> {
     event.declared_at.unwrap_or(if permits { DateTime::<Utc>::MIN_UTC } else { event.recorded_at })
 }
 
-/// The status as the law's rules say it, told from the question "who is to be believed?" and not by going through events.
+/// The status as the law's rules say it, told hour by hour and not event by event: at each hour it is asked what was said then,
+/// and who of those is to be believed.
 fn reference(events: &[Model]) -> Status {
-    let latest = |of: &dyn Fn(Kind) -> bool| events.iter().filter(|e| of(e.kind)).map(time).max();
-    let withdrawn = latest(&|kind| kind == Kind::Withdrawn);
-    let refused = latest(&|kind| kind == Kind::Refused);
-    let granted = latest(&is_grant);
-    let ended_by_person = withdrawn.max(refused);
-    let asked = latest(&|kind| kind == Kind::Requested);
-    // What opens the present span: the latest of a grant and a question, where no word of the person ends it.
-    let person = if granted > ended_by_person { Some(Status::Granted) } else { None };
-    let (status, since) = match (person, ended_by_person, asked) {
-        (Some(_), ..) => (Status::Granted, granted),
-        // At the same instant the withdrawal is to be believed, and what is asked later opens anew.
-        (None, Some(ended), asked) if asked.is_none_or(|asked| asked <= ended) => {
-            let status = if withdrawn >= refused { Status::Withdrawn } else { Status::Refused };
-            return status;
+    let mut times: Vec<DateTime<Utc>> = events.iter().map(time).collect();
+    times.sort_unstable();
+    times.dedup();
+    let (mut status, mut end) = (Status::Pending, None);
+    for at in times {
+        let mut here: Vec<&Model> = events.iter().filter(|event| time(event) == at).collect();
+        here.sort_by_key(|event| (event.recorded_at, event.id));
+        let said = |kind: Kind| here.iter().any(|event| event.kind == kind);
+        // What is over by then is over, whether anybody has recorded that or not.
+        if status == Status::Granted && end.is_some_and(|end| end < at) {
+            status = Status::Expired;
         }
-        (None, _, asked) => (Status::Pending, asked),
-    };
-    // The first end by itself after that closes it, until it is asked for again.
-    let own_end = |e: &&Model| matches!(e.kind, Kind::Expired | Kind::Invalidated);
-    let mut ends: Vec<(DateTime<Utc>, Status)> = events
-        .iter()
-        .filter(own_end)
-        .filter(|e| since.is_none_or(|since| time(e) >= since))
-        .map(|e| (time(e), if e.kind == Kind::Expired { Status::Expired } else { Status::Invalidated }))
-        .collect();
-    ends.sort_by_key(|(at, status)| (*at, *status == Status::Invalidated));
-    let Some((ended, how)) = ends.first().copied() else { return status };
-    match asked {
-        Some(asked) if status == Status::Granted && asked > ended => {
-            // Asked again after the end: pending, until that in turn ends by itself.
-            let after = ends.iter().find(|(at, _)| *at >= asked);
-            after.map_or(Status::Pending, |(_, status)| *status)
+        if said(Kind::Requested) {
+            if status == Status::Granted {
+                // A question takes nothing away but time, and none before it was put.
+                let asked = here.iter().filter(|event| event.kind == Kind::Requested);
+                let ends = asked.filter_map(|event| event.expires_at).map(|end| end.max(at));
+                end = ends.chain(end).min();
+            } else {
+                (status, end) = (Status::Pending, None);
+            }
         }
-        _ => how,
+        // Of several grants at an instant the confirmation counts, then what was recorded last.
+        let grants = here.iter().filter(|event| is_grant(event.kind));
+        if let Some(last) =
+            grants.max_by_key(|event| (event.kind == Kind::Confirmed, event.recorded_at, event.id))
+        {
+            (status, end) = (Status::Granted, last.expires_at);
+        }
+        let opened = |status| matches!(status, Status::Granted | Status::Pending);
+        if said(Kind::Expired)
+            && opened(status)
+            && (status == Status::Pending || end.is_some_and(|end| end <= at))
+        {
+            status = Status::Expired;
+        }
+        if said(Kind::Invalidated) && opened(status) {
+            status = Status::Invalidated;
+        }
+        // The word of the person is believed first.
+        if said(Kind::Refused) {
+            (status, end) = (Status::Refused, None);
+        }
+        if said(Kind::Withdrawn) {
+            status = Status::Withdrawn;
+        }
     }
+    status
+}
+
+/// What reads show: the status, and its end by time.
+fn shown(events: &[Model], now: DateTime<Utc>) -> (Status, Option<DateTime<Utc>>) {
+    let state = project(events);
+    let over = state.status == Status::Granted && state.expires_at.is_some_and(|end| end <= now);
+    (if over { Status::Expired } else { state.status }, state.expires_at)
 }
 
 #[test]
@@ -104,7 +125,7 @@ fn every_order_of_events_makes_the_state_of_the_reference() {
     let events = proptest::collection::vec(one, 0..9);
     let orders = (events, any::<u64>(), proptest::collection::vec(any::<prop::sample::Index>(), 0..3));
     let mut runner =
-        TestRunner::new(ProptestConfig { cases: 4_000, failure_persistence: None, ..Default::default() });
+        TestRunner::new(ProptestConfig { cases: 8_000, failure_persistence: None, ..Default::default() });
     runner
         .run(&orders, |(drawn, seed, repeats)| {
             let mut events: Vec<Model> = (1..)
@@ -112,12 +133,56 @@ fn every_order_of_events_makes_the_state_of_the_reference() {
                 .map(|(number, (kind, declared, recorded, expires))| {
                     // Nothing is declared after it was recorded.
                     let declared = declared.map(|declared| declared.min(*recorded));
-                    event(number, *kind, declared, *recorded, *expires)
+                    // Nor does a consent end before it was given.
+                    let expires = expires.map(|end| match declared {
+                        Some(declared) if is_grant(*kind) => end.max(declared + 1),
+                        _ => end,
+                    });
+                    event(number, *kind, declared, *recorded, expires)
                 })
                 .collect();
             let state = project(&events);
             prop_assert_eq!(state.status, reference(&events));
             prop_assert_eq!(state.withdrawn_at.is_some(), state.status == Status::Withdrawn);
+            // To record that time has ended it changes nothing of what is read, nor of what holds after whatever comes in late.
+            let now = at(30);
+            if let (Status::Granted, Some(end)) = (state.status, state.expires_at) {
+                let mut ended = events.clone();
+                ended.push(Model { declared_at: Some(end), ..event(98, Kind::Expired, None, 30, None) });
+                prop_assert_eq!(shown(&ended, now), shown(&events, now));
+                for late in 0..12 {
+                    for (kind, expires) in
+                        [(Kind::Granted, Some(25)), (Kind::Granted, None), (Kind::Withdrawn, None)]
+                    {
+                        let late = event(97, kind, Some(late), 29, expires);
+                        if late.declared_at == Some(end) {
+                            continue;
+                        }
+                        let with = |events: &[Model]| [events, std::slice::from_ref(&late)].concat();
+                        let holds = |events: &[Model]| {
+                            let (status, end) = shown(&with(events), now);
+                            (status == Status::Granted, end)
+                        };
+                        prop_assert_eq!(holds(&ended), holds(&events));
+                    }
+                }
+            }
+            // A question never takes more from a consent in force than time, and ends none before it was put.
+            let asking = event(96, Kind::Requested, Some(12), 12, Some(15));
+            let mut asked = events.clone();
+            asked.push(asking);
+            let after = project(&asked);
+            if state.status == Status::Granted && state.expires_at.is_none_or(|end| end >= at(12)) {
+                prop_assert_eq!(after.status, Status::Granted);
+                prop_assert_eq!(
+                    after.expires_at,
+                    Some(state.expires_at.map_or(at(15), |end| end.min(at(15))))
+                );
+                prop_assert_eq!(
+                    (after.granted_at, after.consent_text_id),
+                    (state.granted_at, state.consent_text_id)
+                );
+            }
             // In another order, and with some told twice.
             let again: Vec<Model> =
                 repeats.iter().filter(|_| !events.is_empty()).map(|i| i.get(&events).clone()).collect();

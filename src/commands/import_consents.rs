@@ -1,0 +1,114 @@
+//! `zweck import consents` (floor 7).
+
+use std::{fs::File, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use zweck::{
+    config::Config,
+    error::{Code, Error},
+    imports::{self, ConsentImport, Problem, Reading},
+    purposes,
+};
+
+use super::{
+    ACTOR, failure,
+    import::{EncodingArg, IMPORTER, JsonReport, bar},
+    note, open, print,
+};
+use crate::Failure;
+
+/// Which file, and what is in it.
+#[derive(Args)]
+pub(crate) struct ImportConsentsArgs {
+    /// The CSV file, one declaration on each line.
+    file: PathBuf,
+    /// What a column holds, e.g. declaredAt=OptInDate; may be repeated. Columns called contactId, email, externalId, purpose, channel, status, declaredAt, confirmedAt, textVersion, language, proof, source, evidence, address or expiresAt need no word.
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    map: Vec<String>,
+    /// Where consents were declared, for lines without a source of their own.
+    #[arg(long)]
+    source: Option<String>,
+    /// Source of the contacts that external ids are those of; any if absent.
+    #[arg(long, value_name = "NAME")]
+    contact_source: Option<String>,
+    /// Characters of the file.
+    #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
+    encoding: EncodingArg,
+    /// The first row is data; columns are named by their number, from 1.
+    #[arg(long)]
+    no_header: bool,
+    /// Character between fields; a comma if absent.
+    #[arg(long)]
+    delimiter: Option<char>,
+    /// Check only, write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the report as JSON to FILE.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl ImportConsentsArgs {
+    fn import(self) -> Result<ConsentImport, Failure> {
+        let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
+            return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+        };
+        Ok(ConsentImport {
+            map: ConsentImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?,
+            source: self.source,
+            contact_source: self.contact_source,
+            actor: IMPORTER.to_owned(),
+            reading: Reading {
+                delimiter,
+                header: !self.no_header,
+                encoding: self.encoding.into(),
+                ..Reading::default()
+            },
+            dry_run: self.dry_run,
+        })
+    }
+}
+
+/// Imports consents; what is left out or rejected is reported and does not stop the others.
+pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Result<(), Failure> {
+    let (path, report) = (args.file.clone(), args.report.clone());
+    let import = args.import()?;
+    let app = open(config).await?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    // It is read twice.
+    let bar = bar(file.metadata().map(|about| about.len() * 2).unwrap_or_default());
+    // The report's file is made first: an import whose report cannot be written does not begin.
+    let mut json = report.as_deref().map(JsonReport::create).transpose()?;
+    let (mut told, mut heard) = (false, true);
+    let tell = |problem: Problem| -> Result<(), Error> {
+        if let Some(json) = &mut json {
+            json.problem(&problem).map_err(|_| Error::input("the report cannot be written"))?;
+        }
+        let heads = if told { String::new() } else { Problem::heads() + "\n" };
+        told = true;
+        // Where nobody reads on, the import goes on; the report as JSON has it all.
+        if heard {
+            heard = bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
+        }
+        Ok(())
+    };
+    let read = || Ok(bar.wrap_read(File::open(&path)?));
+    let done = imports::consents(&app, read, &import, tell).await;
+    bar.finish_and_clear();
+    if let Some(json) = json {
+        json.close(done.as_ref().ok())?;
+    }
+    let report = done.map_err(|error| {
+        if error.code != Code::BadUserInput {
+            note("lines written before this error stay; the same import again goes on after them");
+        }
+        failure(error)
+    })?;
+    if !heard {
+        note("nobody read all of the problems");
+        return Ok(());
+    }
+    print(&format!("{}{report}", if told { "\n" } else { "" }))
+}

@@ -1,0 +1,64 @@
+//! Links by which persons decide, made of the addresses they are made for (floor 2).
+
+use uuid::Uuid;
+
+use super::{
+    levels::{Column, ColumnOf, Level},
+    plan::Plan,
+    read::Reader,
+    sql::Scope,
+    write::{Cell, Row},
+};
+use crate::{
+    config::pages::Pages,
+    context::{App, Ring},
+    error::Error,
+    links::{self, Preference},
+};
+
+/// What links of persons are made with.
+pub(super) struct Links<'r> {
+    ring: &'r Ring,
+    pages: &'r Pages,
+}
+
+impl<'r> Links<'r> {
+    /// What `plan` needs of it; nothing where there are no public pages.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the keys of the installation were not fetched.
+    pub(super) fn of(plan: &Plan, app: &'r App) -> Result<Option<Self>, Error> {
+        if !plan.makes_links || app.pages.public_url.is_none() {
+            return Ok(None);
+        }
+        let ring = app.ring.get().ok_or_else(|| Error::internal("the keys of the installation"))?;
+        Ok(Some(Self { ring, pages: &app.pages }))
+    }
+
+    /// The link to the preferences of a contact, for mails of the purpose of `scope` to the mailbox `address`.
+    fn preference(&self, scope: &Scope, contact: Uuid, address: &str) -> Result<String, Error> {
+        let purpose = scope.purpose.as_ref().map_or_else(String::new, |purpose| purpose.code.clone());
+        let address = links::short_digest(self.ring, address)?;
+        let token = links::preference(self.ring, &Preference { contact, purpose, address })?;
+        self.pages.url(&token).ok_or_else(|| Error::internal("a link without an address of the pages"))
+    }
+}
+
+impl Reader<'_> {
+    /// Makes links of the addresses they are made for, in place.
+    pub(super) fn link(&self, rows: &mut [Row], level: &Level) -> Result<(), Error> {
+        let is_link = |column: &Column| matches!(column.of, ColumnOf::Preference(_));
+        let Some(slot) = level.columns.iter().position(is_link) else { return Ok(()) };
+        for row in rows {
+            let contact = row.first().cloned();
+            let Some(cell) = row.get_mut(slot) else { continue };
+            *cell = match (&self.links, contact, &*cell) {
+                (Some(links), Some(Cell::Uuid(contact)), Cell::Text(address)) => {
+                    Cell::Text(links.preference(&self.scope, contact, address)?)
+                }
+                _ => Cell::Null,
+            };
+        }
+        Ok(())
+    }
+}

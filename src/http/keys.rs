@@ -1,0 +1,47 @@
+//! `GET /.well-known/zweck/keys.json`: the public keys that receipts are signed with, for everybody (floor 6).
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::Response,
+};
+
+use super::{
+    Format, Shared,
+    answer::{self, RequestId},
+};
+use crate::{audit, error::Error, receipts};
+
+/// An hour: the key changes with the database alone.
+const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// Answers one request. Nobody is asked for a credential: who holds a receipt must be able to verify it.
+pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+    let id = RequestId::of(&request);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let error = Error::input("the keys are fetched by GET");
+        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match keys(&shared).await {
+        Ok(keys) => {
+            let mut response = Response::new(Body::from(keys));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CACHE_CONTROL, CACHED);
+            response
+        }
+        Err(error) => answer::refuse(format, answer::status_of(error.code), &error, &id),
+    }
+}
+
+async fn keys(shared: &Shared) -> Result<String, Error> {
+    let ring = audit::ring(&shared.app).await?;
+    Ok(receipts::published_keys(ring, &shared.app.pages)?.to_string())
+}

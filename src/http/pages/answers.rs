@@ -1,0 +1,234 @@
+//! Answers of the public pages: what every one of them has, whatever it is about (floor 6).
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::{
+    body::Body,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{
+            ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY,
+            CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
+        },
+    },
+    response::Response,
+};
+use sha2::{Digest, Sha256};
+
+use super::texts::{NAMES, Texts};
+use crate::{config::pages::Pages, error::Error};
+
+/// Nothing is loaded but the own stylesheet, nothing runs, and forms go nowhere else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// A record in print brings its style with it, so that it looks the same when it is kept.
+const RECORD_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+/// The methods that are answered.
+const METHODS: &str = "GET, HEAD, OPTIONS, POST";
+
+const STYLE: &str = include_str!("style.css");
+/// A digest of the stylesheet, which its address ends with: a browser may keep it for good.
+static STYLE_DIGEST: LazyLock<String> =
+    LazyLock::new(|| Sha256::digest(STYLE).iter().take(8).map(|byte| format!("{byte:02x}")).collect());
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// A page.
+    Page(StatusCode, String),
+    /// Another page is to be fetched (303).
+    See(String),
+    /// A word for a program.
+    Word(String),
+    /// The receipt of a consent, to be kept: JSON-LD.
+    Receipt(String),
+    /// The record of a consent, to be printed: HTML.
+    Record(String),
+    /// The stylesheet, and whether it was asked for by its digest.
+    Style(bool),
+    /// Which methods there are.
+    Methods,
+}
+
+/// What stands around the content of every page.
+pub(super) struct Frame<'p> {
+    pub(super) texts: Texts,
+    pub(super) title: String,
+    pub(super) controller: &'p str,
+    pub(super) controller_address: Option<&'p str>,
+    pub(super) controller_contact: Option<&'p str>,
+    pub(super) notice: Option<&'p str>,
+}
+
+impl<'p> Frame<'p> {
+    pub(super) fn new(pages: &'p Pages, texts: Texts, title: String) -> Self {
+        Self {
+            texts,
+            title,
+            controller: pages.controller.as_deref().unwrap_or_default(),
+            controller_address: pages.controller_address.as_deref(),
+            controller_contact: pages.controller_contact.as_deref(),
+            notice: pages.privacy_url.as_deref(),
+        }
+    }
+
+    /// What is said under `key`.
+    pub(super) fn t(&self, key: &str) -> String {
+        self.texts.say(key)
+    }
+
+    pub(super) fn language(&self) -> &'static str {
+        self.texts.language
+    }
+
+    #[expect(clippy::unused_self, reason = "templates ask the frame for everything around the content")]
+    pub(super) fn languages(&self) -> &'static [(&'static str, &'static str)] {
+        &NAMES
+    }
+
+    #[expect(clippy::unused_self, reason = "templates ask the frame for everything around the content")]
+    pub(super) fn style(&self) -> &'static str {
+        &STYLE_DIGEST
+    }
+}
+
+/// A fault of an entry, with the field that it is about.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) field: &'static str,
+    pub(super) text: String,
+}
+
+/// What is said of a field that is wrong.
+pub(super) fn fault_of<'f>(faults: &'f [Fault], field: &str) -> Option<&'f str> {
+    faults.iter().find(|fault| fault.field == field).map(|fault| fault.text.as_str())
+}
+
+/// Whether the first fault is that of `field`, where a person begins to mend.
+pub(super) fn is_first(faults: &[Fault], field: &str) -> bool {
+    faults.first().is_some_and(|fault| fault.field == field)
+}
+
+/// A page with nothing but words, and maybe a form that asks for a link.
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message<'p> {
+    frame: &'p Frame<'p>,
+    paragraphs: Vec<String>,
+    asks_for_link: bool,
+    fault: Option<String>,
+    typed: &'p str,
+}
+
+/// Makes a page.
+///
+/// # Errors
+/// `INTERNAL` where a template cannot be written.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<Answer, Error> {
+    let html = template.render().map_err(|_| Error::internal("a page cannot be written"))?;
+    Ok(Answer::Page(status, html))
+}
+
+/// A page that says what stands under `page-<name>-title` and the `parts` of `page-<name>-`.
+pub(super) fn message(
+    pages: &Pages,
+    texts: Texts,
+    status: StatusCode,
+    name: &str,
+    parts: &[&str],
+) -> Result<Answer, Error> {
+    let frame = Frame::new(pages, texts, texts.say(&format!("page-{name}-title")));
+    let paragraphs = parts.iter().map(|part| texts.say(&format!("page-{name}-{part}"))).collect();
+    page(status, &Message { frame: &frame, paragraphs, asks_for_link: false, fault: None, typed: "" })
+}
+
+/// A page that says what stands under `page-<name>-title` and `-lead`, with the form that asks for a link.
+pub(super) fn asking(
+    pages: &Pages,
+    texts: Texts,
+    status: StatusCode,
+    name: &str,
+    wrong: Option<(&str, String)>,
+) -> Result<Answer, Error> {
+    let frame = Frame::new(pages, texts, texts.say(&format!("page-{name}-title")));
+    let paragraphs = vec![texts.say(&format!("page-{name}-lead"))];
+    let (typed, fault) = wrong.map_or(("", None), |(typed, fault)| (typed, Some(fault)));
+    page(status, &Message { frame: &frame, paragraphs, asks_for_link: true, fault, typed })
+}
+
+/// The page for a request that is refused, whatever it was about.
+pub(super) fn refusal(pages: &Pages, texts: Texts, status: StatusCode) -> Answer {
+    let name = match status.as_u16() {
+        status @ (400 | 404 | 405 | 408 | 413 | 415 | 429 | 503) => format!("error-{status}"),
+        _ => "error-500".to_owned(),
+    };
+    // Where even that fails there is nothing left to be said.
+    message(pages, texts, status, &name, &["lead"]).unwrap_or(Answer::Page(status, String::new()))
+}
+
+/// Gives the answer the headers that each has.
+pub(super) fn deliver(answer: Answer, texts: Texts) -> Response {
+    let fixed = HeaderValue::from_static;
+    let mut response = Response::default();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+        (VARY, "Accept-Language"),
+        (CONTENT_LANGUAGE, texts.language),
+    ] {
+        headers.insert(name, fixed(value));
+    }
+    let (status, kind, body) = match answer {
+        Answer::Page(status, html) => {
+            match status {
+                StatusCode::METHOD_NOT_ALLOWED => headers.insert(ALLOW, fixed(METHODS)),
+                StatusCode::TOO_MANY_REQUESTS => headers.insert(RETRY_AFTER, fixed("60")),
+                StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, fixed("1")),
+                _ => None,
+            };
+            (status, Some("text/html; charset=utf-8"), html)
+        }
+        Answer::See(location) => {
+            headers.extend(HeaderValue::from_str(&location).ok().map(|location| (LOCATION, location)));
+            (StatusCode::SEE_OTHER, None, String::new())
+        }
+        Answer::Word(text) => (StatusCode::OK, Some("text/plain; charset=utf-8"), text),
+        Answer::Receipt(document) => {
+            headers.insert(CONTENT_DISPOSITION, fixed("attachment; filename=\"consent-receipt.json\""));
+            (StatusCode::OK, Some("application/ld+json"), document)
+        }
+        Answer::Record(html) => {
+            headers.insert(CONTENT_SECURITY_POLICY, fixed(RECORD_POLICY));
+            (StatusCode::OK, Some("text/html; charset=utf-8"), html)
+        }
+        Answer::Style(kept) => {
+            let cache = if kept { "public, max-age=31536000, immutable" } else { "no-cache" };
+            headers.insert(CACHE_CONTROL, fixed(cache));
+            headers.remove(CONTENT_LANGUAGE);
+            headers.remove(VARY);
+            (StatusCode::OK, Some("text/css; charset=utf-8"), STYLE.to_owned())
+        }
+        Answer::Methods => {
+            headers.insert(ALLOW, fixed(METHODS));
+            (StatusCode::NO_CONTENT, None, String::new())
+        }
+    };
+    headers.extend(kind.map(|kind| (CONTENT_TYPE, fixed(kind))));
+    *response.status_mut() = status;
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+/// The stylesheet as it is asked for by `query`.
+pub(super) fn style(query: &str) -> Answer {
+    Answer::Style(query == *STYLE_DIGEST)
+}

@@ -1,0 +1,144 @@
+//! What persons do on their pages: withdraw, object, open a request; through the engine, which decides, writes and records (floor 6).
+
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::{
+    Visit,
+    choices::{has_consents, is_objectable},
+    forms::Form,
+    preferences::Person,
+    reading::ask,
+};
+use crate::{
+    context::Actor,
+    error::{Code, Error},
+    policy::{Action, Channel, Grounds},
+};
+
+/// Where what is done on a page was declared.
+pub(super) const PAGE: &str = "preference page";
+const ONE_CLICK: &str = "one-click unsubscribe";
+
+const WITHDRAW: &str = "mutation($contact: ID!, $purpose: String!, $channel: Channel, $source: String!) { \
+    withdrawConsent(input: { contactId: $contact, purpose: $purpose, channel: $channel, source: $source }) \
+    { consents { id } } }";
+const OBJECT: &str = "mutation($contact: ID!, $purpose: String!, $source: String!) { \
+    recordObjection(input: { contactId: $contact, purpose: $purpose, source: $source }) { objections { id } } }";
+const REQUEST: &str = "mutation($contact: ID!, $kind: RequestKind!, $note: String) { \
+    openRequest(input: { contactId: $contact, kind: $kind, note: $note }) { request { id } } }";
+
+/// Runs a mutation that the policy must permit.
+async fn run(visit: &Visit, actor: &Actor, name: &str, document: &str, variables: Json) -> Result<(), Error> {
+    if !actor.may(&format!("Mutation.{name}"), Action::Execute) {
+        let message = "the policy keeps this from the persons themselves";
+        return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{name}")));
+    }
+    // A field that the policy keeps back is absent from an answer; a mutation that it refuses was not done.
+    let done: Json = ask(visit, actor, document, variables).await?;
+    if done.get(name).is_none_or(Json::is_null) {
+        let message = "the policy keeps this from the persons themselves";
+        return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{name}")));
+    }
+    Ok(())
+}
+
+async fn withdraw(
+    visit: &Visit,
+    actor: &Actor,
+    contact: Uuid,
+    (purpose, channel): (&str, Option<Channel>),
+    source: &str,
+) -> Result<(), Error> {
+    let channel = channel.map(Channel::as_str);
+    let variables = json!({ "contact": contact, "purpose": purpose, "channel": channel, "source": source });
+    run(visit, actor, "withdrawConsent", WITHDRAW, variables).await
+}
+
+async fn object(
+    visit: &Visit,
+    actor: &Actor,
+    contact: Uuid,
+    purpose: &str,
+    source: &str,
+) -> Result<(), Error> {
+    let variables = json!({ "contact": contact, "purpose": purpose, "source": source });
+    run(visit, actor, "recordObjection", OBJECT, variables).await
+}
+
+/// Does what a button of a page says, and gives the word for what was done; `None` for what is no button of these.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn choose(
+    visit: &Visit,
+    actor: &Actor,
+    contact: Uuid,
+    form: &Form,
+) -> Result<Option<&'static str>, Error> {
+    let policy = &actor.policy;
+    let Some(purpose) = form.get("purpose").and_then(|code| policy.purpose(code)) else { return Ok(None) };
+    let code = purpose.code.as_str();
+    match form.get("action") {
+        Some("withdraw") if purpose.grounds == Grounds::Consent && !purpose.is_group => {
+            withdraw(visit, actor, contact, (code, None), PAGE).await?;
+            Ok(Some("withdrawn"))
+        }
+        Some("object") if is_objectable(purpose) => {
+            object(visit, actor, contact, code, PAGE).await?;
+            Ok(Some("objected"))
+        }
+        Some("none") if purpose.is_group => {
+            // The objection first: it ends every kind by itself.
+            object(visit, actor, contact, code, PAGE).await?;
+            if has_consents(policy, code) {
+                withdraw(visit, actor, contact, (code, None), PAGE).await?;
+            }
+            Ok(Some("none"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Ends the mails that the link came with (RFC 8058): the consent to its purpose, or that use; where it is neither, every consent
+/// for e-mail.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn unsubscribe(visit: &Visit, person: &Person) -> Result<(), Error> {
+    let (actor, contact) = (&person.actor, person.contact);
+    match actor.policy.purpose(&person.purpose) {
+        Some(purpose) if purpose.grounds == Grounds::Consent && !purpose.is_group => {
+            // A mail says nothing about the phone.
+            let channel = purpose.channels.contains(&Channel::Email).then_some(Channel::Email);
+            withdraw(visit, actor, contact, (&purpose.code, channel), ONE_CLICK).await
+        }
+        Some(purpose) if is_objectable(purpose) => {
+            object(visit, actor, contact, &purpose.code, ONE_CLICK).await
+        }
+        _ => {
+            for purpose in actor.policy.purposes() {
+                if purpose.grounds == Grounds::Consent && purpose.channels.contains(&Channel::Email) {
+                    let meant = (purpose.code.as_str(), Some(Channel::Email));
+                    withdraw(visit, actor, contact, meant, ONE_CLICK).await?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Opens a request of the person.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn request(
+    visit: &Visit,
+    actor: &Actor,
+    contact: Uuid,
+    kind: &str,
+    note: Option<&str>,
+) -> Result<(), Error> {
+    let variables = json!({ "contact": contact, "kind": kind, "note": note });
+    run(visit, actor, "openRequest", REQUEST, variables).await
+}

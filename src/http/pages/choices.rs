@@ -1,0 +1,135 @@
+//! What persons can end: consents to be withdrawn, uses to be objected to (Art. 7(3), 21) (floor 6).
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{
+    Visit,
+    answers::Frame,
+    reading::{Known, holds},
+};
+use crate::{
+    error::Error,
+    policy::{Grounds, LegalBasis, Policy, PurposeDef},
+};
+
+/// A purpose as the page shows it.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) code: String,
+    pub(super) title: String,
+    pub(super) description: String,
+    pub(super) state: &'static str,
+    /// The one thing that can be done.
+    pub(super) action: Option<&'static str>,
+    /// What can be done whatever the state is.
+    ends: &'static str,
+    /// Whether it belongs to a group: every person is shown those.
+    pub(super) grouped: bool,
+}
+
+impl Choice {
+    /// Leaves out how it stands: it can be ended all the same.
+    pub(super) fn hide(&mut self) {
+        self.state = "hidden";
+        self.action = Some(self.ends);
+    }
+
+    pub(super) fn state_text(&self) -> &'static str {
+        match self.state {
+            "consented" => "page-state-consented",
+            "paused" => "page-state-paused",
+            "used" => "page-state-used",
+            "objected" => "page-state-objected",
+            "hidden" => "page-state-hidden",
+            _ => "page-state-none",
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "templates ask the choice")]
+    pub(super) fn short(&self, frame: &Frame<'_>, action: &str) -> String {
+        frame.t(&format!("page-{action}"))
+    }
+
+    /// The same with the purpose, for those who hear buttons without what stands around them.
+    pub(super) fn long(&self, frame: &Frame<'_>, action: &str) -> String {
+        frame.texts.with(&format!("page-{action}-of"), &[("purpose", &self.title)])
+    }
+}
+
+/// A group that can be ended as a whole.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) code: String,
+    /// Whether it is ended already.
+    pub(super) done: bool,
+}
+
+/// Whether the purpose can be objected to.
+pub(super) fn is_objectable(purpose: &PurposeDef) -> bool {
+    purpose.grounds != Grounds::None && purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
+}
+
+fn kinds<'p>(policy: &'p Policy, group: &'p str) -> impl Iterator<Item = &'p Arc<PurposeDef>> {
+    policy.purposes().iter().filter(move |purpose| purpose.group.as_deref() == Some(group))
+}
+
+/// Whether there are kinds of the group that rest on consent.
+pub(super) fn has_consents(policy: &Policy, group: &str) -> bool {
+    kinds(policy, group).any(|purpose| purpose.grounds == Grounds::Consent)
+}
+
+/// What the person can end now, in the order of the policy, and the groups that can be ended as a whole.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn of(
+    visit: &Visit,
+    contact: Uuid,
+    known: &Known,
+) -> Result<(Vec<Choice>, Vec<Group>), Error> {
+    let policy = visit.app.policy.current();
+    let mut choices = Vec::new();
+    let mut live = Vec::new();
+    for purpose in policy.purposes().iter().filter(|purpose| !purpose.is_group) {
+        let on_consent = purpose.grounds == Grounds::Consent;
+        if !on_consent && !is_objectable(purpose) {
+            continue;
+        }
+        let holds = holds(visit, contact, purpose).await?;
+        if holds {
+            live.push(purpose.code.as_str());
+        }
+        let group = purpose.group.as_deref();
+        let objected = known.objects(&purpose.code) || group.is_some_and(|group| known.objects(group));
+        let (state, action) = match (on_consent, holds) {
+            (true, true) => ("consented", Some("withdraw")),
+            (true, false) if objected => ("objected", None),
+            (true, false) if known.has_given(&purpose.code) => ("paused", Some("withdraw")),
+            (true, false) => ("none", None),
+            (false, true) => ("used", Some("object")),
+            (false, false) if objected => ("objected", None),
+            // Of what is no advertising nobody is asked who has nothing to do with it.
+            (false, false) if group.is_none() => continue,
+            (false, false) => ("none", Some("object")),
+        };
+        choices.push(Choice {
+            code: purpose.code.clone(),
+            title: visit.texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
+            description: visit.texts.pick(&purpose.description_de, &purpose.description_en).to_owned(),
+            state,
+            action,
+            ends: if on_consent { "withdraw" } else { "object" },
+            grouped: group.is_some(),
+        });
+    }
+    let groups = policy.purposes().iter().filter(|purpose| purpose.is_group);
+    let groups = groups.filter(|group| kinds(&policy, &group.code).next().is_some()).map(|group| Group {
+        code: group.code.clone(),
+        done: known.objects(&group.code)
+            && !kinds(&policy, &group.code).any(|kind| live.contains(&kind.code.as_str())),
+    });
+    let groups = groups.collect();
+    Ok((choices, groups))
+}

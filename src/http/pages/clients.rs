@@ -1,0 +1,128 @@
+//! How many forms a client may send in a minute; addresses of clients are kept nowhere else (floor 6).
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use axum::http::{HeaderMap, HeaderName};
+use governor::{
+    Quota, RateLimiter, clock::MonotonicClock, middleware::NoOpMiddleware, state::keyed::HashMapStateStore,
+};
+
+/// Forms after which clients that have everything left are forgotten.
+const TIDY: u64 = 1_000;
+/// Most clients that are told apart. Those that come on top share what one may send.
+const MOST: usize = 50_000;
+
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The address that a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    /// An address; of IPv6 the network, of which one household has many addresses.
+    At(IpAddr),
+    /// Whose address is not known, or who is one too many.
+    Other,
+}
+
+type Limiter =
+    RateLimiter<Client, HashMapStateStore<Client>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+
+/// What every client has left, in this process.
+pub(super) struct Clients {
+    limiter: Limiter,
+    proxied: bool,
+    forms: AtomicU64,
+}
+
+impl Clients {
+    /// Clients that may send `per_minute` forms; `None` for no limit. Behind a proxy a client is who the proxy says.
+    pub(super) fn new(per_minute: u32, proxied: bool) -> Option<Self> {
+        let quota = NonZeroU32::new(per_minute)?;
+        let limiter = RateLimiter::hashmap_with_clock(Quota::per_minute(quota), MonotonicClock);
+        Some(Self { limiter, proxied, forms: AtomicU64::new(0) })
+    }
+
+    /// Whether the client may send one more.
+    pub(super) fn may_send(&self, headers: &HeaderMap, peer: Option<Peer>) -> bool {
+        let number = self.forms.fetch_add(1, Ordering::Relaxed);
+        if number % TIDY == TIDY - 1 {
+            self.limiter.retain_recent();
+        }
+        let client = match self.address(headers, peer) {
+            Some(address) if self.limiter.len() < MOST => Client::At(network(address)),
+            _ => Client::Other,
+        };
+        self.limiter.check_key(&client).is_ok()
+    }
+
+    /// The last hop alone is what the proxy itself has seen; what stands before it anybody can write.
+    fn address(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
+        let hop = || headers.get_all(FORWARDED).iter().next_back()?.to_str().ok()?.rsplit(',').next();
+        let forwarded = self.proxied.then(hop).flatten().and_then(read);
+        forwarded.or(peer.map(|Peer(address)| address))
+    }
+}
+
+/// An address, with or without a port.
+fn read(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port)
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(text: &str) -> Option<Peer> {
+        Some(Peer(text.parse().unwrap()))
+    }
+
+    #[test]
+    fn each_client_has_its_own_minute() {
+        let clients = Clients::new(2, false).unwrap();
+        let none = HeaderMap::new();
+        let mut lies = HeaderMap::new();
+        lies.insert(FORWARDED, "10.0.0.9".parse().unwrap());
+        assert!(clients.may_send(&none, peer("10.0.0.1")) && clients.may_send(&lies, peer("10.0.0.1")));
+        assert!(!clients.may_send(&lies, peer("10.0.0.1")));
+        assert!(clients.may_send(&none, peer("10.0.0.2")));
+        // One network of IPv6, and an address of IPv4 in the clothes of IPv6.
+        assert!(clients.may_send(&none, peer("2001:db8::1")) && clients.may_send(&none, peer("2001:db8::2")));
+        assert!(!clients.may_send(&none, peer("2001:db8::3")));
+        assert!(!clients.may_send(&none, peer("::ffff:10.0.0.1")));
+        assert!(clients.may_send(&none, None) && clients.may_send(&none, None));
+        assert!(!clients.may_send(&none, None));
+        assert!(Clients::new(0, false).is_none());
+    }
+
+    #[test]
+    fn behind_a_proxy_its_last_word_counts() {
+        let clients = Clients::new(1, true).unwrap();
+        let forwarded = |text: &str| HeaderMap::from_iter([(FORWARDED, text.parse().unwrap())]);
+        let proxy = peer("127.0.0.1");
+        assert!(clients.may_send(&forwarded("10.9.9.9, 10.0.0.1"), proxy));
+        assert!(!clients.may_send(&forwarded("10.8.8.8,10.0.0.1:4711"), proxy));
+        assert!(clients.may_send(&forwarded("[2001:db8::1]:4711"), proxy));
+        assert!(!clients.may_send(&forwarded("2001:db8::2"), proxy));
+        assert!(clients.may_send(&forwarded("unknown"), proxy));
+        assert!(!clients.may_send(&HeaderMap::new(), proxy));
+    }
+}

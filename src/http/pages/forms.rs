@@ -1,0 +1,80 @@
+//! What a form sends, read within its limits (floor 6).
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+};
+use bytes::Bytes;
+
+use crate::{http::body, limits::Limits};
+
+/// Most bytes of a form.
+const LARGEST: usize = 32 * 1024;
+/// Most fields that are looked at.
+const MOST_FIELDS: usize = 200;
+
+/// The fields of a form, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// 413, 408 and 400 as for every body; 415 for what no form sends.
+    pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Self, StatusCode> {
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let boundary = match essence.as_str() {
+            "application/x-www-form-urlencoded" => None,
+            "multipart/form-data" => {
+                Some(multer::parse_boundary(kind).map_err(|_| StatusCode::UNSUPPORTED_MEDIA_TYPE)?)
+            }
+            _ => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        };
+        let limits = Limits { body_bytes: limits.body_bytes.min(LARGEST), ..*limits };
+        let bytes = body::read(headers, body, &limits).await.map_err(|(status, _)| status)?;
+        match boundary {
+            None => Ok(Self::decode(&bytes)),
+            Some(boundary) => Self::split(bytes, boundary).await.ok_or(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(bytes).take(MOST_FIELDS);
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    async fn split(bytes: Bytes, boundary: String) -> Option<Self> {
+        let mut parts = multer::Multipart::new(Body::from(bytes).into_data_stream(), boundary);
+        let mut fields = Vec::new();
+        while let Some(part) = parts.next_field().await.ok()? {
+            if fields.len() == MOST_FIELDS {
+                break;
+            }
+            let name = part.name().unwrap_or_default().to_owned();
+            fields.push((name, part.text().await.ok()?));
+        }
+        Some(Self(fields))
+    }
+
+    /// The first value of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the field `name` has `value` among its values.
+    pub(super) fn has(&self, name: &str, value: &str) -> bool {
+        self.0.iter().any(|(known, given)| known == name && given == value)
+    }
+
+    /// Whether a mail program sends it for a person who wants no more of these mails (RFC 8058, 3.1).
+    pub(super) fn is_one_click(&self) -> bool {
+        self.has("List-Unsubscribe", "One-Click")
+    }
+
+    /// Whether the field that no person sees is filled.
+    pub(super) fn is_trapped(&self) -> bool {
+        self.get("subject_line").is_some_and(|text| !text.is_empty())
+    }
+}

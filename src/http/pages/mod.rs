@@ -1,0 +1,410 @@
+//! The public pages `/p/...`: sign-up, confirmation, preferences, one-click unsubscribe; HTML without a script (floor 6).
+//!
+//! What persons see is read through the engine, and what they do is done through it, as a client in the role of the persons: there
+//! is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or used looks alike.
+
+mod account;
+mod answers;
+mod changes;
+mod choices;
+mod clients;
+mod confirm;
+mod forms;
+mod papers;
+mod preferences;
+mod reading;
+mod sign_up;
+mod texts;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode},
+    response::Response,
+    routing::any,
+};
+use tracing::Instrument;
+
+pub(super) use clients::Peer;
+
+use super::{
+    Shared,
+    admission::Admission,
+    answer::{Noted, RequestId},
+};
+use crate::{
+    audit,
+    config::pages::Pages,
+    context::{Actor, App},
+    error::{Code, Error},
+    graphql::Engine,
+    limits::Limits,
+    links,
+    policy::{Action, Grounds, Policy},
+    signups,
+};
+use answers::Answer;
+use clients::Clients;
+use forms::Form;
+use papers::Paper;
+use texts::Texts;
+
+/// How much longer than an operation may take its answer is waited for.
+const OVERTIME: Duration = Duration::from_secs(3);
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Site {
+    app: Arc<App>,
+    engine: Arc<Engine>,
+    limits: Limits,
+    admission: Admission,
+    clients: Option<Arc<Clients>>,
+}
+
+/// The pages. `proxied`: clients come through a proxy that says who they are.
+pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
+    let clients = Clients::new(shared.app.pages.posts_per_minute, proxied).map(Arc::new);
+    let site = Site {
+        app: shared.app.clone(),
+        engine: shared.engine.clone(),
+        limits: shared.limits,
+        admission: shared.admission.clone(),
+        clients,
+    };
+    let handler = any(handle).with_state(site);
+    ["/p", "/p/", "/p/{*path}"]
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route_service(path, handler.clone()))
+}
+
+/// Whether the policy lets persons use the pages: without it every link would look like one that is not valid any more.
+///
+/// # Errors
+/// What is missing.
+pub fn fit(policy: &Policy, pages: &Pages) -> Result<(), String> {
+    let purpose = policy.purpose(&pages.purpose);
+    if purpose.is_none_or(|purpose| !purpose.sees_all || purpose.grounds != Grounds::EveryContact) {
+        let message = "must be a purpose of the policy that holds for every contact and sees all";
+        return Err(format!("`pages.purpose` {message}"));
+    }
+    let Some(role) = policy.role_of_subjects() else {
+        return Err("`pages.enabled` needs a role of the persons (`of_subject`) in the policy".to_owned());
+    };
+    let table = policy
+        .table(&[role.to_owned()], &pages.purpose, None)
+        .map_err(|_| "`pages.purpose` is not known".to_owned())?;
+    let needed = [
+        ("Query.contact", Action::Execute),
+        ("Contact.email", Action::Read),
+        ("Contact.consents", Action::Read),
+        ("Contact.objections", Action::Read),
+        ("Mutation.withdrawConsent", Action::Execute),
+        ("Mutation.recordObjection", Action::Execute),
+    ];
+    let may = |object: &str, action| policy.object(object).is_some_and(|id| table.allows(id, action));
+    match needed.into_iter().find(|(object, action)| !may(object, *action)) {
+        Some((object, action)) => {
+            let (purpose, action) = (&pages.purpose, action.as_str());
+            Err(format!(
+                "`pages.enabled` needs `{action}` of `{object}` for role:{role} under purpose:{purpose}"
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Somebody who asks for a page.
+struct Visit {
+    app: Arc<App>,
+    engine: Arc<Engine>,
+    texts: Texts,
+    /// Whether the person has chosen the language, which links go on to name then.
+    chosen: bool,
+    /// What was done just before, which the page is to tell.
+    notice: Option<String>,
+    /// The receipt or record that is asked for instead of the page.
+    paper: Option<Paper>,
+    request_id: String,
+}
+
+impl Visit {
+    fn of(site: &Site, request: &Request) -> Self {
+        let query = request.uri().query().unwrap_or_default();
+        let given = |name: &str| {
+            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+        };
+        let chosen = given("lang").and_then(|code| Texts::of(&code));
+        let texts = chosen.unwrap_or_else(|| Texts::negotiate(request.headers(), &site.app.pages.language));
+        Self {
+            app: site.app.clone(),
+            engine: site.engine.clone(),
+            texts,
+            chosen: chosen.is_some(),
+            notice: given("done"),
+            paper: Paper::of(given("consent").as_deref(), given("as").as_deref()),
+            request_id: RequestId::of(request).as_str().to_owned(),
+        }
+    }
+
+    /// The person `contact` as the engine knows it.
+    fn subject(&self, contact: uuid::Uuid) -> Result<Actor, Error> {
+        let (app, policy) = (&self.app, self.app.policy.current());
+        Actor::of_subject(policy, contact, &app.pages.purpose, app.now(), self.request_id.clone())
+    }
+
+    /// The page below `/p/` to be fetched next, in the language that was chosen.
+    fn see(&self, path: &str) -> Answer {
+        let language = if self.chosen { format!("?lang={}", self.texts.language) } else { String::new() };
+        Answer::See(format!("/p/{path}{language}"))
+    }
+
+    /// The same page again, which tells what was done. Its address is not repeated: a token stands in it.
+    fn back(&self, done: &str) -> Answer {
+        let language = if self.chosen { format!("lang={}&", self.texts.language) } else { String::new() };
+        Answer::See(format!("?{language}done={done}"))
+    }
+
+    fn message(&self, status: StatusCode, name: &str, parts: &[&str]) -> Result<Answer, Error> {
+        answers::message(&self.app.pages, self.texts, status, name, parts)
+    }
+
+    /// The one answer for links that are unknown, ended, used or no links at all.
+    fn invalid(&self) -> Result<Answer, Error> {
+        answers::asking(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
+    }
+
+    fn nowhere(&self) -> Answer {
+        answers::refusal(&self.app.pages, self.texts, StatusCode::NOT_FOUND)
+    }
+}
+
+/// A page that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Style,
+    /// The form with this code.
+    SignUp(String),
+    /// What is said once it was sent.
+    SignedUp(String),
+    Link,
+    LinkSent,
+    Confirmed,
+    /// What a link opens.
+    Token(String),
+    Nowhere,
+}
+
+impl Place {
+    /// Names of pages go before tokens.
+    fn of(path: &str) -> Self {
+        let parts: Vec<&str> = path.strip_prefix("/p/").unwrap_or_default().split('/').collect();
+        match parts.as_slice() {
+            ["style.css"] => Self::Style,
+            ["signup", form] => Self::SignUp((*form).to_owned()),
+            ["signup", form, "sent"] => Self::SignedUp((*form).to_owned()),
+            ["link"] => Self::Link,
+            ["link", "sent"] => Self::LinkSent,
+            ["confirmed"] => Self::Confirmed,
+            ["" | "signup"] => Self::Nowhere,
+            [token] => Self::Token((*token).to_owned()),
+            _ => Self::Nowhere,
+        }
+    }
+}
+
+/// Answers one request.
+async fn handle(State(site): State<Site>, request: Request) -> Response {
+    let visit = Visit::of(&site, &request);
+    let texts = visit.texts;
+    let bare = request.method() == Method::HEAD;
+    let (answer, code) = match answer(&site, visit, request).await {
+        Ok(answer) => (answer, None),
+        Err(error) => (answers::refusal(&site.app.pages, texts, status_of(&error)), Some(error.code)),
+    };
+    let mut response = answers::deliver(answer, texts);
+    if bare {
+        *response.body_mut() = Body::empty();
+    }
+    response.extensions_mut().insert(Noted { code, ..Noted::default() });
+    response
+}
+
+fn status_of(error: &Error) -> StatusCode {
+    match error.code {
+        Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Code::BadUserInput => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+async fn answer(site: &Site, visit: Visit, request: Request) -> Result<Answer, Error> {
+    let place = Place::of(request.uri().path());
+    let (head, body) = request.into_parts();
+    let refused = |status| Ok(answers::refusal(&site.app.pages, visit.texts, status));
+    let form = match head.method {
+        Method::GET | Method::HEAD if place == Place::Style => {
+            return Ok(answers::style(head.uri.query().unwrap_or_default()));
+        }
+        Method::GET | Method::HEAD => None,
+        Method::POST => {
+            let form = match Form::read(&head.headers, body, &site.limits).await {
+                Ok(form) => form,
+                Err(status) => return refused(status),
+            };
+            // Mail programs of many people unsubscribe from few addresses, and a withdrawal is never refused: without a valid
+            // link it costs nothing.
+            let unsubscribes = matches!(place, Place::Token(_)) && form.is_one_click();
+            if !unsubscribes && !site.may_send(&head.headers, head.extensions.get::<Peer>().copied()) {
+                return refused(StatusCode::TOO_MANY_REQUESTS);
+            }
+            Some(form)
+        }
+        Method::OPTIONS => return Ok(Answer::Methods),
+        _ => return refused(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    // Only now: a client that is slow to send its form keeps no other from its turn.
+    let taken = site.admission.enter().await?;
+    // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
+    let task = tokio::spawn(
+        async move {
+            let answer = match form {
+                None => show(&visit, place).await,
+                Some(form) => take(&visit, place, &form).await,
+            };
+            drop(taken);
+            answer
+        }
+        .in_current_span(),
+    );
+    match tokio::time::timeout(site.limits.operation_time() + OVERTIME, task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(Error::internal("a page panicked")),
+        Err(_) => Err(Error::timed_out()),
+    }
+}
+
+impl Site {
+    fn may_send(&self, headers: &HeaderMap, peer: Option<Peer>) -> bool {
+        self.clients.as_ref().is_none_or(|clients| clients.may_send(headers, peer))
+    }
+}
+
+/// Shows a page. Nothing is changed by that: programs that look into mails open every link.
+async fn show(visit: &Visit, place: Place) -> Result<Answer, Error> {
+    match place {
+        Place::SignUp(form) => sign_up::show(visit, &form),
+        Place::SignedUp(form) => sign_up::sent(visit, &form),
+        Place::Link => answers::asking(&visit.app.pages, visit.texts, StatusCode::OK, "link", None),
+        Place::LinkSent => visit.message(StatusCode::OK, "link-sent", &["lead"]),
+        Place::Confirmed => visit.message(StatusCode::OK, "confirmed", &["lead", "close"]),
+        Place::Token(token) => match open(visit, &token).await? {
+            Opened::Declaration(pending) => confirm::show(visit, &pending),
+            Opened::Account(contact) => match &visit.paper {
+                Some(paper) => papers::show(visit, contact, paper).await,
+                None => account::show(visit, contact, &[], None).await,
+            },
+            Opened::Preferences(person) => preferences::show(visit, &person).await,
+            Opened::Nothing => visit.invalid(),
+        },
+        Place::Style | Place::Nowhere => Ok(visit.nowhere()),
+    }
+}
+
+/// Takes what a form sends.
+async fn take(visit: &Visit, place: Place, form: &Form) -> Result<Answer, Error> {
+    match place {
+        Place::SignUp(code) => sign_up::take(visit, &code, form).await,
+        Place::Link => ask_for_link(visit, form).await,
+        Place::Token(token) => {
+            let opened = open(visit, &token).await?;
+            if form.is_one_click() {
+                if let Opened::Preferences(person) = &opened {
+                    changes::unsubscribe(visit, person).await?;
+                }
+                return Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))));
+            }
+            match opened {
+                Opened::Declaration(_) => confirm::take(visit, &token).await,
+                Opened::Account(contact) => account::take(visit, contact, form).await,
+                Opened::Preferences(person) => preferences::take(visit, &person, form).await,
+                Opened::Nothing => visit.invalid(),
+            }
+        }
+        Place::Style | Place::SignedUp(_) | Place::LinkSent | Place::Confirmed | Place::Nowhere => {
+            Ok(visit.nowhere())
+        }
+    }
+}
+
+/// What a link opens.
+enum Opened {
+    /// A declaration to be confirmed or renewed.
+    Declaration(signups::Pending),
+    /// Everything that the person may see of itself.
+    Account(uuid::Uuid),
+    /// What the person receives.
+    Preferences(Box<preferences::Person>),
+    Nothing,
+}
+
+async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
+    let app = &visit.app;
+    if links::is_mailed(token) {
+        if let Some(pending) = signups::pending(app, token).await? {
+            return Ok(Opened::Declaration(pending));
+        }
+        let contact = signups::fresh(app, token).await?;
+        return Ok(contact.map_or(Opened::Nothing, Opened::Account));
+    }
+    let Some(link) = links::open_preference(audit::ring(app).await?, token) else {
+        return Ok(Opened::Nothing);
+    };
+    let person = preferences::person(visit, link).await?;
+    Ok(person.map_or(Opened::Nothing, |person| Opened::Preferences(Box::new(person))))
+}
+
+/// Sends a fresh link to an address, if somebody is there; the answer is the same for all.
+async fn ask_for_link(visit: &Visit, form: &Form) -> Result<Answer, Error> {
+    let typed = form.get("email").unwrap_or_default();
+    match sign_up::address(visit, typed) {
+        Err(fault) => {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            answers::asking(&visit.app.pages, visit.texts, status, "link", Some((typed, fault)))
+        }
+        Ok(address) => {
+            if !form.is_trapped() {
+                signups::ask_fresh(&visit.app, &address, visit.texts.language, &visit.request_id).await?;
+            }
+            Ok(visit.see("link/sent"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn names_go_before_tokens() {
+        assert_eq!(Place::of("/p/style.css"), Place::Style);
+        assert_eq!(Place::of("/p/signup/newsletter"), Place::SignUp("newsletter".to_owned()));
+        assert_eq!(Place::of("/p/signup/newsletter/sent"), Place::SignedUp("newsletter".to_owned()));
+        assert_eq!(Place::of("/p/link"), Place::Link);
+        assert_eq!(Place::of("/p/confirmed"), Place::Confirmed);
+        assert_eq!(Place::of("/p/mabc"), Place::Token("mabc".to_owned()));
+        // A token may begin like the path.
+        assert_eq!(Place::of("/p/p/p"), Place::Nowhere);
+        assert_eq!(Place::of("/p/pabc"), Place::Token("pabc".to_owned()));
+        for path in ["/p", "/p/", "/p/signup", "/p/signup/", "/p/a/b", "/p/a/"] {
+            assert!(matches!(Place::of(path), Place::Nowhere | Place::SignUp(_)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What persons may take with them: the receipt of a consent, and its record in print (floor 6).
+
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Visit, answers::Answer, reading};
+use crate::error::Error;
+
+const RECEIPT: &str =
+    "query($id: ID!, $language: String) { consentReceipt(id: $id) { document html(language: $language) } }";
+
+/// Which paper of which consent is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Paper {
+    consent: Uuid,
+    printed: bool,
+}
+
+impl Paper {
+    /// What an address asks for behind its question mark, if it does: `consent` by its id `as` receipt or record.
+    pub(super) fn of(consent: Option<&str>, kind: Option<&str>) -> Option<Self> {
+        let printed = match kind? {
+            "receipt" => false,
+            "record" => true,
+            _ => return None,
+        };
+        Some(Self { consent: consent?.parse().ok()?, printed })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answered {
+    consent_receipt: Option<Receipt>,
+}
+
+#[derive(Deserialize)]
+struct Receipt {
+    document: Option<String>,
+    html: Option<String>,
+}
+
+/// The paper of a consent of the person `contact`; of somebody else's there is none.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn show(visit: &Visit, contact: Uuid, paper: &Paper) -> Result<Answer, Error> {
+    let actor = visit.subject(contact)?;
+    let variables = json!({ "id": paper.consent, "language": visit.texts.language });
+    let Answered { consent_receipt } = reading::ask(visit, &actor, RECEIPT, variables).await?;
+    let Some(receipt) = consent_receipt else { return visit.invalid() };
+    let told = match paper.printed {
+        true => receipt.html.map(Answer::Record),
+        false => receipt.document.map(Answer::Receipt),
+    };
+    told.map_or_else(|| visit.invalid(), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn papers_are_named_by_consent_and_kind() {
+        let id = Uuid::from_u128(7);
+        let text = id.to_string();
+        assert_eq!(Paper::of(Some(&text), Some("record")), Some(Paper { consent: id, printed: true }));
+        assert_eq!(Paper::of(Some(&text), Some("receipt")), Some(Paper { consent: id, printed: false }));
+        for (consent, kind) in
+            [(None, Some("record")), (Some("x"), Some("record")), (Some(text.as_str()), Some("x"))]
+        {
+            assert_eq!(Paper::of(consent, kind), None);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a person receives, by the link of any mail: it may have been passed on, so nothing tells who it is (floor 6).
+
+use askama::Template;
+use axum::http::StatusCode;
+use entity::contact_point;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+use super::{
+    Visit,
+    answers::{Answer, Frame, page},
+    changes,
+    choices::{self, Choice, Group},
+    forms::Form,
+    reading::{self, Known},
+};
+use crate::{audit, contacts, context::Actor, error::Error, fold, links, signups};
+
+/// A person by a link that holds.
+pub(super) struct Person {
+    pub(super) contact: Uuid,
+    /// Code of the purpose whose mail had the link.
+    pub(super) purpose: String,
+    pub(super) actor: Actor,
+    pub(super) known: Known,
+}
+
+#[derive(Template)]
+#[template(path = "preferences.html")]
+struct Preferences<'p> {
+    frame: &'p Frame<'p>,
+    notice: Option<String>,
+    choices: Vec<Choice>,
+    groups: Vec<Group>,
+}
+
+/// Whose link it is, as long as the address it was made for is one of the person.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn person(visit: &Visit, link: links::Preference) -> Result<Option<Person>, Error> {
+    let links::Preference { contact, purpose, address } = link;
+    // A withdrawal must not get lost because two records became one.
+    let contact = contacts::merge::stays(&visit.app.db.reader, contact).await?;
+    let actor = visit.subject(contact)?;
+    let Some(known) = reading::person(visit, &actor, contact, false).await? else { return Ok(None) };
+    let own = is_own(visit, contact, &known, address).await?;
+    Ok(own.then_some(Person { contact, purpose, actor, known }))
+}
+
+/// Whether the mailbox with this digest is one of the person's: the primary one or a further one.
+async fn is_own(visit: &Visit, contact: Uuid, known: &Known, address: [u8; 8]) -> Result<bool, Error> {
+    let ring = audit::ring(&visit.app).await?;
+    let further = contact_point::Entity::find()
+        .select_only()
+        .column(contact_point::Column::EmailKey)
+        .filter(contact_point::Column::ContactId.eq(contact))
+        .filter(contact_point::Column::EmailKey.is_not_null());
+    let mut keys: Vec<String> = further.into_tuple().all(&visit.app.db.reader).await?;
+    keys.extend(known.email.as_deref().map(fold::mailbox));
+    for key in keys {
+        if links::short_digest(ring, &key)? == address {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What the page tells of what was done just before.
+pub(super) fn notice(visit: &Visit) -> Option<String> {
+    let done = visit.notice.as_deref()?;
+    let known = ["withdrawn", "objected", "none", "fresh", "request"].contains(&done);
+    known.then(|| visit.texts.say(&format!("page-notice-{done}")))
+}
+
+/// Shows the page.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn show(visit: &Visit, person: &Person) -> Result<Answer, Error> {
+    let (mut choices, groups) = choices::of(visit, person.contact, &person.known).await?;
+    // The link may have been passed on, and whoever writes mails for one purpose knows it: of others it tells nothing.
+    for choice in choices.iter_mut().filter(|choice| choice.code != person.purpose) {
+        choice.hide();
+    }
+    choices.retain(|choice| choice.code == person.purpose || choice.grouped);
+    let frame = Frame::new(&visit.app.pages, visit.texts, visit.texts.say("page-preferences-title"));
+    page(StatusCode::OK, &Preferences { frame: &frame, notice: notice(visit), choices, groups })
+}
+
+/// Does what a button says.
+///
+/// # Errors
+/// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
+pub(super) async fn take(visit: &Visit, person: &Person, form: &Form) -> Result<Answer, Error> {
+    if form.get("action") == Some("fresh") {
+        let language = Some(visit.texts.language);
+        signups::ask_fresh_for(&visit.app, person.contact, language, &visit.request_id).await?;
+        return Ok(visit.back("fresh"));
+    }
+    let done = changes::choose(visit, &person.actor, person.contact, form).await?;
+    let done = done.ok_or_else(|| Error::input("the form is not one of this page"))?;
+    Ok(visit.back(done))
+}

@@ -1,0 +1,190 @@
+//! What persons see of themselves, asked of the engine as a client asks (floor 6).
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use super::Visit;
+use crate::{
+    context::Actor,
+    error::{Code, Error},
+    governed::{self, Scope},
+    graphql::Request,
+    policy::PurposeDef,
+    register::CONTACT,
+};
+
+/// What the page needs that a forwarded mail may open.
+const SHORT: &str = "query($contact: ID!) { contact(id: $contact) { email objections { purpose { code } endedAt } \
+    consents(first: 200) { nodes { id purpose { code } status } } } }";
+
+/// What the person sees by a link mailed to it just now.
+const WHOLE: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email \
+    objections { purpose { code } endedAt } \
+    consents(first: 200) { nodes { id purpose { code } channel status \
+    events { kind declaredAt recordedAt source text { language version text } } } } \
+    requests(first: 200) { nodes { kind status receivedAt dueAt extendedUntil } } } }";
+
+/// A person as the engine shows it to itself. What the policy keeps back is absent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Known {
+    pub(super) given_name: Option<String>,
+    pub(super) family_name: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) objections: Option<Vec<Objection>>,
+    pub(super) consents: Option<Nodes<Consent>>,
+    pub(super) requests: Option<Nodes<PrivacyRequest>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Nodes<T> {
+    pub(super) nodes: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Purpose {
+    pub(super) code: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Objection {
+    pub(super) purpose: Option<Purpose>,
+    pub(super) ended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Consent {
+    pub(super) id: Uuid,
+    pub(super) purpose: Option<Purpose>,
+    pub(super) channel: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) events: Option<Vec<Event>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Event {
+    pub(super) kind: Option<String>,
+    pub(super) declared_at: Option<DateTime<Utc>>,
+    pub(super) recorded_at: Option<DateTime<Utc>>,
+    pub(super) source: Option<String>,
+    pub(super) text: Option<Text>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) language: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PrivacyRequest {
+    pub(super) kind: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) received_at: Option<DateTime<Utc>>,
+    pub(super) due_at: Option<DateTime<Utc>>,
+    pub(super) extended_until: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    /// Whether an objection to the purpose or group `code` stands.
+    pub(super) fn objects(&self, code: &str) -> bool {
+        self.objections.iter().flatten().any(|objection| {
+            objection.ended_at.is_none()
+                && objection.purpose.as_ref().is_some_and(|purpose| purpose.code == code)
+        })
+    }
+
+    /// Whether a consent to the purpose `code` is given, in use or not.
+    pub(super) fn has_given(&self, code: &str) -> bool {
+        let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);
+        nodes.into_iter().any(|consent| {
+            consent.status.as_deref() == Some("GRANTED")
+                && consent.purpose.as_ref().is_some_and(|purpose| purpose.code == code)
+        })
+    }
+}
+
+/// The answer to an operation.
+#[derive(Deserialize)]
+struct Body<T> {
+    data: Option<T>,
+    #[serde(default)]
+    errors: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    message: String,
+    extensions: About,
+}
+
+#[derive(Deserialize)]
+struct About {
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct One {
+    contact: Option<Known>,
+}
+
+/// Has the engine answer `document` for `actor`.
+///
+/// # Errors
+/// The first of the answer, but for fields that the policy keeps back: those are absent.
+pub(super) async fn ask<T: DeserializeOwned>(
+    visit: &Visit,
+    actor: &Actor,
+    document: &str,
+    variables: Json,
+) -> Result<T, Error> {
+    let variables = match variables {
+        Json::Object(variables) => variables,
+        _ => Map::new(),
+    };
+    let request = Request { query: document.to_owned(), variables, ..Request::default() };
+    let answer = visit.engine.execute(&visit.app, actor, request).await;
+    let fault = || Error::internal("an answer of the engine to a page");
+    let body: Body<T> = serde_json::from_slice(&answer.body).map_err(|_| fault())?;
+    for Problem { message, extensions } in body.errors {
+        let code = Code::parse(&extensions.code).unwrap_or(Code::Internal);
+        if code != Code::ForbiddenField {
+            return Err(Error::new(code, message));
+        }
+    }
+    body.data.ok_or_else(fault)
+}
+
+/// The person with what it may see of itself, `whole` or what a forwarded mail may show; `None` where it is not there.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn person(
+    visit: &Visit,
+    actor: &Actor,
+    contact: Uuid,
+    whole: bool,
+) -> Result<Option<Known>, Error> {
+    let document = if whole { WHOLE } else { SHORT };
+    let One { contact } = ask(visit, actor, document, json!({ "contact": contact })).await?;
+    Ok(contact)
+}
+
+/// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes by.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn holds(visit: &Visit, contact: Uuid, purpose: &Arc<PurposeDef>) -> Result<bool, Error> {
+    let (app, policy) = (&visit.app, visit.app.policy.current());
+    let actor = Actor::of_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
+    let scope = Scope::of(&actor, app.now(), app.db.backend());
+    governed::exists(&app.db.reader, &scope, &CONTACT, contact).await
+}

@@ -1,0 +1,118 @@
+//! In which language a page speaks, and what it says (floor 6).
+
+use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
+use chrono::{DateTime, Utc};
+
+use crate::{locales::Area, policy::LANGUAGES};
+
+static PAGES: Area =
+    Area::new(include_str!("../../../locales/de/pages.ftl"), include_str!("../../../locales/en/pages.ftl"));
+
+/// Languages with their own names.
+pub(super) const NAMES: [(&str, &str); 2] = [("de", "Deutsch"), ("en", "English")];
+
+/// The texts of one language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Texts {
+    pub(super) language: &'static str,
+}
+
+impl Texts {
+    /// In `code`, if pages are written in it.
+    pub(super) fn of(code: &str) -> Option<Self> {
+        LANGUAGES.into_iter().find(|known| *known == code).map(|language| Self { language })
+    }
+
+    /// In the language of `Accept-Language` that the client likes best (RFC 9110, 12.5.4), else in `otherwise`.
+    pub(super) fn negotiate(headers: &HeaderMap, otherwise: &str) -> Self {
+        let values = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
+        let mut best: Option<(u16, Self)> = None;
+        for range in values.flat_map(|value| value.split(',')).take(50) {
+            let (tag, weight) = weighed(range);
+            let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+            let Some(texts) = Self::of(&primary) else { continue };
+            if weight > 0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, texts));
+            }
+        }
+        let fallback = || Self::of(otherwise).unwrap_or(Self { language: "de" });
+        best.map_or_else(fallback, |(_, texts)| texts)
+    }
+
+    /// What is said under `key`.
+    pub(super) fn say(self, key: &str) -> String {
+        self.with(key, &[])
+    }
+
+    /// What is said under `key` with `values` put in; nothing, with a line in the log, where that is missing.
+    pub(super) fn with(self, key: &str, values: &[(&str, &str)]) -> String {
+        PAGES.text(self.language, key, values).unwrap_or_default()
+    }
+
+    /// What is said under `key`, if anything is: words of others may have no text of ours.
+    pub(super) fn known(self, key: &str) -> Option<String> {
+        PAGES.text(self.language, key, &[]).ok()
+    }
+
+    /// An instant as people write it, in UTC as it says itself.
+    pub(super) fn time(self, at: DateTime<Utc>) -> String {
+        let form = if self.language == "de" { "%d.%m.%Y, %H:%M UTC" } else { "%-d %B %Y, %H:%M UTC" };
+        at.format(form).to_string()
+    }
+
+    /// A day as people write it.
+    pub(super) fn day(self, at: DateTime<Utc>) -> String {
+        at.format(if self.language == "de" { "%d.%m.%Y" } else { "%-d %B %Y" }).to_string()
+    }
+
+    /// Which of two texts is in this language.
+    pub(super) fn pick<'t>(self, german: &'t str, english: &'t str) -> &'t str {
+        if self.language == "de" { german } else { english }
+    }
+}
+
+/// A language range with its weight in thousandths.
+fn weighed(range: &str) -> (&str, u16) {
+    let mut parts = range.split(';').map(str::trim);
+    let tag = parts.next().unwrap_or_default();
+    let weight =
+        parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |text| text.parse::<f32>().ok());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+    let weight = (weight.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u16;
+    (tag, weight)
+}
+
+/// Paragraphs of a text: parts between empty lines.
+pub(super) fn paragraphs(text: &str) -> Vec<String> {
+    let text = text.replace("\r\n", "\n");
+    text.split("\n\n").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(accept: &str) -> &'static str {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_LANGUAGE, accept.parse().unwrap());
+        Texts::negotiate(&headers, "de").language
+    }
+
+    #[test]
+    fn the_language_liked_best_is_spoken() {
+        assert_eq!(chosen("en-GB,en;q=0.9"), "en");
+        assert_eq!(chosen("fr, en;q=0.3, de;q=0.7"), "de");
+        assert_eq!(chosen("de;q=0, en;q=0.1"), "en");
+        assert_eq!(chosen("DE-at"), "de");
+        assert_eq!(chosen("en, de"), "en");
+        for other in ["fr", "*", "", ";;,,q=", "en;q=0", "en;q=x"] {
+            assert_eq!(chosen(other), "de", "{other}");
+        }
+        assert_eq!(Texts::negotiate(&HeaderMap::new(), "en").language, "en");
+    }
+
+    #[test]
+    fn paragraphs_are_parts_between_empty_lines() {
+        assert_eq!(paragraphs("a\nb\r\n\r\nc\n\n\n\n"), ["a\nb", "c"]);
+    }
+}

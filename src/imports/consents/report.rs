@@ -1,0 +1,57 @@
+//! What an import of consents did, in numbers (floor 4).
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+/// The outcome. `rows = granted + ended + unchanged + leftOut + rejected`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsentReport {
+    /// Whether nothing was written; the counts then say what would have been.
+    pub dry_run: bool,
+    /// Lines in the file, without the header.
+    pub rows: u64,
+    /// Consents that fill a gap.
+    pub granted: u64,
+    /// Withdrawals and refusals.
+    pub ended: u64,
+    /// Lines that tell what is known already.
+    pub unchanged: u64,
+    /// Lines against which a withdrawal, an objection or another address of the person stands.
+    pub left_out: u64,
+    /// Lines that cannot be right.
+    pub rejected: u64,
+    /// How many problems were told.
+    #[serde(rename = "problemCount")]
+    pub problems: u64,
+    /// How often each reason was told.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// Columns that hold nothing which is imported, with how often.
+    pub unmapped: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for ConsentReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [granted, ended] = if self.dry_run { ["would grant", "would end"] } else { ["granted", "ended"] };
+        for (name, count) in [
+            ("rows", self.rows),
+            (granted, self.granted),
+            (ended, self.ended),
+            ("unchanged", self.unchanged),
+            ("left out", self.left_out),
+            ("rejected", self.rejected),
+            ("problems", self.problems),
+        ] {
+            writeln!(f, "{name:<14}{count:>10}")?;
+        }
+        for (reason, count) in &self.reasons {
+            writeln!(f, "  {reason:<24}{count:>10}")?;
+        }
+        if !self.unmapped.is_empty() {
+            let names = self.unmapped.iter().map(|(name, count)| format!("{name} {count}"));
+            writeln!(f, "{:<14}{}", "not imported", names.collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(())
+    }
+}

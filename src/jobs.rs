@@ -1,0 +1,78 @@
+//! Work that nobody waits for: mails, ends by time, what is kept for a while only (floor 6).
+//!
+//! Each piece may be done again, and by several servers at once: what is done once only is leased or locked in the database.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{audit, consents, context::App, error::Error, mailer::Mailer, signups};
+
+/// How often is looked for mails that others have queued, or that are to be tried again.
+const MAILS: Duration = Duration::from_secs(5);
+/// How often consents that time or another policy has ended are told to those who follow.
+const ENDS: Duration = Duration::from_secs(60);
+/// How often all else is done.
+const UPKEEP: Duration = Duration::from_secs(3600);
+
+/// Does the work until the server ends; what fails is told by its code and done again.
+pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
+    let mails = async {
+        while let Some(mailer) = &mailer {
+            told("mails", mailer.deliver(&app).await.map(|_| ()));
+            // A mail that is queued here is sent at once.
+            let _ = tokio::time::timeout(MAILS, app.db.feed.mail()).await;
+        }
+    };
+    let ends = async {
+        let mut revision = String::new();
+        loop {
+            told("ends", consents::expire(&app).await.map(|_| ()));
+            let present = app.policy.current().revision().to_owned();
+            if revision != present {
+                let caught_up = consents::catch_up(&app).await;
+                if caught_up.is_ok() {
+                    revision = present;
+                }
+                told("catch_up", caught_up.map(|_| ()));
+            }
+            tokio::time::sleep(ENDS).await;
+        }
+    };
+    let rest = async {
+        loop {
+            told("upkeep", upkeep(&app).await);
+            tokio::time::sleep(UPKEEP).await;
+        }
+    };
+    tokio::join!(mails, ends, rest);
+}
+
+fn told(job: &'static str, done: Result<(), Error>) {
+    if let Err(error) = done {
+        tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
+    }
+}
+
+/// Does everything once, mails where there is a mailer.
+///
+/// # Errors
+/// The first one.
+pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
+    consents::expire(app).await?;
+    consents::catch_up(app).await?;
+    upkeep(app).await?;
+    if let Some(mailer) = mailer {
+        mailer.deliver(app).await?;
+    }
+    Ok(())
+}
+
+/// All else. One piece that fails does not hold up the others.
+async fn upkeep(app: &App) -> Result<(), Error> {
+    let done = [
+        audit::sweep(app).await.map(|_| ()),
+        signups::sweep(app).await.map(|_| ()),
+        consents::demand_renewals(app).await.map(|_| ()),
+        signups::ask_renewals(app).await.map(|_| ()),
+    ];
+    done.into_iter().collect()
+}

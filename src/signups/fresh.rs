@@ -1,0 +1,131 @@
+//! Fresh links: whoever reads the mails of a contact may see for a short time what is kept of it (floor 4).
+
+use entity::{
+    contact,
+    enums::{ContactState, LinkKind},
+    link,
+};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
+
+use super::{Link, checks, make_link};
+use crate::{
+    audit::{self, Author, Changes, Entry},
+    context::App,
+    error::Error,
+    fold::mailbox,
+    links,
+    mails::{self, NewMail, Withheld},
+    register::Category,
+};
+
+fn present() -> Select<contact::Entity> {
+    contact::Entity::find()
+        .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
+}
+
+/// Sends a fresh link to `address` if it is that of a contact; nothing tells whether it is.
+///
+/// # Errors
+/// `BAD_USER_INPUT` for what is no address; `INTERNAL` from the database.
+pub async fn ask_fresh(app: &App, address: &str, language: &str, request_id: &str) -> Result<(), Error> {
+    let address_key = mailbox(&checks::address(address, app.now())?);
+    let whose = || Whose::Address(&address_key);
+    audit::again(|| ask(app, whose(), Some(language), request_id)).await
+}
+
+/// Sends a fresh link to the contact's own address, in its own language where none is asked for.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn ask_fresh_for(
+    app: &App,
+    contact: Uuid,
+    language: Option<&str>,
+    request_id: &str,
+) -> Result<(), Error> {
+    audit::again(|| ask(app, Whose::Contact(contact), language, request_id)).await
+}
+
+/// Who is asked for.
+enum Whose<'a> {
+    Address(&'a str),
+    Contact(Uuid),
+}
+
+async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &str) -> Result<(), Error> {
+    let author = Author {
+        request_id: Some(request_id.to_owned()),
+        ..Author::command(app, "page", Some(&app.pages.purpose))
+    };
+    let mut tx = audit::begin(app, author).await?;
+    let found = match whose {
+        Whose::Address(key) => present().filter(contact::Column::EmailKey.eq(key)),
+        Whose::Contact(id) => present().filter(contact::Column::Id.eq(id)),
+    };
+    let found = found.order_by_asc(contact::Column::CreatedAt).order_by_asc(contact::Column::Id).limit(1);
+    let found = found.one(tx.connection()).await?;
+    // Nothing is kept of an address that nobody has.
+    let (recipient, key, own) = match &found {
+        Some(contact) => {
+            (contact.email.as_deref(), contact.email_key.as_deref(), contact.language.as_deref())
+        }
+        None => (None, None, None),
+    };
+    let (recipient, key) = (recipient.unwrap_or_default(), key.unwrap_or_default());
+    let withheld = key.is_empty().then_some(Withheld::Nobody);
+    let contact_id = found.as_ref().map(|contact| contact.id);
+    let ring = tx.ring().await?;
+    let ends = tx.now() + app.pages.fresh_time();
+    let link = Link { contact_id, ..Link::new(LinkKind::Fresh) };
+    let link_id = make_link(&mut tx, &ring, &link, key, ends).await?;
+    let mail = NewMail {
+        link_id,
+        kind: LinkKind::Fresh,
+        contact_id,
+        recipient,
+        address_key: key,
+        language: language.or(own).unwrap_or(&app.pages.language),
+        purposes: &[],
+    };
+    mails::queue(&mut tx, &app.pages, &ring, &mail, withheld).await?;
+    let changes = Changes::one(
+        "Link.expiresAt",
+        Category::Technical,
+        serde_json::Value::Null,
+        ends.to_rfc3339().into(),
+    );
+    // Of the link alone, which names the contact: what is sealed for a person takes other statements than for nobody.
+    tx.record(Entry {
+        action: "askFreshLink",
+        entity_type: "Link",
+        entity_id: Some(link_id),
+        contact_id: None,
+        changes,
+    })
+    .await?;
+    tx.commit().await
+}
+
+/// The contact that the fresh link `token` opens, until it ends or the address becomes another; none for one that is unknown or has
+/// ended alike.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn fresh(app: &App, token: &str) -> Result<Option<Uuid>, Error> {
+    if !links::is_mailed(token) {
+        return Ok(None);
+    }
+    let row = link::Entity::find()
+        .filter(link::Column::TokenHash.eq(links::hash(token)))
+        .filter(link::Column::Kind.eq(LinkKind::Fresh))
+        .filter(link::Column::ExpiresAt.gt(app.now()));
+    let Some(link) = row.one(&app.db.reader).await? else { return Ok(None) };
+    let Some(id) = link.contact_id else { return Ok(None) };
+    let contact = present()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::Id.eq(id))
+        .filter(contact::Column::EmailKey.eq(&link.address_key));
+    Ok(contact.into_tuple().one(&app.db.reader).await?)
+}

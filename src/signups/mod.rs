@@ -1,0 +1,192 @@
+//! Sign-ups: what a person asks for becomes a consent once the person confirms it by a mailed link (floor 4).
+//!
+//! A sign-up is done the same way whether the address is known or not, and says nothing of it. Until it is confirmed nothing is
+//! written of the person but the sign-up itself, which is deleted after a while.
+
+mod checks;
+mod confirm;
+mod fresh;
+mod renewals;
+mod requests;
+mod sweep;
+
+use chrono::{DateTime, Utc};
+use entity::{enums::LinkKind, link, sign_up};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use confirm::{Pending, confirm, pending};
+pub use fresh::{ask_fresh, ask_fresh_for, fresh};
+pub use renewals::ask_renewals;
+pub use requests::{Request, request};
+pub use sweep::sweep;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    context::{App, Ring},
+    error::{Code, Error},
+    fold::mailbox,
+    links,
+    mails::{self, NewMail, Withheld},
+    register::Category,
+};
+
+/// What a person signs up to, with the evidence of it.
+#[derive(Clone, Debug)]
+pub struct SignUp {
+    /// The contact, where it is asked for one that is known.
+    pub contact_id: Option<Uuid>,
+    /// E-mail address.
+    pub address: String,
+    /// Given name, if given.
+    pub given_name: Option<String>,
+    /// Family name, if given.
+    pub family_name: Option<String>,
+    /// Language of the texts and of the mail.
+    pub language: String,
+    /// The form it was made by.
+    pub source: String,
+    /// What is consented to.
+    pub choices: Vec<Choice>,
+    /// Version of the privacy notice shown.
+    pub notice_version: Option<String>,
+    /// When the person signed up.
+    pub signed_up_at: DateTime<Utc>,
+}
+
+/// One purpose that is consented to.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Code of the purpose.
+    pub purpose: String,
+    /// Version of the text; the current one otherwise.
+    pub text_version: Option<String>,
+}
+
+/// A choice as it is kept until it is confirmed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Chosen {
+    purpose: String,
+    channel: String,
+    text: Uuid,
+}
+
+/// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, got a
+/// mail already, or has withdrawn or objected since: no mail is sent then.
+///
+/// # Errors
+/// `CONFLICT` where no mails are sent, and of a known contact where it has withdrawn or objected since; `BAD_USER_INPUT` with the
+/// place of what cannot be.
+pub async fn sign_up(tx: &mut Transaction, app: &App, new: &SignUp) -> Result<(), Error> {
+    write(tx, app, new, "signUp").await.map(|_| ())
+}
+
+/// The same, recorded as `action`; gives the texts that were declared to.
+async fn write(
+    tx: &mut Transaction,
+    app: &App,
+    new: &SignUp,
+    action: &'static str,
+) -> Result<Vec<Chosen>, Error> {
+    let policy = app.policy.current();
+    let checked = checks::check(tx, app, &policy, new).await?;
+    let address_key = mailbox(&checked.address);
+    let mut open = Vec::new();
+    for choice in &checked.choices {
+        if !checks::blocked(tx, &policy, &address_key, &choice.purpose, new.signed_up_at).await? {
+            open.push(choice.clone());
+        }
+    }
+    if new.contact_id.is_some() && open.len() < checked.choices.len() {
+        let message = "the person has withdrawn, refused or objected since; only a newer sign-up counts";
+        return Err(Error::new(Code::Conflict, message).in_input("input.signedUpAt"));
+    }
+    let withheld = open.is_empty().then_some(Withheld::EndedSince);
+    let kept = if open.is_empty() { &checked.choices } else { &open };
+    let row = sign_up::Model {
+        id: tx.new_subject(),
+        contact_id: new.contact_id,
+        address: checked.address,
+        address_key,
+        given_name: checked.given_name,
+        family_name: checked.family_name,
+        language: checked.language,
+        source: checked.source,
+        recorded_by: tx.author().actor.clone(),
+        choices: serde_json::to_string(kept).map_err(|_| Error::internal("the choices of a sign-up"))?,
+        notice_version: checked.notice_version,
+        signed_up_at: new.signed_up_at,
+        created_at: tx.now(),
+    };
+    sign_up::Entity::insert(row.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    let ring = tx.ring().await?;
+    let ends = tx.now() + app.pages.confirm_time();
+    let link = Link { contact_id: row.contact_id, sign_up_id: Some(row.id), ..Link::new(LinkKind::Confirm) };
+    let link_id = make_link(tx, &ring, &link, &row.address_key, ends).await?;
+    let purposes: Vec<String> = kept.iter().map(|choice| choice.purpose.clone()).collect();
+    let mail = NewMail {
+        link_id,
+        kind: LinkKind::Confirm,
+        contact_id: row.contact_id,
+        recipient: &row.address,
+        address_key: &row.address_key,
+        language: &row.language,
+        purposes: &purposes,
+    };
+    mails::queue(tx, &app.pages, &ring, &mail, withheld).await?;
+    let changes =
+        Changes::one("SignUp.purposes", Category::Consent, serde_json::Value::Null, purposes.into());
+    tx.record(Entry {
+        action,
+        entity_type: "SignUp",
+        entity_id: Some(row.id),
+        contact_id: row.contact_id,
+        changes,
+    })
+    .await?;
+    Ok(checked.choices)
+}
+
+/// What a link leads to.
+struct Link {
+    kind: LinkKind,
+    sign_up_id: Option<Uuid>,
+    contact_id: Option<Uuid>,
+    consent_id: Option<Uuid>,
+    text_id: Option<Uuid>,
+}
+
+impl Link {
+    fn new(kind: LinkKind) -> Self {
+        Self { kind, sign_up_id: None, contact_id: None, consent_id: None, text_id: None }
+    }
+}
+
+/// Makes a link for a mailbox, of which only the hash of its token is kept.
+async fn make_link(
+    tx: &mut Transaction,
+    ring: &Ring,
+    to: &Link,
+    address_key: &str,
+    expires_at: DateTime<Utc>,
+) -> Result<Uuid, Error> {
+    let id = tx.new_subject();
+    let row = link::Model {
+        id,
+        kind: to.kind,
+        token_hash: links::hash(&links::mailed(ring, id)?),
+        sign_up_id: to.sign_up_id,
+        contact_id: to.contact_id,
+        consent_id: to.consent_id,
+        consent_text_id: to.text_id,
+        address_key: address_key.to_owned(),
+        created_at: tx.now(),
+        expires_at,
+        used_at: None,
+    };
+    link::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx.connection()).await?;
+    Ok(id)
+}

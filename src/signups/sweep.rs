@@ -1,0 +1,143 @@
+//! What is kept for a while only: sign-ups that nobody confirmed, links that have ended (floor 4).
+
+use entity::{enums::LinkKind, link, mail, sign_up, subject_key};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use uuid::Uuid;
+
+use crate::{
+    audit::{self, Author, Changes, Entry, Transaction},
+    context::App,
+    error::Error,
+    register::Category,
+};
+
+/// Rows deleted in one transaction.
+const BATCH: u64 = 500;
+
+/// Deletes sign-ups that were not confirmed in time and fresh links that have ended, each with its mails, and the address of other
+/// links that have ended. Gives the number of sign-ups.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn sweep(app: &App) -> Result<u64, Error> {
+    let mut total = 0;
+    loop {
+        let deleted = audit::again(|| sign_ups(app)).await?;
+        total += deleted;
+        if deleted < BATCH {
+            break;
+        }
+    }
+    while audit::again(|| fresh_links(app)).await? == BATCH {}
+    while audit::again(|| addresses(app)).await? == BATCH {}
+    Ok(total)
+}
+
+async fn begin(app: &App) -> Result<Transaction, Error> {
+    audit::begin(app, Author::command(app, "server", None)).await
+}
+
+/// Commits with an entry that tells a number and no value.
+async fn commit(
+    mut tx: Transaction,
+    action: &'static str,
+    entity: &'static str,
+    number: usize,
+) -> Result<u64, Error> {
+    let changes = Changes::one("deleted", Category::Technical, serde_json::Value::Null, number.into());
+    tx.record(Entry { action, entity_type: entity, entity_id: None, contact_id: None, changes }).await?;
+    tx.commit().await?;
+    Ok(number as u64)
+}
+
+async fn sign_ups(app: &App) -> Result<u64, Error> {
+    let old = sign_up::Entity::find()
+        .select_only()
+        .column(sign_up::Column::Id)
+        .filter(sign_up::Column::CreatedAt.lte(app.now() - app.pages.unconfirmed_time()))
+        .order_by_asc(sign_up::Column::CreatedAt)
+        .limit(BATCH);
+    if old.clone().into_tuple::<Uuid>().one(&app.db.reader).await?.is_none() {
+        return Ok(0);
+    }
+    let tx = begin(app).await?;
+    let ids: Vec<Uuid> = old.lock_exclusive().into_tuple().all(tx.connection()).await?;
+    let links: Vec<Uuid> = link::Entity::find()
+        .select_only()
+        .column(link::Column::Id)
+        .filter(link::Column::SignUpId.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    delete_links(&tx, &links).await?;
+    sign_up::Entity::delete_many()
+        .filter(sign_up::Column::Id.is_in(ids.iter().copied()))
+        .exec(tx.connection())
+        .await?;
+    destroy_keys(&tx, &ids).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    commit(tx, "deleteSignUps", "SignUp", ids.len()).await
+}
+
+/// Deletes links with their mails. What entries say of them cannot be read any more either.
+async fn delete_links(tx: &Transaction, links: &[Uuid]) -> Result<(), Error> {
+    let ids = || links.iter().copied();
+    let mails: Vec<Uuid> = mail::Entity::find()
+        .select_only()
+        .column(mail::Column::Id)
+        .filter(mail::Column::LinkId.is_in(ids()))
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    mail::Entity::delete_many().filter(mail::Column::LinkId.is_in(ids())).exec(tx.connection()).await?;
+    link::Entity::delete_many().filter(link::Column::Id.is_in(ids())).exec(tx.connection()).await?;
+    destroy_keys(tx, &mails).await?;
+    destroy_keys(tx, links).await
+}
+
+async fn destroy_keys(tx: &Transaction, subjects: &[Uuid]) -> Result<(), Error> {
+    subject_key::Entity::delete_many()
+        .filter(subject_key::Column::SubjectId.is_in(subjects.iter().copied()))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+async fn fresh_links(app: &App) -> Result<u64, Error> {
+    let ended = link::Entity::find()
+        .select_only()
+        .column(link::Column::Id)
+        .filter(link::Column::Kind.eq(LinkKind::Fresh))
+        .filter(link::Column::ExpiresAt.lte(app.now()))
+        .limit(BATCH);
+    let ids: Vec<Uuid> = ended.into_tuple().all(&app.db.reader).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let tx = begin(app).await?;
+    delete_links(&tx, &ids).await?;
+    commit(tx, "deleteLinks", "Link", ids.len()).await
+}
+
+/// Links that confirm or renew stay, as what their mails were about; the address goes.
+async fn addresses(app: &App) -> Result<u64, Error> {
+    let ended = link::Entity::find()
+        .select_only()
+        .column(link::Column::Id)
+        .filter(link::Column::ExpiresAt.lte(app.now()))
+        .filter(link::Column::AddressKey.ne(""))
+        .limit(BATCH);
+    let ids: Vec<Uuid> = ended.into_tuple().all(&app.db.reader).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let tx = begin(app).await?;
+    link::Entity::update_many()
+        .col_expr(link::Column::AddressKey, Expr::value(""))
+        .filter(link::Column::Id.is_in(ids.iter().copied()))
+        .exec(tx.connection())
+        .await?;
+    commit(tx, "emptyLinks", "Link", ids.len()).await
+}

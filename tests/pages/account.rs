@@ -1,0 +1,105 @@
+//! What a person sees by a link mailed to it just now: its name, history, texts and requests, and nobody else's.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::sites;
+use crate::{signups::tokens, support::world::id};
+
+#[tokio::test]
+async fn the_person_sees_what_is_kept_and_what_has_happened() {
+    for site in sites().await {
+        // Whoever names himself so gets no script for it.
+        let typed = [
+            ("choice", "newsletter"),
+            ("version-newsletter", "2026-1"),
+            ("language", "en"),
+            ("email", "new@example.org"),
+            ("givenName", "<script>alert(1)</script>"),
+            ("familyName", "O'Neill & \"Sons\""),
+        ];
+        assert_eq!(site.post("/p/signup/newsletter", &typed).await.status, 303);
+        let confirm = tokens(&site.test).await.pop().unwrap();
+        site.test.clock.advance(TimeDelta::minutes(5));
+        assert_eq!(site.post(&format!("/p/{confirm}"), &[]).await.status, 303);
+        assert_eq!(site.post("/p/link", &[("email", "New@Example.ORG")]).await.location(), "/p/link/sent");
+        let token = tokens(&site.test).await.pop().unwrap();
+        let page = site.get(&format!("/p/{token}")).await;
+        assert_eq!(page.status, 200);
+        assert!(!page.body.contains("<script") && !page.body.contains(&token));
+        for shown in [
+            "&#60;script&#62;alert(1)&#60;/script&#62; O&#39;Neill &#38; &#34;Sons&#34;",
+            "new@example.org",
+            "Newsletter (e-mail)",
+            "Asked for",
+            "Confirmed by link",
+            "2 November 2026, 09:05 UTC",
+            "Version 2026-1",
+            "form newsletter",
+            "<details>",
+            "I consent to being sent a newsletter",
+            "There are no requests.",
+            "Withdraw consent: Newsletter",
+        ] {
+            assert!(page.body.contains(shown), "{shown}: {}", page.body);
+        }
+        let german = site.get(&format!("/p/{token}?lang=de")).await;
+        assert!(german.body.contains("02.11.2026, 09:05 UTC") && german.body.contains("Per Link bestätigt"));
+        // It opens as often as the person likes, until it ends.
+        site.test.clock.advance(TimeDelta::minutes(61));
+        assert_eq!(site.get(&format!("/p/{token}")).await.status, 404);
+        let form = [("action", "request"), ("kind", "ACCESS")];
+        assert_eq!(site.post(&format!("/p/{token}"), &form).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_opened_with_its_period() {
+    for site in sites().await {
+        let path = format!("/p/{}", site.fresh(id(0, 7)).await);
+        for form in [vec![("action", "request")], vec![("action", "request"), ("kind", "OBJECTION")]] {
+            let page = site.post(&path, &form).await;
+            assert_eq!(page.status, 422);
+            assert!(page.body.contains("kind-fault"));
+            assert!(page.body.contains("Choose which right you want to use."));
+        }
+        let long = "ä".repeat(2_001);
+        let form = [("action", "request"), ("kind", "ERASURE"), ("note", &long)];
+        let page = site.post(&path, &form).await;
+        assert_eq!(page.status, 422);
+        assert!(page.body.contains("note-fault") && page.body.contains(&long));
+        assert!(page.body.contains("value=\"ERASURE\" checked"));
+        let form = [("action", "request"), ("kind", "RECTIFICATION"), ("note", "my name is\r\nGina Kohler")];
+        assert_eq!(site.post(&path, &form).await.location(), "?done=request");
+        let page = site.get(&format!("{path}?done=request")).await;
+        assert!(page.body.contains("Your request is recorded."));
+        assert!(page.body.contains("Rectification: correct what is wrong (Art. 16)"));
+        assert!(page.body.contains("2 December 2026"), "{}", page.body);
+        let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
+        let query = "{ requests { nodes { kind note contact { id } } } }";
+        let data = site.client().data(&desk, query).await;
+        let nodes = data["requests"]["nodes"].as_array().unwrap().iter();
+        let opened: Vec<_> = nodes.filter(|node| node["kind"] == "RECTIFICATION").collect();
+        assert_eq!(opened.len(), 1);
+        assert_eq!(opened[0]["note"], "my name is\r\nGina Kohler");
+        assert_eq!(opened[0]["contact"], json!({ "id": id(0, 7).to_string() }));
+    }
+}
+
+#[tokio::test]
+async fn what_a_forwarded_mail_may_do_this_page_may_too() {
+    for site in sites().await {
+        let path = format!("/p/{}", site.fresh(id(0, 1)).await);
+        let marketing = site.test.caller("marketing", "newsletter").await;
+        let query = format!("{{ contact(id: \"{}\") {{ email }} }}", id(0, 1));
+        assert_ne!(site.client().data(&marketing, &query).await["contact"], json!(null));
+        let form = [("purpose", "newsletter"), ("action", "withdraw")];
+        assert_eq!(site.post(&path, &form).await.location(), "?done=withdrawn");
+        assert_eq!(site.client().data(&marketing, &query).await["contact"], json!(null));
+        let page = site.get(&format!("{path}?done=withdrawn")).await;
+        assert!(page.body.contains("Withdrawn") && page.body.contains("preference page"));
+        // Requests of the person with their state, and nobody else's.
+        assert_eq!(page.body.matches("Erasure: delete my data (Art. 17)</h3>").count(), 1);
+        assert!(page.body.contains("Anna Köhler") && !page.body.contains("likes tea"));
+    }
+}

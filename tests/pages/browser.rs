@@ -1,0 +1,237 @@
+//! The pages in a real browser, from a real server with mails by a real SMTP server, on both databases.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use zweck::{
+    audit,
+    context::{App, Keys, SystemClock},
+    db::Db,
+    links,
+    oidc::Issuers,
+    policy::Live,
+};
+
+use crate::support::{
+    database::TestDatabase,
+    process::{KEY, Server, run, text},
+    skipped,
+    smtp::{Received, Smtp},
+};
+
+const EMAIL: &str = "nora@example.org";
+
+/// Skips, unless whoever runs the tests says that a browser is there.
+#[expect(clippy::disallowed_methods, reason = "the environment tells what must not be skipped")]
+fn absent(reason: &str) {
+    assert!(std::env::var("ZWECK_REQUIRE_BROWSER").is_err(), "ZWECK_REQUIRE_BROWSER is set, but {reason}");
+    skipped(&format!("the public pages in a browser: {reason}"));
+}
+
+/// Chromium and the folder of its driver, or why there is none.
+fn browser() -> Result<(PathBuf, PathBuf), &'static str> {
+    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    let found = known.iter().map(PathBuf::from).find(|path| path.exists());
+    let executable = found.ok_or("there is no Chromium")?;
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    if !driver.join("node_modules/axe-core").is_dir() {
+        return Err("its driver is not installed; to have it: cd tests/browser && npm ci --ignore-scripts");
+    }
+    if Command::new("node").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return Err("there is no Node.js");
+    }
+    Ok((executable, driver))
+}
+
+/// A server with everything around it.
+struct Stage {
+    server: Server,
+    smtp: Smtp,
+    executable: PathBuf,
+    driver: PathBuf,
+    database: String,
+}
+
+impl Stage {
+    async fn over(url: Option<String>, (executable, driver): (PathBuf, PathBuf)) -> Option<Self> {
+        let smtp = Smtp::start()?;
+        let mails = format!("smtp://127.0.0.1:{}", smtp.port);
+        let database = url.clone().unwrap_or_else(|| "sqlite://zweck.db".to_owned());
+        let server = Server::start(&[
+            ("ZWECK__PAGES__ENABLED", "true"),
+            ("ZWECK__PAGES__PUBLIC_URL", "http://127.0.0.1"),
+            ("ZWECK__PAGES__CONTROLLER", "Example GmbH"),
+            ("ZWECK__PAGES__CONTROLLER_ADDRESS", "Musterstrasse 1, 10115 Berlin, Germany"),
+            ("ZWECK__PAGES__CONTROLLER_CONTACT", "privacy@example.com"),
+            ("ZWECK__PAGES__PRIVACY_URL", "https://www.example.com/privacy"),
+            ("ZWECK__PAGES__POSTS_PER_MINUTE", "0"),
+            ("ZWECK__MAIL__URL", &mails),
+            ("ZWECK__MAIL__FROM", "Example GmbH <privacy@example.com>"),
+            ("ZWECK__DATABASE__URL", &database),
+        ])
+        .await;
+        let database =
+            url.unwrap_or_else(|| format!("sqlite://{}", server.directory.path().join("zweck.db").display()));
+        Some(Self { server, smtp, executable, driver, database })
+    }
+
+    /// Has the person do all of `steps`.
+    #[expect(clippy::disallowed_methods, reason = "where pictures go is for whoever looks at them")]
+    async fn drive(&self, steps: Value) {
+        let input = json!({
+            "url": format!("http://127.0.0.1:{}", self.server.port),
+            "executable": self.executable,
+            "pictures": std::env::var("ZWECK_PICTURES").ok(),
+            "steps": steps,
+        });
+        let driver = self.driver.clone();
+        let driven = tokio::task::spawn_blocking(move || {
+            // Links go by standard input: arguments are for everybody to see.
+            let mut child = Command::new("node")
+                .arg("pages.mjs")
+                .current_dir(driver)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+            child.wait_with_output().unwrap()
+        });
+        let output = driven.await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The link of the mail that came as number `count`.
+    async fn mailed(&self, count: usize) -> String {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mails = self.smtp.mails();
+            match mails.get(count - 1) {
+                Some(mail) if mails.len() == count => return Received::token(mail),
+                _ if Instant::now() > until => panic!("{} mails of {count} came", mails.len()),
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// What marketing reads under the newsletter.
+    async fn read(&self, token: &str) -> Value {
+        let answer = query(self.server.port, token, "{ contacts { nodes { id email } } }").await;
+        answer["data"]["contacts"]["nodes"].clone()
+    }
+
+    fn token(&self) -> String {
+        let arguments = ["token", "create", "--name", "t", "--role", "marketing", "--purpose", "newsletter"];
+        let settings = [("ZWECK__DATABASE__URL", self.database.as_str())];
+        let made = run(self.server.directory.path(), &settings, &arguments);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        text(&made.stdout).trim().to_owned()
+    }
+
+    /// The link in the mails of the newsletter to the person.
+    async fn preference(&self, contact: Uuid) -> String {
+        let key: Vec<u8> =
+            (0..32).map(|at| u8::from_str_radix(&KEY[at * 2..at * 2 + 2], 16).unwrap()).collect();
+        let policy = Live::new(crate::policy::shipped().await);
+        let db = Db::connect(&self.database, 2).await.unwrap();
+        let keys = Keys::new(key.try_into().unwrap());
+        let app = App::new(db, policy, Arc::new(SystemClock), keys, Issuers::default());
+        let ring = audit::ring(&app).await.unwrap();
+        let address = links::short_digest(ring, EMAIL).unwrap();
+        let meant = links::Preference { contact, purpose: "newsletter".to_owned(), address };
+        links::preference(ring, &meant).unwrap()
+    }
+}
+
+/// Asks the server by GraphQL.
+async fn query(port: u16, token: &str, document: &str) -> Value {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let body = json!({ "query": document }).to_string();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "POST /graphql HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// Signs up, confirms, reads, withdraws, asks for a link, opens a request: by keyboard alone.
+async fn lives(stage: &Stage) -> (String, String) {
+    stage.drive(json!([{ "do": "signUp", "email": EMAIL }])).await;
+    let (confirm, marketing) = (stage.mailed(1).await, stage.token());
+    assert_eq!(stage.read(&marketing).await, json!([]));
+    stage.drive(json!([{ "do": "confirm", "token": confirm }])).await;
+    let read = stage.read(&marketing).await;
+    assert_eq!(read[0]["email"], EMAIL);
+    let preference = stage.preference(read[0]["id"].as_str().unwrap().parse().unwrap()).await;
+    stage
+        .drive(
+            json!([{ "do": "withdraw", "token": preference }, { "do": "askForLink", "token": preference }]),
+        )
+        .await;
+    assert_eq!(stage.read(&marketing).await, json!([]));
+    let fresh = stage.mailed(2).await;
+    stage.drive(json!([{ "do": "request", "token": fresh }])).await;
+    let log = stage.server.log();
+    for secret in [&confirm, &preference, &fresh, EMAIL] {
+        assert!(!log.contains(secret), "the log tells {secret}");
+    }
+    (preference, fresh)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_uses_them_by_keyboard_and_axe_finds_nothing() {
+    let browser = match browser() {
+        Ok(browser) => browser,
+        Err(reason) => return absent(reason),
+    };
+    let Some(stage) = Stage::over(None, browser).await else { return absent("there is no SMTP server") };
+    let (preference, fresh) = lives(&stage).await;
+    // Another sign-up, to have a link that waits.
+    stage.drive(json!([{ "do": "signUp", "email": "second@example.org" }])).await;
+    let confirm = stage.mailed(3).await;
+    let page = |title: &str, path: &str| json!({ "title": title, "path": path });
+    let faulty =
+        |title: &str, path: &str, button: &str| json!({ "title": title, "path": path, "press": button });
+    let pages = [
+        page("sign-up", "signup/newsletter"),
+        faulty("sign-up-faulty", "signup/newsletter", "main button"),
+        page("sent", "signup/newsletter/sent"),
+        page("confirm", &confirm),
+        page("confirmed", "confirmed"),
+        page("preferences", &preference),
+        page("preferences-done", &format!("{preference}?done=withdrawn")),
+        page("account", &fresh),
+        faulty("account-faulty", &fresh, "button[value=request]"),
+        page("link", "link"),
+        faulty("link-faulty", "link", "main button"),
+        page("link-sent", "link/sent"),
+        page("invalid", "pnonsense"),
+        page("nowhere", "a/b"),
+    ];
+    stage.drive(json!([{ "do": "look", "pages": pages }])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_on_postgresql() {
+    let browser = match browser() {
+        Ok(browser) => browser,
+        Err(reason) => return absent(reason),
+    };
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let stage = Stage::over(Some(database.url.clone()), browser).await;
+    let Some(stage) = stage else { return absent("there is no SMTP server") };
+    lives(&stage).await;
+}

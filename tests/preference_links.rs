@@ -1,0 +1,208 @@
+//! Links to the pages of persons: for whom they are, who gets them, and where they do not go.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use entity::audit_entry;
+use sea_orm::EntityTrait;
+use serde_json::{Value, json};
+use zweck::{
+    audit,
+    config::pages::Pages,
+    context::{Actor, App, Keys, Ring},
+    db::Db,
+    error::Error,
+    exports::{self, Format},
+    graphql::Engine,
+    imports::{self, Import, Reading},
+    links::{self, Preference},
+    oidc::Issuers,
+    policy::Live,
+    tokens,
+};
+
+use crate::{
+    support::{
+        an_import,
+        app::{TestApp, each},
+        client::{Caller, Client, problems},
+        import,
+        world::{id, persons, seed},
+    },
+    writes::{Staff, done, person},
+};
+
+const BASE: &str = "https://crm.example/p/";
+
+/// The worlds of other tests, with public pages.
+async fn worlds() -> Vec<(TestApp, Client)> {
+    let mut worlds = Vec::new();
+    for mut test in each().await {
+        seed(&test.app.db.writer, &persons()).await;
+        let policy = Live::new(test.app.policy.current());
+        let db = Db::connect(&test.url, 4).await.unwrap();
+        let app = App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default());
+        let pages = Pages { public_url: Some("https://crm.example".to_owned()), ..Pages::default() };
+        test.app = Arc::new(app.with_pages(pages));
+        let client = Client::of(&test);
+        worlds.push((test, client));
+    }
+    worlds
+}
+
+/// What a link opens.
+fn opened(ring: &Ring, url: &Value) -> Preference {
+    let token = url.as_str().unwrap().strip_prefix(BASE).unwrap();
+    links::open_preference(ring, token).unwrap()
+}
+
+fn of(number: u128) -> String {
+    format!("{{ contact(id: \"{}\") {{ preferenceUrl }} }}", person(number))
+}
+
+#[tokio::test]
+async fn a_link_is_of_one_person_purpose_and_address() {
+    for (test, client) in worlds().await {
+        let ring = audit::ring(&test.app).await.unwrap();
+        for (role, purpose, number, email) in [
+            ("marketing", "newsletter", 1, "anna@example.org"),
+            ("partner", "newsletter", 10, "jan@example.org"),
+            ("marketing", "event_invitations", 7, "gina@example.org"),
+            ("marketing", "existing_customer_mail", 10, "jan@example.org"),
+            ("privacy_desk", "rights_fulfilment", 5, "emil@example.org"),
+        ] {
+            let caller = test.caller(role, purpose).await;
+            let url = client.data(&caller, &of(number)).await["contact"]["preferenceUrl"].clone();
+            let expected = Preference {
+                contact: id(0, number),
+                purpose: purpose.to_owned(),
+                address: links::short_digest(ring, email).unwrap(),
+            };
+            assert_eq!(opened(ring, &url), expected, "{role} {purpose}");
+            // The same tomorrow.
+            test.clock.advance(TimeDelta::days(1));
+            assert_eq!(client.data(&caller, &of(number)).await["contact"]["preferenceUrl"], url);
+        }
+        // Hans has consented to calls alone: nothing is mailed to him, and he is counted among those kept back.
+        let caller = test.caller("marketing", "event_invitations").await;
+        let answer = client.ask(&caller, "{ contacts { nodes { id email preferenceUrl } } }").await;
+        let nodes = answer["data"]["contacts"]["nodes"].as_array().unwrap();
+        let hans = nodes.iter().find(|node| node["id"] == json!(person(8))).unwrap();
+        assert_eq!((&hans["email"], &hans["preferenceUrl"]), (&Value::Null, &Value::Null));
+        assert!(nodes.iter().all(|node| node["email"].is_null() == node["preferenceUrl"].is_null()));
+        let kept = answer["extensions"]["withheld"].as_array().unwrap();
+        let counts = |coordinate: &str| {
+            kept.iter().find(|kept| kept["coordinate"] == coordinate).unwrap()["count"].clone()
+        };
+        assert_eq!(counts("Contact.preferenceUrl"), counts("Contact.email"));
+        // Without an address there is none; another address makes another link.
+        let staff = Staff::of(&test).await;
+        let phoned = json!({ "familyName": "Ohne", "phone": "+49 30 111", "source": { "name": "letter" } });
+        let made = done(&client, &staff.desk, "createContact", phoned, "contact { id preferenceUrl }").await;
+        assert_eq!(made["contact"]["preferenceUrl"], Value::Null);
+        let mailed = json!({ "id": made["contact"]["id"], "email": "ohne@example.org" });
+        let first =
+            done(&client, &staff.desk, "updateContact", mailed.clone(), "contact { preferenceUrl }").await;
+        let moved = json!({ "id": made["contact"]["id"], "email": "mit@example.org" });
+        let second = done(&client, &staff.desk, "updateContact", moved, "contact { preferenceUrl }").await;
+        assert_ne!(first, second);
+        assert_ne!(
+            opened(ring, &first["contact"]["preferenceUrl"]).address,
+            opened(ring, &second["contact"]["preferenceUrl"]).address
+        );
+        // No entry of the audit log has it among what changed.
+        for entry in audit_entry::Entity::find().all(&test.app.db.reader).await.unwrap() {
+            assert!(!entry.changed_fields.contains("preferenceUrl"), "{}", entry.action);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_only_watches_gets_no_link_and_no_way_leads_to_one() {
+    for (test, client) in worlds().await {
+        for (role, purpose) in [
+            ("dpo", "rights_fulfilment"),
+            ("marketing", "direct_mail"),
+            ("support", "customer_care"),
+            ("marketing", "consent_management"),
+        ] {
+            let caller = test.caller(role, purpose).await;
+            let answer = client.ask(&caller, "{ contacts { nodes { id preferenceUrl } } }").await;
+            assert_eq!(problems(&answer), ["FORBIDDEN_FIELD Contact.preferenceUrl"], "{role} {purpose}");
+            assert!(!answer.to_string().contains(BASE));
+        }
+        // Neither of both roles together: the denial beats.
+        let both = test.token(&["dpo", "privacy_desk"], &["rights_fulfilment"]).await;
+        let both = Caller { token: both, purpose: "rights_fulfilment".to_owned() };
+        assert_eq!(problems(&client.ask(&both, &of(1)).await), ["FORBIDDEN_FIELD Contact.preferenceUrl"]);
+        let partner = test.caller("partner", "newsletter").await;
+        for query in [
+            "{ contacts(filter: { preferenceUrl: { eq: \"x\" } }) { nodes { id } } }",
+            "{ contacts(orderBy: [{ field: PREFERENCE_URL, direction: ASC }]) { nodes { id } } }",
+        ] {
+            assert_eq!(problems(&client.ask(&partner, query).await), ["BAD_USER_INPUT -"], "{query}");
+        }
+        // Once withdrawn, the contact and its link are gone with the next read.
+        let staff = Staff::of(&test).await;
+        assert!(client.data(&partner, &of(1)).await["contact"]["preferenceUrl"].is_string());
+        let withdrawal = json!({ "contactId": person(1), "purpose": "newsletter" });
+        done(&client, &staff.consent, "withdrawConsent", withdrawal, "__typename").await;
+        assert_eq!(client.data(&partner, &of(1)).await["contact"], Value::Null);
+    }
+    // Where there are no pages there are no links.
+    for (mut test, _) in worlds().await {
+        let partner = test.caller("partner", "newsletter").await;
+        let policy = Live::new(test.app.policy.current());
+        let db = Db::connect(&test.url, 4).await.unwrap();
+        test.app = Arc::new(App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default()));
+        let data = Client::of(&test).data(&partner, &of(1)).await;
+        assert_eq!(data["contact"]["preferenceUrl"], Value::Null);
+    }
+}
+
+async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
+    let credential = tokens::authenticate(app, caller.token.reveal()).await?;
+    Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
+}
+
+async fn export(test: &TestApp, caller: &Caller, format: Format) -> String {
+    let mut out = Vec::new();
+    let engine = Engine::new().unwrap();
+    let caller = async || actor(&test.app, caller).await;
+    exports::contacts(&test.app, &engine, caller, format, &mut out).await.unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[tokio::test]
+async fn exports_bring_links_along_and_imports_leave_them() {
+    for (test, _) in worlds().await {
+        let ring = audit::ring(&test.app).await.unwrap();
+        let partner = test.caller("partner", "newsletter").await;
+        let lines = export(&test, &partner, Format::JsonLines).await;
+        assert_eq!(lines.lines().count(), 2);
+        for line in lines.lines() {
+            let contact: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(
+                opened(ring, &contact["preferenceUrl"]).contact.to_string(),
+                contact["id"].as_str().unwrap()
+            );
+        }
+        let desk = test.caller("privacy_desk", "rights_fulfilment").await;
+        let csv = export(&test, &desk, Format::Csv).await;
+        assert!(csv.lines().next().unwrap().contains("\"preferenceUrl\"") && csv.contains(BASE));
+        assert!(!export(&test, &desk, Format::VCard).await.contains(BASE));
+        // Who may not read them exports without.
+        let dpo = test.caller("dpo", "rights_fulfilment").await;
+        assert!(!export(&test, &dpo, Format::Csv).await.contains("preferenceUrl"));
+        // Our own file comes back; a link is no value of anybody.
+        let other = crate::support::database::TestDatabase::sqlite().await;
+        let other = TestApp::over(other).await;
+        let (map, external_id) = Import::preset(imports::OWN).unwrap();
+        let optional = map.iter().map(|(target, _)| target.clone()).collect();
+        let reading = Reading { optional, own: true, ..Reading::default() };
+        let own = Import { map, external_id, source: "other database".to_owned(), reading, ..an_import() };
+        let report = import(&other.app, csv.as_bytes(), &own).await.unwrap();
+        assert!(report.imported > 5, "{report}");
+        assert!(report.left_out.keys().all(|name| !name.contains("preference")), "{report}");
+    }
+}
