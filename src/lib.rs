@@ -1,6 +1,8 @@
 //! Zweck: a CRM core in which every field is read for a purpose, by a role, on a legal basis that holds for that very person.
 
 pub mod audit;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod config;
 pub mod consents;
 pub mod contacts;

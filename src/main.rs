@@ -83,6 +83,23 @@ enum Command {
     Config(config::ConfigCommand),
     /// Ask the running server of this configuration whether it is ready.
     Healthcheck,
+    /// Measure this program against yardsticks, on an empty database of its own.
+    #[cfg(feature = "bench")]
+    Bench(commands::bench::BenchArgs),
+    /// Measure this program against yardsticks; only in a build with `--features bench`.
+    #[cfg(not(feature = "bench"))]
+    Bench {
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        _rest: Vec<std::ffi::OsString>,
+    },
+    /// Serve what `zweck bench` measures against.
+    #[cfg(feature = "bench")]
+    #[command(hide = true)]
+    Yardstick {
+        /// hand or stock.
+        #[arg(value_parser = |word: &str| zweck::bench::Yardstick::parse(word).ok_or("hand or stock"))]
+        kind: zweck::bench::Yardstick,
+    },
 }
 
 /// Which schema, and what is done with it.
@@ -316,6 +333,11 @@ impl Failure {
     }
 }
 
+/// What is said where measuring is not built in.
+#[cfg(not(feature = "bench"))]
+const NO_BENCH: &str =
+    "this build cannot measure; one that can: cargo run --release --features bench -- bench";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let listen = match &cli.command {
@@ -327,14 +349,16 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(text) => return Failure::Usage(format!("configuration: {text}")).exit(),
     };
-    match start(cli.command, &config) {
+    match start(cli.command, &config, cli.database_url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.exit(),
     }
 }
 
-fn start(command: Command, config: &Config) -> Result<(), Failure> {
-    log(config)?;
+fn start(command: Command, config: &Config, database_url: Option<String>) -> Result<(), Failure> {
+    // A bench tells by itself how far it is.
+    let quiet = matches!(command, Command::Bench { .. });
+    log(config, if quiet { "warn" } else { &config.log.filter })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
@@ -363,6 +387,15 @@ fn start(command: Command, config: &Config) -> Result<(), Failure> {
             Command::Consents(ConsentsCommand::Receipt(args)) => receipts::receipt(config, args).await,
             Command::Config(command) => config::run(config, &command),
             Command::Healthcheck => health::check(config).await,
+            #[cfg(feature = "bench")]
+            Command::Bench(args) => commands::bench::run(&args, database_url).await,
+            #[cfg(feature = "bench")]
+            Command::Yardstick { kind } => commands::bench::yardstick(config, kind).await,
+            #[cfg(not(feature = "bench"))]
+            Command::Bench { .. } => {
+                let _ = database_url;
+                Err(Failure::Usage(NO_BENCH.to_owned()))
+            }
         }
     })
 }
@@ -400,8 +433,8 @@ fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, Failure> {
 }
 
 /// Log lines go to standard error. Panics are logged by their place alone: their text may quote values.
-fn log(config: &Config) -> Result<(), Failure> {
-    let filter = log_filter(&config.log.filter)?;
+fn log(config: &Config, filter: &str) -> Result<(), Failure> {
+    let filter = log_filter(filter)?;
     let colours = std::io::stderr().is_terminal();
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

@@ -1,5 +1,7 @@
 //! What each command does (floor 7).
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod contacts;
 pub(crate) mod demo;

@@ -1,0 +1,160 @@
+//! Answers must be equal before anything is measured, byte for byte (floor 6).
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::{
+    Fault, Servers, Tokens,
+    data::Data,
+    queries::{Kind, Query},
+};
+
+/// Contacts that are asked for one by one.
+const SAMPLE: usize = 20;
+
+/// What the comparison has found and done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checked {
+    /// Of the withdrawable consents the first so many are withdrawn now.
+    pub withdrawn: u64,
+    /// Bytes of the answers to Q1 and Q3.
+    pub bytes: [usize; 2],
+}
+
+/// Asks everybody for everything and compares.
+///
+/// # Errors
+/// `Differs`, with the query and the place of the first difference.
+pub async fn equal(servers: &Servers, tokens: &Tokens, data: &Data) -> Result<Checked, Fault> {
+    let mut bytes = [0; 2];
+    let answers = bytes.iter_mut();
+    for ((query, most), length) in [(Query::Q1, 100), (Query::Q3, 1_000)].into_iter().zip(answers) {
+        let governed = same(servers, tokens, query, None).await?;
+        *length = governed.len();
+        let nodes = parsed(query, &governed)?;
+        let count = nodes.pointer("/data/contacts/nodes").and_then(Json::as_array).map_or(0, Vec::len);
+        let expected = data.visible.len().min(most);
+        if count != expected {
+            return Err(Fault::Differs(format!("{} shows {count} contacts of {expected}", query.as_str())));
+        }
+        if query == Query::Q1 {
+            denied(servers, tokens, nodes).await?;
+        }
+    }
+    let step = (data.visible.len() / SAMPLE).max(1);
+    for id in data.visible.iter().step_by(step) {
+        let governed = same(servers, tokens, Query::Q2, Some(*id)).await?;
+        if !governed.contains(&id.to_string()) {
+            return Err(Fault::Differs(format!("Q2 does not show the contact {id}")));
+        }
+    }
+    // Without a live consent a contact does not exist, for anybody.
+    for id in data.hidden.iter().take(SAMPLE).copied().chain([Uuid::max()]) {
+        let governed = same(servers, tokens, Query::Q2, Some(id)).await?;
+        if governed != r#"{"data":{"contact":null}}"# {
+            return Err(Fault::Differs(format!("Q2 shows the contact {id}, which has no live consent")));
+        }
+    }
+    Ok(Checked { withdrawn: withdrawn(servers, tokens, data).await?, bytes })
+}
+
+/// The answer that everybody who answers `query` gives.
+async fn same(servers: &Servers, tokens: &Tokens, query: Query, id: Option<Uuid>) -> Result<String, Fault> {
+    let mut first: Option<String> = None;
+    for kind in Kind::ALL {
+        let mut asked = query.asked(kind);
+        if let Some(id) = id {
+            asked = asked.about(&id.to_string());
+        }
+        let body = servers.of(kind)?.body(&asked, &tokens.allowed).await?;
+        match &first {
+            Some(first) => compare(query, kind, first, &body)?,
+            None => first = Some(body),
+        }
+    }
+    first.ok_or_else(|| Fault::Failed("nobody was asked".to_owned()))
+}
+
+/// The denial: the values are null, one error says why, and nothing else differs from Q1.
+async fn denied(servers: &Servers, tokens: &Tokens, mut allowed: Json) -> Result<(), Fault> {
+    let nodes = allowed.pointer_mut("/data/contacts/nodes").and_then(Json::as_array_mut);
+    for node in nodes.into_iter().flatten() {
+        if let Some(company) = node.get_mut("company") {
+            *company = Json::Null;
+        }
+    }
+    let asked = Query::Q4.asked(Kind::Governed);
+    let body = servers.of(Kind::Governed)?.body(&asked, &tokens.denied).await?;
+    // All but the closing brace, behind which the errors follow.
+    let expected = allowed.to_string();
+    let data = expected.strip_suffix('}').unwrap_or(&expected);
+    if !body.starts_with(&format!("{data},\"errors\":[")) {
+        return compare(Query::Q4, Kind::Governed, &expected, &body);
+    }
+    let errors = parsed(Query::Q4, &body)?;
+    let errors = errors.get("errors").and_then(Json::as_array).cloned().unwrap_or_default();
+    let text = |at: &str| errors.first().and_then(|error| error.pointer(at)?.as_str());
+    let said = (errors.len(), text("/extensions/code"), text("/extensions/coordinate"));
+    if said != (1, Some("FORBIDDEN_FIELD"), Some("Contact.company")) {
+        return Err(Fault::Differs(format!("Q4 denies otherwise than expected: {said:?}")));
+    }
+    Ok(())
+}
+
+/// Withdrawals by both who withdraw: the answers are equal, the id aside.
+async fn withdrawn(servers: &Servers, tokens: &Tokens, data: &Data) -> Result<u64, Fault> {
+    let mut first: Option<String> = None;
+    let mut done = 0;
+    for (kind, id) in [Kind::Governed, Kind::Hand].into_iter().zip(&data.withdrawable) {
+        let id = id.to_string();
+        let asked = Query::M1.asked(kind).about(&id);
+        let body = servers.of(kind)?.body(&asked, &tokens.allowed).await?.replace(&id, "ID");
+        match &first {
+            Some(first) => compare(Query::M1, kind, first, &body)?,
+            None => first = Some(body),
+        }
+        done += 1;
+    }
+    match first.as_deref() {
+        Some(r#"{"data":{"withdrawConsent":{"consent":{"id":"ID","status":"WITHDRAWN"}}}}"#) => Ok(done),
+        other => Err(Fault::Differs(format!("M1 answers {}", other.unwrap_or("nothing")))),
+    }
+}
+
+fn parsed(query: Query, body: &str) -> Result<Json, Fault> {
+    serde_json::from_str(body).map_err(|_| Fault::Differs(format!("{} answers no JSON", query.as_str())))
+}
+
+/// Says where two answers differ, if they do.
+fn compare(query: Query, kind: Kind, governed: &str, other: &str) -> Result<(), Fault> {
+    if governed == other {
+        return Ok(());
+    }
+    let same = governed.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    let around = |text: &str| {
+        let bytes = text.as_bytes();
+        let part = bytes.get(same.saturating_sub(40)..(same + 60).min(bytes.len())).unwrap_or_default();
+        String::from_utf8_lossy(part).into_owned()
+    };
+    Err(Fault::Differs(format!(
+        "{} of {} differs at byte {same}:\n  {}\n  {}",
+        query.as_str(),
+        kind.as_str(),
+        around(governed),
+        around(other)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_told() {
+        assert!(compare(Query::Q1, Kind::Hand, "same", "same").is_ok());
+        let told = compare(Query::Q1, Kind::Hand, r#"{"a":1}"#, r#"{"a":2}"#).unwrap_err().to_string();
+        assert!(told.contains("Q1 of hand differs at byte 5"), "{told}");
+        assert!(compare(Query::Q1, Kind::Hand, "ä", "ö").is_err());
+        assert!(compare(Query::Q1, Kind::Hand, "ab", "abc").is_err());
+    }
+}

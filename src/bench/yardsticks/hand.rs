@@ -1,0 +1,191 @@
+//! Handlers by hand: axum and sqlx, no GraphQL; the same answers byte for byte (floor 6).
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use chrono::{DateTime, Utc};
+use sea_orm::sqlx::{self, Row};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    Answer, Refused, answer, authenticate,
+    rows::{self, Pool, on},
+    sql,
+};
+use crate::{bench::policy::PURPOSE, context::App};
+
+struct Hand {
+    app: Arc<App>,
+    reader: Pool,
+    writer: Pool,
+}
+
+type Shared = State<Arc<Hand>>;
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    let (reader, writer) = (Pool::of(&app.db.reader), Pool::of(&app.db.writer));
+    Router::new()
+        .route("/q1", get(contacts_with_consents))
+        .route("/q2/{id}", get(contact))
+        .route("/q3", get(contacts))
+        .route("/m1/{id}", post(withdraw))
+        .with_state(Arc::new(Hand { app, reader, writer }))
+}
+
+#[derive(Serialize)]
+struct Body<T> {
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Nodes<T> {
+    nodes: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct Contacts<T> {
+    contacts: Nodes<T>,
+}
+
+#[derive(Serialize)]
+struct One<'a> {
+    contact: Option<Flat<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Flat<'a> {
+    id: Uuid,
+    given_name: &'a Option<String>,
+    family_name: &'a Option<String>,
+    email: &'a Option<String>,
+    company: &'a Option<String>,
+    job_title: &'a Option<String>,
+    city: &'a Option<String>,
+    country: &'a Option<String>,
+}
+
+impl<'a> Flat<'a> {
+    fn of(contact: &'a rows::Contact) -> Self {
+        let [given_name, family_name, email, company, job_title, city, country] = &contact.texts;
+        Self { id: contact.id, given_name, family_name, email, company, job_title, city, country }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Nested<'a> {
+    id: Uuid,
+    given_name: &'a Option<String>,
+    family_name: &'a Option<String>,
+    email: &'a Option<String>,
+    company: &'a Option<String>,
+    city: &'a Option<String>,
+    country: &'a Option<String>,
+    consents: Nodes<Consent<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Consent<'a> {
+    status: &'a str,
+    granted_at: Option<DateTime<Utc>>,
+    purpose: Purpose<'a>,
+}
+
+#[derive(Serialize)]
+struct Purpose<'a> {
+    code: &'a str,
+}
+
+impl<'a> Nested<'a> {
+    fn of(contact: &'a rows::Contact, consents: Vec<Consent<'a>>) -> Self {
+        let [given_name, family_name, email, company, _, city, country] = &contact.texts;
+        let consents = Nodes { nodes: consents };
+        Self { id: contact.id, given_name, family_name, email, company, city, country, consents }
+    }
+}
+
+async fn contacts_with_consents(State(hand): Shared, head: HeaderMap) -> Answer {
+    authenticate(&hand.app, &head).await?;
+    let now = hand.app.now();
+    let found = rows::page(&hand.reader, now, 100).await?;
+    let ids = found.iter().map(|contact| contact.id).collect();
+    let consents = rows::consents(&hand.reader, now, ids).await?;
+    let mut by_contact: HashMap<Uuid, Vec<Consent<'_>>> = HashMap::with_capacity(found.len());
+    for consent in &consents {
+        by_contact.entry(consent.contact).or_default().push(Consent {
+            status: &consent.status,
+            granted_at: consent.granted_at,
+            purpose: Purpose { code: &consent.purpose },
+        });
+    }
+    let nodes = found.iter().map(|contact| {
+        let own = by_contact.remove(&contact.id).unwrap_or_default();
+        Nested::of(contact, own)
+    });
+    let contacts = Nodes { nodes: nodes.collect() };
+    answer(serde_json::to_vec(&Body { data: Contacts { contacts } })?)
+}
+
+async fn contact(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
+    authenticate(&hand.app, &head).await?;
+    let found = rows::one(&hand.reader, hand.app.now(), id).await?;
+    answer(serde_json::to_vec(&Body { data: One { contact: found.as_ref().map(Flat::of) } })?)
+}
+
+async fn contacts(State(hand): Shared, head: HeaderMap) -> Answer {
+    authenticate(&hand.app, &head).await?;
+    let found = rows::page(&hand.reader, hand.app.now(), 1_000).await?;
+    let contacts = Nodes { nodes: found.iter().map(Flat::of).collect() };
+    answer(serde_json::to_vec(&Body { data: Contacts { contacts } })?)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Withdrawal {
+    withdraw_consent: Payload,
+}
+
+#[derive(Serialize)]
+struct Payload {
+    consent: Withdrawn,
+}
+
+#[derive(Serialize)]
+struct Withdrawn {
+    id: Uuid,
+    status: &'static str,
+}
+
+/// Withdraws a consent: the row rule, the state, the event and the entry in one transaction.
+async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
+    let credential = authenticate(&hand.app, &head).await?;
+    let actor = credential.actor_id;
+    let roles = serde_json::to_string(&credential.roles)?;
+    let revision = hand.app.policy.current().revision().to_owned();
+    // As the server does: a SQLite transaction that reads first could not become one that writes.
+    let begin = if matches!(&hand.writer, Pool::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
+    on!(&hand.writer, |pool| {
+        let mut tx = pool.begin_with(begin).await?;
+        let now = hand.app.now();
+        let (event, entry) = (hand.app.new_id(), hand.app.new_id());
+        let update = sqlx::query(sql::WITHDRAW).bind(PURPOSE).bind(now).bind(id);
+        let Some(row) = update.fetch_optional(&mut *tx).await? else {
+            return Err(Refused(StatusCode::NOT_FOUND));
+        };
+        let contact: Uuid = row.try_get(0)?;
+        sqlx::query(sql::EVENT).bind(event).bind(id).bind(now).bind(&actor).execute(&mut *tx).await?;
+        let insert = sqlx::query(sql::ENTRY).bind(entry).bind(now).bind(&actor).bind(&roles);
+        insert.bind(PURPOSE).bind(id).bind(contact).bind(&revision).execute(&mut *tx).await?;
+        tx.commit().await?;
+    });
+    let consent = Withdrawn { id, status: "WITHDRAWN" };
+    answer(serde_json::to_vec(&Body { data: Withdrawal { withdraw_consent: Payload { consent } } })?)
+}

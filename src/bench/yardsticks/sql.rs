@@ -1,0 +1,75 @@
+//! The statements of the yardsticks, written by hand: the row rule in each that finds contacts (floor 6).
+//!
+//! `$1` is the purpose and `$2` the instant in all of them.
+
+/// Contacts with a live consent that no objection has ended, bound to the address that the contact has: the rule of
+/// `governed::rows`, as one would write it for this one purpose.
+macro_rules! visible {
+    () => {
+        "c.state = 'ACTIVE' AND EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = c.id AND g.purpose_code = $1 \
+         AND g.status = 'GRANTED' AND g.withdrawn_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) \
+         AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = g.contact_id AND o.purpose_code = $1 \
+         AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) \
+         AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at)) \
+         AND (g.bound_address IS NULL OR g.bound_address = CASE g.channel WHEN 'EMAIL' THEN c.email_key \
+         WHEN 'POST' THEN c.address_folded ELSE c.phone_folded END))"
+    };
+}
+
+/// Reading a contact: the columns that the standard queries ask for.
+macro_rules! contacts {
+    () => {
+        concat!(
+            "SELECT c.id, c.given_name, c.family_name, c.email, c.company, c.job_title, c.city, c.country \
+             FROM contact c WHERE ",
+            visible!()
+        )
+    };
+}
+
+/// A page: `$3` is how many.
+pub(super) const PAGE: &str = concat!(contacts!(), " ORDER BY c.id LIMIT $3");
+
+/// One contact: `$3` is its id.
+pub(super) const ONE: &str = concat!(contacts!(), " AND c.id = $3");
+
+/// Reading consents; one that has ended by time is told as such.
+macro_rules! consents {
+    () => {
+        "SELECT k.contact_id, CASE WHEN k.status = 'GRANTED' AND k.expires_at <= $2 THEN 'EXPIRED' ELSE k.status END, \
+         k.granted_at, k.purpose_code FROM consent k WHERE k.purpose_code = $1 AND k.contact_id "
+    };
+}
+
+/// Consents of the contacts in `$3`, a list of ids.
+pub(super) const CONSENTS_POSTGRES: &str = concat!(consents!(), "= ANY($3) ORDER BY k.id");
+
+/// Consents of the contacts in `$3`, a JSON list of ids without hyphens.
+pub(super) const CONSENTS_SQLITE: &str =
+    concat!(consents!(), "IN (SELECT unhex(value) FROM json_each($3)) ORDER BY k.id");
+
+/// Purposes in `$1`, a list of codes.
+pub(super) const PURPOSES_POSTGRES: &str = "SELECT p.code FROM purpose p WHERE p.code = ANY($1)";
+
+/// Purposes in `$1`, a JSON list of codes.
+pub(super) const PURPOSES_SQLITE: &str =
+    "SELECT p.code FROM purpose p WHERE p.code IN (SELECT value FROM json_each($1))";
+
+/// Withdraws the consent `$3`, if its contact is visible.
+pub(super) const WITHDRAW: &str = concat!(
+    "UPDATE consent SET status = 'WITHDRAWN', declared_at = $2, withdrawn_at = $2, review_due_at = NULL, source = NULL, \
+     updated_at = $2 WHERE id = $3 AND purpose_code = $1 \
+     AND EXISTS (SELECT 1 FROM contact c WHERE c.id = consent.contact_id AND ",
+    visible!(),
+    ") RETURNING contact_id"
+);
+
+/// Appends the event `$1` of the consent `$2`, at `$3`, by `$4`.
+pub(super) const EVENT: &str = "INSERT INTO consent_event (id, consent_id, kind, declared_at, recorded_at, actor) \
+     VALUES ($1, $2, 'WITHDRAWN', $3, $3, $4)";
+
+/// Records it: the entry `$1`, at `$2`, by `$3` in the roles `$4` for `$5`, about the consent `$6` of `$7`, under the policy `$8`.
+pub(super) const ENTRY: &str = "INSERT INTO audit_entry (id, at, actor, roles, purpose_code, action, outcome, entity_type, entity_id, contact_id, \
+     subject_id, changed_fields, sealed, policy_revision) \
+     VALUES ($1, $2, $3, $4, $5, 'withdrawConsent', 'CHANGED', 'Consent', $6, $7, $7, \
+     '[\"Consent.status\",\"Consent.withdrawnAt\"]', '{}', $8)";
