@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent,
+    consent, contact,
     objection::{self, Entity, Model},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::{
@@ -17,6 +17,9 @@ use crate::{
     register::OBJECTION,
     suppressions::{self, Addr, Listed},
 };
+
+/// Most other records of a mailbox that an objection is carried to.
+const MOST_OTHERS: u64 = 100;
 
 /// An objection to be recorded.
 #[derive(Clone, Debug)]
@@ -100,7 +103,7 @@ async fn object(
     contact_id: Uuid,
     new: &NewObjection,
 ) -> Result<Uuid, Error> {
-    contacts::lock(tx, actor, contact_id).await?;
+    let contact = contacts::lock(tx, actor, contact_id).await?;
     let declared = latest_consent(tx, actor, contact_id, &new.purpose).await?;
     // Not before what was declared by then, whatever the clocks say.
     let at = new.at.unwrap_or_else(|| declared.unwrap_or(tx.now()).max(tx.now()));
@@ -134,8 +137,26 @@ async fn object(
     if suppressions::is_advertising(&actor.policy, &new.purpose) {
         let source = new.source.as_deref();
         suppressions::keep_of_contact(tx, contact_id, &new.purpose, since, source).await?;
+        carry_to_others(tx, &contact).await?;
     }
     Ok(id)
+}
+
+/// Whoever objects to advertising has it no more in the same mailbox, however many records there are of it.
+async fn carry_to_others(tx: &mut Transaction, contact: &contact::Model) -> Result<(), Error> {
+    let Some(key) = &contact.email_key else { return Ok(()) };
+    let others = contact::Entity::find()
+        .filter(contact::Column::EmailKey.eq(key))
+        .filter(contact::Column::Id.ne(contact.id))
+        .order_by_asc(contact::Column::Id)
+        .limit(MOST_OTHERS)
+        .lock_exclusive()
+        .all(tx.connection())
+        .await?;
+    for other in others {
+        carry(tx, Reached::of(other.id, Some(&other), &[])).await?;
+    }
+    Ok(())
 }
 
 /// What the suppression list says of addresses that came to a contact becomes objections of it, unless it has said as much

@@ -304,6 +304,20 @@ async fn a_number_is_found_however_it_is_written() {
     }
 }
 
+/// One person, one mailbox, two records: who objects by the one is left alone under the other.
+#[tokio::test]
+async fn an_objection_holds_for_every_record_of_the_mailbox() {
+    for World { test, client } in worlds().await {
+        let staff = Staff::of(&test).await;
+        let one = made(&client, &staff, json!({ "familyName": "Neu", "email": "twice@example.org" })).await;
+        let other = made(&client, &staff, json!({ "familyName": "Neu", "email": "Twice@Example.org" })).await;
+        object(&client, &staff.consent, json!({ "contactId": one, "purpose": "direct_marketing" })).await;
+        assert_eq!(objections(&client, &staff, &one).await.len(), 1);
+        let carried = objections(&client, &staff, &other).await;
+        assert!(carried.len() == 1 && carried[0].ends_with("suppression list"), "{carried:?}");
+    }
+}
+
 /// Every way by which an address can come to a contact is followed here: a mutation that takes an address and is not known to
 /// this test fails it.
 #[tokio::test]

@@ -439,7 +439,11 @@ async fn random_histories_never_open_what_either_side_had_closed() {
                     told.push_str(&format!(" {side} {what} {at}"));
                     declare(client, &staff, &contact, (what, "EMAIL", &at)).await;
                 }
-                sides.push((invited(&world, &reader, &contact).await, many > 0, contact));
+                sides.push((false, many > 0, contact));
+            }
+            // An objection by the one is carried to the other of the same mailbox: what holds is seen once both have spoken.
+            for side in &mut sides {
+                side.0 = invited(&world, &reader, &side.2).await;
             }
             let mut input = pair(&sides[0].2, &sides[1].2);
             input["take"] = if take { json!(["EMAIL"]) } else { json!([]) };
@@ -581,14 +585,18 @@ async fn an_objection_of_either_ends_the_consents_of_the_other() {
                 let other = made(client, &staff, values).await;
                 declare(client, &staff, &objector, (code, "", objected)).await;
                 declare(client, &staff, &other, ("grant", "EMAIL", consented)).await;
-                assert!(invited(&world, &reader, &other).await);
+                // In the same mailbox an objection holds for every record; only what is declared after it counts.
+                assert_eq!(invited(&world, &reader, &other).await, holds || consented > objected);
                 let (stays, goes) = if objector_stays { (objector, other) } else { (other, objector) };
                 let payload = format!("{CONSENTS} objections {{ purpose {{ code }} endedAt }}");
                 let contact = merged(client, &staff, pair(&stays, &goes), &payload).await;
                 let case = format!("{code} {objected} {consented} {objector_stays}: {contact}");
-                assert_eq!(
-                    contact["objections"],
-                    json!([{ "purpose": { "code": code }, "endedAt": null }]),
+                let objections = contact["objections"].as_array().unwrap();
+                assert!(!objections.is_empty(), "{case}");
+                assert!(
+                    objections
+                        .iter()
+                        .all(|one| *one == json!({ "purpose": { "code": code }, "endedAt": null })),
                     "{case}"
                 );
                 let status = &contact["consents"]["nodes"][0]["status"];

@@ -109,11 +109,18 @@ pub(super) async fn unsubscribe(visit: &Visit, person: &Person) -> Result<(), Er
     let (actor, contact) = (&person.actor, person.contact);
     match actor.policy.purpose(&person.purpose) {
         Some(purpose) if purpose.grounds == Grounds::Consent && !purpose.is_group => {
+            if person.known.has_ended(&purpose.code) {
+                // Said already: a program that says it again and again changes nothing.
+                return Ok(());
+            }
             // A mail says nothing about the phone.
             let channel = purpose.channels.contains(&Channel::Email).then_some(Channel::Email);
             withdraw(visit, actor, contact, (&purpose.code, channel), ONE_CLICK).await
         }
         Some(purpose) if is_objectable(purpose) => {
+            if person.known.objects(&purpose.code) {
+                return Ok(());
+            }
             object(visit, actor, contact, &purpose.code, ONE_CLICK).await
         }
         _ => {

@@ -102,6 +102,15 @@ impl Known {
         })
     }
 
+    /// Whether every consent to the purpose `code` is withdrawn, and there is one.
+    pub(super) fn has_ended(&self, code: &str) -> bool {
+        let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);
+        let mut meant = nodes
+            .filter(|consent| consent.purpose.as_ref().is_some_and(|purpose| purpose.code == code))
+            .peekable();
+        meant.peek().is_some() && meant.all(|consent| consent.status.as_deref() == Some("WITHDRAWN"))
+    }
+
     /// Whether a consent to the purpose `code` is given, in use or not.
     pub(super) fn has_given(&self, code: &str) -> bool {
         let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);
