@@ -1,6 +1,7 @@
 //! `zweck import` (floor 7).
 
 use std::{
+    fmt::Display,
     fs::File,
     io::{BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -230,42 +231,68 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let size = file.metadata().map(|about| about.len()).unwrap_or_default();
-    // The report's file is made first: an import whose report cannot be written does not begin.
-    let mut json = report.as_deref().map(JsonReport::create).transpose()?;
-    let bar = bar(size);
-    let (mut told, mut heard) = (false, true);
-    let tell = |problem: Problem| -> Result<(), Error> {
-        if let Some(json) = &mut json {
-            json.problem(&problem).map_err(|_| Error::input("the report cannot be written"))?;
+    let mut teller = Teller::new(size, report.as_deref())?;
+    let read = teller.bar.wrap_read(file);
+    let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
+    teller.close(done, "rows")
+}
+
+/// Tells how an import goes on: how far it is, and each problem as it is found.
+pub(super) struct Teller {
+    pub(super) bar: ProgressBar,
+    json: Option<JsonReport>,
+    told: bool,
+    heard: bool,
+}
+
+impl Teller {
+    /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
+    pub(super) fn new(bytes: u64, report: Option<&Path>) -> Result<Self, Failure> {
+        let json = report.map(JsonReport::create).transpose()?;
+        Ok(Self { bar: bar(bytes), json, told: false, heard: true })
+    }
+
+    pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Error> {
+        if let Some(json) = &mut self.json {
+            json.problem(problem).map_err(|_| Error::input("the report cannot be written"))?;
         }
-        let heads = if told { String::new() } else { Problem::heads() + "\n" };
-        told = true;
+        let heads = if self.told { String::new() } else { Problem::heads() + "\n" };
+        self.told = true;
         // Where nobody reads on, the import goes on; the report as JSON has it all.
-        if heard {
-            heard = bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
+        if self.heard {
+            self.heard = self.bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
         }
         Ok(())
-    };
-    let done = imports::contacts(&app, bar.wrap_read(file), &import, tell).await;
-    bar.finish_and_clear();
-    if let Some(json) = json {
-        json.close(done.as_ref().ok())?;
     }
-    let report = done.map_err(|error| {
-        if error.code != Code::BadUserInput {
-            note("rows written before this error stay; the same import again goes on after them");
+
+    /// Says what came of it; `what` has been read.
+    pub(super) fn close<R: Serialize + Display>(
+        self,
+        done: Result<R, Error>,
+        what: &str,
+    ) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        if let Some(json) = self.json {
+            json.close(done.as_ref().ok())?;
         }
-        failure(error)
-    })?;
-    if !heard {
-        note("nobody read all of the problems");
-        return Ok(());
+        let report = done.map_err(|error| {
+            if error.code != Code::BadUserInput {
+                note(&format!(
+                    "{what} written before this error stay; the same import again goes on after them"
+                ));
+            }
+            failure(error)
+        })?;
+        if !self.heard {
+            note("nobody read all of the problems");
+            return Ok(());
+        }
+        print(&format!("{}{report}", if self.told { "\n" } else { "" }))
     }
-    print(&format!("{}{report}", if told { "\n" } else { "" }))
 }
 
 /// How much of the file is read, on a terminal only.
-pub(super) fn bar(size: u64) -> ProgressBar {
+fn bar(size: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -274,7 +301,7 @@ pub(super) fn bar(size: u64) -> ProgressBar {
 }
 
 /// The report as JSON, written as the import goes on: `{"problems": […], "completed": true, "rows": …}`.
-pub(super) struct JsonReport {
+struct JsonReport {
     file: BufWriter<File>,
     empty: bool,
 }
@@ -287,21 +314,21 @@ struct Closing<'a, R> {
 }
 
 impl JsonReport {
-    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
+    fn create(path: &Path) -> Result<Self, Failure> {
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut file = BufWriter::new(file);
         file.write_all(b"{\"problems\": [")?;
         Ok(Self { file, empty: true })
     }
 
-    pub(super) fn problem(&mut self, problem: &Problem) -> std::io::Result<()> {
+    fn problem(&mut self, problem: &Problem) -> std::io::Result<()> {
         self.file.write_all(if self.empty { b"\n  " } else { b",\n  " })?;
         self.empty = false;
         Ok(serde_json::to_writer(&mut self.file, problem)?)
     }
 
     /// Ends the report; `completed` is false where the import ended in an error.
-    pub(super) fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), Failure> {
+    fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), Failure> {
         let closing = serde_json::to_string(&Closing { completed: report.is_some(), report })?;
         // The members go on in the object that is open.
         let members = closing.strip_prefix('{').unwrap_or_default();

@@ -6,15 +6,14 @@ use anyhow::Context;
 use clap::Args;
 use zweck::{
     config::Config,
-    error::{Code, Error},
-    imports::{self, ConsentImport, Problem, Reading},
+    imports::{self, ConsentImport, Reading},
     purposes,
 };
 
 use super::{
     ACTOR, failure,
-    import::{EncodingArg, IMPORTER, JsonReport, bar},
-    note, open, print,
+    import::{EncodingArg, IMPORTER, Teller},
+    open,
 };
 use crate::Failure;
 
@@ -78,37 +77,10 @@ pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Resul
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // It is read twice.
-    let bar = bar(file.metadata().map(|about| about.len() * 2).unwrap_or_default());
-    // The report's file is made first: an import whose report cannot be written does not begin.
-    let mut json = report.as_deref().map(JsonReport::create).transpose()?;
-    let (mut told, mut heard) = (false, true);
-    let tell = |problem: Problem| -> Result<(), Error> {
-        if let Some(json) = &mut json {
-            json.problem(&problem).map_err(|_| Error::input("the report cannot be written"))?;
-        }
-        let heads = if told { String::new() } else { Problem::heads() + "\n" };
-        told = true;
-        // Where nobody reads on, the import goes on; the report as JSON has it all.
-        if heard {
-            heard = bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
-        }
-        Ok(())
-    };
+    let size = file.metadata().map(|about| about.len() * 2).unwrap_or_default();
+    let mut teller = Teller::new(size, report.as_deref())?;
+    let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::consents(&app, read, &import, tell).await;
-    bar.finish_and_clear();
-    if let Some(json) = json {
-        json.close(done.as_ref().ok())?;
-    }
-    let report = done.map_err(|error| {
-        if error.code != Code::BadUserInput {
-            note("lines written before this error stay; the same import again goes on after them");
-        }
-        failure(error)
-    })?;
-    if !heard {
-        note("nobody read all of the problems");
-        return Ok(());
-    }
-    print(&format!("{}{report}", if told { "\n" } else { "" }))
+    let done = imports::consents(&app, read, &import, |problem| teller.tell(&problem)).await;
+    teller.close(done, "lines")
 }

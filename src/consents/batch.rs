@@ -11,7 +11,7 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::events::{self, address_of, moved_at, projected, written_address};
+use super::events::{self, address_of, blank, moved_at, projected, written_address};
 use crate::{
     audit::{Changes, Entry, Transaction},
     context::Ring,
@@ -260,7 +260,7 @@ impl Present {
         let now = self.at;
         let held = self.held.entry(key.clone()).or_insert_with(|| Held {
             before: None,
-            now: blank(new_id(), told, now),
+            now: blank(new_id(), (told.contact_id, &told.purpose, told.channel), now),
             events: Vec::new(),
             known: 0,
         });
@@ -443,27 +443,5 @@ fn is_for_present_address(contact: &contact::Model, channel: Channel, grant: &Gr
         Channel::Email => mailbox(told) == present.key,
         Channel::Phone | Channel::Sms => dialled(told) == dialled(&present.text),
         Channel::Post => fold(told) == fold(&present.text) || fold(told) == present.key,
-    }
-}
-
-/// A consent that nothing is declared for yet.
-fn blank(id: Uuid, told: &Told, now: DateTime<Utc>) -> consent::Model {
-    consent::Model {
-        id,
-        contact_id: told.contact_id,
-        purpose_code: told.purpose.clone(),
-        channel: told.channel,
-        status: ConsentStatus::Pending,
-        bound_address: None,
-        declared_at: None,
-        granted_at: None,
-        confirmed_at: None,
-        withdrawn_at: None,
-        expires_at: None,
-        review_due_at: None,
-        source: None,
-        consent_text_id: None,
-        created_at: now,
-        updated_at: now,
     }
 }

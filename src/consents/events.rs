@@ -107,6 +107,32 @@ pub(super) fn moved_at(contact: &contact::Model, channel: Channel) -> Option<Dat
     }
 }
 
+/// A consent of a contact to a purpose on a channel that nothing is declared for yet.
+pub(super) fn blank(
+    id: Uuid,
+    (contact_id, purpose, channel): (Uuid, &str, Channel),
+    now: DateTime<Utc>,
+) -> consent::Model {
+    consent::Model {
+        id,
+        contact_id,
+        purpose_code: purpose.to_owned(),
+        channel,
+        status: ConsentStatus::Pending,
+        bound_address: None,
+        declared_at: None,
+        granted_at: None,
+        confirmed_at: None,
+        withdrawn_at: None,
+        expires_at: None,
+        review_due_at: None,
+        source: None,
+        consent_text_id: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
 /// The consent of a locked contact for a purpose and channel, or a new one that nothing is declared for yet.
 pub(super) async fn find_or_open(
     tx: &Transaction,
@@ -123,24 +149,7 @@ pub(super) async fn find_or_open(
     if let Some(row) = found {
         return Ok(Opened { row, new: false });
     }
-    let row = consent::Model {
-        id: tx.new_id(),
-        contact_id: contact.id,
-        purpose_code: purpose.to_owned(),
-        channel,
-        status: ConsentStatus::Pending,
-        bound_address: None,
-        declared_at: None,
-        granted_at: None,
-        confirmed_at: None,
-        withdrawn_at: None,
-        expires_at: None,
-        review_due_at: None,
-        source: None,
-        consent_text_id: None,
-        created_at: tx.now(),
-        updated_at: tx.now(),
-    };
+    let row = blank(tx.new_id(), (contact.id, purpose, channel), tx.now());
     Ok(Opened { row, new: true })
 }
 

@@ -31,8 +31,6 @@ use strays::{listed, stray};
 
 /// Lines that are written in one transaction.
 const BATCH: usize = 500;
-/// Attempts at a batch that another writer disturbs.
-const ATTEMPTS: usize = 5;
 /// Values in one list of a statement.
 const PARAMETERS: usize = 10_000;
 
@@ -247,16 +245,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         if lines.is_empty() {
             return Ok(());
         }
-        let mut attempt = 1;
-        let fates = loop {
-            let done = match self.import.dry_run {
-                true => self.trial(&lines).await,
-                false => self.commit(&lines).await,
-            };
-            match done {
-                Err(error) if attempt < ATTEMPTS && error.transient => attempt += 1,
-                done => break done?,
-            }
+        let fates = match self.import.dry_run {
+            true => self.trial(&lines).await?,
+            false => audit::again(|| self.commit(&lines)).await?,
         };
         for (line, fate) in lines.iter().zip(fates) {
             let reason = match fate {
