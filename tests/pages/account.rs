@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
+use zweck::{audit, receipts};
 
-use super::sites;
+use super::{sites, values};
 use crate::{signups::tokens, support::world::id};
 
 #[tokio::test]
@@ -101,5 +102,55 @@ async fn what_a_forwarded_mail_may_do_this_page_may_too() {
         // Requests of the person with their state, and nobody else's.
         assert_eq!(page.body.matches("Erasure: delete my data (Art. 17)</h3>").count(), 1);
         assert!(page.body.contains("Anna Köhler") && !page.body.contains("likes tea"));
+    }
+}
+
+#[tokio::test]
+async fn the_person_takes_receipt_and_record_along_and_nobody_elses() {
+    for site in sites().await {
+        let path = format!("/p/{}", site.fresh(id(0, 1)).await);
+        let page = site.get(&format!("{path}?lang=de")).await;
+        let link = values(&page.body, "href").into_iter().find(|href| href.ends_with("as=record")).unwrap();
+        let link = link.replace("&amp;", "&").replace("&#38;", "&");
+        assert!(link.starts_with("?lang=de&consent="), "{link}");
+        let record = site.get(&format!("{path}{link}")).await;
+        assert_eq!((record.status, record.header("content-type")), (200, "text/html; charset=utf-8"));
+        assert!(record.body.contains("lang=\"de\"") && !record.body.contains("<script"));
+        let policy = record.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'"), "{policy}");
+        let receipt = site.get(&format!("{path}{}", link.replace("record", "receipt"))).await;
+        assert_eq!((receipt.status, receipt.header("content-type")), (200, "application/ld+json"));
+        assert_eq!(receipt.header("content-disposition"), "attachment; filename=\"consent-receipt.json\"");
+        let document = receipts::parse(receipt.body.as_bytes()).unwrap();
+        let ring = audit::ring(&site.test.app).await.unwrap();
+        let keys = receipts::published_keys(ring, &site.test.app.pages).unwrap();
+        assert!(receipts::verify(&document, &keys).is_ok());
+        // Somebody else's, nobody's, and what is no paper.
+        let others = format!("?consent={}&as=record", id(1, 200));
+        let nobody = format!("?consent={}&as=record", id(9, 999));
+        let invalid = site.get(&format!("{path}{others}")).await;
+        assert_eq!(invalid.status, 404);
+        assert_eq!(invalid, site.get(&format!("{path}{nobody}")).await);
+        // A link that may have been passed on opens no paper.
+        let mailed = site.preference(id(0, 1), "newsletter", "anna@example.org").await;
+        let page = site.get(&format!("/p/{mailed}{link}")).await;
+        assert!(page.body.contains("Ihre Einstellungen") && !page.body.contains("anna@"));
+    }
+}
+
+#[tokio::test]
+async fn the_person_is_told_of_the_suppression_list() {
+    for site in sites().await {
+        let path = format!("/p/{}", site.fresh(id(0, 7)).await);
+        assert!(!site.get(&path).await.body.contains("Advertising block"));
+        let form = [("purpose", "direct_marketing"), ("action", "none")];
+        assert_eq!(site.post(&path, &form).await.location(), "?done=none");
+        let page = site.get(&path).await;
+        assert!(page.body.contains("Advertising block"), "{}", page.body);
+        assert!(
+            page.body.contains("since 2 November 2026, 09:00 UTC for: Direct marketing"),
+            "{}",
+            page.body
+        );
     }
 }
