@@ -223,8 +223,8 @@ async fn each_line_is_judged_by_the_rules() {
         assert_eq!(first.told, expected);
         assert_eq!(trial.told, expected);
         let counts = |report: &ConsentReport| (report.granted, report.ended, report.unchanged);
-        assert_eq!(counts(&first.report), (2, 4, 1), "{}", first.report);
-        assert_eq!(counts(&trial.report), (2, 4, 1));
+        assert_eq!(counts(&first.report), (2, 4, 2), "{}", first.report);
+        assert_eq!(counts(&trial.report), (2, 4, 2));
         assert!(trial.report.to_string().contains("would grant"));
         assert_eq!(status(app, 8).await, Some(ConsentStatus::Granted));
         assert_eq!(status(app, 5).await, Some(ConsentStatus::Withdrawn));
@@ -235,7 +235,7 @@ async fn each_line_is_judged_by_the_rules() {
         let again = run(app, &file).await;
         assert_same(&dump(&app.db.writer).await, &before, "a repeat");
         assert_eq!(again.told, expected);
-        assert_eq!(counts(&again.report), (0, 0, 7), "{}", again.report);
+        assert_eq!(counts(&again.report), (0, 0, 8), "{}", again.report);
         let own = "SELECT COUNT(*) FROM audit_entry WHERE action = 'importConsents' AND outcome = 'CHANGED' AND actor = 'cli:import'";
         assert_eq!(number(&app.db.writer, own).await, 5);
         // No value in what is told.
@@ -545,4 +545,20 @@ async fn the_command_reads_a_file_and_reports_line_by_line() {
     let wrong = command(&["import", "consents", "consents.csv", "--map", "shoe=Size"]);
     assert!(!wrong.status.success());
     assert!(process::text(&wrong.stderr).contains("is not part of a consent"));
+}
+
+/// Who says no is believed, whatever else is wrong with the line.
+#[tokio::test]
+async fn a_withdrawal_at_a_time_that_cannot_be_is_told_and_taken() {
+    for World { test, .. } in worlds().await {
+        let hans = id(0, 8).to_string();
+        for wrong in ["2027-01-01T00:00:00Z", "yesterday", "01.10.2026"] {
+            let no = ended(("contactId", &hans), wrong, "WITHDRAWN");
+            let yes = granted(("contactId", &hans), "2026-10-01T09:00:00+02:00", &[]);
+            let done = run(&test.app, &of_lines([yes, no].concat())).await;
+            assert!(done.told.iter().any(|told| told.starts_with("3 declaredAt ")), "{:?}", done.told);
+            assert_eq!(done.report.granted, 0, "{wrong}");
+            assert_eq!(status(&test.app, 8).await, Some(ConsentStatus::Withdrawn), "{wrong}");
+        }
+    }
 }

@@ -162,18 +162,18 @@ struct Draft<'a, R> {
     problems: Vec<Problem>,
 }
 
-/// The line that begins at `line`, or what is wrong with it.
+/// The line that begins at `line`, if it can be taken, and what is wrong with it. Who says no is believed whatever else is wrong: the
+/// time is not known then, and goes to the withdrawal.
 pub(super) fn read<R: Read>(
     table: &Table<R>,
     columns: &Columns,
     rules: &Rules,
     line: u64,
-) -> Result<Line, Vec<Problem>> {
+) -> (Option<Line>, Vec<Problem>) {
     let mut draft = Draft { table, columns, rules, line, problems: Vec::new() };
-    match draft.read() {
-        Some(read) if draft.problems.is_empty() => Ok(read),
-        _ => Err(draft.problems),
-    }
+    let read = draft.read();
+    let taken = read.filter(|line| draft.problems.is_empty() || matches!(line.said, Said::Ended { .. }));
+    (taken, draft.problems)
 }
 
 impl<R: Read> Draft<'_, R> {

@@ -176,22 +176,21 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 }
                 Err(_) => {}
                 Ok(line) => {
-                    let read = lines::read(&table, &columns, &self.rules, line);
+                    let (read, problems) = lines::read(&table, &columns, &self.rules, line);
                     if first {
                         self.report.rows += 1;
                         for head in columns.left_out(&table) {
                             *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
                         }
                     }
+                    if first {
+                        self.report.rejected += u64::from(read.is_none());
+                        problems.into_iter().try_for_each(|problem| self.problem(problem))?;
+                    }
                     match read {
-                        Err(problems) if first => {
-                            self.report.rejected += 1;
-                            problems.into_iter().try_for_each(|problem| self.problem(problem))?;
-                        }
-                        Err(_) => {}
-                        Ok(line) if matches!(line.said, Said::Granted(_)) => grants.push(line),
-                        Ok(line) if first => ends.push(line),
-                        Ok(_) => {}
+                        Some(line) if matches!(line.said, Said::Granted(_)) => grants.push(line),
+                        Some(line) if first => ends.push(line),
+                        _ => {}
                     }
                 }
             }
