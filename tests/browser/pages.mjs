@@ -105,7 +105,7 @@ const person = {
     await page.goto(`${url}/p/${token}`);
     await press(page, 'button[aria-label="Withdraw consent: Newsletter"]');
     await page.getByText("Your withdrawal is recorded and holds at once.").waitFor();
-    assert.equal(await page.locator('button[value="withdraw"]').count(), 0);
+    assert.equal(await page.locator('button[aria-label="Withdraw consent: Newsletter"]').count(), 0);
   },
   async askForLink(page, { token }) {
     await page.goto(`${url}/p/${token}`);
