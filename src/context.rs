@@ -284,8 +284,11 @@ impl Actor {
         let roles: Vec<String> =
             credential.roles.iter().filter(|role| policy.roles().contains(role)).cloned().collect();
         let table = match &purpose {
-            Some(purpose) => policy.table(&roles, &purpose.code, credential.fields.as_deref())?,
-            None => policy.table_without_purpose(&roles, &permitted, credential.fields.as_deref())?,
+            Some(purpose) => policy.pinned(&roles, &purpose.code, credential.fields.as_deref())?,
+            None => {
+                let only = credential.fields.as_deref();
+                Arc::new(policy.table_without_purpose(&roles, &permitted, only)?)
+            }
         };
         // A credential in the role of the persons that is nobody's in particular sees nobody.
         let subject = policy.role_of_subjects().filter(|role| roles.iter().any(|own| own == role));
@@ -297,7 +300,7 @@ impl Actor {
             expires_at: credential.expires_at,
             permitted,
             purpose,
-            table: Arc::new(table),
+            table,
             policy,
             request_id,
             subject,

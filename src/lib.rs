@@ -35,6 +35,7 @@ pub mod pages;
 pub mod policy;
 pub mod purposes;
 pub mod receipts;
+pub mod recent;
 pub mod recipients;
 pub mod register;
 pub mod requests;

@@ -48,14 +48,16 @@ impl Reader<'_> {
         if level.object.name != change.entity_type {
             return Ok(None);
         }
-        let mut sql = self.select(level, "");
+        let mut sql = self.scope.select(level, "");
         sql.push(" AND t.").push(level.object.key_column()).push(" = ").bind(change.id);
         if let Some(filter) = filter {
             sql.push(" AND ");
             filter.push(&mut sql, &self.scope);
         }
-        let rows = self.fetch(sql, level).await?;
-        let written = self.children(level, &rows).await?;
-        Ok(rows.first().map(|row| self.write(level, 0, row, &written)))
+        let fetched = self.fetch(sql, level).await?;
+        let lines = fetched.lines(&level.columns);
+        let written = self.children(level, &lines, Vec::new()).await?;
+        let Some(line) = lines.first() else { return Ok(None) };
+        self.write(level, *line, &written).map(Some)
     }
 }

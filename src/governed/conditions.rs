@@ -225,6 +225,19 @@ fn bound(field: &Field, name: &str, value: &Value) -> Result<Bound, Error> {
 }
 
 impl Condition {
+    /// How many tests and values it has in all.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Condition::All(parts) | Condition::Any(parts) => {
+                1 + parts.iter().map(Condition::weight).sum::<usize>()
+            }
+            Condition::Not(part) => 1 + part.weight(),
+            Condition::Test(_, Test::In(values)) => 1 + values.len(),
+            Condition::Test(_, Test::StartsWith(text) | Test::Contains(text)) => 1 + text.len() / 64,
+            Condition::Test(..) | Condition::Flag(_) => 1,
+        }
+    }
+
     pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
         match self {
             Condition::All(parts) => join(sql, scope, parts, " AND ", "1 = 1"),
@@ -299,6 +312,11 @@ pub(super) struct Search {
 }
 
 impl Search {
+    /// How many words and columns it has.
+    pub(super) fn weight(&self) -> usize {
+        self.words.iter().map(|word| 1 + word.len() / 64).sum::<usize>() + self.terms.len()
+    }
+
     pub(super) fn of(
         object: &ObjectType,
         query: &str,

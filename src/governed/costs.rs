@@ -1,6 +1,6 @@
 //! What an operation costs and what measures call it, by its plan (floor 2).
 
-use super::Plan;
+use super::{Plan, plan::PlannedWhat};
 use crate::{
     measures::OTHER,
     register::{MUTATIONS, ROOTS},
@@ -16,6 +16,17 @@ impl Plan {
     pub fn cost(&self) -> u64 {
         let writes = self.roots.iter().filter(|root| root.write().is_some()).count() as u64;
         1 + self.values / VALUES_AT_ONE + writes.saturating_mul(COST_OF_WRITING)
+    }
+
+    /// How many columns, fields, levels, conditions and refusals it has in all: what it takes to be kept.
+    pub fn weight(&self) -> usize {
+        let roots = self.roots.iter().map(|root| match &root.what {
+            PlannedWhat::One(level, _) | PlannedWhat::List(level) | PlannedWhat::Change(level, _) => level.weight(),
+            PlannedWhat::Page(page) => page.weight(),
+            _ => 1,
+        });
+        let denials = self.denials.iter().map(|denial| 2 + denial.positions.len());
+        roots.sum::<usize>() + denials.sum::<usize>() + self.masked.len() + self.withheld.len()
     }
 
     /// What the operation is called in measures: its root field, as the register spells it.

@@ -10,6 +10,8 @@ use async_graphql::{
     },
 };
 
+use async_graphql_value::Value as AstValue;
+
 use super::{arguments::Variables, bounds};
 use crate::{error::Error, limits::Limits};
 
@@ -25,6 +27,8 @@ pub struct Operation<'d> {
     fragments: &'d Fragments,
     definitions: &'d [Positioned<VariableDefinition>],
     pub(super) variables: Variables,
+    /// Variables that are put in when the plan is run.
+    pub late: &'d [String],
 }
 
 /// Fields of one response key, merged.
@@ -67,7 +71,19 @@ impl<'d> Operation<'d> {
             fragments: &document.fragments,
             definitions: &operation.variable_definitions,
             variables: Variables::new(&operation.variable_definitions, variables)?,
+            late: &[],
         })
+    }
+
+    /// The variable that stands for the argument `name` of `field`, if it is put in when the plan is run.
+    pub(super) fn late(&self, field: &Field, name: &str) -> Option<&'d str> {
+        let late: &'d [String] = self.late;
+        match &field.get_argument(name)?.node {
+            AstValue::Variable(variable) => {
+                late.iter().map(String::as_str).find(|late| *late == variable.as_str())
+            }
+            _ => None,
+        }
     }
 
     /// The type its root fields belong to.

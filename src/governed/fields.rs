@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::Error,
     policy::{Decision, Grounds},
-    register::{Field, ObjectType, Read, Scalar},
+    register::{Field, ObjectType, Read, RowRule, Scalar},
 };
 
 impl<'p> Planner<'p> {
@@ -105,7 +105,10 @@ impl<'p> Planner<'p> {
         let (parent_slot, slot, kind) = match field.read {
             Read::One { column, .. } => {
                 let parent = level.column(ColumnOf::Plain(column), object.key_scalar());
-                (parent, 0, ChildKind::One(self.level(object, &selected.sets(), rows)?))
+                let inner = self.level(object, &selected.sets(), rows)?;
+                // The database holds every reference to be one to a row that is there.
+                let sure = inner.is_key_alone() && object.rows == RowRule::Everyone;
+                (parent, 0, if sure { ChildKind::Key(inner) } else { ChildKind::One(inner) })
             }
             Read::Connection { column, .. } => {
                 let Some(first) = selected.nodes.first() else { return Ok(What::Null) };

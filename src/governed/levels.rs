@@ -85,6 +85,8 @@ pub(super) struct Child {
 
 #[derive(Debug)]
 pub(super) enum ChildKind {
+    /// A row of which nothing is asked but what it is named by: it is there, and everybody may see it.
+    Key(Level),
     One(Level),
     Many(Level),
     Connection(Box<Page>),
@@ -95,6 +97,21 @@ impl Level {
         let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
         level.column(ColumnOf::Plain(object.key_column()), object.key_scalar());
         level
+    }
+
+    /// Whether nothing is asked of its rows but their key.
+    pub(super) fn is_key_alone(&self) -> bool {
+        self.columns.len() == 1 && self.children.is_empty()
+    }
+
+    /// How many columns, fields and levels it has in all.
+    pub(super) fn weight(&self) -> usize {
+        let fields: usize = self.nodes.iter().map(|node| 1 + node.outs.len()).sum();
+        let children = self.children.iter().map(|child| match &child.kind {
+            ChildKind::Key(level) | ChildKind::One(level) | ChildKind::Many(level) => level.weight(),
+            ChildKind::Connection(page) => page.weight(),
+        });
+        2 + self.columns.len() + fields + children.sum::<usize>()
     }
 
     /// The slot of a column, fetched from now on.

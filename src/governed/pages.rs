@@ -23,8 +23,8 @@ const MOST_ROWS: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) level: Level,
-    /// What its cursors are bound to.
-    pub(super) place: String,
+    /// What its cursors are bound to beside the caller.
+    place: String,
     pub(super) rows: u64,
     pub(super) backward: bool,
     /// Order values of the row behind which, and before which, the page lies.
@@ -86,13 +86,12 @@ impl Page {
             order.iter().map(|step| level.column(ColumnOf::Term(step.term), step.scalar)).collect();
         let signature: Vec<String> = order.iter().map(Step::signature).collect();
         let purpose = planner.actor.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-        // Who follows changes goes on where it was with its next token; whose rows come after is decided by the row rule alone.
-        let caller = if object.rows == RowRule::Change { "" } else { planner.actor.id.as_str() };
-        let place = format!("{caller}\n{purpose}\n{coordinate}\n{}", signature.join(","));
+        let place = format!("\n{purpose}\n{coordinate}\n{}", signature.join(","));
         // Opened before anything is done: a mutation must not fail on the way to its payload.
-        let open = |name: &str| {
+        let whole = whole(object, &planner.actor.id, &place);
+        let mut open = |name: &str| {
             let cursor = arguments.cursor(name)?;
-            cursor.map(|cursor| planner.cursors.open(&place, cursor, order.len())).transpose()
+            cursor.map(|cursor| planner.open(&whole, cursor, order.len())).transpose()
         };
         let (after, before) = (open("after")?, open("before")?);
         let mut page = Self {
@@ -164,6 +163,28 @@ impl Page {
         Ok(())
     }
 
+    /// How many columns, fields, levels and conditions it has in all.
+    pub(super) fn weight(&self) -> usize {
+        let outs = self.outs.iter().map(|(_, what)| match what {
+            PageWhat::Edges(parts) => 1 + parts.len(),
+            PageWhat::Info(parts) => 1 + parts.len(),
+            _ => 1,
+        });
+        let conditions = self.filter.as_ref().map_or(0, Condition::weight);
+        let search = self.search.as_ref().map_or(0, Search::weight);
+        4 + self.level.weight() + outs.sum::<usize>() + conditions + search + self.order.len()
+    }
+
+    /// What its cursors are bound to for `caller`.
+    pub(super) fn place_for(&self, caller: &str) -> String {
+        whole(self.level.object, caller, &self.place)
+    }
+
+    /// Whether it is in the order of the keys, whatever is at the top.
+    pub(super) fn is_by_key(&self) -> bool {
+        matches!(self.order.as_slice(), [only] if only.term.column == self.level.object.key_column())
+    }
+
     /// Whether any row is asked for.
     pub(super) fn wants_rows(&self) -> bool {
         self.outs
@@ -175,6 +196,12 @@ impl Page {
     pub(super) fn wants_total(&self) -> bool {
         self.outs.iter().any(|(_, what)| matches!(what, PageWhat::Total))
     }
+}
+
+/// Who follows changes goes on where it was with its next token; whose rows come after is decided by the row rule alone.
+fn whole(object: &ObjectType, caller: &str, place: &str) -> String {
+    let caller = if object.rows == RowRule::Change { "" } else { caller };
+    format!("{caller}{place}")
 }
 
 /// `first` or `last`, 50 by default, at most 1,000.

@@ -5,69 +5,39 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait;
 
 use super::{
+    fetched::{Groups, Line, Seen},
     levels::Child,
     pages::{EdgeWhat, InfoWhat, Page, PageWhat},
-    read::{Reader, grouped, joined},
+    read::Reader,
     sql::Sql,
-    write::{Cell, Row, Written, write_text},
+    statements::{Which, joined},
+    write::{Cell, Parts, Written, write_text},
 };
 use crate::error::Error;
 
 impl Reader<'_> {
-    /// Everything of a page's condition behind the row rule, but for cursors.
-    fn narrow(&self, sql: &mut Sql, page: &Page) {
-        if let Some(filter) = &page.filter {
-            sql.push(" AND ");
-            filter.push(sql, &self.scope);
-        }
-        if let Some(search) = &page.search {
-            sql.push(" AND ");
-            search.push(sql, &self.scope);
-        }
-    }
-
-    fn seek(&self, sql: &mut Sql, page: &Page) {
-        for (values, flipped) in [(&page.after, false), (&page.before, true)] {
-            if let Some(values) = values {
-                sql.push(" AND ");
-                super::conditions::beyond(&page.order, values, flipped, sql, &self.scope);
-            }
-        }
-    }
-
-    fn sort(&self, sql: &mut Sql, page: &Page) {
-        for (index, step) in page.order.iter().enumerate() {
-            sql.push(if index == 0 { " ORDER BY " } else { ", " });
-            step.push(sql, &self.scope, page.backward);
-        }
-    }
-
     pub(super) async fn page(&mut self, page: &Page) -> Result<String, Error> {
-        let mut rows = Vec::new();
-        if page.wants_rows() {
-            let mut sql = self.select(&page.level, "");
-            self.narrow(&mut sql, page);
-            self.seek(&mut sql, page);
-            self.sort(&mut sql, page);
-            sql.push(" LIMIT ").push(&(page.rows + 1).to_string());
-            rows = self.fetch(sql, &page.level).await?;
-        }
+        let batch = match page.wants_rows() {
+            true => Some(self.read(&page.level, &Which::Page(page)).await?),
+            false => None,
+        };
+        let (mut lines, along) = match &batch {
+            Some(batch) => batch.lines(&page.level)?,
+            None => (Vec::new(), Vec::new()),
+        };
         let mut total = 0;
         if page.wants_total() {
             let mut sql = Sql::new(self.scope.backend, "SELECT COUNT(*)");
-            self.from(&mut sql, &page.level);
-            self.narrow(&mut sql, page);
+            self.scope.from(&mut sql, &page.level);
+            self.scope.narrow(&mut sql, page);
             let counted = self.db.query_one_raw(sql.statement()).await?;
             total = counted.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
         }
-        let more = rows.len() as u64 > page.rows;
-        rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
-        if page.backward {
-            rows.reverse();
-        }
-        let children = self.children(&page.level, &rows).await?;
+        // Where others came along, the rows are in the order of their keys already.
+        let more = cut(&mut lines, page, page.backward && along.is_empty());
+        let children = self.children(&page.level, &lines, along).await?;
         let mut out = String::new();
-        self.write_page(&mut out, page, &rows.iter().collect::<Vec<_>>(), more, total, &children)?;
+        self.write_page(&mut out, page, &lines, more, total, &children)?;
         Ok(out)
     }
 
@@ -76,62 +46,83 @@ impl Reader<'_> {
         &mut self,
         child: &Child,
         page: &Page,
-        keys: &[Cell],
-    ) -> Result<Written, Error> {
-        let mut written = Written { empty: "null", ..Written::default() };
+        keys: &[Seen<'_>],
+    ) -> Result<Parts, Error> {
         if keys.is_empty() {
-            return Ok(written);
+            return Ok(Parts::new("null"));
         }
         let joined = joined(&page.level, child);
-        let mut rows = Vec::new();
+        let cells: Vec<Cell> = keys.iter().map(|key| key.cell()).collect();
+        let mut fetched = None;
         if page.wants_rows() {
             let mut window = Sql::new(self.scope.backend, "");
-            self.sort(&mut window, page);
+            self.scope.sort(&mut window, page);
             // The order of a child holds no channel-bound column, so that nothing is bound in the window.
             let order = window.statement().sql;
             let extra = format!(", ROW_NUMBER() OVER (PARTITION BY {joined}{order}) AS rn");
-            let mut sql = self.select(&page.level, &extra);
-            sql.push(" AND ").among(&joined, keys);
-            self.narrow(&mut sql, page);
-            self.seek(&mut sql, page);
+            let mut sql = self.scope.select(&page.level, &extra);
+            sql.push(" AND ").among(&joined, &cells);
+            self.scope.narrow(&mut sql, page);
+            self.scope.seek(&mut sql, page);
             let sql =
                 sql.wrap("SELECT * FROM (", &format!(") w WHERE w.rn <= {} ORDER BY w.rn", page.rows + 1));
-            rows = self.fetch(sql, &page.level).await?;
+            fetched = Some(self.fetch(sql, &page.level).await?);
         }
         let mut totals = HashMap::new();
         if page.wants_total() {
             let mut sql = Sql::new(self.scope.backend, &format!("SELECT {joined}, COUNT(*)"));
-            self.from(&mut sql, &page.level);
-            sql.push(" AND ").among(&joined, keys);
-            self.narrow(&mut sql, page);
+            self.scope.from(&mut sql, &page.level);
+            sql.push(" AND ").among(&joined, &cells);
+            self.scope.narrow(&mut sql, page);
             sql.push(" GROUP BY ").push(&joined);
             for row in self.db.query_all_raw(sql.statement()).await? {
-                let key = Cell::Uuid(row.try_get_by_index(0)?);
-                totals.insert(key, row.try_get_by_index::<i64>(1)?);
+                totals.insert(Cell::Uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?);
             }
         }
-        let children = self.children(&page.level, &rows).await?;
-        let mut groups: HashMap<Cell, Vec<&Row>> = grouped(&rows, child.slot).into_iter().collect();
+        let lines = fetched.as_ref().map_or_else(Vec::new, |fetched| fetched.lines(&page.level.columns));
+        let groups = Groups::of(lines, child.slot, false)?;
+        self.parts(page, keys, &groups, page.backward, &totals).await
+    }
+
+    /// A page for each of `keys`, of rows that came along with their parents; the order within `groups` is that of their keys.
+    pub(super) async fn came(
+        &mut self,
+        page: &Page,
+        keys: &[Seen<'_>],
+        groups: &Groups<'_>,
+    ) -> Result<Parts, Error> {
+        self.parts(page, keys, groups, false, &HashMap::new()).await
+    }
+
+    async fn parts(
+        &mut self,
+        page: &Page,
+        keys: &[Seen<'_>],
+        groups: &Groups<'_>,
+        flipped: bool,
+        totals: &HashMap<Cell, i64>,
+    ) -> Result<Parts, Error> {
+        let mut parts = Parts::new("null");
+        let children = self.children(&page.level, groups.lines(), Vec::new()).await?;
         for key in keys {
-            let mut rows = groups.remove(key).unwrap_or_default();
-            let more = rows.len() as u64 > page.rows;
-            rows.truncate(usize::try_from(page.rows).unwrap_or(usize::MAX));
-            let total = totals.get(key).copied().unwrap_or(0);
-            let start = written.text.len();
-            self.write_page(&mut written.text, page, &rows, more, total, &children)?;
-            written.parts.insert(key.clone(), start..written.text.len());
+            let mut lines = groups.get(*key).to_vec();
+            let more = cut(&mut lines, page, flipped);
+            let total = if totals.is_empty() { 0 } else { totals.get(&key.cell()).copied().unwrap_or(0) };
+            let start = parts.text.len();
+            self.write_page(&mut parts.text, page, &lines, more, total, &children)?;
+            parts.note(*key, start);
         }
-        Ok(written)
+        Ok(parts)
     }
 
     pub(super) fn write_page(
         &mut self,
         out: &mut String,
         page: &Page,
-        rows: &[&Row],
+        lines: &[Line<'_>],
         more: bool,
         total: i64,
-        children: &[Written],
+        children: &[Written<'_>],
     ) -> Result<(), Error> {
         let (next, previous) =
             if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
@@ -143,20 +134,20 @@ impl Reader<'_> {
                 PageWhat::Typename(name) => write_text(out, name),
                 PageWhat::Total => out.push_str(&total.to_string()),
                 PageWhat::Nodes(node) => {
-                    self.write_all(out, &page.level, *node, rows, children);
+                    self.write_all(out, &page.level, *node, lines, children)?;
                 }
                 PageWhat::Edges(parts) => {
                     out.push('[');
-                    for (index, row) in rows.iter().enumerate() {
+                    for (index, line) in lines.iter().enumerate() {
                         out.push_str(if index == 0 { "{" } else { ",{" });
                         for (index, (key, what)) in parts.iter().enumerate() {
                             out.push_str(if index == 0 { "" } else { "," });
                             out.push_str(key);
                             match what {
                                 EdgeWhat::Typename(name) => write_text(out, name),
-                                EdgeWhat::Cursor => self.write_cursor(out, page, row)?,
+                                EdgeWhat::Cursor => self.write_cursor(out, page, *line)?,
                                 EdgeWhat::Node(node) => {
-                                    self.write_into(out, &page.level, *node, row, children);
+                                    self.write_into(out, &page.level, *node, *line, children)?;
                                 }
                             }
                         }
@@ -174,10 +165,10 @@ impl Reader<'_> {
                             InfoWhat::HasNext => out.push_str(if next { "true" } else { "false" }),
                             InfoWhat::HasPrevious => out.push_str(if previous { "true" } else { "false" }),
                             InfoWhat::Start | InfoWhat::End => {
-                                let row =
-                                    if matches!(what, InfoWhat::Start) { rows.first() } else { rows.last() };
-                                match row {
-                                    Some(row) => self.write_cursor(out, page, row)?,
+                                let line =
+                                    if matches!(what, InfoWhat::Start) { lines.first() } else { lines.last() };
+                                match line {
+                                    Some(line) => self.write_cursor(out, page, *line)?,
                                     None => out.push_str("null"),
                                 }
                             }
@@ -191,10 +182,25 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn write_cursor(&self, out: &mut String, page: &Page, row: &Row) -> Result<(), Error> {
-        let values: Vec<Cell> =
-            page.order_slots.iter().map(|slot| row.get(*slot).cloned().unwrap_or(Cell::Null)).collect();
-        write_text(out, &self.cursors.seal(&page.place, &values)?);
+    fn write_cursor(&self, out: &mut String, page: &Page, line: Line<'_>) -> Result<(), Error> {
+        let values = page.order_slots.iter().map(|slot| line.cell(*slot)).collect::<Result<Vec<_>, _>>()?;
+        write_text(out, &self.cursor(&page.place_for(self.caller()), &values)?);
         Ok(())
     }
+}
+
+/// Cuts `lines` to the page, and says whether there are more. They come in the order of the type, or from its end when `flipped`;
+/// they leave in the order of the type.
+fn cut(lines: &mut Vec<Line<'_>>, page: &Page, flipped: bool) -> bool {
+    let most = usize::try_from(page.rows).unwrap_or(usize::MAX);
+    let more = lines.len() > most;
+    if flipped {
+        lines.truncate(most);
+        lines.reverse();
+    } else if page.backward {
+        lines.drain(..lines.len().saturating_sub(most));
+    } else {
+        lines.truncate(most);
+    }
+    more
 }

@@ -45,6 +45,18 @@ pub struct Plan {
     pub makes_links: bool,
     /// Values that may be read at most: the fields of every row.
     pub values: u64,
+    /// Whether it is that of a mutation.
+    pub writes: bool,
+    /// Whether it holds nothing of the caller but its decisions, and of the moment nothing: it may serve again.
+    pub reusable: bool,
+}
+
+/// The key of the one row that is asked for.
+pub(super) enum KeyOf {
+    /// Known.
+    Is(Cell),
+    /// Whatever this variable says.
+    Variable(String),
 }
 
 /// A denied coordinate.
@@ -90,7 +102,7 @@ pub(super) enum PlannedWhat {
     Typename(&'static str),
     /// Refused; the denial says why.
     Null,
-    One(Level, Cell),
+    One(Level, KeyOf),
     List(Level),
     Page(Box<Page>),
     Technical(Vec<Technical>),
@@ -114,9 +126,9 @@ impl Plan {
         keys: &Keys,
         today: NaiveDate,
     ) -> Result<Self, Error> {
-        let cursors = Cursors::new(keys)?;
-        let plan = Plan::default();
-        let mut planner = Planner { operation, actor, limits, today, cursors, plan, rows: 0 };
+        let reusable = !operation.writes && !operation.subscribes;
+        let plan = Plan { reusable, writes: operation.writes, ..Plan::default() };
+        let mut planner = Planner { operation, actor, limits, today, keys, plan, rows: 0 };
         let selection = operation.collect(&[operation.root], operation.root_type())?;
         // GraphQL, 5.2.3.1.
         if operation.subscribes
@@ -140,9 +152,17 @@ pub(super) struct Planner<'p> {
     limits: &'p Limits,
     /// The day by the application's clock, for dates in inputs.
     pub(super) today: NaiveDate,
-    pub(super) cursors: Cursors,
+    keys: &'p Keys,
     pub(super) plan: Plan,
     rows: u64,
+}
+
+/// The key of a row that `text` names. What is no id is the id of nothing: the same answer as for one that is not there.
+pub(super) fn key(object: &ObjectType, text: &str) -> Cell {
+    match object.key_scalar() {
+        Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),
+        _ => Cell::Text(text.to_owned()),
+    }
 }
 
 /// `key` as JSON with its colon.
@@ -158,7 +178,10 @@ impl<'p> Planner<'p> {
         let kind = self.operation.root_type();
         match selected.name {
             "__typename" => return Ok(PlannedWhat::Typename(kind)),
-            name if name.starts_with("__") => return Ok(PlannedWhat::Introspection),
+            name if name.starts_with("__") => {
+                self.plan.reusable = false;
+                return Ok(PlannedWhat::Introspection);
+            }
             _ => {}
         }
         let coordinate = format!("{kind}.{}", selected.name);
@@ -184,6 +207,11 @@ impl<'p> Planner<'p> {
                 .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
             self.permitted_root(root, selected)
         };
+        // Others hold what is so of the caller or at the moment.
+        self.plan.reusable &= matches!(
+            planned,
+            Ok(PlannedWhat::One(..) | PlannedWhat::List(_) | PlannedWhat::Page(_) | PlannedWhat::Null)
+        );
         match planned {
             Ok(what) => Ok(what),
             // The viewer is never null: what is wrong with it is wrong with the request.
@@ -208,17 +236,15 @@ impl<'p> Planner<'p> {
             Root::One(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 let level = self.level(object, &selected.sets(), 1)?;
+                if let Some(variable) = self.operation.late(&first.node, object.key) {
+                    return Ok(PlannedWhat::One(level, KeyOf::Variable(variable.to_owned())));
+                }
                 // A number is an ID too, though none of ours.
                 let text = match arguments.get(object.key) {
                     Some(Value::Number(_)) => "",
                     _ => arguments.text(object.key)?.unwrap_or_default(),
                 };
-                // What is no id is the id of nothing: the same answer as for one that is not there.
-                let key = match object.key_scalar() {
-                    Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),
-                    _ => Cell::Text(text.to_owned()),
-                };
-                Ok(PlannedWhat::One(level, key))
+                Ok(PlannedWhat::One(level, KeyOf::Is(key(object, text))))
             }
             Root::List(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
@@ -260,6 +286,12 @@ impl<'p> Planner<'p> {
                 self.plan.denials.push(Denial { error, positions: selected.positions(), root: None });
             }
         }
+    }
+
+    /// Opens a cursor of `width` values. A plan that holds one is the plan of one page.
+    pub(super) fn open(&mut self, place: &str, cursor: &str, width: usize) -> Result<Vec<Cell>, Error> {
+        self.plan.reusable = false;
+        Cursors::new(self.keys)?.open(place, cursor, width)
     }
 
     pub(super) fn decide(&self, coordinate: &str) -> Decision {

@@ -1,23 +1,21 @@
 //! Runs a plan: one statement per level, children for all parents at once (floor 2).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    future::Future,
-    pin::Pin,
-};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::OnceLock};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use super::{
     cursors::Cursors,
-    levels::{Child, ChildKind, ColumnOf, Level},
+    fetched::{Fetched, Groups, Line, Part, Seen},
+    levels::{Child, ChildKind, Column, ColumnOf, Level},
     linking::Links,
-    plan::{Plan, PlannedRoot, PlannedWhat},
+    plan::{KeyOf, Plan, PlannedRoot, PlannedWhat, key},
     rows,
     sql::{Scope, Sql},
+    statements::{Made, Which, joined},
     technical::{Technical, TechnicalWhat},
-    write::{self, Cell, Context, Row, Written, write_row},
+    write::{Cell, Context, Parts, Row, Written, write_row},
 };
 use crate::{
     context::{Actor, App, Keys},
@@ -48,12 +46,14 @@ pub fn write_page_of(
         actor,
         keys,
         scope: Scope::of(actor, now, sea_orm::DbBackend::Sqlite),
-        cursors: Cursors::new(keys)?,
+        cursors: OnceLock::new(),
         links: None,
+        late: &serde_json::Map::new(),
         withheld: vec![0; plan.withheld.len()],
     };
     let mut out = String::new();
-    reader.write_page(&mut out, page, &rows.iter().collect::<Vec<_>>(), false, 0, &[])?;
+    let rows = Fetched::Made(rows.to_vec());
+    reader.write_page(&mut out, page, &rows.lines(&page.level.columns), false, 0, &[])?;
     Ok(out)
 }
 
@@ -63,7 +63,10 @@ pub struct Reader<'r> {
     actor: &'r Actor,
     keys: &'r Keys,
     pub(super) scope: Scope,
-    pub(super) cursors: Cursors,
+    /// Made when the first cursor is written.
+    cursors: OnceLock<Cursors>,
+    /// Variables that the plan does not hold.
+    late: &'r serde_json::Map<String, serde_json::Value>,
     /// What links are made with, where there are public pages.
     pub(super) links: Option<Links<'r>>,
     /// How many values a missing consent kept back, by the plan's `withheld`.
@@ -78,16 +81,39 @@ impl<'r> Reader<'r> {
     ///
     /// # Errors
     /// Keys that cannot be derived, or are not there.
-    pub fn new(plan: &Plan, app: &'r App, actor: &'r Actor) -> Result<Self, Error> {
+    pub fn new(
+        plan: &Plan,
+        app: &'r App,
+        actor: &'r Actor,
+        late: &'r serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             links: Links::of(plan, app)?,
             db: &app.db.reader,
             actor,
             keys: &app.keys,
             scope: Scope::of(actor, app.now(), app.db.backend()),
-            cursors: Cursors::new(&app.keys)?,
+            cursors: OnceLock::new(),
+            late,
             withheld: vec![0; plan.withheld.len()],
         })
+    }
+
+    /// The cursor of a row that has these `values` to be ordered by.
+    pub(super) fn cursor(&self, place: &str, values: &[Cell]) -> Result<String, Error> {
+        let cursors = match self.cursors.get() {
+            Some(cursors) => cursors,
+            None => {
+                let made = Cursors::new(self.keys)?;
+                self.cursors.get_or_init(|| made)
+            }
+        };
+        cursors.seal(place, values)
+    }
+
+    /// Whose rows they are, for cursors.
+    pub(super) fn caller(&self) -> &str {
+        &self.actor.id
     }
 
     /// Goes on at the present instant: what was written meanwhile is seen.
@@ -106,62 +132,45 @@ impl<'r> Reader<'r> {
                 "null".to_owned()
             }
             PlannedWhat::Typename(name) => format!("\"{name}\""),
-            PlannedWhat::One(level, key) => self.one(level, key).await?,
-            PlannedWhat::List(level) => self.list(level).await?,
+            PlannedWhat::One(level, KeyOf::Is(key)) => self.one(level, key).await?,
+            PlannedWhat::One(level, KeyOf::Variable(name)) => {
+                let text = self.late.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+                self.one(level, &key(level.object, text)).await?
+            }
+            PlannedWhat::List(level) => self.list(level, &Which::All).await?,
             PlannedWhat::Page(page) => self.page(page).await?,
             PlannedWhat::Technical(parts) => self.technical(parts).await?,
             PlannedWhat::State(state) => self.state(state).await?,
         }))
     }
 
-    /// `SELECT columns FROM table t WHERE` the row rule.
-    pub(super) fn select(&self, level: &Level, extra: &str) -> Sql {
-        let mut sql = Sql::new(self.scope.backend, "SELECT ");
-        for (index, column) in level.columns.iter().enumerate() {
-            sql.push(if index == 0 { "" } else { ", " });
-            match column.of {
-                ColumnOf::Plain(name) => {
-                    sql.push("t.").push(name);
-                }
-                ColumnOf::Cover(cover) => {
-                    sql.push("CASE WHEN ");
-                    rows::covered(&mut sql, &self.scope, level.object.rows, cover);
-                    sql.push(" THEN 1 ELSE 0 END");
-                }
-                ColumnOf::Term(term) => term.push(&mut sql, &self.scope),
-                ColumnOf::Flag(flag) => {
-                    sql.push("CASE WHEN ");
-                    flag.push(&mut sql, &self.scope);
-                    sql.push(" THEN 1 ELSE 0 END");
-                }
-                ColumnOf::Preference(name) => {
-                    sql.push("t.").push(name);
-                }
-                ColumnOf::Expiring(name) => rows::expiring(&mut sql, &self.scope, name),
-                ColumnOf::Sealed { .. } => {
-                    sql.push("t.sealed");
-                }
-            }
-            sql.push(" AS c").push(&index.to_string());
+    /// Runs a statement that reads the columns of `level` alone.
+    pub(super) async fn fetch(&self, sql: Sql, level: &Level) -> Result<Fetched, Error> {
+        let fetched = sql.fetch(self.db).await?;
+        let made = |column: &Column| matches!(column.of, ColumnOf::Sealed { .. } | ColumnOf::Preference(_));
+        if !level.columns.iter().any(made) {
+            return Ok(fetched);
         }
-        sql.push(extra);
-        self.from(&mut sql, level);
-        sql
-    }
-
-    pub(super) fn from(&self, sql: &mut Sql, level: &Level) {
-        sql.push(" FROM ").push(level.object.table).push(" t WHERE ");
-        rows::rule(sql, &self.scope, level.object.rows);
-    }
-
-    pub(super) async fn fetch(&self, sql: Sql, level: &Level) -> Result<Vec<Row>, Error> {
-        let rows = self.db.query_all_raw(sql.statement()).await?;
-        let decoded: Result<Vec<Row>, _> =
-            rows.iter().map(|row| write::decode(row, &level.columns)).collect();
-        let mut rows = decoded?;
+        let mut rows: Vec<Row> = Vec::new();
+        for line in fetched.lines(&level.columns) {
+            rows.push((0..level.columns.len()).map(|slot| line.cell(slot)).collect::<Result<_, _>>()?);
+        }
         self.open(&mut rows, level).await?;
         self.link(&mut rows, level)?;
-        Ok(rows)
+        Ok(Fetched::Made(rows))
+    }
+
+    /// Reads `which` rows of `level`, with those of its children that come along.
+    pub(super) async fn read(&self, level: &Level, which: &Which<'_>) -> Result<Batch, Error> {
+        let Made { sql, places, along } = self.scope.rows_of(level, which);
+        Ok(match places {
+            None => Batch { fetched: self.fetch(sql, level).await?, places: Vec::new(), along: Vec::new() },
+            Some(own) => {
+                let fetched = sql.fetch(self.db).await?;
+                let (numbers, theirs): (Vec<usize>, Vec<Vec<usize>>) = along.into_iter().unzip();
+                Batch { fetched, places: std::iter::once(own).chain(theirs).collect(), along: numbers }
+            }
+        })
     }
 
     /// Opens sealed values in place: of each entry those that the caller may fully read.
@@ -201,26 +210,36 @@ impl<'r> Reader<'r> {
     }
 
     pub(super) async fn one(&mut self, level: &Level, key: &Cell) -> Result<String, Error> {
-        let Some(key) = key.bound() else { return Ok("null".to_owned()) };
-        let mut sql = self.select(level, "");
-        sql.push(" AND t.").push(level.object.key_column()).push(" = ").bind(key);
-        let rows = self.fetch(sql, level).await?;
-        let written = self.children(level, &rows).await?;
-        Ok(rows.first().map_or_else(|| "null".to_owned(), |row| self.write(level, 0, row, &written)))
+        if *key == Cell::Null {
+            return Ok("null".to_owned());
+        }
+        let batch = self.read(level, &Which::One(key)).await?;
+        let (lines, along) = batch.lines(level)?;
+        let written = self.children(level, &lines, along).await?;
+        match lines.first() {
+            Some(line) => self.write(level, *line, &written),
+            None => Ok("null".to_owned()),
+        }
     }
 
-    async fn list(&mut self, level: &Level) -> Result<String, Error> {
-        let mut sql = self.select(level, "");
-        sql.push(" ORDER BY t.").push(level.object.key_column());
-        let rows = self.fetch(sql, level).await?;
-        let written = self.children(level, &rows).await?;
-        Ok(self.write_list(level, &rows, &written))
-    }
-
-    pub(super) fn write(&mut self, level: &Level, node: usize, row: &Row, children: &[Written]) -> String {
+    async fn list(&mut self, level: &Level, which: &Which<'_>) -> Result<String, Error> {
+        let batch = self.read(level, which).await?;
+        let (lines, along) = batch.lines(level)?;
+        let written = self.children(level, &lines, along).await?;
         let mut out = String::new();
-        self.write_into(&mut out, level, node, row, children);
-        out
+        self.write_all(&mut out, level, 0, &lines, &written)?;
+        Ok(out)
+    }
+
+    pub(super) fn write(
+        &mut self,
+        level: &Level,
+        line: Line<'_>,
+        children: &[Written<'_>],
+    ) -> Result<String, Error> {
+        let mut out = String::with_capacity(512);
+        self.write_into(&mut out, level, 0, line, children)?;
+        Ok(out)
     }
 
     pub(super) fn write_into(
@@ -228,12 +247,13 @@ impl<'r> Reader<'r> {
         out: &mut String,
         level: &Level,
         node: usize,
-        row: &Row,
-        children: &[Written],
-    ) {
+        line: Line<'_>,
+        children: &[Written<'_>],
+    ) -> Result<(), Error> {
         let mut context = Context { withheld: &mut self.withheld };
-        if let Some(node) = level.nodes.get(node) {
-            write_row(out, node, row, children, &mut context);
+        match level.nodes.get(node) {
+            Some(node) => write_row(out, node, line, children, &mut context),
+            None => Ok(()),
         }
     }
 
@@ -242,44 +262,49 @@ impl<'r> Reader<'r> {
         out: &mut String,
         level: &Level,
         node: usize,
-        rows: &[&Row],
-        children: &[Written],
-    ) {
-        out.reserve(rows.len() * 256 + 2);
+        lines: &[Line<'_>],
+        children: &[Written<'_>],
+    ) -> Result<(), Error> {
+        out.reserve(lines.len() * 256 + 2);
         out.push('[');
-        for (index, row) in rows.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            self.write_into(out, level, node, row, children);
+            self.write_into(out, level, node, *line, children)?;
         }
         out.push(']');
+        Ok(())
     }
 
-    fn write_list(&mut self, level: &Level, rows: &[Row], children: &[Written]) -> String {
-        let mut out = String::new();
-        self.write_all(&mut out, level, 0, &rows.iter().collect::<Vec<_>>(), children);
-        out
-    }
-
-    /// Writes the children of all `rows`, one statement for each kind.
-    pub(super) fn children<'a>(&'a mut self, level: &'a Level, rows: &'a [Row]) -> Boxed<'a, Vec<Written>> {
+    /// Writes the children of all `lines`: those that came along, the others by one statement for each kind.
+    pub(super) fn children<'s, 'p: 's, 'l: 's>(
+        &'s mut self,
+        level: &'p Level,
+        lines: &'s [Line<'l>],
+        along: Vec<(usize, Vec<Line<'l>>)>,
+    ) -> Boxed<'s, Vec<Written<'p>>> {
+        let mut along = along;
         Box::pin(async move {
             let mut all = Vec::with_capacity(level.children.len());
-            for child in &level.children {
-                let mut keys: Vec<Cell> = rows
-                    .iter()
-                    .filter_map(|row| row.get(child.parent_slot))
-                    .filter(|key| **key != Cell::Null)
-                    .cloned()
-                    .collect();
-                let mut seen = std::collections::HashSet::with_capacity(keys.len());
-                keys.retain(|key| seen.insert(key.clone()));
-                all.push(match &child.kind {
-                    ChildKind::One(level) => self.linked(child, level, &keys, "null").await?,
-                    ChildKind::Many(level) => self.linked(child, level, &keys, "[]").await?,
-                    ChildKind::Connection(page) => self.pages(child, page, &keys).await?,
-                });
+            for (number, child) in level.children.iter().enumerate() {
+                if let ChildKind::Key(level) = &child.kind {
+                    all.push(Written::Key(level));
+                    continue;
+                }
+                let keys = keys_of(lines, child.parent_slot)?;
+                let came = along.iter_mut().find(|(came, _)| *came == number);
+                all.push(Written::Parts(match (&child.kind, came) {
+                    (ChildKind::Connection(page), Some((_, came))) => {
+                        let groups = Groups::of(std::mem::take(came), child.slot, true)?;
+                        self.came(page, &keys, &groups).await?
+                    }
+                    (ChildKind::Connection(page), None) => self.pages(child, page, &keys).await?,
+                    (ChildKind::Many(level), _) => self.linked(child, level, &keys, "[]").await?,
+                    (ChildKind::One(level) | ChildKind::Key(level), _) => {
+                        self.linked(child, level, &keys, "null").await?
+                    }
+                }));
             }
             Ok(all)
         })
@@ -290,29 +315,31 @@ impl<'r> Reader<'r> {
         &mut self,
         child: &Child,
         level: &Level,
-        keys: &[Cell],
+        keys: &[Seen<'_>],
         empty: &'static str,
-    ) -> Result<Written, Error> {
-        let mut written = Written { empty, ..Written::default() };
+    ) -> Result<Parts, Error> {
+        let mut parts = Parts::new(empty);
         if keys.is_empty() {
-            return Ok(written);
+            return Ok(parts);
         }
-        let mut sql = self.select(level, "");
-        sql.push(" AND ").among(&joined(level, child), keys);
+        let keys: Vec<Cell> = keys.iter().map(|key| key.cell()).collect();
+        let mut sql = self.scope.select(level, "");
+        sql.push(" AND ").among(&joined(level, child), &keys);
         sql.push(" ORDER BY t.").push(level.object.key_column());
-        let rows = self.fetch(sql, level).await?;
-        let children = self.children(level, &rows).await?;
-        for (key, rows) in grouped(&rows, child.slot) {
-            let start = written.text.len();
-            match (&child.kind, rows.as_slice()) {
-                (ChildKind::One(_), [row, ..]) => {
-                    self.write_into(&mut written.text, level, 0, row, &children)
+        let fetched = self.fetch(sql, level).await?;
+        let lines = fetched.lines(&level.columns);
+        let children = self.children(level, &lines, Vec::new()).await?;
+        for (key, lines) in Groups::of(lines.clone(), child.slot, false)?.iter() {
+            let start = parts.text.len();
+            match (&child.kind, lines) {
+                (ChildKind::One(_), [line, ..]) => {
+                    self.write_into(&mut parts.text, level, 0, *line, &children)?;
                 }
-                _ => self.write_all(&mut written.text, level, 0, &rows, &children),
+                _ => self.write_all(&mut parts.text, level, 0, lines, &children)?,
             }
-            written.parts.insert(key, start..written.text.len());
+            parts.note(key, start);
         }
-        Ok(written)
+        Ok(parts)
     }
 
     async fn technical(&mut self, parts: &[Technical]) -> Result<String, Error> {
@@ -351,19 +378,61 @@ impl<'r> Reader<'r> {
 
     /// The rows with these keys, ordered by key: as a list, or the only one.
     pub(super) async fn keyed(&mut self, level: &Level, keys: &[Cell], list: bool) -> Result<String, Error> {
-        let mut rows = Vec::new();
-        if !keys.is_empty() {
-            let key = format!("t.{}", level.object.key_column());
-            let mut sql = self.select(level, "");
-            sql.push(" AND ").among(&key, keys).push(" ORDER BY ").push(&key);
-            rows = self.fetch(sql, level).await?;
+        match keys {
+            [] => Ok(if list { "[]" } else { "null" }.to_owned()),
+            keys if list => self.list(level, &Which::Keys(keys)).await,
+            [key, ..] => self.one(level, key).await,
         }
-        let children = self.children(level, &rows).await?;
-        if list {
-            return Ok(self.write_list(level, &rows, &children));
-        }
-        Ok(rows.first().map_or_else(|| "null".to_owned(), |row| self.write(level, 0, row, &children)))
     }
+}
+
+/// Rows of a level, and those of its children that came along.
+pub(super) struct Batch {
+    fetched: Fetched,
+    /// Where the columns stand, of the level and then of each child; empty where the level came alone.
+    places: Vec<Vec<usize>>,
+    /// The children by their number.
+    along: Vec<usize>,
+}
+
+/// Rows of a level, and of its children by their number.
+type Came<'a> = (Vec<Line<'a>>, Vec<(usize, Vec<Line<'a>>)>);
+
+impl Batch {
+    /// The rows of `level` in the order of the statement, or of their keys where others came along.
+    pub(super) fn lines<'a>(&'a self, level: &'a Level) -> Result<Came<'a>, Error> {
+        let Some((own, theirs)) = self.places.split_first() else {
+            return Ok((self.fetched.lines(&level.columns), Vec::new()));
+        };
+        let mut parts: Vec<Part<'a>> = vec![(&level.columns, own)];
+        for (number, places) in self.along.iter().zip(theirs) {
+            let columns = match level.children.get(*number).map(|child| &child.kind) {
+                Some(ChildKind::Connection(page)) => page.level.columns.as_slice(),
+                _ => &[],
+            };
+            parts.push((columns, places));
+        }
+        let mut all = self.fetched.parted(&parts)?.into_iter();
+        let mut keyed = Vec::new();
+        for line in all.next().unwrap_or_default() {
+            keyed.push((line.seen(0)?, line));
+        }
+        keyed.sort_by(|one, other| one.0.cmp(&other.0));
+        let lines = keyed.into_iter().map(|(_, line)| line).collect();
+        Ok((lines, self.along.iter().copied().zip(all).collect()))
+    }
+}
+
+/// What the children of `lines` hang on, in order.
+fn keys_of<'a>(lines: &[Line<'a>], slot: usize) -> Result<Vec<Seen<'a>>, Error> {
+    let mut keys = Vec::with_capacity(lines.len());
+    for line in lines {
+        keys.push(line.seen(slot)?);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| *key != Seen::Null);
+    Ok(keys)
 }
 
 /// Whether values at a coordinate belong to a channel.
@@ -414,29 +483,4 @@ pub async fn in_force<C: ConnectionTrait>(
         Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
     };
     Ok(rows.iter().map(read).collect::<Result<_, sea_orm::DbErr>>()?)
-}
-
-/// The column of the children's table that names the parent.
-pub(super) fn joined(level: &Level, child: &Child) -> String {
-    match level.columns.get(child.slot).map(|column| column.of) {
-        Some(ColumnOf::Plain(name)) => format!("t.{name}"),
-        _ => format!("t.{}", level.object.key_column()),
-    }
-}
-
-/// Rows by the value of `slot`, in the order of their first appearance.
-pub(super) fn grouped(rows: &[Row], slot: usize) -> Vec<(Cell, Vec<&Row>)> {
-    let mut groups: Vec<(Cell, Vec<&Row>)> = Vec::new();
-    let mut index: HashMap<&Cell, usize> = HashMap::new();
-    for row in rows {
-        let Some(key) = row.get(slot) else { continue };
-        let at = *index.entry(key).or_insert_with(|| {
-            groups.push((key.clone(), Vec::new()));
-            groups.len() - 1
-        });
-        if let Some((_, group)) = groups.get_mut(at) {
-            group.push(row);
-        }
-    }
-    groups
 }

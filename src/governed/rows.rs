@@ -36,6 +36,11 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
             sql.push(" AND 1 = 0");
         }
         Grounds::EveryContact => {}
+        Grounds::Consent if sql.covers && alias == "t" => {
+            sql.push(" AND g.purpose_code = ").bind(purpose.code.as_str());
+            live(sql, scope);
+            sql.push(" AND ").push(&BOUND.replace("{c}", alias));
+        }
         Grounds::Consent => {
             sql.push(" AND ");
             consented(sql, scope, alias, None);
@@ -166,6 +171,28 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
         Cover::Phone => "t.phone_folded)",
         Cover::Post => "t.address_folded)",
     });
+}
+
+/// Whether a live consent of the contact `t`, of those it is joined with and grouped by, is one on the channel.
+pub(super) fn covered_by_group(sql: &mut Sql, cover: Cover) {
+    sql.push("MAX(CASE WHEN ").push(channels(cover).trim_start_matches(" AND ")).push(" THEN 1 ELSE 0 END)");
+}
+
+/// Whether rows with this rule that hang on a contact are seen by whoever sees the contact, as far as they are of his purpose.
+pub(super) fn is_under_contact(rule: RowRule) -> bool {
+    matches!(rule, RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Request)
+}
+
+/// What is left of the condition on the row `t` of a table with this rule, where it hangs on a contact that was found visible in
+/// the same statement.
+pub(super) fn under_visible(sql: &mut Sql, scope: &Scope, rule: RowRule) {
+    match rule {
+        RowRule::OfContact => {
+            sql.push("1 = 1");
+        }
+        RowRule::OfContactAndPurpose | RowRule::Request => own_purpose(sql, scope, "t"),
+        _ => self::rule(sql, scope, rule),
+    }
 }
 
 /// The condition on the row `t` of a table with this rule.

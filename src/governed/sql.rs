@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{
+    DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, Value,
+    sea_query::ArrayType,
+    sqlx::{self, Arguments as _, AssertSqlSafe, postgres::PgArguments, sqlite::SqliteArguments},
+};
 use uuid::Uuid;
 
+use super::fetched::Fetched;
 use crate::{
     context::Actor,
+    error::Error,
     policy::{Grounds, PurposeDef},
 };
 
@@ -42,12 +48,16 @@ pub struct Sql {
     text: String,
     values: Vec<Value>,
     backend: DbBackend,
+    /// Whether the contact `t` is joined with its live consents, called `g`, and grouped by its key.
+    pub(super) covers: bool,
 }
 
 impl Sql {
     /// Begins with `text`.
     pub fn new(backend: DbBackend, text: &str) -> Self {
-        Self { text: text.to_owned(), values: Vec::new(), backend }
+        let mut whole = String::with_capacity(1024);
+        whole.push_str(text);
+        Self { text: whole, values: Vec::with_capacity(16), backend, covers: false }
     }
 
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
@@ -55,12 +65,20 @@ impl Sql {
         self
     }
 
-    /// Puts in a value, bound.
+    pub(super) fn push_number(&mut self, number: u64) -> &mut Self {
+        self.push(&number.to_string())
+    }
+
+    /// Puts in a value, bound; one that is bound already is not bound again.
     pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
+        let value = value.into();
+        let known = self.values.iter().position(|known| *known == value);
+        let place = known.unwrap_or_else(|| {
+            self.values.push(value);
+            self.values.len() - 1
+        });
         self.text.push('$');
-        self.text.push_str(&self.values.len().to_string());
-        self
+        self.push_number(place as u64 + 1)
     }
 
     /// `column IN (keys)` as one bound value, so that the statement stays the same for any number of keys.
@@ -71,26 +89,25 @@ impl Sql {
     /// What stands before is one of `keys`, as one bound value.
     pub(super) fn within(&mut self, keys: &[super::Cell]) -> &mut Self {
         let uuids = matches!(keys.first(), Some(super::Cell::Uuid(_)));
-        let words = keys.iter().map(|key| match key {
-            super::Cell::Uuid(id) => id.simple().to_string(),
-            super::Cell::Text(text) => text.clone(),
-            _ => String::new(),
-        });
-        let list = serde_json::Value::from_iter(words).to_string();
-        let select = match (self.backend, uuids) {
-            (DbBackend::Postgres, true) => {
-                (" = ANY (ARRAY(SELECT jsonb_array_elements_text(", "::jsonb)::uuid))")
-            }
-            (DbBackend::Postgres, false) => (" = ANY (ARRAY(SELECT jsonb_array_elements_text(", "::jsonb)))"),
-            (_, true) => (" IN (SELECT unhex(value) FROM json_each(", "))"),
-            (_, false) => (" IN (SELECT value FROM json_each(", "))"),
-        };
-        self.push(select.0).bind(list).push(select.1)
+        if self.backend == DbBackend::Postgres {
+            let list = if uuids {
+                let id = |key: &super::Cell| if let super::Cell::Uuid(id) = key { *id } else { Uuid::nil() };
+                Value::from(keys.iter().map(id).collect::<Vec<_>>())
+            } else {
+                Value::from(keys.iter().map(word).collect::<Vec<_>>())
+            };
+            return self.push(" = ANY (").bind(list).push(")");
+        }
+        let list = serde_json::Value::from_iter(keys.iter().map(word)).to_string();
+        let select =
+            if uuids { " IN (SELECT unhex(value) FROM json_each(" } else { " IN (SELECT value FROM json_each(" };
+        self.push(select).bind(list).push("))")
     }
 
     /// The statement so far between `before` and `after`.
     pub(super) fn wrap(mut self, before: &str, after: &str) -> Self {
-        self.text = format!("{before}{}{after}", self.text);
+        self.text.insert_str(0, before);
+        self.text.push_str(after);
         self
     }
 
@@ -98,4 +115,85 @@ impl Sql {
     pub fn statement(self) -> Statement {
         Statement::from_sql_and_values(self.backend, self.text, self.values)
     }
+
+    /// Runs it on `db`. It is prepared once for each connection.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database, `TIMED_OUT`.
+    pub(super) async fn fetch(self, db: &DatabaseConnection) -> Result<Fetched, Error> {
+        let text = AssertSqlSafe(self.text);
+        let rows = if self.backend == DbBackend::Postgres {
+            let mut arguments = PgArguments::default();
+            for value in self.values {
+                add_to_postgres(&mut arguments, value)?;
+            }
+            let rows = sqlx::query_with(text, arguments).fetch_all(db.get_postgres_connection_pool()).await;
+            rows.map(Fetched::Postgres)
+        } else {
+            let mut arguments = SqliteArguments::default();
+            for value in self.values {
+                add_to_sqlite(&mut arguments, value)?;
+            }
+            let rows = sqlx::query_with(text, arguments).fetch_all(db.get_sqlite_connection_pool()).await;
+            rows.map(Fetched::Sqlite)
+        };
+        rows.map_err(failed)
+    }
+}
+
+/// A key as a word of a list.
+fn word(key: &super::Cell) -> String {
+    match key {
+        super::Cell::Uuid(id) => id.simple().to_string(),
+        super::Cell::Text(text) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+fn failed(error: sqlx::Error) -> Error {
+    Error::from(match error {
+        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout),
+        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Query(RuntimeErr::SqlxError(error.into())),
+    })
+}
+
+fn unbound<E>(_: E) -> Error {
+    Error::internal("a value of a statement cannot be bound")
+}
+
+fn add_to_postgres(arguments: &mut PgArguments, value: Value) -> Result<(), Error> {
+    let added = match value {
+        Value::String(text) => arguments.add(text),
+        Value::Uuid(id) => arguments.add(id),
+        Value::ChronoDateTimeUtc(instant) => arguments.add(instant),
+        Value::ChronoDate(date) => arguments.add(date),
+        Value::Int(number) => arguments.add(number),
+        Value::BigInt(number) => arguments.add(number),
+        Value::Bool(yes) => arguments.add(yes),
+        Value::Array(ArrayType::Uuid, Some(items)) => {
+            let id = |item| if let Value::Uuid(id) = item { id } else { None };
+            arguments.add(items.into_iter().map(id).collect::<Vec<_>>())
+        }
+        Value::Array(ArrayType::String, Some(items)) => {
+            let text = |item| if let Value::String(text) = item { text } else { None };
+            arguments.add(items.into_iter().map(text).collect::<Vec<_>>())
+        }
+        _ => return Err(unbound(())),
+    };
+    added.map_err(unbound)
+}
+
+fn add_to_sqlite(arguments: &mut SqliteArguments, value: Value) -> Result<(), Error> {
+    let added = match value {
+        Value::String(text) => arguments.add(text),
+        Value::Uuid(id) => arguments.add(id),
+        Value::ChronoDateTimeUtc(instant) => arguments.add(instant),
+        Value::ChronoDate(date) => arguments.add(date),
+        Value::Int(number) => arguments.add(number),
+        Value::BigInt(number) => arguments.add(number),
+        Value::Bool(yes) => arguments.add(yes),
+        _ => return Err(unbound(())),
+    };
+    added.map_err(unbound)
 }

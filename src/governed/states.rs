@@ -6,10 +6,11 @@ use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
     arguments::{Arguments, instant},
+    fetched::Seen,
     levels::Level,
     plan::Planner,
     read::Reader,
-    write::{Cell, write_text},
+    write::write_text,
 };
 use crate::{
     declarations::status_at,
@@ -57,15 +58,14 @@ impl Reader<'_> {
     pub(super) async fn state(&self, state: &ConsentState) -> Result<String, Error> {
         let Some(contact) = state.contact else { return Ok("null".to_owned()) };
         let level = Level::new(&CONSENT);
-        let mut sql = self.select(&level, "");
+        let mut sql = self.scope.select(&level, "");
         sql.push(" AND t.contact_id = ").bind(contact);
         sql.push(" AND t.purpose_code = ").bind(state.purpose.as_str());
         sql.push(" AND t.channel = ").bind(state.channel.as_str());
-        let rows = self.fetch(sql, &level).await?;
-        let Some(Cell::Uuid(consent)) = rows.first().and_then(|row| row.first()) else {
-            return Ok("null".to_owned());
-        };
-        let events = Entity::find().filter(Column::ConsentId.eq(*consent)).all(self.db).await?;
+        let fetched = self.fetch(sql, &level).await?;
+        let consent = fetched.lines(&level.columns).first().map(|line| line.seen(0)).transpose()?;
+        let Some(Seen::Uuid(consent)) = consent else { return Ok("null".to_owned()) };
+        let events = Entity::find().filter(Column::ConsentId.eq(consent)).all(self.db).await?;
         let mut out = String::new();
         let status = status_at(&events, state.at.unwrap_or(self.scope.now));
         write_text(&mut out, &status.to_value());

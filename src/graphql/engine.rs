@@ -12,8 +12,12 @@ use tokio::time::Instant;
 
 use super::{
     answer::{Problem, Response, error_body},
-    mutations, receipts,
+    documents::{Document, Documents},
+    mutations,
+    plans::{Key, Plans},
+    receipts,
     schema::model,
+    shapes::Shapes,
     views::Views,
 };
 use crate::{
@@ -79,8 +83,12 @@ pub struct Answer {
 pub struct Engine {
     /// The whole schema, which documents are validated by.
     schema: Schema,
+    /// What its input types take.
+    shapes: Shapes,
     views: Views,
     pub(super) limits: Limits,
+    documents: Documents,
+    plans: Plans,
 }
 
 /// Most faults of a document that are told at once.
@@ -106,7 +114,9 @@ impl Engine {
         let model = model();
         let schema = model.schema(ValidationMode::Strict);
         let schema = schema.map_err(|_| Error::internal("the schema cannot be built"))?;
-        Ok(Self { schema, views: Views::new(model), limits })
+        let shapes = Shapes::new(model.shapes());
+        let (documents, plans) = (Documents::new(), Plans::new());
+        Ok(Self { schema, shapes, views: Views::new(model), limits, documents, plans })
     }
 
     /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
@@ -136,11 +146,20 @@ impl Engine {
     pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Answer {
         let mut timing = Timing::start();
         let deadline = Instant::now() + self.limits.operation_time();
-        let document = match self.parse(&request.query) {
+        let document = match self.document(&request.query) {
             Ok(document) => document,
             Err(problems) => return invalid(problems, actor),
         };
-        match self.run(app, actor, request, &document, deadline, &mut timing).await {
+        let planned = match self.plan(app, actor, &request, &document).await {
+            Ok(Ok(planned)) => Ok(planned),
+            Ok(Err(answer)) => return answer,
+            Err(error) => Err(error),
+        };
+        let answer = match planned {
+            Ok(planned) => self.run(app, actor, &request, planned, deadline, &mut timing).await,
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(answer) => answer,
             Err(error) if matches!(error.code, Code::BadUserInput | Code::QueryTooComplex) => {
                 invalid(vec![Problem::of(error)], actor)
@@ -150,6 +169,62 @@ impl Engine {
                 Answer { body, outcome: Outcome::Refused(error.code) }
             }
         }
+    }
+
+    /// The document `query`, parsed now or of late.
+    fn document(&self, query: &str) -> Result<Arc<Document>, Vec<Problem>> {
+        match self.documents.get(query) {
+            Some(document) => Ok(document),
+            None => self.parse(query).map(|parsed| Arc::new(Document::new(parsed))),
+        }
+    }
+
+    /// The plan of a request, made now or of late; or the answer to one that is not executed.
+    async fn plan(
+        &self,
+        app: &App,
+        actor: &Actor,
+        request: &Request,
+        document: &Arc<Document>,
+    ) -> Result<Result<Planned, Answer>, Error> {
+        let (name, variables) = (request.operation_name.as_deref(), &request.variables);
+        let known = document.known(name, variables, &self.shapes);
+        let key = known.as_ref().map(|choice| Key::of(document, choice, actor, variables));
+        if let Some(plan) = key.as_ref().and_then(|key| self.plans.get(key)) {
+            return Ok(Ok(Planned { plan, introspection: Json::Null }));
+        }
+        let mut operation = Operation::choose(&document.parsed, name, variables.clone(), &self.limits)?;
+        if operation.subscribes {
+            return Err(Error::input("subscriptions are served over WebSocket"));
+        }
+        if operation.writes && request.safe {
+            let error = Error::input("mutations are sent by POST");
+            let body = error_body(&error, &actor.request_id);
+            return Ok(Err(Answer { body, outcome: Outcome::Unsafe }));
+        }
+        operation.late = known.as_ref().map_or(&[], |choice| choice.late.as_slice());
+        let mut introspection = Json::Null;
+        let stock = || Variables::from_json(serde_json::Value::Object(variables.clone()));
+        if known.is_none() {
+            let faults = self.faults(&document.parsed, name, stock()).await;
+            if !faults.is_empty() {
+                return Ok(Err(invalid(faults, actor)));
+            }
+            document.found_valid(name, variables);
+            self.documents.keep(request.query.clone(), document.clone());
+        }
+        if let Some(document) = operation.introspection()? {
+            match self.views.of(actor)?.introspect(document, stock()).await {
+                Ok(answer) => introspection = answer,
+                Err(errors) => return Ok(Err(invalid(told(errors), actor))),
+            }
+        }
+        let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
+        let plan = Arc::new(plan);
+        if let (Some(key), true) = (key, plan.reusable) {
+            self.plans.keep(key, plan.clone());
+        }
+        Ok(Ok(Planned { plan, introspection }))
     }
 
     /// What is wrong with the document by the whole schema. Everything of it is skipped: nothing runs.
@@ -171,41 +246,19 @@ impl Engine {
         &self,
         app: &App,
         actor: &Actor,
-        request: Request,
-        document: &ExecutableDocument,
+        request: &Request,
+        Planned { plan, introspection }: Planned,
         deadline: Instant,
         timing: &mut Timing,
     ) -> Result<Answer, Error> {
-        let name = request.operation_name.as_deref();
-        let operation = Operation::choose(document, name, request.variables.clone(), &self.limits)?;
-        if operation.subscribes {
-            return Err(Error::input("subscriptions are served over WebSocket"));
-        }
-        if operation.writes && request.safe {
-            let error = Error::input("mutations are sent by POST");
-            let body = error_body(&error, &actor.request_id);
-            return Ok(Answer { body, outcome: Outcome::Unsafe });
-        }
-        let variables = Variables::from_json(serde_json::Value::Object(request.variables));
-        let faults = self.faults(document, request.operation_name.as_deref(), variables.clone()).await;
-        if !faults.is_empty() {
-            return Ok(invalid(faults, actor));
-        }
-        let mut introspection = Json::Null;
-        if let Some(document) = operation.introspection()? {
-            match self.views.of(actor)?.introspect(document, variables).await {
-                Ok(answer) => introspection = answer,
-                Err(errors) => return Ok(invalid(told(errors), actor)),
-            }
-        }
-        let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
+        let plan = plan.as_ref();
         timing.name(plan.name());
         measures::decided(plan.allowed, plan.denials.len(), plan.masked.len());
         for denial in &plan.denials {
             log_refusal(&denial.error, actor, None);
         }
         let problems: Vec<Problem> =
-            plan.denials.iter().map(|denial| Problem::denied(denial, operation.writes)).collect();
+            plan.denials.iter().map(|denial| Problem::denied(denial, plan.writes)).collect();
         if let (true, Some(first)) = (request.strict, plan.denials.first()) {
             let response = Response { data: None, problems, withheld: Vec::new(), masked: &[] };
             return Ok(Answer { body: response.json(actor), outcome: Outcome::Refused(first.error.code) });
@@ -216,7 +269,7 @@ impl Engine {
         if plan.makes_links {
             in_time(deadline, audit::ring(app)).await?;
         }
-        let mut reader = Reader::new(&plan, app, actor)?;
+        let mut reader = Reader::new(plan, app, actor, &request.variables)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
@@ -245,6 +298,12 @@ impl Engine {
         response.data = Some(data);
         Ok(Answer { body: response.json(actor), outcome: Outcome::Executed })
     }
+}
+
+/// What is to be done, and what introspection has answered already.
+struct Planned {
+    plan: Arc<Plan>,
+    introspection: Json,
 }
 
 fn told(errors: Vec<ServerError>) -> Vec<Problem> {

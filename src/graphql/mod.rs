@@ -1,12 +1,15 @@
 //! The GraphQL face: the schema, made from the register, and the engine that answers (floor 5).
 
 mod answer;
+mod documents;
 mod engine;
 mod inputs;
 mod model;
 mod mutations;
+mod plans;
 mod receipts;
 mod schema;
+mod shapes;
 mod subscriptions;
 mod technical;
 mod views;

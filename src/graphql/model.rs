@@ -12,6 +12,7 @@ use async_graphql::dynamic::{
 
 use async_graphql::futures_util::stream::Empty;
 
+use super::shapes::Shape;
 use crate::policy::Action;
 
 /// What a caller must be able to do, for a member to be shown.
@@ -180,6 +181,23 @@ impl Model {
             }
         }
         reached(&types)
+    }
+
+    /// What its input types take.
+    pub(super) fn shapes(&self) -> Vec<(String, Shape)> {
+        let shape = |ty: &Type| {
+            let shape = match ty.kind {
+                Kind::Object => return None,
+                Kind::Enum => Shape::Enum(ty.members.iter().map(|value| value.name.clone()).collect()),
+                Kind::Input => {
+                    let members = ty.members.iter();
+                    Shape::Input(members.map(|field| (field.name.clone(), type_ref(field))).collect())
+                }
+                Kind::Scalar => Shape::Text,
+            };
+            Some((ty.name.clone(), shape))
+        };
+        self.types.iter().filter_map(shape).collect()
     }
 
     /// The model of `shown` alone.

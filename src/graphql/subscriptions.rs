@@ -61,7 +61,7 @@ impl Engine {
             return Err(refused(faults));
         }
         let subscription = Subscription { document, request };
-        match self.plan(app, actor, &subscription) {
+        match self.plan_again(app, actor, &subscription) {
             Ok(plan) => {
                 plan.denials.iter().for_each(|denial| log_refusal(&denial.error, actor, None));
                 Ok(subscription)
@@ -81,7 +81,7 @@ impl Engine {
         subscription: &Subscription,
         change: Option<&Change>,
     ) -> Told {
-        let plan = match self.plan(app, actor, subscription) {
+        let plan = match self.plan_again(app, actor, subscription) {
             Ok(plan) => plan,
             Err(problems) => {
                 problems.iter().for_each(|problem| log_refusal(&problem.error, actor, None));
@@ -93,7 +93,7 @@ impl Engine {
             if plan.makes_links {
                 audit::ring(app).await?;
             }
-            let mut reader = Reader::new(&plan, app, actor)?;
+            let mut reader = Reader::new(&plan, app, actor, &subscription.request.variables)?;
             let json = reader.change(root, change).await?;
             Ok::<_, Error>(json.map(|json| (json, reader.withheld)))
         };
@@ -110,7 +110,7 @@ impl Engine {
     }
 
     /// The plan by what holds now.
-    fn plan(&self, app: &App, actor: &Actor, subscription: &Subscription) -> Result<Plan, Vec<Problem>> {
+    fn plan_again(&self, app: &App, actor: &Actor, subscription: &Subscription) -> Result<Plan, Vec<Problem>> {
         let Subscription { document, request } = subscription;
         let name = request.operation_name.as_deref();
         let planned = Operation::choose(document, name, request.variables.clone(), &self.limits).and_then(

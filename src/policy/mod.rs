@@ -32,7 +32,9 @@ use error::Faults;
 use load::Rules;
 use objects::Objects;
 use purposes::Declared;
-use table::Planes;
+use table::{Caller, Planes};
+
+use crate::recent::Recent;
 
 /// A loaded policy.
 pub struct Policy {
@@ -44,7 +46,12 @@ pub struct Policy {
     planes: Compiled,
     texts: Vec<ConsentText>,
     warnings: Vec<Warning>,
+    /// Tables of callers of late.
+    tables: Recent<Caller, Arc<Table>>,
 }
+
+/// Most bytes of all tables of callers that are kept.
+const MOST_TABLE_BYTES: usize = 1024 * 1024;
 
 /// A line of the policy that takes part in a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +119,7 @@ impl Policy {
             planes,
             texts,
             warnings: Vec::new(),
+            tables: Recent::new(MOST_TABLE_BYTES),
         };
         policy.warnings = policy.odd();
         Ok(policy)
@@ -194,6 +202,26 @@ impl Policy {
             }
         }
         Ok(Table::new(&self.objects, &planes, only))
+    }
+
+    /// The same table as by [`Policy::table`], one for all callers of a kind as long as it is kept.
+    ///
+    /// # Errors
+    /// Those of [`Policy::table`].
+    pub fn pinned(
+        &self,
+        roles: &[String],
+        purpose: &str,
+        only: Option<&[String]>,
+    ) -> Result<Arc<Table>, Unknown> {
+        let caller = Caller::new(roles, purpose, only);
+        if let Some(table) = self.tables.get(&caller) {
+            return Ok(table);
+        }
+        let table = Arc::new(self.table(roles, purpose, only)?);
+        let weight = self.objects.len() + caller.bytes();
+        self.tables.keep(caller, table.clone(), weight);
+        Ok(table)
     }
 
     /// The decisions for a caller who has not chosen among `permitted` yet: what some of these purposes allows of the

@@ -56,6 +56,26 @@ fn join(into: &mut [u8], from: &[u8]) {
     }
 }
 
+/// What the decisions for a caller depend on under one policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Caller {
+    roles: Vec<String>,
+    purpose: String,
+    only: Option<Vec<String>>,
+}
+
+impl Caller {
+    pub(super) fn new(roles: &[String], purpose: &str, only: Option<&[String]>) -> Self {
+        Self { roles: roles.to_vec(), purpose: purpose.to_owned(), only: only.map(<[String]>::to_vec) }
+    }
+
+    /// Bytes of its names.
+    pub(super) fn bytes(&self) -> usize {
+        let names = self.roles.iter().chain(self.only.iter().flatten());
+        self.purpose.len() + names.map(|name| name.len() + size_of::<String>()).sum::<usize>()
+    }
+}
+
 /// The decisions for one caller and purpose. Default is deny.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {

@@ -1,0 +1,295 @@
+//! Statements made from a plan: the rows of a level, and with those of contacts what hangs on them (floor 2).
+//!
+//! What belongs to a contact is visible to who sees the contact. So the children of contacts are read in the statement that finds
+//! these visible: one look at the ground for both, one instant, one way to the database.
+
+use sea_orm::DbBackend;
+
+use super::{
+    conditions,
+    fetched::Kind,
+    levels::{Child, ChildKind, Column, ColumnOf, Level},
+    pages::Page,
+    rows,
+    sql::{Scope, Sql},
+    write::Cell,
+};
+use crate::register::RowRule;
+
+/// A statement, and where in its rows the columns of each level stand.
+pub(super) struct Made {
+    pub(super) sql: Sql,
+    /// Of the level itself; `None` for the columns in their order.
+    pub(super) places: Option<Vec<usize>>,
+    /// The children that come along: number, and where their columns stand. Their rows begin with their number, from 1.
+    pub(super) along: Vec<(usize, Vec<usize>)>,
+}
+
+/// What of a level is read.
+pub(super) enum Which<'p> {
+    /// The row with this key.
+    One(&'p Cell),
+    /// All, ordered by key.
+    All,
+    /// Those with these keys, ordered by key.
+    Keys(&'p [Cell]),
+    /// A page.
+    Page(&'p Page),
+}
+
+impl Scope {
+    /// The rows of `level`, with those of its children that can come along.
+    pub(super) fn rows_of(&self, level: &Level, which: &Which<'_>) -> Made {
+        let mut sql = Sql::new(self.backend, "SELECT ");
+        sql.covers = self.covers_at_once(level, which);
+        self.columns(&mut sql, level);
+        self.from(&mut sql, level);
+        let key = level.object.key_column();
+        match which {
+            Which::One(key_value) => {
+                sql.push(" AND t.").push(key).push(" = ");
+                // A key that is null is the key of nothing.
+                match key_value.bound() {
+                    Some(value) => sql.bind(value),
+                    None => sql.push("NULL"),
+                };
+            }
+            Which::All => {}
+            Which::Keys(keys) => {
+                sql.push(" AND ").among(&format!("t.{key}"), keys);
+            }
+            Which::Page(page) => {
+                self.narrow(&mut sql, page);
+                self.seek(&mut sql, page);
+            }
+        }
+        if sql.covers {
+            sql.push(" GROUP BY t.").push(key);
+        }
+        match which {
+            Which::One(_) => {}
+            Which::All | Which::Keys(_) => {
+                sql.push(" ORDER BY t.").push(key);
+            }
+            Which::Page(page) => {
+                self.sort(&mut sql, page);
+                sql.push(" LIMIT ").push_number(page.rows + 1);
+            }
+        }
+        let along: Vec<usize> = (0..level.children.len())
+            .filter(|number| level.children.get(*number).is_some_and(|child| comes_along(level, child)))
+            .collect();
+        if along.is_empty() {
+            return Made { sql, places: None, along: Vec::new() };
+        }
+        self.with_children(level, sql, &along)
+    }
+
+    /// `SELECT columns FROM table t WHERE` the row rule.
+    pub(super) fn select(&self, level: &Level, extra: &str) -> Sql {
+        let mut sql = Sql::new(self.backend, "SELECT ");
+        self.columns(&mut sql, level);
+        sql.push(extra);
+        self.from(&mut sql, level);
+        sql
+    }
+
+    pub(super) fn from(&self, sql: &mut Sql, level: &Level) {
+        sql.push(" FROM ").push(level.object.table).push(" t");
+        if sql.covers {
+            sql.push(" JOIN consent g ON g.contact_id = t.id");
+        }
+        sql.push(" WHERE ");
+        rows::rule(sql, self, level.object.rows);
+    }
+
+    /// Whether the channels that a contact is covered for are found along with its visibility: by joining it with its live consents
+    /// and grouping by contact, where they are asked for and the order is that of the contacts, so that both are read side by side.
+    fn covers_at_once(&self, level: &Level, which: &Which<'_>) -> bool {
+        let by_key = match which {
+            Which::Page(page) => page.is_by_key(),
+            _ => true,
+        };
+        let asked = |column: &Column| matches!(column.of, ColumnOf::Cover(_));
+        by_key
+            && self.on_consent()
+            && level.object.rows == RowRule::Contact
+            && level.columns.iter().any(asked)
+    }
+
+    fn columns(&self, sql: &mut Sql, level: &Level) {
+        for (index, column) in level.columns.iter().enumerate() {
+            sql.push(if index == 0 { "" } else { ", " });
+            match column.of {
+                ColumnOf::Plain(name) | ColumnOf::Preference(name) => {
+                    sql.push("t.").push(name);
+                }
+                ColumnOf::Cover(cover) if sql.covers => rows::covered_by_group(sql, cover),
+                ColumnOf::Cover(cover) => {
+                    sql.push("CASE WHEN ");
+                    rows::covered(sql, self, level.object.rows, cover);
+                    sql.push(" THEN 1 ELSE 0 END");
+                }
+                ColumnOf::Term(term) => term.push(sql, self),
+                ColumnOf::Flag(flag) => {
+                    sql.push("CASE WHEN ");
+                    flag.push(sql, self);
+                    sql.push(" THEN 1 ELSE 0 END");
+                }
+                ColumnOf::Expiring(name) => rows::expiring(sql, self, name),
+                ColumnOf::Sealed { .. } => {
+                    sql.push("t.sealed");
+                }
+            }
+            sql.push(" AS c").push_number(index as u64);
+        }
+    }
+
+    /// Everything of a page's condition behind the row rule, but for cursors.
+    pub(super) fn narrow(&self, sql: &mut Sql, page: &Page) {
+        if let Some(filter) = &page.filter {
+            sql.push(" AND ");
+            filter.push(sql, self);
+        }
+        if let Some(search) = &page.search {
+            sql.push(" AND ");
+            search.push(sql, self);
+        }
+    }
+
+    pub(super) fn seek(&self, sql: &mut Sql, page: &Page) {
+        for (values, flipped) in [(&page.after, false), (&page.before, true)] {
+            if let Some(values) = values {
+                sql.push(" AND ");
+                conditions::beyond(&page.order, values, flipped, sql, self);
+            }
+        }
+    }
+
+    pub(super) fn sort(&self, sql: &mut Sql, page: &Page) {
+        for (index, step) in page.order.iter().enumerate() {
+            sql.push(if index == 0 { " ORDER BY " } else { ", " });
+            step.push(sql, self, page.backward);
+        }
+    }
+
+    /// The statement `sql`, which reads the contacts of `level`, and behind its rows those of the children `along`.
+    fn with_children(&self, level: &Level, sql: Sql, along: &[usize]) -> Made {
+        let mut layout = Layout::default();
+        let own = layout.places(&level.columns, self.backend);
+        let children: Vec<(usize, &Child, &Page, Vec<usize>)> = along
+            .iter()
+            .filter_map(|number| {
+                let child = level.children.get(*number)?;
+                let ChildKind::Connection(page) = &child.kind else { return None };
+                Some((*number, child, page.as_ref(), layout.places(&page.level.columns, self.backend)))
+            })
+            .collect();
+        let mut sql = sql.wrap("WITH p AS MATERIALIZED (", ") ");
+        layout.push(&mut sql, 0, "p", &own);
+        sql.push(" FROM p");
+        for (index, (_, child, page, places)) in children.iter().enumerate() {
+            sql.push(" UNION ALL ");
+            layout.push(&mut sql, index + 1, "k", places);
+            let parent = format!("p.c{}", child.parent_slot);
+            self.of_parents(&mut sql, &page.level, page, &joined(&page.level, child), &parent);
+        }
+        let along = children.into_iter().map(|(number, _, _, places)| (number, places)).collect();
+        Made { sql, places: Some(own), along }
+    }
+
+    /// The rows of `page` for each row of `p`, called `k`: as many as it has, and one more.
+    fn of_parents(&self, sql: &mut Sql, level: &Level, page: &Page, joined: &str, parent: &str) {
+        let lateral = self.backend == DbBackend::Postgres;
+        sql.push(if lateral { " FROM p CROSS JOIN LATERAL (SELECT " } else { " FROM (SELECT " });
+        self.columns(sql, level);
+        if !lateral {
+            sql.push(", ROW_NUMBER() OVER (PARTITION BY ").push(joined);
+            self.sort(sql, page);
+            sql.push(") AS rn");
+        }
+        sql.push(" FROM ").push(if lateral { "" } else { "p JOIN " }).push(level.object.table);
+        sql.push(if lateral { " t WHERE " } else { " t ON " });
+        sql.push(joined).push(" = ").push(parent).push(if lateral { " AND " } else { " WHERE " });
+        rows::under_visible(sql, self, level.object.rows);
+        self.narrow(sql, page);
+        self.seek(sql, page);
+        if lateral {
+            self.sort(sql, page);
+            sql.push(" LIMIT ").push_number(page.rows + 1).push(") k");
+        } else {
+            sql.push(") k WHERE k.rn <= ").push_number(page.rows + 1);
+        }
+    }
+}
+
+/// Whether the rows of `child` can come along with those of `level`: they are visible where the contact is that they hang on, and
+/// nothing has to be made of either that another statement is needed for. Their order is that of their keys, by which they are put in
+/// order again: a statement does not promise any for its parts.
+fn comes_along(level: &Level, child: &Child) -> bool {
+    let ChildKind::Connection(page) = &child.kind else { return false };
+    let plain = |column: &Column| !matches!(column.of, ColumnOf::Sealed { .. } | ColumnOf::Preference(_));
+    level.object.rows == RowRule::Contact
+        && child.parent_slot == 0
+        && rows::is_under_contact(page.level.object.rows)
+        && page.wants_rows()
+        && page.is_by_key()
+        && level.columns.iter().chain(&page.level.columns).all(plain)
+}
+
+/// The column of the children's table that names the parent.
+pub(super) fn joined(level: &Level, child: &Child) -> String {
+    match level.columns.get(child.slot).map(|column| column.of) {
+        Some(ColumnOf::Plain(name)) => format!("t.{name}"),
+        _ => format!("t.{}", level.object.key_column()),
+    }
+}
+
+/// The columns of a statement whose rows are those of several levels: each has what the widest needs, and a number in front.
+#[derive(Default)]
+struct Layout(Vec<Kind>);
+
+impl Layout {
+    /// A place for each of `columns`, each for one of its kind. SQLite has no kinds.
+    fn places(&mut self, columns: &[Column], backend: DbBackend) -> Vec<usize> {
+        let mut taken = vec![false; self.0.len()];
+        let mut places = Vec::with_capacity(columns.len());
+        for column in columns {
+            let kind = if backend == DbBackend::Postgres { column.kind() } else { Kind::Text };
+            let free = self.0.iter().zip(&taken).position(|(known, taken)| *known == kind && !taken);
+            let place = free.unwrap_or_else(|| {
+                self.0.push(kind);
+                taken.push(false);
+                self.0.len() - 1
+            });
+            if let Some(taken) = taken.get_mut(place) {
+                *taken = true;
+            }
+            // Behind the number.
+            places.push(place + 1);
+        }
+        places
+    }
+
+    /// `SELECT` the columns at `places` of `alias`, and nothing at the others.
+    fn push(&self, sql: &mut Sql, number: usize, alias: &str, places: &[usize]) {
+        sql.push("SELECT ").push_number(number as u64);
+        for (index, kind) in self.0.iter().enumerate() {
+            sql.push(", ");
+            match places.iter().position(|place| *place == index + 1) {
+                Some(slot) => {
+                    sql.push(alias).push(".c").push_number(slot as u64);
+                }
+                None => {
+                    sql.push(match kind {
+                        Kind::Id => "CAST(NULL AS uuid)",
+                        Kind::Int => "CAST(NULL AS integer)",
+                        Kind::Text => "CAST(NULL AS text)",
+                        Kind::Time => "CAST(NULL AS timestamptz)",
+                        Kind::Date => "CAST(NULL AS date)",
+                    });
+                }
+            }
+        }
+    }
+}

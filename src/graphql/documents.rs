@@ -1,0 +1,237 @@
+//! Documents that were parsed and validated of late, and what is known of their variables (floor 5).
+//!
+//! A document is the same for everybody: what is kept of it is what it says, never what somebody may do or has read.
+
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_graphql::{
+    Positioned,
+    parser::types::{
+        DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+        SelectionSet,
+    },
+};
+use async_graphql_value::Value;
+use serde_json::{Map, Value as Json};
+
+use super::shapes::Shapes;
+use crate::{
+    recent::Recent,
+    register::{ROOTS, Root, Scalar},
+};
+
+/// Most bytes of all documents that are kept; what they are parsed into takes some forty times as much.
+const MOST_BYTES: usize = 256 * 1024;
+/// What a document weighs beside its bytes.
+const OVERHEAD: usize = 256;
+/// Most bytes of the id of something that is asked for by a variable.
+const LONGEST_ID: usize = 64;
+/// Most choices of an operation and of variables that a document is known to be valid with.
+const MOST_CHOICES: usize = 16;
+
+/// A parsed document.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) parsed: ExecutableDocument,
+    /// With which operation and which variables given it was found valid.
+    valid: Mutex<Vec<Arc<Choice>>>,
+}
+
+/// One of the operations of a document, with some of its variables given.
+#[derive(Debug)]
+pub(super) struct Choice {
+    name: Option<String>,
+    /// Names of the given variables that the operation declares, in the order of their declaration.
+    given: Vec<String>,
+    /// Those of them that are nothing but the id of something: a plan holds whatever they are.
+    pub(super) late: Vec<String>,
+}
+
+/// Something that equals another only if it is the very same.
+#[derive(Debug)]
+pub(super) struct Same<T>(pub(super) Arc<T>);
+
+impl<T> PartialEq for Same<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for Same<T> {}
+
+impl<T> Hash for Same<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+/// Those of late, by their text.
+#[derive(Debug)]
+pub(super) struct Documents(Recent<Box<str>, Arc<Document>>);
+
+impl Documents {
+    pub(super) fn new() -> Self {
+        Self(Recent::new(MOST_BYTES))
+    }
+
+    pub(super) fn get(&self, text: &str) -> Option<Arc<Document>> {
+        self.0.get(text)
+    }
+
+    /// Keeps a document that was found valid.
+    pub(super) fn keep(&self, text: String, document: Arc<Document>) {
+        let weight = text.len() + OVERHEAD;
+        self.0.keep(text.into_boxed_str(), document, weight);
+    }
+}
+
+impl Document {
+    pub(super) fn new(parsed: ExecutableDocument) -> Self {
+        Self { parsed, valid: Mutex::default() }
+    }
+
+    /// The choice of `name` with `variables`, where the document was found valid with the same ones given, and the values fit
+    /// what is declared for them: then validation would find nothing.
+    pub(super) fn known(
+        &self,
+        name: Option<&str>,
+        variables: &Map<String, Json>,
+        shapes: &Shapes,
+    ) -> Option<Arc<Choice>> {
+        let choice = {
+            let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
+            valid.iter().find(|choice| choice.is(name, variables, &self.parsed))?.clone()
+        };
+        let operation = chosen(&self.parsed, name)?;
+        let fits = operation.variable_definitions.iter().all(|definition| {
+            let value = variables.get(definition.node.name.node.as_str());
+            value.is_none_or(|value| shapes.fits(&definition.node.var_type.node, value))
+        });
+        let short = |name: &String| {
+            matches!(variables.get(name), Some(Json::String(text)) if text.len() <= LONGEST_ID)
+        };
+        (fits && choice.late.iter().all(short)).then_some(choice)
+    }
+
+    /// Notes that it was found valid with `variables` for the operation `name`.
+    pub(super) fn found_valid(&self, name: Option<&str>, variables: &Map<String, Json>) {
+        let Some(operation) = chosen(&self.parsed, name) else { return };
+        let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
+        if valid.len() >= MOST_CHOICES || valid.iter().any(|known| known.is(name, variables, &self.parsed)) {
+            return;
+        }
+        let given: Vec<String> = given(operation, variables).map(str::to_owned).collect();
+        let late = late(&self.parsed, operation);
+        let late = given.iter().filter(|name| late.contains(&name.as_str())).cloned().collect();
+        valid.push(Arc::new(Choice { name: name.map(str::to_owned), given, late }));
+    }
+}
+
+impl Choice {
+    /// Values of the given variables that are not [late](Choice::late), as JSON, in the order of their declaration.
+    pub(super) fn values(&self, variables: &Map<String, Json>) -> String {
+        let mut values = String::new();
+        for name in self.given.iter().filter(|name| !self.late.contains(name)) {
+            if let Some(value) = variables.get(name) {
+                values.push_str(&value.to_string());
+                values.push(',');
+            }
+        }
+        values
+    }
+
+    fn is(&self, name: Option<&str>, variables: &Map<String, Json>, document: &ExecutableDocument) -> bool {
+        self.name.as_deref() == name
+            && chosen(document, name).is_some_and(|operation| given(operation, variables).eq(&self.given))
+    }
+}
+
+/// The operation called `name`; without a name the only one.
+fn chosen<'d>(document: &'d ExecutableDocument, name: Option<&str>) -> Option<&'d OperationDefinition> {
+    match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Some(&operation.node),
+        (DocumentOperations::Multiple(all), Some(name)) => {
+            all.iter().find_map(|(known, operation)| (known == name).then_some(&operation.node))
+        }
+        (DocumentOperations::Multiple(all), None) if all.len() == 1 => {
+            all.values().next().map(|only| &only.node)
+        }
+        _ => None,
+    }
+}
+
+fn given<'d>(
+    operation: &'d OperationDefinition,
+    variables: &Map<String, Json>,
+) -> impl Iterator<Item = &'d str> {
+    let names = operation.variable_definitions.iter().map(|definition| definition.node.name.node.as_str());
+    names.filter(|name| variables.contains_key(*name))
+}
+
+/// Variables of a query that are used as the id of something that is asked for by its id, and nowhere else.
+fn late<'d>(document: &'d ExecutableDocument, operation: &'d OperationDefinition) -> Vec<&'d str> {
+    if operation.ty != OperationType::Query {
+        return Vec::new();
+    }
+    let mut ids: HashMap<&str, usize> = HashMap::new();
+    for item in &operation.selection_set.node.items {
+        let Selection::Field(field) = &item.node else { continue };
+        if let Some(name) = id_of(&field.node) {
+            *ids.entry(name).or_default() += 1;
+        }
+    }
+    let mut used = HashMap::new();
+    for (_, operation) in document.operations.iter() {
+        uses(&operation.node.selection_set.node, &mut used);
+    }
+    for fragment in document.fragments.values() {
+        uses(&fragment.node.selection_set.node, &mut used);
+    }
+    // What decides whether something is skipped is no id: directives are counted as uses too.
+    ids.into_iter().filter(|(name, times)| used.get(name) == Some(times)).map(|(name, _)| name).collect()
+}
+
+/// The variable that a root field takes the id of its row from.
+fn id_of(field: &Field) -> Option<&str> {
+    let root = ROOTS.iter().find(|root| root.name == field.name.node.as_str())?;
+    let Root::One(object) = root.root else { return None };
+    match &field.get_argument(object.key)?.node {
+        Value::Variable(name) if matches!(object.key_scalar(), Scalar::Id) => Some(name.as_str()),
+        _ => None,
+    }
+}
+
+/// Counts the uses of each variable in `set`.
+fn uses<'d>(set: &'d SelectionSet, used: &mut HashMap<&'d str, usize>) {
+    for item in &set.items {
+        let (directives, inner) = match &item.node {
+            Selection::Field(Positioned { node: field, .. }) => {
+                field.arguments.iter().for_each(|(_, value)| within(&value.node, used));
+                (&field.directives, Some(&field.selection_set.node))
+            }
+            Selection::InlineFragment(inline) => {
+                (&inline.node.directives, Some(&inline.node.selection_set.node))
+            }
+            Selection::FragmentSpread(spread) => (&spread.node.directives, None),
+        };
+        for directive in directives {
+            directive.node.arguments.iter().for_each(|(_, value)| within(&value.node, used));
+        }
+        if let Some(inner) = inner {
+            uses(inner, used);
+        }
+    }
+}
+
+fn within<'d>(value: &'d Value, used: &mut HashMap<&'d str, usize>) {
+    match value {
+        Value::Variable(name) => *used.entry(name.as_str()).or_default() += 1,
+        Value::List(items) => items.iter().for_each(|item| within(item, used)),
+        Value::Object(members) => members.values().for_each(|member| within(member, used)),
+        _ => {}
+    }
+}

@@ -1,0 +1,60 @@
+//! Plans of queries that were made of late, for callers with the same decisions (floor 5).
+//!
+//! A plan says which columns are read and how they are written; rows are found by the statement of each run, which carries the row
+//! rule and the instant. It is bound to the very table of decisions it was made with: under another policy, role, purpose or
+//! narrowing there is another table, and so another plan.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::documents::{Choice, Document, Same};
+use crate::{context::Actor, governed::Plan, policy::Table, recent::Recent};
+
+/// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
+const MOST_PARTS: usize = 32 * 1024;
+
+/// What a plan depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    document: Same<Document>,
+    choice: Same<Choice>,
+    table: Same<Table>,
+    /// Values of the variables that are no mere ids, as JSON, in the order of their declaration.
+    values: String,
+}
+
+impl Key {
+    pub(super) fn of(
+        document: &Arc<Document>,
+        choice: &Arc<Choice>,
+        actor: &Actor,
+        variables: &Map<String, Json>,
+    ) -> Self {
+        Self {
+            document: Same(document.clone()),
+            choice: Same(choice.clone()),
+            table: Same(actor.table.clone()),
+            values: choice.values(variables),
+        }
+    }
+}
+
+/// Those of late.
+pub(super) struct Plans(Recent<Key, Arc<Plan>>);
+
+impl Plans {
+    pub(super) fn new() -> Self {
+        Self(Recent::new(MOST_PARTS))
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<Plan>> {
+        self.0.get(key)
+    }
+
+    /// Keeps a plan that may be used again.
+    pub(super) fn keep(&self, key: Key, plan: Arc<Plan>) {
+        let weight = plan.weight() + key.values.len() / 64 + 16;
+        self.0.keep(key, plan, weight);
+    }
+}
