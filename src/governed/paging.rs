@@ -8,6 +8,7 @@ use super::{
     levels::Child,
     pages::{EdgeWhat, InfoWhat, Page, PageWhat},
     read::{Reader, grouped, joined},
+    seeking,
     sql::Sql,
     write::{Cell, Row, Written, write_text},
 };
@@ -45,12 +46,7 @@ impl Reader<'_> {
     pub(super) async fn page(&mut self, page: &Page) -> Result<String, Error> {
         let mut rows = Vec::new();
         if page.wants_rows() {
-            let mut sql = self.select(&page.level, "");
-            self.narrow(&mut sql, page);
-            self.seek(&mut sql, page);
-            self.sort(&mut sql, page);
-            sql.push(" LIMIT ").push(&(page.rows + 1).to_string());
-            rows = self.fetch(sql, &page.level).await?;
+            rows = self.behind(page).await?;
         }
         let mut total = 0;
         if page.wants_total() {
@@ -69,6 +65,39 @@ impl Reader<'_> {
         let mut out = String::new();
         self.write_page(&mut out, page, &rows.iter().collect::<Vec<_>>(), more, total, &children)?;
         Ok(out)
+    }
+
+    /// The rows of a page and one more, if there is one: from one range behind its cursor after the other, until there are enough.
+    async fn behind(&self, page: &Page) -> Result<Vec<Row>, Error> {
+        let enough = page.rows + 1;
+        let cursor = page.after.as_ref().map(|values| (values, false));
+        let cursor = cursor.or(page.before.as_ref().map(|values| (values, true)));
+        let flipped = cursor.is_some_and(|(_, before)| before);
+        // Rows before a cursor are read backwards by whoever asks for the last of them.
+        let mut ranges = cursor.map_or_else(
+            || vec![None],
+            |(values, flipped)| seeking::ranges(&page.order, values, flipped).into_iter().map(Some).collect(),
+        );
+        if flipped != page.backward {
+            ranges.reverse();
+        }
+        let mut rows = Vec::new();
+        for range in ranges {
+            let mut sql = self.select(&page.level, "");
+            self.narrow(&mut sql, page);
+            if let (Some(range), Some((values, flipped))) = (range, cursor) {
+                sql.push(" AND ");
+                seeking::within(range, &page.order, values, flipped, &mut sql, &self.scope);
+            }
+            self.sort(&mut sql, page);
+            sql.push(" LIMIT ").push(&enough.to_string());
+            rows.extend(self.fetch(sql, &page.level).await?);
+            if rows.len() as u64 >= enough {
+                break;
+            }
+        }
+        rows.truncate(usize::try_from(enough).unwrap_or(usize::MAX));
+        Ok(rows)
     }
 
     /// A page for each of `keys`: a window per parent.

@@ -177,13 +177,18 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
         RowRule::Contact => visible(sql, scope, "t"),
         RowRule::OfContact => of_contact(sql, scope, "t"),
         RowRule::OfContactAndPurpose => {
+            alone(sql, scope, "t");
+            sql.push(" AND ");
+            of_contact(sql, scope, "t");
+        }
+        RowRule::OfContactAndGroup => {
             own_purpose(sql, scope, "t");
             sql.push(" AND ");
             of_contact(sql, scope, "t");
         }
         RowRule::OfConsent => {
             sql.push("EXISTS (SELECT 1 FROM consent k WHERE k.id = t.consent_id AND ");
-            own_purpose(sql, scope, "k");
+            alone(sql, scope, "k");
             sql.push(" AND ");
             of_contact(sql, scope, "k");
             sql.push(")");
@@ -198,7 +203,7 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
             }
         }
         RowRule::Change => {
-            own_purpose(sql, scope, "t");
+            alone(sql, scope, "t");
             only(sql, scope, "t.contact_id");
         }
         RowRule::Request => {
@@ -221,6 +226,16 @@ fn of_contact(sql: &mut Sql, scope: &Scope, alias: &str) {
 
 fn sees_all(scope: &Scope) -> bool {
     scope.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
+}
+
+/// Under the own purpose alone, where nothing is recorded for groups: one value, so that an index of the purpose gives the rows in
+/// their order.
+fn alone(sql: &mut Sql, scope: &Scope, alias: &str) {
+    match &scope.purpose {
+        Some(purpose) if purpose.sees_all => sql.push("1 = 1"),
+        Some(purpose) => sql.push(alias).push(".purpose_code = ").bind(purpose.code.as_str()),
+        None => sql.push("1 = 0"),
+    };
 }
 
 fn own_purpose(sql: &mut Sql, scope: &Scope, alias: &str) {

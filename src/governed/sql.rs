@@ -96,6 +96,8 @@ impl Sql {
 
     /// The statement.
     pub fn statement(self) -> Statement {
-        Statement::from_sql_and_values(self.backend, self.text, self.values)
+        let statement = Statement::from_sql_and_values(self.backend, self.text, self.values);
+        super::overhear::note(&statement);
+        statement
     }
 }
