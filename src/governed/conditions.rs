@@ -356,7 +356,7 @@ impl Search {
 pub(super) struct Step {
     pub(super) term: Term,
     pub(super) scalar: Scalar,
-    descending: bool,
+    pub(super) descending: bool,
     pub(super) nullable: bool,
 }
 
@@ -436,45 +436,4 @@ pub(super) fn order(
         steps.push(key);
     }
     Ok(steps)
-}
-
-/// The rows that come after `values` in the order of `steps`, or before them when `flipped`.
-pub(super) fn beyond(steps: &[Step], values: &[Cell], flipped: bool, sql: &mut Sql, scope: &Scope) {
-    for (index, (step, value)) in steps.iter().zip(values).enumerate() {
-        sql.push(if index == 0 { "((" } else { " OR (" });
-        for (equal, value) in steps.iter().zip(values).take(index) {
-            equal.term.push(sql, scope);
-            match value.bound() {
-                None => sql.push(" IS NULL AND "),
-                Some(value) => sql.push(" = ").bind(value).push(" AND "),
-            };
-        }
-        match (value.bound(), step.descending != flipped) {
-            // Nothing follows a missing value when ascending: it is last.
-            (None, false) => {
-                sql.push("1 = 0");
-            }
-            (None, true) => {
-                step.term.push(sql, scope);
-                sql.push(" IS NOT NULL");
-            }
-            (Some(value), false) => {
-                sql.push("(");
-                step.term.push(sql, scope);
-                sql.push(" > ").bind(value);
-                if step.nullable {
-                    sql.push(" OR ");
-                    step.term.push(sql, scope);
-                    sql.push(" IS NULL");
-                }
-                sql.push(")");
-            }
-            (Some(value), true) => {
-                step.term.push(sql, scope);
-                sql.push(" < ").bind(value);
-            }
-        }
-        sql.push(")");
-    }
-    sql.push(")");
 }

@@ -31,7 +31,7 @@ impl Reader<'_> {
         for (values, flipped) in [(&page.after, false), (&page.before, true)] {
             if let Some(values) = values {
                 sql.push(" AND ");
-                super::conditions::beyond(&page.order, values, flipped, sql, &self.scope);
+                seeking::beyond(&page.order, values, flipped, sql, &self.scope);
             }
         }
     }

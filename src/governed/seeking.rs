@@ -1,7 +1,7 @@
 //! Where a page goes on: ranges behind a cursor, each of which an index can serve (floor 2).
 
 use super::{
-    conditions::{Step, beyond},
+    conditions::Step,
     sql::{Scope, Sql},
     write::Cell,
 };
@@ -79,4 +79,45 @@ pub(super) fn within(
 /// Whether `step` can be compared together with `first`: it goes the same way, and its values are never missing.
 fn is_alike(first: &Step, step: &Step) -> bool {
     !step.nullable && step.falls(false) == first.falls(false)
+}
+
+/// The rows that come after `values` in the order of `steps`, or before them when `flipped`.
+pub(super) fn beyond(steps: &[Step], values: &[Cell], flipped: bool, sql: &mut Sql, scope: &Scope) {
+    for (index, (step, value)) in steps.iter().zip(values).enumerate() {
+        sql.push(if index == 0 { "((" } else { " OR (" });
+        for (equal, value) in steps.iter().zip(values).take(index) {
+            equal.term.push(sql, scope);
+            match value.bound() {
+                None => sql.push(" IS NULL AND "),
+                Some(value) => sql.push(" = ").bind(value).push(" AND "),
+            };
+        }
+        match (value.bound(), step.descending != flipped) {
+            // Nothing follows a missing value when ascending: it is last.
+            (None, false) => {
+                sql.push("1 = 0");
+            }
+            (None, true) => {
+                step.term.push(sql, scope);
+                sql.push(" IS NOT NULL");
+            }
+            (Some(value), false) => {
+                sql.push("(");
+                step.term.push(sql, scope);
+                sql.push(" > ").bind(value);
+                if step.nullable {
+                    sql.push(" OR ");
+                    step.term.push(sql, scope);
+                    sql.push(" IS NULL");
+                }
+                sql.push(")");
+            }
+            (Some(value), true) => {
+                step.term.push(sql, scope);
+                sql.push(" < ").bind(value);
+            }
+        }
+        sql.push(")");
+    }
+    sql.push(")");
 }

@@ -66,7 +66,7 @@ const fn growing(name: &'static str, query: &'static str) -> Asked {
     Asked { name, query, flat: false }
 }
 
-const QUERIES: [Asked; 12] = [
+const QUERIES: [Asked; 13] = [
     asked(
         "Q1",
         "{ contacts(first: 100) { nodes { id givenName familyName email company city country \
@@ -91,7 +91,12 @@ const QUERIES: [Asked; 12] = [
         "{ contacts(first: 2, filter: { familyName: { eq: \"Becker 1\" } }) { nodes { id familyName } } }",
     ),
     asked(
-        "beginning of names",
+        "beginning, by name",
+        "{ contacts(first: 10, filter: { familyName: { startsWith: \"Becker 1\" } }, \
+         orderBy: [{ field: FAMILY_NAME, direction: ASC }]) { nodes { id familyName } } }",
+    ),
+    growing(
+        "beginning, by id",
         "{ contacts(first: 10, filter: { familyName: { startsWith: \"Becker 1\" } }) { nodes { id familyName } } }",
     ),
     asked(

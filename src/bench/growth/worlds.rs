@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc};
 use chrono::TimeDelta;
 use sea_orm::{
     DbBackend,
-    sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql},
+    sqlx::{
+        AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions, raw_sql,
+        sqlite::SqliteConnectOptions,
+    },
 };
 
 use super::super::{
@@ -121,7 +124,9 @@ async fn fill(url: &str, backend: DbBackend, contacts: u64) -> Result<(), sea_or
         from = to + 1;
     }
     if backend == DbBackend::Postgres {
-        let mut connection = PgConnection::connect(url).await?;
+        // They are long, and take as long as they take.
+        let options = url.parse::<PgConnectOptions>()?.disable_statement_logging();
+        let mut connection = options.connect().await?;
         statements.insert(0, "SET session_replication_role = replica".to_owned());
         statements.push("VACUUM (ANALYZE)".to_owned());
         for statement in statements {
@@ -129,7 +134,8 @@ async fn fill(url: &str, backend: DbBackend, contacts: u64) -> Result<(), sea_or
         }
         return connection.close().await;
     }
-    let mut connection = SqliteConnection::connect(url).await?;
+    let options = url.parse::<SqliteConnectOptions>()?.disable_statement_logging();
+    let mut connection = options.connect().await?;
     statements.insert(0, "PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF".to_owned());
     for statement in statements {
         raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
