@@ -36,6 +36,7 @@ mod noninterference;
 mod oidc;
 mod outage;
 mod pages;
+mod plans;
 mod policy;
 mod preference_links;
 mod reads;

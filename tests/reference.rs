@@ -389,6 +389,11 @@ impl Reference<'_> {
             if !filter.is_null() {
                 rows.retain(|row| self.holds(row, &filter));
             }
+            // Ties go in the direction of the last step.
+            if order.as_array().and_then(|steps| steps.last()).is_some_and(|step| step["direction"] == "DESC")
+            {
+                rows.reverse();
+            }
             for step in order.as_array().into_iter().flatten().rev() {
                 let name = if step["field"] == "FAMILY_NAME" { "familyName" } else { "email" };
                 let key = |row: &Row| self.held(row, name).0.as_str().map(fold);

@@ -148,6 +148,24 @@ impl Drop for Child {
     }
 }
 
+/// Processor time of this process so far, in ticks.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn own_ticks() -> Result<u64, Fault> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    ticks(&stat).ok_or_else(|| Fault::Failed("/proc/self/stat cannot be read".to_owned()))
+}
+
+/// Memory that this process holds now, in KiB.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn own_resident() -> Result<u64, Fault> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    resident(&status).ok_or_else(|| Fault::Failed("/proc/self/status cannot be read".to_owned()))
+}
+
 /// Ticks of the processor clock in a second.
 ///
 /// # Errors

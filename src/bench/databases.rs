@@ -20,6 +20,14 @@ pub struct Place {
     _cluster: Option<Cluster>,
 }
 
+impl Place {
+    /// A fresh file of SQLite in `directory`.
+    pub fn sqlite(directory: &Path) -> Self {
+        let url = format!("sqlite://{}", directory.join("bench.db").display());
+        Self { name: "SQLite", url, _cluster: None }
+    }
+}
+
 /// The databases of a run: the one that is named, else a fresh file of SQLite in `directory` and, where a server is installed, a
 /// fresh cluster of PostgreSQL.
 ///
@@ -30,13 +38,12 @@ pub fn places(named: Option<&str>, directory: &Path) -> Result<Vec<Place>, Fault
         let name = if url.starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" };
         return Ok(vec![Place { name, url: url.to_owned(), _cluster: None }]);
     }
-    let url = format!("sqlite://{}", directory.join("bench.db").display());
     let mut places = Vec::new();
     if let Some(bin) = binaries() {
         let (cluster, url) = Cluster::start(&bin)?;
         places.push(Place { name: "PostgreSQL", url, _cluster: Some(cluster) });
     }
-    places.push(Place { name: "SQLite", url, _cluster: None });
+    places.push(Place::sqlite(directory));
     Ok(places)
 }
 

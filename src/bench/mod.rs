@@ -3,10 +3,12 @@
 //! The server, handlers by hand and stock async-graphql run as child processes over the same rows. Before anything is loaded their
 //! answers must be equal byte for byte. Only ratios within a run say something.
 
+mod bulk;
 mod check;
 mod children;
 pub mod data;
 mod databases;
+mod growth;
 mod load;
 mod measure;
 pub mod policy;
@@ -15,6 +17,7 @@ mod report;
 mod run;
 mod yardsticks;
 
+pub use growth::{Growing, Grown, Held, Page, Rules, run as grow};
 pub use measure::Sample;
 pub use queries::{Kind, Query};
 pub use report::{Figure, Machine, Measured, Report, Target};

@@ -92,7 +92,7 @@ pub struct Target {
 }
 
 impl Target {
-    fn new(name: impl Into<String>, found: f64, limit: f64, at_least: bool) -> Self {
+    pub(super) fn new(name: impl Into<String>, found: f64, limit: f64, at_least: bool) -> Self {
         let met = if at_least { found >= limit } else { found <= limit };
         Self { name: name.into(), found, limit, at_least, met }
     }

@@ -196,7 +196,7 @@ async fn start(
     Ok((Servers(servers), median(times), idle))
 }
 
-fn machine() -> Result<Machine, Fault> {
+pub(super) fn machine() -> Result<Machine, Fault> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     Ok(Machine {

@@ -2,10 +2,10 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use zweck::{
-    bench::{self, Fault, Options, Yardstick},
+    bench::{self, Fault, Growing, Options, Yardstick},
     config::Config,
     http,
 };
@@ -15,7 +15,10 @@ use crate::Failure;
 
 /// How it is measured.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    what: Option<BenchCommand>,
     /// Size of the data: 1 for 100,000 contacts, 300,000 consents and 20,000 requests.
     #[arg(long, value_parser = scale)]
     scale: Option<f64>,
@@ -35,6 +38,43 @@ pub(crate) struct BenchArgs {
     /// optimisation too.
     #[arg(long)]
     smoke: bool,
+}
+
+/// What else is measured.
+#[derive(Subcommand)]
+enum BenchCommand {
+    /// Measure what a page costs as contacts grow, and a request as the policy grows; on throw-away databases.
+    Growth(GrowthArgs),
+}
+
+/// How growth is measured.
+#[derive(Args)]
+struct GrowthArgs {
+    /// Contacts of the largest database; the others have a tenth and a hundredth.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(500..=100_000_000))]
+    contacts: Option<u64>,
+    /// Rounds, of which the median counts.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// Write what was found to FILE too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only see that all of it works, in seconds. Works in a build without optimisation too.
+    #[arg(long)]
+    smoke: bool,
+}
+
+impl GrowthArgs {
+    fn growing(&self) -> Growing {
+        let smoke = self.smoke;
+        Growing {
+            contacts: self.contacts.unwrap_or(if smoke { 5_000 } else { 1_000_000 }),
+            rounds: self.rounds.unwrap_or(if smoke { 1 } else { 5 }),
+            millis: if smoke { 10 } else { 300 },
+            lines: if smoke { 500 } else { 50_000 },
+            roles: if smoke { 4 } else { 64 },
+        }
+    }
 }
 
 fn scale(text: &str) -> Result<f64, String> {
@@ -59,6 +99,9 @@ impl BenchArgs {
 
 /// Measures. The database is only ever the one that the flag names: what the configuration names may be in use.
 pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Result<(), Failure> {
+    if let Some(BenchCommand::Growth(args)) = &args.what {
+        return grow(args, database_url.as_ref()).await;
+    }
     let options = args.options(database_url);
     // Children, directories and clusters end with the future.
     let report = tokio::select! {
@@ -73,6 +116,24 @@ pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Resul
         0 => Ok(()),
         failed => Err(anyhow::anyhow!("{failed} requests failed").into()),
     }
+}
+
+/// Measures growth.
+async fn grow(args: &GrowthArgs, database_url: Option<&String>) -> Result<(), Failure> {
+    if database_url.is_some() {
+        let text = "growth is measured on several databases of its own; --database-url names only one";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let growing = args.growing();
+    let grown = tokio::select! {
+        grown = bench::grow(&growing, args.smoke, &note) => grown?,
+        () = http::stop_signal() => return Err(anyhow::anyhow!("interrupted").into()),
+    };
+    print(&grown.table())?;
+    if let Some(file) = &args.json {
+        fs::write(file, serde_json::to_string_pretty(&grown)? + "\n")?;
+    }
+    Ok(())
 }
 
 /// Serves a yardstick at `server.listen`.

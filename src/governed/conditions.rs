@@ -44,6 +44,17 @@ impl Term {
         Some(Self { column, expiring, cover: field.cover, rule: object.rows })
     }
 
+    /// A test that a missing value does not pass. The value is tested as it stands, which an index can serve; only of what passes
+    /// it is asked whether a consent covers it.
+    fn tested(&self, sql: &mut Sql, scope: &Scope, test: impl Fn(&Term, &mut Sql)) {
+        let Some(cover) = self.cover.filter(|_| scope.on_consent()) else { return test(self, sql) };
+        sql.push("(");
+        test(&Term { cover: None, ..*self }, sql);
+        sql.push(" AND ");
+        rows::covered(sql, scope, self.rule, cover);
+        sql.push(")");
+    }
+
     pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
         match self.cover.filter(|_| scope.on_consent()) {
             None if self.expiring => {
@@ -269,6 +280,14 @@ fn join(sql: &mut Sql, scope: &Scope, parts: &[Condition], word: &str, empty: &s
 impl Test {
     fn push(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
         match self {
+            // Of what no consent covers nothing is known but that it is missing.
+            Test::IsNull(true) => self.holds(term, sql, scope),
+            _ => term.tested(sql, scope, |plain, sql| self.holds(plain, sql, scope)),
+        }
+    }
+
+    fn holds(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
+        match self {
             Test::In(values) if values.is_empty() => {
                 sql.push("1 = 0");
             }
@@ -343,7 +362,7 @@ impl Search {
         for word in &self.words {
             for (index, term) in self.terms.iter().enumerate() {
                 sql.push(if index == 0 { " AND (" } else { " OR " });
-                contains(term, word, sql, scope);
+                term.tested(sql, scope, |plain, sql| contains(plain, word, sql, scope));
             }
             sql.push(")");
         }
@@ -355,8 +374,8 @@ impl Search {
 pub(super) struct Step {
     pub(super) term: Term,
     pub(super) scalar: Scalar,
-    descending: bool,
-    nullable: bool,
+    pub(super) descending: bool,
+    pub(super) nullable: bool,
 }
 
 impl Step {
@@ -375,6 +394,11 @@ impl Step {
             (false, true) => " ASC NULLS LAST",
             (true, true) => " DESC NULLS FIRST",
         });
+    }
+
+    /// Whether greater values come first, read forwards or, `flipped`, backwards.
+    pub(super) fn falls(&self, flipped: bool) -> bool {
+        self.descending != flipped
     }
 
     /// What sealed cursors of this order are bound to.
@@ -423,50 +447,11 @@ pub(super) fn order(
         let descending = word("direction")? == Some("DESC");
         steps.push(Step { term, scalar, descending, nullable: !required || field.cover.is_some() });
     }
-    let key = Step::key(object);
+    let mut key = Step::key(object);
+    // In the direction of what stands before it, so that an index of both serves the order, read one way or the other.
+    key.descending = steps.last().is_some_and(|step| step.descending);
     if !steps.iter().any(|step| step.term == key.term) {
         steps.push(key);
     }
     Ok(steps)
-}
-
-/// The rows that come after `values` in the order of `steps`, or before them when `flipped`.
-pub(super) fn beyond(steps: &[Step], values: &[Cell], flipped: bool, sql: &mut Sql, scope: &Scope) {
-    for (index, (step, value)) in steps.iter().zip(values).enumerate() {
-        sql.push(if index == 0 { "((" } else { " OR (" });
-        for (equal, value) in steps.iter().zip(values).take(index) {
-            equal.term.push(sql, scope);
-            match value.bound() {
-                None => sql.push(" IS NULL AND "),
-                Some(value) => sql.push(" = ").bind(value).push(" AND "),
-            };
-        }
-        match (value.bound(), step.descending != flipped) {
-            // Nothing follows a missing value when ascending: it is last.
-            (None, false) => {
-                sql.push("1 = 0");
-            }
-            (None, true) => {
-                step.term.push(sql, scope);
-                sql.push(" IS NOT NULL");
-            }
-            (Some(value), false) => {
-                sql.push("(");
-                step.term.push(sql, scope);
-                sql.push(" > ").bind(value);
-                if step.nullable {
-                    sql.push(" OR ");
-                    step.term.push(sql, scope);
-                    sql.push(" IS NULL");
-                }
-                sql.push(")");
-            }
-            (Some(value), true) => {
-                step.term.push(sql, scope);
-                sql.push(" < ").bind(value);
-            }
-        }
-        sql.push(")");
-    }
-    sql.push(")");
 }

@@ -170,6 +170,14 @@ fn unreadable(_: sqlx::Error) -> Error {
 pub(super) type Part<'a> = (&'a [Column], &'a [usize]);
 
 impl Fetched {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Fetched::Postgres(rows) => rows.len(),
+            Fetched::Sqlite(rows) => rows.len(),
+            Fetched::Made(rows) => rows.len(),
+        }
+    }
+
     fn raw(&self) -> Vec<Raw<'_>> {
         match self {
             Fetched::Postgres(rows) => rows.iter().map(Raw::Postgres).collect(),

@@ -182,7 +182,14 @@ impl Page {
 
     /// Whether it is in the order of the keys, whatever is at the top.
     pub(super) fn is_by_key(&self) -> bool {
-        matches!(self.order.as_slice(), [only] if only.term.column == self.level.object.key_column())
+        let key = self.level.object.key_column();
+        matches!(self.order.as_slice(), [only] if only.term.column == key && !only.falls(false))
+    }
+
+    /// The order values of the row that the page lies behind, or before, and whether it is before.
+    pub(super) fn cursor(&self) -> Option<(&Vec<Cell>, bool)> {
+        let after = self.after.as_ref().map(|values| (values, false));
+        after.or(self.before.as_ref().map(|values| (values, true)))
     }
 
     /// Whether any row is asked for.

@@ -8,7 +8,8 @@ use super::{
     fetched::{Groups, Line, Seen},
     levels::Child,
     pages::{EdgeWhat, InfoWhat, Page, PageWhat},
-    read::Reader,
+    read::{Batch, Reader},
+    seeking,
     sql::Sql,
     statements::{Which, joined},
     write::{Cell, Parts, Written, write_text},
@@ -17,14 +18,14 @@ use crate::error::Error;
 
 impl Reader<'_> {
     pub(super) async fn page(&mut self, page: &Page) -> Result<String, Error> {
-        let batch = match page.wants_rows() {
-            true => Some(self.read(&page.level, &Which::Page(page)).await?),
-            false => None,
-        };
-        let (mut lines, along) = match &batch {
-            Some(batch) => batch.lines(&page.level)?,
-            None => (Vec::new(), Vec::new()),
-        };
+        let batches = if page.wants_rows() { self.behind(page).await? } else { Vec::new() };
+        let (mut lines, mut along) = (Vec::new(), Vec::new());
+        for batch in &batches {
+            let (more, theirs) = batch.lines(&page.level)?;
+            lines.extend(more);
+            // Others come along only in the order of the keys, which is one range.
+            along = theirs;
+        }
         let mut total = 0;
         if page.wants_total() {
             let mut sql = Sql::new(self.scope.backend, "SELECT COUNT(*)");
@@ -39,6 +40,30 @@ impl Reader<'_> {
         let mut out = String::new();
         self.write_page(&mut out, page, &lines, more, total, &children)?;
         Ok(out)
+    }
+
+    /// The rows of a page and one more, if there is one: from one range behind its cursor after the other, until there are enough.
+    async fn behind(&self, page: &Page) -> Result<Vec<Batch>, Error> {
+        let cursor = page.cursor();
+        let flipped = cursor.is_some_and(|(_, before)| before);
+        // Rows before a cursor are read backwards by whoever asks for the last of them.
+        let mut ranges = cursor.map_or_else(
+            || vec![None],
+            |(values, flipped)| seeking::ranges(&page.order, values, flipped).into_iter().map(Some).collect(),
+        );
+        if flipped != page.backward {
+            ranges.reverse();
+        }
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        for range in ranges {
+            let batch = self.read(&page.level, &Which::Page(page, range)).await?;
+            rows += batch.len() as u64;
+            batches.push(batch);
+            if rows > page.rows {
+                break;
+            }
+        }
+        Ok(batches)
     }
 
     /// A page for each of `keys`: a window per parent.

@@ -399,6 +399,11 @@ pub(super) struct Batch {
 type Came<'a> = (Vec<Line<'a>>, Vec<(usize, Vec<Line<'a>>)>);
 
 impl Batch {
+    /// How many rows there are in all.
+    pub(super) fn len(&self) -> usize {
+        self.fetched.len()
+    }
+
     /// The rows of `level` in the order of the statement, or of their keys where others came along.
     pub(super) fn lines<'a>(&'a self, level: &'a Level) -> Result<Came<'a>, Error> {
         let Some((own, theirs)) = self.places.split_first() else {

@@ -180,7 +180,10 @@ pub(super) fn covered_by_group(sql: &mut Sql, cover: Cover) {
 
 /// Whether rows with this rule that hang on a contact are seen by whoever sees the contact, as far as they are of his purpose.
 pub(super) fn is_under_contact(rule: RowRule) -> bool {
-    matches!(rule, RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Request)
+    matches!(
+        rule,
+        RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::OfContactAndGroup | RowRule::Request
+    )
 }
 
 /// What is left of the condition on the row `t` of a table with this rule, where it hangs on a contact that was found visible in
@@ -190,7 +193,8 @@ pub(super) fn under_visible(sql: &mut Sql, scope: &Scope, rule: RowRule) {
         RowRule::OfContact => {
             sql.push("1 = 1");
         }
-        RowRule::OfContactAndPurpose | RowRule::Request => own_purpose(sql, scope, "t"),
+        RowRule::OfContactAndPurpose => alone(sql, scope, "t"),
+        RowRule::OfContactAndGroup | RowRule::Request => own_purpose(sql, scope, "t"),
         _ => self::rule(sql, scope, rule),
     }
 }
@@ -204,13 +208,18 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
         RowRule::Contact => visible(sql, scope, "t"),
         RowRule::OfContact => of_contact(sql, scope, "t"),
         RowRule::OfContactAndPurpose => {
+            alone(sql, scope, "t");
+            sql.push(" AND ");
+            of_contact(sql, scope, "t");
+        }
+        RowRule::OfContactAndGroup => {
             own_purpose(sql, scope, "t");
             sql.push(" AND ");
             of_contact(sql, scope, "t");
         }
         RowRule::OfConsent => {
             sql.push("EXISTS (SELECT 1 FROM consent k WHERE k.id = t.consent_id AND ");
-            own_purpose(sql, scope, "k");
+            alone(sql, scope, "k");
             sql.push(" AND ");
             of_contact(sql, scope, "k");
             sql.push(")");
@@ -225,7 +234,7 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
             }
         }
         RowRule::Change => {
-            own_purpose(sql, scope, "t");
+            alone(sql, scope, "t");
             only(sql, scope, "t.contact_id");
         }
         RowRule::Request => {
@@ -248,6 +257,16 @@ fn of_contact(sql: &mut Sql, scope: &Scope, alias: &str) {
 
 fn sees_all(scope: &Scope) -> bool {
     scope.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
+}
+
+/// Under the own purpose alone, where nothing is recorded for groups: one value, so that an index of the purpose gives the rows in
+/// their order.
+fn alone(sql: &mut Sql, scope: &Scope, alias: &str) {
+    match &scope.purpose {
+        Some(purpose) if purpose.sees_all => sql.push("1 = 1"),
+        Some(purpose) => sql.push(alias).push(".purpose_code = ").bind(purpose.code.as_str()),
+        None => sql.push("1 = 0"),
+    };
 }
 
 fn own_purpose(sql: &mut Sql, scope: &Scope, alias: &str) {

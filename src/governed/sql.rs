@@ -113,7 +113,9 @@ impl Sql {
 
     /// The statement.
     pub fn statement(self) -> Statement {
-        Statement::from_sql_and_values(self.backend, self.text, self.values)
+        let statement = Statement::from_sql_and_values(self.backend, self.text, self.values);
+        super::overhear::note(|| statement.clone());
+        statement
     }
 
     /// Runs it on `db`. It is prepared once for each connection.
@@ -121,6 +123,9 @@ impl Sql {
     /// # Errors
     /// `INTERNAL` from the database, `TIMED_OUT`.
     pub(super) async fn fetch(self, db: &DatabaseConnection) -> Result<Fetched, Error> {
+        super::overhear::note(|| {
+            Statement::from_sql_and_values(self.backend, self.text.as_str(), self.values.clone())
+        });
         let text = AssertSqlSafe(self.text);
         let rows = if self.backend == DbBackend::Postgres {
             let mut arguments = PgArguments::default();

@@ -6,11 +6,10 @@
 use sea_orm::DbBackend;
 
 use super::{
-    conditions,
     fetched::Kind,
     levels::{Child, ChildKind, Column, ColumnOf, Level},
     pages::Page,
-    rows,
+    rows, seeking,
     sql::{Scope, Sql},
     write::Cell,
 };
@@ -33,8 +32,8 @@ pub(super) enum Which<'p> {
     All,
     /// Those with these keys, ordered by key.
     Keys(&'p [Cell]),
-    /// A page.
-    Page(&'p Page),
+    /// A page, of which one range behind its cursor.
+    Page(&'p Page, Option<seeking::Range>),
 }
 
 impl Scope {
@@ -58,9 +57,12 @@ impl Scope {
             Which::Keys(keys) => {
                 sql.push(" AND ").among(&format!("t.{key}"), keys);
             }
-            Which::Page(page) => {
+            Which::Page(page, range) => {
                 self.narrow(&mut sql, page);
-                self.seek(&mut sql, page);
+                if let (Some(range), Some((values, flipped))) = (range, page.cursor()) {
+                    sql.push(" AND ");
+                    seeking::within(*range, &page.order, values, flipped, &mut sql, self);
+                }
             }
         }
         if sql.covers {
@@ -71,7 +73,7 @@ impl Scope {
             Which::All | Which::Keys(_) => {
                 sql.push(" ORDER BY t.").push(key);
             }
-            Which::Page(page) => {
+            Which::Page(page, _) => {
                 self.sort(&mut sql, page);
                 sql.push(" LIMIT ").push_number(page.rows + 1);
             }
@@ -107,7 +109,7 @@ impl Scope {
     /// and grouping by contact, where they are asked for and the order is that of the contacts, so that both are read side by side.
     fn covers_at_once(&self, level: &Level, which: &Which<'_>) -> bool {
         let by_key = match which {
-            Which::Page(page) => page.is_by_key(),
+            Which::Page(page, _) => page.is_by_key(),
             _ => true,
         };
         let asked = |column: &Column| matches!(column.of, ColumnOf::Cover(_));
@@ -158,11 +160,9 @@ impl Scope {
     }
 
     pub(super) fn seek(&self, sql: &mut Sql, page: &Page) {
-        for (values, flipped) in [(&page.after, false), (&page.before, true)] {
-            if let Some(values) = values {
-                sql.push(" AND ");
-                conditions::beyond(&page.order, values, flipped, sql, self);
-            }
+        if let Some((values, flipped)) = page.cursor() {
+            sql.push(" AND ");
+            seeking::beyond(&page.order, values, flipped, sql, self);
         }
     }
 

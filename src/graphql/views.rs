@@ -148,3 +148,42 @@ impl View {
         if answer.errors.is_empty() { Ok(answer.data) } else { Err(answer.errors) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::schema::model, *};
+    use crate::{
+        context::Credential,
+        policy::{Policy, Sources},
+        register,
+    };
+
+    #[tokio::test]
+    async fn views_are_kept_up_to_a_number_and_the_one_not_used_for_longest_goes() {
+        let policy = Policy::load(&Sources::embedded(), &register::policy_objects()).await.unwrap();
+        let policy = Arc::new(policy);
+        let actor = |number: usize| {
+            let credential = Credential {
+                actor_id: "token:1".to_owned(),
+                roles: vec!["marketing".to_owned()],
+                purposes: vec!["newsletter".to_owned()],
+                // Kinds that differ though what they may do does not.
+                fields: Some(vec!["Contact.email".to_owned(), format!("Contact.other{number}")]),
+                expires_at: chrono::DateTime::default(),
+            };
+            Actor::new(policy.clone(), &credential, None, "test".to_owned()).unwrap()
+        };
+        let views = Views::new(model());
+        let first = views.of(&actor(0)).unwrap();
+        for number in 1..=MOST {
+            views.of(&actor(number)).unwrap();
+            // The first is in use all the time.
+            assert!(Arc::ptr_eq(&first, &views.of(&actor(0)).unwrap()));
+        }
+        assert_eq!(views.kept.lock().unwrap().len(), MOST);
+        assert!(views.known(&Kind::of(&actor(1))).is_none());
+        assert!(views.known(&Kind::of(&actor(2))).is_some());
+    }
+}

@@ -137,4 +137,14 @@ mod tests {
         assert_eq!(response.headers().get("ratelimit").unwrap(), "\"credential\";r=0;t=60");
         assert!(Rates::new(0).is_none());
     }
+
+    #[test]
+    fn who_has_everything_left_is_forgotten() {
+        // So much in a minute that a charge is made up for at once.
+        let rates = Rates::new(u64::MAX).unwrap();
+        for number in 0..3 * TIDY {
+            Account::new(rates.clone(), &format!("token:{number}")).charge(1).unwrap();
+            assert!(rates.limiter.len() as u64 <= TIDY + 1);
+        }
+    }
 }

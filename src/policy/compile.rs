@@ -1,15 +1,17 @@
 //! Makes planes of rules: the one user of Casbin, which decides every cell (floor 1).
 //!
 //! Raw `enforce` is linear in the lines of the policy, so each cell is put to a small enforcer that holds only the
-//! lines that can match it. A test compares every cell with `enforce` over the whole policy.
+//! lines that can match it, and of cells that differ in names alone one is asked. A test compares every cell with `enforce` over the
+//! whole policy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 
 use super::{
-    load::Rules,
-    objects::{Action, Objects},
+    load::{Line, Rules},
+    objects::Objects,
+    pairs::Pairs,
     purposes::Declared,
     sources::MODEL,
     table::Planes,
@@ -29,60 +31,68 @@ pub(super) async fn compile(
     let mut allow = Judge::new("some(where (p.eft == allow))", rules, objects).await?;
     let mut not_deny = Judge::new("!some(where (p.eft == deny))", rules, objects).await?;
     let mut compiled = Compiled::new();
-    for role in &declared.roles {
-        let roles = rules.roles.closure(&format!("role:{}", role.code));
-        for purpose in declared.purposes.iter().filter(|purpose| !purpose.is_group) {
-            let purposes = rules.purposes.closure(&format!("purpose:{}", purpose.code));
-            let mut candidates: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-            for (index, line) in rules.lines.iter().enumerate() {
-                if roles.contains(&line.role) && purposes.contains(&line.purpose) {
-                    candidates.entry((&line.object, line.action.as_str())).or_default().push(index);
+    let mut known: HashMap<Question<'_>, (bool, bool)> = HashMap::new();
+    Pairs::new(rules, declared, objects).each::<casbin::Error>(|role, purpose, cells| {
+        let mut planes = Planes::empty(objects.len());
+        let (of, under) = (format!("role:{role}"), format!("purpose:{purpose}"));
+        for ((index, action), lines) in cells {
+            let Some(object) = objects.at(*index) else { continue };
+            let lines = || lines.iter().filter_map(|line| rules.lines.get(*line));
+            let question = Question::of(lines(), [&of, &under, &object.name], [role, purpose]);
+            let (allowed, denied) = match known.get(&question) {
+                Some(answer) => *answer,
+                None => {
+                    let request =
+                        [of.clone(), under.clone(), object.name.clone(), action.as_str().to_owned()];
+                    let policy: Vec<Vec<String>> = lines().map(Line::values).collect();
+                    let answer = (allow.ask(&policy, &request)?, !not_deny.ask(&policy, &request)?);
+                    known.insert(question, answer);
+                    answer
                 }
-            }
-            if candidates.is_empty() {
-                continue;
-            }
-            let mut planes = Planes::empty(objects.len());
-            // Cells with the same candidates have the same answer: they differ in nothing that a line speaks about.
-            let mut known: HashMap<Vec<usize>, (bool, bool)> = HashMap::new();
-            for (index, object) in objects.iter().enumerate().filter(|(_, object)| !object.derived) {
-                for action in Action::ALL.into_iter().filter(|action| object.kind.takes(*action)) {
-                    let names = std::iter::once(&object.name).chain(&object.groups);
-                    let mut lines: Vec<usize> = names
-                        .filter_map(|name| candidates.get(&(name.as_str(), action.as_str())))
-                        .flatten()
-                        .copied()
-                        .collect();
-                    if lines.is_empty() {
-                        continue;
-                    }
-                    lines.sort_unstable();
-                    let (allowed, denied) = match known.get(&lines) {
-                        Some(answer) => *answer,
-                        None => {
-                            let request = [
-                                format!("role:{}", role.code),
-                                format!("purpose:{}", purpose.code),
-                                object.name.clone(),
-                                action.as_str().to_owned(),
-                            ];
-                            let policy: Vec<Vec<String>> = lines
-                                .iter()
-                                .filter_map(|line| rules.lines.get(*line))
-                                .map(super::load::Line::values)
-                                .collect();
-                            let answer = (allow.ask(&policy, &request)?, !not_deny.ask(&policy, &request)?);
-                            known.insert(lines, answer);
-                            answer
-                        }
-                    };
-                    planes.set(index, action, allowed, denied);
-                }
-            }
-            compiled.insert((role.code.clone(), purpose.code.clone()), planes);
+            };
+            planes.set(*index, *action, allowed, denied);
         }
-    }
+        compiled.insert((role.to_owned(), purpose.to_owned()), planes);
+        Ok(())
+    })?;
     Ok(compiled)
+}
+
+/// What a cell asks, but for names: cells that differ in nothing else have the same answer, since Casbin's matcher compares names
+/// and follows links, and knows no name by itself.
+#[derive(PartialEq, Eq, Hash)]
+struct Question<'p> {
+    /// Role and purpose, where some line names another one, which they belong to: then their links count.
+    linked: [Option<&'p str>; 2],
+    lines: Vec<Asked<'p>>,
+}
+
+/// A line as a cell meets it: what names role, purpose and object themselves is left out, and the action is that of the cell.
+#[derive(PartialEq, Eq, Hash)]
+struct Asked<'p> {
+    names: [Option<&'p str>; 3],
+    allow: bool,
+}
+
+impl<'p> Question<'p> {
+    /// The question about the cell with these names, whose role and purpose have these codes.
+    fn of(lines: impl Iterator<Item = &'p Line>, own: [&str; 3], codes: [&'p str; 2]) -> Self {
+        let asked = lines.map(|line| {
+            let named = [line.role.as_str(), line.purpose.as_str(), line.object.as_str()];
+            let mut names = [None; 3];
+            for ((name, named), own) in names.iter_mut().zip(named).zip(own) {
+                *name = (named != own).then_some(named);
+            }
+            Asked { names, allow: line.allow }
+        });
+        let lines: Vec<Asked<'_>> = asked.collect();
+        let mut linked = [None; 2];
+        for (place, (linked, code)) in linked.iter_mut().zip(codes).enumerate() {
+            let other = |line: &Asked<'_>| line.names.get(place).is_some_and(Option::is_some);
+            *linked = lines.iter().any(other).then_some(code);
+        }
+        Self { linked, lines }
+    }
 }
 
 /// An enforcer that knows all links and is lent the lines of one question.

@@ -27,7 +27,7 @@ impl ObjectId {
 }
 
 /// What may be done to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// See the value in full.
     Read,
@@ -169,8 +169,13 @@ impl Objects {
         self.by_name.get(name).copied()
     }
 
+    /// The object with this number.
+    pub(super) fn at(&self, index: usize) -> Option<&Object> {
+        self.all.get(index)
+    }
+
     pub(super) fn get(&self, id: ObjectId) -> Option<&Object> {
-        self.all.get(id.index())
+        self.at(id.index())
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Object> {

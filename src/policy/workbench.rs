@@ -1,13 +1,8 @@
 //! Looks at a policy as a whole: every right as a list, what a change gains and loses, rules that change nothing (floor 1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 
-use super::{
-    Action, Decision, Grounds, Policy,
-    load::Line,
-    objects::{Kind, Object},
-    table::Table,
-};
+use super::{Action, Decision, Grounds, Policy, objects::Kind, pairs::Pairs, table::Table};
 
 /// A right that a role has for a purpose.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,11 +101,11 @@ impl Policy {
     /// What is allowed but odd.
     pub(super) fn odd(&self) -> Vec<Warning> {
         let whole = |code, message| Warning { line: 0, code, message };
+        let allows = || self.rules.lines.iter().filter(|line| line.allow);
+        let named: HashSet<&str> = allows().map(|line| line.object.as_str()).collect();
         let unread = self.objects.iter().filter(|object| {
-            let names = |name: &String| *name == object.name || object.groups.contains(name);
-            object.kind != Kind::Grant
-                && !object.derived
-                && !self.rules.lines.iter().any(|line| line.allow && names(&line.object))
+            let mut names = std::iter::once(&object.name).chain(&object.groups);
+            object.kind != Kind::Grant && !object.derived && !names.any(|name| named.contains(name.as_str()))
         });
         let unread = unread.map(|object| {
             whole("UNUSED_OBJECT", format!("no rule ever allows anything on `{}`", object.name))
@@ -122,13 +117,11 @@ impl Policy {
             let message = format!("no consent to `{}` can be recorded: it has no text", purpose.code);
             whole("NO_TEXT", message)
         });
+        let holders: HashSet<&str> =
+            allows().map(|line| line.role.as_str()).filter(|role| *role != "role:anyone").collect();
         let idle = self.roles().iter().filter(|role| {
             let own = self.rules.roles.closure(&format!("role:{role}"));
-            !self
-                .rules
-                .lines
-                .iter()
-                .any(|line| line.allow && line.role != "role:anyone" && own.contains(&line.role))
+            !own.iter().any(|role| holders.contains(role.as_str()))
         });
         let idle = idle
             .map(|role| whole("IDLE_ROLE", format!("role `{role}` may do nothing that not everyone may")));
@@ -137,28 +130,31 @@ impl Policy {
 
     /// Rules that can be left out without any decision changing.
     fn idle_rules(&self) -> Vec<Warning> {
-        type Place<'p> = (&'p str, &'p str, &'p str, &'static str);
-        let mut counts: BTreeMap<Place<'_>, (usize, usize)> = BTreeMap::new();
-        let matched: Vec<(&Line, Vec<Place<'_>>)> =
-            self.rules.lines.iter().map(|line| (line, self.places(line))).collect();
-        for (line, places) in &matched {
-            for place in places {
-                let (allows, denies) = counts.entry(*place).or_default();
-                *(if line.allow { allows } else { denies }) += 1;
-            }
-        }
-        let count = |place: &Place<'_>| counts.get(place).copied().unwrap_or_default();
-        let idle = matched.iter().filter(|(line, places)| {
-            places.iter().all(|place| match (line.allow, line.action) {
-                (true, _) => count(place).0 > 1 || count(place).1 > 0,
+        let mut needed = vec![false; self.rules.lines.len()];
+        let pairs = Pairs::new(&self.rules, &self.declared, &self.objects);
+        let each = pairs.each::<std::convert::Infallible>(|_, _, cells| {
+            let count = |place: (usize, Action), allow: bool| {
+                let lines = cells.get(&place).map(Vec::as_slice).unwrap_or_default();
+                lines.iter().filter(|line| self.allows(**line) == Some(allow)).count()
+            };
+            for (place @ (object, action), lines) in cells {
+                let (allows, denies) = (count(*place, true), count(*place, false));
                 // A deny on `read` also denies `mask`.
-                (false, Action::Read) => {
-                    let masked = (place.0, place.1, place.2, Action::Mask.as_str());
-                    count(place).0 == 0 && count(&masked).0 == 0
+                let masked = *action == Action::Read && count((*object, Action::Mask), true) > 0;
+                for line in lines {
+                    let is_needed = match self.allows(*line) {
+                        Some(true) => allows == 1 && denies == 0,
+                        _ => allows > 0 || masked,
+                    };
+                    if let (true, Some(needed)) = (is_needed, needed.get_mut(*line)) {
+                        *needed = true;
+                    }
                 }
-                (false, _) => count(place).0 == 0,
-            })
+            }
+            Ok(())
         });
+        let Ok(()) = each;
+        let idle = self.rules.lines.iter().zip(needed).filter(|(_, needed)| !needed);
         idle.map(|(line, _)| Warning {
             line: line.number,
             code: "IDLE_RULE",
@@ -167,35 +163,8 @@ impl Policy {
         .collect()
     }
 
-    /// Every role, purpose and object that a rule speaks about.
-    fn places<'p>(&'p self, line: &Line) -> Vec<(&'p str, &'p str, &'p str, &'static str)> {
-        let roles: Vec<&str> = self
-            .roles()
-            .iter()
-            .filter(|role| self.rules.roles.closure(&format!("role:{role}")).contains(&line.role))
-            .map(String::as_str)
-            .collect();
-        let purposes = self.purposes().iter().filter(|purpose| {
-            let own = format!("purpose:{}", purpose.code);
-            !purpose.is_group && self.rules.purposes.closure(&own).contains(&line.purpose)
-        });
-        let objects: Vec<&Object> = self
-            .objects
-            .iter()
-            .filter(|object| {
-                let named = object.name == line.object || object.groups.contains(&line.object);
-                named && !object.derived && object.kind.takes(line.action)
-            })
-            .collect();
-        let mut places = Vec::new();
-        for purpose in purposes {
-            for role in &roles {
-                let of = objects
-                    .iter()
-                    .map(|object| (*role, purpose.code.as_str(), object.name.as_str(), line.action.as_str()));
-                places.extend(of);
-            }
-        }
-        places
+    /// Whether the line with this number allows.
+    fn allows(&self, line: usize) -> Option<bool> {
+        self.rules.lines.get(line).map(|line| line.allow)
     }
 }

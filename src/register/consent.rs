@@ -161,7 +161,7 @@ pub static OBJECTION: ObjectType = ObjectType {
     doc: "An objection to a purpose or a group of purposes (Art. 21).",
     table: "objection",
     key: "id",
-    rows: RowRule::OfContactAndPurpose,
+    rows: RowRule::OfContactAndGroup,
     plural: None,
     fields: &[
         id(),

@@ -39,8 +39,10 @@ pub enum RowRule {
     Contact,
     /// Rows of a visible contact.
     OfContact,
-    /// Rows of a visible contact, under their own purpose (or its group) only, unless the purpose sees all.
+    /// Rows of a visible contact, under their own purpose only, unless the purpose sees all.
     OfContactAndPurpose,
+    /// The same of rows that are recorded for groups of purposes too: under each of these.
+    OfContactAndGroup,
     /// Events of a consent that is itself visible.
     OfConsent,
     /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
