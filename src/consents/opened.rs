@@ -1,10 +1,10 @@
-//! Consents as they are written to: each read with its events, and with the key that its values are sealed under, in one statement
+//! Consents as they are written to: each read with its events, and with the keys that its values are sealed under, in one statement
 //! (floor 4).
 
 use entity::{consent, consent_event, contact, enums::Channel, subject_key};
 use sea_orm::{
-    ActiveEnum, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, IdenStatic, Iterable, JoinType,
-    Order, QuerySelect,
+    ActiveEnum, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult, IdenStatic, Iterable,
+    JoinType, Order, QueryResult, QuerySelect,
     sea_query::{Condition, Expr, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -18,17 +18,18 @@ use crate::{
     register::{CONSENT, Category},
 };
 
-/// Aliases of the three tables, which the names of their columns begin with.
+/// Aliases of the tables, which the names of their columns begin with.
 const CONSENTS: &str = "t";
 const EVENTS: &str = "e";
-const KEYS: &str = "s";
+/// One for each category that values of consents and events fall under.
+const KEYS: [(&str, Category); 2] = [("s", Category::Consent), ("l", Category::Link)];
 
 /// A consent, read or about to be made. Its contact is locked.
 pub(super) struct Opened {
     pub(super) row: consent::Model,
     pub(super) events: Vec<consent_event::Model>,
-    /// The key of the person for values of consents, where there is one.
-    pub(super) key: Option<subject_key::Model>,
+    /// The keys of the person for values of consents, and the categories of which there is none.
+    pub(super) keys: Vec<Result<subject_key::Model, Category>>,
     /// Whether it is not there yet.
     pub(super) new: bool,
 }
@@ -37,7 +38,7 @@ impl Opened {
     /// One that nothing is declared for yet.
     pub(super) fn blank(tx: &Transaction, contact: Uuid, purpose: &str, channel: Channel) -> Self {
         let row = blank(tx.new_id(), (contact, purpose, channel), tx.now());
-        Self { row, events: Vec::new(), key: None, new: true }
+        Self { row, events: Vec::new(), keys: Vec::new(), new: true }
     }
 }
 
@@ -92,28 +93,32 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
     let mut select = Query::select();
     add_columns::<consent::Entity>(&mut select, CONSENTS);
     add_columns::<consent_event::Entity>(&mut select, EVENTS);
-    add_columns::<subject_key::Entity>(&mut select, KEYS);
     let on_event =
         Expr::col((EVENTS, consent_event::Column::ConsentId)).equals((CONSENTS, consent::Column::Id));
-    // A subject has at most one key for a category, so that it repeats no row.
-    let on_key = Condition::all()
-        .add(Expr::col((KEYS, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId)))
-        .add(Expr::col((KEYS, subject_key::Column::Category)).eq(Category::Consent.as_str()));
-    select
-        .from_as(consent::Entity, CONSENTS)
-        .join_as(JoinType::LeftJoin, consent_event::Entity, EVENTS, on_event)
-        .join_as(JoinType::LeftJoin, subject_key::Entity, KEYS, on_key)
-        .cond_where(condition)
-        .order_by((CONSENTS, consent::Column::Id), Order::Asc);
+    select.from_as(consent::Entity, CONSENTS).join_as(
+        JoinType::LeftJoin,
+        consent_event::Entity,
+        EVENTS,
+        on_event,
+    );
+    for (alias, category) in KEYS {
+        add_columns::<subject_key::Entity>(&mut select, alias);
+        let of_contact =
+            Expr::col((alias, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId));
+        // A subject has at most one for a category, so that it repeats no row.
+        let of_category = Expr::col((alias, subject_key::Column::Category)).eq(category.as_str());
+        let on_key = Condition::all().add(of_contact).add(of_category);
+        select.join_as(JoinType::LeftJoin, subject_key::Entity, alias, on_key);
+    }
+    select.cond_where(condition).order_by((CONSENTS, consent::Column::Id), Order::Asc);
     let mut all: Vec<Opened> = Vec::new();
     for found in tx.connection().query_all(&select).await? {
         let id: Uuid = found.try_get(&prefix(CONSENTS), consent::Column::Id.as_str())?;
         if all.last().is_none_or(|last| last.row.id != id) {
             let row = consent::Model::from_query_result(&found, &prefix(CONSENTS))?;
-            let subject: Option<Uuid> =
-                found.try_get(&prefix(KEYS), subject_key::Column::SubjectId.as_str())?;
-            let key = subject.map(|_| subject_key::Model::from_query_result(&found, &prefix(KEYS)));
-            all.push(Opened { row, events: Vec::new(), key: key.transpose()?, new: false });
+            let keys = KEYS.iter().map(|(alias, category)| key(&found, alias, *category));
+            let keys = keys.collect::<Result<_, _>>()?;
+            all.push(Opened { row, events: Vec::new(), keys, new: false });
         }
         let event: Option<Uuid> = found.try_get(&prefix(EVENTS), consent_event::Column::Id.as_str())?;
         if let (Some(_), Some(opened)) = (event, all.last_mut()) {
@@ -121,6 +126,18 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
         }
     }
     Ok(all)
+}
+
+fn key(
+    found: &QueryResult,
+    alias: &str,
+    category: Category,
+) -> Result<Result<subject_key::Model, Category>, DbErr> {
+    let subject: Option<Uuid> = found.try_get(&prefix(alias), subject_key::Column::SubjectId.as_str())?;
+    match subject {
+        Some(_) => subject_key::Model::from_query_result(found, &prefix(alias)).map(Ok),
+        None => Ok(Err(category)),
+    }
 }
 
 fn prefix(alias: &str) -> String {

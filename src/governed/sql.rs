@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{DbBackend, Statement, Value, sea_query::Expr};
 use uuid::Uuid;
 
 use crate::{
@@ -50,6 +50,13 @@ impl Sql {
         Self { text: text.to_owned(), values: Vec::new(), backend }
     }
 
+    /// Begins behind a statement that writes, which is executed along with this one. PostgreSQL alone knows that; what is written by
+    /// it is not seen yet.
+    pub(super) fn along(backend: DbBackend, write: Statement) -> Self {
+        let values = write.values.map(|values| values.0).unwrap_or_default();
+        Self { text: format!("WITH written AS ({}) ", write.sql), values, backend }
+    }
+
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
@@ -92,6 +99,24 @@ impl Sql {
     pub(super) fn wrap(mut self, before: &str, after: &str) -> Self {
         self.text = format!("{before}{}{after}", self.text);
         self
+    }
+
+    /// The text so far as a condition of a statement that is built elsewhere.
+    pub(super) fn condition(self) -> Expr {
+        if self.backend == DbBackend::Postgres {
+            return Expr::cust_with_values(self.text, self.values);
+        }
+        // The builder takes the values in their order, and each is bound once.
+        let mut text = String::with_capacity(self.text.len());
+        for (index, part) in self.text.split('$').enumerate() {
+            text.push_str(if index == 0 { "" } else { "?" });
+            text.push_str(if index == 0 {
+                part
+            } else {
+                part.trim_start_matches(|c: char| c.is_ascii_digit())
+            });
+        }
+        Expr::cust_with_values(text, self.values)
     }
 
     /// The statement.
