@@ -24,6 +24,10 @@ const EVENTS: &str = "e";
 /// One for each category that values of consents and events fall under.
 const KEYS: [(&str, Category); 2] = [("s", Category::Consent), ("l", Category::Link)];
 
+/// What is read of a key.
+const OF_KEY: [subject_key::Column; 3] =
+    [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
+
 /// A consent, read or about to be made. Its contact is locked.
 pub(super) struct Opened {
     pub(super) row: consent::Model,
@@ -102,7 +106,10 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
         on_event,
     );
     for (alias, category) in KEYS {
-        add_columns::<subject_key::Entity>(&mut select, alias);
+        // Whose it is and for what is known.
+        for column in OF_KEY {
+            select.expr_as(Expr::col((alias, column)), format!("{alias}_{}", column.as_str()));
+        }
         let of_contact =
             Expr::col((alias, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId));
         // A subject has at most one for a category, so that it repeats no row.
@@ -116,7 +123,7 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
         let id: Uuid = found.try_get(&prefix(CONSENTS), consent::Column::Id.as_str())?;
         if all.last().is_none_or(|last| last.row.id != id) {
             let row = consent::Model::from_query_result(&found, &prefix(CONSENTS))?;
-            let keys = KEYS.iter().map(|(alias, category)| key(&found, alias, *category));
+            let keys = KEYS.iter().map(|(alias, category)| key(&found, row.contact_id, alias, *category));
             let keys = keys.collect::<Result<_, _>>()?;
             all.push(Opened { row, events: Vec::new(), keys, new: false });
         }
@@ -130,14 +137,20 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
 
 fn key(
     found: &QueryResult,
+    subject_id: Uuid,
     alias: &str,
     category: Category,
 ) -> Result<Result<subject_key::Model, Category>, DbErr> {
-    let subject: Option<Uuid> = found.try_get(&prefix(alias), subject_key::Column::SubjectId.as_str())?;
-    match subject {
-        Some(_) => subject_key::Model::from_query_result(found, &prefix(alias)).map(Ok),
-        None => Ok(Err(category)),
-    }
+    use subject_key::Column::{CreatedAt, Wrapped, WrappedBy};
+    let prefix = prefix(alias);
+    let Some(wrapped) = found.try_get(&prefix, Wrapped.as_str())? else { return Ok(Err(category)) };
+    Ok(Ok(subject_key::Model {
+        subject_id,
+        category: category.as_str().to_owned(),
+        wrapped,
+        wrapped_by: found.try_get(&prefix, WrappedBy.as_str())?,
+        created_at: found.try_get(&prefix, CreatedAt.as_str())?,
+    }))
 }
 
 fn prefix(alias: &str) -> String {
