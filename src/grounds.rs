@@ -111,7 +111,8 @@ pub async fn end(
     at: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such ground");
-    let before = contacts::lock_with::<Entity>(tx, actor, &GROUND, id, |row| row.contact_id, unknown).await?;
+    let before =
+        contacts::lock_with::<Entity>(tx, actor, &GROUND, id, ground::Column::ContactId, unknown).await?;
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at < before.since {

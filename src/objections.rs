@@ -226,7 +226,8 @@ pub async fn end(
 ) -> Result<(), Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such objection");
     let before =
-        contacts::lock_with::<Entity>(tx, actor, &OBJECTION, id, |row| row.contact_id, unknown).await?;
+        contacts::lock_with::<Entity>(tx, actor, &OBJECTION, id, objection::Column::ContactId, unknown)
+            .await?;
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at > tx.now() || at < before.objected_at {

@@ -3,7 +3,7 @@
 //! Each key is random and lies wrapped by the master key in a table of its own: once it is destroyed the values can never
 //! be read again, while every entry stays as it is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use chacha20poly1305::{
@@ -15,7 +15,7 @@ use entity::subject_key::{self, ActiveModel, Column, Entity};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use crate::{context::Keys, error::Error};
+use crate::{context::Keys, error::Error, register::Category};
 
 const USAGE: &str = "subject-keys";
 
@@ -53,17 +53,36 @@ pub struct Sealer {
     fresh: Vec<ActiveModel>,
     /// Subjects made in this transaction, which have no keys yet.
     new: HashSet<Uuid>,
+    /// Keys of which it is known that there are none.
+    absent: HashSet<(Uuid, &'static str)>,
 }
 
 impl Sealer {
     /// A sealer that knows no key yet.
     pub fn new(keys: &Keys) -> Self {
-        Self { keys: keys.clone(), known: HashMap::new(), fresh: Vec::new(), new: HashSet::new() }
+        let (known, fresh) = (HashMap::new(), Vec::new());
+        Self { keys: keys.clone(), known, fresh, new: HashSet::new(), absent: HashSet::new() }
     }
 
     /// Notes that `subject` is made in this transaction.
     pub fn introduce(&mut self, subject: Uuid) {
         self.new.insert(subject);
+    }
+
+    /// Takes a key that was read already.
+    ///
+    /// # Errors
+    /// `INTERNAL` when it cannot be opened.
+    pub fn take(&mut self, row: &subject_key::Model) -> Result<(), Error> {
+        if let Entry::Vacant(vacant) = self.known.entry((row.subject_id, row.category.clone())) {
+            vacant.insert(unwrapped(&self.keys, row)?);
+        }
+        Ok(())
+    }
+
+    /// Notes that `subject` has no key for a category.
+    pub fn lacks(&mut self, subject: Uuid, category: Category) {
+        self.absent.insert((subject, category.as_str()));
     }
 
     /// The parts of the entry `id` about `subject`, by data category, each sealed: a JSON object.
@@ -78,7 +97,7 @@ impl Sealer {
         subject: Uuid,
         parts: &BTreeMap<&'static str, Vec<u8>>,
     ) -> Result<String, Error> {
-        let missing: Vec<&str> = parts
+        let missing: Vec<&'static str> = parts
             .keys()
             .copied()
             .filter(|part| !self.known.contains_key(&(subject, (*part).to_owned())))
@@ -100,12 +119,17 @@ impl Sealer {
         connection: &C,
         now: DateTime<Utc>,
         subject: Uuid,
-        categories: &[&str],
+        categories: &[&'static str],
     ) -> Result<(), Error> {
+        let asked = categories
+            .iter()
+            .copied()
+            .filter(|category| !self.new.contains(&subject) && !self.absent.contains(&(subject, *category)));
+        let asked: Vec<&str> = asked.collect();
         let of_subject = Entity::find()
             .filter(Column::SubjectId.eq(subject))
-            .filter(Column::Category.is_in(categories.iter().copied()));
-        let stored = match self.new.contains(&subject) {
+            .filter(Column::Category.is_in(asked.iter().copied()));
+        let stored = match asked.is_empty() {
             true => Vec::new(),
             false => of_subject.all(connection).await?,
         };
@@ -115,7 +139,7 @@ impl Sealer {
         }
         for category in categories {
             let place = (subject, (*category).to_owned());
-            if let std::collections::hash_map::Entry::Vacant(vacant) = self.known.entry(place) {
+            if let Entry::Vacant(vacant) = self.known.entry(place) {
                 let key: Key = rand::random();
                 self.fresh.push(wrapped(&self.keys, subject, category, &key, now)?);
                 vacant.insert(key);

@@ -13,6 +13,7 @@ mod m20261125_000006_audit;
 mod m20261125_000007_writes;
 mod m20261125_000008_merges;
 mod m20261125_000009_declarations;
+mod m20261128_000010_order;
 mod m20261128_000011_growth;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000007_writes::Migration),
             Box::new(m20261125_000008_merges::Migration),
             Box::new(m20261125_000009_declarations::Migration),
+            Box::new(m20261128_000010_order::Migration),
             Box::new(m20261128_000011_growth::Migration),
         ]
     }

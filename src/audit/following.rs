@@ -5,19 +5,18 @@
 //! are not followed: there a contact comes and goes with its recorded ground, without a declaration of the person.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry as Place},
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent, consent_change,
+    consent_change,
     enums::{Channel, ConsentChangeKind},
 };
 use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable,
-    ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
-    sea_query::{Func, Query},
+    ActiveEnum, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
+    QueryOrder, QuerySelect, Value, sea_query::InsertStatement,
 };
 use uuid::Uuid;
 
@@ -25,32 +24,62 @@ use super::Transaction;
 use crate::{
     context::{App, id_after},
     error::Error,
-    governed::{self, InForce, Scope},
+    governed::{self, InForce, Scope, Standing},
     policy::{Grounds, Policy},
 };
 
-/// Who holds this lock of PostgreSQL tells changes: one after the other, so that ids are in the order of the commits. SQLite has
-/// one writer anyway.
-const TELLING: i64 = 0x7a77_6563_6b01;
-/// Values in one list of a statement, and rows of one INSERT.
-const PARAMETERS: usize = 10_000;
+/// Rows of one INSERT.
 const ROWS: usize = 1_000;
 
 /// Contacts of which a consent may have begun or ended.
 #[derive(Default)]
-pub(super) struct Touched(Mutex<BTreeSet<Uuid>>);
+pub(super) struct Touched(Mutex<Place>);
+
+/// Where that is to be looked for.
+#[derive(Default)]
+pub(super) struct Place {
+    contacts: BTreeSet<Uuid>,
+    /// Purposes of the consents that were written.
+    purposes: BTreeSet<String>,
+    /// Whether consents to any purpose may have begun or ended: an address or a state is another one, or an objection.
+    any: bool,
+}
+
+impl Place {
+    /// Any consent of `contacts`.
+    fn of(contacts: &[Uuid]) -> Self {
+        Self { contacts: contacts.iter().copied().collect(), purposes: BTreeSet::new(), any: true }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.contacts.is_empty()
+    }
+}
 
 impl Touched {
+    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes the contact that `row` is about, if consents hang on such rows.
     pub(super) fn by<E: EntityTrait>(&self, row: &E::Model) {
-        let column = match E::default().table_name() {
+        let table = E::default();
+        let column = match table.table_name() {
             "contact" => "id",
             "consent" | "objection" => "contact_id",
             _ => return,
         };
-        let column = E::Column::iter().find(|known| known.as_str() == column);
-        if let Some(Value::Uuid(Some(id))) = column.map(|column| row.get(column)) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let get =
+            |name: &str| E::Column::iter().find(|known| known.as_str() == name).map(|column| row.get(column));
+        let Some(Value::Uuid(Some(id))) = get(column) else { return };
+        let mut place = self.place();
+        place.contacts.insert(id);
+        match get("purpose_code") {
+            // A consent begins or ends for its own purpose; nothing of the others hangs on it.
+            Some(Value::String(Some(code))) if table.table_name() == "consent" => {
+                place.purposes.insert(code);
+            }
+            _ => place.any = true,
         }
     }
 
@@ -61,16 +90,21 @@ impl Touched {
         }
     }
 
-    fn take(&self) -> Vec<Uuid> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+    /// Notes a place as a whole.
+    pub(super) fn at(&self, other: Place) {
+        let mut place = self.place();
+        place.contacts.extend(other.contacts);
+        place.purposes.extend(other.purposes);
+        place.any |= other.any;
+    }
+
+    pub(super) fn take(&self) -> Place {
+        std::mem::take(&mut *self.place())
     }
 }
 
-/// What was told last of a consent, and when that was.
-type Told = BTreeMap<InForce, (ConsentChangeKind, DateTime<Utc>)>;
-
 /// What is to be told.
-struct News {
+pub(super) struct News {
     consent: InForce,
     kind: ConsentChangeKind,
     at: DateTime<Utc>,
@@ -83,31 +117,31 @@ impl Transaction {
     /// # Errors
     /// `INTERNAL` from the database.
     pub async fn look_at(&self, contacts: &[Uuid]) -> Result<usize, Error> {
-        self.touched.0.lock().unwrap_or_else(PoisonError::into_inner).extend(contacts.iter().copied());
-        Ok(news(&self.inner, &self.policy, self.now, contacts).await?.len())
+        self.touched.at(Place::of(contacts));
+        Ok(news(&self.inner, &self.policy, self.now, &Place::of(contacts), None).await?.len())
     }
 
-    /// Tells what began and what ended of the contacts that were touched.
-    pub(super) async fn follow(&mut self) -> Result<(), Error> {
-        let touched = self.touched.take();
-        if touched.is_empty() {
-            return Ok(());
-        }
-        let news = news(&self.inner, &self.policy, self.now, &touched).await?;
+    /// What began and what ended at `place`; `along` is executed with the question.
+    pub(super) async fn news(
+        &self,
+        place: &Place,
+        along: Option<&InsertStatement>,
+    ) -> Result<Vec<News>, Error> {
+        news(&self.inner, &self.policy, self.now, place, along).await
+    }
+
+    /// Tells it. On PostgreSQL a trigger gives each row its place behind what others have told, and has them wait from here to the
+    /// end; SQLite has one writer.
+    pub(super) async fn tell(&self, news: Vec<News>) -> Result<(), Error> {
         if news.is_empty() {
             return Ok(());
         }
-        if self.inner.get_database_backend() == DbBackend::Postgres {
-            let mut lock = Query::select();
-            lock.expr(Func::cust("pg_advisory_xact_lock").arg(TELLING));
-            self.inner.execute(&lock).await?;
+        let mut last: Option<Uuid> = None;
+        if self.inner.get_database_backend() == DbBackend::Sqlite {
+            let known = consent_change::Entity::find().select_only().column(consent_change::Column::Id);
+            let known = known.order_by_desc(consent_change::Column::Id).limit(1);
+            last = known.into_tuple().one(&self.inner).await?;
         }
-        // Behind the lock: what others have told is committed.
-        let last = consent_change::Entity::find()
-            .select_only()
-            .column(consent_change::Column::Id)
-            .order_by_desc(consent_change::Column::Id);
-        let mut last: Option<Uuid> = last.into_tuple().one(&self.inner).await?;
         let mut rows = Vec::with_capacity(news.len());
         for News { consent: (contact_id, purpose_code, channel), kind, at } in news {
             let id = id_after(last, self.now);
@@ -131,75 +165,48 @@ impl Transaction {
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn untold(app: &App, contacts: &[Uuid]) -> Result<usize, Error> {
-    Ok(news(&app.db.reader, &app.policy.current(), app.now(), contacts).await?.len())
+    Ok(news(&app.db.reader, &app.policy.current(), app.now(), &Place::of(contacts), None).await?.len())
 }
 
-/// How the consents of `contacts` differ from what was told of them.
+/// How the consents at `place` differ from what was told of them.
 async fn news<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
     now: DateTime<Utc>,
-    contacts: &[Uuid],
+    place: &Place,
+    along: Option<&InsertStatement>,
 ) -> Result<Vec<News>, Error> {
-    let on_consent = policy.purposes().iter().filter(|purpose| purpose.grounds == Grounds::Consent);
+    let followed = policy.purposes().iter().filter(|purpose| {
+        purpose.grounds == Grounds::Consent && (place.any || place.purposes.contains(&purpose.code))
+    });
     let backend = connection.get_database_backend();
-    let scopes: Vec<Scope> = on_consent
+    let scopes: Vec<Scope> = followed
         .map(|purpose| Scope { purpose: Some(purpose.clone()), now, backend, subject: None })
         .collect();
-    let in_force = governed::in_force(connection, &scopes, contacts).await?;
-    let in_force: BTreeSet<InForce> = in_force.into_iter().collect();
-    let told = told(connection, contacts).await?;
-    let holds =
-        |consent: &InForce| told.get(consent).is_some_and(|told| told.0 == ConsentChangeKind::Granted);
-    let ended: Vec<&InForce> =
-        told.keys().filter(|consent| holds(consent) && !in_force.contains(*consent)).collect();
-    let ends = ends(connection, &ended).await?;
-    let mut news: Vec<News> = Vec::new();
-    for consent in ended {
-        // What ended by time ended then, whenever that is noticed.
-        let by_time = ends.get(consent).copied().filter(|end| *end <= now);
-        let since = told.get(consent).map_or(now, |told| told.1);
-        let at = by_time.map_or(now, |end| end.max(since));
-        news.push(News { consent: consent.clone(), kind: ConsentChangeKind::Ended, at });
-    }
-    let began = in_force.into_iter().filter(|consent| !holds(consent));
-    news.extend(began.map(|consent| News { consent, kind: ConsentChangeKind::Granted, at: now }));
-    Ok(news)
-}
-
-/// What was told last of the consents of `contacts`.
-async fn told<C: ConnectionTrait>(connection: &C, contacts: &[Uuid]) -> Result<Told, Error> {
-    let mut told = Told::new();
-    for contacts in contacts.chunks(PARAMETERS) {
-        let rows = consent_change::Entity::find()
-            .filter(consent_change::Column::ContactId.is_in(contacts.iter().copied()))
-            .order_by_desc(consent_change::Column::Id);
-        for row in rows.all(connection).await? {
-            let place = told.entry((row.contact_id, row.purpose_code, row.channel.to_value()));
-            if let Place::Vacant(place) = place {
-                place.insert((row.kind, row.at));
+    let contacts: Vec<Uuid> = place.contacts.iter().copied().collect();
+    let purposes: Vec<String> = place.purposes.iter().cloned().collect();
+    let only = (!place.any).then_some(purposes.as_slice());
+    let standing = governed::standing(connection, &scopes, &contacts, only, along).await?;
+    let (mut holds, mut told) = (BTreeSet::new(), BTreeMap::new());
+    for one in standing {
+        match one {
+            Standing::Holds(consent) => {
+                holds.insert(consent);
+            }
+            Standing::Told { consent, since, end } => {
+                told.insert(consent, (since, end));
             }
         }
     }
-    Ok(told)
-}
-
-/// When consents end by time.
-async fn ends<C: ConnectionTrait>(
-    connection: &C,
-    consents: &[&InForce],
-) -> Result<BTreeMap<InForce, DateTime<Utc>>, Error> {
-    let contacts: BTreeSet<Uuid> = consents.iter().map(|consent| consent.0).collect();
-    let contacts: Vec<Uuid> = contacts.into_iter().collect();
-    let mut ends = BTreeMap::new();
-    for contacts in contacts.chunks(PARAMETERS) {
-        let rows = consent::Entity::find()
-            .filter(consent::Column::ContactId.is_in(contacts.iter().copied()))
-            .filter(consent::Column::ExpiresAt.is_not_null());
-        for row in rows.all(connection).await? {
-            let consent = (row.contact_id, row.purpose_code, row.channel.to_value());
-            ends.extend(row.expires_at.map(|end| (consent, end)));
+    let mut news: Vec<News> = Vec::new();
+    for (consent, (since, end)) in &told {
+        if !holds.contains(consent) {
+            // What ended by time ended then, whenever that is noticed.
+            let at = end.filter(|end| *end <= now).map_or(now, |end| end.max(*since));
+            news.push(News { consent: consent.clone(), kind: ConsentChangeKind::Ended, at });
         }
     }
-    Ok(ends)
+    let began = holds.into_iter().filter(|consent| !told.contains_key(consent));
+    news.extend(began.map(|consent| News { consent, kind: ConsentChangeKind::Granted, at: now }));
+    Ok(news)
 }

@@ -18,10 +18,12 @@ use std::sync::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{audit_entry, enums::AuditOutcome};
+use entity::{audit_entry, enums::AuditOutcome, subject_key};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, SqliteTransactionMode,
+    ActiveValue::Set,
+    ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryTrait, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
+    sea_query::{Expr, InsertStatement},
 };
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -33,6 +35,7 @@ pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
 pub use ring::{known_ring, ring};
 pub use rotation::rewrap;
+pub use rows::Rows;
 
 use following::Touched;
 
@@ -43,7 +46,7 @@ use crate::{
     governed::{self, Scope},
     measures,
     policy::Policy,
-    register::{ACCESS_TOKEN, ObjectType, SUBSCRIPTIONS},
+    register::{ACCESS_TOKEN, Category, ObjectType, SUBSCRIPTIONS},
     sealing::Sealer,
 };
 
@@ -219,6 +222,31 @@ impl Transaction {
         governed::exists(&self.inner, &scope, object, id).await
     }
 
+    /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
+    pub fn rule(&self, actor: &Actor, object: &ObjectType) -> Expr {
+        governed::permitted(&Scope::of(actor, self.now, self.inner.get_database_backend()), object)
+    }
+
+    /// Takes keys of `subject` that were read along with what is written, once its contact was locked, so that they are not asked for
+    /// again; and categories of which it has none. Whoever destroys keys locks the contact as well: until the end of this transaction
+    /// they are there, and they go with it.
+    ///
+    /// # Errors
+    /// `AUDIT_UNAVAILABLE` when one cannot be opened.
+    pub fn take_keys(
+        &mut self,
+        subject: Uuid,
+        keys: &[Result<subject_key::Model, Category>],
+    ) -> Result<(), Error> {
+        for key in keys {
+            match key {
+                Ok(key) => self.sealer.take(key).map_err(unavailable)?,
+                Err(category) => self.sealer.lacks(subject, *category),
+            }
+        }
+        Ok(())
+    }
+
     /// Records what was done. Values are sealed by data category under keys of the person, or of the thing itself.
     ///
     /// # Errors
@@ -265,9 +293,18 @@ impl Transaction {
             return Err(Error::internal("a change without an audit entry"));
         }
         let number = self.entries.len();
-        self.store().await?;
-        // Last: others who have something to tell wait from here to the end.
-        self.follow().await?;
+        let touched = self.touched.take();
+        if touched.is_empty() {
+            self.store().await?;
+        } else {
+            // The entries go along with the question of what began and what ended.
+            let along = self.store_but_last().await?;
+            let alone = along.is_none();
+            let news = self.news(&touched, along.as_ref()).await;
+            let news = news.map_err(|error| if alone { error } else { unavailable(error) })?;
+            // Last: others who have something to tell wait from here to the end.
+            self.tell(news).await?;
+        }
         self.inner.commit().await?;
         measures::entries(number);
         self.told.into_iter().for_each(|change| self.feed.tell(change));
@@ -279,17 +316,27 @@ impl Transaction {
 
     /// Writes the entries.
     async fn store(&mut self) -> Result<(), Error> {
+        if let Some(last) = self.store_but_last().await? {
+            self.inner.execute(&last).await.map_err(|error| unavailable(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The same but, on PostgreSQL, the last statement of it.
+    async fn store_but_last(&mut self) -> Result<Option<InsertStatement>, Error> {
         self.sealer.store(&self.inner).await.map_err(unavailable)?;
+        let keeps = self.inner.get_database_backend() == DbBackend::Postgres;
         // SQLite takes 32,766 parameters; an entry has 15.
         while !self.entries.is_empty() {
             let rest = self.entries.split_off(self.entries.len().min(1_000));
             let chunk = std::mem::replace(&mut self.entries, rest);
-            audit_entry::Entity::insert_many(chunk)
-                .exec_without_returning(&self.inner)
-                .await
-                .map_err(|error| unavailable(error.into()))?;
+            let insert = audit_entry::Entity::insert_many(chunk).into_query();
+            if keeps && self.entries.is_empty() {
+                return Ok(Some(insert));
+            }
+            self.inner.execute(&insert).await.map_err(|error| unavailable(error.into()))?;
         }
-        Ok(())
+        Ok(None)
     }
 }
 

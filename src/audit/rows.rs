@@ -3,12 +3,120 @@
 //! Each also notes of which contacts a consent may have begun or ended by it: contacts, consents and objections are written in no
 //! other way.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait,
+    QueryTrait,
+    sea_query::{CommonTableExpression, InsertStatement, UpdateStatement, WithClause},
+};
 
-use super::{Changes, Transaction};
+use super::{Changes, Transaction, following::Touched};
 use crate::{error::Error, register::ObjectType};
 
+/// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.
+#[derive(Default)]
+#[must_use = "nothing of it is written yet"]
+pub struct Rows {
+    writes: Vec<Write>,
+    changes: Changes,
+    touched: Touched,
+}
+
+enum Write {
+    Insert(InsertStatement),
+    Update(UpdateStatement),
+}
+
+impl Rows {
+    /// Adds a row of `object` that is not there yet.
+    #[must_use]
+    pub fn insert<E>(mut self, object: &'static ObjectType, row: &E::Model) -> Self
+    where
+        E: EntityTrait,
+        E::Model: IntoActiveModel<E::ActiveModel> + Clone,
+    {
+        let values = row.clone().into_active_model().reset_all();
+        self.writes.push(Write::Insert(E::insert(values).into_query()));
+        self.touched.by_new::<E>(row);
+        self.changes = self.changes.and(Changes::between(object, None, Some(row)));
+        self
+    }
+
+    /// Adds the state `after` over that of `before` of a row of `object`: the columns that differ are written.
+    ///
+    /// # Errors
+    /// `INTERNAL` for a row without a key.
+    pub fn update<E>(
+        mut self,
+        object: &'static ObjectType,
+        before: &E::Model,
+        after: &E::Model,
+    ) -> Result<Self, Error>
+    where
+        E: EntityTrait,
+        E::Model: IntoActiveModel<E::ActiveModel> + Clone,
+    {
+        let mut values = after.clone().into_active_model();
+        for column in E::Column::iter().filter(|column| before.get(*column) != after.get(*column)) {
+            values.reset(column);
+        }
+        if values.is_changed() {
+            self.writes.push(Write::Update(E::update(values).validate()?.into_query()));
+        }
+        self.touched.by::<E>(before);
+        self.touched.by::<E>(after);
+        self.changes = self.changes.and(Changes::between(object, Some(before), Some(after)));
+        Ok(self)
+    }
+
+    /// The writes as one statement, where there are several and all but the last insert rows: of the last it is known whether it
+    /// found its row.
+    fn together(&mut self) -> Option<Write> {
+        let updates = self.writes.iter().filter(|write| matches!(write, Write::Update(_))).count();
+        if self.writes.len() < 2 || updates > 1 {
+            return None;
+        }
+        // In one statement the order is of no account.
+        self.writes.sort_by_key(|write| matches!(write, Write::Update(_)));
+        let last = self.writes.pop()?;
+        let mut with = WithClause::new();
+        for (index, write) in self.writes.drain(..).enumerate() {
+            if let Write::Insert(insert) = write {
+                let mut part = CommonTableExpression::new();
+                with.cte(part.table_name(format!("written_{index}")).query(insert).to_owned());
+            }
+        }
+        Some(match last {
+            Write::Insert(mut insert) => Write::Insert(insert.with_cte(with).to_owned()),
+            Write::Update(mut update) => Write::Update(update.with_cte(with).to_owned()),
+        })
+    }
+}
+
 impl Transaction {
+    /// Writes `rows` and gives what changed by it.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn write(&self, mut rows: Rows) -> Result<Changes, Error> {
+        let connection = self.connection();
+        if connection.get_database_backend() == DbBackend::Postgres
+            && let Some(one) = rows.together()
+        {
+            rows.writes = vec![one];
+        }
+        for write in &rows.writes {
+            match write {
+                Write::Insert(insert) => _ = connection.execute(insert).await?,
+                Write::Update(update) if connection.execute(update).await?.rows_affected() == 0 => {
+                    return Err(DbErr::RecordNotUpdated.into());
+                }
+                Write::Update(_) => {}
+            }
+        }
+        self.touched.at(rows.touched.take());
+        Ok(rows.changes)
+    }
+
     /// Inserts a row of `object` and gives what it brings.
     ///
     /// # Errors
@@ -17,12 +125,8 @@ impl Transaction {
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Clone,
-        E::ActiveModel: Send,
     {
-        let values = row.clone().into_active_model().reset_all();
-        E::insert(values).exec_without_returning(self.connection()).await?;
-        self.touched.by_new::<E>(row);
-        Ok(Changes::between(object, None, Some(row)))
+        self.write(Rows::default().insert::<E>(object, row)).await
     }
 
     /// Inserts rows of one kind; what they bring is told one by one by [`Changes::between`].
@@ -41,7 +145,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Writes the state `after` over that of `before` of a row of `object` and gives what differs.
+    /// Writes the state `after` over that of `before` of a row of `object`, as far as they differ, and gives what differs.
     ///
     /// # Errors
     /// From the database.
@@ -53,13 +157,9 @@ impl Transaction {
     ) -> Result<Changes, Error>
     where
         E: EntityTrait,
-        E::Model: IntoActiveModel<E::ActiveModel> + Clone + Sync,
-        E::ActiveModel: Send,
+        E::Model: IntoActiveModel<E::ActiveModel> + Clone,
     {
-        E::update(after.clone().into_active_model().reset_all()).exec(self.connection()).await?;
-        self.touched.by::<E>(before);
-        self.touched.by::<E>(after);
-        Ok(Changes::between(object, Some(before), Some(after)))
+        self.write(Rows::default().update::<E>(object, before, after)?).await
     }
 
     /// Deletes a row of `object` and gives what goes with it.

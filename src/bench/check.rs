@@ -1,5 +1,7 @@
 //! Answers must be equal before anything is measured, byte for byte (floor 6).
 
+use entity::{consent, consent_change, enums::ConsentChangeKind};
+use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder, QuerySelect};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -8,6 +10,7 @@ use super::{
     data::Data,
     queries::{Kind, Query},
 };
+use crate::{context::App, error::Error};
 
 /// Contacts that are asked for one by one.
 const SAMPLE: usize = 20;
@@ -25,7 +28,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// `Differs`, with the query and the place of the first difference.
-pub async fn equal(servers: &Servers, tokens: &Tokens, data: &Data) -> Result<Checked, Fault> {
+pub async fn equal(app: &App, servers: &Servers, tokens: &Tokens, data: &Data) -> Result<Checked, Fault> {
     let mut bytes = [0; 2];
     let answers = bytes.iter_mut();
     for ((query, most), length) in [(Query::Q1, 100), (Query::Q3, 1_000)].into_iter().zip(answers) {
@@ -55,7 +58,7 @@ pub async fn equal(servers: &Servers, tokens: &Tokens, data: &Data) -> Result<Ch
             return Err(Fault::Differs(format!("Q2 shows the contact {id}, which has no live consent")));
         }
     }
-    Ok(Checked { withdrawn: withdrawn(servers, tokens, data).await?, bytes })
+    Ok(Checked { withdrawn: withdrawn(app, servers, tokens, data).await?, bytes })
 }
 
 /// The answer that everybody who answers `query` gives.
@@ -101,17 +104,25 @@ async fn denied(servers: &Servers, tokens: &Tokens, mut allowed: Json) -> Result
     Ok(())
 }
 
-/// Withdrawals by both who withdraw: the answers are equal, the id aside.
-async fn withdrawn(servers: &Servers, tokens: &Tokens, data: &Data) -> Result<u64, Fault> {
+/// Withdrawals by both who withdraw: the answers are equal, the id aside, and so is what those who follow are told: once that the
+/// consent has ended, and nothing when it is withdrawn again.
+async fn withdrawn(app: &App, servers: &Servers, tokens: &Tokens, data: &Data) -> Result<u64, Fault> {
     let mut first: Option<String> = None;
     let mut done = 0;
-    for (kind, id) in [Kind::Governed, Kind::Hand].into_iter().zip(&data.withdrawable) {
-        let id = id.to_string();
+    for (kind, consent) in [Kind::Governed, Kind::Hand].into_iter().zip(&data.withdrawable) {
+        let id = consent.to_string();
         let asked = Query::M1.asked(kind).about(&id);
-        let body = servers.of(kind)?.body(&asked, &tokens.allowed).await?.replace(&id, "ID");
-        match &first {
-            Some(first) => compare(Query::M1, kind, first, &body)?,
-            None => first = Some(body),
+        let before = changes(app).await?;
+        for told in [1, 1] {
+            let body = servers.of(kind)?.body(&asked, &tokens.allowed).await?.replace(&id, "ID");
+            match &first {
+                Some(first) => compare(Query::M1, kind, first, &body)?,
+                None => first = Some(body),
+            }
+            if changes(app).await?.saturating_sub(before) != told || !is_last(app, *consent).await? {
+                let text = format!("M1 of {} does not tell those who follow of one end", kind.as_str());
+                return Err(Fault::Differs(text));
+            }
         }
         done += 1;
     }
@@ -119,6 +130,24 @@ async fn withdrawn(servers: &Servers, tokens: &Tokens, data: &Data) -> Result<u6
         Some(r#"{"data":{"withdrawConsent":{"consent":{"id":"ID","status":"WITHDRAWN"}}}}"#) => Ok(done),
         other => Err(Fault::Differs(format!("M1 answers {}", other.unwrap_or("nothing")))),
     }
+}
+
+/// Changes there are.
+async fn changes(app: &App) -> Result<u64, Fault> {
+    let count = consent_change::Entity::find().count(&app.db.reader).await;
+    count.map_err(|error| Fault::from(Error::from(error)))
+}
+
+/// Whether the last change that those who follow will see is the end of `consent`.
+async fn is_last(app: &App, consent: Uuid) -> Result<bool, Fault> {
+    let last = consent_change::Entity::find().order_by_desc(consent_change::Column::Id).limit(1);
+    let last = last.one(&app.db.reader).await.map_err(Error::from)?;
+    let consent = consent::Entity::find_by_id(consent).one(&app.db.reader).await.map_err(Error::from)?;
+    Ok(last.zip(consent).is_some_and(|(last, consent)| {
+        let about = (last.contact_id, &last.purpose_code, last.channel);
+        last.kind == ConsentChangeKind::Ended
+            && about == (consent.contact_id, &consent.purpose_code, consent.channel)
+    }))
 }
 
 fn parsed(query: Query, body: &str) -> Result<Json, Fault> {

@@ -85,7 +85,7 @@ async fn measure(
     let version = settle(&app).await?;
     let common = Common { url: &place.url, policy: &rules, directory, master: &master };
     let (servers, start_ms, idle) = start(options, &common, &data, &tokens).await?;
-    let checked = check::equal(&servers, &tokens, &data).await?;
+    let checked = check::equal(&app, &servers, &tokens, &data).await?;
     if options.smoke {
         // Who withdraws by hand has written what the server writes. Looking at all consents takes too long where there are many.
         let rebuilt = consents::rebuild(&app, ACTOR, true).await?;

@@ -7,7 +7,10 @@ use entity::{
 };
 use uuid::Uuid;
 
-use super::events::{Address, Declaration, after, declare, find_or_open, review};
+use super::{
+    events::{Address, Declaration, after, declare, review},
+    opened::find_or_open,
+};
 use crate::{audit::Transaction, context::Actor, error::Error, policy::DOUBLE_OPT_IN};
 
 /// What a person was asked for by e-mail, or answered. It holds for that channel alone.
@@ -42,7 +45,7 @@ pub async fn ask(
     asked: &Asked<'_>,
     at: Option<DateTime<Utc>>,
 ) -> Result<Uuid, Error> {
-    let opened = find_or_open(tx, contact, asked.purpose, Channel::Email).await?;
+    let opened = find_or_open(tx, contact.id, asked.purpose, Channel::Email).await?;
     let declaration = Declaration {
         consent_text_id: Some(asked.text),
         address: asked.address(),
@@ -70,7 +73,7 @@ pub async fn answer(
     };
     let validity = actor.policy.purpose(asked.purpose).and_then(|purpose| purpose.validity.as_deref());
     let expires_at = validity.map(|validity| after(tx.now(), validity)).transpose()?;
-    let opened = find_or_open(tx, contact, asked.purpose, Channel::Email).await?;
+    let opened = find_or_open(tx, contact.id, asked.purpose, Channel::Email).await?;
     let declaration = Declaration {
         proof: Some(DOUBLE_OPT_IN.to_owned()),
         consent_text_id: Some(asked.text),

@@ -16,7 +16,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::events::{self, Declaration, Opened, declare, not_before};
+use super::{
+    events::{self, Declaration, declare, not_before},
+    opened,
+};
 use crate::{
     audit::{self, Author, Transaction},
     context::App,
@@ -207,23 +210,22 @@ async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let contacts: BTreeSet<Uuid> = batch.iter().map(|(_, contact)| *contact).collect();
     contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
         .filter(contact::Column::Id.is_in(contacts.iter().copied()))
         .order_by_asc(contact::Column::Id)
         .lock_exclusive()
+        .into_tuple::<Uuid>()
         .all(tx.connection())
         .await?;
-    let rows = Entity::find()
-        .filter(Column::Id.is_in(batch.iter().map(|(id, _)| *id)))
+    let due = Condition::all()
+        .add(opened::column(Column::Id).is_in(batch.iter().map(|(id, _)| *id)))
         // One that a merge has moved since hangs on a contact that is not locked: the next time.
-        .filter(Column::ContactId.is_in(contacts))
-        .order_by_asc(Column::Id)
-        .all(tx.connection())
-        .await?;
+        .add(opened::column(Column::ContactId).is_in(contacts));
     let mut done = 0;
-    for row in rows {
-        let events = events::of(tx.connection(), row.id).await?;
-        if let Some(declaration) = task.declaration(&tx, &row, &events)? {
-            declare(&mut tx, Opened { row, new: false }, &declaration).await?;
+    for consent in opened::read(&tx, due).await? {
+        if let Some(declaration) = task.declaration(&tx, &consent.row, &consent.events)? {
+            declare(&mut tx, consent, &declaration).await?;
             done += 1;
         }
     }

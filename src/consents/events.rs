@@ -8,8 +8,9 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::opened::Opened;
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{Changes, Entry, Rows, Transaction},
     context::Actor,
     declarations::project,
     error::Error,
@@ -69,12 +70,6 @@ pub(super) struct Address {
     pub(super) key: String,
 }
 
-/// A consent, read or about to be made.
-pub(super) struct Opened {
-    pub(super) row: consent::Model,
-    pub(super) new: bool,
-}
-
 /// The address of a contact on a channel, folded.
 pub(super) fn address_of(contact: &contact::Model, channel: Channel) -> Option<String> {
     match channel {
@@ -131,26 +126,6 @@ pub(super) fn blank(
         created_at: now,
         updated_at: now,
     }
-}
-
-/// The consent of a locked contact for a purpose and channel, or a new one that nothing is declared for yet.
-pub(super) async fn find_or_open(
-    tx: &Transaction,
-    contact: &contact::Model,
-    purpose: &str,
-    channel: Channel,
-) -> Result<Opened, Error> {
-    let found = consent::Entity::find()
-        .filter(consent::Column::ContactId.eq(contact.id))
-        .filter(consent::Column::PurposeCode.eq(purpose))
-        .filter(consent::Column::Channel.eq(channel))
-        .one(tx.connection())
-        .await?;
-    if let Some(row) = found {
-        return Ok(Opened { row, new: false });
-    }
-    let row = blank(tx.new_id(), (contact.id, purpose, channel), tx.now());
-    Ok(Opened { row, new: true })
 }
 
 /// The events of a consent.
@@ -227,8 +202,9 @@ pub(super) async fn declare(
     opened: Opened,
     declaration: &Declaration,
 ) -> Result<Uuid, Error> {
-    let mut events = if opened.new { Vec::new() } else { of(tx.connection(), opened.row.id).await? };
-    let before = &opened.row;
+    let Opened { row: before, mut events, keys, new } = opened;
+    let before = &before;
+    tx.take_keys(before.contact_id, &keys)?;
     let entry = |changes| Entry {
         action: declaration.action,
         entity_type: CONSENT.name,
@@ -273,13 +249,14 @@ pub(super) async fn declare(
     if holds && grants {
         after.bound_address = declaration.address.as_ref().map(|address| address.key.clone());
     }
-    let mut changes = match opened.new {
-        true => tx.insert::<consent::Entity>(&CONSENT, &after).await?,
-        false => tx.update::<consent::Entity>(&CONSENT, before, &after).await?,
+    let mut rows = match new {
+        true => Rows::default().insert::<consent::Entity>(&CONSENT, &after),
+        false => Rows::default().update::<consent::Entity>(&CONSENT, before, &after)?,
     };
-    for event in fresh {
-        changes = changes.and(tx.insert::<consent_event::Entity>(&CONSENT_EVENT, &event).await?);
+    for event in &fresh {
+        rows = rows.insert::<consent_event::Entity>(&CONSENT_EVENT, event);
     }
+    let changes = tx.write(rows).await?;
     tx.record(entry(changes)).await?;
     Ok(before.id)
 }

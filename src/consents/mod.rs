@@ -5,18 +5,21 @@ mod batch;
 mod ends;
 mod events;
 pub mod merge;
+mod opened;
 mod rebuild;
 mod renewals;
 mod telling;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_text, contact,
     enums::{Channel, ConsentEventKind},
 };
-use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Condition,
+};
 use uuid::Uuid;
 
 pub use asked::{Asked, answer, ask};
@@ -35,10 +38,10 @@ use crate::{
     error::{Code, Error},
     objections,
     policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
-    register::CONSENT,
     suppressions::{self, Addr},
 };
-use events::{Declaration, address_of, declare, find_or_open, moved_at, review, written_address};
+use events::{Declaration, address_of, declare, moved_at, review, written_address};
+use opened::{Opened, find_or_open};
 
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
@@ -143,33 +146,39 @@ impl NewConsent {
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Result<Uuid, Error> {
     new.check(actor, tx.now())?;
     let contact = contacts::lock(tx, actor, new.contact_id).await?;
-    declared(tx, actor, &contact, new, ("recordConsent", ConsentEventKind::Granted)).await
+    declared(tx, actor, (&contact, None), new, ("recordConsent", ConsentEventKind::Granted)).await
 }
 
-/// Records what the person declared in the name of a mutation, once all else is looked at.
+/// Records what the person declared in the name of a mutation, once all else is looked at, to the consent if it was read already.
 async fn declared(
     tx: &mut Transaction,
     actor: &Actor,
-    contact: &contact::Model,
+    (contact, opened): (&contact::Model, Option<Opened>),
     new: &NewConsent,
     (action, kind): (&'static str, ConsentEventKind),
 ) -> Result<Uuid, Error> {
     let expires_at = new.check(actor, tx.now())?;
-    let text = consent_text::Entity::find()
+    let text: Uuid = consent_text::Entity::find()
+        .select_only()
+        .column(consent_text::Column::Id)
         .filter(consent_text::Column::PurposeCode.eq(&new.purpose))
         .filter(consent_text::Column::Language.eq(&new.language))
         .filter(consent_text::Column::Version.eq(&new.text_version))
+        .into_tuple()
         .one(tx.connection())
         .await?
         .ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
-    let opened = find_or_open(tx, contact, &new.purpose, new.channel).await?;
+    let opened = match opened {
+        Some(opened) => opened,
+        None => find_or_open(tx, contact.id, &new.purpose, new.channel).await?,
+    };
     let declaration = Declaration {
         action,
         kind,
         declared_at: Some(new.declared_at),
         source: Some(new.source.clone()),
         proof: Some(new.proof.clone()),
-        consent_text_id: Some(text.id),
+        consent_text_id: Some(text),
         expires_at,
         review_due_at: review(actor, &new.purpose, expires_at)?,
         evidence: new.evidence.clone(),
@@ -198,6 +207,12 @@ pub struct Withdrawal {
     pub source: Option<String>,
 }
 
+impl Withdrawal {
+    fn declaration(&self) -> Declaration {
+        Declaration::end("withdrawConsent", ConsentEventKind::Withdrawn, self.at, self.source.clone())
+    }
+}
+
 /// Withdraws consents (Art. 7(3)) and gives their ids. A withdrawal of what was never given is kept too, so that no late
 /// word of an earlier consent undoes it. What is withdrawn already is no change. One by address also puts the address on the
 /// suppression list; under a purpose that sees all, whether or not a contact has it.
@@ -215,7 +230,10 @@ pub async fn withdraw(
     }
     let (id, contact, address) = (withdrawal.id, withdrawal.contact_id, &withdrawal.address);
     let (contacts, targets) = match (id, contact, address, &withdrawal.purpose) {
-        (Some(id), None, None, None) if withdrawal.channel.is_none() => one(tx, actor, id).await?,
+        (Some(id), None, None, None) if withdrawal.channel.is_none() => {
+            let opened = one(tx, actor, id).await?;
+            return Ok(vec![declare(tx, opened, &withdrawal.declaration()).await?]);
+        }
         (None, Some(contact), None, Some(purpose)) => {
             (vec![contact], kinds(actor, purpose, withdrawal.channel)?)
         }
@@ -264,41 +282,37 @@ async fn withdraw_of(
     targets: &[(String, Channel)],
     withdrawal: &Withdrawal,
 ) -> Result<Vec<Uuid>, Error> {
-    let contact = contacts::lock(tx, actor, contact_id).await?;
-    let mut all: BTreeSet<(String, String)> =
-        targets.iter().map(|(purpose, channel)| (purpose.clone(), channel.to_value())).collect();
-    if withdrawal.id.is_none() && withdrawal.channel.is_none() {
-        // Also on channels that the purpose used once.
-        let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
-        let known = consent::Entity::find()
-            .filter(consent::Column::ContactId.eq(contact_id))
-            .filter(consent::Column::PurposeCode.is_in(purposes))
-            .all(tx.connection())
-            .await?;
-        all.extend(known.into_iter().map(|row| (row.purpose_code, row.channel.to_value())));
+    contacts::lock(tx, actor, contact_id).await?;
+    let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
+    let known = Condition::all()
+        .add(opened::column(consent::Column::ContactId).eq(contact_id))
+        .add(opened::column(consent::Column::PurposeCode).is_in(purposes));
+    // Without a channel also those on channels that the purpose used once.
+    let known = known.add_option(
+        withdrawal.channel.map(|channel| opened::column(consent::Column::Channel).eq(channel.to_value())),
+    );
+    let mut all: BTreeMap<(String, String), Opened> = BTreeMap::new();
+    for opened in opened::read(tx, known).await? {
+        all.insert((opened.row.purpose_code.clone(), opened.row.channel.to_value()), opened);
+    }
+    for (purpose, channel) in targets {
+        let place = all.entry((purpose.clone(), channel.to_value()));
+        place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
     }
     let mut ids = Vec::with_capacity(all.len());
-    for (purpose, channel) in all {
-        let channel = Channel::try_from_value(&channel)?;
-        let opened = find_or_open(tx, &contact, &purpose, channel).await?;
-        let source = withdrawal.source.clone();
-        let declaration =
-            Declaration::end("withdrawConsent", ConsentEventKind::Withdrawn, withdrawal.at, source);
-        ids.push(declare(tx, opened, &declaration).await?);
+    for opened in all.into_values() {
+        ids.push(declare(tx, opened, &withdrawal.declaration()).await?);
     }
     Ok(ids)
 }
 
-type Targets = (Vec<Uuid>, Vec<(String, Channel)>);
-
-async fn one(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Targets, Error> {
+/// The consent `id`, if it exists for the caller and is the caller's own to end; its contact is locked.
+async fn one(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Opened, Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such consent");
-    let found = consent::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
-    if !tx.sees(actor, &CONSENT, id).await? {
-        return Err(unknown());
-    }
-    own(actor, &found.purpose_code)?;
-    Ok((vec![found.contact_id], vec![(found.purpose_code, found.channel)]))
+    let holder = opened::lock(tx, id).await?.ok_or_else(unknown)?;
+    let opened = opened::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
+    own(actor, &opened.row.purpose_code)?;
+    Ok(opened)
 }
 
 /// The purposes on consent that `code` names, with their channels.
@@ -345,14 +359,12 @@ pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Er
         return Ok(());
     }
     // Those that are not in force too: a consent that comes in late was given for the old address.
-    let bound = consent::Entity::find()
-        .filter(consent::Column::ContactId.eq(after.id))
-        .filter(consent::Column::Channel.is_in(moved))
-        .all(tx.connection())
-        .await?;
-    for row in bound {
+    let bound = Condition::all()
+        .add(opened::column(consent::Column::ContactId).eq(after.id))
+        .add(opened::column(consent::Column::Channel).is_in(moved.iter().map(ActiveEnum::to_value)));
+    for consent in opened::read(tx, bound).await? {
         let declaration = Declaration::end("invalidateConsent", ConsentEventKind::Invalidated, None, None);
-        declare(tx, events::Opened { row, new: false }, &declaration).await?;
+        declare(tx, consent, &declaration).await?;
     }
     Ok(())
 }

@@ -7,13 +7,12 @@ use entity::{
 };
 use uuid::Uuid;
 
-use super::{NewConsent, declared};
+use super::{NewConsent, declared, opened};
 use crate::{
     audit::Transaction,
     contacts,
     context::Actor,
     error::{Code, Error},
-    register::CONSENT,
 };
 
 /// A consent that the person declared anew.
@@ -44,10 +43,10 @@ pub struct Renewal {
 /// [`super::record`].
 pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Result<Uuid, Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such consent");
-    let contact_of = |row: &consent::Model| row.contact_id;
-    let row =
-        contacts::lock_with::<consent::Entity>(tx, actor, &CONSENT, renewal.id, contact_of, unknown).await?;
-    let contact = contacts::lock(tx, actor, row.contact_id).await?;
+    let holder = contacts::holder::<consent::Entity>(consent::Column::ContactId, renewal.id);
+    let contact = holder.one(tx.connection()).await?.ok_or_else(unknown)?;
+    let opened = opened::find(tx, actor, renewal.id, contact.id).await?.ok_or_else(unknown)?;
+    let row = &opened.row;
     let new = NewConsent {
         contact_id: row.contact_id,
         purpose: row.purpose_code.clone(),
@@ -61,11 +60,11 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
         evidence: renewal.evidence.clone(),
     };
     new.check(actor, tx.now())?;
-    if !renewable(&row) {
+    if !renewable(row) {
         let message = "only a consent that holds or has expired is renewed; what was ended is declared anew";
         return Err(Error::new(Code::Conflict, message).in_input("input.id"));
     }
-    declared(tx, actor, &contact, &new, ("renewConsent", ConsentEventKind::Renewed)).await
+    declared(tx, actor, (&contact, Some(opened)), &new, ("renewConsent", ConsentEventKind::Renewed)).await
 }
 
 /// Whether the consent holds, or has ended by time alone.

@@ -9,8 +9,9 @@ mod rows;
 use chrono::{DateTime, Utc};
 use entity::{contact, enums::Channel, provenance};
 use sea_orm::{
-    EntityTrait, ExprTrait, PrimaryKeyTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, Func},
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable, PrimaryKeyToColumn,
+    QueryFilter, QuerySelect, Select,
+    sea_query::{Expr, Func, Query},
 };
 use uuid::Uuid;
 
@@ -20,12 +21,12 @@ pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set};
 
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{Changes, Entry, Rows, Transaction},
     context::Actor,
     error::{Code, Error},
     fold::dialled,
     policy::{Action, Grounds},
-    register::{CONTACT, Field, ObjectType, PROVENANCE},
+    register::{CONTACT, Field, ObjectType, PROVENANCE, RowRule},
 };
 
 /// Where values come from, as the client says; who recorded them and when is taken from the credential.
@@ -64,31 +65,49 @@ pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::
     if tx.sees(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
 }
 
-/// The row `id` of `object` as it is once its contact is locked, if both exist for the caller.
+/// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later
+/// statement: this one may have waited for another writer, and sees the rest as it was before.
+pub fn holder<E: EntityTrait>(column: E::Column, id: Uuid) -> Select<contact::Entity> {
+    let keys = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    let mut named = Query::select();
+    named.column(column).from(E::default());
+    for key in keys {
+        named.and_where(Expr::col(key).eq(id));
+    }
+    let holder = contact::Entity::find().filter(contact::Column::Id.into_expr().eq(named));
+    holder.lock_exclusive()
+}
+
+/// The row `id` of `object` as it is once the contact that `column` names is locked, if both exist for the caller.
 ///
 /// # Errors
 /// What `unknown` says, the same whether there is no such row, or it or its contact is not visible for the purpose.
-pub async fn lock_with<E>(
+pub async fn lock_with<E: EntityTrait>(
     tx: &Transaction,
     actor: &Actor,
     object: &ObjectType,
     id: Uuid,
-    contact_of: impl Fn(&E::Model) -> Uuid,
+    column: E::Column,
     unknown: impl Fn() -> Error,
-) -> Result<E::Model, Error>
-where
-    E: EntityTrait,
-    E::PrimaryKey: PrimaryKeyTrait<ValueType = Uuid>,
-{
-    let find = || E::find_by_id(id).one(tx.connection());
-    let contact_id = contact_of(&find().await?.ok_or_else(&unknown)?);
-    match lock(tx, actor, contact_id).await {
-        Err(error) if error.code == Code::NotFound => return Err(unknown()),
-        done => done?,
-    };
-    // Read again: other writers may have changed or removed it until the lock was had.
-    let row = find().await?.ok_or_else(&unknown)?;
-    if tx.sees(actor, object, id).await? { Ok(row) } else { Err(unknown()) }
+) -> Result<E::Model, Error> {
+    // These rules hold that of the contact.
+    if !matches!(object.rows, RowRule::OfContact | RowRule::OfContactAndPurpose) {
+        return Err(Error::internal("a row that is visible without its contact"));
+    }
+    let holder = holder::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
+    let holder = holder.one(tx.connection()).await?.ok_or_else(&unknown)?;
+    let mut select = Query::select();
+    for column in E::Column::iter() {
+        select.column(("t", column));
+    }
+    for key in E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column) {
+        select.and_where(Expr::col(("t", key)).eq(id));
+    }
+    // A merge may have moved it until the lock was had.
+    select.from_as(E::default(), "t").and_where(Expr::col(("t", column)).eq(holder));
+    let row =
+        tx.connection().query_one(select.and_where(tx.rule(actor, object))).await?.ok_or_else(unknown)?;
+    Ok(E::Model::from_query_result(&row, "")?)
 }
 
 /// An address that contacts are found by.
@@ -226,10 +245,11 @@ pub async fn create_as(
     for (field, value) in values {
         set(&mut model, field, Some(value))?;
     }
-    let made = tx.insert::<contact::Entity>(&CONTACT, &model).await?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
-    let provenance = record_source(tx, model.id, source, &names).await?;
-    let changes = made.and(provenance);
+    let rows = Rows::default()
+        .insert::<contact::Entity>(&CONTACT, &model)
+        .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, model.id, source, &names));
+    let changes = tx.write(rows).await?;
     tx.record(Entry {
         action,
         entity_type: CONTACT.name,
@@ -241,14 +261,9 @@ pub async fn create_as(
     Ok(Reached::of(model.id, Some(&model), &[]))
 }
 
-/// Writes where the named fields come from.
-async fn record_source(
-    tx: &Transaction,
-    contact_id: Uuid,
-    source: &Source,
-    fields: &[&str],
-) -> Result<Changes, Error> {
-    let model = provenance::Model {
+/// Where the named fields come from.
+fn sourced(tx: &Transaction, contact_id: Uuid, source: &Source, fields: &[&str]) -> provenance::Model {
+    provenance::Model {
         id: tx.new_id(),
         contact_id,
         source: source.name.clone(),
@@ -259,8 +274,7 @@ async fn record_source(
         fields: serde_json::json!(fields).to_string(),
         informed_at: source.informed_at,
         notice_version: source.notice_version.clone(),
-    };
-    tx.insert::<provenance::Entity>(&PROVENANCE, &model).await
+    }
 }
 
 /// A change of a contact.
@@ -334,7 +348,6 @@ pub async fn rectify(
     after.version += 1;
     after.updated_at = tx.now();
     rows::note_moves(&before, &mut after, tx.now());
-    let written = tx.update::<contact::Entity>(&CONTACT, &before, &after).await?;
     let source = change
         .source
         .clone()
@@ -342,7 +355,10 @@ pub async fn rectify(
     let changed = changes.coordinates();
     let names: Vec<&str> =
         changed.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
-    let provenance = record_source(tx, change.id, &source, &names).await?;
-    tx.record(entry(written.and(provenance))).await?;
+    let rows = Rows::default()
+        .update::<contact::Entity>(&CONTACT, &before, &after)?
+        .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, change.id, &source, &names));
+    let changes = tx.write(rows).await?;
+    tx.record(entry(changes)).await?;
     Ok(Rectified { before, after })
 }

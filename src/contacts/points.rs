@@ -132,9 +132,15 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
 /// `NOT_FOUND`, the same whether there is none or its contact is not visible.
 pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<Uuid, Error> {
     let unknown = || Error::new(Code::NotFound, "there is no such contact point");
-    let point =
-        lock_with::<contact_point::Entity>(tx, actor, &CONTACT_POINT, id, |row| row.contact_id, unknown)
-            .await?;
+    let point = lock_with::<contact_point::Entity>(
+        tx,
+        actor,
+        &CONTACT_POINT,
+        id,
+        contact_point::Column::ContactId,
+        unknown,
+    )
+    .await?;
     let contact_id = point.contact_id;
     contact_point::Entity::delete_by_id(id).exec(tx.connection()).await?;
     tx.record(Entry {

@@ -462,30 +462,13 @@ pub async fn exists<C: ConnectionTrait>(
     Ok(connection.query_one_raw(sql.statement()).await?.is_some())
 }
 
-/// A consent in force: contact, purpose, channel.
-pub type InForce = (uuid::Uuid, String, String);
-
-/// The consents of `contacts` that are in force for the purposes of `scopes`, as reads would find them.
+/// The rows that `sql` finds.
 ///
 /// # Errors
-/// `INTERNAL` from the database.
-pub async fn in_force<C: ConnectionTrait>(
+/// From the database.
+pub(super) async fn found<C: ConnectionTrait>(
     connection: &C,
-    scopes: &[Scope],
-    contacts: &[uuid::Uuid],
-) -> Result<Vec<InForce>, Error> {
-    if scopes.is_empty() || contacts.is_empty() {
-        return Ok(Vec::new());
-    }
-    let contacts: Vec<Cell> = contacts.iter().copied().map(Cell::Uuid).collect();
-    let mut sql = Sql::new(connection.get_database_backend(), "");
-    for (index, scope) in scopes.iter().enumerate() {
-        sql.push(if index == 0 { "" } else { " UNION ALL " });
-        rows::in_force(&mut sql, scope, &contacts);
-    }
-    let rows = connection.query_all_raw(sql.statement()).await?;
-    let read = |row: &sea_orm::QueryResult| {
-        Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
-    };
-    Ok(rows.iter().map(read).collect::<Result<_, sea_orm::DbErr>>()?)
+    sql: Sql,
+) -> Result<Vec<sea_orm::QueryResult>, sea_orm::DbErr> {
+    connection.query_all_raw(sql.statement()).await
 }

@@ -2,13 +2,12 @@
 //!
 //! Each legal basis has one plain semi-join shape; every statement carries it itself, and nothing of it is cached.
 
-use super::{
-    Cell,
-    sql::{Scope, Sql},
-};
+use sea_orm::sea_query::Expr;
+
+use super::sql::{Scope, Sql};
 use crate::{
     policy::{Grounds, LegalBasis},
-    register::{Cover, Read, RowRule},
+    register::{Cover, ObjectType, Read, RowRule},
 };
 
 /// The address a consent on the channel of `g` is bound to, on the contact `c`.
@@ -93,17 +92,20 @@ fn live(sql: &mut Sql, scope: &Scope) {
     sql.push(" AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at))");
 }
 
-/// Contact, purpose and channel of each consent in force of `contacts` for the purpose of `scope`: by the conditions that every
-/// read of these contacts carries.
-pub(super) fn in_force(sql: &mut Sql, scope: &Scope, contacts: &[Cell]) {
+/// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.
+pub(super) fn in_force(sql: &mut Sql, scope: &Scope) {
     let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-    sql.push("SELECT g.contact_id, g.purpose_code, g.channel FROM consent g JOIN contact c ON c.id = g.contact_id WHERE ")
-        .among("g.contact_id", contacts)
-        .push(" AND g.purpose_code = ")
-        .bind(code);
+    sql.push("g.purpose_code = ").bind(code);
     live(sql, scope);
     sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
     visible(sql, scope, "c");
+}
+
+/// The row rule of `object` as a condition on the row `t` of its table, for statements that are built elsewhere.
+pub fn permitted(scope: &Scope, object: &ObjectType) -> Expr {
+    let mut sql = Sql::new(scope.backend, "");
+    rule(&mut sql, scope, object.rows);
+    sql.condition()
 }
 
 /// What is or is not so of a row at the present instant.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, Value,
-    sea_query::ArrayType,
+    sea_query::{ArrayType, Expr},
     sqlx::{self, Arguments as _, AssertSqlSafe, postgres::PgArguments, sqlite::SqliteArguments},
 };
 use uuid::Uuid;
@@ -60,6 +60,13 @@ impl Sql {
         Self { text: whole, values: Vec::with_capacity(16), backend, covers: false }
     }
 
+    /// Begins behind a statement that writes, which is executed along with this one. PostgreSQL alone knows that; what is written by
+    /// it is not seen yet.
+    pub(super) fn along(backend: DbBackend, write: Statement) -> Self {
+        let values = write.values.map(|values| values.0).unwrap_or_default();
+        Self { text: format!("WITH written AS ({}) ", write.sql), values, backend, covers: false }
+    }
+
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
@@ -109,6 +116,26 @@ impl Sql {
         self.text.insert_str(0, before);
         self.text.push_str(after);
         self
+    }
+
+    /// The text so far as a condition of a statement that is built elsewhere.
+    pub(super) fn condition(self) -> Expr {
+        if self.backend == DbBackend::Postgres {
+            return Expr::cust_with_values(self.text, self.values);
+        }
+        // The builder takes the values in their order, each as often as it stands there.
+        let mut parts = self.text.split('$');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        let mut values = Vec::with_capacity(self.values.len());
+        for part in parts {
+            let digits = part.chars().take_while(char::is_ascii_digit).count();
+            let (number, rest) = part.split_at(digits);
+            let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            values.extend(place.and_then(|place| self.values.get(place)).cloned());
+            text.push('?');
+            text.push_str(rest);
+        }
+        Expr::cust_with_values(text, values)
     }
 
     /// The statement.

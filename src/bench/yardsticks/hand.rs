@@ -18,7 +18,10 @@ use super::{
     rows::{self, Pool, on},
     sql,
 };
-use crate::{bench::policy::PURPOSE, context::App};
+use crate::{
+    bench::policy::PURPOSE,
+    context::{App, id_after},
+};
 
 struct Hand {
     app: Arc<App>,
@@ -164,14 +167,16 @@ struct Withdrawn {
     status: &'static str,
 }
 
-/// Withdraws a consent: the row rule, the state, the event and the entry in one transaction.
+/// Withdraws a consent: the row rule, the state, the event, the entry, and the change for those who follow if they were told that
+/// it holds, in one transaction. The change comes last, since others who have one wait from there to the end.
 async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
     let credential = authenticate(&hand.app, &head).await?;
     let actor = credential.actor_id;
     let roles = serde_json::to_string(&credential.roles)?;
     let revision = hand.app.policy.current().revision().to_owned();
     // As the server does: a SQLite transaction that reads first could not become one that writes.
-    let begin = if matches!(&hand.writer, Pool::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
+    let sqlite = matches!(&hand.writer, Pool::Sqlite(_));
+    let begin = if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     on!(&hand.writer, |pool| {
         let mut tx = pool.begin_with(begin).await?;
         let now = hand.app.now();
@@ -180,10 +185,20 @@ async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) ->
         let Some(row) = update.fetch_optional(&mut *tx).await? else {
             return Err(Refused(StatusCode::NOT_FOUND));
         };
-        let contact: Uuid = row.try_get(0)?;
+        let (contact, channel): (Uuid, String) = (row.try_get(0)?, row.try_get(1)?);
+        let told: Option<String> = row.try_get(2)?;
         sqlx::query(sql::EVENT).bind(event).bind(id).bind(now).bind(&actor).execute(&mut *tx).await?;
         let insert = sqlx::query(sql::ENTRY).bind(entry).bind(now).bind(&actor).bind(&roles);
         insert.bind(PURPOSE).bind(id).bind(contact).bind(&revision).execute(&mut *tx).await?;
+        if told.as_deref() == Some("GRANTED") {
+            let mut last = None;
+            if sqlite {
+                let row = sqlx::query(sql::LAST_CHANGE).fetch_optional(&mut *tx).await?;
+                last = row.map(|row| row.try_get(0)).transpose()?;
+            }
+            let insert = sqlx::query(sql::CHANGE).bind(id_after(last, now)).bind(contact).bind(PURPOSE);
+            insert.bind(channel).bind(now).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
     });
     let consent = Withdrawn { id, status: "WITHDRAWN" };
