@@ -28,7 +28,6 @@ enum Write {
 
 impl Rows {
     /// Adds a row of `object` that is not there yet.
-    #[must_use]
     pub fn insert<E>(mut self, object: &'static ObjectType, row: &E::Model) -> Self
     where
         E: EntityTrait,
