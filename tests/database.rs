@@ -315,3 +315,44 @@ async fn migrations_go_back_and_forth() {
         assert_eq!(live(&database.db.writer).await, before);
     }
 }
+
+/// Of a row that everybody may see, and that another names by its key, the key is written without looking: the database itself
+/// holds that the row is there.
+#[tokio::test]
+async fn what_is_named_by_its_key_is_there() {
+    for test in each().await {
+        let mut named = 0;
+        for object in OBJECTS {
+            for field in object.fields {
+                let Read::One { object: other, column } = field.read else { continue };
+                if other.rows != zweck::register::RowRule::Everyone {
+                    continue;
+                }
+                named += 1;
+                let (table, key) = (object.table, other.key_column());
+                let query = match test.db.backend() {
+                    DbBackend::Sqlite => format!(
+                        "SELECT 1 FROM pragma_foreign_key_list('{table}') WHERE \"from\" = '{column}' \
+                         AND \"table\" = '{}' AND \"to\" = '{key}'",
+                        other.table
+                    ),
+                    _ => format!(
+                        "SELECT 1 FROM pg_constraint c \
+                         JOIN pg_attribute a ON a.attrelid = c.conrelid AND c.conkey = ARRAY[a.attnum] \
+                         JOIN pg_attribute b ON b.attrelid = c.confrelid AND c.confkey = ARRAY[b.attnum] \
+                         WHERE c.contype = 'f' AND c.conrelid = '{table}'::regclass AND a.attname = '{column}' \
+                         AND c.confrelid = '{}'::regclass AND b.attname = '{key}'",
+                        other.table
+                    ),
+                };
+                let found = test.db.reader.query_one_raw(Statement::from_string(test.db.backend(), query));
+                assert!(
+                    found.await.unwrap().is_some(),
+                    "{table}.{column} is no reference to {}",
+                    other.table
+                );
+            }
+        }
+        assert!(named > 5);
+    }
+}

@@ -43,6 +43,7 @@ mod reads;
 mod receipts;
 mod reference;
 mod reload;
+mod repeats;
 mod schema;
 mod settings;
 mod shutdown;

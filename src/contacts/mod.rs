@@ -91,7 +91,9 @@ pub async fn lock_with<E: EntityTrait>(
     unknown: impl Fn() -> Error,
 ) -> Result<E::Model, Error> {
     // These rules hold that of the contact.
-    if !matches!(object.rows, RowRule::OfContact | RowRule::OfContactAndPurpose) {
+    let follows =
+        matches!(object.rows, RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::OfContactAndGroup);
+    if !follows {
         return Err(Error::internal("a row that is visible without its contact"));
     }
     let holder = holder::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();

@@ -21,7 +21,9 @@ impl Plan {
     /// How many columns, fields, levels, conditions and refusals it has in all: what it takes to be kept.
     pub fn weight(&self) -> usize {
         let roots = self.roots.iter().map(|root| match &root.what {
-            PlannedWhat::One(level, _) | PlannedWhat::List(level) | PlannedWhat::Change(level, _) => level.weight(),
+            PlannedWhat::One(level, _) | PlannedWhat::List(level) | PlannedWhat::Change(level, _) => {
+                level.weight()
+            }
             PlannedWhat::Page(page) => page.weight(),
             _ => 1,
         });

@@ -113,8 +113,12 @@ macro_rules! seen {
             Kind::Text => row
                 .try_get_unchecked::<Option<&str>, _>(place)
                 .map(|text| text.map_or(Seen::Null, Seen::Text)),
-            Kind::Id => row.try_get_unchecked::<Option<Uuid>, _>(place).map(|id| id.map_or(Seen::Null, Seen::Uuid)),
-            Kind::Int => row.try_get_unchecked::<Option<i32>, _>(place).map(|n| n.map_or(Seen::Null, Seen::Int)),
+            Kind::Id => {
+                row.try_get_unchecked::<Option<Uuid>, _>(place).map(|id| id.map_or(Seen::Null, Seen::Uuid))
+            }
+            Kind::Int => {
+                row.try_get_unchecked::<Option<i32>, _>(place).map(|n| n.map_or(Seen::Null, Seen::Int))
+            }
             Kind::Time => row
                 .try_get_unchecked::<Option<DateTime<Utc>>, _>(place)
                 .map(|instant| instant.map_or(Seen::Null, Seen::Time)),
@@ -184,6 +188,11 @@ impl Fetched {
             Fetched::Sqlite(rows) => rows.iter().map(Raw::Sqlite).collect(),
             Fetched::Made(rows) => rows.iter().map(Raw::Made).collect(),
         }
+    }
+
+    /// Rows that come from elsewhere, as those of a level.
+    pub(super) fn made<'a>(rows: &'a [Row], columns: &'a [Column]) -> Vec<Line<'a>> {
+        rows.iter().map(|row| Line { raw: Raw::Made(row), columns, places: None }).collect()
     }
 
     /// The rows as those of a level, its columns in their order.

@@ -190,8 +190,11 @@ impl Reader<'_> {
                             InfoWhat::HasNext => out.push_str(if next { "true" } else { "false" }),
                             InfoWhat::HasPrevious => out.push_str(if previous { "true" } else { "false" }),
                             InfoWhat::Start | InfoWhat::End => {
-                                let line =
-                                    if matches!(what, InfoWhat::Start) { lines.first() } else { lines.last() };
+                                let line = if matches!(what, InfoWhat::Start) {
+                                    lines.first()
+                                } else {
+                                    lines.last()
+                                };
                                 match line {
                                     Some(line) => self.write_cursor(out, page, *line)?,
                                     None => out.push_str("null"),

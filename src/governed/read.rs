@@ -52,8 +52,7 @@ pub fn write_page_of(
         withheld: vec![0; plan.withheld.len()],
     };
     let mut out = String::new();
-    let rows = Fetched::Made(rows.to_vec());
-    reader.write_page(&mut out, page, &rows.lines(&page.level.columns), false, 0, &[])?;
+    reader.write_page(&mut out, page, &Fetched::made(rows, &page.level.columns), false, 0, &[])?;
     Ok(out)
 }
 

@@ -35,11 +35,6 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
             sql.push(" AND 1 = 0");
         }
         Grounds::EveryContact => {}
-        Grounds::Consent if sql.covers && alias == "t" => {
-            sql.push(" AND g.purpose_code = ").bind(purpose.code.as_str());
-            live(sql, scope);
-            sql.push(" AND ").push(&BOUND.replace("{c}", alias));
-        }
         Grounds::Consent => {
             sql.push(" AND ");
             consented(sql, scope, alias, None);
@@ -73,7 +68,7 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
     let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias);
     sql.push(".id AND g.purpose_code = ").bind(code);
-    live(sql, scope);
+    live(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", alias));
     if let Some(cover) = cover {
         sql.push(channels(cover));
@@ -81,22 +76,24 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
     sql.push(")");
 }
 
-fn live(sql: &mut Sql, scope: &Scope) {
-    sql.push(" AND g.status = 'GRANTED' AND g.withdrawn_at IS NULL");
-    sql.push(" AND (g.expires_at IS NULL OR g.expires_at > ").bind(scope.now).push(")");
+fn live(sql: &mut Sql, scope: &Scope, g: &str) {
+    sql.push(" AND ").push(g).push(".status = 'GRANTED' AND ").push(g).push(".withdrawn_at IS NULL AND (");
+    sql.push(g).push(".expires_at IS NULL OR ").push(g).push(".expires_at > ").bind(scope.now).push(")");
     // An objection to direct marketing (Art. 21(2)) ends its kinds on consent for good, and only what the person declares afresh
     // after it counts again. One that ended when it began never held.
-    sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = g.contact_id AND ");
+    sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
+        .push(g)
+        .push(".contact_id AND ");
     own(sql, scope, "o");
-    sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at)");
-    sql.push(" AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at))");
+    sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) AND (");
+    sql.push(g).push(".declared_at IS NULL OR o.objected_at >= ").push(g).push(".declared_at))");
 }
 
 /// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.
 pub(super) fn in_force(sql: &mut Sql, scope: &Scope) {
     let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
     sql.push("g.purpose_code = ").bind(code);
-    live(sql, scope);
+    live(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
     visible(sql, scope, "c");
 }
@@ -167,7 +164,7 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
     let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND g.purpose_code = ")
         .bind(code);
-    live(sql, scope);
+    live(sql, scope, "g");
     sql.push(channels(cover)).push(" AND g.bound_address = ").push(match cover {
         Cover::Email => "t.email_key)",
         Cover::Phone => "t.phone_folded)",
@@ -175,9 +172,33 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
     });
 }
 
-/// Whether a live consent of the contact `t`, of those it is joined with and grouped by, is one on the channel.
-pub(super) fn covered_by_group(sql: &mut Sql, cover: Cover) {
-    sql.push("MAX(CASE WHEN ").push(channels(cover).trim_start_matches(" AND ")).push(" THEN 1 ELSE 0 END)");
+/// The live consents of the contact `t` on the channels of `cover`, joined: of each channel it has one at most.
+pub(super) fn join_covering(sql: &mut Sql, scope: &Scope, cover: Cover) {
+    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
+    for (alias, channel, address) in covering(cover) {
+        sql.push(" LEFT JOIN consent ").push(alias).push(" ON ").push(alias).push(".contact_id = t.id AND ");
+        sql.push(alias).push(".channel = '").push(channel).push("' AND ");
+        sql.push(alias).push(".purpose_code = ").bind(code);
+        live(sql, scope, alias);
+        sql.push(" AND (").push(alias).push(".bound_address IS NULL OR ").push(alias);
+        sql.push(".bound_address = t.").push(address).push(")");
+    }
+}
+
+/// Whether one of the consents that were joined is there.
+pub(super) fn covered_by_join(sql: &mut Sql, cover: Cover) {
+    for (index, (alias, ..)) in covering(cover).iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " OR " }).push(alias).push(".id IS NOT NULL");
+    }
+}
+
+/// Alias, channel, and the column of the contact that its consents are bound to.
+fn covering(cover: Cover) -> &'static [(&'static str, &'static str, &'static str)] {
+    match cover {
+        Cover::Email => &[("g_email", "EMAIL", "email_key")],
+        Cover::Phone => &[("g_phone", "PHONE", "phone_folded"), ("g_sms", "SMS", "phone_folded")],
+        Cover::Post => &[("g_post", "POST", "address_folded")],
+    }
 }
 
 /// Whether rows with this rule that hang on a contact are seen by whoever sees the contact, as far as they are of his purpose.

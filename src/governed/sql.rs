@@ -48,7 +48,7 @@ pub struct Sql {
     text: String,
     values: Vec<Value>,
     backend: DbBackend,
-    /// Whether the contact `t` is joined with its live consents, called `g`, and grouped by its key.
+    /// Whether the contact `t` is joined with the live consents that cover what is asked of it.
     pub(super) covers: bool,
 }
 
@@ -97,17 +97,22 @@ impl Sql {
     pub(super) fn within(&mut self, keys: &[super::Cell]) -> &mut Self {
         let uuids = matches!(keys.first(), Some(super::Cell::Uuid(_)));
         if self.backend == DbBackend::Postgres {
-            let list = if uuids {
+            let (list, ty) = if uuids {
                 let id = |key: &super::Cell| if let super::Cell::Uuid(id) = key { *id } else { Uuid::nil() };
-                Value::from(keys.iter().map(id).collect::<Vec<_>>())
+                (Value::from(keys.iter().map(id).collect::<Vec<_>>()), "::uuid[])))")
             } else {
-                Value::from(keys.iter().map(word).collect::<Vec<_>>())
+                (Value::from(keys.iter().map(word).collect::<Vec<_>>()), "::text[])))")
             };
-            return self.push(" = ANY (").bind(list).push(")");
+            // Not planned by how many there are: a few times looking into an index is never much more than reading all, and mostly
+            // much less.
+            return self.push(" = ANY (ARRAY(SELECT unnest(").bind(list).push(ty);
         }
         let list = serde_json::Value::from_iter(keys.iter().map(word)).to_string();
-        let select =
-            if uuids { " IN (SELECT unhex(value) FROM json_each(" } else { " IN (SELECT value FROM json_each(" };
+        let select = if uuids {
+            " IN (SELECT unhex(value) FROM json_each("
+        } else {
+            " IN (SELECT value FROM json_each("
+        };
         self.push(select).bind(list).push("))")
     }
 

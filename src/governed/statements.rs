@@ -36,11 +36,21 @@ pub(super) enum Which<'p> {
     Page(&'p Page, Option<seeking::Range>),
 }
 
+impl Which<'_> {
+    /// Whether the rows are in the order of their keys.
+    fn is_by_key(&self) -> bool {
+        match self {
+            Which::Page(page, _) => page.is_by_key(),
+            Which::One(_) | Which::All | Which::Keys(_) => true,
+        }
+    }
+}
+
 impl Scope {
     /// The rows of `level`, with those of its children that can come along.
     pub(super) fn rows_of(&self, level: &Level, which: &Which<'_>) -> Made {
         let mut sql = Sql::new(self.backend, "SELECT ");
-        sql.covers = self.covers_at_once(level, which);
+        sql.covers = self.joins_covering(level);
         self.columns(&mut sql, level);
         self.from(&mut sql, level);
         let key = level.object.key_column();
@@ -65,9 +75,6 @@ impl Scope {
                 }
             }
         }
-        if sql.covers {
-            sql.push(" GROUP BY t.").push(key);
-        }
         match which {
             Which::One(_) => {}
             Which::All | Which::Keys(_) => {
@@ -78,7 +85,9 @@ impl Scope {
                 sql.push(" LIMIT ").push_number(page.rows + 1);
             }
         }
+        // The rows are put in the order of their keys again, see below.
         let along: Vec<usize> = (0..level.children.len())
+            .filter(|_| which.is_by_key())
             .filter(|number| level.children.get(*number).is_some_and(|child| comes_along(level, child)))
             .collect();
         if along.is_empty() {
@@ -99,24 +108,19 @@ impl Scope {
     pub(super) fn from(&self, sql: &mut Sql, level: &Level) {
         sql.push(" FROM ").push(level.object.table).push(" t");
         if sql.covers {
-            sql.push(" JOIN consent g ON g.contact_id = t.id");
+            for column in &level.columns {
+                if let ColumnOf::Cover(cover) = column.of {
+                    rows::join_covering(sql, self, cover);
+                }
+            }
         }
         sql.push(" WHERE ");
         rows::rule(sql, self, level.object.rows);
     }
 
-    /// Whether the channels that a contact is covered for are found along with its visibility: by joining it with its live consents
-    /// and grouping by contact, where they are asked for and the order is that of the contacts, so that both are read side by side.
-    fn covers_at_once(&self, level: &Level, which: &Which<'_>) -> bool {
-        let by_key = match which {
-            Which::Page(page, _) => page.is_by_key(),
-            _ => true,
-        };
-        let asked = |column: &Column| matches!(column.of, ColumnOf::Cover(_));
-        by_key
-            && self.on_consent()
-            && level.object.rows == RowRule::Contact
-            && level.columns.iter().any(asked)
+    /// Whether the consents that cover a channel are joined: those of contacts, which are read side by side with them then.
+    fn joins_covering(&self, level: &Level) -> bool {
+        self.on_consent() && level.object.rows == RowRule::Contact
     }
 
     fn columns(&self, sql: &mut Sql, level: &Level) {
@@ -126,7 +130,11 @@ impl Scope {
                 ColumnOf::Plain(name) | ColumnOf::Preference(name) => {
                     sql.push("t.").push(name);
                 }
-                ColumnOf::Cover(cover) if sql.covers => rows::covered_by_group(sql, cover),
+                ColumnOf::Cover(cover) if sql.covers => {
+                    sql.push("CASE WHEN ");
+                    rows::covered_by_join(sql, cover);
+                    sql.push(" THEN 1 ELSE 0 END");
+                }
                 ColumnOf::Cover(cover) => {
                     sql.push("CASE WHEN ");
                     rows::covered(sql, self, level.object.rows, cover);
@@ -198,7 +206,8 @@ impl Scope {
         Made { sql, places: Some(own), along }
     }
 
-    /// The rows of `page` for each row of `p`, called `k`: as many as it has, and one more.
+    /// The rows of `page` for each row of `p`, called `k`: as many as it has, and one more. SQLite, which knows nothing of how many
+    /// there are, begins with `p` where it is told by CROSS JOIN.
     fn of_parents(&self, sql: &mut Sql, level: &Level, page: &Page, joined: &str, parent: &str) {
         let lateral = self.backend == DbBackend::Postgres;
         sql.push(if lateral { " FROM p CROSS JOIN LATERAL (SELECT " } else { " FROM (SELECT " });
@@ -208,7 +217,7 @@ impl Scope {
             self.sort(sql, page);
             sql.push(") AS rn");
         }
-        sql.push(" FROM ").push(if lateral { "" } else { "p JOIN " }).push(level.object.table);
+        sql.push(" FROM ").push(if lateral { "" } else { "p CROSS JOIN " }).push(level.object.table);
         sql.push(if lateral { " t WHERE " } else { " t ON " });
         sql.push(joined).push(" = ").push(parent).push(if lateral { " AND " } else { " WHERE " });
         rows::under_visible(sql, self, level.object.rows);
@@ -233,6 +242,7 @@ fn comes_along(level: &Level, child: &Child) -> bool {
         && child.parent_slot == 0
         && rows::is_under_contact(page.level.object.rows)
         && page.wants_rows()
+        && !page.wants_total()
         && page.is_by_key()
         && level.columns.iter().chain(&page.level.columns).all(plain)
 }

@@ -111,9 +111,7 @@ impl Document {
             let value = variables.get(definition.node.name.node.as_str());
             value.is_none_or(|value| shapes.fits(&definition.node.var_type.node, value))
         });
-        let short = |name: &String| {
-            matches!(variables.get(name), Some(Json::String(text)) if text.len() <= LONGEST_ID)
-        };
+        let short = |name: &String| matches!(variables.get(name), Some(Json::String(text)) if text.len() <= LONGEST_ID);
         (fits && choice.late.iter().all(short)).then_some(choice)
     }
 

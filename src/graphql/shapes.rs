@@ -79,3 +79,112 @@ impl Shapes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{Request, Variables, parser::parse_query};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::graphql::schema::{build, model};
+
+    /// Words that are members, values or neither, so that objects often nearly fit.
+    const WORDS: [&str; 12] = [
+        "and",
+        "or",
+        "not",
+        "city",
+        "eq",
+        "in",
+        "state",
+        "field",
+        "direction",
+        "DESC",
+        "FAMILY_NAME",
+        "ACTIVE",
+    ];
+
+    fn word() -> impl Strategy<Value = String> {
+        prop::sample::select(WORDS.as_slice()).prop_map(str::to_owned)
+    }
+
+    fn value() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            (0..5_i64).prop_map(Json::from),
+            Just(Json::from(1.5)),
+            word().prop_map(Json::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+                prop::collection::vec((word(), inner), 0..3)
+                    .prop_map(|members| Json::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn what_fits_is_valid(
+            value in value(),
+            (ty, place) in prop::sample::select(vec![
+                ("ID!", "contact(id: $v) { id }"),
+                ("Int", "contacts(first: $v) { nodes { id } }"),
+                ("String", "contacts(search: $v) { nodes { id } }"),
+                ("ContactFilter", "contacts(filter: $v) { nodes { id } }"),
+                ("[ContactFilter!]", "contacts(filter: {and: $v}) { nodes { id } }"),
+                ("[ContactOrder!]", "contacts(orderBy: $v) { nodes { id } }"),
+                ("ContactOrderField!", "contacts(orderBy: [{field: $v}]) { nodes { id } }"),
+                ("Boolean!", "contacts { nodes { id @skip(if: $v) } }"),
+            ]),
+        ) {
+            thread_local! {
+                static SCHEMA: (async_graphql::dynamic::Schema, Shapes) = (build().unwrap(), Shapes::new(model().shapes()));
+            }
+            let text = format!("query($v: {ty}) {{ {place} }}");
+            let document = parse_query(&text).unwrap();
+            let (_, operation) = document.operations.iter().next().unwrap();
+            let declared = operation.node.variable_definitions[0].node.var_type.node.clone();
+            SCHEMA.with(|(schema, shapes)| {
+                if !shapes.fits(&declared, &value) {
+                    return Ok(());
+                }
+                let variables = Variables::from_json(serde_json::json!({ "v": value }));
+                let mut request = Request::new("").variables(variables).only_introspection();
+                request.set_parsed_query(crate::governed::skipped(document.clone()));
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let answer = runtime.block_on(schema.execute(request));
+                prop_assert!(answer.errors.is_empty(), "{text} {value} {:?}", answer.errors);
+                Ok(())
+            })?;
+        }
+    }
+
+    #[test]
+    fn what_clients_send_fits() {
+        let shapes = Shapes::new(model().shapes());
+        let declared = |ty: &str| Type::new(ty).unwrap();
+        for (ty, value) in [
+            ("ID!", serde_json::json!("x")),
+            ("Int", serde_json::json!(50)),
+            ("ContactFilter", serde_json::json!({ "and": [{ "city": { "in": ["x"] } }] })),
+            ("[ContactOrder!]", serde_json::json!([{ "field": "FAMILY_NAME", "direction": "DESC" }])),
+            ("DateTime", serde_json::json!("2026-11-02T09:00:00Z")),
+        ] {
+            assert!(shapes.fits(&declared(ty), &value), "{ty} {value}");
+        }
+        for (ty, value) in [
+            ("ID!", serde_json::json!(null)),
+            ("Int", serde_json::json!(3_000_000_000_u64)),
+            ("ContactFilter", serde_json::json!({ "nothing": {} })),
+            ("[ContactOrder!]", serde_json::json!([{ "direction": "DESC" }])),
+            ("Nothing", serde_json::json!("x")),
+        ] {
+            assert!(!shapes.fits(&declared(ty), &value), "{ty} {value}");
+        }
+    }
+}

@@ -110,7 +110,12 @@ impl Engine {
     }
 
     /// The plan by what holds now.
-    fn plan_again(&self, app: &App, actor: &Actor, subscription: &Subscription) -> Result<Plan, Vec<Problem>> {
+    fn plan_again(
+        &self,
+        app: &App,
+        actor: &Actor,
+        subscription: &Subscription,
+    ) -> Result<Plan, Vec<Problem>> {
         let Subscription { document, request } = subscription;
         let name = request.operation_name.as_deref();
         let planned = Operation::choose(document, name, request.variables.clone(), &self.limits).and_then(
