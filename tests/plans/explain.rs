@@ -110,26 +110,32 @@ impl Explained {
         }
     }
 
-    fn sqlite(&mut self, steps: &[(i32, i32, String)], aliases: &BTreeMap<String, String>) {
+    fn sqlite(&mut self, steps: &[(i32, i32, String)], aliases: &BTreeMap<String, Vec<String>>) {
         let mut depths: BTreeMap<i32, usize> = BTreeMap::new();
-        let mut walked: Option<String> = None;
+        let mut walked: Option<(i32, String)> = None;
         for (id, parent, detail) in steps {
             let depth = depths.get(parent).map_or(1, |depth| depth + 1);
             depths.insert(*id, depth);
             let mut words: Vec<&str> = detail.split(' ').collect();
-            let table = words.get(1).and_then(|alias| aliases.get(*alias)).map(String::as_str);
+            // Parts of a statement may use a name for different tables: which one, the index tells.
+            let tables = words.get(1).and_then(|alias| aliases.get(*alias));
+            let table = tables.and_then(|tables| {
+                let named = tables.iter().filter(|table| detail.contains(&format!("_{table}_")));
+                let named = named.chain(tables.iter().filter(|table| detail.contains(table.as_str())));
+                named.chain(tables).next().map(String::as_str)
+            });
             if let (true, Some(table)) = (matches!(words[0], "SCAN" | "SEARCH"), table) {
                 let scans = words[0] == "SCAN" && GROWING.contains(&table);
                 if scans && !words.contains(&"INDEX") {
                     self.whole.push(table.to_owned());
                 } else if scans {
-                    walked = Some(table.to_owned());
+                    walked = Some((*parent, table.to_owned()));
                 }
                 words[1] = table;
             }
             // What is sorted afterwards is read to the end first.
             if detail == "USE TEMP B-TREE FOR ORDER BY" {
-                self.whole.extend(walked.take());
+                self.whole.extend(walked.take_if(|(within, _)| within == parent).map(|(_, table)| table));
             }
             writeln!(self.text, "{}{}", "  ".repeat(depth), words.join(" ")).unwrap();
         }
@@ -137,10 +143,14 @@ impl Explained {
 }
 
 /// Tables by the names that `sql` gives them.
-fn aliases(sql: &str) -> BTreeMap<String, String> {
+fn aliases(sql: &str) -> BTreeMap<String, Vec<String>> {
     let words: Vec<&str> = sql.split([' ', '(', ')', ',']).filter(|word| !word.is_empty()).collect();
     let named = words.windows(3).filter(|words| matches!(words[0], "FROM" | "JOIN"));
-    named.map(|words| (words[2].to_owned(), words[1].to_owned())).collect()
+    let mut aliases: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for words in named {
+        aliases.entry(words[2].to_owned()).or_default().push(words[1].to_owned());
+    }
+    aliases
 }
 
 /// A condition without its values.
