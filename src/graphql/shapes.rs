@@ -138,7 +138,7 @@ mod tests {
                 ("ContactFilter", "contacts(filter: $v) { nodes { id } }"),
                 ("[ContactFilter!]", "contacts(filter: {and: $v}) { nodes { id } }"),
                 ("[ContactOrder!]", "contacts(orderBy: $v) { nodes { id } }"),
-                ("ContactOrderField!", "contacts(orderBy: [{field: $v}]) { nodes { id } }"),
+                ("ContactOrderField!", "contacts(orderBy: [{field: $v, direction: ASC}]) { nodes { id } }"),
                 ("Boolean!", "contacts { nodes { id @skip(if: $v) } }"),
             ]),
         ) {
