@@ -2,24 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use crate::feed::Feed;
+use crate::{
+    feed::Feed,
+    kept::{Kept, TRUSTED},
+};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
     sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
 };
 
-/// How long a connection may have been idle and be used without asking whether its server is there still: under load nothing is
-/// asked, and after a restart of the server few requests meet a dead connection.
-const TRUSTED: Duration = Duration::from_secs(1);
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 10_000;
 
 /// The two pools of one database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Db {
     /// Reads; the database refuses writes on it.
     pub reader: DatabaseConnection,
+    /// Connections of the readers that are kept between reads, where it is worth it.
+    pub kept: Option<Kept>,
     /// Writes; on SQLite a single connection.
     pub writer: DatabaseConnection,
     /// What was committed by this writer.
@@ -56,12 +58,13 @@ impl Db {
                     .map_sqlx_sqlite_before_acquire(move |connection, _| Box::pin(give_up(connection, time)));
             }
             let reader = Database::connect(reader).await?;
-            return Ok(Self { reader, writer, feed: Feed::default() });
+            return Ok(Self { reader, kept: None, writer, feed: Feed::default() });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let writer = Database::connect(postgres(url, max_connections.div_ceil(2), None)?).await?;
             let reader = Database::connect(postgres(url, max_connections, Some(time))?).await?;
-            return Ok(Self { reader, writer, feed: Feed::default() });
+            let kept = Kept::of(reader.get_postgres_connection_pool());
+            return Ok(Self { reader, kept, writer, feed: Feed::default() });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
     }
@@ -76,7 +79,11 @@ impl Db {
 
     /// How the pools are used now.
     pub fn pools(&self) -> [PoolUse; 2] {
-        [PoolUse::of("reader", &self.reader), PoolUse::of("writer", &self.writer)]
+        let mut reader = PoolUse::of("reader", &self.reader);
+        let kept = self.kept.as_ref().map_or(0, Kept::idle);
+        let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(reader.in_use);
+        (reader.in_use, reader.idle) = (reader.in_use - kept, reader.idle + kept);
+        [reader, PoolUse::of("writer", &self.writer)]
     }
 
     /// Which database this is.

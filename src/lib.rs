@@ -22,6 +22,7 @@ pub mod grounds;
 pub mod http;
 pub mod imports;
 pub mod jobs;
+pub mod kept;
 pub mod limits;
 pub mod links;
 pub mod locales;

@@ -303,6 +303,29 @@ async fn an_address_of_another_kind_is_refused() {
     }
 }
 
+/// What a consent is bound to is in an index, which takes no more than some 2,700 bytes: what is longest fits.
+#[tokio::test]
+async fn keys_of_the_longest_addresses_fit_their_index() {
+    let mut letters = (0..2_000_u32).filter_map(|number| char::from_u32(0x4e00 + number * 7919 % 20_000));
+    let mut part = || letters.by_ref().take(500).collect::<String>();
+    let parts = [part(), part(), part(), part()];
+    let whole = zweck::fold::address(parts.each_ref().map(|part| Some(part.as_str()))).unwrap();
+    let almost = zweck::fold::address([Some(&parts[0][..996]), None, None, None]).unwrap();
+    assert_eq!((almost.len(), whole.len()), (999, 71));
+    for database in each().await {
+        insert_consent(&database.db.writer).await;
+        for key in [&whole, &almost] {
+            let bound = entity::consent::ActiveModel {
+                id: Set(Uuid::from_u128(2)),
+                bound_address: Set(Some(key.clone())),
+                ..Default::default()
+            };
+            let row = entity::consent::Entity::update(bound).exec(&database.db.writer).await.unwrap();
+            assert_eq!(row.bound_address.as_ref(), Some(key));
+        }
+    }
+}
+
 /// Every migration can be taken back, and done again to the same schema.
 #[tokio::test]
 async fn migrations_go_back_and_forth() {

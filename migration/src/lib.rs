@@ -15,6 +15,7 @@ mod m20261125_000008_merges;
 mod m20261125_000009_declarations;
 mod m20261128_000010_order;
 mod m20261128_000011_growth;
+mod m20261129_000012_live;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000009_declarations::Migration),
             Box::new(m20261128_000010_order::Migration),
             Box::new(m20261128_000011_growth::Migration),
+            Box::new(m20261129_000012_live::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@ mod bounds;
 mod changes;
 mod conditions;
 mod costs;
+mod covering;
 mod cursors;
 mod document;
 mod fetched;

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     context::{Actor, App, Keys},
     error::Error,
+    kept::Kept,
     policy::Action,
     register::{self, CONTACT, ObjectType},
     sealing::Opener,
@@ -43,6 +44,7 @@ pub fn write_page_of(
     let nowhere = DatabaseConnection::default();
     let mut reader = Reader {
         db: &nowhere,
+        kept: None,
         actor,
         keys,
         scope: Scope::of(actor, now, sea_orm::DbBackend::Sqlite),
@@ -59,6 +61,7 @@ pub fn write_page_of(
 /// Runs a plan for an actor, root field by root field.
 pub struct Reader<'r> {
     pub(super) db: &'r DatabaseConnection,
+    kept: Option<&'r Kept>,
     actor: &'r Actor,
     keys: &'r Keys,
     pub(super) scope: Scope,
@@ -89,6 +92,7 @@ impl<'r> Reader<'r> {
         Ok(Self {
             links: Links::of(plan, app)?,
             db: &app.db.reader,
+            kept: app.db.kept.as_ref(),
             actor,
             keys: &app.keys,
             scope: Scope::of(actor, app.now(), app.db.backend()),
@@ -145,7 +149,7 @@ impl<'r> Reader<'r> {
 
     /// Runs a statement that reads the columns of `level` alone.
     pub(super) async fn fetch(&self, sql: Sql, level: &Level) -> Result<Fetched, Error> {
-        let fetched = sql.fetch(self.db).await?;
+        let fetched = sql.fetch(self.db, self.kept).await?;
         let made = |column: &Column| matches!(column.of, ColumnOf::Sealed { .. } | ColumnOf::Preference(_));
         if !level.columns.iter().any(made) {
             return Ok(fetched);
@@ -165,7 +169,7 @@ impl<'r> Reader<'r> {
         Ok(match places {
             None => Batch { fetched: self.fetch(sql, level).await?, places: Vec::new(), along: Vec::new() },
             Some(own) => {
-                let fetched = sql.fetch(self.db).await?;
+                let fetched = sql.fetch(self.db, self.kept).await?;
                 let (numbers, theirs): (Vec<usize>, Vec<Vec<usize>>) = along.into_iter().unzip();
                 Batch { fetched, places: std::iter::once(own).chain(theirs).collect(), along: numbers }
             }

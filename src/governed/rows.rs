@@ -4,7 +4,10 @@
 
 use sea_orm::sea_query::Expr;
 
-use super::sql::{Scope, Sql};
+use super::{
+    covering,
+    sql::{Scope, Sql},
+};
 use crate::{
     policy::{Grounds, LegalBasis},
     register::{Cover, ObjectType, Read, RowRule},
@@ -19,6 +22,15 @@ const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channe
 /// Erased contacts never; restricted and retained ones where the purpose allows it; a live consent or recorded ground
 /// as the purpose says; no objection where one ends the processing.
 pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
+    visible_by(sql, scope, alias, |sql| consented(sql, scope, alias, None));
+}
+
+/// The same of the contact `t`, whose live consents have been gathered.
+pub(super) fn visible_by_gathered(sql: &mut Sql, scope: &Scope) {
+    visible_by(sql, scope, "t", covering::any_gathered);
+}
+
+fn visible_by(sql: &mut Sql, scope: &Scope, alias: &str, consented: impl FnOnce(&mut Sql)) {
     let Some(purpose) = &scope.purpose else {
         sql.push("1 = 0");
         return;
@@ -37,7 +49,7 @@ pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
         Grounds::EveryContact => {}
         Grounds::Consent => {
             sql.push(" AND ");
-            consented(sql, scope, alias, None);
+            consented(sql);
         }
         Grounds::Recorded => {
             sql.push(" AND EXISTS (SELECT 1 FROM ground g WHERE g.contact_id = ").push(alias);
@@ -65,9 +77,7 @@ fn only(sql: &mut Sql, scope: &Scope, column: &str) {
 
 /// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
 fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
-    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-    sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias);
-    sql.push(".id AND g.purpose_code = ").bind(code);
+    sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias).push(".id AND ");
     live(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", alias));
     if let Some(cover) = cover {
@@ -76,7 +86,10 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
     sql.push(")");
 }
 
-fn live(sql: &mut Sql, scope: &Scope, g: &str) {
+/// The consent `g` is in force for the purpose, whatever address it is bound to.
+pub(super) fn live(sql: &mut Sql, scope: &Scope, g: &str) {
+    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
+    sql.push(g).push(".purpose_code = ").bind(code);
     sql.push(" AND ").push(g).push(".status = 'GRANTED' AND ").push(g).push(".withdrawn_at IS NULL AND (");
     sql.push(g).push(".expires_at IS NULL OR ").push(g).push(".expires_at > ").bind(scope.now).push(")");
     // An objection to direct marketing (Art. 21(2)) ends its kinds on consent for good, and only what the person declares afresh
@@ -91,8 +104,6 @@ fn live(sql: &mut Sql, scope: &Scope, g: &str) {
 
 /// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.
 pub(super) fn in_force(sql: &mut Sql, scope: &Scope) {
-    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-    sql.push("g.purpose_code = ").bind(code);
     live(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
     visible(sql, scope, "c");
@@ -161,44 +172,13 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
         consented(sql, scope, "t", Some(cover));
         return;
     }
-    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-    sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND g.purpose_code = ")
-        .bind(code);
+    sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND ");
     live(sql, scope, "g");
     sql.push(channels(cover)).push(" AND g.bound_address = ").push(match cover {
         Cover::Email => "t.email_key)",
         Cover::Phone => "t.phone_folded)",
         Cover::Post => "t.address_folded)",
     });
-}
-
-/// The live consents of the contact `t` on the channels of `cover`, joined: of each channel it has one at most.
-pub(super) fn join_covering(sql: &mut Sql, scope: &Scope, cover: Cover) {
-    let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-    for (alias, channel, address) in covering(cover) {
-        sql.push(" LEFT JOIN consent ").push(alias).push(" ON ").push(alias).push(".contact_id = t.id AND ");
-        sql.push(alias).push(".channel = '").push(channel).push("' AND ");
-        sql.push(alias).push(".purpose_code = ").bind(code);
-        live(sql, scope, alias);
-        sql.push(" AND (").push(alias).push(".bound_address IS NULL OR ").push(alias);
-        sql.push(".bound_address = t.").push(address).push(")");
-    }
-}
-
-/// Whether one of the consents that were joined is there.
-pub(super) fn covered_by_join(sql: &mut Sql, cover: Cover) {
-    for (index, (alias, ..)) in covering(cover).iter().enumerate() {
-        sql.push(if index == 0 { "" } else { " OR " }).push(alias).push(".id IS NOT NULL");
-    }
-}
-
-/// Alias, channel, and the column of the contact that its consents are bound to.
-fn covering(cover: Cover) -> &'static [(&'static str, &'static str, &'static str)] {
-    match cover {
-        Cover::Email => &[("g_email", "EMAIL", "email_key")],
-        Cover::Phone => &[("g_phone", "PHONE", "phone_folded"), ("g_sms", "SMS", "phone_folded")],
-        Cover::Post => &[("g_post", "POST", "address_folded")],
-    }
 }
 
 /// Whether rows with this rule that hang on a contact are seen by whoever sees the contact, as far as they are of his purpose.

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement, Value,
+    DatabaseConnection, DbBackend, Statement, Value,
     sea_query::{ArrayType, Expr},
     sqlx::{self, Arguments as _, AssertSqlSafe, postgres::PgArguments, sqlite::SqliteArguments},
 };
 use uuid::Uuid;
 
-use super::fetched::Fetched;
+use super::{covering::Covering, fetched::Fetched};
 use crate::{
     context::Actor,
     error::Error,
+    kept::{self, Kept},
     policy::{Grounds, PurposeDef},
 };
 
@@ -48,8 +49,8 @@ pub struct Sql {
     text: String,
     values: Vec<Value>,
     backend: DbBackend,
-    /// Whether the contact `t` is joined with the live consents that cover what is asked of it.
-    pub(super) covers: bool,
+    /// How the live consents of the contact `t` are found.
+    pub(super) covering: Covering,
 }
 
 impl Sql {
@@ -57,14 +58,14 @@ impl Sql {
     pub fn new(backend: DbBackend, text: &str) -> Self {
         let mut whole = String::with_capacity(1024);
         whole.push_str(text);
-        Self { text: whole, values: Vec::with_capacity(16), backend, covers: false }
+        Self { text: whole, values: Vec::with_capacity(16), backend, covering: Covering::Asked }
     }
 
     /// Begins behind a statement that writes, which is executed along with this one. PostgreSQL alone knows that; what is written by
     /// it is not seen yet.
     pub(super) fn along(backend: DbBackend, write: Statement) -> Self {
         let values = write.values.map(|values| values.0).unwrap_or_default();
-        Self { text: format!("WITH written AS ({}) ", write.sql), values, backend, covers: false }
+        Self { text: format!("WITH written AS ({}) ", write.sql), values, backend, covering: Covering::Asked }
     }
 
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
@@ -154,27 +155,35 @@ impl Sql {
     ///
     /// # Errors
     /// `INTERNAL` from the database, `TIMED_OUT`.
-    pub(super) async fn fetch(self, db: &DatabaseConnection) -> Result<Fetched, Error> {
+    pub(super) async fn fetch(self, db: &DatabaseConnection, kept: Option<&Kept>) -> Result<Fetched, Error> {
         super::overhear::note(|| {
             Statement::from_sql_and_values(self.backend, self.text.as_str(), self.values.clone())
         });
-        let text = AssertSqlSafe(self.text);
-        let rows = if self.backend == DbBackend::Postgres {
+        if self.backend == DbBackend::Postgres {
             let mut arguments = PgArguments::default();
             for value in self.values {
                 add_to_postgres(&mut arguments, value)?;
             }
-            let rows = sqlx::query_with(text, arguments).fetch_all(db.get_postgres_connection_pool()).await;
-            rows.map(Fetched::Postgres)
+            let rows = match kept {
+                Some(kept) => kept.fetch(&self.text, arguments).await?,
+                None => {
+                    let text = AssertSqlSafe(self.text);
+                    sqlx::query_with(text, arguments)
+                        .fetch_all(db.get_postgres_connection_pool())
+                        .await
+                        .map_err(kept::told)?
+                }
+            };
+            Ok(Fetched::Postgres(rows))
         } else {
             let mut arguments = SqliteArguments::default();
             for value in self.values {
                 add_to_sqlite(&mut arguments, value)?;
             }
+            let text = AssertSqlSafe(self.text);
             let rows = sqlx::query_with(text, arguments).fetch_all(db.get_sqlite_connection_pool()).await;
-            rows.map(Fetched::Sqlite)
-        };
-        rows.map_err(failed)
+            Ok(Fetched::Sqlite(rows.map_err(kept::told)?))
+        }
     }
 }
 
@@ -185,14 +194,6 @@ fn word(key: &super::Cell) -> String {
         super::Cell::Text(text) => text.clone(),
         _ => String::new(),
     }
-}
-
-fn failed(error: sqlx::Error) -> Error {
-    Error::from(match error {
-        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout),
-        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::ConnectionClosed),
-        error => DbErr::Query(RuntimeErr::SqlxError(error.into())),
-    })
 }
 
 fn unbound<E>(_: E) -> Error {

@@ -6,6 +6,7 @@
 use sea_orm::DbBackend;
 
 use super::{
+    covering::{Covering, Stretch},
     fetched::Kind,
     levels::{Child, ChildKind, Column, ColumnOf, Level},
     pages::Page,
@@ -50,7 +51,7 @@ impl Scope {
     /// The rows of `level`, with those of its children that can come along.
     pub(super) fn rows_of(&self, level: &Level, which: &Which<'_>) -> Made {
         let mut sql = Sql::new(self.backend, "SELECT ");
-        sql.covers = self.joins_covering(level);
+        sql.covering = self.covering(level, which);
         self.columns(&mut sql, level);
         self.from(&mut sql, level);
         let key = level.object.key_column();
@@ -107,20 +108,35 @@ impl Scope {
 
     pub(super) fn from(&self, sql: &mut Sql, level: &Level) {
         sql.push(" FROM ").push(level.object.table).push(" t");
-        if sql.covers {
-            for column in &level.columns {
-                if let ColumnOf::Cover(cover) = column.of {
-                    rows::join_covering(sql, self, cover);
-                }
-            }
-        }
+        let covering = sql.covering;
+        let covers = level.columns.iter().filter_map(|column| match column.of {
+            ColumnOf::Cover(cover) => Some(cover),
+            _ => None,
+        });
+        covering.join(sql, self, covers);
         sql.push(" WHERE ");
-        rows::rule(sql, self, level.object.rows);
+        match covering {
+            Covering::Gathered(_) => rows::visible_by_gathered(sql, self),
+            _ => rows::rule(sql, self, level.object.rows),
+        }
     }
 
-    /// Whether the consents that cover a channel are joined: those of contacts, which are read side by side with them then.
-    fn joins_covering(&self, level: &Level) -> bool {
-        self.on_consent() && level.object.rows == RowRule::Contact
+    /// How the consents of `level` are found: those of contacts are read side by side with them.
+    fn covering(&self, level: &Level, which: &Which<'_>) -> Covering {
+        if !self.on_consent() || level.object.rows != RowRule::Contact {
+            return Covering::Asked;
+        }
+        let Which::Page(page, _) = which else { return Covering::Joined };
+        // A filter may find few, wherever they are.
+        let all = page.filter.is_none() && page.search.is_none() && self.subject.is_none();
+        match page.cursor().map(|(values, before)| (values.as_slice(), before)) {
+            _ if !all || !page.is_by_key() || self.backend != DbBackend::Postgres => Covering::Joined,
+            None => Covering::Gathered(Stretch { backward: page.backward, beyond: None }),
+            Some(([Cell::Uuid(key)], before)) => {
+                Covering::Gathered(Stretch { backward: page.backward, beyond: Some((*key, before)) })
+            }
+            Some(_) => Covering::Joined,
+        }
     }
 
     fn columns(&self, sql: &mut Sql, level: &Level) {
@@ -130,14 +146,12 @@ impl Scope {
                 ColumnOf::Plain(name) | ColumnOf::Preference(name) => {
                     sql.push("t.").push(name);
                 }
-                ColumnOf::Cover(cover) if sql.covers => {
-                    sql.push("CASE WHEN ");
-                    rows::covered_by_join(sql, cover);
-                    sql.push(" THEN 1 ELSE 0 END");
-                }
                 ColumnOf::Cover(cover) => {
                     sql.push("CASE WHEN ");
-                    rows::covered(sql, self, level.object.rows, cover);
+                    match sql.covering {
+                        Covering::Asked => rows::covered(sql, self, level.object.rows, cover),
+                        joined => joined.covered(sql, cover),
+                    }
                     sql.push(" THEN 1 ELSE 0 END");
                 }
                 ColumnOf::Term(term) => term.push(sql, self),

@@ -43,6 +43,9 @@ impl Admission {
         let overloaded =
             || Error::new(Code::Overloaded, "more is under way than can be done at once; try again");
         let present = self.present.clone().try_acquire_owned().map_err(|_| overloaded())?;
+        if let Ok(working) = self.working.clone().try_acquire_owned() {
+            return Ok(Place { _present: present, _working: working });
+        }
         match tokio::time::timeout(PATIENCE, self.working.clone().acquire_owned()).await {
             Ok(Ok(working)) => Ok(Place { _present: present, _working: working }),
             _ => Err(overloaded()),

@@ -2,11 +2,15 @@
 
 mod bearer;
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::access_token::{Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, FromQueryResult,
+    IntoActiveModel, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    sqlx::{Arguments, postgres::PgArguments},
 };
 use tracing::Instrument;
 use uuid::Uuid;
@@ -251,7 +255,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
         return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at });
     }
     let token = BearerToken::parse(presented).ok_or_else(refused)?;
-    let found = Entity::find().filter(Column::Lookup.eq(token.lookup())).one(&app.db.reader).await?;
+    let found = find(app, token.lookup()).await?;
     let matches = token.matches(found.as_ref().map_or(NO_HASH, |row| row.secret_hash.as_str()));
     let now = app.now();
     let row = found
@@ -269,6 +273,20 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
         tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before).in_current_span());
     }
     Ok(credential)
+}
+
+/// The token that is looked up by `lookup`, which is unique.
+async fn find(app: &App, lookup: &str) -> Result<Option<Model>, Error> {
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| Entity::find().filter(Column::Lookup.eq("")).build(DbBackend::Postgres).sql);
+    let Some(kept) = &app.db.kept else {
+        return Ok(Entity::find().filter(Column::Lookup.eq(lookup)).one(&app.db.reader).await?);
+    };
+    let mut arguments = PgArguments::default();
+    arguments.add(lookup).map_err(|_| Error::internal("a token cannot be looked up"))?;
+    let rows = kept.fetch(&TEXT, arguments).await?;
+    let row = rows.into_iter().next().map(QueryResult::from);
+    Ok(row.map(|row| Model::from_query_result(&row, "")).transpose()?)
 }
 
 /// The one answer to every credential that does not hold.

@@ -25,7 +25,6 @@ use ring::{
 use serde_json::{Value, json};
 use zweck::{
     context::{App, Clock},
-    db::Db,
     oidc::Issuers,
     policy::Live,
 };
@@ -190,11 +189,7 @@ impl TestApp {
 
     /// The same, by another clock.
     pub fn with_issuers_at(&self, toml: &str, clock: Arc<dyn Clock>) -> Arc<App> {
-        let db = Db {
-            reader: self.app.db.reader.clone(),
-            writer: self.app.db.writer.clone(),
-            feed: self.app.db.feed.clone(),
-        };
+        let db = self.app.db.clone();
         let policy = Live::new(self.app.policy.current());
         Arc::new(App::new(db, policy, clock, self.app.keys.clone(), issuers(toml)))
     }

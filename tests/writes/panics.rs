@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use zweck::{
     context::{App, Clock, Keys, ManualClock},
-    db::Db,
     policy::Live,
 };
 
@@ -42,11 +41,7 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
     for World { test, .. } in worlds().await {
         let staff = Staff::of(&test).await;
         let bomb = Arc::new(Bomb { clock: test.clock.clone(), left: AtomicI64::new(0) });
-        let db = Db {
-            reader: test.app.db.reader.clone(),
-            writer: test.app.db.writer.clone(),
-            feed: test.app.db.feed.clone(),
-        };
+        let db = test.app.db.clone();
         let policy = Live::new(shipped().await);
         let client = Client::over(Arc::new(App::new(
             db,

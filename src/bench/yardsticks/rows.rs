@@ -61,8 +61,9 @@ macro_rules! contact {
 
 /// The first contacts.
 pub(super) async fn page(pool: &Pool, now: DateTime<Utc>, first: i64) -> Result<Vec<Contact>, sqlx::Error> {
+    let text = sql::page(first).ok_or(sqlx::Error::RowNotFound)?;
     on!(pool, |pool| {
-        let rows = sqlx::query(sql::PAGE).bind(PURPOSE).bind(now).bind(first).fetch_all(pool).await?;
+        let rows = sqlx::query(text).bind(PURPOSE).bind(now).fetch_all(pool).await?;
         rows.iter().map(|row| contact!(row)).collect()
     })
 }

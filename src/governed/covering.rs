@@ -1,0 +1,138 @@
+//! Live consents of contacts beside the contacts, instead of a question for each (floor 2).
+
+use uuid::Uuid;
+
+use super::{
+    rows,
+    sql::{Scope, Sql},
+};
+use crate::register::Cover;
+
+/// How the consents of the contact `t` are found that make it visible and cover its channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Covering {
+    /// Each is asked for.
+    #[default]
+    Asked,
+    /// Those that cover a channel are joined, each as a table of its own; that there is any is asked.
+    Joined,
+    /// All of a contact are gathered in one row, in the order of the contacts: so many contacts are gone through in their order that
+    /// both are read side by side. PostgreSQL would rather gather those of everybody first; `OFFSET 0` keeps it from that.
+    Gathered(Stretch),
+}
+
+/// Which contacts are gone through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Whether from the last to the first.
+    pub(super) backward: bool,
+    /// Those behind this one, or before it where that is true.
+    pub(super) beyond: Option<(Uuid, bool)>,
+}
+
+/// A channel, the column of the contact that its consents are bound to, and what its consent is called where it is joined and where
+/// it is gathered.
+struct Channel {
+    name: &'static str,
+    address: &'static str,
+    joined: &'static str,
+    gathered: &'static str,
+}
+
+const EMAIL: Channel =
+    Channel { name: "EMAIL", address: "email_key", joined: "g_email", gathered: "v.email" };
+const PHONE: Channel =
+    Channel { name: "PHONE", address: "phone_folded", joined: "g_phone", gathered: "v.phone" };
+const SMS: Channel = Channel { name: "SMS", address: "phone_folded", joined: "g_sms", gathered: "v.sms" };
+const POST: Channel =
+    Channel { name: "POST", address: "address_folded", joined: "g_post", gathered: "v.post" };
+const ALL: [Channel; 4] = [EMAIL, PHONE, SMS, POST];
+
+fn channels(cover: Cover) -> &'static [Channel] {
+    match cover {
+        Cover::Email => &[EMAIL],
+        Cover::Phone => &[PHONE, SMS],
+        Cover::Post => &[POST],
+    }
+}
+
+impl Covering {
+    /// Joins what is to be joined for `covers`.
+    pub(super) fn join(self, sql: &mut Sql, scope: &Scope, covers: impl Iterator<Item = Cover>) {
+        match self {
+            Self::Asked => {}
+            Self::Joined => {
+                for channel in covers.flat_map(channels) {
+                    join(sql, scope, channel);
+                }
+            }
+            Self::Gathered(stretch) => gather(sql, scope, stretch, covers),
+        }
+    }
+
+    /// Whether a consent on the channels of `cover` has been joined.
+    pub(super) fn covered(self, sql: &mut Sql, cover: Cover) {
+        for (index, channel) in channels(cover).iter().enumerate() {
+            sql.push(if index == 0 { "" } else { " OR " });
+            match self {
+                Self::Gathered(_) => {
+                    sql.push(channel.gathered).push("_unbound OR ");
+                    bound(sql, channel);
+                }
+                _ => _ = sql.push(channel.joined).push(".id IS NOT NULL"),
+            }
+        }
+    }
+}
+
+/// The live consent of the contact `t` on a channel: it has one at most.
+fn join(sql: &mut Sql, scope: &Scope, channel: &Channel) {
+    let alias = channel.joined;
+    sql.push(" LEFT JOIN consent ").push(alias).push(" ON ").push(alias).push(".contact_id = t.id AND ");
+    sql.push(alias).push(".channel = '").push(channel.name).push("' AND ");
+    rows::live(sql, scope, alias);
+    sql.push(" AND (").push(alias).push(".bound_address IS NULL OR ").push(alias);
+    sql.push(".bound_address = t.").push(channel.address).push(")");
+}
+
+/// The live consents of each contact as one row `v`: whether any is bound to no address, and what those on each channel are bound
+/// to.
+fn gather(sql: &mut Sql, scope: &Scope, stretch: Stretch, covers: impl Iterator<Item = Cover>) {
+    sql.push(" JOIN (SELECT g.contact_id, bool_or(g.bound_address IS NULL) AS unbound");
+    for channel in &ALL {
+        let name = channel.gathered.trim_start_matches("v.");
+        sql.push(", MAX(g.bound_address) FILTER (WHERE g.channel = '").push(channel.name);
+        sql.push("') AS ").push(name);
+    }
+    for channel in covers.flat_map(channels) {
+        let name = channel.gathered.trim_start_matches("v.");
+        sql.push(", bool_or(g.bound_address IS NULL) FILTER (WHERE g.channel = '").push(channel.name);
+        sql.push("') AS ").push(name).push("_unbound");
+    }
+    sql.push(" FROM consent g WHERE ");
+    rows::live(sql, scope, "g");
+    if let Some((contact, before)) = stretch.beyond {
+        sql.push(" AND g.contact_id").push(if before { " < " } else { " > " }).bind(contact);
+    }
+    sql.push(" GROUP BY g.contact_id ORDER BY g.contact_id").push(if stretch.backward {
+        " DESC"
+    } else {
+        ""
+    });
+    sql.push(" OFFSET 0) v ON v.contact_id = t.id");
+}
+
+/// Whether one of the consents that were gathered holds for the contact `t`: one that is bound to an address does as long as the
+/// contact has that address.
+pub(super) fn any_gathered(sql: &mut Sql) {
+    sql.push("(v.unbound");
+    for channel in &ALL {
+        sql.push(" OR ");
+        bound(sql, channel);
+    }
+    sql.push(")");
+}
+
+fn bound(sql: &mut Sql, channel: &Channel) {
+    sql.push(channel.gathered).push(" = t.").push(channel.address);
+}
