@@ -1,14 +1,17 @@
-//! Consents in force in the order of their contacts (floor 0, frozen).
+//! Consents in force and objections in the order of their contacts (floor 0, frozen).
 
 use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
 
 use crate::run;
 
-/// The rule for rows looks at little else: it is answered from this index alone, whatever share of the consents is in force.
+/// The rule for rows looks at little else: it is answered from these indexes alone, whatever share of the consents is in force.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
 const ON: &str = "CREATE INDEX consent_in_force_idx ON consent (purpose_code, contact_id, channel";
+const NO_OBJECTIONS: &str = "DROP INDEX objection_contact_id_purpose_code_idx";
+const OBJECTIONS: &str =
+    "CREATE INDEX objection_contact_id_purpose_code_idx ON objection (contact_id, purpose_code";
 const WHERE: &str = " WHERE status = 'GRANTED' AND withdrawn_at IS NULL";
 
 /// Keys of postal addresses. Those that no index of PostgreSQL would take become digests, as they are made from now on; SQLite has no
@@ -25,13 +28,18 @@ impl MigrationTrait for Migration {
                 let long = format!("{column} LIKE '%|%' AND octet_length({column}) > 1000");
                 run(manager, &[&format!("UPDATE {table} SET {column} = {digest} WHERE {long}")]).await?;
             }
-            run(manager, &[&format!("{ON}) INCLUDE (declared_at, expires_at, bound_address){WHERE}")]).await
+            let objections = format!("{OBJECTIONS}) INCLUDE (objected_at, ended_at)");
+            let live = format!("{ON}) INCLUDE (declared_at, expires_at, bound_address){WHERE}");
+            run(manager, &[NO_OBJECTIONS, &objections, &live]).await
         } else {
-            run(manager, &[&format!("{ON}, declared_at, expires_at, bound_address){WHERE}")]).await
+            let objections = format!("{OBJECTIONS}, objected_at, ended_at)");
+            let live = format!("{ON}, declared_at, expires_at, bound_address){WHERE}");
+            run(manager, &[NO_OBJECTIONS, &objections, &live]).await
         }
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, &["DROP INDEX consent_in_force_idx"]).await
+        let objections = format!("{OBJECTIONS})");
+        run(manager, &["DROP INDEX consent_in_force_idx", NO_OBJECTIONS, &objections]).await
     }
 }

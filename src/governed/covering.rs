@@ -16,18 +16,10 @@ pub(super) enum Covering {
     Asked,
     /// Those that cover a channel are joined, each as a table of its own; that there is any is asked.
     Joined,
-    /// All of a contact are gathered in one row, in the order of the contacts: so many contacts are gone through in their order that
-    /// both are read side by side. PostgreSQL would rather gather those of everybody first; `OFFSET 0` keeps it from that.
-    Gathered(Stretch),
-}
-
-/// Which contacts are gone through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stretch {
-    /// Whether from the last to the first.
-    pub(super) backward: bool,
-    /// Those behind this one, or before it where that is true.
-    pub(super) beyond: Option<(Uuid, bool)>,
+    /// All of a contact are gathered in one row, of those behind a contact, in the order of the contacts: so many of these are gone
+    /// through in their order that both are read side by side. PostgreSQL would rather gather those of everybody first; `OFFSET 0`
+    /// keeps it from that.
+    Gathered { behind: Option<Uuid> },
 }
 
 /// A channel, the column of the contact that its consents are bound to, and what its consent is called where it is joined and where
@@ -39,13 +31,11 @@ struct Channel {
     gathered: &'static str,
 }
 
-const EMAIL: Channel =
-    Channel { name: "EMAIL", address: "email_key", joined: "g_email", gathered: "v.email" };
+const EMAIL: Channel = Channel { name: "EMAIL", address: "email_key", joined: "g_email", gathered: "email" };
 const PHONE: Channel =
-    Channel { name: "PHONE", address: "phone_folded", joined: "g_phone", gathered: "v.phone" };
-const SMS: Channel = Channel { name: "SMS", address: "phone_folded", joined: "g_sms", gathered: "v.sms" };
-const POST: Channel =
-    Channel { name: "POST", address: "address_folded", joined: "g_post", gathered: "v.post" };
+    Channel { name: "PHONE", address: "phone_folded", joined: "g_phone", gathered: "phone" };
+const SMS: Channel = Channel { name: "SMS", address: "phone_folded", joined: "g_sms", gathered: "sms" };
+const POST: Channel = Channel { name: "POST", address: "address_folded", joined: "g_post", gathered: "post" };
 const ALL: [Channel; 4] = [EMAIL, PHONE, SMS, POST];
 
 fn channels(cover: Cover) -> &'static [Channel] {
@@ -66,7 +56,7 @@ impl Covering {
                     join(sql, scope, channel);
                 }
             }
-            Self::Gathered(stretch) => gather(sql, scope, stretch, covers),
+            Self::Gathered { behind } => gather(sql, scope, behind, covers),
         }
     }
 
@@ -75,11 +65,11 @@ impl Covering {
         for (index, channel) in channels(cover).iter().enumerate() {
             sql.push(if index == 0 { "" } else { " OR " });
             match self {
-                Self::Gathered(_) => {
-                    sql.push(channel.gathered).push("_unbound OR ");
+                Self::Gathered { .. } => {
+                    sql.push("v.").push(channel.gathered).push("_unbound OR ");
                     bound(sql, channel);
                 }
-                _ => _ = sql.push(channel.joined).push(".id IS NOT NULL"),
+                _ => _ = sql.push(channel.joined).push(".channel IS NOT NULL"),
             }
         }
     }
@@ -97,29 +87,26 @@ fn join(sql: &mut Sql, scope: &Scope, channel: &Channel) {
 
 /// The live consents of each contact as one row `v`: whether any is bound to no address, and what those on each channel are bound
 /// to.
-fn gather(sql: &mut Sql, scope: &Scope, stretch: Stretch, covers: impl Iterator<Item = Cover>) {
+fn gather(sql: &mut Sql, scope: &Scope, behind: Option<Uuid>, covers: impl Iterator<Item = Cover>) {
     sql.push(" JOIN (SELECT g.contact_id, bool_or(g.bound_address IS NULL) AS unbound");
     for channel in &ALL {
-        let name = channel.gathered.trim_start_matches("v.");
         sql.push(", MAX(g.bound_address) FILTER (WHERE g.channel = '").push(channel.name);
-        sql.push("') AS ").push(name);
+        sql.push("') AS ").push(channel.gathered);
     }
     for channel in covers.flat_map(channels) {
-        let name = channel.gathered.trim_start_matches("v.");
         sql.push(", bool_or(g.bound_address IS NULL) FILTER (WHERE g.channel = '").push(channel.name);
-        sql.push("') AS ").push(name).push("_unbound");
+        sql.push("') AS ").push(channel.gathered).push("_unbound");
     }
     sql.push(" FROM consent g WHERE ");
-    rows::live(sql, scope, "g");
-    if let Some((contact, before)) = stretch.beyond {
-        sql.push(" AND g.contact_id").push(if before { " < " } else { " > " }).bind(contact);
-    }
-    sql.push(" GROUP BY g.contact_id ORDER BY g.contact_id").push(if stretch.backward {
-        " DESC"
-    } else {
-        ""
-    });
-    sql.push(" OFFSET 0) v ON v.contact_id = t.id");
+    // Each by itself, so that both are gone through from there on.
+    let is_behind = |sql: &mut Sql, alias: &str| {
+        if let Some(contact) = behind {
+            sql.push(" AND ").push(alias).push(".contact_id > ").bind(contact);
+        }
+    };
+    rows::live_where(sql, scope, "g", |sql| is_behind(sql, "o"));
+    is_behind(sql, "g");
+    sql.push(" GROUP BY g.contact_id ORDER BY g.contact_id OFFSET 0) v ON v.contact_id = t.id");
 }
 
 /// Whether one of the consents that were gathered holds for the contact `t`: one that is bound to an address does as long as the
@@ -134,5 +121,16 @@ pub(super) fn any_gathered(sql: &mut Sql) {
 }
 
 fn bound(sql: &mut Sql, channel: &Channel) {
-    sql.push(channel.gathered).push(" = t.").push(channel.address);
+    sql.push("v.").push(channel.gathered).push(" = t.").push(channel.address);
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ActiveEnum, Iterable};
+
+    #[test]
+    fn no_channel_is_forgotten() {
+        let known: Vec<String> = entity::enums::Channel::iter().map(|channel| channel.to_value()).collect();
+        assert_eq!(super::ALL.each_ref().map(|channel| channel.name).as_slice(), known);
+    }
 }

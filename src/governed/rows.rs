@@ -88,6 +88,11 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
 
 /// The consent `g` is in force for the purpose, whatever address it is bound to.
 pub(super) fn live(sql: &mut Sql, scope: &Scope, g: &str) {
+    live_where(sql, scope, g, |_| {});
+}
+
+/// The same, where `of_objections` narrows the objections `o` to contacts among which that of `g` is.
+pub(super) fn live_where(sql: &mut Sql, scope: &Scope, g: &str, of_objections: impl FnOnce(&mut Sql)) {
     let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
     sql.push(g).push(".purpose_code = ").bind(code);
     sql.push(" AND ").push(g).push(".status = 'GRANTED' AND ").push(g).push(".withdrawn_at IS NULL AND (");
@@ -99,7 +104,9 @@ pub(super) fn live(sql: &mut Sql, scope: &Scope, g: &str) {
         .push(".contact_id AND ");
     own(sql, scope, "o");
     sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) AND (");
-    sql.push(g).push(".declared_at IS NULL OR o.objected_at >= ").push(g).push(".declared_at))");
+    sql.push(g).push(".declared_at IS NULL OR o.objected_at >= ").push(g).push(".declared_at)");
+    of_objections(sql);
+    sql.push(")");
 }
 
 /// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.

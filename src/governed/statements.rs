@@ -3,10 +3,11 @@
 //! What belongs to a contact is visible to who sees the contact. So the children of contacts are read in the statement that finds
 //! these visible: one look at the ground for both, one instant, one way to the database.
 
-use sea_orm::DbBackend;
+use entity::enums::Channel;
+use sea_orm::{DbBackend, Iterable};
 
 use super::{
-    covering::{Covering, Stretch},
+    covering::Covering,
     fetched::Kind,
     levels::{Child, ChildKind, Column, ColumnOf, Level},
     pages::Page,
@@ -14,7 +15,7 @@ use super::{
     sql::{Scope, Sql},
     write::Cell,
 };
-use crate::register::RowRule;
+use crate::register::{CONSENT, RowRule};
 
 /// A statement, and where in its rows the columns of each level stand.
 pub(super) struct Made {
@@ -116,7 +117,7 @@ impl Scope {
         covering.join(sql, self, covers);
         sql.push(" WHERE ");
         match covering {
-            Covering::Gathered(_) => rows::visible_by_gathered(sql, self),
+            Covering::Gathered { .. } => rows::visible_by_gathered(sql, self),
             _ => rows::rule(sql, self, level.object.rows),
         }
     }
@@ -127,14 +128,14 @@ impl Scope {
             return Covering::Asked;
         }
         let Which::Page(page, _) = which else { return Covering::Joined };
-        // A filter may find few, wherever they are.
+        // A filter may find few, wherever they are; what is gone through backwards is not read side by side.
         let all = page.filter.is_none() && page.search.is_none() && self.subject.is_none();
+        if !all || !page.is_by_key() || page.backward || self.backend != DbBackend::Postgres {
+            return Covering::Joined;
+        }
         match page.cursor().map(|(values, before)| (values.as_slice(), before)) {
-            _ if !all || !page.is_by_key() || self.backend != DbBackend::Postgres => Covering::Joined,
-            None => Covering::Gathered(Stretch { backward: page.backward, beyond: None }),
-            Some(([Cell::Uuid(key)], before)) => {
-                Covering::Gathered(Stretch { backward: page.backward, beyond: Some((*key, before)) })
-            }
+            None => Covering::Gathered { behind: None },
+            Some(([Cell::Uuid(key)], false)) => Covering::Gathered { behind: Some(*key) },
             Some(_) => Covering::Joined,
         }
     }
@@ -223,26 +224,34 @@ impl Scope {
     /// The rows of `page` for each row of `p`, called `k`: as many as it has, and one more. SQLite, which knows nothing of how many
     /// there are, begins with `p` where it is told by CROSS JOIN.
     fn of_parents(&self, sql: &mut Sql, level: &Level, page: &Page, joined: &str, parent: &str) {
-        let lateral = self.backend == DbBackend::Postgres;
+        let all = self.has_all(level, page);
+        let lateral = self.backend == DbBackend::Postgres && !all;
         sql.push(if lateral { " FROM p CROSS JOIN LATERAL (SELECT " } else { " FROM (SELECT " });
         self.columns(sql, level);
-        if !lateral {
+        if !lateral && !all {
             sql.push(", ROW_NUMBER() OVER (PARTITION BY ").push(joined);
             self.sort(sql, page);
             sql.push(") AS rn");
         }
         sql.push(" FROM ").push(if lateral { "" } else { "p CROSS JOIN " }).push(level.object.table);
-        sql.push(if lateral { " t WHERE " } else { " t ON " });
-        sql.push(joined).push(" = ").push(parent).push(if lateral { " AND " } else { " WHERE " });
+        sql.push(" t WHERE ").push(joined).push(" = ").push(parent).push(" AND ");
         rows::under_visible(sql, self, level.object.rows);
         self.narrow(sql, page);
         self.seek(sql, page);
-        if lateral {
+        if all {
+            sql.push(") k");
+        } else if lateral {
             self.sort(sql, page);
             sql.push(" LIMIT ").push_number(page.rows + 1).push(") k");
         } else {
             sql.push(") k WHERE k.rn <= ").push_number(page.rows + 1);
         }
+    }
+
+    /// Whether a page has all there can be for a contact: of consents for one purpose there is one for each channel.
+    fn has_all(&self, level: &Level, page: &Page) -> bool {
+        let one = self.purpose.as_ref().is_some_and(|purpose| !purpose.sees_all);
+        level.object.name == CONSENT.name && one && page.rows >= Channel::iter().count() as u64
     }
 }
 
