@@ -17,7 +17,7 @@ use sea_orm::{
     },
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 /// How long a connection may have been idle and be used without asking whether its server is there still: under load nothing is
 /// asked, and after a restart of the server few requests meet a dead connection.
@@ -77,7 +77,7 @@ impl Kept {
         let (mut connection, taken) = self.take().await.map_err(told)?;
         let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&mut *connection);
         // Nothing is logged of a statement that runs, and the driver would enter the span of the request for every row.
-        let rows = rows.with_subscriber(NoSubscriber::new()).await.map_err(told)?;
+        let rows = rows.with_subscriber(Dispatch::none()).await.map_err(told)?;
         if taken.elapsed() < LONGEST && !self.0.pool.is_closed() {
             let idle = Idle { connection, taken, since: Instant::now() };
             self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);

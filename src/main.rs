@@ -336,7 +336,7 @@ impl Failure {
 /// What is said where measuring is not built in.
 #[cfg(not(feature = "bench"))]
 const NO_BENCH: &str =
-    "this build cannot measure; one that can: cargo run --release --features bench -- bench";
+    "this build cannot measure; one that can: cargo run --profile bench --features bench -- bench";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

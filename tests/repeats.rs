@@ -175,3 +175,51 @@ async fn what_steers_a_document_is_looked_at_each_time() {
         }
     }
 }
+
+/// However many are read at once, and from which side: everybody is seen, and each address is kept back, as by its own.
+#[tokio::test]
+async fn read_side_by_side_or_one_by_one_it_is_the_same() {
+    let fields = "id givenName email phone street city";
+    for World { test, client } in worlds().await {
+        for (role, purpose) in
+            [("marketing", "newsletter"), ("partner", "newsletter"), ("dpo", "rights_fulfilment")]
+        {
+            let caller = test.caller(role, purpose).await;
+            let mut alone = Vec::new();
+            for person in persons() {
+                let query = format!("query($id: ID!) {{ contact(id: $id) {{ {fields} }} }}");
+                let answer = ask(&client, &caller, &query, &json!({ "id": id(0, person.number) })).await;
+                alone.extend(Some(answer["data"]["contact"].clone()).filter(|contact| !contact.is_null()));
+            }
+            alone.sort_by_key(|contact| contact["id"].to_string());
+            let page = async |arguments: &str| {
+                let query = format!(
+                    "{{ contacts({arguments}) {{ nodes {{ {fields} }} pageInfo {{ endCursor startCursor }} }} }}"
+                );
+                let mut answer = ask(&client, &caller, &query, &json!({})).await["data"]["contacts"].take();
+                let Value::Array(nodes) = answer["nodes"].take() else { panic!("{arguments}: {answer}") };
+                (nodes, answer["pageInfo"].take())
+            };
+            assert!(alone.len() > 1, "{role}");
+            assert_eq!(page("first: 100").await.0, alone, "{role}");
+            assert_eq!(page("last: 100").await.0, alone, "{role}");
+            for (count, cursor, end) in
+                [("first: 2", "after", "endCursor"), ("last: 2", "before", "startCursor")]
+            {
+                let (mut pages, mut arguments) = (Vec::new(), count.to_owned());
+                loop {
+                    let (nodes, info) = page(&arguments).await;
+                    if nodes.is_empty() {
+                        break;
+                    }
+                    pages.push(nodes);
+                    arguments = format!("{count}, {cursor}: {}", info[end]);
+                }
+                if cursor == "before" {
+                    pages.reverse();
+                }
+                assert_eq!(pages.concat(), alone, "{role} {count}");
+            }
+        }
+    }
+}

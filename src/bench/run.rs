@@ -50,8 +50,7 @@ pub async fn run(options: &Options, say: &Say) -> Result<Report, Fault> {
         ));
     }
     if cfg!(debug_assertions) && !options.smoke {
-        let text =
-            "a build without optimisation measures nothing: cargo run --release --features bench -- bench";
+        let text = "a build without optimisation measures nothing: cargo run --profile bench --features bench -- bench";
         return Err(Fault::Usage(text.to_owned()));
     }
     if !loads {

@@ -275,11 +275,16 @@ impl Engine {
         // One after the other: mutations in the order of the document, each done before the next begins.
         for root in &plan.roots {
             let json = match (root.write(), root.receipt()) {
+                // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
                 (Some(planned), _) => {
-                    write(app, actor, &mut reader, (root, planned), request.replay.as_ref(), deadline).await
+                    let replay = request.replay.as_ref();
+                    Box::pin(write(app, actor, &mut reader, (root, planned), replay, deadline)).await
                 }
-                (_, Some(planned)) => in_time(deadline, receipts::read(app, actor, planned)).await.map(Some),
-                _ => in_time(deadline, reader.root(root)).await,
+                (_, Some(planned)) => {
+                    let reading = Box::pin(receipts::read(app, actor, planned));
+                    in_time(deadline, reading).await.map(Some)
+                }
+                _ => in_time(deadline, Box::pin(reader.root(root))).await,
             };
             if json.as_ref().is_err_and(|error| error.transient) {
                 tracing::error!("a read found no connection, or others in its way");
@@ -328,7 +333,7 @@ async fn write(
     reader.refresh(app);
     // It is done, whatever comes of reading it back.
     let deadline = deadline.max(Instant::now() + READING_BACK);
-    let read = in_time(deadline, reader.payload(planned, &written)).await;
+    let read = in_time(deadline, Box::pin(reader.payload(planned, &written))).await;
     read.map(Some).map_err(|error| {
         let code = if error.code == Code::TimedOut { Code::TimedOut } else { Code::Internal };
         Error::new(code, "this was done, but what it made cannot be read now")

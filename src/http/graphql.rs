@@ -176,7 +176,7 @@ async fn operate(
     let place = shared.admission.enter().await.map_err(refused)?;
     if !may_write(&operation.query) {
         // What only reads ends when the client hangs up and this future is dropped.
-        let answer = shared.engine.execute(&shared.app, &actor, operation).await;
+        let answer = Box::pin(shared.engine.execute(&shared.app, &actor, operation)).await;
         drop(place);
         return Ok(answer::deliver(format, answer, strict));
     }

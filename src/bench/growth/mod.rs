@@ -64,7 +64,7 @@ pub struct Grown {
 /// `Usage` for a build without optimisation where figures are wanted, `Failed` for whatever does not work.
 pub async fn run(growing: &Growing, smoke: bool, say: &Say) -> Result<Grown, Fault> {
     if cfg!(debug_assertions) && !smoke {
-        let text = "a build without optimisation measures nothing: cargo run --release --features bench -- bench growth";
+        let text = "a build without optimisation measures nothing: cargo run --profile bench --features bench -- bench growth";
         return Err(Fault::Usage(text.to_owned()));
     }
     let directory = tempfile::tempdir()?;
