@@ -61,7 +61,8 @@ macro_rules! contact {
 
 /// The first contacts.
 pub(super) async fn page(pool: &Pool, now: DateTime<Utc>, first: i64) -> Result<Vec<Contact>, sqlx::Error> {
-    let text = sql::page(first).ok_or(sqlx::Error::RowNotFound)?;
+    let text =
+        sql::page(first).ok_or_else(|| sqlx::Error::Protocol("no standard query asks for so many".into()))?;
     on!(pool, |pool| {
         let rows = sqlx::query(text).bind(PURPOSE).bind(now).fetch_all(pool).await?;
         rows.iter().map(|row| contact!(row)).collect()
