@@ -20,7 +20,10 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::limits::Limits;
+use crate::{
+    identities::{Reader, Region},
+    limits::Limits,
+};
 
 pub use origin::Origin;
 pub use shown::DEFAULTS;
@@ -33,6 +36,8 @@ pub struct Config {
     pub server: Server,
     /// Where the data is.
     pub database: Database,
+    /// How addresses are read.
+    pub identities: Identities,
     /// Where the policy is.
     pub policy: PolicyFiles,
     /// Secrets.
@@ -123,6 +128,29 @@ impl fmt::Debug for Database {
             .field("url", &format_args!("{scheme}://***"))
             .field("max_connections", &self.max_connections)
             .finish()
+    }
+}
+
+/// `[identities]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identities {
+    /// Region of phone numbers without country code, and of postal addresses without country (ISO 3166-1 alpha-2); none when the
+    /// text is empty.
+    #[serde(deserialize_with = "origin::region", serialize_with = "shown::region")]
+    pub region: Option<Region>,
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self { region: Reader::default().region }
+    }
+}
+
+impl Identities {
+    /// The reader of this installation.
+    pub fn reader(&self) -> Reader {
+        Reader { region: self.region }
     }
 }
 

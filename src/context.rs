@@ -15,6 +15,7 @@ use crate::{
     config::pages::Pages,
     db::Db,
     error::{Code, Error},
+    identities::Reader,
     oidc::Issuers,
     policy::{Action, Live, Policy, PurposeDef, Table},
 };
@@ -144,6 +145,8 @@ pub struct App {
     pub pages: Pages,
     /// Keys that outlive a rotation of the master key, once they were read from the database.
     pub ring: Arc<OnceCell<Ring>>,
+    /// How addresses and numbers are read here.
+    pub reader: Reader,
 }
 
 /// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
@@ -167,12 +170,26 @@ impl std::fmt::Debug for Ring {
 impl App {
     /// An application without public pages.
     pub fn new(db: Db, policy: Live, clock: Arc<dyn Clock>, keys: Keys, issuers: Issuers) -> Self {
-        Self { db, policy, clock, keys, issuers, pages: Pages::default(), ring: Arc::default() }
+        Self {
+            db,
+            policy,
+            clock,
+            keys,
+            issuers,
+            pages: Pages::default(),
+            ring: Arc::default(),
+            reader: Reader::default(),
+        }
     }
 
     /// The same with public pages.
     pub fn with_pages(self, pages: Pages) -> Self {
         Self { pages, ..self }
+    }
+
+    /// The same, where addresses are read by the rules of another installation.
+    pub fn with_reader(self, reader: Reader) -> Self {
+        Self { reader, ..self }
     }
 
     /// The present instant.

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::{
     context::{Actor, App},
     error::{Code, Error},
-    fold::{fold, mailbox},
+    fold::fold,
     graphql::Engine,
+    identities,
     pages::{Pages, readable},
     register::{CONTACT, CONTACT_POINT},
 };
@@ -131,14 +132,14 @@ where
     let mut index = Index::default();
     while let Some(page) = pages.next().await? {
         for contact in &page.nodes {
-            index.add(contact)?;
+            index.add(&app.reader, contact)?;
         }
     }
     Ok(index.pairs())
 }
 
 impl Index {
-    fn add(&mut self, contact: &Map<String, Json>) -> Result<(), Error> {
+    fn add(&mut self, reader: &identities::Reader, contact: &Map<String, Json>) -> Result<(), Error> {
         let text = |name: &str| contact.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
         let id = text("id").and_then(|id| id.parse().ok());
         let id: Uuid = id.ok_or_else(|| Error::internal("a contact without an id"))?;
@@ -155,7 +156,7 @@ impl Index {
             text(name).into_iter().chain(further)
         };
         let mut keys: BTreeSet<(Common, String)> = BTreeSet::new();
-        keys.extend(all("email").map(|email| (Common::Email, mailbox(email))));
+        keys.extend(all("email").map(|email| (Common::Email, reader.email_key(email))));
         keys.extend(all("phone").filter_map(|phone| Some((Common::Phone, digits(phone)?))));
         if let (Some(name), true) = (&name, whole) {
             keys.extend(text("birthDate").map(|date| (Common::NameAndBirthDate, format!("{name}|{date}"))));

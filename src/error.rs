@@ -129,6 +129,11 @@ impl Error {
         Self::new(Code::BadUserInput, message)
     }
 
+    /// Somebody else was in between: the same again finds what there is now.
+    pub fn repeat() -> Self {
+        Self { transient: true, ..Self::new(Code::Internal, "internal error") }
+    }
+
     /// What was asked took too long.
     pub fn timed_out() -> Self {
         Self::new(Code::TimedOut, "this took too long and was given up")
@@ -152,7 +157,7 @@ impl From<sea_orm::DbErr> for Error {
             if matches!(error, sea_orm::DbErr::ConnectionAcquire(_)) {
                 crate::measures::no_connection();
             }
-            return Self { transient: true, ..Self::new(Code::Internal, "internal error") };
+            return Self::repeat();
         }
         let kind = match &error {
             sea_orm::DbErr::Conn(_) => "database: connection",

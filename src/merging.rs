@@ -1,6 +1,8 @@
 //! Merging: two contacts turn out to be one person; all of the duplicate becomes part of the one that stays (floor 4).
 
-use entity::{ground, link, mail, objection, privacy_request, provenance, restriction, sign_up};
+use entity::{
+    enums::StopKind, ground, link, mail, objection, privacy_request, provenance, restriction, sign_up,
+};
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
     sea_query::Expr,
@@ -13,8 +15,8 @@ use crate::{
     contacts::merge::{self, Merge, Merged},
     context::Actor,
     error::Error,
-    objections,
-    register::{GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION},
+    register::{BLOCK, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION},
+    suppressions,
 };
 
 /// Merges the duplicate into the contact that stays. Of values see [`merge::join`], of consents [`consents::merge::join`]:
@@ -39,6 +41,7 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
     }
     {
         use objection::{Column, Entity};
+        join_blocks(tx, &merged).await?;
         hang_over::<Entity>(tx, &merged, &OBJECTION, Column::Id, Column::ContactId).await?;
     }
     {
@@ -50,7 +53,7 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
         hang_over::<Entity>(tx, &merged, &PRIVACY_REQUEST, Column::Id, Column::ContactId).await?;
     }
     // After the objections moved: what the contact says itself stands.
-    objections::carry(tx, merged.reached.clone()).await?;
+    suppressions::bring(tx, &merged.reached).await?;
     merge::remove(tx, &merged).await
 }
 
@@ -74,6 +77,33 @@ async fn detach(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
         .filter(mail::Column::ContactId.eq(from))
         .exec(tx.connection())
         .await?;
+    Ok(())
+}
+
+/// Makes one of blocks that close the same on both contacts: the later, open if one of both is. What only one of them has moves along.
+async fn join_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+    use objection::{Column, Entity, Model};
+    let of = |id: Uuid| {
+        Entity::find().filter(Column::ContactId.eq(id)).filter(Column::Kind.ne(StopKind::Objection))
+    };
+    let own = of(merged.after.id).all(tx.connection()).await?;
+    for block in of(merged.duplicate.id).all(tx.connection()).await? {
+        let same = |known: &&Model| {
+            (&known.purpose_code, known.kind, known.channel)
+                == (&block.purpose_code, block.kind, block.channel)
+        };
+        let Some(known) = own.iter().find(same) else { continue };
+        let stricter = Model {
+            objected_at: known.objected_at.max(block.objected_at),
+            ended_at: known.ended_at.zip(block.ended_at).map(|(one, other)| one.max(other)),
+            every_channel: known.every_channel || block.every_channel,
+            ..known.clone()
+        };
+        let gone = tx.delete::<Entity>(&BLOCK, &block).await?;
+        tx.record(merged.entry(&BLOCK, block.id, gone)).await?;
+        let changes = tx.update::<Entity>(&BLOCK, known, &stricter).await?;
+        tx.record(merged.entry(&BLOCK, known.id, changes)).await?;
+    }
     Ok(())
 }
 

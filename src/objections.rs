@@ -2,24 +2,22 @@
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent, contact,
+    consent,
+    enums::{Channel, StopKind, SuppressionKind},
     objection::{self, Entity, Model},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{
     audit::{Changes, Entry, Transaction},
-    contacts::{self, Address, Reached},
+    contacts::{self, Address},
     context::Actor,
     error::{Code, Error},
     policy::{Grounds, LegalBasis},
     register::OBJECTION,
-    suppressions::{self, Addr, Listed},
+    suppressions::{self, Declared, Whom},
 };
-
-/// Most other records of a mailbox that an objection is carried to.
-const MOST_OTHERS: u64 = 100;
 
 /// An objection to be recorded.
 #[derive(Clone, Debug)]
@@ -30,6 +28,8 @@ pub struct NewObjection {
     pub address: Option<Address>,
     /// Code of the purpose or group.
     pub purpose: String,
+    /// The channel that it is about; all where none is named.
+    pub channel: Option<Channel>,
     /// When the person objected; now otherwise.
     pub at: Option<DateTime<Utc>>,
     /// Where it was declared.
@@ -67,54 +67,72 @@ impl NewObjection {
     }
 }
 
-/// Records an objection and gives its id, or those of every contact with the address. One that holds already is no change. One to
-/// advertising puts the addresses on the suppression list, so that it outlives the record. Under a purpose that sees all, an
-/// address that no contact has is put there too: then there is no id.
+/// Records an objection and gives its id, or those of every record of the person with the address. One that holds already is no change.
+/// One to advertising puts the addresses on the suppression list and blocks every record of them, so that it outlives the record.
+/// Under a purpose that sees all, an address that no contact has is put there too: then there is no id.
 ///
 /// # Errors
 /// `NOT_FOUND` when no visible contact is meant; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT`
-/// for one that cannot be objected to, and a time in the future.
+/// for one that cannot be objected to, a time in the future, and an address of several persons where it is no advertising;
+/// transient where a contact has got another address meanwhile.
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> Result<Vec<Uuid>, Error> {
     new.check(actor, tx.now())?;
-    let contacts = match (&new.contact_id, &new.address) {
-        (Some(id), _) => vec![*id],
-        (None, Some(address)) => contacts::with_address(tx, actor, address).await?,
-        (None, None) => Vec::new(),
+    let whom = match (&new.contact_id, &new.address) {
+        (Some(id), _) => Whom::Contact(*id),
+        (None, Some(address)) => Whom::Address(address),
+        (None, None) => return Err(contacts::unknown()),
     };
+    let meant = suppressions::meet(tx, actor, whom, new.channel.as_ref().map(std::slice::from_ref)).await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
-    if contacts.is_empty() && !(sees_all && new.address.is_some()) {
+    if !meant.known && !(sees_all && new.address.is_some()) {
         return Err(contacts::unknown());
     }
-    let mut ids = Vec::with_capacity(contacts.len());
-    for contact in contacts {
-        ids.push(object(tx, actor, contact, new).await?);
+    let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);
+    if let (Some(address), true, false) =
+        (&new.address, meant.known && meant.contacts.is_empty(), advertising)
+    {
+        // Of whom it is cannot be told, and what is no advertising never spreads.
+        let message = "several persons have this address; name the contact by its id";
+        return Err(Error::input(message).in_input(format!("input.{}", address.name())));
     }
-    if let Some(address) = &new.address {
-        let address = Addr::on(address.channel(), address.key());
-        let since = new.at.unwrap_or(tx.now());
-        suppressions::keep(tx, &address, &new.purpose, since, new.source.as_deref()).await?;
+    let (mut ids, mut since) = (Vec::with_capacity(meant.contacts.len()), new.at.unwrap_or(tx.now()));
+    for contact in &meant.contacts {
+        let (id, at) = object(tx, actor, *contact, new).await?;
+        ids.push(id);
+        since = since.max(at);
+    }
+    if advertising || !meant.known {
+        let declared = Declared {
+            purpose: new.purpose.clone(),
+            kind: SuppressionKind::Objection,
+            channel: new.channel,
+            since,
+            source: new.source.clone(),
+        };
+        suppressions::declare(tx, &meant.reached, &[declared]).await?;
     }
     Ok(ids)
 }
 
+/// Records the objection of one contact, which is locked; gives its id and since when it holds.
 async fn object(
     tx: &mut Transaction,
     actor: &Actor,
     contact_id: Uuid,
     new: &NewObjection,
-) -> Result<Uuid, Error> {
-    let contact = contacts::lock(tx, actor, contact_id).await?;
+) -> Result<(Uuid, DateTime<Utc>), Error> {
     let declared = latest_consent(tx, actor, contact_id, &new.purpose).await?;
     // Not before what was declared by then, whatever the clocks say.
     let at = new.at.unwrap_or_else(|| declared.unwrap_or(tx.now()).max(tx.now()));
     let known = Entity::find()
         .filter(objection::Column::ContactId.eq(contact_id))
         .filter(objection::Column::PurposeCode.eq(&new.purpose))
+        .filter(objection::Column::Kind.eq(StopKind::Objection))
         .filter(objection::Column::EndedAt.is_null())
         .all(tx.connection())
         .await?;
     // A repeat without a time of its own says nothing new, unless the person has consented since.
-    let same = known.into_iter().find(|known| match new.at {
+    let same = known.into_iter().filter(|known| known.channel == new.channel).find(|known| match new.at {
         Some(at) => known.objected_at == at,
         None => declared.is_none_or(|declared| declared <= known.objected_at),
     });
@@ -129,72 +147,15 @@ async fn object(
                 ended_at: None,
                 source: new.source.clone(),
                 created_at: tx.now(),
+                kind: StopKind::Objection,
+                channel: new.channel,
+                every_channel: new.channel.is_none(),
             };
             (model.id, at, tx.insert::<Entity>(&OBJECTION, &model).await?)
         }
     };
     tx.record(entry("recordObjection", id, contact_id, changes)).await?;
-    if suppressions::is_advertising(&actor.policy, &new.purpose) {
-        let source = new.source.as_deref();
-        suppressions::keep_of_contact(tx, contact_id, &new.purpose, since, source).await?;
-        carry_to_others(tx, &contact).await?;
-    }
-    Ok(id)
-}
-
-/// Whoever objects to advertising has it no more in the same mailbox, however many records there are of it.
-async fn carry_to_others(tx: &mut Transaction, contact: &contact::Model) -> Result<(), Error> {
-    let Some(key) = &contact.email_key else { return Ok(()) };
-    let others = contact::Entity::find()
-        .filter(contact::Column::EmailKey.eq(key))
-        .filter(contact::Column::Id.ne(contact.id))
-        .order_by_asc(contact::Column::Id)
-        .limit(MOST_OTHERS)
-        .lock_exclusive()
-        .all(tx.connection())
-        .await?;
-    for other in others {
-        carry(tx, Reached::of(other.id, Some(&other), &[])).await?;
-    }
-    Ok(())
-}
-
-/// What the suppression list says of addresses that came to a contact becomes objections of it, unless it has said as much
-/// itself since, or taken that back.
-///
-/// # Errors
-/// `INTERNAL` from the database.
-pub async fn carry(tx: &mut Transaction, reached: Reached) -> Result<(), Error> {
-    let listed = suppressions::look(tx, &reached).await?.of_reached(&reached);
-    if listed.is_empty() {
-        return Ok(());
-    }
-    let contact_id = reached.contact_id();
-    let known =
-        Entity::find().filter(objection::Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
-    for listed in listed {
-        let said = |known: &Model| known.purpose_code == listed.purpose && known.objected_at >= listed.since;
-        if known.iter().any(said) {
-            continue;
-        }
-        let model = self::listed(tx, contact_id, listed);
-        let changes = tx.insert::<Entity>(&OBJECTION, &model).await?;
-        tx.record(entry("carryObjection", model.id, contact_id, changes)).await?;
-    }
-    Ok(())
-}
-
-/// The objection of a contact that an entry of the suppression list makes.
-pub fn listed(tx: &Transaction, contact_id: Uuid, listed: Listed) -> Model {
-    Model {
-        id: tx.new_id(),
-        contact_id,
-        purpose_code: listed.purpose,
-        objected_at: listed.since,
-        ended_at: None,
-        source: Some(suppressions::SOURCE.to_owned()),
-        created_at: tx.now(),
-    }
+    Ok((id, since))
 }
 
 /// When the person last declared a consent to the purpose, or to a kind of the group.
@@ -239,7 +200,9 @@ pub async fn end(
     }
     let after = Model { ended_at: Some(at), ..before.clone() };
     let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
-    tx.record(entry("endObjection", id, contact_id, changes)).await
+    tx.record(entry("endObjection", id, contact_id, changes)).await?;
+    // The person wants it again on this record, whoever else reads at its addresses.
+    suppressions::lift_all(tx, contact_id, &before.purpose_code, at).await
 }
 
 fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {

@@ -116,6 +116,7 @@ fn way(name: &str) -> Option<(&'static str, Vec<&'static str>, &'static str)> {
         "Objection" => {
             ("contacts { nodes { objections {", vec!["Query.contacts", "Contact.objections"], "} } }")
         }
+        "Block" => ("contacts { nodes { blocks {", vec!["Query.contacts", "Contact.blocks"], "} } }"),
         "ConsentEvent" => ("consents { nodes { events {", vec!["Query.consents", "Consent.events"], "} } }"),
         "ConsentText" => ("consents { nodes { text {", vec!["Query.consents", "Consent.text"], "} } }"),
         "ConsentChange" => ("consentChanges { nodes {", vec!["Query.consentChanges"], "} }"),

@@ -86,7 +86,7 @@ async fn the_example_comes_in_once() {
             contact::Entity::find_by_id(source.contact_id).one(&app.db.reader).await.unwrap().unwrap();
         assert_eq!(contact.family_name.as_deref(), Some("Größler"));
         assert_eq!(contact.family_name_folded.as_deref(), Some("grossler"));
-        assert_eq!(contact.address_folded.as_deref(), Some("lindenallee 12|10115|berlin|germany"));
+        assert_eq!(contact.postal_key.as_deref(), Some("lindenallee12|10115||"));
         assert_eq!(contact.notes, None);
         assert_eq!((contact.state, contact.version), (entity::enums::ContactState::Active, 1));
         let grounds = ground::Entity::find().all(&app.db.reader).await.unwrap();

@@ -430,7 +430,8 @@ async fn ten_thousand_lines_come_in_batches() {
     for test in each().await {
         let app = &test.app;
         let contacts = (0..2_500_u128).map(|number| {
-            let mut contact = zweck::contacts::blank(id(0, number), start());
+            let mut contact =
+                zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, number), start());
             contact.email = Some(format!("p{number}@example.org"));
             contact.email_key = contact.email.clone();
             contact

@@ -44,10 +44,16 @@ pub struct Model {
     pub country: Option<String>,
     /// Key of the postal address.
     #[sea_orm(column_type = "Text", nullable)]
-    pub address_folded: Option<String>,
+    pub postal_key: Option<String>,
     /// Key of the mailbox.
     #[sea_orm(column_type = "Text", nullable)]
     pub email_key: Option<String>,
+    /// Key of the number.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub phone_key: Option<String>,
+    /// Version of the reader that made the keys.
+    #[sea_orm(column_type = "Text")]
+    pub key_version: String,
     /// When it was made.
     pub created_at: DateTimeUtc,
 }

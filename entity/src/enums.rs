@@ -248,6 +248,42 @@ pub enum LinkKind {
     Fresh,
 }
 
+/// What stops a purpose for a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum StopKind {
+    /// The person objected (Art. 21).
+    #[sea_orm(string_value = "OBJECTION")]
+    Objection,
+    /// Somebody who reads at the address declared that no advertising is to go there.
+    #[sea_orm(string_value = "BLOCK")]
+    Block,
+    /// The address stands on a list of others, e.g. a Robinson list.
+    #[sea_orm(string_value = "EXTERNAL_LIST")]
+    ExternalList,
+    /// Messages to the address come back.
+    #[sea_orm(string_value = "UNDELIVERABLE")]
+    Undeliverable,
+}
+
+/// Why an address is on the suppression list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum SuppressionKind {
+    /// Its holder objected (Art. 21).
+    #[sea_orm(string_value = "OBJECTION")]
+    Objection,
+    /// Its holder withdrew or refused a consent (Art. 7(3)).
+    #[sea_orm(string_value = "WITHDRAWAL")]
+    Withdrawal,
+    /// It stands on a list of others, e.g. a Robinson list.
+    #[sea_orm(string_value = "EXTERNAL_LIST")]
+    ExternalList,
+    /// Messages to it come back.
+    #[sea_orm(string_value = "UNDELIVERABLE")]
+    Undeliverable,
+}
+
 /// How a consent changed for those who follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]

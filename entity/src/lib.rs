@@ -11,6 +11,7 @@ pub mod contact_point;
 pub mod enums;
 pub mod ground;
 pub mod idempotency;
+pub mod key_reader;
 pub mod link;
 pub mod mail;
 pub mod objection;

@@ -1,6 +1,8 @@
-//! Table `objection`: an objection of a contact (Art. 21) (floor 0).
+//! Table `objection`: what stops a purpose for a contact: an objection (Art. 21), or a block of an address (floor 0).
 
 use sea_orm::entity::prelude::*;
+
+use crate::enums::{Channel, StopKind};
 
 /// A row of `objection`: an objection of a contact (Art. 21).
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -23,6 +25,12 @@ pub struct Model {
     pub source: Option<String>,
     /// When it was recorded.
     pub created_at: DateTimeUtc,
+    /// What it is: the person's own objection, or a block of one of the addresses.
+    pub kind: StopKind,
+    /// The channel that a block closes; every one where there is none.
+    pub channel: Option<Channel>,
+    /// Whether no channel was named: then a block closes what rests on no consent on every channel.
+    pub every_channel: bool,
 }
 
 /// Relations are read by the governed engine, not through the entities.

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::enums::Channel;
+use crate::enums::{Channel, SuppressionKind};
 
 /// A row of `suppression`: an address that must not be advertised to, as a keyed digest.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -14,11 +14,18 @@ pub struct Model {
     /// Keyed digest of the address.
     #[sea_orm(column_type = "Text")]
     pub digest: String,
-    /// What kind of address.
+    /// Version of the reader that made the key which the digest is of.
+    #[sea_orm(column_type = "Text")]
+    pub key_version: String,
+    /// The channel that was named; EMAIL, PHONE or POST by the kind of address where none was.
     pub channel: Channel,
+    /// Whether no channel was named.
+    pub every_channel: bool,
     /// The purpose or group it is blocked for.
     #[sea_orm(column_type = "Text")]
     pub purpose_code: String,
+    /// What was declared, or what else stands against it.
+    pub kind: SuppressionKind,
     /// Since when; what was declared until then does not count.
     pub since: DateTimeUtc,
     /// Where the person declared it.

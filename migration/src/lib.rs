@@ -16,6 +16,7 @@ mod m20261125_000009_declarations;
 mod m20261128_000010_order;
 mod m20261128_000011_growth;
 mod m20261129_000012_live;
+mod m20261201_000013_identities;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000010_order::Migration),
             Box::new(m20261128_000011_growth::Migration),
             Box::new(m20261129_000012_live::Migration),
+            Box::new(m20261201_000013_identities::Migration),
         ]
     }
 }
@@ -46,7 +48,7 @@ impl MigratorTrait for Migrator {
 ///
 /// Text is compared bytewise on both: SQLite does so by default, PostgreSQL by `COLLATE "C"`.
 async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
-    let words: [(&str, &str); 6] = match manager.get_database_backend() {
+    let words: [(&str, &str); 7] = match manager.get_database_backend() {
         DatabaseBackend::Postgres => [
             ("{uuid}", "uuid"),
             ("{text}", "text COLLATE \"C\""),
@@ -54,6 +56,7 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
             ("{date}", "date"),
             ("{bool}", "boolean"),
             ("{int}", "integer"),
+            ("{true}", "true"),
         ],
         _ => [
             ("{uuid}", "blob"),
@@ -62,6 +65,7 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
             ("{date}", "text"),
             ("{bool}", "boolean"),
             ("{int}", "integer"),
+            ("{true}", "1"),
         ],
     };
     for statement in statements {

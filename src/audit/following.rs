@@ -111,6 +111,11 @@ pub(super) struct News {
 }
 
 impl Transaction {
+    /// Has the consents of `contacts` looked at before the commit: something that they hang on was written.
+    pub fn touch(&self, contacts: &[Uuid]) {
+        self.touched.at(Place::of(contacts));
+    }
+
     /// Has the consents of `contacts` looked at before the commit, though nothing of them is written, and gives of how many there
     /// is something to tell.
     ///

@@ -6,6 +6,7 @@
 mod again;
 mod changes;
 mod following;
+mod locks;
 mod probe;
 mod replays;
 mod ring;
@@ -31,6 +32,7 @@ use uuid::Uuid;
 pub use again::again;
 pub use changes::{Change, Changes};
 pub use following::untold;
+pub use locks::Mode;
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
 pub use ring::{known_ring, ring};
@@ -44,6 +46,7 @@ use crate::{
     error::{Code, Error},
     feed::{Change as Told, Feed},
     governed::{self, Scope},
+    identities::Reader,
     measures,
     policy::Policy,
     register::{ACCESS_TOKEN, Category, ObjectType, SUBSCRIPTIONS},
@@ -128,6 +131,10 @@ pub struct Transaction {
     policy: Arc<Policy>,
     /// Contacts of which that is to be found out.
     touched: Touched,
+    /// How addresses are read.
+    reader: Reader,
+    /// What is locked.
+    held: locks::Held,
 }
 
 /// Opens the door.
@@ -164,6 +171,8 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         mails,
         policy,
         touched,
+        reader: app.reader,
+        held: locks::Held::default(),
     })
 }
 
@@ -201,6 +210,11 @@ impl Transaction {
         }
         self.author = author;
         Ok(())
+    }
+
+    /// How addresses are read here.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// Has those who send mails look for one once this is committed.
@@ -263,24 +277,62 @@ impl Transaction {
             self.told.push(Told { entity_type: entry.entity_type, id });
         }
         let outcome = if entry.changes.is_empty() { AuditOutcome::Unchanged } else { AuditOutcome::Changed };
+        let bare = self.entry(entry.action, entry.entity_type, outcome);
         self.entries.push(audit_entry::ActiveModel {
             id: Set(id),
-            at: Set(self.now),
-            actor: Set(self.author.actor.clone()),
-            roles: Set(serde_json::json!(self.author.roles).to_string()),
-            purpose_code: Set(self.author.purpose.clone()),
-            action: Set(entry.action.to_owned()),
-            outcome: Set(outcome),
-            entity_type: Set(entry.entity_type.to_owned()),
             entity_id: Set(entry.entity_id),
             contact_id: Set(entry.contact_id),
             subject_id: Set(subject),
             changed_fields: Set(serde_json::json!(entry.changes.coordinates()).to_string()),
             sealed: Set(sealed),
-            policy_revision: Set(self.author.policy_revision.clone()),
-            request_id: Set(self.author.request_id.clone()),
+            ..bare
         });
         Ok(())
+    }
+
+    /// Records that something was done to each of `contacts`, by the coordinate alone: for what is the same for however many there are.
+    pub fn record_bare(
+        &mut self,
+        action: &'static str,
+        entity_type: &'static str,
+        contacts: &[Uuid],
+        coordinate: &str,
+    ) {
+        for contact in contacts {
+            let entry = self.entry(action, entity_type, AuditOutcome::Changed);
+            self.entries.push(audit_entry::ActiveModel {
+                contact_id: Set(Some(*contact)),
+                subject_id: Set(*contact),
+                changed_fields: Set(serde_json::json!([coordinate]).to_string()),
+                ..entry
+            });
+        }
+    }
+
+    /// An entry about nothing in particular yet.
+    fn entry(
+        &self,
+        action: &'static str,
+        entity_type: &'static str,
+        outcome: AuditOutcome,
+    ) -> audit_entry::ActiveModel {
+        audit_entry::ActiveModel {
+            id: Set(self.new_id()),
+            at: Set(self.now),
+            actor: Set(self.author.actor.clone()),
+            roles: Set(serde_json::json!(self.author.roles).to_string()),
+            purpose_code: Set(self.author.purpose.clone()),
+            action: Set(action.to_owned()),
+            outcome: Set(outcome),
+            entity_type: Set(entity_type.to_owned()),
+            entity_id: Set(None),
+            contact_id: Set(None),
+            subject_id: Set(Uuid::nil()),
+            changed_fields: Set("[]".to_owned()),
+            sealed: Set("{}".to_owned()),
+            policy_revision: Set(self.author.policy_revision.clone()),
+            request_id: Set(self.author.request_id.clone()),
+        }
     }
 
     /// Writes the entries, tells those who follow which consents began or ended, and commits, with the changes or not at all.

@@ -15,6 +15,7 @@ use crate::{
     contacts,
     context::App,
     error::Error,
+    identities::Reader,
     register::{CONTACT, Category},
     sealing,
 };
@@ -229,7 +230,7 @@ fn person(number: u64) -> Result<contact::Model, Error> {
     let (given, given_ascii) = pick(&GIVEN, number);
     let (family, family_ascii) = pick(&FAMILY, number / 8);
     let (city, postal_code, country) = pick(&CITIES, number / 3);
-    let mut contact = contacts::blank(id(Of::Contact, number), began());
+    let mut contact = contacts::blank(&Reader::default(), id(Of::Contact, number), began());
     let values = [
         ("givenName", given.to_owned()),
         ("familyName", family.to_owned()),
@@ -245,7 +246,7 @@ fn person(number: u64) -> Result<contact::Model, Error> {
     ];
     for (name, value) in values {
         let field = CONTACT.field(name).ok_or_else(|| Error::internal("the register"))?;
-        contacts::set(&mut contact, field, Some(&value))?;
+        contacts::set(&Reader::default(), &mut contact, field, Some(&value))?;
     }
     Ok(contact)
 }
@@ -299,8 +300,8 @@ fn declared(
         bound_address: match (fate, channel) {
             (Fate::Pending, _) => None,
             (_, Channel::Email) => contact.email_key.clone(),
-            (_, Channel::Post) => contact.address_folded.clone(),
-            (_, Channel::Phone | Channel::Sms) => contact.phone_folded.clone(),
+            (_, Channel::Post) => contact.postal_key.clone(),
+            (_, Channel::Phone | Channel::Sms) => contact.phone_key.clone(),
         },
         declared_at: Some(withdrawn.unwrap_or(given)),
         granted_at: (fate != Fate::Pending).then_some(given),

@@ -63,6 +63,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
     }
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    consents::settle(&app).await.map_err(failure)?;
     // Made now where they are missing, not while somebody reads.
     audit::ring(&app).await.map_err(failure)?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
@@ -116,6 +117,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
     db.migrate().await.map_err(failure)?;
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    consents::settle(&app).await.map_err(failure)?;
     print("the database is up to date\n")
 }
 
@@ -200,12 +202,16 @@ async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
     let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-    Ok(App::new(db, Live::new(policy), clock, keys, issuers).with_pages(config.pages.clone()))
+    let app = App::new(db, Live::new(policy), clock, keys, issuers);
+    Ok(app.with_pages(config.pages.clone()).with_reader(config.identities.reader()))
 }
 
 async fn open(config: &Config) -> Result<App, Failure> {
     let policy = policy(config).await?;
-    app(config, policy, connect(config).await?).await
+    let app = app(config, policy, connect(config).await?).await?;
+    // Another program or region may have made the keys that addresses are found by.
+    consents::settle(&app).await.map_err(failure)?;
+    Ok(app)
 }
 
 fn failure(error: impl Into<Error>) -> Failure {

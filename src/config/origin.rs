@@ -10,6 +10,7 @@ use figment::{Figment, value::Value};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{Config, Secrets, shown};
+use crate::identities::Region;
 
 /// What is said of an address that is none.
 pub(super) const NO_ADDRESS: &str = "must be an address and a port, or empty";
@@ -77,6 +78,16 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| D::Error::custom(NO_ADDRESS))
+}
+
+/// A region, or none for an empty text.
+pub(super) fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let message = "must be the code of a region (ISO 3166-1 alpha-2) such as DE, or empty";
+    text.parse().map(Some).map_err(|_| D::Error::custom(message))
 }
 
 /// 64 hexadecimal digits as 32 bytes.

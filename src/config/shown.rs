@@ -6,6 +6,7 @@ use serde::Serializer;
 use serde_json::Value;
 
 use super::Config;
+use crate::identities::Region;
 
 /// The commented file of defaults: the documentation of every key.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -69,6 +70,11 @@ pub(super) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::E
 /// An address, empty for none.
 pub(super) fn address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&address.map(|address| address.to_string()).unwrap_or_default())
+}
+
+/// A region, empty for none.
+pub(super) fn region<S: Serializer>(region: &Option<Region>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&region.map(|region| region.to_string()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent, consent_event, contact,
-    enums::{Channel, ConsentEventKind, ConsentStatus, ContactState},
+    consent, consent_event, contact, contact_point,
+    enums::{Channel, ConsentEventKind, ConsentStatus, ContactState, StopKind},
     objection,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -14,12 +14,14 @@ use uuid::Uuid;
 use super::events::{self, address_of, blank, moved_at, projected, written_address};
 use crate::{
     audit::{Changes, Entry, Transaction},
+    contacts::Reached,
     context::Ring,
     error::Error,
-    fold::{dialled, fold, mailbox},
+    fold::fold,
+    identities::Reader,
     policy::Policy,
     register::{CONSENT, CONSENT_EVENT},
-    suppressions::{self, Addr, Found},
+    suppressions::{self, Found},
 };
 
 /// Values in one list of a statement.
@@ -138,7 +140,9 @@ pub struct Present {
     contacts: HashMap<Uuid, contact::Model>,
     held: HashMap<Key, Held>,
     objections: Vec<objection::Model>,
+    reached: HashMap<Uuid, Reached>,
     found: Found,
+    reader: Reader,
     at: DateTime<Utc>,
     by: String,
     /// What was changed, in the order in which it was told.
@@ -153,7 +157,7 @@ impl Present {
     /// `INTERNAL` from the database.
     pub async fn read<C: ConnectionTrait>(
         connection: &C,
-        ring: Option<&Ring>,
+        (ring, reader): (Option<&Ring>, &Reader),
         ids: &HashSet<Uuid>,
         lock: bool,
         (at, by): (DateTime<Utc>, &str),
@@ -161,6 +165,7 @@ impl Present {
         let mut ids: Vec<Uuid> = ids.iter().copied().collect();
         ids.sort_unstable();
         let (mut contacts, mut held, mut objections) = (HashMap::new(), HashMap::new(), Vec::new());
+        let mut points: HashMap<Uuid, Vec<contact_point::Model>> = HashMap::new();
         for ids in ids.chunks(PARAMETERS) {
             let ids = || ids.iter().copied();
             let rows = contact::Entity::find().filter(contact::Column::Id.is_in(ids()));
@@ -181,10 +186,30 @@ impl Present {
             }
             let rows = objection::Entity::find().filter(objection::Column::ContactId.is_in(ids()));
             objections.extend(rows.all(connection).await?);
+            let rows = contact_point::Entity::find().filter(contact_point::Column::ContactId.is_in(ids()));
+            for point in rows.all(connection).await? {
+                points.entry(point.contact_id).or_default().push(point);
+            }
         }
-        let addresses = contacts.values().flat_map(addresses);
-        let found = suppressions::find(connection, ring, addresses).await?;
-        Ok(Self { contacts, held, objections, found, at, by: by.to_owned(), touched: Vec::new() })
+        let of = |contact: &contact::Model| {
+            let points = points.get(&contact.id).map(Vec::as_slice).unwrap_or_default();
+            (contact.id, Reached::of(reader, contact, points))
+        };
+        let reached: HashMap<Uuid, Reached> = contacts.values().map(of).collect();
+        let all: Vec<Reached> = reached.values().cloned().collect();
+        let found = suppressions::find(connection, ring, reader, &all).await?;
+        let reader = *reader;
+        Ok(Self {
+            contacts,
+            held,
+            objections,
+            reached,
+            found,
+            reader,
+            at,
+            by: by.to_owned(),
+            touched: Vec::new(),
+        })
     }
 
     /// Whether the contact is there.
@@ -201,7 +226,7 @@ impl Present {
         if contact.state == ContactState::Retained {
             return Err(Hindrance::NotActive);
         }
-        if !is_for_present_address(contact, told.channel, grant) {
+        if !is_for_present_address(&self.reader, contact, told.channel, grant) {
             return Err(Hindrance::OtherAddress);
         }
         let group = policy.purpose(&told.purpose).and_then(|purpose| purpose.group.as_deref());
@@ -209,14 +234,24 @@ impl Present {
         let objected = |objection: &&objection::Model| {
             objection.contact_id == told.contact_id
                 && (objection.purpose_code == told.purpose || Some(objection.purpose_code.as_str()) == group)
-                && (objection.ended_at.is_none_or(|end| end > self.at)
-                    || objection.objected_at >= grant.granted_at())
+                && objection.channel.is_none_or(|channel| channel == told.channel)
+                && match objection.kind {
+                    StopKind::Objection => {
+                        objection.ended_at.is_none_or(|end| end > self.at)
+                            || objection.objected_at >= grant.granted_at()
+                    }
+                    StopKind::ExternalList => false,
+                    // Of whoever reads at the address: what the person declares after it counts.
+                    StopKind::Block | StopKind::Undeliverable => objection.objected_at >= grant.granted_at(),
+                }
         };
         if self.objections.iter().any(|objection| objected(&objection)) {
             return Err(Hindrance::Objected);
         }
-        let listed = |address| self.found.blocks(policy, address, &told.purpose).is_some();
-        if addresses(contact).any(listed) {
+        let reached = self.reached.get(&told.contact_id);
+        let listed =
+            reached.and_then(|reached| self.found.ends_consent(policy, reached, &told.purpose, told.channel));
+        if listed.is_some_and(|since| since >= grant.granted_at()) {
             return Err(Hindrance::Suppressed);
         }
         if grant.expires_at.is_some_and(|end| end <= self.at) {
@@ -424,24 +459,20 @@ async fn events_of<C: ConnectionTrait>(
     Ok(events)
 }
 
-fn addresses(contact: &contact::Model) -> impl Iterator<Item = Addr<'_>> {
-    let keys = [
-        contact.email_key.as_deref().map(Addr::Email),
-        contact.phone_folded.as_deref().map(Addr::Phone),
-        contact.address_folded.as_deref().map(Addr::Post),
-    ];
-    keys.into_iter().flatten()
-}
-
 /// Whether the grant was given for the address that the contact has now: the one it tells of, else the one it had then.
-fn is_for_present_address(contact: &contact::Model, channel: Channel, grant: &Grant) -> bool {
+fn is_for_present_address(
+    reader: &Reader,
+    contact: &contact::Model,
+    channel: Channel,
+    grant: &Grant,
+) -> bool {
     let Some(present) = written_address(contact, channel) else { return false };
     let Some(told) = &grant.address else {
         return moved_at(contact, channel).is_none_or(|moved| grant.declared_at > moved);
     };
     match channel {
-        Channel::Email => mailbox(told) == present.key,
-        Channel::Phone | Channel::Sms => dialled(told) == dialled(&present.text),
+        Channel::Email => reader.email_key(told) == present.key,
+        Channel::Phone | Channel::Sms => reader.phone_key(told) == present.key,
         Channel::Post => fold(told) == fold(&present.text) || fold(told) == present.key,
     }
 }

@@ -66,16 +66,16 @@ impl Declaration {
 pub(super) struct Address {
     /// As it is written.
     pub(super) text: String,
-    /// Folded, as consents are bound to it.
+    /// Its key, which consents are bound to.
     pub(super) key: String,
 }
 
-/// The address of a contact on a channel, folded.
+/// The key of the address of a contact on a channel.
 pub(super) fn address_of(contact: &contact::Model, channel: Channel) -> Option<String> {
     match channel {
         Channel::Email => contact.email_key.clone(),
-        Channel::Phone | Channel::Sms => contact.phone_folded.clone(),
-        Channel::Post => contact.address_folded.clone(),
+        Channel::Phone | Channel::Sms => contact.phone_key.clone(),
+        Channel::Post => contact.postal_key.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod merge;
 mod opened;
 mod rebuild;
 mod renewals;
+mod settling;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_text, contact,
-    enums::{Channel, ConsentEventKind},
+    enums::{Channel, ConsentEventKind, SuppressionKind},
 };
 use sea_orm::{
     ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Condition,
@@ -29,6 +30,7 @@ pub use events::after;
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use renewals::renewable;
 pub use renewals::{Renewal, renew};
+pub use settling::{Settled, agree, settle};
 pub use telling::catch_up;
 
 use crate::{
@@ -36,9 +38,9 @@ use crate::{
     contacts::{self, Address, Rectified},
     context::Actor,
     error::{Code, Error},
-    objections,
     policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
-    suppressions::{self, Addr},
+    register::CONSENT,
+    suppressions::{self, Declared, Meant, Whom},
 };
 use events::{Declaration, address_of, declare, moved_at, review, written_address};
 use opened::{Opened, find_or_open};
@@ -211,15 +213,26 @@ impl Withdrawal {
     fn declaration(&self) -> Declaration {
         Declaration::end("withdrawConsent", ConsentEventKind::Withdrawn, self.at, self.source.clone())
     }
+
+    /// What is put on the suppression list.
+    fn declared(&self, purpose: &str, channel: Option<Channel>, now: DateTime<Utc>) -> Declared {
+        Declared {
+            purpose: purpose.to_owned(),
+            kind: SuppressionKind::Withdrawal,
+            channel,
+            since: self.at.unwrap_or(now),
+            source: self.source.clone(),
+        }
+    }
 }
 
-/// Withdraws consents (Art. 7(3)) and gives their ids. A withdrawal of what was never given is kept too, so that no late
-/// word of an earlier consent undoes it. What is withdrawn already is no change. One by address also puts the address on the
-/// suppression list; under a purpose that sees all, whether or not a contact has it.
+/// Withdraws consents (Art. 7(3)) and gives their ids. What is withdrawn already is no change. The addresses that the consents are
+/// about are put on the suppression list and blocked on every record, so that no late word of an earlier consent undoes it; an address
+/// that no contact has, under a purpose that sees all.
 ///
 /// # Errors
 /// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a time in the future, and
-/// where it is not clear what is withdrawn.
+/// where it is not clear what is withdrawn; transient where a contact has got another address meanwhile.
 pub async fn withdraw(
     tx: &mut Transaction,
     actor: &Actor,
@@ -229,60 +242,85 @@ pub async fn withdraw(
         return Err(fault("at", "`at` is in the future"));
     }
     let (id, contact, address) = (withdrawal.id, withdrawal.contact_id, &withdrawal.address);
-    let (contacts, targets) = match (id, contact, address, &withdrawal.purpose) {
+    let (whom, targets) = match (id, contact, address, &withdrawal.purpose) {
         (Some(id), None, None, None) if withdrawal.channel.is_none() => {
-            let opened = one(tx, actor, id).await?;
-            return Ok(vec![declare(tx, opened, &withdrawal.declaration()).await?]);
+            return Ok(vec![withdraw_one(tx, actor, id, withdrawal).await?]);
         }
         (None, Some(contact), None, Some(purpose)) => {
-            (vec![contact], kinds(actor, purpose, withdrawal.channel)?)
+            (Whom::Contact(contact), kinds(actor, purpose, withdrawal.channel)?)
         }
         (None, None, Some(address), Some(purpose)) => {
-            if withdrawal.channel.is_some_and(|channel| !reaches(address, channel)) {
+            if withdrawal.channel.is_some_and(|channel| address.reached().on(Some(channel)).next().is_none())
+            {
                 return Err(fault("channel", "this is no address for the channel"));
             }
-            let targets = kinds(actor, purpose, withdrawal.channel)?;
-            (contacts::with_address(tx, actor, address).await?, targets)
+            (Whom::Address(address), kinds(actor, purpose, withdrawal.channel)?)
         }
         (None, Some(_), None, None) | (None, None, Some(_), None) => {
             return Err(fault("purpose", "`purpose` is missing"));
         }
         _ => return Err(fault("id", "give `id`, or `contactId`, `email` or `phone` with `purpose`")),
     };
+    let channels: Vec<Channel> = targets.iter().map(|(_, channel)| *channel).collect();
+    let meant = suppressions::meet(tx, actor, whom, Some(&channels)).await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
-    if contacts.is_empty() && !sees_all {
+    if !meant.known && !sees_all {
         return Err(contacts::unknown());
     }
     let mut ids = Vec::new();
-    for contact in contacts {
-        ids.extend(withdraw_of(tx, actor, contact, &targets, withdrawal).await?);
+    for contact in &meant.contacts {
+        ids.extend(withdraw_of(tx, actor, *contact, &targets, &meant, withdrawal).await?);
     }
-    if let Some(address) = address {
-        let address = Addr::on(address.channel(), address.key());
-        let since = withdrawal.at.unwrap_or(tx.now());
-        // Each kind on its own: who withdraws consents to a group has not objected to what rests on other bases.
-        let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
-        for purpose in purposes {
-            suppressions::keep(tx, &address, purpose, since, withdrawal.source.as_deref()).await?;
-        }
-    }
+    // Each kind on its own: who withdraws consents to a group has not objected to what rests on other bases.
+    let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
+    let declared: Vec<Declared> = purposes
+        .into_iter()
+        .filter(|purpose| suppressions::is_advertising(&actor.policy, purpose) || !meant.known)
+        .map(|purpose| withdrawal.declared(purpose, withdrawal.channel, tx.now()))
+        .collect();
+    suppressions::declare(tx, &meant.reached, &declared).await?;
     Ok(ids)
 }
 
-/// Whether messages on the channel go to such an address.
-fn reaches(address: &Address, channel: Channel) -> bool {
-    Addr::on(channel, address.key()).channel() == address.channel()
+/// Withdraws the consent `id` alone, for the channel that it was given for.
+async fn withdraw_one(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    withdrawal: &Withdrawal,
+) -> Result<Uuid, Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such consent");
+    let found: Option<(Uuid, Channel)> = consent::Entity::find_by_id(id)
+        .select_only()
+        .column(consent::Column::ContactId)
+        .column(consent::Column::Channel)
+        .into_tuple()
+        .one(tx.connection())
+        .await?;
+    let (holder, channel) = found.ok_or_else(unknown)?;
+    let meant = suppressions::meet(tx, actor, Whom::Contact(holder), Some(&[channel])).await;
+    let meant = meant.map_err(|error| if error.code == Code::NotFound { unknown() } else { error })?;
+    // A merge may have moved it until the lock was had.
+    let opened = opened::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
+    own(actor, &opened.row.purpose_code)?;
+    let purpose = opened.row.purpose_code.clone();
+    let done = declare(tx, opened, &withdrawal.declaration()).await?;
+    if suppressions::is_advertising(&actor.policy, &purpose) {
+        let declared = withdrawal.declared(&purpose, Some(channel), tx.now());
+        suppressions::declare(tx, &meant.reached, &[declared]).await?;
+    }
+    Ok(done)
 }
 
-/// Withdraws the consents of one contact.
+/// Withdraws the consents of one contact, which is locked.
 async fn withdraw_of(
     tx: &mut Transaction,
     actor: &Actor,
     contact_id: Uuid,
     targets: &[(String, Channel)],
+    meant: &Meant,
     withdrawal: &Withdrawal,
 ) -> Result<Vec<Uuid>, Error> {
-    contacts::lock(tx, actor, contact_id).await?;
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
     let known = Condition::all()
         .add(opened::column(consent::Column::ContactId).eq(contact_id))
@@ -296,6 +334,13 @@ async fn withdraw_of(
         all.insert((opened.row.purpose_code.clone(), opened.row.channel.to_value()), opened);
     }
     for (purpose, channel) in targets {
+        // What the person itself ends that was never given is no event: the block of the address stands against what comes late. Staff
+        // who are told keep the word of it.
+        let blocked = suppressions::is_advertising(&actor.policy, purpose)
+            && meant.reached.on(Some(*channel)).next().is_some();
+        if actor.subject.is_some() && blocked {
+            continue;
+        }
         let place = all.entry((purpose.clone(), channel.to_value()));
         place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
     }
@@ -306,13 +351,43 @@ async fn withdraw_of(
     Ok(ids)
 }
 
-/// The consent `id`, if it exists for the caller and is the caller's own to end; its contact is locked.
-async fn one(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Opened, Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such consent");
-    let holder = opened::lock(tx, id).await?.ok_or_else(unknown)?;
-    let opened = opened::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
-    own(actor, &opened.row.purpose_code)?;
-    Ok(opened)
+/// Binds the consents of a contact to the keys that another reader has made of the same addresses; of earlier addresses too.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn bound_anew(
+    tx: &Transaction,
+    before: &contact::Model,
+    after: &contact::Model,
+) -> Result<(), Error> {
+    let bound = consent::Entity::find()
+        .filter(consent::Column::ContactId.eq(after.id))
+        .filter(consent::Column::BoundAddress.is_not_null());
+    for row in bound.all(tx.connection()).await? {
+        let Some(old) = &row.bound_address else { continue };
+        let own = match row.channel {
+            // The first reader bound to the folded number.
+            Channel::Phone | Channel::Sms => before.phone_key.as_ref().or(before.phone_folded.as_ref()),
+            Channel::Email => before.email_key.as_ref(),
+            Channel::Post => before.postal_key.as_ref(),
+        };
+        let key = match (own == Some(old), row.channel) {
+            (true, channel) => address_of(after, channel),
+            (false, Channel::Email) => Some(tx.reader().email_key(old)),
+            (false, Channel::Phone | Channel::Sms) => Some(tx.reader().phone_key(old)),
+            (false, Channel::Post) => {
+                let mut parts = old.split('|').map(|part| Some(part).filter(|part| !part.is_empty()));
+                let mut next = || parts.next().flatten();
+                tx.reader().postal_key([next(), next(), next(), next()]).or_else(|| Some(old.clone()))
+            }
+        };
+        if key.as_ref() != Some(old) {
+            // It is the same address: nothing of the consent changed.
+            let anew = consent::Model { bound_address: key, ..row.clone() };
+            _ = tx.update::<consent::Entity>(&CONSENT, &row, &anew).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The purposes on consent that `code` names, with their channels.
@@ -342,14 +417,14 @@ fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(Str
     }
 }
 
-/// Lets objections and consents of a rectified contact follow: what the suppression list says of an address that came, becomes
-/// an objection; consents bound to an address that changed are invalid until they are
+/// Lets blocks and consents of a rectified contact follow: what the suppression list says of an address that came becomes
+/// a block; consents bound to an address that changed are invalid until they are
 /// declared anew (BGH I ZR 164/09: a consent holds for the address it was given for).
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
-    objections::carry(tx, rectified.reached()).await?;
+    suppressions::bring(tx, &rectified.reached(tx.reader())).await?;
     let Rectified { before, after } = rectified;
     let moved: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
         .into_iter()

@@ -1,10 +1,10 @@
 //! Consents as they are written to: each read with its events, and with the keys that its values are sealed under, in one statement
 //! (floor 4).
 
-use entity::{consent, consent_event, contact, enums::Channel, subject_key};
+use entity::{consent, consent_event, enums::Channel, subject_key};
 use sea_orm::{
     ActiveEnum, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult, IdenStatic, Iterable,
-    JoinType, Order, QueryResult, QuerySelect,
+    JoinType, Order, QueryResult,
     sea_query::{Condition, Expr, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::events::blank;
 use crate::{
     audit::Transaction,
-    contacts,
     context::Actor,
     error::Error,
     register::{CONSENT, Category},
@@ -79,12 +78,6 @@ pub(super) async fn find(
         .add(column(consent::Column::ContactId).eq(holder))
         .add(tx.rule(actor, &CONSENT));
     Ok(read(tx, condition).await?.pop())
-}
-
-/// Locks the contact of the consent `id`; gives its id alone.
-pub(super) async fn lock(tx: &Transaction, id: Uuid) -> Result<Option<Uuid>, Error> {
-    let holder = contacts::holder::<consent::Entity>(consent::Column::ContactId, id);
-    Ok(holder.select_only().column(contact::Column::Id).into_tuple().one(tx.connection()).await?)
 }
 
 /// A column of the consents that [`read`] reads.

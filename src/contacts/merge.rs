@@ -16,10 +16,11 @@ use super::{
     unknown,
 };
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{Changes, Entry, Mode, Transaction},
     context::Actor,
     error::{Code, Error},
     fold::fold,
+    identities::Reader,
     register::{CONTACT, CONTACT_POINT, Category, Check, Field, ObjectType, PROVENANCE, Read},
 };
 
@@ -101,13 +102,32 @@ impl Merged {
 /// # Errors
 /// `NOT_FOUND`, the same whichever of them is not there or not visible for the purpose; `CONFLICT` when the version is
 /// another by now, or one of them is only kept because a law demands it.
-pub async fn lock(tx: &Transaction, actor: &Actor, merge: &Merge) -> Result<Pair, Error> {
+pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<Pair, Error> {
+    let both = [merge.id.min(merge.duplicate_id), merge.id.max(merge.duplicate_id)];
+    // All addresses of both come to the one that stays.
+    let mut locks = Vec::new();
+    for id in both {
+        locks.extend(
+            super::reached(tx.connection(), tx.reader(), id)
+                .await?
+                .iter()
+                .flat_map(|reached| reached.locks().collect::<Vec<_>>()),
+        );
+    }
+    tx.lock_identities(locks, Mode::Shared).await?;
+    tx.lock_contacts();
     let find = async |id| {
         Ok::<_, Error>(contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?)
     };
-    let first = find(merge.id.min(merge.duplicate_id)).await?;
-    let second = find(merge.id.max(merge.duplicate_id)).await?;
+    let [low, high] = both;
+    let (first, second) = (find(low).await?, find(high).await?);
     let (Some(first), Some(second)) = (first, second) else { return Err(unknown()) };
+    for id in both {
+        let reached = super::reached(tx.connection(), tx.reader(), id).await?;
+        if reached.is_some_and(|reached| !tx.holds(reached.locks(), Mode::Shared)) {
+            return Err(Error::repeat());
+        }
+    }
     for id in [first.id, second.id] {
         if !tx.sees(actor, &CONTACT, id).await? {
             return Err(unknown());
@@ -137,7 +157,7 @@ pub async fn lock(tx: &Transaction, actor: &Actor, merge: &Merge) -> Result<Pair
 pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> Result<Merged, Error> {
     let Pair { stays: before, goes: duplicate } = pair;
     let mut after = before.clone();
-    join_values(&mut after, &duplicate, take, tx.now())?;
+    join_values(tx.reader(), &mut after, &duplicate, take, tx.now())?;
     let given = Changes::between(&CONTACT, Some(&before), Some(&after));
     let given: Vec<&str> =
         given.coordinates().iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
@@ -162,11 +182,11 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
         notice_version: None,
     };
     let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
-    let reached = Reached::of(after.id, None, &[]);
+    let reached = Reached::typed(Vec::new());
     let mut merged = Merged { before, after, duplicate, reached };
     tx.record(merged.entry(&CONTACT, merged.after.id, changes.and(provenance))).await?;
     let points = join_points(tx, &merged).await?;
-    merged.reached = Reached::of(merged.after.id, Some(&merged.after), &points);
+    merged.reached = Reached::of(tx.reader(), &merged.after, &points);
     Ok(merged)
 }
 
@@ -182,6 +202,7 @@ pub async fn remove(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> 
 }
 
 fn join_values(
+    reader: &Reader,
     after: &mut contact::Model,
     duplicate: &contact::Model,
     take: &[&'static Field],
@@ -202,7 +223,7 @@ fn join_values(
             (Some(_), Some(_)) if !taken(field) => continue,
             (_, Some(other)) => other,
         };
-        set(after, field, Some(&value))?;
+        set(reader, after, field, Some(&value))?;
     }
     let postal =
         || CONTACT.given().map(|(field, _)| field).filter(|field| field.category == Category::Postal);
@@ -211,7 +232,7 @@ fn join_values(
     let has_one = address(duplicate).iter().any(Option::is_some);
     if fuller || (has_one && postal().any(taken)) {
         for field in postal() {
-            set(after, field, get(duplicate, field).as_deref())?;
+            set(reader, after, field, get(duplicate, field).as_deref())?;
         }
     }
     Ok(())
@@ -244,8 +265,8 @@ fn note_doubts(
         (own.is_some() && other.is_some() && own != other).then_some(now)
     };
     let email = doubt(&before.email_key, &duplicate.email_key);
-    let phone = doubt(&before.phone_folded, &duplicate.phone_folded);
-    let address = doubt(&before.address_folded, &duplicate.address_folded);
+    let phone = doubt(&before.phone_key, &duplicate.phone_key);
+    let address = doubt(&before.postal_key, &duplicate.postal_key);
     after.email_changed_at = after.email_changed_at.max(duplicate.email_changed_at).max(email);
     after.phone_changed_at = after.phone_changed_at.max(duplicate.phone_changed_at).max(phone);
     after.address_changed_at = after.address_changed_at.max(duplicate.address_changed_at).max(address);
@@ -264,7 +285,7 @@ fn restrict(duplicate: &contact::Model, after: &mut contact::Model) {
 
 /// What a contact point says, case and accents aside.
 fn said(point: &contact_point::Model) -> [&Option<String>; 3] {
-    [&point.email_key, &point.phone_folded, &point.address_folded]
+    [&point.email_key, &point.phone_key, &point.postal_key]
 }
 
 /// Moves the contact points of the duplicate, and makes points of the addresses that are primary no more. One that says
@@ -275,7 +296,7 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
         points.order_by_asc(contact_point::Column::Id).lock_exclusive()
     };
     let mut own = of(merged.after.id).all(tx.connection()).await?;
-    let primary = primary(merged);
+    let primary = primary(tx.reader(), merged);
     for point in of(merged.duplicate.id).all(tx.connection()).await? {
         let nothing_new = |other: &contact_point::Model| {
             said(other) == said(&point) && (point.label.is_none() || point.label == other.label)
@@ -292,7 +313,7 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
     }
     for new in [&merged.before, &merged.duplicate].into_iter().flat_map(points) {
-        let point = NewPoint { contact_id: merged.after.id, ..new }.row(tx.new_id(), tx.now());
+        let point = NewPoint { contact_id: merged.after.id, ..new }.row(tx.reader(), tx.new_id(), tx.now());
         if own.iter().chain(&primary).any(|other| said(other) == said(&point)) {
             continue;
         }
@@ -316,8 +337,8 @@ fn parts(point: &contact_point::Model) -> Address {
 }
 
 /// The primary addresses as points.
-fn primary(merged: &Merged) -> Vec<contact_point::Model> {
-    points(&merged.after).map(|point| point.row(merged.after.id, merged.after.created_at)).collect()
+fn primary(reader: &Reader, merged: &Merged) -> Vec<contact_point::Model> {
+    points(&merged.after).map(|point| point.row(reader, merged.after.id, merged.after.created_at)).collect()
 }
 
 /// The primary addresses of a contact as points to be added.

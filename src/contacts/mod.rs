@@ -1,5 +1,6 @@
 //! Contacts: made with source and ground, rectified, never told apart from what is not there (floor 4).
 
+mod address;
 pub mod merge;
 mod points;
 mod reached;
@@ -7,25 +8,25 @@ mod restrictions;
 mod rows;
 
 use chrono::{DateTime, Utc};
-use entity::{contact, enums::Channel, provenance};
+use entity::{contact, contact_point, provenance};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable, PrimaryKeyToColumn,
-    QueryFilter, QuerySelect, Select,
-    sea_query::{Expr, Func, Query},
+    QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
+pub use address::Address;
 pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
-pub use reached::Reached;
+pub use reached::{Reachable, Reached, channel_of, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
-pub use rows::{blank, set};
+pub use rows::{blank, set, set_keys};
 
 use crate::{
-    audit::{Changes, Entry, Rows, Transaction},
+    audit::{Changes, Entry, Mode, Rows, Transaction},
     context::Actor,
     error::{Code, Error},
-    fold::dialled,
-    policy::{Action, Grounds},
+    identities::Reader,
     register::{CONTACT, Field, ObjectType, PROVENANCE, RowRule},
 };
 
@@ -42,9 +43,6 @@ pub struct Source {
     pub notice_version: Option<String>,
 }
 
-/// Most contacts that something declared by an address is recorded for at once.
-const MOST_CONTACTS: usize = 100;
-
 /// Checked values of given fields.
 pub type Values = Vec<(&'static Field, String)>;
 
@@ -60,9 +58,52 @@ pub fn unknown() -> Error {
 /// # Errors
 /// `NOT_FOUND`, the same whether there is none or it is not visible for the purpose.
 pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::Model, Error> {
+    tx.lock_contacts();
     let found = contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
     let contact = found.ok_or_else(unknown)?;
     if tx.sees(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
+}
+
+/// Locks these contacts in the order of their ids; none of them is looked at.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn lock_all(tx: &Transaction, mut ids: Vec<Uuid>) -> Result<(), Error> {
+    tx.lock_contacts();
+    ids.sort_unstable();
+    for ids in ids.chunks(10_000) {
+        contact::Entity::find()
+            .select_only()
+            .column(contact::Column::Id)
+            .filter(contact::Column::Id.is_in(ids.iter().copied()))
+            .order_by_asc(contact::Column::Id)
+            .lock_exclusive()
+            .into_tuple::<Uuid>()
+            .all(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// The contact `id`, locked as by [`lock`], once the identities that `brought` says come to it are locked: what comes is found out before
+/// the lock, and again behind it.
+///
+/// # Errors
+/// As [`lock`]; those of `brought`; transient where something else comes by now.
+pub(crate) async fn lock_bringing(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    brought: impl Fn(&Reader, &contact::Model) -> Result<Reached, Error>,
+) -> Result<contact::Model, Error> {
+    let before = contact::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
+    let reached = brought(tx.reader(), &before)?;
+    tx.lock_identities(reached.locks(), Mode::Shared).await?;
+    let contact = lock(tx, actor, id).await?;
+    if !tx.holds(brought(tx.reader(), &contact)?.locks(), Mode::Shared) {
+        return Err(Error::repeat());
+    }
+    Ok(contact)
 }
 
 /// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later
@@ -91,11 +132,14 @@ pub async fn lock_with<E: EntityTrait>(
     unknown: impl Fn() -> Error,
 ) -> Result<E::Model, Error> {
     // These rules hold that of the contact.
-    let follows =
-        matches!(object.rows, RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::OfContactAndGroup);
+    let follows = matches!(
+        object.rows,
+        RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Objection | RowRule::Block
+    );
     if !follows {
         return Err(Error::internal("a row that is visible without its contact"));
     }
+    tx.lock_contacts();
     let holder = holder::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
     let holder = holder.one(tx.connection()).await?.ok_or_else(&unknown)?;
     let mut select = Query::select();
@@ -112,106 +156,18 @@ pub async fn lock_with<E: EntityTrait>(
     Ok(E::Model::from_query_result(&row, "")?)
 }
 
-/// An address that contacts are found by.
-#[derive(Clone)]
-pub enum Address {
-    /// The key of a mailbox.
-    Email(String),
-    /// A phone number, folded.
-    Phone(String),
-}
-
-impl Address {
-    /// What kind of address it is.
-    pub fn channel(&self) -> Channel {
-        match self {
-            Self::Email(_) => Channel::Email,
-            Self::Phone(_) => Channel::Phone,
-        }
-    }
-
-    /// The address, normalised.
-    pub fn key(&self) -> &str {
-        match self {
-            Self::Email(key) | Self::Phone(key) => key,
-        }
-    }
-
-    /// Whether the key in `column` is this address. Numbers are kept as they were given: what only separates digits does not
-    /// count, which no index helps with.
-    fn is(&self, column: Expr) -> Expr {
-        let Self::Phone(key) = self else { return column.eq(self.key()) };
-        let bare = [" ", "\u{a0}", "-", "/", "(", ")", "."].into_iter().fold(column, |column, separator| {
-            Func::cust("replace").arg(column).arg(separator).arg("").into()
-        });
-        let number = dialled(key);
-        let abroad = number.strip_prefix('+').map(|rest| format!("00{rest}"));
-        bare.is_in(std::iter::once(number).chain(abroad))
-    }
-
-    /// Name of its field and input.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Email(_) => "email",
-            Self::Phone(_) => "phone",
-        }
-    }
-}
-
-impl std::fmt::Debug for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Address({}: ***)", self.name())
-    }
-}
-
-/// Contacts visible to the caller that have this address, as the primary or a further one; ordered by id.
+/// The identities of a contact as they are now, by its primary addresses and further ones; none where there is no such contact.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for more than 100 contacts; `FORBIDDEN_FIELD` under a purpose on consent; `INTERNAL` from the database.
-pub async fn with_address(tx: &Transaction, actor: &Actor, address: &Address) -> Result<Vec<Uuid>, Error> {
-    use entity::contact_point;
-    let place = format!("input.{}", address.name());
-    if actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent) {
-        // Whose address is not covered must not be told by who is found.
-        let message = "contacts may not be found by an address for this purpose";
-        let coordinate = format!("{}.{}", CONTACT.name, address.name());
-        return Err(Error::new(Code::ForbiddenField, message).at(coordinate).in_input(place));
-    }
-    let (primary, further) = match address {
-        Address::Email(_) => (contact::Column::EmailKey, contact_point::Column::EmailKey),
-        Address::Phone(_) => (contact::Column::PhoneFolded, contact_point::Column::PhoneFolded),
-    };
-    let mut found: Vec<Uuid> = contact::Entity::find()
-        .select_only()
-        .column(contact::Column::Id)
-        .filter(address.is(Expr::col(primary)))
-        .into_tuple()
-        .all(tx.connection())
-        .await?;
-    // Who may not read further addresses must not be told by who is found.
-    if actor.may(&format!("ContactPoint.{}", address.name()), Action::Read) {
-        let further: Vec<Uuid> = contact_point::Entity::find()
-            .select_only()
-            .column(contact_point::Column::ContactId)
-            .filter(address.is(Expr::col(further)))
-            .into_tuple()
-            .all(tx.connection())
-            .await?;
-        found.extend(further);
-    }
-    found.sort_unstable();
-    found.dedup();
-    let mut visible = Vec::with_capacity(found.len());
-    for id in found {
-        if tx.sees(actor, &CONTACT, id).await? {
-            visible.push(id);
-        }
-    }
-    if visible.len() > MOST_CONTACTS {
-        let message = format!("more than {MOST_CONTACTS} contacts have this address; name each by its id");
-        return Err(Error::input(message).in_input(place));
-    }
-    Ok(visible)
+/// `INTERNAL` from the database.
+pub async fn reached<C: ConnectionTrait>(
+    connection: &C,
+    reader: &Reader,
+    id: Uuid,
+) -> Result<Option<Reached>, Error> {
+    let Some(contact) = contact::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
+    let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
+    Ok(Some(Reached::of(reader, &contact, &points.all(connection).await?)))
 }
 
 /// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.
@@ -243,10 +199,12 @@ pub async fn create_as(
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::input(message).in_input("input"));
     }
-    let mut model = blank(id, tx.now());
+    let mut model = blank(tx.reader(), id, tx.now());
     for (field, value) in values {
-        set(&mut model, field, Some(value))?;
+        set(tx.reader(), &mut model, field, Some(value))?;
     }
+    let reached = Reached::of(tx.reader(), &model, &[]);
+    tx.lock_identities(reached.locks(), Mode::Shared).await?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
     let rows = Rows::default()
         .insert::<contact::Entity>(&CONTACT, &model)
@@ -260,7 +218,7 @@ pub async fn create_as(
         changes,
     })
     .await?;
-    Ok(Reached::of(model.id, Some(&model), &[]))
+    Ok(reached)
 }
 
 /// Where the named fields come from.
@@ -304,8 +262,8 @@ pub struct Rectified {
 
 impl Rectified {
     /// The addresses that came to the contact.
-    pub fn reached(&self) -> Reached {
-        let of = |contact: &contact::Model| Reached::of(contact.id, Some(contact), &[]);
+    pub fn reached(&self, reader: &Reader) -> Reached {
+        let of = |contact: &contact::Model| Reached::of(reader, contact, &[]);
         of(&self.after).beyond(&of(&self.before))
     }
 }
@@ -320,7 +278,15 @@ pub async fn rectify(
     actor: &Actor,
     change: &Rectification,
 ) -> Result<Rectified, Error> {
-    let before = lock(tx, actor, change.id).await?;
+    let before = lock_bringing(tx, actor, change.id, |reader, contact| {
+        let mut after = contact.clone();
+        for (field, value) in &change.values {
+            set(reader, &mut after, field, value.as_deref())?;
+        }
+        let of = |contact: &contact::Model| Reached::of(reader, contact, &[]);
+        Ok(of(&after).beyond(&of(contact)))
+    })
+    .await?;
     if change.expected_version.is_some_and(|expected| expected != before.version) {
         return Err(
             Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
@@ -328,7 +294,7 @@ pub async fn rectify(
     }
     let mut after = before.clone();
     for (field, value) in &change.values {
-        set(&mut after, field, value.as_deref())?;
+        set(tx.reader(), &mut after, field, value.as_deref())?;
     }
     let changes = Changes::between(&CONTACT, Some(&before), Some(&after));
     let entry = |changes| Entry {

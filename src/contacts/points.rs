@@ -1,16 +1,17 @@
 //! Further contact points of a contact (floor 4).
 
 use chrono::{DateTime, Utc};
-use entity::{contact_point, enums::ContactPointKind};
+use entity::{contact, contact_point, enums::ContactPointKind};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::{Reached, lock, lock_with};
+use super::{Reached, lock_bringing, lock_with};
 use crate::{
     audit::{Changes, Entry, Transaction},
     context::Actor,
     error::{Code, Error},
-    fold::{address, fold, mailbox},
+    fold::fold,
+    identities::Reader,
     policy::Action,
     register::CONTACT_POINT,
 };
@@ -58,8 +59,17 @@ impl NewPoint {
         Ok(())
     }
 
+    /// The identities that it brings to `contact`.
+    fn reached(&self, reader: &Reader, contact: &contact::Model, now: DateTime<Utc>) -> Reached {
+        // The name alone is that of the contact: it says who is reached at a postal address.
+        let bare =
+            contact::Model { email: None, phone: None, street: None, postal_code: None, ..contact.clone() };
+        let bare = contact::Model { city: None, country: None, ..bare };
+        Reached::of(reader, &bare, &[self.row(reader, Uuid::nil(), now)])
+    }
+
     /// Its row, with the keys that consents are bound to.
-    pub fn row(&self, id: Uuid, created_at: DateTime<Utc>) -> contact_point::Model {
+    pub fn row(&self, reader: &Reader, id: Uuid, created_at: DateTime<Utc>) -> contact_point::Model {
         let text = |name: &str| self.value(name).map(str::to_owned);
         let parts = ["street", "postalCode", "city", "country"].map(|name| self.value(name));
         contact_point::Model {
@@ -69,14 +79,16 @@ impl NewPoint {
             label: text("label"),
             email: text("email"),
             email_folded: self.value("email").map(fold),
-            email_key: self.value("email").map(mailbox),
+            email_key: self.value("email").map(|text| reader.email_key(text)),
             phone: text("phone"),
             phone_folded: self.value("phone").map(fold),
+            phone_key: self.value("phone").map(|text| reader.phone_key(text)),
             street: text("street"),
             postal_code: text("postalCode"),
             city: text("city"),
             country: text("country"),
-            address_folded: address(parts),
+            postal_key: reader.postal_key(parts),
+            key_version: reader.version(),
             created_at,
         }
     }
@@ -89,8 +101,10 @@ impl NewPoint {
 pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> Result<Reached, Error> {
     use sea_orm::{ColumnTrait, QueryFilter};
     new.check()?;
-    let contact = lock(tx, actor, new.contact_id).await?;
-    let point = new.row(tx.new_id(), tx.now());
+    let (id, now) = (tx.new_id(), tx.now());
+    let brought = |reader: &Reader, contact: &contact::Model| Ok(new.reached(reader, contact, now));
+    let contact = lock_bringing(tx, actor, new.contact_id, brought).await?;
+    let point = new.row(tx.reader(), id, now);
     let known = contact_point::Entity::find()
         .filter(contact_point::Column::ContactId.eq(contact.id))
         .all(tx.connection())
@@ -123,7 +137,8 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
         changes,
     })
     .await?;
-    Ok(Reached::of(contact.id, None, came.as_slice()))
+    let came = came.map(|_| new.reached(tx.reader(), &contact, tx.now()));
+    Ok(came.unwrap_or_else(|| Reached::typed(Vec::new())))
 }
 
 /// Removes a contact point and gives the id of its contact.

@@ -10,13 +10,14 @@ use uuid::Uuid;
 use crate::{
     context::Actor,
     error::Error,
-    fold::{address, fold, mailbox},
+    fold::fold,
+    identities::Reader,
     policy::Action,
     register::{CONTACT, Field, Read, Scalar},
 };
 
 /// An active contact without any value.
-pub fn blank(id: Uuid, now: DateTime<Utc>) -> contact::Model {
+pub fn blank(reader: &Reader, id: Uuid, now: DateTime<Utc>) -> contact::Model {
     contact::Model {
         id,
         given_name: None,
@@ -48,8 +49,10 @@ pub fn blank(id: Uuid, now: DateTime<Utc>) -> contact::Model {
         city_folded: None,
         country_folded: None,
         language_folded: None,
-        address_folded: None,
+        postal_key: None,
         email_key: None,
+        phone_key: None,
+        key_version: reader.version(),
         email_changed_at: None,
         phone_changed_at: None,
         address_changed_at: None,
@@ -60,11 +63,16 @@ fn column(name: &str) -> Result<contact::Column, Error> {
     contact::Column::from_str(name).map_err(|_| Error::internal("a column of contacts that is not there"))
 }
 
-/// Sets a checked value of a given field, its folded companion, and the key of the address.
+/// Sets a checked value of a given field, its folded companion, and the keys of the addresses.
 ///
 /// # Errors
 /// `INTERNAL` for a field that no column holds.
-pub fn set(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
+pub fn set(
+    reader: &Reader,
+    contact: &mut contact::Model,
+    field: &Field,
+    value: Option<&str>,
+) -> Result<(), Error> {
     let Read::Column { column: name, scalar, folded, .. } = field.read else {
         return Err(Error::internal("a given field without a column"));
     };
@@ -80,10 +88,17 @@ pub fn set(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> 
     if let Some(folded) = folded {
         contact.try_set(column(folded)?, Value::from(value.map(fold)))?;
     }
-    contact.email_key = contact.email.as_deref().map(mailbox);
-    let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
-    contact.address_folded = address(parts.map(|part| part.as_deref()));
+    set_keys(reader, contact);
     Ok(())
+}
+
+/// Makes the keys of the addresses as `reader` reads them.
+pub fn set_keys(reader: &Reader, contact: &mut contact::Model) {
+    contact.email_key = contact.email.as_deref().map(|text| reader.email_key(text));
+    contact.phone_key = contact.phone.as_deref().map(|text| reader.phone_key(text));
+    let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
+    contact.postal_key = reader.postal_key(parts.map(|part| part.as_deref()));
+    contact.key_version = reader.version();
 }
 
 /// The value of a given field.
@@ -110,10 +125,10 @@ pub(super) fn note_moves(before: &contact::Model, after: &mut contact::Model, no
     if moved(&before.email_key, &after.email_key) {
         after.email_changed_at = Some(now);
     }
-    if moved(&before.phone_folded, &after.phone_folded) {
+    if moved(&before.phone_key, &after.phone_key) {
         after.phone_changed_at = Some(now);
     }
-    if moved(&before.address_folded, &after.address_folded) {
+    if moved(&before.postal_key, &after.postal_key) {
         after.address_changed_at = Some(now);
     }
 }

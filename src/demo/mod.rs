@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     audit::{self, Author, Entry, Transaction},
     consents::{self, NewConsent, Withdrawal},
-    contacts::{self, Rectification, Restrict, Source},
+    contacts::{self, Address, Rectification, Restrict, Source},
     context::{Actor, App, Credential},
     error::Error,
     grounds::{self, NewGround},
@@ -23,12 +23,11 @@ use crate::{
     policy::Policy,
     register::{CONTACT, PRIVACY_REQUEST},
     requests::{self, NewRequest},
+    suppressions,
     tokens::{self, BearerToken, NewToken},
 };
 use people::People;
 
-/// People in one transaction.
-const BATCH: usize = 50;
 const ACTOR: &str = "cli:demo";
 
 /// The tokens of the demo: a role, what it does, and the purposes it does it for.
@@ -89,14 +88,12 @@ pub async fn seed(app: &App, people: usize) -> Result<Demo, Error> {
     let mut made = People::new();
     let (mut consenting, mut left) = (None, people);
     while left > 0 {
-        let batch = left.min(BATCH);
+        // Each in a transaction of its own: addresses are locked before contacts are.
         let mut tx = audit::begin(app, Author { actor: ACTOR.to_owned(), ..Author::from(&desk) }).await?;
-        for _ in 0..batch {
-            let fate = person(&mut tx, &desk, &mut made).await?;
-            consenting = consenting.or(fate);
-        }
+        let fate = person(&mut tx, &desk, &mut made).await?;
+        consenting = consenting.or(fate);
         tx.commit().await?;
-        left -= batch;
+        left -= 1;
     }
     let mut tokens = Vec::with_capacity(TOKENS.len());
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
@@ -141,7 +138,11 @@ async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result
     let values = made.next();
     let reached = contacts::create(tx, "createContact", &values, &source).await?;
     let id = reached.contact_id();
-    objections::carry(tx, reached).await?;
+    // Much happens to it in one transaction: all that is to be locked is locked before the contact is.
+    let moved = Address::email(tx.reader(), &moved_to(id))?;
+    let locks: Vec<u64> = reached.locks().chain(moved.reached().locks()).collect();
+    tx.lock_identities(locks, audit::Mode::Exclusive).await?;
+    suppressions::bring(tx, &reached).await?;
     for (purpose, reference) in reasons(made) {
         let ground = NewGround {
             purpose: purpose.to_owned(),
@@ -260,6 +261,7 @@ async fn object(tx: &mut Transaction, desk: &Actor, contact_id: Uuid) -> Result<
         contact_id: Some(contact_id),
         address: None,
         purpose: "direct_marketing".to_owned(),
+        channel: None,
         at: None,
         source: Some("letter".to_owned()),
     };
@@ -267,10 +269,15 @@ async fn object(tx: &mut Transaction, desk: &Actor, contact_id: Uuid) -> Result<
     Ok(())
 }
 
+/// The address that a person moves to.
+fn moved_to(id: Uuid) -> String {
+    format!("moved.{}@example.org", id.simple())
+}
+
 /// Another e-mail address: consents for the old one are invalid from then on.
 async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), Error> {
     let email = CONTACT.field("email").ok_or_else(|| Error::internal("the register"))?;
-    let moved = format!("moved.{}@example.org", id.simple());
+    let moved = moved_to(id);
     let change = Rectification {
         id,
         expected_version: None,

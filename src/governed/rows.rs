@@ -15,7 +15,7 @@ use crate::{
 
 /// The address a consent on the channel of `g` is bound to, on the contact `c`.
 const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channel \
-                     WHEN 'EMAIL' THEN {c}.email_key WHEN 'POST' THEN {c}.address_folded ELSE {c}.phone_folded END)";
+                     WHEN 'EMAIL' THEN {c}.email_key WHEN 'POST' THEN {c}.postal_key ELSE {c}.phone_key END)";
 
 /// Which contacts exist for the caller: the condition on the contact `alias` (Art. 6(1), 7(3), 18(2), 21).
 ///
@@ -58,13 +58,23 @@ fn visible_by(sql: &mut Sql, scope: &Scope, alias: &str, consented: impl FnOnce(
             sql.push(" AND (g.until IS NULL OR g.until > ").bind(scope.now).push("))");
         }
     }
-    // Art. 21(1) for public tasks and legitimate interests.
-    if purpose.basis.is_some_and(LegalBasis::can_be_objected_to) {
+    // Art. 21(1) for public tasks and legitimate interests; blocks of addresses for all advertising that rests on no consent.
+    let advertises = purpose.group.is_some() && purpose.grounds != Grounds::Consent;
+    if advertises || purpose.basis.is_some_and(LegalBasis::can_be_objected_to) {
         sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
             .push(alias)
             .push(".id AND ");
         own(sql, scope, "o");
-        sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push("))");
+        sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push(")");
+        if !purpose.channels.is_empty() {
+            // What names a channel ends that one alone.
+            sql.push(" AND (o.every_channel");
+            for channel in &purpose.channels {
+                sql.push(" OR o.channel = '").push(channel.as_str()).push("'");
+            }
+            sql.push(")");
+        }
+        sql.push(")");
     }
 }
 
@@ -98,13 +108,17 @@ pub(super) fn live_where(sql: &mut Sql, scope: &Scope, g: &str, of_objections: i
     sql.push(" AND ").push(g).push(".status = 'GRANTED' AND ").push(g).push(".withdrawn_at IS NULL AND (");
     sql.push(g).push(".expires_at IS NULL OR ").push(g).push(".expires_at > ").bind(scope.now).push(")");
     // An objection to direct marketing (Art. 21(2)) ends its kinds on consent for good, and only what the person declares afresh
-    // after it counts again. One that ended when it began never held.
+    // after it counts again. One that ended when it began never held. A block of the address does the same on its channel, whoever
+    // declared it; a list of others stops what has no consent alone.
     sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
         .push(g)
         .push(".contact_id AND ");
     own(sql, scope, "o");
     sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) AND (");
     sql.push(g).push(".declared_at IS NULL OR o.objected_at >= ").push(g).push(".declared_at)");
+    sql.push(" AND (o.channel IS NULL OR o.channel = ")
+        .push(g)
+        .push(".channel) AND o.kind <> 'EXTERNAL_LIST'");
     of_objections(sql);
     sql.push(")");
 }
@@ -183,8 +197,8 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
     live(sql, scope, "g");
     sql.push(channels(cover)).push(" AND g.bound_address = ").push(match cover {
         Cover::Email => "t.email_key)",
-        Cover::Phone => "t.phone_folded)",
-        Cover::Post => "t.address_folded)",
+        Cover::Phone => "t.phone_key)",
+        Cover::Post => "t.postal_key)",
     });
 }
 
@@ -192,7 +206,11 @@ pub(super) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover)
 pub(super) fn is_under_contact(rule: RowRule) -> bool {
     matches!(
         rule,
-        RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::OfContactAndGroup | RowRule::Request
+        RowRule::OfContact
+            | RowRule::OfContactAndPurpose
+            | RowRule::Objection
+            | RowRule::Block
+            | RowRule::Request
     )
 }
 
@@ -204,7 +222,11 @@ pub(super) fn under_visible(sql: &mut Sql, scope: &Scope, rule: RowRule) {
             sql.push("1 = 1");
         }
         RowRule::OfContactAndPurpose => alone(sql, scope, "t"),
-        RowRule::OfContactAndGroup | RowRule::Request => own_purpose(sql, scope, "t"),
+        RowRule::Objection | RowRule::Block => {
+            stop(sql, rule);
+            own_purpose(sql, scope, "t");
+        }
+        RowRule::Request => own_purpose(sql, scope, "t"),
         _ => self::rule(sql, scope, rule),
     }
 }
@@ -222,7 +244,8 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
             sql.push(" AND ");
             of_contact(sql, scope, "t");
         }
-        RowRule::OfContactAndGroup => {
+        RowRule::Objection | RowRule::Block => {
+            stop(sql, rule);
             own_purpose(sql, scope, "t");
             sql.push(" AND ");
             of_contact(sql, scope, "t");
@@ -257,6 +280,12 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
             }
         }
     }
+}
+
+/// Objections of the person, or blocks of its addresses: reads look at both in one place.
+fn stop(sql: &mut Sql, rule: RowRule) {
+    let is = if rule == RowRule::Objection { "=" } else { "<>" };
+    sql.push("t.kind ").push(is).push(" 'OBJECTION' AND ");
 }
 
 fn of_contact(sql: &mut Sql, scope: &Scope, alias: &str) {

@@ -12,9 +12,9 @@ use crate::{
     contacts::{self, Address, NewPoint, Rectification, Restrict, Source, merge::Merge},
     context::{Actor, App},
     error::{Code, Error},
-    fold::{fold, mailbox},
     governed::{Input, PlannedWrite, Written},
     grounds::{self, NewGround},
+    identities::Reader,
     merging,
     objections::{self, NewObjection},
     policy::Grounds,
@@ -91,7 +91,7 @@ async fn write(
                 values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
             };
             let reached = contacts::add_point(tx, actor, &new).await?;
-            objections::carry(tx, reached).await?;
+            suppressions::bring(tx, &reached).await?;
             Written::one(new.contact_id)
         }
         Write::RemoveContactPoint => Written::one(contacts::remove_point(tx, actor, id()?).await?),
@@ -106,8 +106,9 @@ async fn write(
         Write::RecordObjection => {
             let new = NewObjection {
                 contact_id: input.id("contactId"),
-                address: address(input)?,
+                address: address(input, tx.reader())?,
                 purpose: input.need_text("purpose")?.to_owned(),
+                channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
                 at: input.time("at"),
                 source: owned(input, "source"),
             };
@@ -115,6 +116,10 @@ async fn write(
         }
         Write::EndObjection => {
             objections::end(tx, actor, id()?, input.time("at")).await?;
+            Written::one(id()?)
+        }
+        Write::LiftBlock => {
+            suppressions::lift(tx, actor, id()?, input.time("at")).await?;
             Written::one(id()?)
         }
         Write::RecordConsent => Written::one(consents::record(tx, actor, &new_consent(input)?).await?),
@@ -127,7 +132,7 @@ async fn write(
             let withdrawal = Withdrawal {
                 id: input.id("id"),
                 contact_id: input.id("contactId"),
-                address: address(input)?,
+                address: address(input, tx.reader())?,
                 purpose: owned(input, "purpose"),
                 channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
                 at: input.time("at"),
@@ -194,7 +199,7 @@ async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> R
     if let Some(ground) = &ground {
         suppressions::refuse(tx, &actor.policy, &reached, &ground.purpose).await?;
     }
-    objections::carry(tx, reached).await?;
+    suppressions::bring(tx, &reached).await?;
     if let Some(ground) = ground {
         grounds::record(tx, actor, id, &ground).await?;
     }
@@ -342,11 +347,11 @@ fn values(input: &Input, object: &'static ObjectType) -> impl Iterator<Item = (&
 }
 
 /// The address that contacts are named by instead of an id.
-fn address(input: &Input) -> Result<Option<Address>, Error> {
+fn address(input: &Input, reader: &Reader) -> Result<Option<Address>, Error> {
     match (input.text("email"), input.text("phone")) {
         (Some(_), Some(_)) => Err(input.fault("phone", "give `email` or `phone`")),
-        (Some(email), None) => Ok(Some(Address::Email(mailbox(email)))),
-        (None, Some(phone)) => Ok(Some(Address::Phone(fold(phone)))),
+        (Some(email), None) => Address::email(reader, email).map(Some),
+        (None, Some(phone)) => Address::phone(reader, phone).map(Some),
         (None, None) => Ok(None),
     }
 }

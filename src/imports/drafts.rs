@@ -12,6 +12,7 @@ use crate::{
     contacts::{self, MOST_POINTS, NewPoint, Reached},
     error::Error,
     fold::mailbox,
+    identities::Reader,
     register::{CONTACT, CONTACT_POINT, Check, Field},
 };
 
@@ -31,15 +32,16 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The addresses by which the contact would be reached.
-    pub fn reached(&self) -> Result<Reached, Error> {
-        let mut contact = contacts::blank(Uuid::nil(), DateTime::<Utc>::UNIX_EPOCH);
+    /// The addresses by which the contact would be reached, under an id that stands for the row.
+    pub fn reached(&self, reader: &Reader) -> Result<Reached, Error> {
+        let id = Uuid::from_u128(u128::from(self.line));
+        let mut contact = contacts::blank(reader, id, DateTime::<Utc>::UNIX_EPOCH);
         for (field, value) in &self.values {
-            contacts::set(&mut contact, field, Some(value))?;
+            contacts::set(reader, &mut contact, field, Some(value))?;
         }
-        let points = self.points.iter().map(|(point, _)| point.row(Uuid::nil(), contact.created_at));
+        let points = self.points.iter().map(|(point, _)| point.row(reader, Uuid::nil(), contact.created_at));
         let points: Vec<_> = points.collect();
-        Ok(Reached::of(contact.id, Some(&contact), &points))
+        Ok(Reached::of(reader, &contact, &points))
     }
 }
 

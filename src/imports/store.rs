@@ -11,14 +11,14 @@ use super::{
     drafts::{OwnSource, Row},
 };
 use crate::{
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, Changes, Entry, Mode, Transaction},
     contacts::{self, Reached},
     context::{App, Ring},
     error::Error,
-    objections,
+    identities::Reader,
     policy::Policy,
-    register::{CONTACT, CONTACT_POINT, GROUND, OBJECTION, ObjectType, PROVENANCE},
-    suppressions::{self, Addr, Found},
+    register::{BLOCK, CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
+    suppressions::{self, Found},
 };
 
 /// Attempts at a batch that another import of the same source disturbs.
@@ -46,7 +46,7 @@ pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<
         let mut sorted = sort(&app.db.reader, import, &rows).await?;
         let ring = audit::known_ring(app).await?;
         let policy = app.policy.current();
-        suppress(&app.db.reader, ring, &policy, import, &mut sorted).await?;
+        suppress(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
         return Ok(Written { imported: count(sorted.missing.len()), refused: sorted.refused });
     }
     let mut attempt = 1;
@@ -61,10 +61,13 @@ pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<
 async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
+    // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
+    let reached: Vec<Reached> = rows.iter().map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
+    tx.lock_identities(reached.iter().flat_map(Reached::locks), Mode::Shared).await?;
     let mut sorted = sort(tx.connection(), import, rows).await?;
     let ring = tx.known_ring().await?;
     let policy = app.policy.current();
-    let found = suppress(tx.connection(), ring.as_ref(), &policy, import, &mut sorted).await?;
+    let found = suppress(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted).await?;
     let Sorted { missing, refused } = sorted;
     if missing.is_empty() {
         return Ok(Written { imported: 0, refused });
@@ -80,7 +83,7 @@ async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<Written, Err
 /// of its addresses is on the list for is refused.
 async fn suppress<C: ConnectionTrait>(
     connection: &C,
-    ring: Option<&Ring>,
+    (ring, reader): (Option<&Ring>, &Reader),
     policy: &Policy,
     import: &Import,
     sorted: &mut Sorted<'_>,
@@ -90,11 +93,9 @@ async fn suppress<C: ConnectionTrait>(
     }
     let mut reached = Vec::with_capacity(sorted.missing.len());
     for row in &sorted.missing {
-        reached.push(row.reached()?);
+        reached.push(row.reached(reader)?);
     }
-    let all = reached.iter().flat_map(Reached::addresses);
-    let all = all.map(|(channel, key)| Addr::on(*channel, key));
-    let found = suppressions::find(connection, ring, all).await?;
+    let found = suppressions::find(connection, ring, reader, &reached).await?;
     let mut reached = reached.iter();
     sorted.missing.retain(|row| {
         let blocked = reached.next().is_some_and(|of| found.blocked(policy, of, &import.purpose).is_some());
@@ -113,7 +114,7 @@ struct Made {
     sources: Vec<provenance::Model>,
     ground: ground::Model,
     /// What the suppression list says of its addresses.
-    objections: Vec<objection::Model>,
+    blocks: Vec<objection::Model>,
 }
 
 impl Made {
@@ -123,19 +124,20 @@ impl Made {
             Some(own) => (own.id, own.created_at),
             None => (tx.new_subject(), None),
         };
-        let mut contact = contacts::blank(id, tx.now());
+        let mut contact = contacts::blank(tx.reader(), id, tx.now());
         contact.created_at = created_at.unwrap_or(tx.now());
         for (field, value) in &row.values {
-            contacts::set(&mut contact, field, Some(value))?;
+            contacts::set(tx.reader(), &mut contact, field, Some(value))?;
         }
         let points = row.points.iter().map(|(point, created_at)| contact_point::Model {
             contact_id: id,
-            ..point.row(tx.new_id(), created_at.unwrap_or(tx.now()))
+            ..point.row(tx.reader(), tx.new_id(), created_at.unwrap_or(tx.now()))
         });
         let points: Vec<contact_point::Model> = points.collect();
-        let listed = found.of_reached(&Reached::of(id, Some(&contact), &points));
+        // It was looked for before it had an id.
+        let listed = found.of(&row.reached(tx.reader())?);
         Ok(Self {
-            objections: listed.into_iter().map(|listed| objections::listed(tx, id, listed)).collect(),
+            blocks: suppressions::rows_of(tx, id, &listed),
             points,
             sources: sources_of(tx, import, row, id),
             ground: ground_of(tx, import, id),
@@ -168,10 +170,11 @@ impl Made {
         let sources = further.iter().map(move |source| {
             entry(&PROVENANCE, source.id, Changes::between(&PROVENANCE, None, Some(source)))
         });
-        let objections = self.objections.iter().map(move |objection| {
-            entry(&OBJECTION, objection.id, Changes::between(&OBJECTION, None, Some(objection)))
-        });
-        std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources).chain(objections)
+        let blocks = self
+            .blocks
+            .iter()
+            .map(move |block| entry(&BLOCK, block.id, Changes::between(&BLOCK, None, Some(block))));
+        std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources).chain(blocks)
     }
 }
 
@@ -193,9 +196,9 @@ async fn insert_chunk(
         tx.insert_all::<provenance::Entity>(sources.iter().cloned()).await?;
     }
     tx.insert_all::<ground::Entity>(made.iter().map(|made| made.ground.clone())).await?;
-    let objections: Vec<objection::Model> = made.iter().flat_map(|made| made.objections.clone()).collect();
-    for objections in objections.chunks(CHUNK) {
-        tx.insert_all::<objection::Entity>(objections.iter().cloned()).await?;
+    let blocks: Vec<objection::Model> = made.iter().flat_map(|made| made.blocks.clone()).collect();
+    for blocks in blocks.chunks(CHUNK) {
+        tx.insert_all::<objection::Entity>(blocks.iter().cloned()).await?;
     }
     for made in &made {
         for entry in made.entries() {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_event, consent_text,
+    enums::StopKind,
     enums::{ConsentEventKind, ConsentStatus},
     objection, purpose,
 };
@@ -88,8 +89,8 @@ pub(super) async fn record<C: ConnectionTrait>(
     }))
 }
 
-/// The latest objection to the purpose or its group that was not made before the declaration; one that ended when it began
-/// never held. The row rule says the same.
+/// The latest objection to the purpose or its group, or block of the address, that was not made before the declaration; one that ended
+/// when it began never held. The row rule says the same. What is a block is told apart by the second value.
 async fn objected<C: ConnectionTrait>(
     connection: &C,
     consent: &consent::Model,
@@ -102,7 +103,12 @@ async fn objected<C: ConnectionTrait>(
         .filter(objection::Column::PurposeCode.is_in(codes))
         .all(connection)
         .await?;
-    let held = objections.into_iter().filter(|one| one.ended_at.is_none_or(|end| end > one.objected_at));
+    let meant = |one: &objection::Model| {
+        // A list of others stops what has no consent alone.
+        one.kind != StopKind::ExternalList && one.channel.is_none_or(|channel| channel == consent.channel)
+    };
+    let objections = objections.into_iter().filter(meant);
+    let held = objections.filter(|one| one.ended_at.is_none_or(|end| end > one.objected_at));
     let against = held.filter(|one| state.declared_at.is_none_or(|declared| one.objected_at >= declared));
     Ok(against.map(|one| one.objected_at).max())
 }

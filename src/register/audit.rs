@@ -109,14 +109,18 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
         &[
             ("id", "id of an entry of the suppression list"),
             ("digest", "keyed digest of an address: it can be recognised, not read"),
-            ("channel", "what kind of address"),
+            ("key_version", "reader that made the key which the digest is of"),
+            ("channel", "the channel that was named, else the kind of address"),
+            ("every_channel", "whether no channel was named"),
             ("purpose_code", "what it is blocked for"),
+            ("kind", "what was declared, or what else stands against it"),
             ("since", "since when"),
             ("source", "where the person declared it"),
             ("recorded_by", "actor who recorded it"),
             ("created_at", "when it was recorded"),
         ],
     ),
+    ("key_reader", &[("id", "always 1"), ("version", "reader that made the keys of all rows")]),
     (
         "subject_key",
         &[

@@ -5,7 +5,7 @@ use super::field::{
 };
 use super::{
     CONTACT, ObjectType, PURPOSE, RowRule,
-    enums::{CHANGE_KIND, CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
+    enums::{BLOCK_KIND, CHANGE_KIND, CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
 };
 
 /// A consent of a contact to a purpose on a channel.
@@ -161,15 +161,49 @@ pub static OBJECTION: ObjectType = ObjectType {
     doc: "An objection to a purpose or a group of purposes (Art. 21).",
     table: "objection",
     key: "id",
-    rows: RowRule::OfContactAndGroup,
+    rows: RowRule::Objection,
     plural: None,
     fields: &[
         id(),
         one("purpose", &PURPOSE, "purpose_code", "The purpose or group objected to."),
         time("objectedAt", Objection, "objected_at", "When the person objected."),
         time("endedAt", Objection, "ended_at", "When the objection ended."),
+        choice("channel", Objection, "channel", &CHANNEL, "The channel it is about; all where it is null."),
         text("source", Objection, "source", "Where it was declared."),
         created_at(),
     ],
-    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+    unserved: &[
+        ("contact_id", "the contact it belongs to, reached from there"),
+        ("kind", "tells objections from blocks, which are a type of their own"),
+        ("every_channel", "whether no channel was named, said by `channel`"),
+    ],
+};
+
+/// A block of an address of a contact.
+pub static BLOCK: ObjectType = ObjectType {
+    name: "Block",
+    doc: "A block of a mailbox, number or postal address of a contact: no advertising goes there, whoever's record it is. It is no declaration of this person; only a yes that the person declares after it counts.",
+    table: "objection",
+    key: "id",
+    rows: RowRule::Block,
+    plural: None,
+    fields: &[
+        id(),
+        choice("kind", Objection, "kind", &BLOCK_KIND, "Why.").required(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose or group that is blocked."),
+        choice("channel", Objection, "channel", &CHANNEL, "The channel on which the address is reached."),
+        time(
+            "since",
+            Objection,
+            "objected_at",
+            "Since when: a consent that was declared until then is not used.",
+        ),
+        time("endedAt", Objection, "ended_at", "When the person took it back for this record."),
+        created_at(),
+    ],
+    unserved: &[
+        ("contact_id", "the contact it stands on, reached from there"),
+        ("source", "where it was declared is nobody else's to know"),
+        ("every_channel", "whether what rests on no consent is blocked on every channel"),
+    ],
 };

@@ -5,7 +5,7 @@ use super::field::{
     many, text, time,
 };
 use super::{
-    CONSENT, Check, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, RowRule,
+    BLOCK, CONSENT, Check, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, RowRule,
     enums::{CONTACT_POINT_KIND, CONTACT_STATE, RESTRICTION_LIMB},
 };
 
@@ -83,13 +83,21 @@ pub static CONTACT: ObjectType = ObjectType {
             "contact_id",
             "Objections to the purpose of this operation or its group (Art. 21).",
         ),
+        many(
+            "blocks",
+            &BLOCK,
+            "contact_id",
+            "Blocks of the addresses for the purpose of this operation or its group, whoever declared them.",
+        ),
         many("restrictions", &RESTRICTION, "contact_id", "Restrictions of the processing (Art. 18)."),
         connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
         connection("requests", &PRIVACY_REQUEST, "contact_id", "Data-subject requests (Art. 15 to 21)."),
     ],
     unserved: &[
-        ("address_folded", "key of the postal address, for consents bound to it"),
+        ("postal_key", "key of the postal address, for consents bound to it"),
         ("email_key", "key of the mailbox, for consents bound to it"),
+        ("phone_key", "key of the number, for consents bound to it"),
+        ("key_version", "reader that made the keys"),
         ("email_changed_at", "consents declared until then were given for another address"),
         ("phone_changed_at", "consents declared until then were given for another number"),
         ("address_changed_at", "consents declared until then were given for another address"),
@@ -126,7 +134,9 @@ pub static CONTACT_POINT: ObjectType = ObjectType {
         ("email_folded", "companion of email"),
         ("email_key", "key of the mailbox, for consents bound to it"),
         ("phone_folded", "companion of phone"),
-        ("address_folded", "key of the postal address"),
+        ("phone_key", "key of the number, for consents bound to it"),
+        ("postal_key", "key of the postal address"),
+        ("key_version", "reader that made the keys"),
     ],
 };
 

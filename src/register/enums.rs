@@ -69,6 +69,11 @@ enums! {
         "GRANTED" "It holds from then on."
         "ENDED" "It does not hold any more: withdrawn, objected to, ended by time, or the contact is out of reach."
     }
+    BLOCK_KIND = "BlockKind" "Why an address of a contact is blocked." {
+        "BLOCK" "Somebody who reads at the address declared that no advertising is to go there."
+        "EXTERNAL_LIST" "The address stands on a list of others, e.g. a Robinson list; consents are not touched by it."
+        "UNDELIVERABLE" "Messages to the address come back. This is no declaration of anybody."
+    }
     REQUEST_KIND = "RequestKind" "Which right a request uses." {
         "ACCESS" "Access (Art. 15)."
         "RECTIFICATION" "Rectification (Art. 16)."

@@ -20,7 +20,7 @@ mod roots;
 pub use administration::{ACCESS_TOKEN, RECIPIENT};
 pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
 pub use check::{Check, Fault};
-pub use consent::{CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
+pub use consent::{BLOCK, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
 pub use contact::{CONTACT, CONTACT_POINT, PROVENANCE, RESTRICTION};
 pub use enums::{ENUMS, EnumType};
 pub use field::{Category, Cover, Field, Mask, Read, Scalar};
@@ -41,8 +41,10 @@ pub enum RowRule {
     OfContact,
     /// Rows of a visible contact, under their own purpose only, unless the purpose sees all.
     OfContactAndPurpose,
-    /// The same of rows that are recorded for groups of purposes too: under each of these.
-    OfContactAndGroup,
+    /// Objections of a visible contact: under the own purpose and its group, unless the purpose sees all.
+    Objection,
+    /// Blocks of addresses of a visible contact, likewise.
+    Block,
     /// Events of a consent that is itself visible.
     OfConsent,
     /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
@@ -114,13 +116,14 @@ impl ObjectType {
 }
 
 /// Every governed type, in the order of the SDL.
-pub static OBJECTS: [&ObjectType; 15] = [
+pub static OBJECTS: [&ObjectType; 16] = [
     &CONTACT,
     &CONTACT_POINT,
     &PROVENANCE,
     &RESTRICTION,
     &GROUND,
     &OBJECTION,
+    &BLOCK,
     &CONSENT,
     &CONSENT_EVENT,
     &CONSENT_TEXT,

@@ -129,15 +129,21 @@ pub(super) static END_GROUND: InputType = InputType {
 
 pub(super) static RECORD_OBJECTION: InputType = InputType {
     name: "RecordObjectionInput",
-    doc: "An objection (Art. 21) to a purpose or a group of purposes; of one contact by id, or of all with an address. One to advertising is kept on the suppression list too, which outlives the contact; under a purpose that sees all, also for an address that no contact has.",
+    doc: "An objection (Art. 21) to a purpose or a group of purposes; of one contact by id, or of the person with an address. One to advertising is kept on the suppression list too, which outlives the contact, and blocks every record of the address; under a purpose that sees all, also an address that no contact has.",
     of: None,
     fields: &[
         field("contactId", Id, "Of which contact."),
-        field("email", Text(Check::Email), "Of every contact with this address.")
-            .needs(Read, "Contact.email"),
-        field("phone", Text(Check::Phone), "Of every contact with this phone number.")
+        field(
+            "email",
+            Text(Check::Mailboxes),
+            "Of the person with this address; `Name <address>` and several are read.",
+        )
+        .needs(Read, "Contact.email"),
+        field("phone", Text(Check::Numbers), "Of the person with this phone number, however it is written.")
             .needs(Read, "Contact.phone"),
         field("purpose", Word, "Code of the purpose or group.").required().needs(Create, "Objection.purpose"),
+        field("channel", Enum(&CHANNEL), "For which channel; for all if absent.")
+            .needs(Create, "Objection.channel"),
         field("at", Time, "When the person objected; now if absent.").needs(Create, "Objection.objectedAt"),
         field("source", Text(Check::Line), "Where it was declared.").needs(Create, "Objection.source"),
     ],
@@ -150,6 +156,16 @@ pub(super) static END_OBJECTION: InputType = InputType {
     fields: &[
         field("id", Id, "Which objection.").required().needs(Update, "Objection.endedAt"),
         field("at", Time, "When it ended; now if absent."),
+    ],
+};
+
+pub(super) static LIFT_BLOCK: InputType = InputType {
+    name: "LiftBlockInput",
+    doc: "The end of a block, on one contact alone.",
+    of: None,
+    fields: &[
+        field("id", Id, "Which block.").required().needs(Update, "Block.endedAt"),
+        field("at", Time, "When the person wanted it again; now if absent."),
     ],
 };
 
@@ -247,14 +263,18 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
 
 pub(super) static WITHDRAW_CONSENT: InputType = InputType {
     name: "WithdrawConsentInput",
-    doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact, or of all with an address, for a purpose or group, on one channel or all. One by address is kept on the suppression list too; under a purpose that sees all, also for an address that no contact has.",
+    doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact, or of the person with an address, for a purpose or group, on one channel or all. The addresses are kept on the suppression list and blocked on every record; under a purpose that sees all, also an address that no contact has.",
     of: None,
     fields: &[
         field("id", Id, "Which consent.").needs(Update, "Consent.withdrawnAt"),
         field("contactId", Id, "Of which contact.").needs(Update, "Consent.withdrawnAt"),
-        field("email", Text(Check::Email), "Of every contact with this address.")
-            .needs(Read, "Contact.email"),
-        field("phone", Text(Check::Phone), "Of every contact with this phone number.")
+        field(
+            "email",
+            Text(Check::Mailboxes),
+            "Of the person with this address; `Name <address>` and several are read.",
+        )
+        .needs(Read, "Contact.email"),
+        field("phone", Text(Check::Numbers), "Of the person with this phone number, however it is written.")
             .needs(Read, "Contact.phone"),
         // What is not named by id is named with its purpose, so that this is the right to withdraw by an address too.
         field("purpose", Word, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),

@@ -2,12 +2,12 @@
 
 use super::mutation_inputs::{
     ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT, CREATE_RECIPIENT, END_GROUND,
-    END_OBJECTION, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND,
+    END_OBJECTION, LIFT_BLOCK, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND,
     RECORD_OBJECTION, RENEW_CONSENT, REQUEST_CONSENT, RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
 };
 use super::{
-    ACCESS_TOKEN, CONSENT, CONTACT, Category, GROUND, InputType, OBJECTION, ObjectType, PRIVACY_REQUEST,
-    RECIPIENT, Read as From, Right,
+    ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, Category, GROUND, InputType, OBJECTION, ObjectType,
+    PRIVACY_REQUEST, RECIPIENT, Read as From, Right,
 };
 use crate::policy::Action::{self, Create, Read, Update};
 
@@ -24,6 +24,7 @@ pub enum Write {
     EndGround,
     RecordObjection,
     EndObjection,
+    LiftBlock,
     RecordConsent,
     RequestConsent,
     RenewConsent,
@@ -118,6 +119,7 @@ static CONTACT_PAYLOAD: Payload = payload("ContactPayload", "contact", &CONTACT)
 static GROUND_PAYLOAD: Payload = payload("GroundPayload", "ground", &GROUND);
 static OBJECTION_PAYLOAD: Payload =
     Payload { many: Some("objections"), ..payload("ObjectionPayload", "objection", &OBJECTION) };
+static BLOCK_PAYLOAD: Payload = payload("BlockPayload", "block", &BLOCK);
 static CONSENT_PAYLOAD: Payload =
     Payload { many: Some("consents"), ..payload("ConsentPayload", "consent", &CONSENT) };
 static REQUEST_PAYLOAD: Payload = payload("RequestPayload", "request", &PRIVACY_REQUEST);
@@ -196,6 +198,13 @@ pub static MUTATIONS: &[Mutation] = &[
         Given::Input(&END_OBJECTION),
         &OBJECTION_PAYLOAD,
         "Ends an objection.",
+    ),
+    mutation(
+        "liftBlock",
+        Write::LiftBlock,
+        Given::Input(&LIFT_BLOCK),
+        &BLOCK_PAYLOAD,
+        "Takes back a block of one contact whose person wants advertising again; other records of the address stay blocked.",
     ),
     mutation(
         "recordConsent",

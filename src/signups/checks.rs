@@ -2,23 +2,24 @@
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent, consent_event, consent_text, contact,
+    consent, consent_event, consent_text, contact, contact_point,
     enums::{Channel, ConsentEventKind},
     objection,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{Expr, SelectStatement},
+    sea_query::{Expr, SelectStatement, UnionType},
 };
 
 use super::{Chosen, SignUp};
 use crate::{
     audit::Transaction,
+    contacts::{Reachable, Reached},
     context::App,
     error::{Code, Error},
     policy::{self, DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
     register::Check,
-    suppressions::{self, Addr},
+    suppressions,
 };
 
 /// Values of a sign-up as they are kept.
@@ -157,10 +158,13 @@ pub(super) async fn published<C: ConnectionTrait>(
     Ok(text.one(connection).await?)
 }
 
-/// Contacts with this mailbox, within a statement.
+/// Contacts with this mailbox, as the primary or a further one, within a statement.
 fn persons(address_key: &str) -> SelectStatement {
-    let persons = contact::Entity::find().select_only().column(contact::Column::Id);
-    persons.filter(contact::Column::EmailKey.eq(address_key)).into_query()
+    let primary = contact::Entity::find().select_only().column(contact::Column::Id);
+    let mut primary = primary.filter(contact::Column::EmailKey.eq(address_key)).into_query();
+    let further = contact_point::Entity::find().select_only().column(contact_point::Column::ContactId);
+    let further = further.filter(contact_point::Column::EmailKey.eq(address_key)).into_query();
+    primary.union(UnionType::Distinct, further).to_owned()
 }
 
 /// Whether somebody with this mailbox has ended the purpose by e-mail at `since` or after: a tie goes to the withdrawal. The same
@@ -210,8 +214,14 @@ pub(super) async fn blocked(
         .one(tx.connection())
         .await?;
     let ring = tx.known_ring().await?;
-    let address = Addr::Email(address_key);
-    let list = suppressions::find(tx.connection(), ring.as_ref(), [address]).await?;
-    let listed = list.blocks(policy, address, purpose).is_some_and(|listed| listed >= since);
+    let mailboxes = tx.reader().emails(address_key).identities;
+    let reached = Reached::typed(
+        mailboxes.into_iter().map(|identity| Reachable::typed(identity, address_key)).collect(),
+    );
+    let list =
+        suppressions::find(tx.connection(), ring.as_ref(), tx.reader(), std::slice::from_ref(&reached))
+            .await?;
+    let listed =
+        list.ends_consent(policy, &reached, purpose, Channel::Email).is_some_and(|listed| listed >= since);
     Ok(ended.is_some() || objected.is_some() || listed)
 }

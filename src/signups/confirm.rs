@@ -18,9 +18,10 @@ use crate::{
     contacts::{self, Source, Values},
     context::{Actor, App},
     error::{Code, Error},
-    links, objections,
+    links,
     policy::Grounds,
     register::{CONTACT, Category},
+    suppressions,
 };
 
 /// Where a renewal was declared.
@@ -247,7 +248,7 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
     };
     let reached = contacts::create_as(tx, "createContact", id, &values, &source).await?;
     // What was declared before does not count; the confirmation comes after it.
-    objections::carry(tx, reached).await
+    suppressions::bring(tx, &reached).await.map(|_| ())
 }
 
 /// Deletes the sign-up: all of it stands in the events now.

@@ -13,7 +13,6 @@ use crate::{
     audit::{self, Author, Changes, Entry},
     context::App,
     error::Error,
-    fold::mailbox,
     links,
     mails::{self, NewMail, Withheld},
     register::Category,
@@ -29,7 +28,7 @@ fn present() -> Select<contact::Entity> {
 /// # Errors
 /// `BAD_USER_INPUT` for what is no address; `INTERNAL` from the database.
 pub async fn ask_fresh(app: &App, address: &str, language: &str, request_id: &str) -> Result<(), Error> {
-    let address_key = mailbox(&checks::address(address, app.now())?);
+    let address_key = app.reader.email_key(&checks::address(address, app.now())?);
     let whose = || Whose::Address(&address_key);
     audit::again(|| ask(app, whose(), Some(language), request_id)).await
 }

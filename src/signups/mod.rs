@@ -26,7 +26,6 @@ use crate::{
     audit::{Changes, Entry, Transaction},
     context::{App, Ring},
     error::{Code, Error},
-    fold::mailbox,
     links,
     mails::{self, NewMail, Withheld},
     register::Category,
@@ -91,7 +90,7 @@ async fn write(
 ) -> Result<Vec<Chosen>, Error> {
     let policy = app.policy.current();
     let checked = checks::check(tx, app, &policy, new).await?;
-    let address_key = mailbox(&checked.address);
+    let address_key = tx.reader().email_key(&checked.address);
     let mut open = Vec::new();
     for choice in &checked.choices {
         if !checks::blocked(tx, &policy, &address_key, &choice.purpose, new.signed_up_at).await? {

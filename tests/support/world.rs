@@ -5,12 +5,13 @@ use entity::{
     consent, consent_event, contact, contact_point,
     enums::{
         Channel, ConsentEventKind, ConsentStatus, ContactPointKind, ContactState, RequestKind, RequestStatus,
+        StopKind,
     },
     ground, objection, privacy_request, provenance,
 };
 use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait};
 use uuid::Uuid;
-use zweck::fold::{fold, mailbox};
+use zweck::{fold::fold, identities::Reader};
 
 use super::app::start;
 
@@ -153,9 +154,11 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
         family_name_folded: folded(Some(person.family_name)),
         email: text(person.email),
         email_folded: folded(person.email),
-        email_key: Set(person.email.map(mailbox)),
+        email_key: Set(person.email.map(|email| Reader::default().email_key(email))),
         phone: text(person.phone),
         phone_folded: folded(person.phone),
+        phone_key: Set(person.phone.map(|phone| Reader::default().phone_key(phone))),
+        key_version: Set(Reader::default().version()),
         city: text(person.city),
         city_folded: folded(person.city),
         country: text(Some("Germany")),
@@ -220,6 +223,9 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
             ended_at: Set(ended.map(|ended| days(now, -ended))),
             source: Set(None),
             created_at: Set(now),
+            kind: Set(StopKind::Objection),
+            channel: Set(None),
+            every_channel: Set(true),
         };
         objection::Entity::insert(row).exec(db).await.unwrap();
     }
@@ -243,7 +249,8 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
             kind: Set(ContactPointKind::Email),
             email: text(Some(email)),
             email_folded: folded(Some(email)),
-            email_key: Set(Some(mailbox(email))),
+            email_key: Set(Some(Reader::default().email_key(email))),
+            key_version: Set(Reader::default().version()),
             created_at: Set(now),
             ..Default::default()
         };

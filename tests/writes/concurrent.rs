@@ -181,7 +181,7 @@ async fn consenting(db: &sea_orm::DatabaseConnection, many: u128) {
     use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
     let now = crate::support::app::start();
     let contacts = (0..many).map(|number| {
-        let mut row = zweck::contacts::blank(id(8, number), now);
+        let mut row = zweck::contacts::blank(&zweck::identities::Reader::default(), id(8, number), now);
         row.email = Some(format!("w{number}@example.org"));
         row.email_folded.clone_from(&row.email);
         row.email_key.clone_from(&row.email);

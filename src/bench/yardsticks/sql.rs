@@ -12,7 +12,7 @@ macro_rules! visible {
          AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) \
          AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at)) \
          AND (g.bound_address IS NULL OR g.bound_address = CASE g.channel WHEN 'EMAIL' THEN c.email_key \
-         WHEN 'POST' THEN c.address_folded ELSE c.phone_folded END))"
+         WHEN 'POST' THEN c.postal_key ELSE c.phone_key END))"
     };
 }
 

@@ -122,7 +122,7 @@ fn name(texts: Texts, known: &Known) -> String {
 /// For what addresses of the person are on the suppression list, in words.
 async fn blocked(visit: &Visit, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
     let ring = audit::ring(&visit.app).await?;
-    let listed = suppressions::of_contact(&visit.app.db.reader, ring, contact).await?;
+    let listed = suppressions::of_contact(&visit.app.db.reader, ring, &visit.app.reader, contact).await?;
     let texts = visit.texts;
     let told = listed.iter().filter_map(|(_, code, since)| {
         let purpose = policy.purpose(code)?;

@@ -57,6 +57,8 @@ async fn is_own(visit: &Visit, contact: Uuid, known: &Known, address: [u8; 8]) -
         .filter(contact_point::Column::ContactId.eq(contact))
         .filter(contact_point::Column::EmailKey.is_not_null());
     let mut keys: Vec<String> = further.into_tuple().all(&visit.app.db.reader).await?;
+    keys.extend(known.email.as_deref().map(|email| visit.app.reader.email_key(email)));
+    // Links of before were made for the key that the first reader made.
     keys.extend(known.email.as_deref().map(fold::mailbox));
     for key in keys {
         if links::short_digest(ring, &key)? == address {

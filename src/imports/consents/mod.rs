@@ -4,6 +4,7 @@
 //! several consents to the same the last declared one is found; then consents are written, each against what is known by then.
 
 mod lines;
+mod noes;
 mod report;
 mod strays;
 
@@ -23,14 +24,13 @@ use crate::{
     consents::{Hindrance, Outcome, Present, Said, Told},
     context::App,
     error::Error,
-    suppressions,
 };
 use lines::{Columns, FIELDS, Line, Rules, Who, short};
 pub use report::ConsentReport;
 use strays::{listed, stray};
 
 /// Lines that are written in one transaction.
-const BATCH: usize = 500;
+const BATCH: usize = 100;
 /// Values in one list of a statement.
 const PARAMETERS: usize = 10_000;
 
@@ -220,8 +220,14 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let reader = &self.app.db.reader;
         let known = find(reader, self.import, lines).await?;
         let ring = audit::known_ring(self.app).await?;
-        let present =
-            Present::read(reader, ring, &ids(&known), false, (self.rules.now(), &self.import.actor)).await?;
+        let present = Present::read(
+            reader,
+            (ring, &self.app.reader),
+            &ids(&known),
+            false,
+            (self.rules.now(), &self.import.actor),
+        )
+        .await?;
         for line in lines {
             let (Ok(contact), Said::Granted(grant)) = (one(&known, &present, &line.who), &line.said) else {
                 continue;
@@ -283,22 +289,28 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
         let known = find(tx.connection(), self.import, lines).await?;
+        let about = noes::lock(&mut tx, &known, lines).await?;
         let ring = tx.known_ring().await?;
         let by = (tx.now(), self.import.actor.as_str());
-        let mut present = Present::read(tx.connection(), ring.as_ref(), &ids(&known), true, by).await?;
+        let mut present =
+            Present::read(tx.connection(), (ring.as_ref(), tx.reader()), &ids(&known), true, by).await?;
         let mut fates = self.take(&mut present, &known, lines, &|| tx.new_id())?;
         let mut kept = 0;
         for (line, fate) in lines.iter().zip(&mut fates) {
             let Some((address, since, source)) = stray(line, fate, tx.now()) else { continue };
-            let listed =
-                listed(tx.connection(), tx.known_ring().await?.as_ref(), address, line, since).await?;
+            let of = tx.known_ring().await?;
+            let listed = listed(tx.connection(), (of.as_ref(), tx.reader()), address, line, since).await?;
             *fate = Fate::Done(if listed { Outcome::Unchanged } else { Outcome::Taken });
-            if !listed {
-                suppressions::keep(&mut tx, &address, &line.purpose, since, source).await?;
-                kept += 1;
+            _ = source;
+            kept += usize::from(!listed);
+        }
+        let written = present.write(&mut tx, "importConsents").await?;
+        for (line, fate) in lines.iter().zip(&fates) {
+            if matches!(fate, Fate::Done(Outcome::Taken)) {
+                noes::declare(&mut tx, &about, line).await?;
             }
         }
-        if present.write(&mut tx, "importConsents").await? + kept > 0 {
+        if written + kept > 0 {
             tx.commit().await?;
         }
         Ok(fates)
@@ -309,7 +321,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let known = find(reader, self.import, lines).await?;
         let ring = audit::known_ring(self.app).await?;
         let by = (self.rules.now(), self.import.actor.as_str());
-        let mut present = Present::read(reader, ring, &ids(&known), false, by).await?;
+        let mut present = Present::read(reader, (ring, &self.app.reader), &ids(&known), false, by).await?;
         let new_id = || self.app.new_id();
         let told: Vec<Told> = lines
             .iter()
@@ -326,7 +338,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let mut fates = self.take(&mut present, &known, lines, &new_id)?;
         for (line, fate) in lines.iter().zip(&mut fates) {
             if let Some((address, since, _)) = stray(line, fate, self.rules.now()) {
-                let listed = listed(reader, ring, address, line, since).await?;
+                let listed = listed(reader, (ring, &self.app.reader), address, line, since).await?;
                 *fate = Fate::Done(if listed { Outcome::Unchanged } else { Outcome::Taken });
             }
         }

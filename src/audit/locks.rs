@@ -1,0 +1,83 @@
+//! Locks of reachable identities, which come before those of contacts (floor 3).
+//!
+//! Whoever brings an address to a contact locks its identity SHARED, whoever declares something about it EXCLUSIVE: so a no and an
+//! address that comes in at the same instant meet. SQLite has one writer, which holds everything.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use super::Transaction;
+use crate::error::Error;
+
+/// How an identity is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// By those who bring it.
+    Shared,
+    /// By those who declare something about it.
+    Exclusive,
+}
+
+/// What a transaction has locked.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    identities: BTreeMap<u64, Mode>,
+    /// Whether contacts are locked already: then identities come too late.
+    contacts: AtomicBool,
+}
+
+impl Transaction {
+    /// Locks identities until the end of the transaction, in the order of their numbers. What is looked up of them is looked up by a
+    /// later statement.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database, and where contacts are locked already: two transactions could wait for each other then.
+    pub async fn lock_identities(
+        &mut self,
+        locks: impl IntoIterator<Item = u64>,
+        mode: Mode,
+    ) -> Result<(), Error> {
+        let mut wanted: Vec<u64> = locks
+            .into_iter()
+            .filter(|lock| self.held.identities.get(lock).is_none_or(|held| *held < mode))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        if self.held.contacts.load(Ordering::Relaxed) {
+            return Err(Error::internal("an identity that is locked after a contact"));
+        }
+        if self.inner.get_database_backend() == DbBackend::Postgres {
+            let name = match mode {
+                Mode::Shared => "pg_advisory_xact_lock_shared",
+                Mode::Exclusive => "pg_advisory_xact_lock",
+            };
+            // Materialised, so that they are locked in this order.
+            let sql = format!(
+                "WITH wanted AS MATERIALIZED (SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY AS u (k, n) ORDER BY n) \
+                 SELECT COUNT({name}(k)) FROM wanted"
+            );
+            let numbers: Vec<i64> = wanted.iter().map(|lock| lock.cast_signed()).collect();
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [numbers.into()]);
+            self.inner.query_one_raw(statement).await?;
+        }
+        self.held.identities.extend(wanted.into_iter().map(|lock| (lock, mode)));
+        Ok(())
+    }
+
+    /// Whether all of `locks` are held, in `mode` or a stronger one.
+    pub fn holds(&self, locks: impl IntoIterator<Item = u64>, mode: Mode) -> bool {
+        locks.into_iter().all(|lock| self.held.identities.get(&lock).is_some_and(|held| *held >= mode))
+    }
+
+    /// Notes that contacts are about to be locked: identities that are not locked by now are locked by another attempt.
+    pub fn lock_contacts(&self) {
+        self.held.contacts.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,44 @@
+//! Statements over whoever has an identity, with bound values (floor 4).
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+
+/// A statement in the making.
+pub(super) struct Text {
+    backend: DbBackend,
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Text {
+    pub(super) fn new(backend: DbBackend) -> Self {
+        Self { backend, sql: String::new(), values: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+        self.sql.push_str(text);
+        self
+    }
+
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        match self.backend {
+            DbBackend::Postgres => self.sql.push_str(&format!("${}", self.values.len())),
+            _ => self.sql.push('?'),
+        }
+        self
+    }
+
+    /// ` IN (...)` of the values.
+    pub(super) fn within(&mut self, values: &[String]) -> &mut Self {
+        self.push(" IN (");
+        for (index, value) in values.iter().enumerate() {
+            self.push(if index == 0 { "" } else { ", " }).bind(value.as_str());
+        }
+        self.push(")")
+    }
+
+    /// What the statement gives.
+    pub(super) async fn query<C: ConnectionTrait>(self, connection: &C) -> Result<Vec<QueryResult>, DbErr> {
+        connection.query_all_raw(Statement::from_sql_and_values(self.backend, self.sql, self.values)).await
+    }
+}
