@@ -20,6 +20,7 @@ pub mod governed;
 pub mod graphql;
 pub mod grounds;
 pub mod http;
+pub mod identities;
 pub mod imports;
 pub mod jobs;
 pub mod kept;

@@ -1,0 +1,235 @@
+//! Reachable identities: what a message is sent to, read from raw text by one reader, with one versioned key (floor 1).
+//!
+//! A declaration belongs to a person, a block to what is reached: a mailbox, a line, a letter box. However a text spells it,
+//! its key is the same; what could not be read is said, never filed.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+
+use crate::fold::fold;
+
+pub mod first;
+mod mailboxes;
+mod numbers;
+mod pieces;
+mod plans;
+mod postal;
+mod text;
+
+/// Last digits of a number that all its readings share: no number that can be assigned is shorter.
+const SHARED_DIGITS: usize = 4;
+
+/// Kind of a reachable identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A mailbox, by e-mail.
+    Mailbox,
+    /// A line, by call or text message.
+    Number,
+    /// A letter box.
+    Postal,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Mailbox => "mailbox",
+            Kind::Number => "number",
+            Kind::Postal => "postal",
+        }
+    }
+}
+
+/// A reachable identity: what a message is sent to, whoever's record has it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    kind: Kind,
+    key: String,
+    name: Option<String>,
+    keys: Vec<String>,
+}
+
+impl Identity {
+    fn new(kind: Kind, keys: Vec<String>, name: Option<String>) -> Option<Identity> {
+        Some(Identity { kind, key: keys.first()?.clone(), name, keys })
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The key: what companion columns hold. Of a postal address that without a name.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Of a postal address the folded family name; `None` is the household, or nobody knows.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Every key under which rows or entries of this version may hold the same identity, [`Identity::key`] first. More than one
+    /// only for numbers where no region is set: the readings with and without a country.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// A number to lock it by: the same for every spelling and reading of the same identity.
+    pub fn lock(&self) -> u64 {
+        let shared = match self.kind {
+            Kind::Mailbox | Kind::Postal => self.key.as_str(),
+            Kind::Number => self.key.get(self.key.len().saturating_sub(SHARED_DIGITS)..).unwrap_or(&self.key),
+        };
+        let mut digest = Sha256::new();
+        digest.update(self.kind.word());
+        digest.update([0]);
+        digest.update(shared);
+        let digest = digest.finalize();
+        digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    }
+}
+
+/// Tells the kind alone: keys are personal data.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({}, ***)", self.kind.word())
+    }
+}
+
+/// What a text says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The identities in it, what is surely delivered to first.
+    pub identities: Vec<Identity>,
+    /// Whether something in it could not be read.
+    pub unread: bool,
+}
+
+/// A region of national numbers (ISO 3166-1 alpha-2), e.g. `DE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region(phonenumber::country::Id);
+
+impl Region {
+    /// Germany.
+    pub const DE: Region = Region(phonenumber::country::Id::DE);
+
+    /// As the library of numbers names it.
+    pub fn id(self) -> phonenumber::country::Id {
+        self.0
+    }
+}
+
+impl From<phonenumber::country::Id> for Region {
+    fn from(id: phonenumber::country::Id) -> Region {
+        Region(id)
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_ref())
+    }
+}
+
+/// A text that is the code of no region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the code of a region (ISO 3166-1 alpha-2), e.g. DE")]
+pub struct UnknownRegion;
+
+impl FromStr for Region {
+    type Err = UnknownRegion;
+
+    fn from_str(code: &str) -> Result<Region, UnknownRegion> {
+        code.trim().to_ascii_uppercase().parse().map(Region).map_err(|_| UnknownRegion)
+    }
+}
+
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Region, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Reads by the rules of one installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Where national numbers and addresses without a country are from.
+    pub region: Option<Region>,
+}
+
+impl Default for Reader {
+    fn default() -> Reader {
+        Reader { region: Some(Region::DE) }
+    }
+}
+
+impl Reader {
+    /// The version of the keys of commit b479e26 (see [`first`]).
+    pub const FIRST: &'static str = "1";
+
+    /// The version of the keys that it makes: of the rules, and the region.
+    pub fn version(&self) -> String {
+        format!("2:{}", self.region.map(|region| region.to_string()).unwrap_or_default())
+    }
+
+    /// The mailboxes in a text.
+    pub fn emails(&self, text: &str) -> Reading {
+        let (addresses, unread) = mailboxes::read(text);
+        let keys = addresses.iter().map(mailboxes::Address::key);
+        Reading::of(Kind::Mailbox, keys.map(|key| vec![key]), unread)
+    }
+
+    /// The lines in a text.
+    pub fn numbers(&self, text: &str) -> Reading {
+        let (lines, unread) = numbers::read(*self, text);
+        Reading::of(Kind::Number, lines.into_iter().map(|line| line.keys), unread)
+    }
+
+    /// The letter box of an address (street, postal code, city, country) and a family.
+    pub fn postal(&self, parts: [Option<&str>; 4], family_name: Option<&str>) -> Option<Identity> {
+        Identity::new(Kind::Postal, vec![postal::key(self.region, parts)?], postal::name(family_name))
+    }
+
+    /// The key of a stored e-mail address: that of its first mailbox, else one that tells texts apart and no look-up meets.
+    pub fn email_key(&self, text: &str) -> String {
+        stored(self.emails(text), text)
+    }
+
+    /// The key of a stored number: that of its first line, else one that tells texts apart and no look-up meets.
+    pub fn phone_key(&self, text: &str) -> String {
+        stored(self.numbers(text), text)
+    }
+
+    /// The key of a stored address (street, postal code, city, country).
+    pub fn postal_key(&self, parts: [Option<&str>; 4]) -> Option<String> {
+        postal::key(self.region, parts)
+    }
+}
+
+impl Reading {
+    fn of(kind: Kind, keys: impl Iterator<Item = Vec<String>>, unread: bool) -> Reading {
+        let mut identities: Vec<Identity> = Vec::new();
+        for identity in keys.filter_map(|keys| Identity::new(kind, keys, None)) {
+            if !identities.contains(&identity) {
+                identities.push(identity);
+            }
+        }
+        Reading { identities, unread }
+    }
+}
+
+fn stored(reading: Reading, text: &str) -> String {
+    match reading.identities.into_iter().next() {
+        Some(identity) => identity.key,
+        None => format!("?{}", fold(text)),
+    }
+}
