@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("identities", 1),
     ("recent", 1),
     ("formulas", 1),
+    ("identities", 1),
     ("kept", 1),
     ("limits", 1),
     ("locales", 1),

@@ -62,23 +62,23 @@ fn drops_tags(domain: &str) -> bool {
 
 /// An address with a local part in quotes where it needs them.
 fn written(local: &str, domain: &str) -> String {
-    if !local.is_empty() && local.chars().all(is_atom) && !local.starts_with(['\'', '/']) && !is_quoted(local)
-    {
-        return format!("{local}@{domain}");
-    }
-    let mut out = String::from('"');
-    for c in local.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
+    let mut out = String::with_capacity(local.len() + domain.len() + 3);
+    let bare = !local.is_empty() && local.chars().all(is_atom) && !local.starts_with(['\'', '/']);
+    if bare && !(local.len() > 1 && local.ends_with('\'')) {
+        out.push_str(local);
+    } else {
+        out.push('"');
+        for c in local.chars() {
+            if matches!(c, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
         }
-        out.push(c);
+        out.push('"');
     }
-    out.push_str("\"@");
-    out + domain
-}
-
-fn is_quoted(local: &str) -> bool {
-    local.len() > 1 && local.ends_with('\'')
+    out.push('@');
+    out.push_str(domain);
+    out
 }
 
 /// The one address that a text is, where it is nothing else: what nearly all are.
@@ -86,7 +86,9 @@ pub fn plain(text: &str) -> Option<Address> {
     let (local, domain) = text.split_once('@')?;
     let of_local = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+');
     let of_domain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let fits = !local.is_empty() && local.bytes().all(of_local) && domain.bytes().all(of_domain);
+    let fits = local.bytes().any(|byte| byte != b'.')
+        && local.bytes().all(of_local)
+        && domain.bytes().all(of_domain);
     let (_, top) = domain.rsplit_once('.')?;
     let sound =
         top.len() > 1 && !top.contains('-') && !domain.starts_with(['.', '-']) && !domain.contains("..");
@@ -117,6 +119,8 @@ pub fn read(given: &str) -> (Vec<Address>, bool) {
         match scan.address(at) {
             Some((address, behind)) => {
                 end = behind;
+                // No mail goes to a domain of one word; perhaps what follows was cut off.
+                unread |= !address.domain.contains(['.', ':']);
                 if !found.iter().any(|known| known.text() == address.text() && known.angled == address.angled)
                 {
                     found.push(address);
@@ -147,7 +151,15 @@ fn prepared(given: &str) -> String {
             text = text.replace(mark, plain);
         }
     }
-    for (word, plain) in [
+    if text.contains(['(', '[', '{']) {
+        text = spoken(text);
+    }
+    links_opened(&text)
+}
+
+/// Words for the signs of an address as the signs.
+fn spoken(mut text: String) -> String {
+    const SIGNS: [(&str, &str); 7] = [
         ("(at)", "@"),
         ("[at]", "@"),
         ("{at}", "@"),
@@ -155,24 +167,23 @@ fn prepared(given: &str) -> String {
         ("[dot]", "."),
         ("(punkt)", "."),
         ("[punkt]", "."),
-    ] {
+    ];
+    for (word, sign) in SIGNS {
         let lower = text.to_ascii_lowercase();
-        if !lower.contains(word) {
-            continue;
-        }
-        let mut out = String::new();
-        let mut from = 0;
-        for (at, _) in lower.match_indices(word) {
+        let Some(first) = lower.find(word) else { continue };
+        let mut out = String::with_capacity(text.len());
+        let (mut from, mut next) = (0, Some(first));
+        while let Some(at) = next {
             out.push_str(text.get(from..at).unwrap_or_default().trim_end());
-            out.push_str(plain);
-            from = at + word.len();
-            let rest = text.get(from..).unwrap_or_default();
-            from += rest.len() - rest.trim_start().len();
+            out.push_str(sign);
+            let rest = text.get(at + word.len()..).unwrap_or_default();
+            from = text.len() - rest.trim_start().len();
+            next = lower.get(from..).and_then(|rest| rest.find(word)).map(|found| from + found);
         }
         out.push_str(text.get(from..).unwrap_or_default());
         text = out;
     }
-    links_opened(&text)
+    text
 }
 
 /// `mailto:` links as the addresses that they lead to.
@@ -380,10 +391,13 @@ fn is_dot(c: char) -> bool {
     matches!(c, '.' | '\u{3002}')
 }
 
-/// Characters of a local part without quotes (RFC 5322, RFC 6531). A bar stands between addresses.
+/// Characters of a local part without quotes (RFC 5322, RFC 6531). A bar stands between
+/// addresses, backticks and braces around them.
 fn is_atom(c: char) -> bool {
     if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{}~.".contains(c);
+        return c.is_ascii_alphanumeric()
+            || matches!(c, '.' | '_' | '-' | '+')
+            || "!#$%&'*+-/=?^_~.".contains(c);
     }
     is_letter(c)
 }

@@ -16,6 +16,9 @@ mod numbers;
 mod pieces;
 mod plans;
 mod postal;
+mod spellings;
+#[cfg(test)]
+mod tests;
 mod text;
 
 /// Last digits of a number that all its readings share: no number that can be assigned is shorter.
@@ -46,14 +49,14 @@ impl Kind {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     kind: Kind,
-    key: String,
-    name: Option<String>,
+    /// Never empty.
     keys: Vec<String>,
+    name: Option<String>,
 }
 
 impl Identity {
     fn new(kind: Kind, keys: Vec<String>, name: Option<String>) -> Option<Identity> {
-        Some(Identity { kind, key: keys.first()?.clone(), name, keys })
+        (!keys.is_empty()).then_some(Identity { kind, keys, name })
     }
 
     /// Its kind.
@@ -63,7 +66,7 @@ impl Identity {
 
     /// The key: what companion columns hold. Of a postal address that without a name.
     pub fn key(&self) -> &str {
-        &self.key
+        self.keys.first().map(String::as_str).unwrap_or_default()
     }
 
     /// Of a postal address the folded family name; `None` is the household, or nobody knows.
@@ -79,9 +82,10 @@ impl Identity {
 
     /// A number to lock it by: the same for every spelling and reading of the same identity.
     pub fn lock(&self) -> u64 {
+        let key = self.key();
         let shared = match self.kind {
-            Kind::Mailbox | Kind::Postal => self.key.as_str(),
-            Kind::Number => self.key.get(self.key.len().saturating_sub(SHARED_DIGITS)..).unwrap_or(&self.key),
+            Kind::Mailbox | Kind::Postal => key,
+            Kind::Number => key.get(key.len().saturating_sub(SHARED_DIGITS)..).unwrap_or(key),
         };
         let mut digest = Sha256::new();
         digest.update(self.kind.word());
@@ -229,7 +233,7 @@ impl Reading {
 
 fn stored(reading: Reading, text: &str) -> String {
     match reading.identities.into_iter().next() {
-        Some(identity) => identity.key,
+        Some(identity) => identity.key().to_owned(),
         None => format!("?{}", fold(text)),
     }
 }

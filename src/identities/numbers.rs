@@ -6,10 +6,10 @@ use super::{
     plans::{self, Number, Plan},
 };
 
-/// Digits of a key, where no plan knows the number.
+/// Digits of a number that no plan knows; of one with a country code, behind it.
 const KEPT: std::ops::RangeInclusive<usize> = 3..=15;
-/// Digits of the longest number that two parts with a slash between them are read as.
-const LONGEST_JOINED: usize = 13;
+/// Characters of the longest key that two parts with a slash between them are read as.
+const LONGEST_JOINED: usize = 14;
 /// Digits of a part that may be an extension or the end of another number.
 const SHORT: usize = 5;
 
@@ -29,7 +29,7 @@ pub fn read(reader: Reader, given: &str) -> (Vec<Line>, bool) {
     let mut lines: Vec<Line> = Vec::new();
     let mut unread = false;
     for group in pieces::groups(given) {
-        reading.group(&group, &mut lines, &mut unread);
+        lines.extend(reading.group(&group, &mut unread));
     }
     if lines.iter().any(|line| line.valid) {
         let before = lines.len();
@@ -54,51 +54,69 @@ struct Reading {
 
 impl Reading {
     /// The numbers of parts of a text between which no other number surely begins.
-    fn group(&self, group: &[Piece], lines: &mut Vec<Line>, unread: &mut bool) {
-        let mut whole: Option<Piece> = None;
-        let mut found = Vec::new();
+    fn group(&self, group: &[Piece], unread: &mut bool) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let wholes = self.wholes(group, unread);
+        for (at, piece) in wholes.iter().enumerate() {
+            // Perhaps the end of a number that begins like the one before it: nobody can say.
+            let trunk = self.plan.is_some_and(|plan| plan.trunk_prefix().is_some());
+            let whole = piece.plus || (piece.digits.starts_with('0') && piece.digits.len() > SHORT);
+            *unread |= at > 0 && trunk && !whole && piece.sign != Sign::Word;
+            self.lines(piece, &mut lines, unread);
+        }
+        if !lines.iter().any(|line| line.valid)
+            && let Some(letters) = group.first().and_then(|piece| piece.letters.as_deref())
+            && let Some(line) = self.by_letters(letters)
+        {
+            return vec![line];
+        }
+        lines
+    }
+
+    /// The parts, those that are of one number joined, without what is dialled within a house.
+    fn wholes(&self, group: &[Piece], unread: &mut bool) -> Vec<Piece> {
+        let mut wholes: Vec<Piece> = Vec::new();
         for piece in group.iter().filter(|piece| !piece.is_extension) {
-            let Some(before) = whole.take() else {
-                whole = Some(piece.clone());
+            let Some(before) = wholes.last_mut() else {
+                wholes.push(piece.clone());
                 continue;
             };
             let joined = before.joined(piece);
-            if self.belongs(&before, piece, &joined) {
-                whole = Some(joined);
-            } else if piece.sign == Sign::Comma
-                && piece.digits.len() <= SHORT
-                && self.line(&before).is_some_and(|line| line.valid)
-            {
-                // What is dialled after a pause.
-                whole = Some(before);
-            } else {
-                found.push(before);
-                whole = Some(piece.clone());
-            }
-        }
-        found.extend(whole);
-        for piece in found {
-            let line = self.line(&piece);
-            if !line.as_ref().is_some_and(|line| line.valid)
-                && let Some(parts) = self.parts(&piece)
-            {
-                lines.extend(parts);
+            if self.belongs(before, piece, &joined) {
+                *before = joined;
                 continue;
             }
-            match line {
-                Some(line) => lines.push(line),
-                None => *unread |= piece.digits.len() > *KEPT.end(),
+            // Behind a comma stands what is dialled after a pause, or the end of another number.
+            let short = piece.digits.len() <= SHORT && !piece.plus && !piece.digits.starts_with('0');
+            let comma = matches!(piece.sign, Sign::Comma | Sign::Apart);
+            if short && comma && self.is_valid(before) {
+                *unread |= piece.sign == Sign::Apart;
+                continue;
+            }
+            wholes.push(piece.clone());
+        }
+        wholes
+    }
+
+    /// The number of a part, or those of what it is where another begins behind a blank.
+    fn lines(&self, piece: &Piece, lines: &mut Vec<Line>, unread: &mut bool) {
+        let line = self.line(piece);
+        if !line.as_ref().is_some_and(|line| line.valid) {
+            for cut in &piece.cuts {
+                let Some((first, rest)) = piece.cut(*cut) else { continue };
+                let Some(first) = self.line(&first).filter(|line| line.valid) else { continue };
+                lines.push(first);
+                return self.lines(&rest, lines, unread);
             }
         }
-        if !lines.iter().any(|line| line.valid)
-            && let Some(line) = group
-                .first()
-                .and_then(|piece| piece.letters.as_deref())
-                .and_then(|digits| self.by_letters(digits))
-        {
-            lines.clear();
-            lines.push(line);
+        match line {
+            Some(line) => lines.push(line),
+            None => *unread |= piece.digits.len() > *KEPT.end(),
         }
+    }
+
+    fn is_valid(&self, piece: &Piece) -> bool {
+        self.line(piece).is_some_and(|line| line.valid)
     }
 
     /// Whether a part goes on with the number before it.
@@ -106,31 +124,33 @@ impl Reading {
         if piece.plus {
             return false;
         }
-        let valid = |piece: &Piece| self.line(piece).is_some_and(|line| line.valid);
+        let valid = |piece: &Piece| self.is_valid(piece);
         let begins = piece.digits.starts_with('0') && !before.is_code();
+        let long = |piece: &Piece| {
+            let line = self.line(piece);
+            line.and_then(|line| line.keys.first().map(String::len)).unwrap_or(piece.digits.len())
+        };
         match piece.sign {
+            Sign::Blank => !valid(before) || (valid(joined) && long(joined) <= LONGEST_JOINED),
             Sign::Slash if begins && valid(before) => false,
-            Sign::Slash if valid(joined) && joined.digits.len() <= LONGEST_JOINED => true,
-            Sign::Slash => {
-                !valid(before) && before.digits.len() <= SHORT && joined.digits.len() <= LONGEST_JOINED
-            }
-            Sign::Comma | Sign::Word => !begins && !valid(before) && valid(joined),
+            Sign::Slash if valid(joined) && long(joined) <= LONGEST_JOINED => true,
+            Sign::Slash => !valid(before) && long(before) <= SHORT + 4 && long(joined) <= LONGEST_JOINED,
+            Sign::Comma | Sign::Apart | Sign::Word => !begins && !valid(before) && valid(joined),
         }
-    }
-
-    /// A number that is written with blanks before another.
-    fn parts(&self, piece: &Piece) -> Option<Vec<Line>> {
-        piece.cuts.iter().find_map(|cut| {
-            let (first, second) = piece.cut(*cut)?;
-            let (first, second) = (self.line(&first)?, self.line(&second)?);
-            (first.valid && second.valid).then(|| vec![first, second])
-        })
     }
 
     /// A number of a service that is dialled by the letters on the keys.
     fn by_letters(&self, digits: &str) -> Option<Line> {
-        let number = self.plan?.read(digits)?;
-        number.is_service().then(|| Line { keys: vec![number.e164()], valid: true })
+        let number = match digits.strip_prefix('+') {
+            Some(digits) => plans::international(digits)?,
+            None => self.plan?.read(digits)?,
+        };
+        let valid = number.is_service();
+        // As advertised: with too many letters, or too few.
+        let service = ["800", "900", "700", "180"].iter().any(|prefix| number.national.starts_with(prefix));
+        let fits =
+            (valid || service) && KEPT.contains(&number.national.len()) && number.national.len() > SHORT + 2;
+        fits.then(|| line(vec![number.e164()], valid))
     }
 
     /// What a part is the number of.
@@ -140,7 +160,7 @@ impl Reading {
             return None;
         }
         if piece.plus {
-            return self.international(digits.trim_start_matches('0'), piece);
+            return self.international(digits, piece);
         }
         let Some(plan) = self.plan else { return self.anywhere(piece) };
         let national = plan.read(digits).filter(Number::is_valid);
@@ -160,8 +180,11 @@ impl Reading {
         {
             return Some(line(vec![number.e164()], true));
         }
-        let number = plan.read(digits).unwrap_or_else(|| plan.unknown(digits));
-        KEPT.contains(&number.national.len()).then(|| line(vec![number.e164()], false))
+        if !KEPT.contains(&digits.len()) {
+            return None;
+        }
+        let rest = plan.read(digits).map_or_else(|| digits.to_owned(), |number| number.national);
+        Some(line(vec![plan.unknown(&rest).e164()], false))
     }
 
     /// A number of the region with its country code and without `+`, as tables lose it: where the code stands apart or
@@ -176,6 +199,7 @@ impl Reading {
 
     /// A number by its country code.
     fn international(&self, digits: &str, piece: &Piece) -> Option<Line> {
+        let digits = digits.trim_start_matches('0');
         let read = plans::international(digits).filter(Number::is_valid);
         let without = || {
             let zero = piece.zero.as_deref()?.trim_start_matches('0');
@@ -185,14 +209,14 @@ impl Reading {
             return Some(line(self.keys_of(&number), true));
         }
         let digits = piece.zero.as_deref().map_or(digits, |zero| zero.trim_start_matches('0'));
-        if !KEPT.contains(&digits.len()) {
+        if digits.len() < *KEPT.start() {
             return None;
         }
         let Some((code, rest)) = plans::country_code(digits) else {
-            return Some(line(vec![format!("+{digits}")], false));
+            return KEPT.contains(&digits.len()).then(|| line(vec![format!("+{digits}")], false));
         };
         let number = plans::of_code(code).first()?.unknown(rest);
-        Some(line(self.keys_of(&number), false))
+        (1..=*KEPT.end()).contains(&number.national.len()).then(|| line(self.keys_of(&number), false))
     }
 
     /// Where no region is set, a number may have been given without its country.
@@ -224,7 +248,7 @@ impl Reading {
         }
         let mut read: Vec<String> = plans::all()
             .filter_map(|plan| plan.number(digits).filter(Number::is_valid))
-            .flat_map(|number| [number.e164(), number.national])
+            .flat_map(|number| self.keys_of(&number))
             .collect();
         read.sort();
         keys.extend(read);
@@ -232,13 +256,6 @@ impl Reading {
         let valid = keys.len() > 1;
         Some(line(keys, valid))
     }
-}
-
-/// The country codes that the digits of a number may begin with: code, national number, and what is dialled before it.
-pub fn parted(digits: &str) -> Option<(u16, String, &'static str)> {
-    let (code, rest) = plans::country_code(digits)?;
-    let prefix = plans::of_code(code).first().and_then(|plan| plan.trunk_prefix()).unwrap_or("0");
-    Some((code, rest.to_owned(), prefix))
 }
 
 fn line(keys: Vec<String>, valid: bool) -> Line {

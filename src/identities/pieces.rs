@@ -2,13 +2,17 @@
 
 use super::text::{self, digit};
 
-/// What stands between a row of digits and the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What stands between a row of digits and the one before it, what parts least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sign {
+    /// A blank before a zero.
+    Blank,
     /// A slash between a dialling code and a number, or between two numbers.
     Slash,
-    /// A comma, or a slash with blanks around it.
+    /// A comma without a blank behind it.
     Comma,
+    /// A comma, or a slash with blanks around it.
+    Apart,
     /// A word.
     Word,
 }
@@ -51,15 +55,16 @@ impl Piece {
     /// The digits before and from `at` on.
     pub fn cut(&self, at: usize) -> Option<(Piece, Piece)> {
         let (first, second) = self.digits.split_at_checked(at)?;
-        let of = |digits: &str, plus: bool| Piece {
+        let of = |digits: &str, plus: bool, cuts: Vec<usize>| Piece {
             plus,
             digits: digits.to_owned(),
             zero: None,
             first: digits.len(),
-            cuts: Vec::new(),
+            cuts,
             ..self.clone()
         };
-        Some((of(first, self.plus), of(second, false)))
+        let later = self.cuts.iter().filter_map(|cut| cut.checked_sub(at).filter(|cut| *cut > 0)).collect();
+        Some((of(first, self.plus, Vec::new()), of(second, false, later)))
     }
 
     /// Whether it is a country code alone.
@@ -69,6 +74,8 @@ impl Piece {
     }
 }
 
+/// Digits that may be a whole number, so that another may begin behind a blank.
+const WHOLE: usize = 7;
 /// Words between two numbers.
 const BETWEEN: [&str; 9] = ["und", "oder", "or", "and", "bzw", "u", "et", "ou", "sowie"];
 /// Words before what is dialled within a house.
@@ -128,7 +135,9 @@ impl Cutter {
                 self.row.push(c);
             }
             '0'..='9' | '+' => {
-                self.letters.push(c);
+                if c != '+' || self.letters.is_empty() {
+                    self.letters.push(c);
+                }
                 self.row.push(c);
             }
             ';' => {
@@ -147,15 +156,24 @@ impl Cutter {
                     |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|c| c.is_whitespace());
                 let apart = blank(at.checked_sub(1)) && blank(Some(at + 1));
                 self.end_piece();
-                self.between(if apart { Sign::Comma } else { Sign::Slash });
+                self.between(if apart { Sign::Apart } else { Sign::Slash });
             }
             ',' => {
+                let apart = chars.get(at + 1).is_some_and(|c| c.is_whitespace());
                 self.end_piece();
-                self.between(Sign::Comma);
+                self.between(if apart { Sign::Apart } else { Sign::Comma });
             }
             '-' | '(' | ')' | '[' | ']' | '.' | '*' | '\'' | '\u{2019}' | '\u{b7}' | '\u{2022}' | '_'
             | '~' => self.row.push(c),
-            c if c.is_whitespace() => self.row.push(' '),
+            c if c.is_whitespace() => {
+                let digits = self.row.chars().filter(char::is_ascii_digit).count();
+                if digits >= WHOLE && begins_anew(chars.get(at + 1..).unwrap_or_default()) {
+                    self.end_piece();
+                    self.between(Sign::Blank);
+                } else {
+                    self.row.push(' ');
+                }
+            }
             '#' => {
                 self.end_piece();
                 self.is_extension = true;
@@ -186,9 +204,12 @@ impl Cutter {
         }
         self.between(Sign::Word);
         self.is_extension = EXTENSIONS.contains(&lower.as_str());
-        for c in lower.chars().filter(char::is_ascii_lowercase) {
-            self.letters.push(key_of(c));
-            self.lettered += 1;
+        // Letters on keys stand behind the digits of a service.
+        if self.letters.len() > 2 {
+            for c in lower.chars().filter(char::is_ascii_lowercase) {
+                self.letters.push(key_of(c));
+                self.lettered += 1;
+            }
         }
     }
 
@@ -211,13 +232,9 @@ impl Cutter {
         Some(at + 1 + name + 1 + length)
     }
 
-    /// The sign before the next piece: a word parts more than a comma, and that more than a slash.
+    /// The sign before the next piece: that which parts most.
     fn between(&mut self, sign: Sign) {
-        self.sign = match (self.sign, sign) {
-            (Some(Sign::Word), _) | (_, Sign::Word) => Some(Sign::Word),
-            (Some(Sign::Comma), _) | (_, Sign::Comma) => Some(Sign::Comma),
-            _ => Some(sign),
-        };
+        self.sign = self.sign.max(Some(sign));
     }
 
     fn end_piece(&mut self) {
@@ -253,21 +270,31 @@ impl Cutter {
     }
 }
 
+/// Whether another number may begin behind a blank: with a zero, but for one that stands alone in brackets.
+fn begins_anew(behind: &[char]) -> bool {
+    match behind {
+        ['0', ..] => true,
+        ['(', '0', next, ..] => next.is_ascii_digit(),
+        _ => false,
+    }
+}
+
 fn piece_of(row: &str) -> Piece {
     let plus = row.chars().find(|c| c.is_ascii_digit() || *c == '+') == Some('+');
     let mut digits = String::new();
     let mut first = None;
     let mut cuts = Vec::new();
-    let mut blank = false;
+    let (mut blank, mut bracket) = (false, false);
     for c in row.chars() {
         if c.is_ascii_digit() {
-            if blank && c == '0' && !digits.is_empty() {
+            if !digits.is_empty() && (bracket || (blank && c == '0')) {
                 cuts.push(digits.len());
             }
-            blank = false;
+            (blank, bracket) = (false, false);
             digits.push(c);
         } else {
             blank |= c == ' ';
+            bracket |= c == '(';
             if !digits.is_empty() {
                 first.get_or_insert(digits.len());
             }

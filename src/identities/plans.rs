@@ -65,6 +65,7 @@ pub struct Plan {
 }
 
 /// Patterns, compiled when they are first asked: most installations see numbers of a few regions.
+#[derive(Debug)]
 struct Rules {
     general: Option<Regex>,
     /// Lengths, pattern and whether it is of a service: those that most numbers are of come first.
@@ -115,6 +116,17 @@ pub fn all() -> impl Iterator<Item = &'static Plan> {
     PLANS.values().flatten()
 }
 
+/// A digest of the data that numbers are read by.
+#[cfg(test)]
+pub fn digest() -> String {
+    use sha2::{Digest, Sha256};
+
+    let mut told: Vec<String> =
+        all().map(|plan| format!("{} {:?} {:?}", plan.code(), plan.trunk_prefix(), plan.rules())).collect();
+    told.sort();
+    Sha256::digest(told.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A number with its country code: what stands behind `+`.
 pub fn international(digits: &str) -> Option<Number> {
     let (code, rest) = country_code(digits)?;
@@ -135,6 +147,12 @@ pub fn country_code(digits: &str) -> Option<(u16, &str)> {
 }
 
 impl Plan {
+    /// Digits of its shortest number.
+    #[cfg(test)]
+    pub fn shortest(&self) -> usize {
+        self.rules().lengths.trailing_zeros().try_into().unwrap_or_default()
+    }
+
     /// The country code.
     pub fn code(&self) -> u16 {
         self.meta.country_code()
@@ -174,12 +192,11 @@ impl Plan {
         NATIONAL.contains(&national.len()).then(|| Number { code: self.code(), national })
     }
 
-    /// A number that no plan knows: the trunk prefix off, all else as given.
+    /// A number that no plan knows: without the zero that is dialled before national numbers, all else as given.
     pub fn unknown(&self, digits: &str) -> Number {
-        let national = match self.trunk_prefix() {
-            Some(prefix) if prefix.starts_with('0') => digits.strip_prefix(prefix).unwrap_or(digits),
-            _ => digits,
-        };
+        let zero = self.trunk_prefix().is_some_and(|prefix| prefix.starts_with('0'));
+        let without = digits.trim_start_matches('0');
+        let national = if zero && !without.is_empty() { without } else { digits };
         Number { code: self.code(), national: national.to_owned() }
     }
 

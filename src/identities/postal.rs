@@ -94,7 +94,7 @@ fn street_of(street: &str) -> String {
         }
         let within = last.is_some_and(is_mark) && out.ends_with(|c: char| c.is_alphanumeric()) && at > 0;
         if within && is_mark(word) && out.contains(|c: char| c.is_ascii_digit()) {
-            if word.before.contains('-') {
+            if word.before.contains('-') && (is_number(word) || !last.is_some_and(is_number)) {
                 out.push('-');
             } else if word.before.contains('/') {
                 out.push('/');
@@ -102,15 +102,18 @@ fn street_of(street: &str) -> String {
                 out.push(' ');
             }
         }
-        out.push_str(&whole(&word.text));
+        let dotted = words.get(at + 1).map_or(street.trim_end(), |next| next.before.as_str());
+        let cut = if at + 1 < words.len() { dotted.starts_with('.') } else { dotted.ends_with('.') };
+        out.push_str(&whole(&word.text, cut));
         last = Some(word);
     }
     out
 }
 
-/// An abbreviated word as a whole one.
-fn whole(word: &str) -> String {
+/// An abbreviated word as a whole one; `cut` where a dot follows.
+fn whole(word: &str, cut: bool) -> String {
     match word {
+        word if cut && word.ends_with("pl") => format!("{word}atz"),
         "pl" => "platz".to_owned(),
         "st" => "sankt".to_owned(),
         "doktor" => "dr".to_owned(),
