@@ -22,8 +22,14 @@ use crate::{
     writes::{Staff, done, mutate, newsletter, person, refusal},
 };
 
-/// One page of what changed.
+/// One page of what changed, once all that is committed has its place.
 async fn page(client: &Client, caller: &Caller, after: Option<&str>, first: u32) -> Value {
+    client.numbered().await;
+    page_now(client, caller, after, first).await
+}
+
+/// One page of what changed as it is.
+async fn page_now(client: &Client, caller: &Caller, after: Option<&str>, first: u32) -> Value {
     let query = "query($after: String, $first: Int) { consentChanges(first: $first, after: $after) {
         nodes { id contactId channel kind at contact { id } purpose { code } } pageInfo { hasNextPage endCursor } } }";
     let answer = client.ask_with(caller, query, json!({ "after": after, "first": first })).await;
@@ -378,6 +384,7 @@ async fn random_histories_told_are_what_reads_show() {
 async fn who_follows_is_told_of_its_own_purpose_alone() {
     for world in followed().await {
         let (client, test) = (&world.client, &world.test);
+        client.numbered().await;
         let total = "{ consentChanges { totalCount nodes { purpose { code } } } }";
         let codes = |data: &Value| -> BTreeSet<String> {
             let nodes = data["consentChanges"]["nodes"].as_array().unwrap();
