@@ -22,7 +22,7 @@ const BATCH: u64 = 1_000;
 
 /// Takes the lock that the trigger of `consent_change` takes, if nobody has it; until the end of the transaction. A server that is
 /// lost without a word would keep it for as long as its connection seems to be there: the database ends that.
-const TURN: &str = "set_config('idle_in_transaction_session_timeout', '10s', true) IS NOT NULL \
+const TURN: &str = "set_config('idle_in_transaction_session_timeout', '5s', true) IS NOT NULL \
                     AND pg_try_advisory_xact_lock(134653220711169)";
 
 /// Gives all committed changes that wait their places, and tells how many; nothing where another does it meanwhile, who may have
