@@ -25,11 +25,12 @@ pub struct Change {
 pub struct Feed {
     changes: broadcast::Sender<Change>,
     mails: Arc<Notify>,
+    queued: Arc<Notify>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { changes: broadcast::Sender::new(KEPT), mails: Arc::default() }
+        Self { changes: broadcast::Sender::new(KEPT), mails: Arc::default(), queued: Arc::default() }
     }
 }
 
@@ -53,5 +54,15 @@ impl Feed {
     /// Waits until a mail does.
     pub async fn mail(&self) {
         self.mails.notified().await;
+    }
+
+    /// Tells that changes of consents wait for their place.
+    pub fn tell_queued(&self) {
+        self.queued.notify_one();
+    }
+
+    /// Waits until some do.
+    pub async fn queued(&self) {
+        self.queued.notified().await;
     }
 }

@@ -4,10 +4,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sea_orm::DbBackend;
+
 use crate::{audit, consents, context::App, error::Error, mailer::Mailer, signups};
 
 /// How often is looked for mails that others have queued, or that are to be tried again.
 const MAILS: Duration = Duration::from_secs(5);
+/// How often is looked for changes of consents that others have queued.
+const ORDER: Duration = Duration::from_secs(1);
+/// How long changes gather before the next are given their places; and until is tried again what another does meanwhile.
+const GATHER: Duration = Duration::from_millis(10);
 /// How often consents that time or another policy has ended are told to those who follow.
 const ENDS: Duration = Duration::from_secs(60);
 /// How often all else is done.
@@ -22,6 +28,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
             let _ = tokio::time::timeout(MAILS, app.db.feed.mail()).await;
         }
     };
+    let order = order(&app);
     let ends = async {
         let mut revision = String::new();
         loop {
@@ -43,7 +50,25 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
             tokio::time::sleep(UPKEEP).await;
         }
     };
-    tokio::join!(mails, ends, rest);
+    tokio::join!(mails, order, ends, rest);
+}
+
+/// Gives changes of consents their places until the server ends: at once what is queued here.
+pub(crate) async fn order(app: &App) {
+    // SQLite has no queue.
+    while app.db.backend() != DbBackend::Sqlite {
+        let numbered = audit::number(app).await;
+        let gather = match &numbered {
+            Ok(_) => GATHER,
+            Err(_) => ORDER,
+        };
+        let alone = !matches!(numbered, Ok(None));
+        told("order", numbered.map(|_| ()));
+        tokio::time::sleep(gather).await;
+        if alone {
+            let _ = tokio::time::timeout(ORDER, app.db.feed.queued()).await;
+        }
+    }
 }
 
 fn told(job: &'static str, done: Result<(), Error>) {
@@ -59,6 +84,7 @@ fn told(job: &'static str, done: Result<(), Error>) {
 pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     consents::expire(app).await?;
     consents::catch_up(app).await?;
+    audit::number(app).await?;
     upkeep(app).await?;
     if let Some(mailer) = mailer {
         mailer.deliver(app).await?;

@@ -22,8 +22,14 @@ use crate::{
     writes::{Staff, done, mutate, newsletter, person, refusal},
 };
 
-/// One page of what changed.
+/// One page of what changed, once all that is committed has its place.
 async fn page(client: &Client, caller: &Caller, after: Option<&str>, first: u32) -> Value {
+    client.numbered().await;
+    page_now(client, caller, after, first).await
+}
+
+/// One page of what changed as it is.
+async fn page_now(client: &Client, caller: &Caller, after: Option<&str>, first: u32) -> Value {
     let query = "query($after: String, $first: Int) { consentChanges(first: $first, after: $after) {
         nodes { id contactId channel kind at contact { id } purpose { code } } pageInfo { hasNextPage endCursor } } }";
     let answer = client.ask_with(caller, query, json!({ "after": after, "first": first })).await;
@@ -33,17 +39,23 @@ async fn page(client: &Client, caller: &Caller, after: Option<&str>, first: u32)
 
 /// Somebody who follows: what it was told, and its last cursor.
 #[derive(Default)]
-struct Follower {
-    told: Vec<Value>,
+pub struct Follower {
+    pub told: Vec<Value>,
     cursor: Option<String>,
 }
 
 impl Follower {
     /// Asks for what is new, and gives it in short: `GRANTED 7 EMAIL`.
-    async fn news(&mut self, client: &Client, caller: &Caller) -> Vec<String> {
+    pub async fn news(&mut self, client: &Client, caller: &Caller) -> Vec<String> {
+        client.numbered().await;
+        self.news_now(client, caller).await
+    }
+
+    /// The same of what has its place already.
+    pub async fn news_now(&mut self, client: &Client, caller: &Caller) -> Vec<String> {
         let mut news = Vec::new();
         loop {
-            let page = page(client, caller, self.cursor.as_deref(), 3).await;
+            let page = page_now(client, caller, self.cursor.as_deref(), 3).await;
             for node in page["nodes"].as_array().unwrap() {
                 news.push(short(node));
                 self.told.push(node.clone());
@@ -58,7 +70,7 @@ impl Follower {
     }
 
     /// Contact and channel of what holds, by what was told.
-    fn holding(&self) -> BTreeSet<(String, String)> {
+    pub fn holding(&self) -> BTreeSet<(String, String)> {
         let mut holding = BTreeSet::new();
         for node in &self.told {
             let text = |name: &str| node[name].as_str().unwrap().to_owned();
@@ -81,7 +93,7 @@ fn short(node: &Value) -> String {
 }
 
 /// A world whose feed tells what holds in it.
-async fn followed() -> Vec<World> {
+pub async fn followed() -> Vec<World> {
     let worlds = worlds().await;
     for world in &worlds {
         // Anna and Jan, and three to events: before there was anybody to follow.
@@ -378,6 +390,7 @@ async fn random_histories_told_are_what_reads_show() {
 async fn who_follows_is_told_of_its_own_purpose_alone() {
     for world in followed().await {
         let (client, test) = (&world.client, &world.test);
+        client.numbered().await;
         let total = "{ consentChanges { totalCount nodes { purpose { code } } } }";
         let codes = |data: &Value| -> BTreeSet<String> {
             let nodes = data["consentChanges"]["nodes"].as_array().unwrap();

@@ -158,8 +158,8 @@ fn casbin_has_one_user_and_sql_its_places() {
     }
 }
 
-/// Everything that is written goes through the door of `audit`, which alone begins transactions on the writers' pool.
-/// Beside it stand the migrations, the last use of a token and the end of outcomes that were kept for retries, which no entry
+/// Everything that is written goes through the door of `audit`, which alone begins transactions on the writers' pool; one more of it
+/// moves changes of consents from their queue, which were recorded when they were queued. Beside it stand the migrations, the last use of a token and the end of outcomes that were kept for retries, which no entry
 /// is to tell of; and, in builds that measure, the yardstick that withdraws by hand and what settles its database.
 #[test]
 fn the_writers_pool_has_one_door() {
@@ -172,7 +172,10 @@ fn the_writers_pool_has_one_door() {
     doors.sort();
     let measuring = ["bench/run.rs", "bench/yardsticks/hand.rs"];
     let doors: Vec<&String> = doors.iter().filter(|door| !measuring.contains(&door.as_str())).collect();
-    assert_eq!(doors, ["audit/mod.rs", "audit/replays.rs", "commands/mod.rs", "tokens/mod.rs"]);
+    assert_eq!(
+        doors,
+        ["audit/mod.rs", "audit/numbering.rs", "audit/replays.rs", "commands/mod.rs", "tokens/mod.rs"]
+    );
     let lib = all().into_iter().find(|(file, _)| file == "lib.rs").unwrap().1;
     assert!(lib.contains("#[cfg(feature = \"bench\")]\npub mod bench;"), "what measures is in every build");
     let text = |name: &str| all().into_iter().find(|(file, _)| file == name).unwrap().1;
@@ -182,6 +185,8 @@ fn the_writers_pool_has_one_door() {
     assert!(text("tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
     assert!(text("audit/replays.rs").contains("forget(&app.db.writer, app.now())"));
     assert_eq!(uses("audit/replays.rs"), 1);
+    assert!(text("audit/numbering.rs").contains("app.db.writer.begin()"));
+    assert_eq!(uses("audit/numbering.rs"), 1);
 }
 
 /// Which consents begin or end is found out from what is written through `audit/rows.rs`: contacts, consents and objections are

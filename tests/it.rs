@@ -34,6 +34,7 @@ mod logs;
 mod mails;
 mod management;
 mod noninterference;
+mod numbering;
 mod oidc;
 mod outage;
 mod pages;

@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod audit_entry;
 pub mod consent;
 pub mod consent_change;
+pub mod consent_change_queue;
 pub mod consent_event;
 pub mod consent_text;
 pub mod contact;

@@ -17,6 +17,7 @@ mod m20261128_000010_order;
 mod m20261128_000011_growth;
 mod m20261129_000012_live;
 mod m20261201_000013_identities;
+mod m20261201_000014_queue;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000011_growth::Migration),
             Box::new(m20261129_000012_live::Migration),
             Box::new(m20261201_000013_identities::Migration),
+            Box::new(m20261201_000014_queue::Migration),
         ]
     }
 }

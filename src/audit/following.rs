@@ -11,12 +11,15 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use entity::{
-    consent_change,
+    consent_change, consent_change_queue,
     enums::{Channel, ConsentChangeKind},
 };
 use sea_orm::{
-    ActiveEnum, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
-    QueryOrder, QuerySelect, Value, sea_query::InsertStatement,
+    ActiveEnum,
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic, IntoActiveModel,
+    Iterable, ModelTrait, QueryOrder, QuerySelect, Value,
+    sea_query::InsertStatement,
 };
 use uuid::Uuid;
 
@@ -135,18 +138,29 @@ impl Transaction {
         news(&self.inner, &self.policy, self.now, place, along).await
     }
 
-    /// Tells it. On PostgreSQL a trigger gives each row its place behind what others have told, and has them wait from here to the
-    /// end; SQLite has one writer.
-    pub(super) async fn tell(&self, news: Vec<News>) -> Result<(), Error> {
+    /// Tells it, and gives whether it waits for its place. On PostgreSQL it goes to the queue, for [`super::number`]: no writer waits
+    /// for another there. SQLite has one writer, who gives each row its place behind all others.
+    pub(super) async fn tell(&self, news: Vec<News>) -> Result<bool, Error> {
         if news.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        let mut last: Option<Uuid> = None;
-        if self.inner.get_database_backend() == DbBackend::Sqlite {
-            let known = consent_change::Entity::find().select_only().column(consent_change::Column::Id);
-            let known = known.order_by_desc(consent_change::Column::Id).limit(1);
-            last = known.into_tuple().one(&self.inner).await?;
+        if self.inner.get_database_backend() == DbBackend::Postgres {
+            // Of one contact in the order of the commits: it is locked, and the database counts on from what was queued before.
+            let queued = |News { consent: (contact_id, purpose_code, channel), kind, at }| {
+                Ok(consent_change_queue::ActiveModel {
+                    number: NotSet,
+                    contact_id: Set(contact_id),
+                    purpose_code: Set(purpose_code),
+                    channel: Set(Channel::try_from_value(&channel)?),
+                    kind: Set(kind),
+                    at: Set(at),
+                })
+            };
+            let rows = news.into_iter().map(queued).collect::<Result<_, DbErr>>()?;
+            write::<consent_change_queue::Entity>(&self.inner, rows).await?;
+            return Ok(true);
         }
+        let mut last = last(&self.inner).await?;
         let mut rows = Vec::with_capacity(news.len());
         for News { consent: (contact_id, purpose_code, channel), kind, at } in news {
             let id = id_after(last, self.now);
@@ -155,13 +169,29 @@ impl Transaction {
             let row = consent_change::Model { id, contact_id, purpose_code, channel, kind, at };
             rows.push(row.into_active_model());
         }
-        while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(ROWS));
-            let chunk = std::mem::replace(&mut rows, rest);
-            consent_change::Entity::insert_many(chunk).exec_without_returning(&self.inner).await?;
-        }
-        Ok(())
+        write::<consent_change::Entity>(&self.inner, rows).await?;
+        Ok(false)
     }
+}
+
+/// The greatest id of all changes.
+pub(super) async fn last<C: ConnectionTrait>(connection: &C) -> Result<Option<Uuid>, Error> {
+    let known = consent_change::Entity::find().select_only().column(consent_change::Column::Id);
+    let known = known.order_by_desc(consent_change::Column::Id).limit(1);
+    Ok(known.into_tuple().one(connection).await?)
+}
+
+/// Writes `rows` in their order.
+pub(super) async fn write<E: EntityTrait>(
+    connection: &DatabaseTransaction,
+    mut rows: Vec<E::ActiveModel>,
+) -> Result<(), Error> {
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(ROWS));
+        let chunk = std::mem::replace(&mut rows, rest);
+        E::insert_many(chunk).exec_without_returning(connection).await?;
+    }
+    Ok(())
 }
 
 /// How many consents of `contacts` began or ended without having been told: by another policy, or before there was anybody to

@@ -7,6 +7,7 @@ mod again;
 mod changes;
 mod following;
 mod locks;
+mod numbering;
 mod probe;
 mod replays;
 mod ring;
@@ -33,6 +34,7 @@ pub use again::again;
 pub use changes::{Change, Changes};
 pub use following::untold;
 pub use locks::Mode;
+pub use numbering::number;
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
 pub use ring::{known_ring, ring};
@@ -346,6 +348,7 @@ impl Transaction {
         }
         let number = self.entries.len();
         let touched = self.touched.take();
+        let mut queued = false;
         if touched.is_empty() {
             self.store().await?;
         } else {
@@ -354,14 +357,16 @@ impl Transaction {
             let alone = along.is_none();
             let news = self.news(&touched, along.as_ref()).await;
             let news = news.map_err(|error| if alone { error } else { unavailable(error) })?;
-            // Last: others who have something to tell wait from here to the end.
-            self.tell(news).await?;
+            queued = self.tell(news).await?;
         }
         self.inner.commit().await?;
         measures::entries(number);
         self.told.into_iter().for_each(|change| self.feed.tell(change));
         if self.mails {
             self.feed.tell_mail();
+        }
+        if queued {
+            self.feed.tell_queued();
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Fault, Servers, Tokens,
-    data::Data,
+    data::{self, Data},
     queries::{Kind, Query},
 };
 use crate::{context::App, error::Error};
@@ -132,8 +132,9 @@ async fn withdrawn(app: &App, servers: &Servers, tokens: &Tokens, data: &Data) -
     }
 }
 
-/// Changes there are.
+/// Changes there are, once all have their place.
 async fn changes(app: &App) -> Result<u64, Fault> {
+    data::numbered(app).await?;
     let count = consent_change::Entity::find().count(&app.db.reader).await;
     count.map_err(|error| Fault::from(Error::from(error)))
 }

@@ -1,5 +1,7 @@
 //! The data that is measured with: the same each time, written through the audited door (floor 6).
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     consent, consent_event, contact,
@@ -27,6 +29,8 @@ const BATCH: u64 = 500;
 /// Rows in one statement: SQLite takes 32,766 parameters, a contact has some 35.
 const CHUNK: usize = 500;
 const ACTOR: &str = "cli:bench";
+/// Between two looks whether another has given changes their places.
+const BEAT: Duration = Duration::from_millis(2);
 const CHANNELS: [Channel; 3] = [Channel::Email, Channel::Phone, Channel::Post];
 /// Parts of names, each with its form in an address.
 const GIVEN: [(&str, &str); 8] = [
@@ -110,10 +114,19 @@ pub async fn seed(app: &App, scale: f64) -> Result<Data, Error> {
         batch(app, start..end, total, &mut data).await?;
         start = end;
     }
+    numbered(app).await?;
     let (even, odd): (Vec<_>, Vec<_>) =
         data.withdrawable.iter().enumerate().partition(|(place, _)| place % 2 == 0);
     data.withdrawable = even.into_iter().chain(odd).map(|(_, id)| *id).collect();
     Ok(data)
+}
+
+/// Waits until all changes that are committed have their place, whoever gives it to them.
+pub async fn numbered(app: &App) -> Result<(), Error> {
+    while audit::number(app).await?.is_none() {
+        tokio::time::sleep(BEAT).await;
+    }
+    Ok(())
 }
 
 /// How many contacts a scale means; at least one.

@@ -29,18 +29,18 @@ impl Place {
 }
 
 /// The databases of a run: the one that is named, else a fresh file of SQLite in `directory` and, where a server is installed, a
-/// fresh cluster of PostgreSQL.
+/// fresh cluster of PostgreSQL, which waits for the disk with every commit if `fsync`.
 ///
 /// # Errors
 /// The cluster does not start.
-pub fn places(named: Option<&str>, directory: &Path) -> Result<Vec<Place>, Fault> {
+pub fn places(named: Option<&str>, directory: &Path, fsync: bool) -> Result<Vec<Place>, Fault> {
     if let Some(url) = named {
         let name = if url.starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" };
         return Ok(vec![Place { name, url: url.to_owned(), _cluster: None }]);
     }
     let mut places = Vec::new();
     if let Some(bin) = binaries() {
-        let (cluster, url) = Cluster::start(&bin)?;
+        let (cluster, url) = Cluster::start(&bin, fsync)?;
         places.push(Place { name: "PostgreSQL", url, _cluster: Some(cluster) });
     }
     places.push(Place::sqlite(directory));
@@ -59,15 +59,16 @@ struct Cluster(Child);
 
 impl Cluster {
     /// Starts one. As root it runs as the user `postgres`, since the server refuses root.
-    fn start(bin: &Path) -> Result<(Self, String), Fault> {
+    fn start(bin: &Path, fsync: bool) -> Result<(Self, String), Fault> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let script = format!(
             "set -e; dir=$(mktemp -d); bin='{bin}'; \
              $bin/initdb -D $dir/data -U postgres -A trust -E UTF8 --locale=C.UTF-8 >/dev/null; \
              $bin/pg_ctl -D $dir/data -s -w -l $dir/log -o \"-p {port} -k $dir -c listen_addresses=127.0.0.1 \
-             -c fsync=off -c full_page_writes=off -c shared_buffers=256MB -c max_connections=200\" start </dev/null >/dev/null 2>&1; \
+             -c fsync={disk} -c full_page_writes={disk} -c shared_buffers=256MB -c max_connections=200\" start </dev/null >/dev/null 2>&1; \
              echo ready; read end || true; $bin/pg_ctl -D $dir/data -m immediate -s stop || true; rm -rf $dir",
-            bin = bin.display()
+            bin = bin.display(),
+            disk = if fsync { "on" } else { "off" }
         );
         let root = Command::new("id").arg("-u").output()?.stdout == b"0\n";
         let mut command = Command::new(if root { "setpriv" } else { "sh" });

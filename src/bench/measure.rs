@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Fault, Options, Servers, Tokens,
     children::ticks_per_second,
-    data::Data,
+    data::{self, Data},
     load::{Load, write_ids},
     queries::{Kind, Query},
 };
@@ -146,6 +146,7 @@ impl Bench<'_> {
 
     /// Events, audit entries and changes for those who follow there are.
     async fn written(&self) -> Result<[u64; 3], Fault> {
+        data::numbered(self.app).await?;
         let reader = &self.app.db.reader;
         let events = consent_event::Entity::find().count(reader).await;
         let entries = audit_entry::Entity::find().count(reader).await;

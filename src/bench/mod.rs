@@ -44,6 +44,8 @@ pub struct Options {
     pub rounds: u32,
     /// Connections, one measure for each.
     pub connections: Vec<u32>,
+    /// Whether a throw-away PostgreSQL waits for the disk with every commit, as one that is in use does.
+    pub fsync: bool,
     /// Whether it is only to be seen that all of it works: without warming up, and without load where `wrk` is missing.
     pub smoke: bool,
 }

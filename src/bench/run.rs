@@ -58,7 +58,7 @@ pub async fn run(options: &Options, say: &Say) -> Result<Report, Fault> {
     }
     let directory = tempfile::tempdir()?;
     let mut databases = Vec::new();
-    for place in places(options.database_url.as_deref(), directory.path())? {
+    for place in places(options.database_url.as_deref(), directory.path(), options.fsync)? {
         databases.push(measure(options, &place, directory.path(), loads, say).await?);
     }
     let (seconds, rounds) = (options.seconds, options.rounds);

@@ -34,6 +34,9 @@ pub(crate) struct BenchArgs {
     /// Write what was found to FILE too, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Have the throw-away PostgreSQL wait for the disk with every commit, as one that is in use does.
+    #[arg(long)]
+    fsync: bool,
     /// Only see that all of it works and the answers are equal, in seconds: little data, one short round. Works in a build without
     /// optimisation too.
     #[arg(long)]
@@ -92,6 +95,7 @@ impl BenchArgs {
             seconds: self.seconds.unwrap_or(if smoke { 1 } else { 2 }),
             rounds: self.rounds.unwrap_or(if smoke { 1 } else { 5 }),
             connections: if self.connections.is_empty() { levels } else { self.connections.clone() },
+            fsync: self.fsync,
             smoke,
         }
     }
@@ -101,6 +105,10 @@ impl BenchArgs {
 pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Result<(), Failure> {
     if let Some(BenchCommand::Growth(args)) = &args.what {
         return grow(args, database_url.as_ref()).await;
+    }
+    if args.fsync && database_url.is_some() {
+        let text = "--fsync is for the throw-away PostgreSQL; the server that --database-url names has settings of its own";
+        return Err(Failure::Usage(text.to_owned()));
     }
     let options = args.options(database_url);
     // Children, directories and clusters end with the future.

@@ -1,7 +1,7 @@
 //! Consents that are in force, beside those that were told last to be so (floor 2).
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, StatementBuilder, sea_query::InsertStatement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, StatementBuilder, sea_query::InsertStatement};
 use uuid::Uuid;
 
 use super::{
@@ -46,25 +46,21 @@ pub async fn standing<C: ConnectionTrait>(
         Some(write) => Sql::along(backend, StatementBuilder::build(write, &backend)),
         None => Sql::new(backend, ""),
     };
-    // The last word on each is found by its index, however long the history is.
-    sql.push(
-        "SELECT h.contact_id, h.purpose_code, h.channel, h.at, k.expires_at FROM consent_change h \
-         LEFT JOIN consent k ON k.contact_id = h.contact_id AND k.purpose_code = h.purpose_code \
-         AND k.channel = h.channel WHERE ",
-    );
-    of(&mut sql, "h.contact_id", contacts);
-    if let Some(codes) = only {
-        let codes: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
-        match codes.as_slice() {
-            [Cell::Text(code)] => sql.push(" AND h.purpose_code = ").bind(code.as_str()),
-            codes => sql.push(" AND ").among("h.purpose_code", codes),
-        };
+    // The last word on each is found by its index, however long the history is. On PostgreSQL what waits in the queue is newer than
+    // all that has its place: both are looked at by one statement, so that nothing moves in between.
+    let queued = backend == DbBackend::Postgres;
+    if queued {
+        told(&mut sql, "consent_change_queue", contacts, only);
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change_queue n ")
+            .push(SAME)
+            .push(" AND n.number > h.number)");
+        sql.push(" UNION ALL ");
     }
-    sql.push(
-        " AND h.kind = 'GRANTED' AND NOT EXISTS (SELECT 1 FROM consent_change n \
-         WHERE n.contact_id = h.contact_id AND n.purpose_code = h.purpose_code AND n.channel = h.channel \
-         AND n.id > h.id)",
-    );
+    told(&mut sql, "consent_change", contacts, only);
+    sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change n ").push(SAME).push(" AND n.id > h.id)");
+    if queued {
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change_queue n ").push(SAME).push(")");
+    }
     for scope in scopes {
         sql.push(
             " UNION ALL SELECT g.contact_id, g.purpose_code, g.channel, NULL, NULL FROM consent g \
@@ -76,6 +72,28 @@ pub async fn standing<C: ConnectionTrait>(
     }
     let rows = read::found(connection, sql).await?;
     Ok(rows.iter().map(decode).collect::<Result<_, DbErr>>()?)
+}
+
+/// What is about the consent that `h` is about.
+const SAME: &str =
+    "WHERE n.contact_id = h.contact_id AND n.purpose_code = h.purpose_code AND n.channel = h.channel";
+
+/// What `table` tells of consents that began.
+fn told(sql: &mut Sql, table: &str, contacts: &[Uuid], only: Option<&[String]>) {
+    sql.push("SELECT h.contact_id, h.purpose_code, h.channel, h.at, k.expires_at FROM ").push(table);
+    sql.push(
+        " h LEFT JOIN consent k ON k.contact_id = h.contact_id AND k.purpose_code = h.purpose_code \
+         AND k.channel = h.channel WHERE ",
+    );
+    of(sql, "h.contact_id", contacts);
+    if let Some(codes) = only {
+        let codes: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
+        match codes.as_slice() {
+            [Cell::Text(code)] => sql.push(" AND h.purpose_code = ").bind(code.as_str()),
+            codes => sql.push(" AND ").among("h.purpose_code", codes),
+        };
+    }
+    sql.push(" AND h.kind = 'GRANTED'");
 }
 
 /// One contact is by far the most frequent, and is compared as such.

@@ -122,6 +122,17 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
     ),
     ("key_reader", &[("id", "always 1"), ("version", "reader that made the keys of all rows")]),
     (
+        "consent_change_queue",
+        &[
+            ("number", "order of the changes of one contact, given by the database"),
+            ("contact_id", "the contact, which may be gone"),
+            ("purpose_code", "what the consent is for"),
+            ("channel", "for which channel"),
+            ("kind", "whether it holds from then on"),
+            ("at", "when; the row moves to `consent_change` at once and is served from there"),
+        ],
+    ),
+    (
         "subject_key",
         &[
             ("subject_id", "whose values of the audit log the key seals"),

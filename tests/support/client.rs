@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use zweck::{
+    audit,
     context::App,
     graphql::Engine,
     http::{Limits, router},
@@ -17,7 +18,10 @@ use super::app::TestApp;
 
 /// A client of one server.
 #[derive(Clone)]
-pub struct Client(Router);
+pub struct Client {
+    router: Router,
+    app: Arc<App>,
+}
 
 /// A credential and the purpose it acts for.
 #[derive(Clone)]
@@ -32,7 +36,13 @@ impl Client {
     }
 
     pub fn over(app: Arc<App>) -> Self {
-        Self(router(app, Arc::new(Engine::new().unwrap()), Limits::default()))
+        let router = router(app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
+        Self { router, app }
+    }
+
+    /// Waits until every change of a consent that is committed has its place, as a server's own jobs see to.
+    pub async fn numbered(&self) {
+        while audit::number(&self.app).await.unwrap().is_none() {}
     }
 
     /// Status and raw body.
@@ -50,7 +60,7 @@ impl Client {
             request = request.header(*name, *value);
         }
         let response =
-            self.0.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+            self.router.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(bytes.to_vec()).unwrap())
@@ -62,7 +72,7 @@ impl Client {
         if !purpose.is_empty() {
             request = request.header("x-processing-purpose", purpose);
         }
-        let response = self.0.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let kind =
             response.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap()).to_owned();
         let status = response.status().as_u16();

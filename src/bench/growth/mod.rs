@@ -69,7 +69,7 @@ pub async fn run(growing: &Growing, smoke: bool, say: &Say) -> Result<Grown, Fau
     }
     let directory = tempfile::tempdir()?;
     let mut pages = Vec::new();
-    for place in places(None, directory.path())? {
+    for place in places(None, directory.path(), false)? {
         pages.extend(pages::measure(growing, &place, directory.path(), say).await?);
     }
     let (policies, held) = policies::measure(growing, directory.path(), say).await?;

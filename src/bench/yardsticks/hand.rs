@@ -168,7 +168,7 @@ struct Withdrawn {
 }
 
 /// Withdraws a consent: the row rule, the state, the event, the entry, and the change for those who follow if they were told that
-/// it holds, in one transaction. The change comes last, since others who have one wait from there to the end.
+/// it holds, in one transaction. On PostgreSQL the change is queued, and a task of this process gives it its place, as the server's does.
 async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
     let credential = authenticate(&hand.app, &head).await?;
     let actor = credential.actor_id;
@@ -176,12 +176,14 @@ async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) ->
     let revision = hand.app.policy.current().revision().to_owned();
     // As the server does: a SQLite transaction that reads first could not become one that writes.
     let sqlite = matches!(&hand.writer, Pool::Sqlite(_));
-    let begin = if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+    let (begin, update) =
+        if sqlite { ("BEGIN IMMEDIATE", sql::WITHDRAW_SQLITE) } else { ("BEGIN", sql::WITHDRAW_POSTGRES) };
+    let mut queued = false;
     on!(&hand.writer, |pool| {
         let mut tx = pool.begin_with(begin).await?;
         let now = hand.app.now();
         let (event, entry) = (hand.app.new_id(), hand.app.new_id());
-        let update = sqlx::query(sql::WITHDRAW).bind(PURPOSE).bind(now).bind(id);
+        let update = sqlx::query(update).bind(PURPOSE).bind(now).bind(id);
         let Some(row) = update.fetch_optional(&mut *tx).await? else {
             return Err(Refused(StatusCode::NOT_FOUND));
         };
@@ -191,16 +193,21 @@ async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) ->
         let insert = sqlx::query(sql::ENTRY).bind(entry).bind(now).bind(&actor).bind(&roles);
         insert.bind(PURPOSE).bind(id).bind(contact).bind(&revision).execute(&mut *tx).await?;
         if told.as_deref() == Some("GRANTED") {
-            let mut last = None;
-            if sqlite {
+            let insert = if sqlite {
                 let row = sqlx::query(sql::LAST_CHANGE).fetch_optional(&mut *tx).await?;
-                last = row.map(|row| row.try_get(0)).transpose()?;
-            }
-            let insert = sqlx::query(sql::CHANGE).bind(id_after(last, now)).bind(contact).bind(PURPOSE);
-            insert.bind(channel).bind(now).execute(&mut *tx).await?;
+                let last = row.map(|row| row.try_get(0)).transpose()?;
+                sqlx::query(sql::CHANGE).bind(id_after(last, now))
+            } else {
+                queued = true;
+                sqlx::query(sql::QUEUED)
+            };
+            insert.bind(contact).bind(PURPOSE).bind(channel).bind(now).execute(&mut *tx).await?;
         }
         tx.commit().await?;
     });
+    if queued {
+        hand.app.db.feed.tell_queued();
+    }
     let consent = Withdrawn { id, status: "WITHDRAWN" };
     answer(serde_json::to_vec(&Body { data: Withdrawal { withdraw_consent: Payload { consent } } })?)
 }

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use crate::{
     context::{App, Credential},
     http::stop_signal,
-    tokens,
+    jobs, tokens,
 };
 
 /// Which yardstick.
@@ -42,7 +42,11 @@ pub enum Yardstick {
 pub async fn serve(yardstick: Yardstick, app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
     let router: Router = match yardstick {
         Yardstick::Stock => stock::router(app),
-        Yardstick::Hand => hand::router(app),
+        Yardstick::Hand => {
+            let numbering = app.clone();
+            tokio::spawn(async move { jobs::order(&numbering).await });
+            hand::router(app)
+        }
     };
     // As the server does: answers are written at once.
     let listener = listener.tap_io(|stream| {

@@ -63,15 +63,45 @@ pub(super) const PURPOSES_POSTGRES: &str = "SELECT p.code FROM purpose p WHERE p
 pub(super) const PURPOSES_SQLITE: &str =
     "SELECT p.code FROM purpose p WHERE p.code IN (SELECT value FROM json_each($1))";
 
-/// Withdraws the consent `$3`, if its contact is visible. Gives its contact and channel, and what those who follow were told last of it.
-pub(super) const WITHDRAW: &str = concat!(
-    "UPDATE consent SET status = 'WITHDRAWN', declared_at = $2, withdrawn_at = $2, review_due_at = NULL, source = NULL, \
-     updated_at = $2 WHERE id = $3 AND purpose_code = $1 \
-     AND EXISTS (SELECT 1 FROM contact c WHERE c.id = consent.contact_id AND ",
-    visible!(),
-    ") RETURNING contact_id, channel, (SELECT h.kind FROM consent_change h WHERE h.contact_id = consent.contact_id \
-     AND h.purpose_code = consent.purpose_code AND h.channel = consent.channel ORDER BY h.id DESC LIMIT 1)"
+/// The kind of what was told last of a consent, by a table and the order of its rows.
+macro_rules! told {
+    ($table:literal, $order:literal) => {
+        concat!(
+            "(SELECT h.kind FROM ",
+            $table,
+            " h WHERE h.contact_id = consent.contact_id AND h.purpose_code = consent.purpose_code \
+             AND h.channel = consent.channel ORDER BY h.",
+            $order,
+            " DESC LIMIT 1)"
+        )
+    };
+}
+
+macro_rules! withdraw {
+    () => {
+        concat!(
+            "UPDATE consent SET status = 'WITHDRAWN', declared_at = $2, withdrawn_at = $2, review_due_at = NULL, \
+             source = NULL, updated_at = $2 WHERE id = $3 AND purpose_code = $1 \
+             AND EXISTS (SELECT 1 FROM contact c WHERE c.id = consent.contact_id AND ",
+            visible!(),
+            ") RETURNING contact_id, channel, "
+        )
+    };
+}
+
+/// Withdraws the consent `$3`, if its contact is visible. Gives its contact and channel, and what those who follow were told last of it:
+/// what waits in the queue is newer than all that has its place.
+pub(super) const WITHDRAW_POSTGRES: &str = concat!(
+    withdraw!(),
+    "COALESCE(",
+    told!("consent_change_queue", "number"),
+    ", ",
+    told!("consent_change", "id"),
+    ")"
 );
+
+/// The same on SQLite, where nothing is queued.
+pub(super) const WITHDRAW_SQLITE: &str = concat!(withdraw!(), told!("consent_change", "id"));
 
 /// Appends the event `$1` of the consent `$2`, at `$3`, by `$4`.
 pub(super) const EVENT: &str = "INSERT INTO consent_event (id, consent_id, kind, declared_at, recorded_at, actor) \
@@ -83,9 +113,13 @@ pub(super) const ENTRY: &str = "INSERT INTO audit_entry (id, at, actor, roles, p
      VALUES ($1, $2, $3, $4, $5, 'withdrawConsent', 'CHANGED', 'Consent', $6, $7, $7, \
      '[\"Consent.status\",\"Consent.withdrawnAt\"]', '{}', $8)";
 
-/// The greatest id of a change: on SQLite, where no trigger puts a new one behind it.
+/// The greatest id of a change, which SQLite's one writer puts a new one behind.
 pub(super) const LAST_CHANGE: &str = "SELECT id FROM consent_change ORDER BY id DESC LIMIT 1";
 
 /// Tells those who follow that the consent of the contact `$2` for `$3` on the channel `$4` has ended at `$5`, by the change `$1`.
 pub(super) const CHANGE: &str = "INSERT INTO consent_change (id, contact_id, purpose_code, channel, kind, at) \
      VALUES ($1, $2, $3, $4, 'ENDED', $5)";
+
+/// Queues on PostgreSQL that the consent of the contact `$1` for `$2` on the channel `$3` has ended at `$4`.
+pub(super) const QUEUED: &str = "INSERT INTO consent_change_queue (contact_id, purpose_code, channel, kind, at) \
+     VALUES ($1, $2, $3, 'ENDED', $4)";
