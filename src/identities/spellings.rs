@@ -293,3 +293,119 @@ pub fn postal_keys(parts: [Option<&str>; 4]) -> Vec<String> {
     }
     once(keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{address, dialled, fold, keys, mailbox, postal_keys};
+    use crate::identities::{Reader, tests::lines};
+
+    /// The digests of the old list are of these keys.
+    #[test]
+    fn version_1_is_frozen() {
+        let all = lines(include_str!("../../tests/data/identities/first.tsv"));
+        assert!(all.len() > 40);
+        for line in all {
+            let [kind, text, expected] = line.as_slice() else { panic!("{line:?}") };
+            let key = match kind.as_str() {
+                "fold" => fold(text),
+                "mailbox" => mailbox(text),
+                "dialled" => dialled(text),
+                _ => {
+                    let parts: Vec<Option<&str>> = text.split('|').map(Some).collect();
+                    address(parts.try_into().unwrap()).unwrap_or("-".to_owned())
+                }
+            };
+            assert_eq!(key, *expected, "{kind} {text:?}");
+        }
+        assert_eq!(address([None; 4]), None);
+    }
+
+    /// However a no was spelt under version 1, it is found by the mailbox or number that it was meant for.
+    #[test]
+    fn a_no_of_version_1_is_found() {
+        let reader = Reader::default();
+        let names = (Some("Ada"), Some("Muster"));
+        let ada = reader.emails("ada@example.com").identities.remove(0);
+        let found = keys(&ada, &["Ada <ADA@example.com> (new)"], names);
+        for spelt in [
+            "ada@example.com",
+            "ADA@Example.COM ",
+            "Ada Muster <ada@example.com>",
+            "Muster, Ada <ada@example.com>",
+            "\"Muster, Ada\" <ada@example.com>",
+            "muster ada <ada@example.com>",
+            "Ada <ada@example.com>",
+            "Muster <ada@example.com>",
+            "<ada@example.com>",
+            "mailto:ada@example.com",
+            "\u{200b}ada@example.com",
+            "\u{feff}ada@example.com",
+            "ada\u{ad}@example.com",
+            "\u{202a}ada@example.com\u{202c}",
+            "ada@example.com.",
+            "ada@exam\u{ad}ple.com",
+            "ada @example.com",
+            "'ada@example.com'",
+            "\"ada@example.com\"",
+            "„ada@example.com“",
+            "\"ada\"@example.com",
+            "ａｄａ@example.com",
+            "ada@example。com",
+            "ada <ada@example.com> (new)",
+        ] {
+            assert!(found.contains(&mailbox(spelt)), "{spelt:?}");
+        }
+        assert!(found.len() < 200, "{}", found.len());
+
+        let gmail = reader.emails("ada.muster@gmail.com").identities.remove(0);
+        let found = keys(&gmail, &["ada.muster+shop@gmail.com"], names);
+        for spelt in [
+            "ada.muster@gmail.com",
+            "adamuster@googlemail.com",
+            "a.da.muster@gmail.com",
+            "<ada.muster+shop@gmail.com>",
+        ] {
+            assert!(found.contains(&mailbox(spelt)), "{spelt:?}");
+        }
+        let greek = reader.emails("νικος@example.org").identities.remove(0);
+        assert!(keys(&greek, &[], names).contains(&mailbox("ΝΙΚΟς@example.org")));
+        let idn = reader.emails("anna@münchen.example").identities.remove(0);
+        assert!(keys(&idn, &[], names).contains(&mailbox("<anna@münchen.example>")));
+
+        let number = reader.numbers("+49 171 3920012").identities.remove(0);
+        let found = keys(&number, &["0171 3920012 / 030 23125001"], names);
+        for spelt in [
+            "+49 171 3920012",
+            "0049 171/3920012",
+            "+49 (0) 171 3920012",
+            "+49(0)171-3920012",
+            "0171 3920012",
+            "171 3920012",
+            "49 171 3920012",
+            "0171–3920012",
+            "+49 171–3920012",
+            "tel:+49-171-3920012",
+            "０１７１ ３９２００１２",
+            "٠١٧١ ٣٩٢٠٠١٢",
+            "+49 171 3920012 (privat)",
+            "Mobil: 0171 3920012",
+            "0171 3920012 / 030 23125001",
+            "tel:0171-3920012;phone-context=+49",
+        ] {
+            assert!(found.contains(&dialled(spelt)), "{spelt:?}");
+        }
+        assert!(found.len() < 250, "{}", found.len());
+
+        let found = postal_keys([Some("Hauptstraße 12"), Some("70173"), Some("Stuttgart"), Some("DE")]);
+        for (street, code, country) in [
+            ("Hauptstraße 12", "70173", Some("DE")),
+            ("HAUPTSTRASSE 12", "70173", None),
+            ("Hauptstr. 12", "70173", Some("Deutschland")),
+            ("Hauptstr 12", "D-70173", Some("Germany")),
+        ] {
+            let key = address([Some(street), Some(code), Some("Stuttgart"), country]).unwrap();
+            assert!(found.contains(&key), "{key}");
+        }
+        assert!(found.len() < 100, "{}", found.len());
+    }
+}

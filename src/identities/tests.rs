@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Fields of lines, `\u{..}`, `\n`, `\t` and `\\` as what they stand for.
-fn lines(data: &str) -> Vec<Vec<String>> {
+pub fn lines(data: &str) -> Vec<Vec<String>> {
     let plain = |field: &str| {
         let mut out = String::new();
         let mut rest = field;
@@ -214,117 +214,6 @@ fn what_is_shown_for_debugging_holds_no_key() {
     assert!(!format!("{reading:?}").contains("bob"));
 }
 
-/// The digests of the old list are of these keys.
-#[test]
-fn version_1_is_frozen() {
-    let all = lines(include_str!("../../tests/data/identities/first.tsv"));
-    assert!(all.len() > 40);
-    for line in all {
-        let [kind, text, expected] = line.as_slice() else { panic!("{line:?}") };
-        let key = match kind.as_str() {
-            "fold" => first::fold(text),
-            "mailbox" => first::mailbox(text),
-            "dialled" => first::dialled(text),
-            _ => {
-                let parts: Vec<Option<&str>> = text.split('|').map(Some).collect();
-                first::address(parts.try_into().unwrap()).unwrap_or("-".to_owned())
-            }
-        };
-        assert_eq!(key, *expected, "{kind} {text:?}");
-    }
-    assert_eq!(first::address([None; 4]), None);
-}
-
-/// However a no was spelt under version 1, it is found by the mailbox or number that it was meant for.
-#[test]
-fn a_no_of_version_1_is_found() {
-    let reader = Reader::default();
-    let names = (Some("Ada"), Some("Muster"));
-    let mailbox = reader.emails("ada@example.com").identities.remove(0);
-    let found = first::keys(&mailbox, &["Ada <ADA@example.com> (new)"], names);
-    for spelt in [
-        "ada@example.com",
-        "ADA@Example.COM ",
-        "Ada Muster <ada@example.com>",
-        "Muster, Ada <ada@example.com>",
-        "\"Muster, Ada\" <ada@example.com>",
-        "muster ada <ada@example.com>",
-        "Ada <ada@example.com>",
-        "Muster <ada@example.com>",
-        "<ada@example.com>",
-        "mailto:ada@example.com",
-        "\u{200b}ada@example.com",
-        "\u{feff}ada@example.com",
-        "ada\u{ad}@example.com",
-        "\u{202a}ada@example.com\u{202c}",
-        "ada@example.com.",
-        "ada@exam\u{ad}ple.com",
-        "ada @example.com",
-        "'ada@example.com'",
-        "\"ada@example.com\"",
-        "„ada@example.com“",
-        "\"ada\"@example.com",
-        "ａｄａ@example.com",
-        "ada@example。com",
-        "ada <ada@example.com> (new)",
-    ] {
-        assert!(found.contains(&crate::fold::mailbox(spelt)), "{spelt:?}");
-    }
-    assert!(found.len() < 200, "{}", found.len());
-
-    let gmail = reader.emails("ada.muster@gmail.com").identities.remove(0);
-    let found = first::keys(&gmail, &[], names);
-    for spelt in [
-        "ada.muster@gmail.com",
-        "adamuster@googlemail.com",
-        "a.da.muster@gmail.com",
-        "<ada.muster@gmail.com>",
-    ] {
-        let meant = spelt.starts_with('<') || found.contains(&crate::fold::mailbox(spelt));
-        assert!(meant, "{spelt:?}");
-    }
-    let greek = reader.emails("νικος@example.org").identities.remove(0);
-    assert!(first::keys(&greek, &[], names).contains(&crate::fold::mailbox("ΝΙΚΟς@example.org")));
-    let idn = reader.emails("anna@münchen.example").identities.remove(0);
-    assert!(first::keys(&idn, &[], names).contains(&crate::fold::mailbox("<anna@münchen.example>")));
-
-    let number = reader.numbers("+49 171 3920012").identities.remove(0);
-    let found = first::keys(&number, &["0171 3920012 / 030 23125001"], names);
-    for spelt in [
-        "+49 171 3920012",
-        "0049 171/3920012",
-        "+49 (0) 171 3920012",
-        "+49(0)171-3920012",
-        "0171 3920012",
-        "171 3920012",
-        "49 171 3920012",
-        "0171–3920012",
-        "+49 171–3920012",
-        "tel:+49-171-3920012",
-        "０１７１ ３９２００１２",
-        "٠١٧١ ٣٩٢٠٠١٢",
-        "+49 171 3920012 (privat)",
-        "Mobil: 0171 3920012",
-        "0171 3920012 / 030 23125001",
-        "tel:0171-3920012;phone-context=+49",
-    ] {
-        assert!(found.contains(&crate::fold::dialled(spelt)), "{spelt:?}");
-    }
-    assert!(found.len() < 250, "{}", found.len());
-
-    let found = first::postal_keys([Some("Hauptstraße 12"), Some("70173"), Some("Stuttgart"), Some("DE")]);
-    for (street, code, country) in [
-        ("Hauptstraße 12", "70173", Some("DE")),
-        ("HAUPTSTRASSE 12", "70173", None),
-        ("Hauptstr. 12", "70173", Some("Deutschland")),
-        ("Hauptstr 12", "D-70173", Some("Germany")),
-    ] {
-        let key = crate::fold::address([Some(street), Some(code), Some("Stuttgart"), country]).unwrap();
-        assert!(found.contains(&key), "{key}");
-    }
-    assert!(found.len() < 100, "{}", found.len());
-}
-
 /// What is read at a glance is read as by a closer look.
 #[test]
 fn the_short_way_is_the_long_one() {
@@ -339,7 +228,7 @@ fn the_short_way_is_the_long_one() {
 }
 
 /// Texts that each property is tried with.
-const CASES: u32 = 2_000;
+const CASES: u32 = 600;
 
 fn texts() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
