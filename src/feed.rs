@@ -3,9 +3,7 @@
 //! Told after the commit and without waiting: who cannot keep up loses changes, and learns that it did. What other processes
 //! write into the same database is not told here.
 
-use std::sync::Arc;
-
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 /// Changes that are kept for those who have not taken them yet.
@@ -24,12 +22,11 @@ pub struct Change {
 #[derive(Clone, Debug)]
 pub struct Feed {
     changes: broadcast::Sender<Change>,
-    mails: Arc<Notify>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { changes: broadcast::Sender::new(KEPT), mails: Arc::default() }
+        Self { changes: broadcast::Sender::new(KEPT) }
     }
 }
 
@@ -43,15 +40,5 @@ impl Feed {
     /// Listens from now on.
     pub fn listen(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
-    }
-
-    /// Tells that a mail waits.
-    pub fn tell_mail(&self) {
-        self.mails.notify_one();
-    }
-
-    /// Waits until a mail does.
-    pub async fn mail(&self) {
-        self.mails.notified().await;
     }
 }

@@ -16,6 +16,7 @@ mod m20261125_000009_declarations;
 mod m20261128_000010_order;
 mod m20261128_000011_growth;
 mod m20261129_000012_live;
+mod m20261201_000015_mails;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000010_order::Migration),
             Box::new(m20261128_000011_growth::Migration),
             Box::new(m20261129_000012_live::Migration),
+            Box::new(m20261201_000015_mails::Migration),
         ]
     }
 }

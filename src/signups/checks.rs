@@ -14,7 +14,7 @@ use sea_orm::{
 use super::{Chosen, SignUp};
 use crate::{
     audit::Transaction,
-    context::App,
+    context::{App, Ring},
     error::{Code, Error},
     policy::{self, DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
     register::Check,
@@ -168,8 +168,9 @@ fn persons(address_key: &str) -> SelectStatement {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn blocked(
-    tx: &Transaction,
+pub(super) async fn blocked<C: ConnectionTrait>(
+    connection: &C,
+    ring: Option<&Ring>,
     policy: &Policy,
     address_key: &str,
     purpose: &str,
@@ -193,7 +194,7 @@ pub(super) async fn blocked(
         .filter(when.gte(since))
         .limit(1)
         .into_tuple::<uuid::Uuid>()
-        .one(tx.connection())
+        .one(connection)
         .await?;
     let held = Condition::any()
         .add(objection::Column::EndedAt.is_null())
@@ -207,11 +208,10 @@ pub(super) async fn blocked(
         .filter(held)
         .limit(1)
         .into_tuple::<uuid::Uuid>()
-        .one(tx.connection())
+        .one(connection)
         .await?;
-    let ring = tx.known_ring().await?;
     let address = Addr::Email(address_key);
-    let list = suppressions::find(tx.connection(), ring.as_ref(), [address]).await?;
+    let list = suppressions::find(connection, ring, [address]).await?;
     let listed = list.blocks(policy, address, purpose).is_some_and(|listed| listed >= since);
     Ok(ended.is_some() || objected.is_some() || listed)
 }
