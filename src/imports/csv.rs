@@ -89,10 +89,8 @@ impl<R: Read> CsvRows<R> {
         let mut opt_outs: Vec<(usize, Option<Channel>)> = Vec::new();
         for opt_out in &import.opt_outs {
             let called = || heads.iter().position(|head| plain(head) == plain(&opt_out.column));
-            match if opt_out.optional { called() } else { Some(find(&opt_out.column)?) } {
-                Some(index) => opt_outs.push((index, opt_out.channel)),
-                None => {}
-            }
+            let index = if opt_out.optional { called() } else { Some(find(&opt_out.column)?) };
+            opt_outs.extend(index.map(|index| (index, opt_out.channel)));
         }
         let ignored: Vec<usize> = import.ignore.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
         let optional = |name: &str| find(name).ok();

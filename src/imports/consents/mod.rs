@@ -7,23 +7,23 @@
 mod columns;
 mod held;
 mod lines;
+mod meant;
 mod report;
 mod strays;
+mod wanted;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     io::{self, Read},
 };
 
 use chrono::{DateTime, Utc};
-use entity::{consent, enums::Channel};
-use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    Problem, Reading, Reason,
+    Problem, Reason,
     door::{Declared, Door},
-    known::{self, Known, Who, ids},
+    known::{self, Known, ids},
     table::Table,
 };
 use crate::{
@@ -33,76 +33,16 @@ use crate::{
     error::Error,
     suppressions,
 };
-use columns::{Columns, FIELDS};
+use columns::Columns;
 use held::{Held, Unclear};
-use lines::{Line, Rules, Told, short};
+use lines::{Line, Rules, Told};
+use meant::{Used, all_told, contacts, find, key, one, told, used};
 pub use report::ConsentReport;
 use strays::{said, strays, unlisted};
+pub use wanted::ConsentImport;
 
 /// Lines that are written in one transaction.
 const BATCH: usize = 500;
-/// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
-
-/// What to import, and how.
-#[derive(Clone, Debug)]
-pub struct ConsentImport {
-    /// Which column holds what; one that is called as what it holds needs no word.
-    pub map: Vec<(&'static str, String)>,
-    /// Columns that do not count, whatever they look like.
-    pub ignore: Vec<String>,
-    /// Where consents were declared, for lines that do not say it.
-    pub source: Option<String>,
-    /// The source that external ids are those of; any otherwise.
-    pub contact_source: Option<String>,
-    /// Who imports.
-    pub actor: String,
-    /// How the file is read.
-    pub reading: Reading,
-    /// Whether to check only and write nothing.
-    pub dry_run: bool,
-}
-
-impl ConsentImport {
-    /// Pairs `field=Column` as the command line gives them.
-    ///
-    /// # Errors
-    /// `BAD_USER_INPUT` for an unknown field, or one mapped twice.
-    pub fn map_from<'a>(
-        pairs: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut map: Vec<(&'static str, String)> = Vec::new();
-        for pair in pairs {
-            let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
-            };
-            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
-                let known = FIELDS.join(", ");
-                return Err(Error::input(format!("`{name}` is not part of a consent; known are {known}")));
-            };
-            if map.iter().any(|(other, _)| *other == field) {
-                return Err(Error::input(format!("`{name}` is mapped twice")));
-            }
-            map.push((field, column.trim().to_owned()));
-        }
-        Ok(map)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let named = [("source", &self.source), ("contact source", &self.contact_source)];
-        for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            if value.trim().is_empty() || value.chars().count() > 500 || value.chars().any(char::is_control) {
-                let message = format!("`{name}` must be 1 to 500 characters without control characters");
-                return Err(Error::input(message));
-            }
-        }
-        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
-            return Err(Error::input("this delimiter cannot be used"));
-        }
-        Ok(())
-    }
-}
-
 impl From<Hindrance> for Reason {
     fn from(hindrance: Hindrance) -> Self {
         match hindrance {
@@ -532,80 +472,4 @@ fn with_list(fate: &Fate, listed: bool, objected: bool) -> Fate {
         Fate::HeldBack => Fate::HeldBack,
         Fate::Repeated => Fate::Repeated,
     }
-}
-
-/// What a yes tells of the contact.
-fn told(line: &Line, contact_id: Uuid) -> Option<declared::Told> {
-    let (purpose, channel) = line.targets.first()?.clone();
-    Some(declared::Told { contact_id, purpose, channel, said: line.said.clone() })
-}
-
-/// All that a line tells of the contacts: of a no on every channel also of those that the purposes use no more.
-fn all_told(line: &Line, contacts: &[Uuid], used: &Used) -> Vec<declared::Told> {
-    let mut all = Vec::new();
-    for contact_id in contacts.iter().copied() {
-        let mut targets = line.targets.clone();
-        if line.every_channel {
-            for (purpose, channel) in used.get(&contact_id).into_iter().flatten() {
-                let target = (purpose.clone(), *channel);
-                if line.targets.iter().any(|(known, _)| known == purpose) && !targets.contains(&target) {
-                    targets.push(target);
-                }
-            }
-        }
-        let told =
-            |(purpose, channel)| declared::Told { contact_id, purpose, channel, said: line.said.clone() };
-        all.extend(targets.into_iter().map(told));
-    }
-    all
-}
-
-/// Stands for contact, purpose and channel; of a million two that differ are taken for the same once in ten million files.
-fn key(told: &declared::Told) -> u64 {
-    short(&format!("{}\0{}\0{}", told.contact_id, told.purpose, told.channel.to_value()))
-}
-
-/// Purposes and channels that contacts have consents to.
-type Used = HashMap<Uuid, Vec<(String, Channel)>>;
-
-/// Consents of those of whom a line ends every channel.
-async fn used<C: ConnectionTrait>(connection: &C, lines: &[Line], known: &Known) -> Result<Used, Error> {
-    let wide = lines.iter().filter(|line| line.every_channel).flat_map(|line| &line.who);
-    let contacts: HashSet<Uuid> = wide.filter_map(|who| known.get(who)).flatten().copied().collect();
-    let mut used = Used::new();
-    for contacts in Vec::from_iter(contacts).chunks(PARAMETERS) {
-        use consent::Column;
-        let rows = consent::Entity::find().select_only();
-        let rows = rows.columns([Column::ContactId, Column::PurposeCode, Column::Channel]);
-        let rows = rows.filter(Column::ContactId.is_in(contacts.iter().copied()));
-        let rows: Vec<(Uuid, String, Channel)> = rows.into_tuple().all(connection).await?;
-        for (contact, purpose, channel) in rows {
-            used.entry(contact).or_default().push((purpose, channel));
-        }
-    }
-    Ok(used)
-}
-
-/// Every contact that a line names, in the order of ids.
-fn contacts(line: &Line, known: &Known, present: &Present) -> Vec<Uuid> {
-    let found: BTreeSet<Uuid> = line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
-    found.into_iter().filter(|id| present.has(*id)).collect()
-}
-
-/// The one contact that gave a consent.
-fn one(known: &Known, present: &Present, line: &Line) -> Result<Uuid, Reason> {
-    match contacts(line, known, present).as_slice() {
-        [id] => Ok(*id),
-        [] => Err(Reason::UnknownContact),
-        _ => Err(Reason::AmbiguousContact),
-    }
-}
-
-async fn find<C: ConnectionTrait>(
-    connection: &C,
-    import: &ConsentImport,
-    lines: &[Line],
-) -> Result<Known, Error> {
-    let named = lines.iter().flat_map(|line: &Line| -> &[Who] { &line.who });
-    known::find(connection, import.contact_source.as_deref(), named).await
 }

@@ -1,6 +1,6 @@
 //! Columns of a file of objections (floor 4).
 
-use std::io::Read;
+use std::{collections::BTreeSet, io::Read};
 
 use super::{
     ObjectionImport,
@@ -68,8 +68,10 @@ impl Columns {
                 (false, "at") if at("at").is_none() => &declared,
                 (false, _) => &own,
             };
-            let found = called.iter().filter_map(|name| at(name));
-            fields.extend(found.filter_map(|index| Some((field, index, heads.get(index)?.clone()))));
+            // Two names of a preset may be the same head.
+            let found: BTreeSet<usize> = called.iter().filter_map(|name| at(name)).collect();
+            let found = found.into_iter().filter_map(|index| Some((field, index, heads.get(index)?.clone())));
+            fields.extend(found);
         }
         if !fields.iter().any(|(field, ..)| matches!(*field, "email" | "phone")) {
             return Err(Error::input("the file has no column for `email` or `phone`"));
