@@ -6,7 +6,8 @@ use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use commands::{
-    config, contacts, demo, export, health, import, import_consents, policy, receipts, schema, tokens,
+    config, contacts, demo, export, health, import, import_consents, import_objections, policy, receipts,
+    schema, tokens,
 };
 use zweck::config::{Config, Flags, LogFormat};
 
@@ -203,6 +204,8 @@ enum ImportCommand {
     Contacts(Box<import::ImportArgs>),
     /// Import consents, withdrawals and refusals with their evidence from a CSV file: gaps are filled, no withdrawal or objection is overridden.
     Consents(Box<import_consents::ImportConsentsArgs>),
+    /// Import objections to advertising from a list of addresses or numbers, such as the suppression list of another program.
+    Objections(Box<import_objections::ImportObjectionsArgs>),
 }
 
 #[derive(Subcommand)]
@@ -375,6 +378,9 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
             Command::Token(TokenCommand::Revoke { id }) => tokens::revoke(config, id).await,
             Command::Import(ImportCommand::Contacts(args)) => import::contacts(config, *args).await,
             Command::Import(ImportCommand::Consents(args)) => import_consents::consents(config, *args).await,
+            Command::Import(ImportCommand::Objections(args)) => {
+                import_objections::objections(config, *args).await
+            }
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,
             Command::Policy(command) => run_policy(config, command).await,

@@ -42,6 +42,12 @@ pub(crate) struct ImportArgs {
     /// TOML file with `externalId` and a table `[fields]` of field and column.
     #[arg(long, value_name = "FILE")]
     map_file: Option<PathBuf>,
+    /// Channel and the CSV column that says who does not want to be advertised to on it, e.g. email=OptOut; phone, sms, post or all. May be repeated, and comes beside those of a preset.
+    #[arg(long = "opt-out", value_name = "CHANNEL=COLUMN")]
+    opt_outs: Vec<String>,
+    /// Column that does not count, though it looks as if; may be repeated.
+    #[arg(long = "ignore", value_name = "COLUMN")]
+    ignore: Vec<String>,
     /// Column of the id in the source.
     #[arg(long, value_name = "COLUMN")]
     external_id: Option<String>,
@@ -148,6 +154,8 @@ impl ImportArgs {
         };
         for (flag, given) in [
             ("--map", !self.map.is_empty()),
+            ("--opt-out", !self.opt_outs.is_empty()),
+            ("--ignore", !self.ignore.is_empty()),
             ("--map-file", self.map_file.is_some()),
             ("--preset", of_csv),
             ("--external-id", self.external_id.is_some()),
@@ -206,9 +214,15 @@ impl ImportArgs {
             None => Vec::new(),
         };
         map.extend(named);
+        let mut opt_outs =
+            Import::opt_outs_from(self.opt_outs.iter().map(String::as_str)).map_err(failure)?;
+        let told = self.preset.iter().flat_map(|preset| Import::preset_opt_outs(preset));
+        opt_outs.extend(told.filter(|told| !self.ignore.contains(&told.column)));
         let midnight = |date: NaiveDate| -> DateTime<Utc> { date.and_time(NaiveTime::MIN).and_utc() };
         Ok(Import {
             map,
+            opt_outs,
+            ignore: self.ignore.clone(),
             reading: self.reading(optional)?,
             external_id: self.external_id.or(external_id),
             source: self.source,
@@ -241,7 +255,8 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
 pub(super) struct Teller {
     pub(super) bar: ProgressBar,
     json: Option<JsonReport>,
-    told: bool,
+    /// Whether the last problem was of a no that was not taken.
+    section: Option<bool>,
     heard: bool,
 }
 
@@ -249,15 +264,21 @@ impl Teller {
     /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
     pub(super) fn new(bytes: u64, report: Option<&Path>) -> Result<Self, Failure> {
         let json = report.map(JsonReport::create).transpose()?;
-        Ok(Self { bar: bar(bytes), json, told: false, heard: true })
+        Ok(Self { bar: bar(bytes), json, section: None, heard: true })
     }
 
     pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Error> {
         if let Some(json) = &mut self.json {
             json.problem(problem).map_err(|_| Error::input("the report cannot be written"))?;
         }
-        let heads = if self.told { String::new() } else { Problem::heads() + "\n" };
-        self.told = true;
+        let heads = match (self.section, problem.no_not_taken) {
+            (Some(last), now) if last == now => String::new(),
+            (None, false) => Problem::heads() + "\n",
+            (None, true) => format!("{NOT_TAKEN}\n{}\n", Problem::heads()),
+            (Some(_), true) => format!("\n{NOT_TAKEN}\n{}\n", Problem::heads()),
+            (Some(_), false) => format!("\n{}\n", Problem::heads()),
+        };
+        self.section = Some(problem.no_not_taken);
         // Where nobody reads on, the import goes on; the report as JSON has it all.
         if self.heard {
             self.heard = self.bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
@@ -266,7 +287,10 @@ impl Teller {
     }
 
     /// Says what came of it; `what` has been read.
-    pub(super) fn close<R: Serialize + Display>(
+    ///
+    /// # Errors
+    /// Where a no was not taken: whoever starts this by a script must not go on as if all were well.
+    pub(super) fn close<R: Serialize + Display + Noes>(
         self,
         done: Result<R, Error>,
         what: &str,
@@ -285,9 +309,34 @@ impl Teller {
         })?;
         if !self.heard {
             note("nobody read all of the problems");
-            return Ok(());
+        } else {
+            print(&format!("{}{report}", if self.section.is_some() { "\n" } else { "" }))?;
         }
-        print(&format!("{}{report}", if self.told { "\n" } else { "" }))
+        match report.not_taken() {
+            0 => Ok(()),
+            count => Err(Failure::Failed(anyhow::anyhow!("noes not taken: {count}"))),
+        }
+    }
+}
+
+/// Heads what follows.
+const NOT_TAKEN: &str = "a no that was not taken";
+
+/// What an import did, of which it is known how many noes were not taken.
+pub(super) trait Noes {
+    /// How many.
+    fn not_taken(&self) -> u64;
+}
+
+impl Noes for imports::Report {
+    fn not_taken(&self) -> u64 {
+        self.noes_not_taken
+    }
+}
+
+impl Noes for imports::ConsentReport {
+    fn not_taken(&self) -> u64 {
+        self.noes_not_taken
     }
 }
 

@@ -22,9 +22,12 @@ use crate::Failure;
 pub(crate) struct ImportConsentsArgs {
     /// The CSV file, one declaration on each line.
     file: PathBuf,
-    /// What a column holds, e.g. declaredAt=OptInDate; may be repeated. Columns called contactId, email, externalId, purpose, channel, status, declaredAt, confirmedAt, textVersion, language, proof, source, evidence, address or expiresAt need no word.
+    /// What a column holds, e.g. declaredAt=OptInDate; may be repeated. Columns called contactId, email, phone, externalId, purpose, channel, status, declaredAt, confirmedAt, textVersion, language, proof, source, evidence, address or expiresAt need no word.
     #[arg(long = "map", value_name = "FIELD=COLUMN")]
     map: Vec<String>,
+    /// Column that does not count, though it looks as if; may be repeated.
+    #[arg(long = "ignore", value_name = "COLUMN")]
+    ignore: Vec<String>,
     /// Where consents were declared, for lines without a source of their own.
     #[arg(long)]
     source: Option<String>,
@@ -55,6 +58,7 @@ impl ImportConsentsArgs {
         };
         Ok(ConsentImport {
             map: ConsentImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?,
+            ignore: self.ignore,
             source: self.source,
             contact_source: self.contact_source,
             actor: IMPORTER.to_owned(),
@@ -76,8 +80,8 @@ pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Resul
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    // It is read twice.
-    let size = file.metadata().map(|about| about.len() * 2).unwrap_or_default();
+    // It is read three times.
+    let size = file.metadata().map(|about| about.len() * 3).unwrap_or_default();
     let mut teller = Teller::new(size, report.as_deref())?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));

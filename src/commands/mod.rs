@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod import_consents;
+pub(crate) mod import_objections;
 pub(crate) mod policy;
 pub(crate) mod receipts;
 pub(crate) mod schema;

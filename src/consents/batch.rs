@@ -217,6 +217,13 @@ impl Present {
         self.contacts.contains_key(&contact)
     }
 
+    /// The name of a contact, folded; none where it has none.
+    pub fn names(&self, contact: Uuid) -> Option<(Option<&str>, Option<&str>)> {
+        let contact = self.contacts.get(&contact)?;
+        let names = (contact.given_name_folded.as_deref(), contact.family_name_folded.as_deref());
+        (names != (None, None)).then_some(names)
+    }
+
     /// Whether a grant could be taken, whatever is known of the consent already.
     ///
     /// # Errors

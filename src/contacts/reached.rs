@@ -6,14 +6,14 @@ use uuid::Uuid;
 use crate::identities::{Identity, Kind, Reader, first};
 
 /// A reachable identity of a contact, with what it was read from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reachable {
     identity: Identity,
     written: Written,
 }
 
 /// What an identity was read from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Written {
     /// One text.
     Text(String),

@@ -3,13 +3,15 @@
 use std::io::Read;
 
 use chrono::NaiveDate;
-use entity::enums::ContactPointKind;
+use entity::enums::{Channel, ContactPointKind};
 
 use super::{
-    Import, Reason, Target,
+    Import, Problem, Reason, Target,
     drafts::{Checked, Checks, Draft, Seen, digest, external_id},
+    heads::{plain, tells_opt_outs},
     own::{self, Told},
     table::Table,
+    words::opts_out,
 };
 use crate::error::Error;
 
@@ -22,6 +24,8 @@ pub(super) struct CsvRows<R> {
     /// Columns that hold nothing which is imported.
     unmapped: Vec<usize>,
     external_id: Option<(usize, String)>,
+    /// Columns that say who does not want to be advertised to.
+    opt_outs: Vec<(usize, Option<Channel>)>,
     /// Columns that only an export of Zweck has, where this is one.
     own: Option<OwnColumns>,
     checks: Checks,
@@ -54,8 +58,15 @@ impl<R: Read> CsvRows<R> {
     /// Reads the header, if there is one, and finds the mapped columns.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a column that is not there, or there twice, and for a file without the header it should have.
-    pub fn open(file: R, import: &Import, checks: Checks, today: NaiveDate) -> Result<Self, Error> {
+    /// `BAD_USER_INPUT` for a column that is not there, or there twice, for a file without the header it should have, and for a
+    /// column of opt-outs that is not mapped where the contacts are to be advertised to.
+    pub fn open(
+        file: R,
+        import: &Import,
+        advertising: bool,
+        checks: Checks,
+        today: NaiveDate,
+    ) -> Result<(Self, Vec<Problem>), Error> {
         let reading = &import.reading;
         let table = Table::open(file, reading)?;
         let find = |wanted: &str| table.find(wanted);
@@ -74,6 +85,14 @@ impl<R: Read> CsvRows<R> {
             Some(name) => Some((find(name)?, name.clone())),
             None => None,
         };
+        let heads = table.heads();
+        let mut opt_outs: Vec<(usize, Option<Channel>)> = Vec::new();
+        for opt_out in &import.opt_outs {
+            let called = || heads.iter().position(|head| plain(head) == plain(&opt_out.column));
+            let index = if opt_out.optional { called() } else { Some(find(&opt_out.column)?) };
+            opt_outs.extend(index.map(|index| (index, opt_out.channel)));
+        }
+        let ignored: Vec<usize> = import.ignore.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
         let optional = |name: &str| find(name).ok();
         let own = match (reading.own, &external_id) {
             (true, Some((id, _))) => Some(OwnColumns {
@@ -87,12 +106,25 @@ impl<R: Read> CsvRows<R> {
         };
         let mapped = |index: &usize| {
             columns.iter().any(|column| column.index == *index)
+                || opt_outs.iter().any(|(opt_out, _)| opt_out == index)
                 || external_id.as_ref().is_some_and(|(id, _)| id == index)
         };
         // Zweck's own record tells more than comes in again.
-        let unmapped = (0..table.width()).filter(|index| own.is_none() && !mapped(index)).collect();
-        Ok(Self {
-            heads: table.heads(),
+        let unmapped: Vec<usize> =
+            (0..table.width()).filter(|index| own.is_none() && !mapped(index)).collect();
+        let mut unclear = Vec::new();
+        for index in unmapped.iter().filter(|index| reading.header && !ignored.contains(index)) {
+            let Some(head) = heads.get(*index).filter(|head| tells_opt_outs(head)) else { continue };
+            if advertising {
+                return Err(Error::input(format!(
+                    "column `{head}` tells who does not want to be advertised to, and is not mapped: say what it means by --opt-out email={head} (or phone, sms, post, all), or that it does not count by --ignore {head}"
+                )));
+            }
+            unclear.push(Problem::of(1, Some(head.clone()), Reason::OptOutNotMapped));
+        }
+        let rows = Self {
+            heads,
+            opt_outs,
             table,
             columns,
             unmapped,
@@ -101,7 +133,8 @@ impl<R: Read> CsvRows<R> {
             checks,
             today,
             seen: Seen::new(),
-        })
+        };
+        Ok((rows, unclear))
     }
 
     /// The next row.
@@ -112,7 +145,15 @@ impl<R: Read> CsvRows<R> {
         Ok(match self.table.next()? {
             None => None,
             Some(Ok(line)) => Some(self.check(line)),
-            Some(Err(row)) => Some(Checked::refused_to(row.line, row.last_line, row.reason)),
+            Some(Err(row)) => {
+                let mut checked = Checked::refused_to(row.line, row.last_line, row.reason);
+                // What stands there may opt out.
+                checked
+                    .problems
+                    .iter_mut()
+                    .for_each(|problem| problem.no_not_taken = !self.opt_outs.is_empty());
+                Some(checked)
+            }
         })
     }
 
@@ -148,6 +189,12 @@ impl<R: Read> CsvRows<R> {
                 values.iter().map(|(name, value)| (*name, value.as_str())).collect();
             values.push(("label", label));
             draft.point(ContactPointKind::Postal, column, &values, None);
+        }
+        for (index, channel) in &self.opt_outs {
+            // What cannot be read may be a no.
+            if self.table.is_filled(*index) && self.text(*index).map_or(true, |cell| opts_out(&cell)) {
+                draft.opt_out(*channel);
+            }
         }
         for index in &self.unmapped {
             if let Some(head) = self.heads.get(*index).filter(|_| self.table.is_filled(*index)) {

@@ -1,13 +1,16 @@
 //! A row in the making: each value checked alike, whatever the format of the file (floor 4).
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::enums::ContactPointKind;
+use entity::enums::{Channel, ContactPointKind};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{OnInvalid, Problem, Reading, Reason, Region};
+use super::{
+    OnInvalid, Problem, Reading, Reason, Region,
+    reader::{mailboxes_in, numbers_in},
+};
 use crate::{
     contacts::{self, MOST_POINTS, NewPoint, Reached},
     error::Error,
@@ -29,6 +32,8 @@ pub(super) struct Row {
     pub points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
     /// What an export of Zweck tells beyond that.
     pub own: Option<Own>,
+    /// Channels on which the person does not want to be advertised to; none of them stands for all.
+    pub opt_outs: Vec<Option<Channel>>,
 }
 
 impl Row {
@@ -75,6 +80,8 @@ pub(super) struct OwnSource {
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub row: Option<Row>,
+    /// A row that is left out and opts out: that is taken all the same.
+    pub left: Option<Row>,
     pub problems: Vec<Problem>,
     /// Names of what the file holds and no field does.
     pub left_out: Vec<String>,
@@ -88,7 +95,7 @@ impl Checked {
 
     /// Rows that cannot be told apart, up to the line `last_line`.
     pub fn refused_to(line: u64, last_line: Option<u64>, reason: Reason) -> Self {
-        let problem = Problem { line, last_line, column: None, reason };
+        let problem = Problem { last_line, ..Problem::of(line, None, reason) };
         Self { problems: vec![problem], ..Self::default() }
     }
 }
@@ -122,18 +129,19 @@ pub(super) struct Draft {
     mailbox: Option<(String, String)>,
     problems: Vec<Problem>,
     left_out: Vec<String>,
+    opt_outs: Vec<Option<Channel>>,
 }
 
 impl Draft {
     pub fn new(checks: Checks, line: u64) -> Self {
         let (values, points, mailbox, problems, left_out) = Default::default();
-        Self { checks, line, fatal: false, values, points, mailbox, problems, left_out }
+        let opt_outs = Vec::new();
+        Self { checks, line, fatal: false, values, points, mailbox, problems, left_out, opt_outs }
     }
 
     /// Something is wrong, and the row comes in all the same.
     pub fn note(&mut self, column: Option<&str>, reason: Reason) {
-        let column = column.map(str::to_owned);
-        self.problems.push(Problem { line: self.line, last_line: None, column, reason });
+        self.problems.push(Problem::of(self.line, column.map(str::to_owned), reason));
     }
 
     /// A value cannot be read; the row goes with it where that is asked for.
@@ -148,9 +156,38 @@ impl Draft {
         self.fatal = true;
     }
 
+    /// The person does not want to be advertised to on the channel, or on any.
+    pub fn opt_out(&mut self, channel: Option<Channel>) {
+        if !self.opt_outs.contains(&channel) {
+            self.opt_outs.push(channel);
+        }
+    }
+
     /// The file holds something that no field does.
     pub fn leave_out(&mut self, name: impl Into<String>) {
         self.left_out.push(name.into());
+    }
+
+    /// Of a cell with several addresses or numbers the first, where each can be read; the others become contact points.
+    fn first<'g>(&mut self, field: &Field, column: &str, given: &'g str) -> Cow<'g, str> {
+        let (kind, parts) = match field.check {
+            Some(Check::Email) => (ContactPointKind::Email, mailboxes_in(given)),
+            Some(Check::Phone) => (ContactPointKind::Phone, numbers_in(given)),
+            _ => return Cow::Borrowed(given),
+        };
+        let fits = |part: &String| {
+            let checked = field.check.map(|check| check.check(part, self.checks.today));
+            matches!(checked, Some(Ok(Some(_))))
+        };
+        let [first, others @ ..] = parts.as_slice() else { return Cow::Borrowed(given) };
+        if others.is_empty() || !parts.iter().all(fits) {
+            return Cow::Borrowed(given);
+        }
+        self.note(Some(column), Reason::SeveralValues);
+        for other in others.iter().filter(|other| *other != first) {
+            self.point(kind, column, &[(field.name, other), ("label", "other")], None);
+        }
+        Cow::Owned(first.clone())
     }
 
     /// The value of a field of the contact; the first, where there are several.
@@ -161,7 +198,8 @@ impl Draft {
             }
             return;
         }
-        if let Some(value) = self.checked(field, column, given) {
+        let given = self.first(field, column, given);
+        if let Some(value) = self.checked(field, column, &given) {
             if field.check == Some(Check::Email) {
                 self.mailbox = Some((column.to_owned(), mailbox(&value)));
             }
@@ -187,6 +225,7 @@ impl Draft {
         let mut kept = Vec::with_capacity(values.len());
         for (name, given) in values {
             let Some(field) = CONTACT_POINT.field(name) else { continue };
+            let given = &self.first(field, column, given);
             kept.extend(self.checked(field, column, given).map(|value| (field.name, value)));
         }
         let point = NewPoint { contact_id: Uuid::nil(), kind, values: kept };
@@ -275,9 +314,19 @@ impl Draft {
             // Of a family it may be, or of the same person: that is not for an import to say.
             self.note(Some(&column), Reason::RepeatedEmail);
         }
-        let row = Row { line: self.line, external_id, values: self.values, points: self.points, own };
+        let opts_out = !self.opt_outs.is_empty();
+        let row = Row {
+            line: self.line,
+            external_id,
+            values: self.values,
+            points: self.points,
+            own,
+            opt_outs: self.opt_outs,
+        };
+        let (row, left) = if self.fatal { (None, Some(row)) } else { (Some(row), None) };
         Checked {
-            row: (!self.fatal).then_some(row),
+            row,
+            left: left.filter(|_| opts_out),
             problems: self.problems,
             left_out: if self.fatal { Vec::new() } else { self.left_out },
         }
@@ -286,7 +335,11 @@ impl Draft {
     /// A row without an id cannot come in.
     pub fn without_id(mut self, column: &str, reason: Reason) -> Checked {
         self.refuse(Some(column), reason);
-        Checked { problems: self.problems, ..Checked::default() }
+        // Known by no id, and by its addresses all the same.
+        let (values, points, opt_outs) = (self.values, self.points, self.opt_outs);
+        let opts_out = !opt_outs.is_empty();
+        let left = Row { line: self.line, external_id: String::new(), values, points, own: None, opt_outs };
+        Checked { problems: self.problems, left: opts_out.then_some(left), ..Checked::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which column of a file holds what (floor 4).
 
-use entity::enums::ContactPointKind;
+use entity::enums::{Channel, ContactPointKind};
 
 use super::Import;
 use crate::{
@@ -78,6 +78,34 @@ pub type Map = Vec<(Target, String)>;
 
 /// A map, and the column of the id in the source.
 pub type Mapping = (Map, Option<String>);
+
+/// A column that says who does not want to be advertised to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptOut {
+    /// On which channel; on all otherwise.
+    pub channel: Option<Channel>,
+    /// The column.
+    pub column: String,
+    /// Whether it may be missing: that of a preset, which fits several files.
+    pub optional: bool,
+}
+
+/// Opt-outs of common exports: as programs name the columns, and as their reports label them.
+const OPT_OUTS: &[(&str, &[(Channel, &str)])] = &[
+    ("hubspot", &[(Channel::Email, "Unsubscribed from all email")]),
+    (
+        "salesforce",
+        &[
+            (Channel::Email, "HasOptedOutOfEmail"),
+            (Channel::Email, "Email Opt Out"),
+            (Channel::Phone, "DoNotCall"),
+            (Channel::Phone, "Do Not Call"),
+            // A fax goes to a number.
+            (Channel::Phone, "HasOptedOutOfFax"),
+            (Channel::Phone, "Fax Opt Out"),
+        ],
+    ),
+];
 
 /// Name of an export, its column of the id in the source (empty if it has none), and its columns.
 type Preset = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -197,6 +225,43 @@ impl Import {
             map.push((target, column.trim().to_owned()));
         }
         Ok(map)
+    }
+
+    /// Opt-outs as the command line gives them: `email=Column`, or `all=Column`.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a channel that is none.
+    pub fn opt_outs_from<'a>(pairs: impl IntoIterator<Item = &'a str>) -> Result<Vec<OptOut>, Error> {
+        let mut all = Vec::new();
+        for pair in pairs {
+            let Some((name, column)) = pair.split_once('=') else {
+                return Err(Error::input(format!("`{pair}` is not of the form channel=Column")));
+            };
+            let channel = match name.trim() {
+                "all" => None,
+                "email" => Some(Channel::Email),
+                "phone" => Some(Channel::Phone),
+                "sms" => Some(Channel::Sms),
+                "post" => Some(Channel::Post),
+                other => {
+                    let known = "email, phone, sms, post, all";
+                    return Err(Error::input(format!("`{other}` is not a channel; known are {known}")));
+                }
+            };
+            all.push(OptOut { channel, column: column.trim().to_owned(), optional: false });
+        }
+        Ok(all)
+    }
+
+    /// The columns of opt-outs that a common export may have.
+    pub fn preset_opt_outs(name: &str) -> Vec<OptOut> {
+        let known = OPT_OUTS.iter().filter(|(known, _)| *known == name).flat_map(|(_, columns)| *columns);
+        let opt_out = |(channel, column): &(Channel, &str)| OptOut {
+            channel: Some(*channel),
+            column: (*column).to_owned(),
+            optional: true,
+        };
+        known.map(opt_out).collect()
     }
 
     /// The mapping of a common export.

@@ -5,23 +5,33 @@ mod bounded;
 mod cards;
 mod consents;
 mod csv;
+mod door;
 mod drafts;
+mod heads;
+mod known;
 mod lines;
 mod mapping;
+mod noes;
+mod objections;
+mod opt_outs;
 mod own;
+mod reader;
 mod reading;
 mod report;
 mod store;
 mod table;
+mod times;
 mod vcard;
+mod words;
 
-use std::io::Read;
+use std::{collections::HashSet, io::Read};
 
 use chrono::{DateTime, Utc};
 
 pub use consents::{ConsentImport, ConsentReport, consents};
 use drafts::{Checked, Checks};
-pub use mapping::{Map, Mapping, OWN, Target};
+pub use mapping::{Map, Mapping, OWN, OptOut, Target};
+pub use objections::{ObjectionImport, ObjectionReport, objections};
 pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
 pub use report::{Problem, Reason, Report};
 pub use vcard::STATE;
@@ -30,16 +40,21 @@ use crate::{
     context::App,
     error::Error,
     policy::{Grounds, Policy},
+    suppressions,
 };
 
 /// Rows that are read, and written in one transaction.
-const BATCH: usize = 500;
+const BATCH: usize = 100;
 
 /// What to import, and how.
 #[derive(Clone, Debug)]
 pub struct Import {
     /// Which column of a CSV file holds what.
     pub map: Map,
+    /// Which columns say who does not want to be advertised to: that is an objection to direct marketing.
+    pub opt_outs: Vec<OptOut>,
+    /// Columns that do not count, whatever they look like.
+    pub ignore: Vec<String>,
     /// The column of the id in the source. Without one, a row is known again as long as its values stay the same.
     pub external_id: Option<String>,
     /// Name of the source (Art. 14(2)(f)).
@@ -120,14 +135,22 @@ enum Rows<R> {
 }
 
 impl<R: Read> Rows<R> {
-    fn open(file: R, import: &Import, app: &App) -> Result<Self, Error> {
+    /// The rows, and what is wrong with the columns.
+    fn open(file: R, import: &Import, app: &App) -> Result<(Self, Vec<Problem>), Error> {
         let today = app.now().date_naive();
         let checks = Checks::new(&import.reading, today);
-        Ok(match import.reading.format {
-            Format::Csv => Self::Csv(Box::new(csv::CsvRows::open(file, import, checks, today)?)),
+        let mut problems = Vec::new();
+        let rows = match import.reading.format {
+            Format::Csv => {
+                let advertising = suppressions::is_advertising(&app.policy.current(), &import.purpose);
+                let (rows, unclear) = csv::CsvRows::open(file, import, advertising, checks, today)?;
+                problems = unclear;
+                Self::Csv(Box::new(rows))
+            }
             Format::VCard => Self::VCard(vcard::CardRows::new(file, import.reading.encoding, checks)),
             Format::JsonLines => Self::JsonLines(own::JsonRows::new(file, checks, today)),
-        })
+        };
+        Ok((rows, problems))
     }
 
     fn next(&mut self) -> Result<Option<Checked>, Error> {
@@ -155,11 +178,11 @@ pub async fn contacts<R: Read + Send>(
     mut tell: impl FnMut(Problem) -> Result<(), Error> + Send,
 ) -> Result<Report, Error> {
     import.check(app, &app.policy.current())?;
-    let mut rows = Rows::open(file, import, app)?;
+    let (mut rows, mut unclear) = Rows::open(file, import, app)?;
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut problems = Vec::new();
+        let (mut batch, mut left) = (Vec::with_capacity(BATCH), Vec::new());
+        let mut problems = std::mem::take(&mut unclear);
         let mut ended = false;
         for _ in 0..BATCH {
             let Some(checked) = rows.next()? else {
@@ -171,20 +194,27 @@ pub async fn contacts<R: Read + Send>(
             for name in checked.left_out {
                 *report.left_out.entry(name).or_default() += 1;
             }
+            left.extend(checked.left);
             match checked.row {
                 Some(row) => batch.push(row),
                 None => report.rejected += 1,
             }
         }
         let total = count(batch.len());
-        let written = store::write(app, import, batch).await?;
+        let written = store::write(app, import, batch, left).await?;
+        report.opted_out += written.opted_out;
+        let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();
+        problems.extend(written.lost.iter().map(lost));
         report.imported += written.imported;
         report.rejected += count(written.refused.len());
         report.unchanged += total - written.imported - count(written.refused.len());
-        let refused = |(line, reason)| Problem { line, last_line: None, column: None, reason };
+        let refused = |(line, reason)| Problem::of(line, None, reason);
         problems.extend(written.refused.into_iter().map(refused));
         problems.sort_by_key(|problem| problem.line);
         report.problems += count(problems.len());
+        let noes: HashSet<u64> =
+            problems.iter().filter(|problem| problem.no_not_taken).map(|problem| problem.line).collect();
+        report.noes_not_taken += count(noes.len());
         problems.into_iter().try_for_each(&mut tell)?;
         if ended {
             return Ok(report);

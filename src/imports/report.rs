@@ -71,8 +71,16 @@ pub enum Reason {
     InvalidTime,
     /// A time that is not over yet.
     FutureTime,
-    /// Neither GRANTED, WITHDRAWN nor REFUSED.
-    InvalidStatus,
+    /// A word for a status that says neither yes nor no for sure; it holds back each yes of the person to the purpose.
+    UnknownStatus,
+    /// Another line of the file says no, or may say it, of the same person and purpose, and could not be taken.
+    HeldBack,
+    /// Mail did not get there: a fault of delivery, and no word of the person.
+    Undeliverable,
+    /// A column that looks like one of opt-outs, and is not mapped.
+    OptOutNotMapped,
+    /// Several values in one cell: the first is that of the contact, the others are further contact points.
+    SeveralValues,
     /// Neither EMAIL, PHONE, SMS nor POST.
     InvalidChannel,
     /// No purpose of the policy.
@@ -143,7 +151,11 @@ impl Reason {
             Reason::UnexpectedValue => "UNEXPECTED_VALUE",
             Reason::InvalidTime => "INVALID_TIME",
             Reason::FutureTime => "FUTURE_TIME",
-            Reason::InvalidStatus => "INVALID_STATUS",
+            Reason::UnknownStatus => "UNKNOWN_STATUS",
+            Reason::HeldBack => "HELD_BACK",
+            Reason::Undeliverable => "UNDELIVERABLE",
+            Reason::OptOutNotMapped => "OPT_OUT_NOT_MAPPED",
+            Reason::SeveralValues => "SEVERAL_VALUES",
             Reason::InvalidChannel => "INVALID_CHANNEL",
             Reason::UnknownPurpose => "UNKNOWN_PURPOSE",
             Reason::NotOnConsent => "NOT_ON_CONSENT",
@@ -192,9 +204,22 @@ pub struct Problem {
     pub column: Option<String>,
     /// What is wrong.
     pub reason: Reason,
+    /// Whether the row says no, or may say it, and that could not be taken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_not_taken: bool,
 }
 
 impl Problem {
+    /// A problem of the row that begins on `line`.
+    pub(super) fn of(line: u64, column: Option<String>, reason: Reason) -> Self {
+        Self { line, last_line: None, column, reason, no_not_taken: false }
+    }
+
+    /// The same of a row that says no, or may say it, which could not be taken.
+    pub(super) fn not_taken(self) -> Self {
+        Self { no_not_taken: true, ..self }
+    }
+
     /// The heads of the columns that a problem is written in.
     pub fn heads() -> String {
         format!("{:>8}  {:<24}reason", "line", "column")
@@ -227,6 +252,10 @@ pub struct Report {
     pub unchanged: u64,
     /// Rows refused.
     pub rejected: u64,
+    /// Rows that opt out of advertising, whatever became of the rest of them.
+    pub opted_out: u64,
+    /// Rows that opt out, or may, where that could not be taken.
+    pub noes_not_taken: u64,
     /// How many problems were told.
     #[serde(rename = "problemCount")]
     pub problems: u64,
@@ -245,6 +274,11 @@ impl fmt::Display for Report {
             ("problems", self.problems),
         ] {
             writeln!(f, "{name:<14}{count:>10}")?;
+        }
+        for (name, count) in [("opted out", self.opted_out), ("noes not taken", self.noes_not_taken)] {
+            if count > 0 {
+                writeln!(f, "{name:<14}{count:>10}")?;
+            }
         }
         if !self.left_out.is_empty() {
             let names = self.left_out.iter().map(|(name, count)| format!("{name} {count}"));

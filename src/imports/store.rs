@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::{
     Import, Reason,
+    door::Door,
     drafts::{OwnSource, Row},
+    opt_outs,
 };
 use crate::{
     audit::{self, Author, Changes, Entry, Mode, Transaction},
@@ -35,48 +37,86 @@ pub(super) struct Written {
     pub imported: u64,
     /// Lines of rows that cannot come in, and why.
     pub refused: Vec<(u64, Reason)>,
+    /// Rows that opt out of advertising, and lines of those of nobody who is known.
+    pub opted_out: u64,
+    pub lost: Vec<u64>,
 }
 
-/// Writes the rows that are not there yet.
-pub(super) async fn write(app: &App, import: &Import, rows: Vec<Row>) -> Result<Written, Error> {
-    if rows.is_empty() {
+/// Writes the rows that are not there yet, and what they and those that are `left` out opt out of.
+pub(super) async fn write(
+    app: &App,
+    import: &Import,
+    rows: Vec<Row>,
+    left: Vec<Row>,
+) -> Result<Written, Error> {
+    if rows.is_empty() && left.is_empty() {
         return Ok(Written::default());
     }
+    let opting = rows.iter().chain(&left).filter(|row| !row.opt_outs.is_empty()).count();
+    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, &left).await?;
+    let opted_out = count(opting - lost.len());
     if import.dry_run {
         let mut sorted = sort(&app.db.reader, import, &rows).await?;
         let ring = audit::known_ring(app).await?;
         let policy = app.policy.current();
         suppress(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
-        return Ok(Written { imported: count(sorted.missing.len()), refused: sorted.refused });
+        return Ok(Written {
+            imported: count(sorted.missing.len()),
+            refused: sorted.refused,
+            opted_out,
+            lost,
+        });
     }
+    let door = match opting {
+        0 => None,
+        _ => Some(Door::of(app, &import.actor)?),
+    };
     let mut attempt = 1;
     loop {
-        match insert(app, import, &rows).await {
+        match insert(app, import, (&rows, &left), door.as_ref()).await {
             Err(error) if attempt < ATTEMPTS && error.transient => attempt += 1,
-            done => return done,
+            done => return Ok(Written { opted_out, lost, ..done? }),
         }
     }
 }
 
-async fn insert(app: &App, import: &Import, rows: &[Row]) -> Result<Written, Error> {
+async fn insert(
+    app: &App,
+    import: &Import,
+    (rows, left): (&[Row], &[Row]),
+    door: Option<&Door>,
+) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
-    let reached: Vec<Reached> = rows.iter().map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
-    tx.lock_identities(reached.iter().flat_map(Reached::locks), Mode::Shared).await?;
+    let reached: Vec<Reached> =
+        rows.iter().chain(left).map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
+    let mut locks: Vec<u64> = reached.iter().flat_map(Reached::locks).collect();
+    let mut mode = Mode::Shared;
+    if door.is_some() {
+        // A file that says no declares something about its addresses, and about those of whom it means.
+        locks.extend(opt_outs::locks(&tx, import, rows.iter().chain(left)).await?);
+        mode = Mode::Exclusive;
+    }
+    tx.lock_identities(locks, mode).await?;
     let mut sorted = sort(tx.connection(), import, rows).await?;
     let ring = tx.known_ring().await?;
     let policy = app.policy.current();
     let found = suppress(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted).await?;
     let Sorted { missing, refused } = sorted;
-    if missing.is_empty() {
-        return Ok(Written { imported: 0, refused });
-    }
     for chunk in missing.chunks(CHUNK) {
         insert_chunk(import, chunk, &found, &mut tx).await?;
     }
-    tx.commit().await?;
-    Ok(Written { imported: count(missing.len()), refused })
+    // Those too that were there already or cannot come in: who says no is believed.
+    let objected = match door {
+        Some(door) => opt_outs::declare(&mut tx, door, &policy, import, rows.iter().chain(left)).await?,
+        None => false,
+    };
+    let written = Written { imported: count(missing.len()), refused, ..Written::default() };
+    if !missing.is_empty() || objected {
+        tx.commit().await?;
+    }
+    Ok(written)
 }
 
 /// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one

@@ -67,6 +67,8 @@ pub async fn import<R: std::io::Read + Send>(
 pub fn an_import() -> zweck::imports::Import {
     zweck::imports::Import {
         map: Vec::new(),
+        opt_outs: Vec::new(),
+        ignore: Vec::new(),
         external_id: None,
         source: "test".to_owned(),
         purpose: "customer_care".to_owned(),

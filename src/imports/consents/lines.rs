@@ -1,60 +1,48 @@
 //! Lines of a file of consents: each cell checked, before anything is looked up about a person (floor 4).
 
-use std::{collections::HashMap, io::Read};
+mod grants;
 
-use chrono::{DateTime, Days, NaiveDate, SubsecRound, TimeDelta, Utc};
+use std::{collections::HashMap, io::Read, sync::Arc};
+
+use chrono::{DateTime, Utc};
 use entity::{consent_text, enums::Channel};
-use sea_orm::{ActiveEnum, EntityTrait};
+use sea_orm::EntityTrait;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::ConsentImport;
+use super::{ConsentImport, columns::Columns};
+use crate::contacts::Reachable;
+use crate::identities::Reader;
 use crate::{
-    consents::{self, Grant, Said},
+    consents::Said,
     context::App,
     error::Error,
-    fold::mailbox,
-    imports::{Problem, Reason, table::Table},
-    policy::{DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
+    imports::{
+        Problem, Reason,
+        known::Who,
+        reader::{Cell, read_mailboxes, read_numbers},
+        table::Table,
+        times::instant,
+        words::{self, Word},
+    },
+    policy::{self, Grounds, Policy, PurposeDef},
     register::Check,
 };
-
-/// What a column may hold.
-pub(super) const FIELDS: [&str; 15] = [
-    "contactId",
-    "email",
-    "externalId",
-    "purpose",
-    "channel",
-    "status",
-    "declaredAt",
-    "confirmedAt",
-    "textVersion",
-    "language",
-    "proof",
-    "source",
-    "evidence",
-    "address",
-    "expiresAt",
-];
-
-/// By what a line names the contact.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Who {
-    Id(Uuid),
-    /// Id in a source.
-    External(String),
-    /// Key of a mailbox.
-    Email(String),
-}
 
 /// A line that passed every check.
 #[derive(Clone)]
 pub(super) struct Line {
     pub line: u64,
-    pub who: Who,
-    pub purpose: String,
-    pub channel: Channel,
+    /// By what it names the person: a yes by one, a no by all that it tells.
+    pub who: Vec<Who>,
+    /// Purposes and channels that are meant: of a yes one.
+    pub targets: Vec<(String, Channel)>,
+    /// Whether the purposes are meant on every channel, those too that they used once.
+    pub every_channel: bool,
+    /// The channel that is told.
+    pub channel: Option<Channel>,
+    /// Purposes and groups that the line objects to.
+    pub objections: Vec<String>,
     pub said: Said,
 }
 
@@ -79,6 +67,23 @@ impl Line {
         };
         short(&text)
     }
+
+    pub fn is_no(&self) -> bool {
+        matches!(self.said, Said::Ended { .. })
+    }
+}
+
+/// What a line says.
+pub(super) enum Told {
+    Yes(Line),
+    No(Line),
+    /// It says no, or may say it, and cannot be taken: no yes of these persons to these purposes, or to any, is taken either.
+    Unclear {
+        who: Vec<Who>,
+        purposes: Option<Vec<String>>,
+    },
+    /// Neither.
+    Nothing,
 }
 
 /// The first 8 bytes of SHA-256.
@@ -88,7 +93,8 @@ pub(super) fn short(text: &str) -> u64 {
 
 /// What every line is checked against.
 pub(super) struct Rules {
-    pub policy: std::sync::Arc<Policy>,
+    pub policy: Arc<Policy>,
+    reader: Reader,
     texts: HashMap<(String, String, String), Uuid>,
     now: DateTime<Utc>,
     source: Option<String>,
@@ -105,51 +111,11 @@ impl Rules {
         let texts = texts.into_iter().map(|text| ((text.purpose_code, text.language, text.version), text.id));
         Ok(Self {
             policy: app.policy.current(),
+            reader: app.reader,
             texts: texts.collect(),
             now: app.now(),
             source: import.source.clone(),
         })
-    }
-}
-
-/// The columns of a file, by what they hold.
-pub(super) struct Columns {
-    known: Vec<(&'static str, usize, String)>,
-    /// Columns that hold nothing which is imported, with their heads.
-    unmapped: Vec<(usize, String)>,
-}
-
-impl Columns {
-    /// Finds those that are mapped, and those that are called as what they hold.
-    ///
-    /// # Errors
-    /// `BAD_USER_INPUT` for a column that is not there, or there twice, and where contact, purpose or channel have none.
-    pub fn of<R: Read>(table: &Table<R>, import: &ConsentImport) -> Result<Self, Error> {
-        let mut known: Vec<(&'static str, usize, String)> = Vec::new();
-        for field in FIELDS {
-            let mapped = import.map.iter().find(|(name, _)| *name == field);
-            match mapped {
-                Some((_, column)) => known.push((field, table.find(column)?, column.clone())),
-                None if import.reading.header => {
-                    known.extend(table.find(field).ok().map(|index| (field, index, field.to_owned())));
-                }
-                None => {}
-            }
-        }
-        let has = |names: &[&str]| known.iter().any(|(field, ..)| names.contains(field));
-        for names in [&["contactId", "externalId", "email"][..], &["purpose"], &["channel"]] {
-            if !has(names) {
-                return Err(Error::input(format!("the file has no column for `{}`", names.join("` or `"))));
-            }
-        }
-        let heads = table.heads().into_iter().enumerate();
-        let unmapped = heads.filter(|(index, _)| !known.iter().any(|(_, known, _)| known == index)).collect();
-        Ok(Self { known, unmapped })
-    }
-
-    /// Heads of columns that hold nothing which is imported, where the row has something there.
-    pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
-        self.unmapped.iter().filter(|(index, _)| table.is_filled(*index)).map(|(_, head)| head.as_str())
     }
 }
 
@@ -162,31 +128,29 @@ struct Draft<'a, R> {
     problems: Vec<Problem>,
 }
 
-/// The line that begins at `line`, if it can be taken, and what is wrong with it. Who says no is believed whatever else is wrong: the
-/// time is not known then, and goes to the withdrawal.
+/// What the line that begins at `line` says, and what is wrong with it. Who says no is believed whatever else is wrong: what is not
+/// known of it is taken as widely as it can be meant.
 pub(super) fn read<R: Read>(
     table: &Table<R>,
     columns: &Columns,
     rules: &Rules,
     line: u64,
-) -> (Option<Line>, Vec<Problem>) {
+) -> (Told, Vec<Problem>) {
     let mut draft = Draft { table, columns, rules, line, problems: Vec::new() };
-    let read = draft.read();
-    let taken = read.filter(|line| draft.problems.is_empty() || matches!(line.said, Said::Ended { .. }));
-    (taken, draft.problems)
+    let told = draft.read();
+    (told, draft.problems)
 }
 
 impl<R: Read> Draft<'_, R> {
     fn fault(&mut self, field: &str, reason: Reason) {
-        let column = self.columns.known.iter().find(|(known, ..)| *known == field);
-        let column = column.map_or(field, |(_, _, column)| column).to_owned();
-        self.problems.push(Problem { line: self.line, last_line: None, column: Some(column), reason });
+        let column = self.columns.column(field).map_or(field, |(_, head)| head).to_owned();
+        self.problems.push(Problem::of(self.line, Some(column), reason));
     }
 
     /// What the line holds of `field`, one line of sound text.
     fn cell(&mut self, field: &str) -> Option<String> {
-        let (_, index, _) = self.columns.known.iter().find(|(known, ..)| *known == field)?;
-        let text = self.table.text(*index);
+        let (index, _) = self.columns.column(field)?;
+        let text = self.table.text(index);
         let text = text.and_then(|text| Ok(Check::Line.check(&text, self.rules.now.date_naive())?));
         text.unwrap_or_else(|reason| {
             self.fault(field, reason);
@@ -203,54 +167,157 @@ impl<R: Read> Draft<'_, R> {
         text
     }
 
-    fn read(&mut self) -> Option<Line> {
-        let who = self.who();
-        let purpose = self.purpose();
-        let channel = self.needed("channel").and_then(|word| {
-            let channel = Channel::try_from_value(&word.to_ascii_uppercase());
-            channel.map_err(|_| self.fault("channel", Reason::InvalidChannel)).ok()
+    fn read(&mut self) -> Told {
+        let status = self.needed("status");
+        match status.as_deref().map(words::status) {
+            Some(Word::Yes) => match self.yes().filter(|_| self.problems.is_empty()) {
+                Some(line) => Told::Yes(line),
+                None => Told::Nothing,
+            },
+            Some(Word::No { refused }) => self.no(refused),
+            Some(Word::Undeliverable) => {
+                self.fault("status", Reason::Undeliverable);
+                Told::Nothing
+            }
+            Some(Word::Unknown) => {
+                self.fault("status", Reason::UnknownStatus);
+                self.unclear()
+            }
+            // What cannot be read may be a no; an empty cell is none.
+            None if self.problems.iter().any(|problem| problem.reason != Reason::MissingValue) => {
+                self.unclear()
+            }
+            None => Told::Nothing,
+        }
+    }
+
+    /// A line that may say no, or says it of what cannot be read.
+    fn unclear(&mut self) -> Told {
+        let before = self.problems.len();
+        let who = self.everyone();
+        let purposes = self.cell("purpose").and_then(|code| self.named(&code)).map(|purpose| {
+            let kinds = self.kinds(&purpose, None).into_iter().map(|(code, _)| code);
+            kinds.chain([purpose.code.clone()]).collect()
         });
-        let used = |purpose: &PurposeDef, channel: Channel| {
-            purpose.channels.iter().any(|known| known.as_str() == channel.to_value())
-        };
+        // What is wrong beside is not told again.
+        self.problems.truncate(before);
+        self.problems = std::mem::take(&mut self.problems).into_iter().map(Problem::not_taken).collect();
+        Told::Unclear { who, purposes }
+    }
+
+    fn yes(&mut self) -> Option<Line> {
+        let who = self.one();
+        let purpose = self.purpose_on_consent();
+        let channel = self.needed("channel").and_then(|word| {
+            let channel = words::channel(&word);
+            if channel.is_none() {
+                self.fault("channel", Reason::InvalidChannel);
+            }
+            channel
+        });
         if let (Some(purpose), Some(channel)) = (&purpose, channel)
-            && !used(purpose, channel)
+            && !uses(purpose, channel)
         {
             self.fault("channel", Reason::ChannelNotUsed);
         }
-        let status = self.cell("status").map(|word| word.to_ascii_uppercase());
-        let said = match status.as_deref() {
-            None | Some("GRANTED") => self
-                .grant(purpose.as_ref()?, channel?, who.as_ref())
-                .map(|grant| Said::Granted(Box::new(grant))),
-            Some(word @ ("WITHDRAWN" | "REFUSED")) => {
-                let (source, at) = (self.source(), self.time("declaredAt", true));
-                Some(Said::Ended { refused: word == "REFUSED", at, source })
-            }
-            Some(_) => {
-                self.fault("status", Reason::InvalidStatus);
-                None
-            }
-        };
+        let (purpose, channel) = (purpose?, channel?);
+        let grant = self.grant(&purpose, channel, who.as_ref());
         Some(Line {
             line: self.line,
-            who: who?,
-            purpose: purpose?.code.clone(),
-            channel: channel?,
-            said: said?,
+            who: vec![who?],
+            targets: vec![(purpose.code.clone(), channel)],
+            every_channel: false,
+            channel: Some(channel),
+            objections: Vec::new(),
+            said: Said::Granted(Box::new(grant?)),
         })
     }
 
-    fn who(&mut self) -> Option<Who> {
-        let (id, external, email) = (self.cell("contactId"), self.cell("externalId"), self.cell("email"));
-        match (id, external, email) {
+    fn no(&mut self, refused: bool) -> Told {
+        let who = self.everyone();
+        if who.is_empty() && self.problems.is_empty() {
+            self.fault("contactId", Reason::MissingValue);
+        }
+        let purpose = self.needed("purpose").and_then(|code| {
+            let purpose = self.named(&code);
+            if purpose.is_none() {
+                self.fault("purpose", Reason::UnknownPurpose);
+            }
+            purpose
+        });
+        let objected = purpose.as_ref().is_some_and(|purpose| {
+            purpose.grounds != Grounds::Consent && crate::imports::door::can_be_objected_to(purpose)
+        });
+        if let Some(purpose) = &purpose
+            && purpose.grounds != Grounds::Consent
+            && !objected
+        {
+            self.fault("purpose", Reason::NotOnConsent);
+        }
+        let lost = who.is_empty()
+            || purpose.as_ref().is_none_or(|purpose| purpose.grounds != Grounds::Consent && !objected);
+        self.problems = std::mem::take(&mut self.problems).into_iter().map(Problem::not_taken).collect();
+        let (Some(purpose), false) = (purpose, lost) else { return self.unclear() };
+        let mut channel = self.cell("channel").and_then(|word| {
+            let channel = words::channel(&word);
+            if channel.is_none() {
+                self.fault("channel", Reason::InvalidChannel);
+            }
+            channel
+        });
+        let mut targets = self.kinds(&purpose, channel);
+        if targets.is_empty() && purpose.grounds == Grounds::Consent && channel.is_some() {
+            // Where it uses another alone, that one was meant.
+            self.fault("channel", Reason::ChannelNotUsed);
+            channel = None;
+            targets = self.kinds(&purpose, None);
+        }
+        let (source, at) = (self.source(), self.time("declaredAt", true));
+        Told::No(Line {
+            line: self.line,
+            who,
+            every_channel: channel.is_none(),
+            targets,
+            channel,
+            objections: if objected { vec![purpose.code.clone()] } else { Vec::new() },
+            said: Said::Ended { refused, at, source },
+        })
+    }
+
+    /// The purposes on consent that `purpose` stands for, with their channels.
+    fn kinds(&self, purpose: &PurposeDef, channel: Option<Channel>) -> Vec<(String, Channel)> {
+        let all = self.rules.policy.purposes().iter();
+        let meant =
+            all.filter(|known| known.code == purpose.code || known.group.as_deref() == Some(&purpose.code));
+        let meant = meant.filter(|known| known.grounds == Grounds::Consent);
+        let meant =
+            meant.flat_map(|known| known.channels.iter().map(|used| (known.code.clone(), stored(*used))));
+        meant.filter(|(_, used)| channel.is_none_or(|channel| channel == *used)).collect()
+    }
+
+    /// The purpose or group that is called so, in whatever case.
+    fn named(&self, code: &str) -> Option<Arc<PurposeDef>> {
+        let mut all = self.rules.policy.purposes().iter();
+        all.find(|purpose| purpose.code.eq_ignore_ascii_case(code)).cloned()
+    }
+
+    /// The one person that a yes names.
+    fn one(&mut self) -> Option<Who> {
+        let (id, external) = (self.cell("contactId"), self.cell("externalId"));
+        let (email, phone) = (self.cell("email"), self.cell("phone"));
+        match (id, external, email, phone) {
             (Some(id), ..) => {
                 let id = Uuid::parse_str(&id).map_err(|_| self.fault("contactId", Reason::InvalidId));
                 id.ok().map(Who::Id)
             }
-            (None, Some(external), _) => Some(Who::External(external)),
-            (None, None, Some(email)) => Some(Who::Email(mailbox(&email))),
-            (None, None, None) => {
+            (None, Some(external), ..) => Some(Who::External(external)),
+            (None, None, Some(email), _) => {
+                self.sole("email", read_mailboxes(&self.rules.reader, &email)).map(Who::Address)
+            }
+            (None, None, None, Some(phone)) => {
+                self.sole("phone", read_numbers(&self.rules.reader, &phone)).map(Who::Address)
+            }
+            (None, None, None, None) => {
                 if self.problems.is_empty() {
                     self.fault("contactId", Reason::MissingValue);
                 }
@@ -259,7 +326,39 @@ impl<R: Read> Draft<'_, R> {
         }
     }
 
-    fn purpose(&mut self) -> Option<std::sync::Arc<PurposeDef>> {
+    /// The one address of a cell: of a yes it must be clear who gave it.
+    fn sole(&mut self, field: &str, cell: Cell) -> Option<Reachable> {
+        match (cell.unread, cell.all.len()) {
+            (false, 1) => cell.all.into_iter().next(),
+            _ => {
+                self.fault(field, unreadable(field));
+                None
+            }
+        }
+    }
+
+    /// All that a line tells of the person.
+    fn everyone(&mut self) -> Vec<Who> {
+        let mut who = Vec::new();
+        if let Some(id) = self.cell("contactId") {
+            match Uuid::parse_str(&id) {
+                Ok(id) => who.push(Who::Id(id)),
+                Err(_) => self.fault("contactId", Reason::InvalidId),
+            }
+        }
+        who.extend(self.cell("externalId").map(Who::External));
+        for (field, read) in [("email", read_mailboxes as fn(&Reader, &str) -> Cell), ("phone", read_numbers)]
+        {
+            let Some(cell) = self.cell(field).map(|text| read(&self.rules.reader, &text)) else { continue };
+            if cell.unread {
+                self.fault(field, unreadable(field));
+            }
+            who.extend(cell.all.into_iter().map(Who::Address));
+        }
+        who
+    }
+
+    fn purpose_on_consent(&mut self) -> Option<Arc<PurposeDef>> {
         let code = self.needed("purpose")?;
         let Some(purpose) = self.rules.policy.purpose(&code).cloned() else {
             self.fault("purpose", Reason::UnknownPurpose);
@@ -293,119 +392,21 @@ impl<R: Read> Draft<'_, R> {
         }
         Some(at)
     }
+}
 
-    /// A consent with the evidence that its purpose wants (Art. 7(1)).
-    fn grant(&mut self, purpose: &PurposeDef, channel: Channel, who: Option<&Who>) -> Option<Grant> {
-        let text = (self.needed("language"), self.needed("textVersion"));
-        let text_id = if let (Some(language), Some(version)) = text {
-            let text = self.rules.texts.get(&(purpose.code.clone(), language, version)).copied();
-            if text.is_none() {
-                self.fault("textVersion", Reason::UnknownText);
-            }
-            text
-        } else {
-            None
-        };
-        let declared_at = match self.cell("declaredAt") {
-            None => self.needed("declaredAt").and(None),
-            Some(_) => self.time("declaredAt", false),
-        };
-        let confirmed_at = self.time("confirmedAt", false);
-        let evidence = self.cell("evidence");
-        let proof = self.needed("proof");
-        match proof.as_deref() {
-            // By mail nothing is proved but of e-mail (BGH I ZR 164/09).
-            Some(DOUBLE_OPT_IN) if channel != Channel::Email || !accepts(purpose, DOUBLE_OPT_IN) => {
-                self.fault("proof", Reason::ProofNotAccepted);
-            }
-            Some(DOUBLE_OPT_IN) => self.confirmation(declared_at, confirmed_at, evidence.as_deref()),
-            Some(proof) if !accepts(purpose, proof) => self.fault("proof", Reason::ProofNotAccepted),
-            Some(_) if confirmed_at.is_some() => self.fault("confirmedAt", Reason::UnexpectedValue),
-            _ => {}
-        }
-        let source = self.source();
-        if source.is_none() {
-            self.needed("source");
-        }
-        let address = self.cell("address").or_else(|| match (channel, who) {
-            (Channel::Email, Some(Who::Email(key))) => Some(key.clone()),
-            _ => None,
-        });
-        let mut grant = Grant {
-            declared_at: declared_at?,
-            confirmed_at,
-            text_id: text_id?,
-            proof: proof?,
-            source: source?,
-            evidence,
-            address,
-            expires_at: None,
-        };
-        grant.expires_at = self.end(purpose, grant.granted_at());
-        Some(grant)
-    }
+fn unreadable(field: &str) -> Reason {
+    if field == "phone" { Reason::InvalidPhone } else { Reason::InvalidEmail }
+}
 
-    fn confirmation(
-        &mut self,
-        declared_at: Option<DateTime<Utc>>,
-        confirmed_at: Option<DateTime<Utc>>,
-        evidence: Option<&str>,
-    ) {
-        if evidence.is_none() {
-            self.fault("evidence", Reason::MissingEvidence);
-        }
-        match (declared_at, confirmed_at) {
-            (_, None) => _ = self.needed("confirmedAt"),
-            (Some(declared), Some(confirmed)) if confirmed < declared => {
-                self.fault("confirmedAt", Reason::InvalidTime);
-            }
-            _ => {}
-        }
-    }
-
-    /// Until when a consent holds that was granted at `from`: never longer than the purpose says.
-    fn end(&mut self, purpose: &PurposeDef, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let latest = purpose.validity.as_deref().map(|validity| consents::after(from, validity));
-        let Ok(latest) = latest.transpose() else {
-            self.fault("declaredAt", Reason::InvalidTime);
-            return None;
-        };
-        let told = self.time("expiresAt", false);
-        if told.is_some_and(|end| end <= from || latest.is_some_and(|latest| end > latest)) {
-            self.fault("expiresAt", Reason::InvalidExpiry);
-        }
-        told.or(latest)
+fn stored(channel: policy::Channel) -> Channel {
+    match channel {
+        policy::Channel::Email => Channel::Email,
+        policy::Channel::Phone => Channel::Phone,
+        policy::Channel::Sms => Channel::Sms,
+        policy::Channel::Post => Channel::Post,
     }
 }
 
-fn accepts(purpose: &PurposeDef, proof: &str) -> bool {
-    purpose.proof.iter().any(|known| known == proof)
-}
-
-/// RFC 3339, or a date with an offset, e.g. `2026-10-01+02:00`: its first or last microsecond.
-fn instant(text: &str, last: bool) -> Option<DateTime<Utc>> {
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Some(at.to_utc().trunc_subsecs(6));
-    }
-    let (date, offset) = text.split_at_checked(10)?;
-    let date: NaiveDate = date.parse().ok()?;
-    let date = if last { date.checked_add_days(Days::new(1))? } else { date };
-    let at = DateTime::parse_from_rfc3339(&format!("{date}T00:00:00{offset}")).ok()?.to_utc();
-    Some(if last { at - TimeDelta::microseconds(1) } else { at })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::instant;
-
-    #[test]
-    fn instants_have_an_offset() {
-        let told = |text: &str, last| instant(text, last).map(|at| at.to_rfc3339());
-        assert_eq!(told("2026-10-01T10:00:00+02:00", false).unwrap(), "2026-10-01T08:00:00+00:00");
-        assert_eq!(told("2026-10-01+02:00", false).unwrap(), "2026-09-30T22:00:00+00:00");
-        assert_eq!(told("2026-10-01Z", true).unwrap(), "2026-10-01T23:59:59.999999+00:00");
-        for bad in ["2026-10-01", "2026-10-01T10:00:00", "yesterday", "", "2026-13-01Z", "01.10.2026"] {
-            assert_eq!(told(bad, false), None, "{bad}");
-        }
-    }
+fn uses(purpose: &PurposeDef, channel: Channel) -> bool {
+    purpose.channels.iter().any(|known| stored(*known) == channel)
 }

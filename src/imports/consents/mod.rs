@@ -1,12 +1,16 @@
 //! Imports consents with their evidence from a CSV file: gaps are filled, no word of the person is overridden (floor 4).
 //!
-//! The file is read twice, so that the order of its lines does not matter. First every withdrawal and refusal is written, and of
-//! several consents to the same the last declared one is found; then consents are written, each against what is known by then.
+//! The file is read three times, so that the order of its lines does not matter. First it is looked through: what may say no and
+//! cannot be taken is told before all else. Then every withdrawal and refusal is written, and of several consents to the same the
+//! last declared one is found; then consents are written, each against what is known by then.
 
+mod columns;
+mod held;
 mod lines;
-mod noes;
+mod meant;
 mod report;
-mod strays;
+mod telling;
+mod wanted;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,83 +18,30 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use entity::{contact, contact_point, provenance};
-use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::{Problem, Reading, Reason, table::Table};
+use super::{
+    Problem, Reason,
+    door::{Declared, Door},
+    known::{self, Known, ids},
+    table::Table,
+};
+use crate::imports::noes;
 use crate::{
-    audit::{self, Author},
-    consents::{Hindrance, Outcome, Present, Said, Told},
+    audit::{self, Author, Transaction},
+    consents::{self as declared, Hindrance, Outcome, Present, Said},
     context::App,
     error::Error,
 };
-use lines::{Columns, FIELDS, Line, Rules, Who, short};
+use columns::Columns;
+use held::{Held, Unclear};
+use lines::{Line, Rules, Told};
+use meant::{Used, all_told, contacts, find, key, one, speaking, told, used};
 pub use report::ConsentReport;
-use strays::{listed, stray};
+pub use wanted::ConsentImport;
 
 /// Lines that are written in one transaction.
 const BATCH: usize = 100;
-/// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
-
-/// What to import, and how.
-#[derive(Clone, Debug)]
-pub struct ConsentImport {
-    /// Which column holds what; one that is called as what it holds needs no word.
-    pub map: Vec<(&'static str, String)>,
-    /// Where consents were declared, for lines that do not say it.
-    pub source: Option<String>,
-    /// The source that external ids are those of; any otherwise.
-    pub contact_source: Option<String>,
-    /// Who imports.
-    pub actor: String,
-    /// How the file is read.
-    pub reading: Reading,
-    /// Whether to check only and write nothing.
-    pub dry_run: bool,
-}
-
-impl ConsentImport {
-    /// Pairs `field=Column` as the command line gives them.
-    ///
-    /// # Errors
-    /// `BAD_USER_INPUT` for an unknown field, or one mapped twice.
-    pub fn map_from<'a>(
-        pairs: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut map: Vec<(&'static str, String)> = Vec::new();
-        for pair in pairs {
-            let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
-            };
-            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
-                let known = FIELDS.join(", ");
-                return Err(Error::input(format!("`{name}` is not part of a consent; known are {known}")));
-            };
-            if map.iter().any(|(other, _)| *other == field) {
-                return Err(Error::input(format!("`{name}` is mapped twice")));
-            }
-            map.push((field, column.trim().to_owned()));
-        }
-        Ok(map)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let named = [("source", &self.source), ("contact source", &self.contact_source)];
-        for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            if value.trim().is_empty() || value.chars().count() > 500 || value.chars().any(char::is_control) {
-                let message = format!("`{name}` must be 1 to 500 characters without control characters");
-                return Err(Error::input(message));
-            }
-        }
-        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
-            return Err(Error::input("this delimiter cannot be used"));
-        }
-        Ok(())
-    }
-}
-
 impl From<Hindrance> for Reason {
     fn from(hindrance: Hindrance) -> Self {
         match hindrance {
@@ -109,7 +60,11 @@ impl From<Hindrance> for Reason {
 /// What became of a line.
 enum Fate {
     Done(Outcome),
+    /// A no that met no record; whether that is new.
+    Stray(bool),
     Rejected(Reason),
+    /// A line that may say no could not be taken.
+    HeldBack,
     /// Another line tells of a later declaration of the same.
     Repeated,
 }
@@ -122,20 +77,35 @@ struct Best {
     line: u64,
 }
 
+/// What the file is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// For what cannot be taken though it may be a no.
+    Look,
+    /// For what ends consents.
+    Ends,
+    /// For consents.
+    Grants,
+}
+
 /// An import under way. What grows with the file are some 50 bytes for each consent that is told.
 struct Run<'a, T> {
     app: &'a App,
     import: &'a ConsentImport,
     rules: Rules,
+    door: Door,
     tell: T,
     report: ConsentReport,
     best: HashMap<u64, Best>,
     /// What a trial would have ended.
-    ended: HashMap<u64, Vec<Told>>,
+    ended: HashMap<u64, Vec<declared::Told>>,
+    held: Held,
+    /// Lines of which all is told.
+    told: HashSet<u64>,
 }
 
-/// Imports consents, withdrawals and refusals. Problems are told as they are found: those of lines that end consents and of lines
-/// that cannot be read at all first, then those of consents; each in the order of the file.
+/// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no, or may say it,
+/// and cannot be taken; then those of the other lines, then those of consents; each in the order of the file.
 ///
 /// Batches are written in transactions of their own; the same import again goes on after an interruption, and changes nothing
 /// when it is done.
@@ -150,69 +120,127 @@ pub async fn consents<R: Read + Send>(
     tell: impl FnMut(Problem) -> Result<(), Error> + Send,
 ) -> Result<ConsentReport, Error> {
     import.check()?;
-    let rules = Rules::of(app, import).await?;
+    let (rules, door) = (Rules::of(app, import).await?, Door::of(app, &import.actor)?);
     let report = ConsentReport { dry_run: import.dry_run, ..ConsentReport::default() };
-    let (best, ended) = (HashMap::new(), HashMap::new());
-    let mut run = Run { app, import, rules, tell, report, best, ended };
+    let (best, ended, held, told) = Default::default();
+    let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told };
     let file = || open().map_err(|_| Error::input("the file cannot be opened"));
-    run.pass(file()?, true).await?;
-    run.pass(file()?, false).await?;
+    for pass in [Pass::Look, Pass::Ends, Pass::Grants] {
+        run.pass(file()?, pass).await?;
+    }
     Ok(run.report)
 }
 
 impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
-    /// Reads the file once: `first` for what ends consents, then for consents.
-    async fn pass<R: Read + Send>(&mut self, file: R, first: bool) -> Result<(), Error> {
+    /// Reads the file once.
+    async fn pass<R: Read + Send>(&mut self, file: R, pass: Pass) -> Result<(), Error> {
         let mut table = Table::open(file, &self.import.reading)?;
         let columns = Columns::of(&table, self.import)?;
-        let (mut ends, mut grants) = (Vec::new(), Vec::new());
+        let (mut unclear, mut ends, mut grants) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(row) = table.next()? {
             match row {
-                Err(row) if first => {
-                    self.report.rows += 1;
-                    self.report.rejected += 1;
-                    let (line, last_line) = (row.line, row.last_line);
-                    self.problem(Problem { line, last_line, column: None, reason: row.reason })?;
-                }
-                Err(_) => {}
-                Ok(line) => {
-                    let (read, problems) = lines::read(&table, &columns, &self.rules, line);
-                    if first {
+                Err(row) => {
+                    if pass == Pass::Look {
+                        // What stands there may be a no.
+                        let problem = Problem::of(row.line, None, row.reason).not_taken();
+                        self.lost(row.line, vec![Problem { last_line: row.last_line, ..problem }])?;
+                    } else if pass == Pass::Ends {
                         self.report.rows += 1;
-                        for head in columns.left_out(&table) {
-                            *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
+                        self.report.rejected += 1;
+                    }
+                }
+                Ok(line) => {
+                    if pass == Pass::Look {
+                        columns.check_unmapped(&table)?;
+                    }
+                    let (told, problems) = lines::read(&table, &columns, &self.rules, line);
+                    match pass {
+                        Pass::Look if problems.iter().any(|problem| problem.no_not_taken) => {
+                            self.lost(line, problems)?;
                         }
+                        Pass::Ends => {
+                            self.report.rows += 1;
+                            for head in columns.left_out(&table) {
+                                *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
+                            }
+                            self.report.rejected +=
+                                u64::from(matches!(told, Told::Unclear { .. } | Told::Nothing));
+                            if !self.told.contains(&line) {
+                                problems.into_iter().try_for_each(|problem| self.problem(problem))?;
+                            }
+                        }
+                        _ => {}
                     }
-                    if first {
-                        self.report.rejected += u64::from(read.is_none());
-                        problems.into_iter().try_for_each(|problem| self.problem(problem))?;
-                    }
-                    match read {
-                        Some(line) if matches!(line.said, Said::Granted(_)) => grants.push(line),
-                        Some(line) if first => ends.push(line),
+                    match (pass, told) {
+                        (Pass::Look, Told::Unclear { who, purposes }) => {
+                            unclear.push(Unclear { who, purposes })
+                        }
+                        (Pass::Look | Pass::Ends, Told::No(line)) => ends.push(line),
+                        (Pass::Ends | Pass::Grants, Told::Yes(line)) => grants.push(line),
                         _ => {}
                     }
                 }
             }
+            if unclear.len() == BATCH {
+                self.hold_back(std::mem::take(&mut unclear)).await?;
+            }
             if ends.len() == BATCH {
-                self.write(std::mem::take(&mut ends)).await?;
+                self.ends(std::mem::take(&mut ends), pass).await?;
             }
             if grants.len() == BATCH {
-                self.grants(std::mem::take(&mut grants), first).await?;
+                self.grants(std::mem::take(&mut grants), pass).await?;
             }
         }
-        self.write(ends).await?;
-        self.grants(grants, first).await
+        self.hold_back(unclear).await?;
+        self.ends(ends, pass).await?;
+        self.grants(grants, pass).await
     }
 
-    async fn grants(&mut self, lines: Vec<Line>, first: bool) -> Result<(), Error> {
-        if first { self.rank(&lines).await } else { self.write(lines).await }
+    async fn ends(&mut self, lines: Vec<Line>, pass: Pass) -> Result<(), Error> {
+        if pass == Pass::Look { self.look(&lines).await } else { self.write(lines).await }
+    }
+
+    async fn grants(&mut self, lines: Vec<Line>, pass: Pass) -> Result<(), Error> {
+        if pass == Pass::Ends { self.rank(&lines).await } else { self.write(lines).await }
+    }
+
+    /// Tells of a line that says no, or may say it, which is not taken.
+    fn lost(&mut self, line: u64, problems: Vec<Problem>) -> Result<(), Error> {
+        if self.told.insert(line) {
+            self.report.noes_not_taken += 1;
+        }
+        problems.into_iter().try_for_each(|problem| self.problem(problem))
     }
 
     fn problem(&mut self, problem: Problem) -> Result<(), Error> {
         self.report.problems += 1;
         *self.report.reasons.entry(problem.reason.as_str()).or_default() += 1;
         (self.tell)(problem)
+    }
+
+    /// Tells of noes that are of nobody: without a record, and without an address that could be kept.
+    async fn look(&mut self, lines: &[Line]) -> Result<(), Error> {
+        let lines: Vec<&Line> =
+            lines.iter().filter(|line| line.who.iter().all(|who| who.address().is_none())).collect();
+        let reader = &self.app.db.reader;
+        let named = lines.iter().flat_map(|line| &line.who);
+        let known = known::find(reader, self.import.contact_source.as_deref(), named).await?;
+        let present = known::present(reader, &ids(&known)).await?;
+        for line in lines {
+            let mut contacts = line.who.iter().filter_map(|who| known.get(who)).flatten();
+            if !contacts.any(|id| present.contains(id)) {
+                let problem = Problem::of(line.line, None, Reason::UnknownContact).not_taken();
+                self.lost(line.line, vec![problem])?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hold_back(&mut self, unclear: Vec<Unclear>) -> Result<(), Error> {
+        let named = unclear.iter().flat_map(|unclear| &unclear.who);
+        let known = known::find(&self.app.db.reader, self.import.contact_source.as_deref(), named).await?;
+        unclear.iter().for_each(|unclear| self.held.add(&known, unclear));
+        Ok(())
     }
 
     /// Finds of several consents to the same the one that counts, among those that nothing stands against.
@@ -229,10 +257,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         )
         .await?;
         for line in lines {
-            let (Ok(contact), Said::Granted(grant)) = (one(&known, &present, &line.who), &line.said) else {
+            let (Ok(contact), Said::Granted(grant)) = (one(&known, &present, line), &line.said) else {
                 continue;
             };
-            let told = told(line, contact);
+            let Some(told) = told(line, contact) else { continue };
             if present.admits(&self.rules.policy, &told, grant).is_err() {
                 continue;
             }
@@ -257,13 +285,15 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         for (line, fate) in lines.iter().zip(fates) {
             let reason = match fate {
                 Fate::Done(Outcome::Taken) => {
-                    match line.said {
-                        Said::Granted(_) => self.report.granted += 1,
-                        Said::Ended { .. } => self.report.ended += 1,
-                    }
+                    let count = if line.is_no() { &mut self.report.ended } else { &mut self.report.granted };
+                    *count += 1;
                     continue;
                 }
-                Fate::Done(Outcome::Unchanged) => {
+                Fate::Stray(true) => {
+                    self.report.strays += 1;
+                    continue;
+                }
+                Fate::Stray(false) | Fate::Done(Outcome::Unchanged) => {
                     self.report.unchanged += 1;
                     continue;
                 }
@@ -275,12 +305,21 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                     self.report.left_out += 1;
                     Reason::RepeatedConsent
                 }
+                Fate::HeldBack => {
+                    self.report.left_out += 1;
+                    Reason::HeldBack
+                }
                 Fate::Rejected(reason) => {
                     self.report.rejected += 1;
                     reason
                 }
             };
-            self.problem(Problem { line: line.line, last_line: None, column: None, reason })?;
+            let problem = Problem::of(line.line, None, reason);
+            match line.is_no() {
+                true if self.told.contains(&line.line) => {}
+                true => self.lost(line.line, vec![problem.not_taken()])?,
+                false => self.problem(problem)?,
+            }
         }
         Ok(())
     }
@@ -289,31 +328,41 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
         let known = find(tx.connection(), self.import, lines).await?;
-        let about = noes::lock(&mut tx, &known, lines).await?;
+        let noes = lines.iter().filter(|line| line.is_no()).map(|line| line.who.as_slice());
+        let about = noes::lock(&mut tx, &known, noes).await?;
         let ring = tx.known_ring().await?;
         let by = (tx.now(), self.import.actor.as_str());
         let mut present =
             Present::read(tx.connection(), (ring.as_ref(), tx.reader()), &ids(&known), true, by).await?;
-        let mut fates = self.take(&mut present, &known, lines, &|| tx.new_id())?;
-        let mut kept = 0;
-        for (line, fate) in lines.iter().zip(&mut fates) {
-            let Some((address, since, source)) = stray(line, fate, tx.now()) else { continue };
-            let of = tx.known_ring().await?;
-            let listed = listed(tx.connection(), (of.as_ref(), tx.reader()), address, line, since).await?;
-            *fate = Fate::Done(if listed { Outcome::Unchanged } else { Outcome::Taken });
-            _ = source;
-            kept += usize::from(!listed);
+        let used = used(tx.connection(), lines, &known).await?;
+        let mut fates = self.take(&mut present, (&known, &used), lines, &|| tx.new_id())?;
+        let meant: Vec<Vec<Uuid>> = lines.iter().map(|line| speaking(line, &known, &present)).collect();
+        let mut kept = present.write(&mut tx, "importConsents").await? > 0;
+        for ((line, fate), contacts) in
+            lines.iter().zip(&mut fates).zip(&meant).filter(|((line, _), _)| line.is_no())
+        {
+            // Objections first: they look at the consents that there are.
+            let objected = self.object(&mut tx, line, contacts).await?;
+            let listed = telling::declare(&mut tx, &about, line).await?;
+            *fate = with_list(fate, listed, objected);
+            kept |= listed || objected;
         }
-        let written = present.write(&mut tx, "importConsents").await?;
-        for (line, fate) in lines.iter().zip(&fates) {
-            if matches!(fate, Fate::Done(Outcome::Taken)) {
-                noes::declare(&mut tx, &about, line).await?;
-            }
-        }
-        if written + kept > 0 {
+        if kept {
             tx.commit().await?;
         }
         Ok(fates)
+    }
+
+    /// Records what a line objects to, of the records that it names; tells whether that is new.
+    async fn object(&self, tx: &mut Transaction, line: &Line, contacts: &[Uuid]) -> Result<bool, Error> {
+        let Said::Ended { at, source, .. } = &line.said else { return Ok(false) };
+        let mut changed = false;
+        for purpose in &line.objections {
+            let (addresses, source) = (line.who.as_slice(), source.as_deref());
+            let declared = Declared { contacts, addresses, purpose, channel: line.channel, at: *at, source };
+            changed |= self.door.declare(tx, &declared).await?.changed;
+        }
+        Ok(changed)
     }
 
     async fn trial(&mut self, lines: &[Line]) -> Result<Vec<Fate>, Error> {
@@ -323,10 +372,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let by = (self.rules.now(), self.import.actor.as_str());
         let mut present = Present::read(reader, (ring, &self.app.reader), &ids(&known), false, by).await?;
         let new_id = || self.app.new_id();
-        let told: Vec<Told> = lines
-            .iter()
-            .filter_map(|line| Some(told(line, one(&known, &present, &line.who).ok()?)))
-            .collect();
+        let used = used(reader, lines, &known).await?;
+        let told: Vec<declared::Told> =
+            lines.iter().flat_map(|line| all_told(line, &speaking(line, &known, &present), &used)).collect();
         // What earlier lines would have ended by now.
         let mut before: HashSet<u64> = HashSet::new();
         for told in &told {
@@ -335,12 +383,19 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 present.take(&self.rules.policy, &new_id, ended)?;
             }
         }
-        let mut fates = self.take(&mut present, &known, lines, &new_id)?;
-        for (line, fate) in lines.iter().zip(&mut fates) {
-            if let Some((address, since, _)) = stray(line, fate, self.rules.now()) {
-                let listed = listed(reader, (ring, &self.app.reader), address, line, since).await?;
-                *fate = Fate::Done(if listed { Outcome::Unchanged } else { Outcome::Taken });
-            }
+        let mut fates = self.take(&mut present, (&known, &used), lines, &new_id)?;
+        for (line, fate) in lines.iter().zip(&mut fates).filter(|(line, _)| line.is_no()) {
+            let listed = telling::is_news(reader, (ring, &self.app.reader), line, self.rules.now()).await?;
+            let objected = match line.objections.is_empty() {
+                true => false,
+                // Done and not kept.
+                false => {
+                    let author = Author::command(self.app, &self.import.actor, None);
+                    let mut tx = audit::begin(self.app, author).await?;
+                    self.object(&mut tx, line, &contacts(line, &known, &present)).await?
+                }
+            };
+            *fate = with_list(fate, listed, objected);
         }
         for told in told.into_iter().filter(|told| matches!(told.said, Said::Ended { .. })) {
             self.ended.entry(key(&told)).or_default().push(told);
@@ -352,104 +407,69 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     fn take(
         &self,
         present: &mut Present,
-        known: &Known,
+        (known, used): (&Known, &Used),
         lines: &[Line],
         new_id: &(dyn Fn() -> Uuid + Sync),
     ) -> Result<Vec<Fate>, Error> {
         let mut fates = Vec::with_capacity(lines.len());
         for line in lines {
-            let contact = match one(known, present, &line.who) {
-                Ok(contact) => contact,
-                Err(reason) => {
-                    fates.push(Fate::Rejected(reason));
-                    continue;
+            fates.push(match &line.said {
+                Said::Granted(_) => self.take_grant(present, known, line, new_id)?,
+                Said::Ended { .. } => {
+                    let contacts = contacts(line, known, present);
+                    let mut taken = false;
+                    for told in all_told(line, &speaking(line, known, present), used) {
+                        taken |= present.take(&self.rules.policy, new_id, &told)? == Outcome::Taken;
+                    }
+                    match (contacts.is_empty(), taken) {
+                        (true, _) if line.who.iter().all(|who| who.address().is_none()) => {
+                            Fate::Rejected(Reason::UnknownContact)
+                        }
+                        (true, _) => Fate::Stray(false),
+                        (false, true) => Fate::Done(Outcome::Taken),
+                        (false, false) => Fate::Done(Outcome::Unchanged),
+                    }
                 }
-            };
-            let told = told(line, contact);
-            let best = self.best.get(&key(&told)).map(|best| best.line);
-            fates.push(match &told.said {
-                Said::Granted(grant)
-                    if best.is_some_and(|best| best != line.line)
-                        && present.admits(&self.rules.policy, &told, grant).is_ok() =>
-                {
-                    Fate::Repeated
-                }
-                _ => Fate::Done(present.take(&self.rules.policy, new_id, &told)?),
             });
         }
         Ok(fates)
     }
-}
 
-fn told(line: &Line, contact_id: Uuid) -> Told {
-    Told { contact_id, purpose: line.purpose.clone(), channel: line.channel, said: line.said.clone() }
-}
-
-/// Stands for contact, purpose and channel; of a million two that differ are taken for the same once in ten million files.
-fn key(told: &Told) -> u64 {
-    short(&format!("{}\0{}\0{}", told.contact_id, told.purpose, told.channel.to_value()))
-}
-
-/// Contacts by what lines name them by.
-type Known = HashMap<Who, HashSet<Uuid>>;
-
-fn ids(known: &Known) -> HashSet<Uuid> {
-    known.values().flatten().copied().collect()
-}
-
-/// The one contact that is meant.
-fn one(known: &Known, present: &Present, who: &Who) -> Result<Uuid, Reason> {
-    let mut found = known.get(who).into_iter().flatten().copied().filter(|id| present.has(*id));
-    match (found.next(), found.next()) {
-        (Some(id), None) => Ok(id),
-        (None, _) => Err(Reason::UnknownContact),
-        _ => Err(Reason::AmbiguousContact),
-    }
-}
-
-/// Looks for the contacts of all lines: a statement for each kind of name.
-async fn find<C: ConnectionTrait>(
-    connection: &C,
-    import: &ConsentImport,
-    lines: &[Line],
-) -> Result<Known, Error> {
-    let mut known = Known::new();
-    let (mut emails, mut externals) = (HashSet::new(), HashSet::new());
-    for line in lines {
-        match &line.who {
-            Who::Id(id) => _ = known.entry(line.who.clone()).or_default().insert(*id),
-            Who::Email(key) => _ = emails.insert(key.as_str()),
-            Who::External(id) => _ = externals.insert(id.as_str()),
-        }
-    }
-    let mut pairs: Vec<(Who, Uuid)> = Vec::new();
-    let emails = Vec::from_iter(emails);
-    for emails in emails.chunks(PARAMETERS) {
-        use contact_point::Column as Point;
-        let primary =
-            contact::Entity::find().select_only().columns([contact::Column::EmailKey, contact::Column::Id]);
-        let primary = primary.filter(contact::Column::EmailKey.is_in(emails.iter().copied()));
-        let further =
-            contact_point::Entity::find().select_only().columns([Point::EmailKey, Point::ContactId]);
-        let further = further.filter(Point::EmailKey.is_in(emails.iter().copied()));
-        let mut rows: Vec<(String, Uuid)> = primary.into_tuple().all(connection).await?;
-        rows.extend(further.into_tuple::<(String, Uuid)>().all(connection).await?);
-        pairs.extend(rows.into_iter().map(|(key, id)| (Who::Email(key), id)));
-    }
-    let externals = Vec::from_iter(externals);
-    for externals in externals.chunks(PARAMETERS) {
-        use provenance::Column as Source;
-        let rows = provenance::Entity::find().select_only().columns([Source::ExternalId, Source::ContactId]);
-        let rows = rows.filter(Source::ExternalId.is_in(externals.iter().copied()));
-        let rows = match &import.contact_source {
-            Some(source) => rows.filter(Source::Source.eq(source.trim())),
-            None => rows,
+    fn take_grant(
+        &self,
+        present: &mut Present,
+        known: &Known,
+        line: &Line,
+        new_id: &(dyn Fn() -> Uuid + Sync),
+    ) -> Result<Fate, Error> {
+        let contact = match one(known, present, line) {
+            Ok(contact) => contact,
+            Err(reason) => return Ok(Fate::Rejected(reason)),
         };
-        let rows: Vec<(String, Uuid)> = rows.into_tuple().all(connection).await?;
-        pairs.extend(rows.into_iter().map(|(key, id)| (Who::External(key), id)));
+        let (Some(told), Said::Granted(grant)) = (told(line, contact), &line.said) else {
+            return Err(Error::internal("a consent to nothing"));
+        };
+        if self.held.has(contact, &told.purpose) {
+            return Ok(Fate::HeldBack);
+        }
+        let best = self.best.get(&key(&told)).map(|best| best.line);
+        if best.is_some_and(|best| best != line.line)
+            && present.admits(&self.rules.policy, &told, grant).is_ok()
+        {
+            return Ok(Fate::Repeated);
+        }
+        Ok(Fate::Done(present.take(&self.rules.policy, new_id, &told)?))
     }
-    for (who, id) in pairs {
-        known.entry(who).or_default().insert(id);
+}
+
+/// What became of a no, with what was put on the list and objected to.
+fn with_list(fate: &Fate, listed: bool, objected: bool) -> Fate {
+    match fate {
+        Fate::Stray(_) => Fate::Stray(listed || objected),
+        Fate::Done(Outcome::Unchanged) if listed || objected => Fate::Done(Outcome::Taken),
+        Fate::Rejected(reason) => Fate::Rejected(*reason),
+        Fate::Done(outcome) => Fate::Done(*outcome),
+        Fate::HeldBack => Fate::HeldBack,
+        Fate::Repeated => Fate::Repeated,
     }
-    Ok(known)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-/// The outcome. `rows = granted + ended + unchanged + leftOut + rejected`.
+/// The outcome. `rows = granted + ended + strays + unchanged + leftOut + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsentReport {
@@ -14,14 +14,18 @@ pub struct ConsentReport {
     pub rows: u64,
     /// Consents that fill a gap.
     pub granted: u64,
-    /// Withdrawals and refusals.
+    /// Withdrawals, refusals and objections of those who have a record.
     pub ended: u64,
+    /// The same of those who have none: their addresses are on the suppression list now.
+    pub strays: u64,
     /// Lines that tell what is known already.
     pub unchanged: u64,
     /// Lines against which a withdrawal, an objection or another address of the person stands.
     pub left_out: u64,
     /// Lines that cannot be right.
     pub rejected: u64,
+    /// Lines that say no, or may say it, and were not taken, or not in all that they say.
+    pub noes_not_taken: u64,
     /// How many problems were told.
     #[serde(rename = "problemCount")]
     pub problems: u64,
@@ -34,10 +38,14 @@ pub struct ConsentReport {
 impl fmt::Display for ConsentReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [granted, ended] = if self.dry_run { ["would grant", "would end"] } else { ["granted", "ended"] };
+        if self.noes_not_taken > 0 {
+            writeln!(f, "{:<14}{:>10}", "noes not taken", self.noes_not_taken)?;
+        }
         for (name, count) in [
             ("rows", self.rows),
             (granted, self.granted),
             (ended, self.ended),
+            ("met no record", self.strays),
             ("unchanged", self.unchanged),
             ("left out", self.left_out),
             ("rejected", self.rejected),

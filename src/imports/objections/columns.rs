@@ -1,0 +1,150 @@
+//! Columns of a file of objections (floor 4).
+
+use std::{collections::BTreeSet, io::Read};
+
+use super::{
+    ObjectionImport,
+    presets::{Gate, PRESETS, Preset},
+};
+use crate::{
+    error::Error,
+    imports::{
+        heads::{looks_like, plain},
+        table::Table,
+    },
+};
+
+/// What a column may hold.
+pub(super) const FIELDS: [&str; 6] = ["email", "phone", "channel", "at", "source", "status"];
+
+/// The columns of a file, by what they hold.
+pub(super) struct Columns {
+    /// Columns of each field; of several the first that is filled counts, of addresses and numbers all.
+    fields: Vec<(&'static str, usize, String)>,
+    /// Columns that say whether a row objects; where there is none, every row does.
+    pub gates: Vec<(usize, Gate)>,
+    pub undeliverable: Vec<usize>,
+    /// Columns that nothing is read of.
+    unmapped: Vec<(usize, String)>,
+}
+
+impl Columns {
+    /// Finds them, by their heads or as they are mapped.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a column that is not there, for one that looks like a field and is neither mapped nor ignored, and for a
+    /// file that does not say who objects.
+    pub fn of<R: Read>(table: &Table<R>, import: &ObjectionImport) -> Result<Self, Error> {
+        let heads = table.heads();
+        let mut ignored = Vec::with_capacity(import.ignore.len());
+        for head in &import.ignore {
+            ignored.push(table.find(head)?);
+        }
+        let mut fields: Vec<(&'static str, usize, String)> = Vec::new();
+        for (field, column) in &import.map {
+            fields.push((field, table.find(column)?, column.clone()));
+        }
+        let preset = import.preset.as_deref().map(named).transpose()?;
+        let at = |name: &str| {
+            let found = heads.iter().position(|head| import.reading.header && plain(head) == plain(name));
+            found.filter(|index| !ignored.contains(index))
+        };
+        let of_field = |field: &'static str| -> &[&'static str] {
+            match (preset, field) {
+                (Some(preset), "email") => preset.email,
+                (Some(preset), "phone") => preset.phone,
+                (Some(preset), "at") => preset.at,
+                _ => &[],
+            }
+        };
+        for field in FIELDS {
+            if fields.iter().any(|(known, ..)| *known == field) {
+                continue;
+            }
+            let own = [field];
+            let declared = ["declaredAt"];
+            let called: &[&str] = match (preset.is_some(), field) {
+                (true, _) => of_field(field),
+                (false, "at") if at("at").is_none() => &declared,
+                (false, _) => &own,
+            };
+            // Two names of a preset may be the same head.
+            let found: BTreeSet<usize> = called.iter().filter_map(|name| at(name)).collect();
+            let found = found.into_iter().filter_map(|index| Some((field, index, heads.get(index)?.clone())));
+            fields.extend(found);
+        }
+        if !fields.iter().any(|(field, ..)| matches!(*field, "email" | "phone")) {
+            return Err(Error::input("the file has no column for `email` or `phone`"));
+        }
+        let mut columns = Self { fields, gates: Vec::new(), undeliverable: Vec::new(), unmapped: Vec::new() };
+        if let Some(preset) = preset {
+            columns.gate(preset, &at)?;
+        }
+        let taken = |index: usize| {
+            let gate = columns.gates.iter().any(|(gate, _)| *gate == index);
+            let field = columns.fields.iter().any(|(_, field, _)| *field == index);
+            gate || field || columns.undeliverable.contains(&index)
+        };
+        let unmapped: Vec<(usize, String)> =
+            heads.iter().cloned().enumerate().filter(|(index, _)| !taken(*index)).collect();
+        for (index, head) in unmapped.iter().filter(|(index, _)| !ignored.contains(index)) {
+            match preset {
+                Some(preset) if preset.kinds => columns.gates.push((*index, Gate::True)),
+                Some(_) => {}
+                None if import.reading.header => {
+                    if let Some(field) = looks_like(head, &FIELDS) {
+                        return Err(Error::input(format!(
+                            "column `{head}` looks like `{field}` and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
+                        )));
+                    }
+                }
+                None => {}
+            }
+        }
+        columns.unmapped = unmapped;
+        Ok(columns)
+    }
+
+    fn gate(&mut self, preset: &Preset, at: &dyn Fn(&str) -> Option<usize>) -> Result<(), Error> {
+        self.undeliverable = preset.undeliverable.iter().filter_map(|name| at(name)).collect();
+        self.gates = preset.gates.iter().filter_map(|(name, gate)| Some((at(name)?, *gate))).collect();
+        let everybody = preset.of_everybody.iter().any(|name| at(name).is_some());
+        let bare = preset.bare && !everybody && self.undeliverable.is_empty();
+        if self.gates.is_empty() && !bare {
+            let names: Vec<&str> = preset.gates.iter().map(|(name, _)| *name).collect();
+            return Err(Error::input(format!(
+                "nothing in the file says who objected: with --preset {} it must have one of the columns {}",
+                preset.name,
+                names.join(", ")
+            )));
+        }
+        Ok(())
+    }
+
+    /// The columns of a field, with their heads.
+    pub fn columns(&self, field: &str) -> impl Iterator<Item = (usize, &str)> {
+        let own = self.fields.iter().filter(move |(known, ..)| *known == field);
+        own.map(|(_, index, head)| (*index, head.as_str()))
+    }
+
+    /// Heads of columns that nothing is read of, where the row has something there.
+    pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
+        let read = |index: usize| self.gates.iter().any(|gate| gate.0 == index && gate.1 != Gate::True);
+        let unmapped =
+            self.unmapped.iter().filter(move |(index, _)| !read(*index) && table.is_filled(*index));
+        unmapped.map(|(_, head)| head.as_str())
+    }
+}
+
+/// The export called so.
+fn named(name: &str) -> Result<&'static Preset, Error> {
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+        let known: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        Error::input(format!("there is no preset `{name}`; known are {}", known.join(", ")))
+    })
+}
+
+/// The channel that an export is of.
+pub(super) fn channel_of(preset: Option<&str>) -> Option<entity::enums::Channel> {
+    PRESETS.iter().find(|known| Some(known.name) == preset).and_then(|preset| preset.channel)
+}

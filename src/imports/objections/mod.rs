@@ -1,0 +1,264 @@
+//! Imports objections to advertising from a list of addresses, as other programs export it (floor 4).
+//!
+//! The file is read twice: what objects and cannot be taken is told before anything is written.
+
+mod columns;
+mod lines;
+mod presets;
+mod report;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    io::{self, Read},
+};
+
+use entity::enums::Channel;
+use uuid::Uuid;
+
+use super::{
+    Problem, Reading,
+    door::{Declared, Door, advertising, can_be_objected_to},
+    known::{self, ids},
+    table::Table,
+};
+use crate::imports::noes;
+use crate::{
+    audit::{self, Author},
+    context::App,
+    error::Error,
+};
+use columns::{Columns, FIELDS};
+use lines::{Line, Told};
+pub use report::ObjectionReport;
+
+/// Lines that are written in one transaction.
+const BATCH: usize = 100;
+
+/// What to import, and how.
+#[derive(Clone, Debug)]
+pub struct ObjectionImport {
+    /// The purpose or group that is objected to; all advertising otherwise.
+    pub purpose: Option<String>,
+    /// On which channel, where neither file nor preset says it; on all otherwise.
+    pub channel: Option<Channel>,
+    /// Name of a common export.
+    pub preset: Option<String>,
+    /// Which column holds what; one that is called as what it holds needs no word.
+    pub map: Vec<(&'static str, String)>,
+    /// Columns that do not count, whatever they look like.
+    pub ignore: Vec<String>,
+    /// Where it was declared, for lines that do not say it.
+    pub source: Option<String>,
+    /// Who imports.
+    pub actor: String,
+    /// How the file is read.
+    pub reading: Reading,
+    /// Whether to check only and write nothing.
+    pub dry_run: bool,
+}
+
+impl ObjectionImport {
+    /// Pairs `field=Column` as the command line gives them. A field may have several columns.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for an unknown field.
+    pub fn map_from<'a>(
+        pairs: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let mut map = Vec::new();
+        for pair in pairs {
+            let Some((name, column)) = pair.split_once('=') else {
+                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+            };
+            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
+                let known = FIELDS.join(", ");
+                return Err(Error::input(format!("`{name}` is not part of an objection; known are {known}")));
+            };
+            map.push((field, column.trim().to_owned()));
+        }
+        Ok(map)
+    }
+
+    fn check(&self, app: &App) -> Result<Vec<String>, Error> {
+        if let Some(source) = &self.source
+            && (source.trim().is_empty()
+                || source.chars().count() > 500
+                || source.chars().any(char::is_control))
+        {
+            return Err(Error::input("`source` must be 1 to 500 characters without control characters"));
+        }
+        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
+            return Err(Error::input("this delimiter cannot be used"));
+        }
+        let policy = app.policy.current();
+        let Some(code) = &self.purpose else {
+            let all = advertising(&policy);
+            if all.is_empty() {
+                return Err(Error::input("no purpose of the policy is advertising; name one by --purpose"));
+            }
+            return Ok(all);
+        };
+        match policy.purpose(code) {
+            None => Err(Error::input(format!("there is no purpose `{code}`"))),
+            Some(purpose) if !can_be_objected_to(purpose) => {
+                Err(Error::input(format!("`{code}` cannot be objected to (Art. 21)")))
+            }
+            Some(_) => Ok(vec![code.clone()]),
+        }
+    }
+}
+
+/// What became of a line.
+enum Fate {
+    Objected,
+    Stray,
+    Unchanged,
+}
+
+/// An import under way.
+struct Run<'a, T> {
+    app: &'a App,
+    import: &'a ObjectionImport,
+    purposes: Vec<String>,
+    door: Door,
+    tell: T,
+    report: ObjectionReport,
+}
+
+/// Imports objections. Problems of lines that object, or may, and are not taken are told first, the others as they are found.
+///
+/// Batches are written in transactions of their own; the same import again changes nothing, and goes on after an interruption.
+///
+/// # Errors
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `tell` gives; batches before
+/// that stay.
+pub async fn objections<R: Read + Send>(
+    app: &App,
+    open: impl Fn() -> io::Result<R> + Send,
+    import: &ObjectionImport,
+    tell: impl FnMut(Problem) -> Result<(), Error> + Send,
+) -> Result<ObjectionReport, Error> {
+    let purposes = import.check(app)?;
+    let door = Door::of(app, &import.actor)?;
+    let report = ObjectionReport { dry_run: import.dry_run, ..ObjectionReport::default() };
+    let mut run = Run { app, import, purposes, door, tell, report };
+    let file = || open().map_err(|_| Error::input("the file cannot be opened"));
+    run.look(file()?)?;
+    run.write(file()?).await?;
+    Ok(run.report)
+}
+
+impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
+    fn problem(&mut self, problem: Problem) -> Result<(), Error> {
+        self.report.problems += 1;
+        *self.report.reasons.entry(problem.reason.as_str()).or_default() += 1;
+        (self.tell)(problem)
+    }
+
+    /// Tells of what objects, or may, and cannot be taken.
+    fn look<R: Read>(&mut self, file: R) -> Result<(), Error> {
+        let mut table = Table::open(file, &self.import.reading)?;
+        let columns = Columns::of(&table, self.import)?;
+        while let Some(row) = table.next()? {
+            let problems = match row {
+                Err(row) => {
+                    let problem = Problem::of(row.line, None, row.reason).not_taken();
+                    vec![Problem { last_line: row.last_line, ..problem }]
+                }
+                Ok(line) => {
+                    lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line).1
+                }
+            };
+            if problems.iter().any(|problem| problem.no_not_taken) {
+                self.report.noes_not_taken += 1;
+                problems.into_iter().try_for_each(|problem| self.problem(problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write<R: Read + Send>(&mut self, file: R) -> Result<(), Error> {
+        let mut table = Table::open(file, &self.import.reading)?;
+        let columns = Columns::of(&table, self.import)?;
+        let mut batch = Vec::new();
+        while let Some(row) = table.next()? {
+            self.report.rows += 1;
+            let Ok(line) = row else {
+                self.report.rejected += 1;
+                continue;
+            };
+            let (told, problems) =
+                lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line);
+            for head in columns.left_out(&table) {
+                *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
+            }
+            if problems.iter().all(|problem| !problem.no_not_taken) {
+                problems.into_iter().try_for_each(|problem| self.problem(problem))?;
+            }
+            match told {
+                Told::Objects(line) => batch.push(line),
+                Told::Passed => self.report.left_out += 1,
+                Told::Lost => self.report.rejected += 1,
+            }
+            if batch.len() == BATCH {
+                self.batch(std::mem::take(&mut batch)).await?;
+            }
+        }
+        self.batch(batch).await
+    }
+
+    async fn batch(&mut self, lines: Vec<Line>) -> Result<(), Error> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        for fate in audit::again(|| self.commit(&lines)).await? {
+            *match fate {
+                Fate::Objected => &mut self.report.objected,
+                Fate::Stray => &mut self.report.strays,
+                Fate::Unchanged => &mut self.report.unchanged,
+            } += 1;
+        }
+        Ok(())
+    }
+
+    /// One transaction; a trial does the same and does not keep it.
+    async fn commit(&self, lines: &[Line]) -> Result<Vec<Fate>, Error> {
+        let author = Author::command(self.app, &self.import.actor, None);
+        let mut tx = audit::begin(self.app, author).await?;
+        let known = known::find(tx.connection(), None, lines.iter().flat_map(|line| &line.who)).await?;
+        // First all that the lines are about, in the order of locks.
+        noes::lock(&mut tx, &known, lines.iter().map(|line| line.who.as_slice())).await?;
+        let present: HashSet<Uuid> = known::present(tx.connection(), &ids(&known)).await?;
+        let mut fates = Vec::with_capacity(lines.len());
+        let mut any = false;
+        for line in lines {
+            let found: BTreeSet<Uuid> =
+                line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
+            let contacts: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
+            let mut changed = false;
+            for purpose in &self.purposes {
+                for channel in &line.channels {
+                    let declared = Declared {
+                        contacts: &contacts,
+                        addresses: &line.who,
+                        purpose,
+                        channel: *channel,
+                        at: line.at,
+                        source: line.source.as_deref(),
+                    };
+                    changed |= self.door.declare(&mut tx, &declared).await?.changed;
+                }
+            }
+            any |= changed;
+            fates.push(match (changed, contacts.is_empty()) {
+                (false, _) => Fate::Unchanged,
+                (true, true) => Fate::Stray,
+                (true, false) => Fate::Objected,
+            });
+        }
+        if any && !self.import.dry_run {
+            tx.commit().await?;
+        }
+        Ok(fates)
+    }
+}

@@ -1,0 +1,123 @@
+//! Opt-outs that come with contacts: each an objection to advertising, whatever becomes of the rest of its row (floor 4).
+
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::{
+    Import,
+    door::{Declared, Door, advertising},
+    drafts::Row,
+    known::{self, Known, Who, ids},
+};
+use crate::{audit::Transaction, contacts, error::Error, identities::Reader, policy::Policy};
+
+/// A row that opts out.
+struct Meant<'r> {
+    row: &'r Row,
+    /// The record that the source knows so.
+    own: Who,
+    addresses: Vec<Who>,
+}
+
+impl<'r> Meant<'r> {
+    fn of(reader: &Reader, row: &'r Row) -> Result<Self, Error> {
+        let own = match &row.own {
+            Some(own) => Who::Id(own.id),
+            None => Who::External(row.external_id.clone()),
+        };
+        let addresses = row.reached(reader)?.all().iter().cloned().map(Who::Address).collect();
+        Ok(Self { row, own, addresses })
+    }
+
+    /// The records of the person: the one that the source knows, else those with its addresses.
+    fn contacts(&self, known: &Known, present: &std::collections::HashSet<Uuid>) -> Vec<Uuid> {
+        let there =
+            |who: &Who| known.get(who).into_iter().flatten().filter(|id| present.contains(id)).copied();
+        let own: Vec<Uuid> = there(&self.own).collect();
+        let mut found = if own.is_empty() { self.addresses.iter().flat_map(there).collect() } else { own };
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// The rows that opt out, each with the records that are meant.
+async fn meant<'r, C: ConnectionTrait>(
+    connection: &C,
+    reader: &Reader,
+    import: &Import,
+    rows: impl Iterator<Item = &'r Row>,
+) -> Result<Vec<(Meant<'r>, Vec<Uuid>)>, Error> {
+    let all: Vec<Meant<'_>> = rows
+        .filter(|row| !row.opt_outs.is_empty())
+        .map(|row| Meant::of(reader, row))
+        .collect::<Result<_, _>>()?;
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = all.iter().flat_map(|meant| meant.addresses.iter().chain([&meant.own]));
+    let known = known::find(connection, Some(&import.source), named).await?;
+    let present = known::present(connection, &ids(&known)).await?;
+    Ok(all
+        .into_iter()
+        .map(|meant| (meant.contacts(&known, &present), meant))
+        .map(|(ids, meant)| (meant, ids))
+        .collect())
+}
+
+/// Lines of rows that are left out and opt out, of whom nobody knows who they are.
+pub(super) async fn lost<C: ConnectionTrait>(
+    connection: &C,
+    reader: &Reader,
+    import: &Import,
+    left: &[Row],
+) -> Result<Vec<u64>, Error> {
+    let meant = meant(connection, reader, import, left.iter()).await?;
+    let lost = meant.iter().filter(|(meant, contacts)| contacts.is_empty() && meant.addresses.is_empty());
+    Ok(lost.map(|(meant, _)| meant.row.line).collect())
+}
+
+/// What is to be locked beside the addresses of the rows themselves: the addresses of the records that are meant.
+pub(super) async fn locks<'r>(
+    tx: &Transaction,
+    import: &Import,
+    rows: impl Iterator<Item = &'r Row>,
+) -> Result<Vec<u64>, Error> {
+    let mut locks = Vec::new();
+    for (_, contacts) in meant(tx.connection(), tx.reader(), import, rows).await? {
+        for id in contacts {
+            let reached = contacts::reached(tx.connection(), tx.reader(), id).await?;
+            locks.extend(reached.iter().flat_map(|reached| reached.locks().collect::<Vec<_>>()));
+        }
+    }
+    Ok(locks)
+}
+
+/// Declares what the rows opt out of, and tells whether anything of it is new.
+pub(super) async fn declare<'r>(
+    tx: &mut Transaction,
+    door: &Door,
+    policy: &Policy,
+    import: &Import,
+    rows: impl Iterator<Item = &'r Row>,
+) -> Result<bool, Error> {
+    let mut changed = false;
+    for (meant, contacts) in meant(tx.connection(), tx.reader(), import, rows).await? {
+        // All is more than one of them.
+        let all = meant.row.opt_outs.contains(&None);
+        for channel in meant.row.opt_outs.iter().filter(|channel| !all || channel.is_none()) {
+            for purpose in advertising(policy) {
+                let declared = Declared {
+                    contacts: &contacts,
+                    addresses: &meant.addresses,
+                    purpose: &purpose,
+                    channel: *channel,
+                    at: None,
+                    source: Some(import.source.trim()),
+                };
+                changed |= door.declare(tx, &declared).await?.changed;
+            }
+        }
+    }
+    Ok(changed)
+}
