@@ -575,7 +575,8 @@ async fn a_withdrawal_at_a_time_that_cannot_be_is_told_and_taken() {
 /// Contacts with these addresses and numbers, by their number.
 async fn people(app: &App, all: &[(u128, Option<&str>, Option<&str>)]) {
     for (number, email, phone) in all {
-        let mut contact = zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, *number), start());
+        let mut contact =
+            zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, *number), start());
         contact.email = email.map(str::to_owned);
         contact.email_key = email.map(zweck::fold::mailbox);
         contact.phone = phone.map(str::to_owned);

@@ -5,6 +5,7 @@
 //! last declared one is found; then consents are written, each against what is known by then.
 
 mod columns;
+mod fates;
 mod held;
 mod lines;
 mod meant;
@@ -26,14 +27,15 @@ use super::{
     known::{self, Known, ids},
     table::Table,
 };
-use crate::imports::noes;
 use crate::{
     audit::{self, Author, Transaction},
-    consents::{self as declared, Hindrance, Outcome, Present, Said},
+    consents::{self as declared, Outcome, Present, Said},
     context::App,
     error::Error,
+    imports::noes,
 };
 use columns::Columns;
+use fates::{Fate, with_list};
 use held::{Held, Unclear};
 use lines::{Line, Rules, Told};
 use meant::{Used, all_told, contacts, find, key, one, speaking, told, used};
@@ -42,32 +44,6 @@ pub use wanted::ConsentImport;
 
 /// Lines that are written in one transaction.
 const BATCH: usize = 100;
-impl From<Hindrance> for Reason {
-    fn from(hindrance: Hindrance) -> Self {
-        match hindrance {
-            Hindrance::NotActive => Reason::NotActive,
-            Hindrance::OtherAddress => Reason::OtherAddress,
-            Hindrance::Objected => Reason::Objected,
-            Hindrance::Suppressed => Reason::Suppressed,
-            Hindrance::Withdrawn => Reason::AlreadyWithdrawn,
-            Hindrance::Refused => Reason::AlreadyRefused,
-            Hindrance::Invalidated => Reason::AlreadyInvalidated,
-            Hindrance::Expired => Reason::AlreadyExpired,
-        }
-    }
-}
-
-/// What became of a line.
-enum Fate {
-    Done(Outcome),
-    /// A no that met no record; whether that is new.
-    Stray(bool),
-    Rejected(Reason),
-    /// A line that may say no could not be taken.
-    HeldBack,
-    /// Another line tells of a later declaration of the same.
-    Repeated,
-}
 
 /// Of several consents to the same, the line that counts: the last declared; where that is the same, the one that its content
 /// decides, so that the order of lines does not.
@@ -459,17 +435,5 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             return Ok(Fate::Repeated);
         }
         Ok(Fate::Done(present.take(&self.rules.policy, new_id, &told)?))
-    }
-}
-
-/// What became of a no, with what was put on the list and objected to.
-fn with_list(fate: &Fate, listed: bool, objected: bool) -> Fate {
-    match fate {
-        Fate::Stray(_) => Fate::Stray(listed || objected),
-        Fate::Done(Outcome::Unchanged) if listed || objected => Fate::Done(Outcome::Taken),
-        Fate::Rejected(reason) => Fate::Rejected(*reason),
-        Fate::Done(outcome) => Fate::Done(*outcome),
-        Fate::HeldBack => Fate::HeldBack,
-        Fate::Repeated => Fate::Repeated,
     }
 }
