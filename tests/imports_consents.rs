@@ -227,8 +227,9 @@ async fn each_line_is_judged_by_the_rules() {
         assert_eq!(first.told, expected);
         assert_eq!(trial.told, expected);
         let counts = |report: &ConsentReport| (report.granted, report.ended, report.unchanged);
-        assert_eq!(counts(&first.report), (2, 3, 2), "{}", first.report);
-        assert_eq!(counts(&trial.report), (2, 3, 2));
+        // Of one that is ended already the address is not on the list yet: that is news.
+        assert_eq!(counts(&first.report), (2, 4, 1), "{}", first.report);
+        assert_eq!(counts(&trial.report), (2, 4, 1));
         // Whose address nobody has did not end anything: that is said apart.
         assert_eq!((first.report.strays, trial.report.strays), (1, 1));
         // A word that may be a no, and a row that cannot be read.
@@ -578,9 +579,9 @@ async fn people(app: &App, all: &[(u128, Option<&str>, Option<&str>)]) {
         let mut contact =
             zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, *number), start());
         contact.email = email.map(str::to_owned);
-        contact.email_key = email.map(zweck::fold::mailbox);
         contact.phone = phone.map(str::to_owned);
         contact.phone_folded = phone.map(zweck::fold::fold);
+        zweck::contacts::set_keys(&zweck::identities::Reader::default(), &mut contact);
         let row = sea_orm::ActiveModelTrait::reset_all(sea_orm::IntoActiveModel::into_active_model(contact));
         contact::Entity::insert(row).exec_without_returning(&app.db.writer).await.unwrap();
     }
