@@ -24,13 +24,12 @@ pub struct Change {
 #[derive(Clone, Debug)]
 pub struct Feed {
     changes: broadcast::Sender<Change>,
-    mails: Arc<Notify>,
     queued: Arc<Notify>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { changes: broadcast::Sender::new(KEPT), mails: Arc::default(), queued: Arc::default() }
+        Self { changes: broadcast::Sender::new(KEPT), queued: Arc::default() }
     }
 }
 
@@ -44,16 +43,6 @@ impl Feed {
     /// Listens from now on.
     pub fn listen(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
-    }
-
-    /// Tells that a mail waits.
-    pub fn tell_mail(&self) {
-        self.mails.notify_one();
-    }
-
-    /// Waits until a mail does.
-    pub async fn mail(&self) {
-        self.mails.notified().await;
     }
 
     /// Tells that changes of consents wait for their place.

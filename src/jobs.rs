@@ -4,12 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sea_orm::DbBackend;
 
 use crate::{audit, consents, context::App, error::Error, mailer::Mailer, signups};
 
-/// How often is looked for mails that others have queued, or that are to be tried again.
-const MAILS: Duration = Duration::from_secs(5);
+/// How often is looked for mails that are due. The clock strikes for them, and no request: how soon after it something is sent, and
+/// what is busy then, tells nobody whether an address is known.
+const MAILS: Duration = Duration::from_secs(3);
 /// How often is looked for changes of consents that others have queued.
 const ORDER: Duration = Duration::from_secs(1);
 /// How long changes gather before the next are given their places; and until is tried again what another does meanwhile.
@@ -24,8 +26,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let mails = async {
         while let Some(mailer) = &mailer {
             told("mails", mailer.deliver(&app).await.map(|_| ()));
-            // A mail that is queued here is sent at once.
-            let _ = tokio::time::timeout(MAILS, app.db.feed.mail()).await;
+            tokio::time::sleep(until_next(MAILS, app.now())).await;
         }
     };
     let order = order(&app);
@@ -71,6 +72,13 @@ pub(crate) async fn order(app: &App) {
     }
 }
 
+/// How long it is at `now` until the clock strikes the next multiple of `every`.
+fn until_next(every: Duration, now: DateTime<Utc>) -> Duration {
+    let (every, now) = (every.as_nanos(), now.timestamp_nanos_opt().unwrap_or_default().unsigned_abs());
+    let past = u128::from(now) % every.max(1);
+    Duration::from_nanos(u64::try_from(every - past).unwrap_or(u64::MAX))
+}
+
 fn told(job: &'static str, done: Result<(), Error>) {
     if let Err(error) = done {
         tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
@@ -101,4 +109,22 @@ async fn upkeep(app: &App) -> Result<(), Error> {
         signups::ask_renewals(app).await.map(|_| ()),
     ];
     done.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_strikes_at_multiples_whenever_one_looks() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (now, left) in [
+            ("2026-11-02T09:00:00Z", Duration::from_secs(3)),
+            ("2026-11-02T09:00:00.000001Z", Duration::from_micros(2_999_999)),
+            ("2026-11-02T09:00:02Z", Duration::from_secs(1)),
+            ("2026-11-02T09:00:02.999Z", Duration::from_millis(1)),
+        ] {
+            assert_eq!(until_next(MAILS, at(now)), left, "{now}");
+        }
+    }
 }

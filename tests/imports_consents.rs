@@ -116,11 +116,12 @@ async fn each_line_is_judged_by_the_rules() {
         let mail = |name: &'static str| ("email", name);
         // Gina's address is on the list; Hans was erased of all but his; Jan objected and took it back; Bernd is twice there.
         for input in [
-            json!({ "email": "gina@example.org", "purpose": "direct_marketing", "at": "2026-09-01T00:00:00Z" }),
+            json!({ "email": "gina@example.org", "purpose": "direct_marketing", "at": "2026-10-15T00:00:00Z" }),
         ] {
             done(&client, &staff.consent, "recordObjection", input, "__typename").await;
         }
-        let objection = "DELETE FROM objection WHERE objected_at < '2026-09-02'";
+        // Only the list knows of it: an older yes does not count, a newer one would.
+        let objection = "DELETE FROM objection WHERE objected_at >= '2026-10-15'";
         sea_orm::ConnectionTrait::execute_unprepared(&app.db.writer, objection).await.unwrap();
         let twin =
             json!({ "familyName": "Twin", "email": "hans@example.org", "source": { "name": "letter" } });

@@ -72,9 +72,10 @@ async fn a_sign_up_becomes_a_consent_once_by_its_link() {
         sign_up(test, &newsletter("New.Person@Example.org", at)).await.unwrap();
         let [token] = <[String; 1]>::try_from(tokens(test).await).unwrap();
         let pending = signups::pending(&test.app, &token).await.unwrap().unwrap();
-        assert_eq!(pending.language, "de");
-        assert_eq!(pending.purposes[0].0, "newsletter");
-        assert!(pending.purposes[0].1.len() > 40, "the text in full");
+        let [offer] = pending.offers.as_slice() else { panic!("{pending:?}") };
+        assert_eq!((offer.language.as_str(), offer.purpose.as_str()), ("de", "newsletter"));
+        assert_eq!((offer.version.as_str(), offer.signed_up_at), ("2026-1", Some(at)));
+        assert!(offer.text.len() > 40, "the text in full");
         test.clock.advance(TimeDelta::hours(1));
         let contact = signups::confirm(&test.app, &token, "r").await.unwrap().unwrap();
         assert_eq!(signups::confirm(&test.app, &token, "r").await.unwrap(), None);
@@ -375,7 +376,7 @@ async fn a_renewal_is_asked_for_once_and_made_by_the_person_alone() {
         assert_eq!((asked.status, asked.expires_at), (ConsentStatus::Granted, granted.expires_at));
         let token = tokens(test).await.remove(1);
         let pending = signups::pending(&test.app, &token).await.unwrap().unwrap();
-        assert_eq!((pending.kind, pending.language.as_str()), (LinkKind::Renew, "de"));
+        assert_eq!((pending.kind, pending.offers[0].language.as_str()), (LinkKind::Renew, "de"));
         test.clock.advance(TimeDelta::hours(1));
         assert_eq!(signups::confirm(&test.app, &token, "r").await.unwrap(), Some(contact));
         assert_eq!(signups::confirm(&test.app, &token, "r").await.unwrap(), None);

@@ -8,6 +8,7 @@ pub mod consent_change_queue;
 pub mod consent_event;
 pub mod consent_text;
 pub mod contact;
+pub mod contact_merge;
 pub mod contact_point;
 pub mod enums;
 pub mod ground;

@@ -34,6 +34,8 @@ pub struct Model {
     pub purposes: String,
     /// When it was queued.
     pub created_at: DateTimeUtc,
+    /// When its mailbox may have it, at the earliest; none where it is not to be sent.
+    pub due_at: Option<DateTimeUtc>,
     /// When it is tried next; none when nothing is left to be done.
     pub next_attempt_at: Option<DateTimeUtc>,
     /// Attempts so far.

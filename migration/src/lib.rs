@@ -18,6 +18,7 @@ mod m20261128_000011_growth;
 mod m20261129_000012_live;
 mod m20261201_000013_identities;
 mod m20261201_000014_queue;
+mod m20261201_000015_mails;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000012_live::Migration),
             Box::new(m20261201_000013_identities::Migration),
             Box::new(m20261201_000014_queue::Migration),
+            Box::new(m20261201_000015_mails::Migration),
         ]
     }
 }

@@ -127,8 +127,6 @@ pub struct Transaction {
     feed: Feed,
     /// What is told once it is committed.
     told: Vec<Told>,
-    /// Whether a mail waits once it is committed.
-    mails: bool,
     /// The policy in force, by which consents are found to begin or to end.
     policy: Arc<Policy>,
     /// Contacts of which that is to be found out.
@@ -157,7 +155,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let feed = app.db.feed.clone();
     let (policy, touched) = (app.policy.current(), Touched::default());
     let (keys, ring, made) = (app.keys.clone(), app.ring.clone(), None);
-    let (entries, told, mails) = (Vec::new(), Vec::new(), false);
+    let (entries, told) = (Vec::new(), Vec::new());
     Ok(Transaction {
         author,
         inner,
@@ -170,7 +168,6 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         entries,
         feed,
         told,
-        mails,
         policy,
         touched,
         reader: app.reader,
@@ -217,11 +214,6 @@ impl Transaction {
     /// How addresses are read here.
     pub fn reader(&self) -> &Reader {
         &self.reader
-    }
-
-    /// Has those who send mails look for one once this is committed.
-    pub fn wake_senders(&mut self) {
-        self.mails = true;
     }
 
     /// Where statements run.
@@ -362,9 +354,6 @@ impl Transaction {
         self.inner.commit().await?;
         measures::entries(number);
         self.told.into_iter().for_each(|change| self.feed.tell(change));
-        if self.mails {
-            self.feed.tell_mail();
-        }
         if queued {
             self.feed.tell_queued();
         }

@@ -245,8 +245,9 @@ impl Present {
                     StopKind::Block | StopKind::Undeliverable => objection.objected_at >= grant.granted_at(),
                 }
         };
-        if self.objections.iter().any(|objection| objected(&objection)) {
-            return Err(Hindrance::Objected);
+        if let Some(stands) = self.objections.iter().find(objected) {
+            let own = stands.kind == StopKind::Objection;
+            return Err(if own { Hindrance::Objected } else { Hindrance::Suppressed });
         }
         let reached = self.reached.get(&told.contact_id);
         let listed =

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use entity::{
-    contact, contact_point,
+    contact, contact_merge, contact_point,
     enums::{ContactPointKind, ContactState},
     provenance,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
 use uuid::Uuid;
 
 use super::{
@@ -32,13 +35,23 @@ pub const ACTION: &str = "mergeContacts";
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn stays<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid, Error> {
-    // One step suffices: what hangs on a contact goes along when that is merged in its turn.
-    let left = provenance::Entity::find()
-        .select_only()
-        .column(provenance::Column::ContactId)
-        .filter(provenance::Column::Source.eq(ACTION))
-        .filter(provenance::Column::ExternalId.eq(id.to_string()));
+    // One step suffices: what leads to a contact is led on when that is merged in its turn.
+    let left = contact_merge::Entity::find_by_id(id).select_only().column(contact_merge::Column::ContactId);
     Ok(left.into_tuple().one(connection).await?.unwrap_or(id))
+}
+
+/// Keeps that the duplicate is part of the contact that stays, with all that became part of the duplicate before. Nothing but a merge
+/// writes these rows: what an import says of sources and ids leads no link to anybody.
+async fn lead(tx: &Transaction, stays: Uuid, duplicate: Uuid) -> Result<(), Error> {
+    contact_merge::Entity::update_many()
+        .col_expr(contact_merge::Column::ContactId, Expr::value(stays))
+        .filter(contact_merge::Column::ContactId.eq(duplicate))
+        .exec(tx.connection())
+        .await?;
+    let row = contact_merge::Model { duplicate_id: duplicate, contact_id: stays, merged_at: tx.now() };
+    let insert = contact_merge::Entity::insert(row.into_active_model().reset_all());
+    insert.exec_without_returning(tx.connection()).await?;
+    Ok(())
 }
 
 /// What is to become one.
@@ -197,6 +210,7 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
 /// `INTERNAL` from the database.
 pub async fn remove(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     let duplicate = &merged.duplicate;
+    lead(tx, merged.after.id, duplicate.id).await?;
     let changes = tx.delete::<contact::Entity>(&CONTACT, duplicate).await?;
     tx.record(merged.entry(&CONTACT, duplicate.id, changes)).await
 }

@@ -21,7 +21,7 @@ use crate::{
     locales::MAILS,
 };
 
-/// The message of `mail`, the same whenever it is written: a repeat is known by its Message-ID. None for an address that no mail
+/// The message of `mail`, the same whenever it is written, unless more has come to wait for its link: a repeat is known by its Message-ID. None for an address that no mail
 /// can be sent to.
 ///
 /// # Errors
@@ -43,7 +43,7 @@ pub(super) async fn write(
         .from(from.clone())
         .to(Mailbox::new(None, recipient))
         .subject(letter.say(letter.key("subject"), &[])?)
-        .date(SystemTime::from(mail.created_at))
+        .date(SystemTime::from(mail.due_at.unwrap_or(mail.created_at)))
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
         .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN)

@@ -17,7 +17,7 @@ use crate::{
     context::App,
     error::Error,
     mails::{self, Outcome},
-    measures,
+    measures, signups,
 };
 
 /// How long the server may be silent.
@@ -53,8 +53,8 @@ impl Mailer {
     pub async fn deliver(&self, app: &App) -> Result<u64, Error> {
         let mut sent = 0;
         for _ in 0..MOST {
-            let Some(mail) = mails::take(app).await? else { break };
-            let (outcome, reached) = self.attempt(app, &mail).await;
+            let Some(mut mail) = mails::take(app).await? else { break };
+            let (outcome, reached) = self.attempt(app, &mut mail).await;
             mails::settle(app, &mail, outcome).await?;
             measures::mail(outcome.as_str());
             match outcome {
@@ -71,13 +71,25 @@ impl Mailer {
     }
 
     /// Tries one mail; tells what came of it and whether there was a server.
-    async fn attempt(&self, app: &App, mail: &mail::Model) -> (Outcome, bool) {
+    async fn attempt(&self, app: &App, mail: &mut mail::Model) -> (Outcome, bool) {
         let link = match link::Entity::find_by_id(mail.link_id).one(&app.db.reader).await {
-            Ok(link) => link.filter(|link| link.expires_at > app.now() && is_of_use(link)),
+            Ok(link) => link.filter(|link| link.expires_at > app.now()),
             Err(_) => return (Outcome::Postponed("NO_DATABASE"), true),
         };
         // A link that has ended leads nowhere.
         let Some(link) = link else { return (Outcome::GivenUp("LINK_ENDED"), true) };
+        if link.kind != LinkKind::Fresh {
+            // What the link asks by now: more may have come to wait for it, and what was answered or ended since is nothing to write
+            // to anybody about.
+            let Ok(purposes) = signups::asks(app, &link).await else {
+                return (Outcome::Postponed("NO_DATABASE"), true);
+            };
+            if purposes.is_empty() {
+                return (Outcome::GivenUp("NOTHING_WAITS"), true);
+            }
+            mail.purposes = serde_json::json!(purposes).to_string();
+        }
+        let mail = &*mail;
         let message = match letters::write(app, &self.from, mail, &link).await {
             Ok(Some(message)) => message,
             Ok(None) => return (Outcome::GivenUp("UNUSABLE_ADDRESS"), true),
@@ -117,10 +129,6 @@ impl std::fmt::Debug for Mailer {
 fn is_ascii(mail: &mail::Model) -> bool {
     let name = mail.recipient.as_deref().and_then(|recipient| recipient.rsplit_once('@'));
     name.is_none_or(|(name, _)| name.is_ascii())
-}
-
-fn is_of_use(link: &link::Model) -> bool {
-    link.kind == LinkKind::Fresh || link.used_at.is_none()
 }
 
 /// Whether the server refuses whoever sends and not the mail: 5.7.x of RFC 3463, and 554 where it gives no such code.

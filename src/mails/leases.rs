@@ -101,7 +101,7 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
     Ok(Some(taken))
 }
 
-/// Keeps what came of the attempt at a mail that was taken, unless somebody else has it by now.
+/// Keeps what came of the attempt at a mail that was taken, and which purposes it was about, unless somebody else has it by now.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -118,6 +118,7 @@ async fn keep(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Er
     };
     let mut update = mail::Entity::update_many()
         .col_expr(mail::Column::LeasedUntil, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(mail::Column::Purposes, Expr::value(taken.purposes.as_str()))
         .col_expr(mail::Column::Fault, Expr::value(fault));
     if !matches!(outcome, Outcome::Postponed(_)) {
         let over = match outcome {

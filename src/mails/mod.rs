@@ -5,10 +5,11 @@
 
 mod leases;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{enums::LinkKind, mail};
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use uuid::Uuid;
 
@@ -40,7 +41,7 @@ pub struct NewMail<'a> {
 /// Why a mail is not sent, though it was asked for. Nobody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withheld {
-    /// The mailbox got one of this kind a short while ago.
+    /// The mailbox got one of this kind a short while ago, whose link opens what this one would.
     TooSoon,
     /// The person has withdrawn, refused or objected since.
     EndedSince,
@@ -59,6 +60,15 @@ impl Withheld {
     }
 }
 
+/// When a mail is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// From this instant on.
+    At(DateTime<Utc>),
+    /// Not at all.
+    Never(Withheld),
+}
+
 /// The time in which a mailbox gets one mail of a kind.
 fn period(pages: &Pages, kind: LinkKind) -> TimeDelta {
     match kind {
@@ -67,21 +77,58 @@ fn period(pages: &Pages, kind: LinkKind) -> TimeDelta {
     }
 }
 
-/// Whether the mailbox with this digest may get a mail of this kind now.
+/// Mails of this kind that the mailbox got in the period until now, or will get, within a statement.
+///
+/// # Errors
+/// Keys that cannot be derived.
+pub fn recent(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    address_key: &str,
+    kind: LinkKind,
+) -> Result<Select<mail::Entity>, Error> {
+    Ok(mail::Entity::find()
+        .filter(mail::Column::AddressDigest.eq(links::mail_digest(ring, address_key)?))
+        .filter(mail::Column::Kind.eq(kind))
+        .filter(mail::Column::Period.is_not_null())
+        .filter(mail::Column::DueAt.gt(tx.now() - period(pages, kind))))
+}
+
+/// When the mailbox may have the next mail of this kind: now, or once the period since the last is over.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn may(tx: &Transaction, pages: &Pages, digest: &str, kind: LinkKind) -> Result<bool, Error> {
-    let recent = mail::Entity::find()
-        .filter(mail::Column::AddressDigest.eq(digest))
-        .filter(mail::Column::Kind.eq(kind))
-        .filter(mail::Column::Period.is_not_null())
-        .filter(mail::Column::CreatedAt.gt(tx.now() - period(pages, kind)));
-    Ok(recent.count(tx.connection()).await? == 0)
+pub async fn next(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    address_key: &str,
+    kind: LinkKind,
+) -> Result<DateTime<Utc>, Error> {
+    let last = recent(tx, pages, ring, address_key, kind)?.select_only().column(mail::Column::DueAt);
+    let last = last.order_by_desc(mail::Column::DueAt).limit(1).into_tuple::<DateTime<Utc>>();
+    let last = last.one(tx.connection()).await?;
+    Ok(last.map_or(tx.now(), |last| last + period(pages, kind)))
 }
 
-/// Queues a mail, to be sent once the transaction is committed; tells whether it will be. One that is withheld, or comes too soon
-/// after another to that mailbox, leaves the same row, which is given up from the start: what is done does not tell the two apart.
+/// When a mail of this kind may go to the mailbox: now, or not, where it got one in the period until now.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn turn(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    address_key: &str,
+    kind: LinkKind,
+) -> Result<Turn, Error> {
+    let next = next(tx, pages, ring, address_key, kind).await?;
+    Ok(if next <= tx.now() { Turn::At(tx.now()) } else { Turn::Never(Withheld::TooSoon) })
+}
+
+/// Queues a mail, which is sent when its turn has come and the clock of the senders next strikes: nobody is woken for it. One that is
+/// withheld leaves the same row, which is given up from the start: what is done does not tell the two apart.
 ///
 /// # Errors
 /// `INTERNAL` from the database; transient when another transaction queues one to the same mailbox.
@@ -90,37 +137,36 @@ pub async fn queue(
     pages: &Pages,
     ring: &Ring,
     new: &NewMail<'_>,
-    withheld: Option<Withheld>,
-) -> Result<bool, Error> {
-    let digest = links::mail_digest(ring, new.address_key)?;
-    let free = may(tx, pages, &digest, new.kind).await?;
-    let withheld = withheld.or((!free).then_some(Withheld::TooSoon));
+    turn: Turn,
+) -> Result<(), Error> {
     let now = tx.now();
+    let (due_at, withheld) = match turn {
+        Turn::At(at) => (Some(at), None),
+        Turn::Never(withheld) => (None, Some(withheld)),
+    };
     // Of two at once the second meets the index of periods.
-    let number = now.timestamp() / period(pages, new.kind).num_seconds().max(1);
-    let sent = withheld.is_none();
+    let length = period(pages, new.kind).num_seconds().max(1);
+    let period = due_at.map(|at| format!("{}:{}", new.kind.to_value(), at.timestamp() / length));
     let known = LANGUAGES.into_iter().find(|known| *known == new.language);
     let row = mail::Model {
         id: tx.new_id(),
         link_id: new.link_id,
         kind: new.kind,
         contact_id: new.contact_id,
-        recipient: sent.then(|| new.recipient.to_owned()),
-        address_digest: digest,
-        period: sent.then(|| format!("{}:{number}", new.kind.to_value())),
+        recipient: due_at.map(|_| new.recipient.to_owned()),
+        address_digest: links::mail_digest(ring, new.address_key)?,
+        period,
         language: known.unwrap_or(&pages.language).to_owned(),
         purposes: serde_json::json!(new.purposes).to_string(),
         created_at: now,
-        next_attempt_at: sent.then_some(now),
+        due_at,
+        next_attempt_at: due_at,
         attempts: 0,
         leased_until: None,
         sent_at: None,
-        failed_at: (!sent).then_some(now),
+        failed_at: withheld.map(|_| now),
         fault: withheld.map(|withheld| withheld.as_str().to_owned()),
     };
     mail::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx.connection()).await?;
-    if sent {
-        tx.wake_senders();
-    }
-    Ok(sent)
+    Ok(())
 }

@@ -96,12 +96,24 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
             ("language", "language of the mail"),
             ("purposes", "purposes it is about"),
             ("created_at", "when it was queued"),
+            ("due_at", "when its mailbox may have it, at the earliest"),
             ("next_attempt_at", "when it is tried next"),
             ("attempts", "attempts so far"),
             ("leased_until", "until when a sender has it"),
             ("sent_at", "when it was handed over"),
             ("failed_at", "when it was given up"),
             ("fault", "code of the last fault"),
+        ],
+    ),
+    (
+        "contact_merge",
+        &[
+            (
+                "duplicate_id",
+                "id of a contact that became part of another, so that links of it go on to work",
+            ),
+            ("contact_id", "the contact that it is part of"),
+            ("merged_at", "when it became so"),
         ],
     ),
     (

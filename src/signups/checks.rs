@@ -15,8 +15,9 @@ use super::{Chosen, SignUp};
 use crate::{
     audit::Transaction,
     contacts::{Reachable, Reached},
-    context::App,
+    context::{App, Ring},
     error::{Code, Error},
+    identities::Reader,
     policy::{self, DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
     register::Check,
     suppressions,
@@ -172,8 +173,9 @@ fn persons(address_key: &str) -> SelectStatement {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn blocked(
-    tx: &Transaction,
+pub(super) async fn blocked<C: ConnectionTrait>(
+    connection: &C,
+    (ring, reader): (Option<&Ring>, &Reader),
     policy: &Policy,
     address_key: &str,
     purpose: &str,
@@ -197,7 +199,7 @@ pub(super) async fn blocked(
         .filter(when.gte(since))
         .limit(1)
         .into_tuple::<uuid::Uuid>()
-        .one(tx.connection())
+        .one(connection)
         .await?;
     let held = Condition::any()
         .add(objection::Column::EndedAt.is_null())
@@ -211,16 +213,13 @@ pub(super) async fn blocked(
         .filter(held)
         .limit(1)
         .into_tuple::<uuid::Uuid>()
-        .one(tx.connection())
+        .one(connection)
         .await?;
-    let ring = tx.known_ring().await?;
-    let mailboxes = tx.reader().emails(address_key).identities;
+    let mailboxes = reader.emails(address_key).identities;
     let reached = Reached::typed(
         mailboxes.into_iter().map(|identity| Reachable::typed(identity, address_key)).collect(),
     );
-    let list =
-        suppressions::find(tx.connection(), ring.as_ref(), tx.reader(), std::slice::from_ref(&reached))
-            .await?;
+    let list = suppressions::find(connection, ring, reader, std::slice::from_ref(&reached)).await?;
     let listed =
         list.ends_consent(policy, &reached, purpose, Channel::Email).is_some_and(|listed| listed >= since);
     Ok(ended.is_some() || objected.is_some() || listed)

@@ -1,8 +1,10 @@
 //! The person's own answer by a mailed link: a sign-up confirmed, or a consent renewed; once (floor 4).
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use entity::{
-    consent, consent_text, contact,
+    consent_text, contact,
     enums::{ConsentEventKind, ContactState, LinkKind},
     link, mail, sign_up,
 };
@@ -11,33 +13,34 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Chosen, checks::blocked};
+use super::{
+    checks::blocked,
+    offers::{self, Offer, Pending, Shown},
+    renewed::{renewed, renewing},
+    sweep,
+    waiting::{self, Looking, Waiting},
+};
 use crate::{
     audit::{self, Author, Changes, Entry, Transaction},
     consents::{self, Asked},
     contacts::{self, Source, Values},
     context::{Actor, App},
     error::{Code, Error},
+    identities::Identity,
     links,
-    policy::Grounds,
     register::{CONTACT, Category},
     suppressions,
 };
 
-/// Where a renewal was declared.
-const BY_MAIL: &str = "renewal mail";
-
-/// What a link asks the person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// Language it was asked in.
-    pub language: String,
-    /// Code and text in full of each purpose.
-    pub purposes: Vec<(String, String)>,
-    /// When the link ends.
-    pub expires_at: DateTime<Utc>,
-    /// Whether it confirms or renews.
-    pub kind: LinkKind,
+/// What came of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is declared, by this contact.
+    Done(Uuid),
+    /// What waits is not what was shown: nothing was done.
+    Changed,
+    /// The link is unknown, used or has ended.
+    Closed,
 }
 
 /// What the link `token` asks; none for one that is unknown, used or has ended alike.
@@ -45,67 +48,127 @@ pub struct Pending {
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn pending(app: &App, token: &str) -> Result<Option<Pending>, Error> {
-    let db = &app.db.reader;
-    let Some(link) = usable(db, token, app.now()).await? else { return Ok(None) };
-    let (language, texts) = match link.kind {
+    match usable(&app.db.reader, token, app.now()).await? {
+        Some(link) => asked(app, &link).await,
+        None => Ok(None),
+    }
+}
+
+/// Codes of the purposes that the link asks about now; none where it would open nothing, so that no mail is to lead to it.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn asks(app: &App, link: &link::Model) -> Result<Vec<String>, Error> {
+    if !is_open(link, app.now()) {
+        return Ok(Vec::new());
+    }
+    let asked = asked(app, link).await?;
+    Ok(asked.into_iter().flat_map(|pending| pending.offers).map(|offer| offer.purpose).collect())
+}
+
+async fn asked(app: &App, link: &link::Model) -> Result<Option<Pending>, Error> {
+    let (db, policy, ring) = (&app.db.reader, app.policy.current(), audit::known_ring(app).await?);
+    let offers = match link.kind {
         LinkKind::Confirm => {
-            let Some(sign_up) = signed_up(db, &link).await? else { return Ok(None) };
-            let chosen = chosen(&sign_up)?;
-            let ids = chosen.iter().map(|choice| choice.text);
-            let known =
-                consent_text::Entity::find().filter(consent_text::Column::Id.is_in(ids)).all(db).await?;
-            // In the order in which they were chosen.
-            let text = |choice: &Chosen| known.iter().find(|text| text.id == choice.text).cloned();
-            (sign_up.language.clone(), chosen.iter().filter_map(text).collect::<Vec<_>>())
+            let looking =
+                Looking { policy: &policy, ring: (ring, &app.reader), now: app.now(), locked: false };
+            offers(db, &waiting::of(db, &looking, link).await?).await?
         }
         LinkKind::Renew => {
-            let Some(renewed) = renewing(db, &link).await? else { return Ok(None) };
-            (renewed.text.language.clone(), vec![renewed.text])
+            let Some(renewing) = renewing(db, link).await? else { return Ok(None) };
+            let (purpose, since) = (&renewing.consent.purpose_code, link.created_at);
+            if blocked(db, (ring, &app.reader), &policy, &link.address_key, purpose, since).await? {
+                return Ok(None);
+            }
+            vec![renewing.offer()]
         }
         LinkKind::Fresh => return Ok(None),
     };
-    let purposes = texts.into_iter().map(|text| (text.purpose_code, text.text)).collect();
-    Ok(Some(Pending { language, purposes, expires_at: link.expires_at, kind: link.kind }))
+    let pending = Pending { offers, expires_at: link.expires_at, kind: link.kind };
+    Ok(Some(pending).filter(|pending| !pending.offers.is_empty()))
 }
 
-/// Confirms or renews what the link `token` asks, in the name of the person whose link it is, and gives the contact: once. None for
-/// a link that is unknown, used or has ended alike.
+/// What waits with its texts.
+async fn offers<C: ConnectionTrait>(connection: &C, waiting: &[Waiting]) -> Result<Vec<Offer>, Error> {
+    let ids = waiting.iter().flat_map(|waiting| &waiting.choices).map(|choice| choice.text);
+    let texts =
+        consent_text::Entity::find().filter(consent_text::Column::Id.is_in(ids)).all(connection).await?;
+    let mut offers = Vec::new();
+    for Waiting { sign_up, choices } in waiting {
+        for choice in choices {
+            let text = texts.iter().find(|text| text.id == choice.text);
+            let text = text.ok_or_else(|| Error::internal("the text of a sign-up"))?;
+            offers.push(Offer {
+                set: sign_up.id,
+                purpose: choice.purpose.clone(),
+                text: text.text.clone(),
+                language: text.language.clone(),
+                version: text.version.clone(),
+                signed_up_at: Some(sign_up.signed_up_at),
+            });
+        }
+    }
+    Ok(offers)
+}
+
+/// Confirms or renews everything that the link `token` asks, in the name of the person whose link it is, and gives the contact: once.
+/// None for a link that is unknown, used or has ended alike.
 ///
 /// # Errors
 /// `INTERNAL` from the database; `AUDIT_UNAVAILABLE`.
 pub async fn confirm(app: &App, token: &str, request_id: &str) -> Result<Option<Uuid>, Error> {
-    // What is no link opens no transaction.
-    if usable(&app.db.reader, token, app.now()).await?.is_none() {
-        return Ok(None);
-    }
-    audit::again(|| once(app, token, request_id)).await
+    Ok(match confirm_shown(app, token, Shown::All, request_id).await? {
+        Answered::Done(contact) => Some(contact),
+        Answered::Changed | Answered::Closed => None,
+    })
 }
 
-async fn once(app: &App, token: &str, request_id: &str) -> Result<Option<Uuid>, Error> {
+/// Confirms or renews of what the link asks that which was shown, if it still waits just so: nobody declares what was not read. What
+/// else waits goes on to wait for the same link.
+///
+/// # Errors
+/// As [`confirm`].
+pub async fn confirm_shown(
+    app: &App,
+    token: &str,
+    shown: Shown<'_>,
+    request_id: &str,
+) -> Result<Answered, Error> {
+    // What is no link opens no transaction.
+    if usable(&app.db.reader, token, app.now()).await?.is_none() {
+        return Ok(Answered::Closed);
+    }
+    audit::again(|| once(app, token, shown, request_id)).await
+}
+
+async fn once(app: &App, token: &str, shown: Shown<'_>, request_id: &str) -> Result<Answered, Error> {
     let author = Author {
         request_id: Some(request_id.to_owned()),
         ..Author::command(app, "page", Some(&app.pages.purpose))
     };
     let mut tx = audit::begin(app, author).await?;
-    let row = link::Entity::find().filter(link::Column::TokenHash.eq(links::hash(token))).lock_exclusive();
-    // The lock comes first: of several who come at once one finds it unused.
-    let Some(link) = row.one(tx.connection()).await?.filter(|link| is_open(link, tx.now())) else {
-        return Ok(None);
+    // Whose link it is decides what is locked first; it is looked at again behind the locks.
+    let Some(link) = usable(tx.connection(), token, tx.now()).await? else { return Ok(Answered::Closed) };
+    let answered = match link.kind {
+        LinkKind::Confirm => confirmed(&mut tx, app, &link, shown, request_id).await?,
+        LinkKind::Renew => renewed(&mut tx, app, &link, shown, request_id).await?,
+        LinkKind::Fresh => Answered::Closed,
     };
-    let done = match link.kind {
-        LinkKind::Confirm => confirmed(&mut tx, app, &link, request_id).await?,
-        LinkKind::Renew => renewed(&mut tx, app, &link, request_id).await?,
-        LinkKind::Fresh => None,
-    };
-    let Some(contact) = done else { return Ok(None) };
+    if matches!(answered, Answered::Done(_)) {
+        tx.commit().await?;
+    }
+    Ok(answered)
+}
+
+/// Notes that the link was used, and by whom.
+pub(super) async fn close(tx: &Transaction, link: &link::Model, contact: Uuid) -> Result<(), Error> {
     link::Entity::update_many()
         .col_expr(link::Column::UsedAt, Expr::value(tx.now()))
         .col_expr(link::Column::ContactId, Expr::value(contact))
         .filter(link::Column::Id.eq(link.id))
         .exec(tx.connection())
         .await?;
-    tx.commit().await?;
-    Ok(Some(contact))
+    Ok(())
 }
 
 fn is_open(link: &link::Model, now: DateTime<Utc>) -> bool {
@@ -124,6 +187,12 @@ async fn usable<C: ConnectionTrait>(
     Ok(row.one(connection).await?.filter(|link| is_open(link, now)))
 }
 
+/// The link, locked, if it is open still: of several who come at once one finds it so.
+pub(super) async fn hold(tx: &Transaction, link: &link::Model) -> Result<Option<link::Model>, Error> {
+    let row = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
+    Ok(row.filter(|link| is_open(link, tx.now())))
+}
+
 async fn signed_up<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
@@ -132,12 +201,13 @@ async fn signed_up<C: ConnectionTrait>(
     Ok(sign_up::Entity::find_by_id(id).one(connection).await?)
 }
 
-fn chosen(sign_up: &sign_up::Model) -> Result<Vec<Chosen>, Error> {
-    serde_json::from_str(&sign_up.choices).map_err(|_| Error::internal("the choices of a sign-up"))
-}
-
 /// Who acts once it is known whose link it is.
-fn act_as(tx: &mut Transaction, app: &App, contact: Uuid, request_id: &str) -> Result<Actor, Error> {
+pub(super) fn act_as(
+    tx: &mut Transaction,
+    app: &App,
+    contact: Uuid,
+    request_id: &str,
+) -> Result<Actor, Error> {
     let policy = app.policy.current();
     let actor = Actor::of_subject(policy, contact, &app.pages.purpose, tx.now(), request_id.to_owned())?;
     tx.act_as(Author::from(&actor))?;
@@ -145,7 +215,7 @@ fn act_as(tx: &mut Transaction, app: &App, contact: Uuid, request_id: &str) -> R
 }
 
 /// The contact, locked, if it exists for itself.
-async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Option<contact::Model>, Error> {
+pub(super) async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Option<contact::Model>, Error> {
     match contacts::lock(tx, actor, id).await {
         Ok(contact) => Ok(Some(contact)),
         Err(error) if error.code == Code::NotFound => Ok(None),
@@ -153,11 +223,58 @@ async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Option<contac
     }
 }
 
-async fn mail_of<C: ConnectionTrait>(
+pub(super) async fn mail_of<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
 ) -> Result<Option<mail::Model>, Error> {
     Ok(mail::Entity::find().filter(mail::Column::LinkId.eq(link.id)).one(connection).await?)
+}
+
+/// What a link to confirm comes to, decided behind its locks.
+struct Settled {
+    id: Uuid,
+    actor: Actor,
+    link: link::Model,
+    /// The sign-up that the link was mailed for.
+    own: sign_up::Model,
+    /// The contact, locked; none where there is none yet.
+    contact: Option<contact::Model>,
+    waiting: Vec<Waiting>,
+}
+
+/// Takes the locks, mailbox before contact before link before sign-ups, and decides behind them everything that they protect: whether the link is open,
+/// whose it is, what waits, and what was ended since. None where nothing is left to be confirmed.
+async fn settle(
+    tx: &mut Transaction,
+    app: &App,
+    link: &link::Model,
+    request_id: &str,
+) -> Result<Option<Settled>, Error> {
+    let Some(own) = signed_up(tx.connection(), link).await? else { return Ok(None) };
+    // First of all the mailbox: a no about it comes before or after, and of two who confirm for one new mailbox the second finds the
+    // contact that the first has made.
+    let mailboxes = app.reader.emails(&own.address).identities;
+    tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::Mode::Exclusive).await?;
+    let known = owner(tx, &own).await?;
+    let id = known.unwrap_or_else(|| tx.new_subject());
+    let actor = act_as(tx, app, id, request_id)?;
+    let contact = match known {
+        Some(id) => {
+            let Some(contact) = lock(tx, &actor, id).await? else { return Ok(None) };
+            if contact.email_key.as_ref() != Some(&own.address_key) {
+                // The address became another until the lock was had.
+                return Ok(None);
+            }
+            Some(contact)
+        }
+        None => None,
+    };
+    let Some(link) = hold(tx, link).await? else { return Ok(None) };
+    let ring = tx.known_ring().await?;
+    let looking =
+        Looking { policy: &actor.policy, ring: (ring.as_ref(), &app.reader), now: tx.now(), locked: true };
+    let waiting = waiting::of(tx.connection(), &looking, &link).await?;
+    Ok(Some(Settled { id, actor, link, own, contact, waiting }).filter(|settled| !settled.waiting.is_empty()))
 }
 
 /// Makes consents of what the person signed up to. What was withdrawn or objected to since the sign-up counts no more: this is the
@@ -166,50 +283,69 @@ async fn confirmed(
     tx: &mut Transaction,
     app: &App,
     link: &link::Model,
+    shown: Shown<'_>,
     request_id: &str,
-) -> Result<Option<Uuid>, Error> {
-    let Some(sign_up) = signed_up(tx.connection(), link).await? else { return Ok(None) };
-    let known = owner(tx, &sign_up).await?;
-    let id = known.unwrap_or_else(|| tx.new_subject());
-    let actor = act_as(tx, app, id, request_id)?;
-    let mut choices = Vec::new();
-    for choice in chosen(&sign_up)? {
-        // What the policy knows no more nobody consents to any more; and what was ended since the sign-up only a new one
-        // opens: the person who objects has not to hunt for older mails.
-        let purpose = actor.policy.purpose(&choice.purpose);
-        let (key, since) = (&sign_up.address_key, sign_up.signed_up_at);
-        if purpose.is_some_and(|purpose| purpose.grounds == Grounds::Consent)
-            && !blocked(tx, &actor.policy, key, &choice.purpose, since).await?
-        {
-            choices.push(choice);
+) -> Result<Answered, Error> {
+    let Some(settled) = settle(tx, app, link, request_id).await? else { return Ok(Answered::Closed) };
+    let Settled { id, actor, link, own, contact, waiting } = settled;
+    let Some(meant) = meant(tx.connection(), &waiting, &own, shown).await? else {
+        return Ok(Answered::Changed);
+    };
+    let (meant, rest): (Vec<Waiting>, Vec<Waiting>) =
+        waiting.into_iter().partition(|waiting| meant.contains(&waiting.sign_up.id));
+    let Some(first) = meant.first() else { return Ok(Answered::Changed) };
+    let contact = match contact {
+        Some(contact) => contact,
+        None => {
+            make_contact(tx, id, &first.sign_up).await?;
+            let Some(contact) = lock(tx, &actor, id).await? else { return Ok(Answered::Closed) };
+            contact
+        }
+    };
+    let mail = mail_of(tx.connection(), &link).await?;
+    for Waiting { sign_up, choices } in &meant {
+        for choice in choices {
+            let asked = Asked {
+                purpose: &choice.purpose,
+                text: choice.text,
+                source: &sign_up.source,
+                address: &sign_up.address,
+                address_key: &sign_up.address_key,
+            };
+            consents::ask(tx, "requestConsent", &contact, &asked, Some(sign_up.signed_up_at)).await?;
+            let mail = mail.as_ref().map(|mail| mail.id);
+            consents::answer(tx, &actor, &contact, &asked, ConsentEventKind::Confirmed, mail).await?;
         }
     }
-    if choices.is_empty() {
-        return Ok(None);
-    }
-    if known.is_none() {
-        make_contact(tx, id, &sign_up).await?;
-    }
-    let Some(contact) = lock(tx, &actor, id).await? else { return Ok(None) };
-    if contact.email_key.as_ref() != Some(&sign_up.address_key) {
-        // The address became another until the lock was had.
-        return Ok(None);
-    }
-    let mail = mail_of(tx.connection(), link).await?;
-    for choice in choices {
-        let asked = Asked {
-            purpose: &choice.purpose,
-            text: choice.text,
-            source: &sign_up.source,
-            address: &sign_up.address,
-            address_key: &sign_up.address_key,
-        };
-        consents::ask(tx, "requestConsent", &contact, &asked, Some(sign_up.signed_up_at)).await?;
-        let mail = mail.as_ref().map(|mail| mail.id);
-        consents::answer(tx, &actor, &contact, &asked, ConsentEventKind::Confirmed, mail).await?;
-    }
-    forget(tx, &sign_up, id, mail.as_ref()).await?;
-    Ok(Some(id))
+    forget(tx, &link, id, (&meant, &rest), mail.as_ref()).await?;
+    Ok(Answered::Done(id))
+}
+
+/// The sign-ups that the person means; none where what it has seen is not what waits.
+async fn meant<C: ConnectionTrait>(
+    connection: &C,
+    waiting: &[Waiting],
+    own: &sign_up::Model,
+    shown: Shown<'_>,
+) -> Result<Option<BTreeSet<Uuid>>, Error> {
+    let all = || waiting.iter().map(|waiting| waiting.sign_up.id).collect();
+    Ok(match shown {
+        Shown::All => Some(all()),
+        Shown::Own => {
+            let own = waiting::read(&own.choices)?;
+            waiting.iter().all(|waiting| waiting.choices.iter().all(|choice| own.contains(choice))).then(all)
+        }
+        Shown::Mark(mark) => {
+            let offers = offers(connection, waiting).await?;
+            let sets = offers::sets(&offers);
+            let set = sets.into_iter().find(|(_, known)| known == mark);
+            if mark == offers::mark(&offers) {
+                Some(all())
+            } else {
+                set.map(|(set, _)| BTreeSet::from([set]))
+            }
+        }
+    })
 }
 
 /// Whose sign-up it is: the contact it was made for, if the address is still its own, or the oldest that has it.
@@ -251,19 +387,27 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
     suppressions::bring(tx, &reached).await.map(|_| ())
 }
 
-/// Deletes the sign-up: all of it stands in the events now.
+/// Deletes what was confirmed: all of it stands in the events now. What was signed up to besides goes on to wait for the same link.
 async fn forget(
     tx: &mut Transaction,
-    sign_up: &sign_up::Model,
+    link: &link::Model,
     contact: Uuid,
+    (meant, rest): (&[Waiting], &[Waiting]),
     mail: Option<&mail::Model>,
 ) -> Result<(), Error> {
-    link::Entity::update_many()
-        .col_expr(link::Column::SignUpId, Expr::value(None::<Uuid>))
-        .filter(link::Column::SignUpId.eq(sign_up.id))
-        .exec(tx.connection())
-        .await?;
-    sign_up::Entity::delete_by_id(sign_up.id).exec(tx.connection()).await?;
+    let answered = meant.iter().flat_map(|waiting| &waiting.choices).map(|choice| choice.purpose.as_str());
+    let done = waiting::take_out(tx, link, &answered.collect()).await?;
+    match rest.first() {
+        Some(next) => {
+            link::Entity::update_many()
+                .col_expr(link::Column::SignUpId, Expr::value(next.sign_up.id))
+                .filter(link::Column::Id.eq(link.id))
+                .exec(tx.connection())
+                .await?;
+        }
+        None => close(tx, link, contact).await?,
+    }
+    sweep::settled(tx, link, &done).await?;
     if let Some(mail) = mail {
         mail::Entity::update_many()
             .col_expr(mail::Column::ContactId, Expr::value(contact))
@@ -271,64 +415,16 @@ async fn forget(
             .exec(tx.connection())
             .await?;
     }
-    let changes = Changes::one("SignUp.confirmed", Category::Consent, false.into(), true.into());
-    tx.record(Entry {
-        action: "confirmSignUp",
-        entity_type: "SignUp",
-        entity_id: Some(sign_up.id),
-        contact_id: Some(contact),
-        changes,
-    })
-    .await
-}
-
-/// What a link renews.
-struct Renewing {
-    consent: consent::Model,
-    text: consent_text::Model,
-    mail: Option<mail::Model>,
-}
-
-/// What the link renews, with the current text in the language of its mail; none where it is no longer to be renewed.
-async fn renewing<C: ConnectionTrait>(connection: &C, link: &link::Model) -> Result<Option<Renewing>, Error> {
-    let Some(id) = link.consent_id else { return Ok(None) };
-    let Some(consent) = consent::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    let mail = mail_of(connection, link).await?;
-    // The text that is shown is the one that is declared to, also when another is published in between.
-    let text = match link.consent_text_id {
-        Some(id) => consent_text::Entity::find_by_id(id).one(connection).await?,
-        None => None,
-    };
-    let bound = consent.bound_address.as_ref().is_none_or(|bound| *bound == link.address_key);
-    let renewing = text.filter(|_| bound && consents::renewable(&consent));
-    Ok(renewing.map(|text| Renewing { consent, text, mail }))
-}
-
-async fn renewed(
-    tx: &mut Transaction,
-    app: &App,
-    link: &link::Model,
-    request_id: &str,
-) -> Result<Option<Uuid>, Error> {
-    let Some(id) = link.contact_id else { return Ok(None) };
-    let actor = act_as(tx, app, id, request_id)?;
-    let Some(contact) = lock(tx, &actor, id).await? else { return Ok(None) };
-    let (Some(address), Some(key)) = (&contact.email, &contact.email_key) else { return Ok(None) };
-    if *key != link.address_key {
-        return Ok(None);
+    for Waiting { sign_up, .. } in meant {
+        let changes = Changes::one("SignUp.confirmed", Category::Consent, false.into(), true.into());
+        tx.record(Entry {
+            action: "confirmSignUp",
+            entity_type: "SignUp",
+            entity_id: Some(sign_up.id),
+            contact_id: Some(contact),
+            changes,
+        })
+        .await?;
     }
-    let Some(renewing) = renewing(tx.connection(), link).await? else { return Ok(None) };
-    if blocked(tx, &actor.policy, key, &renewing.consent.purpose_code, link.created_at).await? {
-        return Ok(None);
-    }
-    let asked = Asked {
-        purpose: &renewing.consent.purpose_code,
-        text: renewing.text.id,
-        source: BY_MAIL,
-        address,
-        address_key: key,
-    };
-    let mail = renewing.mail.map(|mail| mail.id);
-    consents::answer(tx, &actor, &contact, &asked, ConsentEventKind::Renewed, mail).await?;
-    Ok(Some(id))
+    Ok(())
 }

@@ -14,7 +14,7 @@ use crate::{
     context::App,
     error::Error,
     links,
-    mails::{self, NewMail, Withheld},
+    mails::{self, NewMail, Turn, Withheld},
     register::Category,
 };
 
@@ -72,7 +72,6 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
         None => (None, None, None),
     };
     let (recipient, key) = (recipient.unwrap_or_default(), key.unwrap_or_default());
-    let withheld = key.is_empty().then_some(Withheld::Nobody);
     let contact_id = found.as_ref().map(|contact| contact.id);
     let ring = tx.ring().await?;
     let ends = tx.now() + app.pages.fresh_time();
@@ -87,7 +86,10 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
         language: language.or(own).unwrap_or(&app.pages.language),
         purposes: &[],
     };
-    mails::queue(&mut tx, &app.pages, &ring, &mail, withheld).await?;
+    // Asked of nobody too: the same is done whoever it is.
+    let turn = mails::turn(&tx, &app.pages, &ring, key, LinkKind::Fresh).await?;
+    let turn = if key.is_empty() { Turn::Never(Withheld::Nobody) } else { turn };
+    mails::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
     let changes = Changes::one(
         "Link.expiresAt",
         Category::Technical,

@@ -6,9 +6,12 @@
 mod checks;
 mod confirm;
 mod fresh;
+mod offers;
 mod renewals;
+mod renewed;
 mod requests;
 mod sweep;
+mod waiting;
 
 use chrono::{DateTime, Utc};
 use entity::{enums::LinkKind, link, sign_up};
@@ -16,8 +19,9 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use confirm::{Pending, confirm, pending};
+pub use confirm::{Answered, asks, confirm, confirm_shown, pending};
 pub use fresh::{ask_fresh, ask_fresh_for, fresh};
+pub use offers::{Offer, Pending, Shown};
 pub use renewals::ask_renewals;
 pub use requests::{Request, request};
 pub use sweep::sweep;
@@ -27,7 +31,7 @@ use crate::{
     context::{App, Ring},
     error::{Code, Error},
     links,
-    mails::{self, NewMail, Withheld},
+    mails::{self, NewMail, Turn, Withheld},
     register::Category,
 };
 
@@ -64,15 +68,16 @@ pub struct Choice {
 }
 
 /// A choice as it is kept until it is confirmed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Chosen {
     purpose: String,
     channel: String,
     text: Uuid,
 }
 
-/// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, got a
-/// mail already, or has withdrawn or objected since: no mail is sent then.
+/// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, or has
+/// withdrawn or objected since: no mail is sent then. Where the mailbox got one a short while ago, the link of that one opens this
+/// sign-up too, or its mail goes later: see `waiting::turn`.
 ///
 /// # Errors
 /// `CONFLICT` where no mails are sent, and of a known contact where it has withdrawn or objected since; `BAD_USER_INPUT` with the
@@ -91,9 +96,19 @@ async fn write(
     let policy = app.policy.current();
     let checked = checks::check(tx, app, &policy, new).await?;
     let address_key = tx.reader().email_key(&checked.address);
-    let mut open = Vec::new();
+    let (mut open, known) = (Vec::new(), tx.known_ring().await?);
     for choice in &checked.choices {
-        if !checks::blocked(tx, &policy, &address_key, &choice.purpose, new.signed_up_at).await? {
+        let since = new.signed_up_at;
+        if !checks::blocked(
+            tx.connection(),
+            (known.as_ref(), tx.reader()),
+            &policy,
+            &address_key,
+            &choice.purpose,
+            since,
+        )
+        .await?
+        {
             open.push(choice.clone());
         }
     }
@@ -101,8 +116,8 @@ async fn write(
         let message = "the person has withdrawn, refused or objected since; only a newer sign-up counts";
         return Err(Error::new(Code::Conflict, message).in_input("input.signedUpAt"));
     }
-    let withheld = open.is_empty().then_some(Withheld::EndedSince);
-    let kept = if open.is_empty() { &checked.choices } else { &open };
+    let ended = open.is_empty();
+    let kept = if ended { &checked.choices } else { &open };
     let row = sign_up::Model {
         id: tx.new_subject(),
         contact_id: new.contact_id,
@@ -113,7 +128,7 @@ async fn write(
         language: checked.language,
         source: checked.source,
         recorded_by: tx.author().actor.clone(),
-        choices: serde_json::to_string(kept).map_err(|_| Error::internal("the choices of a sign-up"))?,
+        choices: waiting::written(kept)?,
         notice_version: checked.notice_version,
         signed_up_at: new.signed_up_at,
         created_at: tx.now(),
@@ -122,7 +137,8 @@ async fn write(
         .exec_without_returning(tx.connection())
         .await?;
     let ring = tx.ring().await?;
-    let ends = tx.now() + app.pages.confirm_time();
+    let (turn, ends) = waiting::turn(tx, &app.pages, &ring, &row.address_key, row.contact_id).await?;
+    let turn = if ended { Turn::Never(Withheld::EndedSince) } else { turn };
     let link = Link { contact_id: row.contact_id, sign_up_id: Some(row.id), ..Link::new(LinkKind::Confirm) };
     let link_id = make_link(tx, &ring, &link, &row.address_key, ends).await?;
     let purposes: Vec<String> = kept.iter().map(|choice| choice.purpose.clone()).collect();
@@ -135,7 +151,7 @@ async fn write(
         language: &row.language,
         purposes: &purposes,
     };
-    mails::queue(tx, &app.pages, &ring, &mail, withheld).await?;
+    mails::queue(tx, &app.pages, &ring, &mail, turn).await?;
     let changes =
         Changes::one("SignUp.purposes", Category::Consent, serde_json::Value::Null, purposes.into());
     tx.record(Entry {

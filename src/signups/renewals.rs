@@ -21,8 +21,7 @@ use crate::{
     consents::{self, Asked},
     context::{Actor, App, Credential},
     error::Error,
-    links,
-    mails::{self, NewMail},
+    mails::{self, NewMail, Turn},
     policy::{LANGUAGES, Policy},
     register::CONTACT,
 };
@@ -116,7 +115,15 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
     let live = contact.state == ContactState::Active
         && bound
         && tx.sees(&follower, &CONTACT, contact.id).await?
-        && !blocked(&tx, policy, key, &row.purpose_code, since).await?;
+        && !blocked(
+            tx.connection(),
+            (tx.known_ring().await?.as_ref(), tx.reader()),
+            policy,
+            key,
+            &row.purpose_code,
+            since,
+        )
+        .await?;
     if !live {
         return Ok(false);
     }
@@ -126,7 +133,8 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
     let text = published(tx.connection(), &current.purpose, &current.language, &current.version).await?;
     let Some(text) = text else { return Ok(false) };
     let ring = tx.ring().await?;
-    if !mails::may(&tx, &app.pages, &links::mail_digest(&ring, key)?, LinkKind::Renew).await? {
+    let turn = mails::turn(&tx, &app.pages, &ring, key, LinkKind::Renew).await?;
+    if !matches!(turn, Turn::At(_)) {
         // Another consent of the person was asked for just now; this one's turn comes.
         return Ok(false);
     }
@@ -149,7 +157,7 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
         language,
         purposes: &purposes,
     };
-    mails::queue(&mut tx, &app.pages, &ring, &mail, None).await?;
+    mails::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
     let asked =
         Asked { purpose: &row.purpose_code, text: text.id, source: BY_MAIL, address, address_key: key };
     consents::ask(&mut tx, "askRenewal", &contact, &asked, None).await?;

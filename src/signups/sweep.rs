@@ -1,7 +1,10 @@
 //! What is kept for a while only: sign-ups that nobody confirmed, links that have ended (floor 4).
 
 use entity::{enums::LinkKind, link, mail, sign_up, subject_key};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, Query},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
 
 /// Rows deleted in one transaction.
 const BATCH: u64 = 500;
+/// Ids in one statement.
+const PART: usize = 500;
 
 /// Deletes sign-ups that were not confirmed in time and fresh links that have ended, each with its mails, and the address of other
 /// links that have ended. Gives the number of sign-ups.
@@ -51,10 +56,20 @@ async fn commit(
 }
 
 async fn sign_ups(app: &App) -> Result<u64, Error> {
+    let open = Query::select()
+        .expr(Expr::val(1))
+        .from(link::Entity)
+        .and_where(
+            Expr::col((link::Entity, link::Column::SignUpId)).equals((sign_up::Entity, sign_up::Column::Id)),
+        )
+        .and_where(Expr::col((link::Entity, link::Column::ExpiresAt)).gt(app.now()))
+        .take();
     let old = sign_up::Entity::find()
         .select_only()
         .column(sign_up::Column::Id)
         .filter(sign_up::Column::CreatedAt.lte(app.now() - app.pages.unconfirmed_time()))
+        // One whose mail waits for its turn, or was sent late, is there until its link has ended.
+        .filter(Expr::exists(open).not())
         .order_by_asc(sign_up::Column::CreatedAt)
         .limit(BATCH);
     if old.clone().into_tuple::<Uuid>().one(&app.db.reader).await?.is_none() {
@@ -79,6 +94,44 @@ async fn sign_ups(app: &App) -> Result<u64, Error> {
         return Ok(0);
     }
     commit(tx, "deleteSignUps", "SignUp", ids.len()).await
+}
+
+/// Deletes sign-ups that are done with, since `used` was answered, and links to them that nobody was sent. What was sent stays as
+/// evidence, and opens nothing any more.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn settled(tx: &Transaction, used: &link::Model, ids: &[Uuid]) -> Result<(), Error> {
+    for ids in ids.chunks(PART) {
+        let ids = || ids.iter().copied();
+        let sent = Query::select()
+            .expr(Expr::val(1))
+            .from(mail::Entity)
+            .and_where(
+                Expr::col((mail::Entity, mail::Column::LinkId)).equals((link::Entity, link::Column::Id)),
+            )
+            .and_where(Expr::col((mail::Entity, mail::Column::SentAt)).is_not_null())
+            .take();
+        let unsent: Vec<Uuid> = link::Entity::find()
+            .select_only()
+            .column(link::Column::Id)
+            .filter(link::Column::SignUpId.is_in(ids()))
+            .filter(link::Column::Id.ne(used.id))
+            .filter(Expr::exists(sent).not())
+            .into_tuple()
+            .all(tx.connection())
+            .await?;
+        for unsent in unsent.chunks(PART) {
+            delete_links(tx, unsent).await?;
+        }
+        link::Entity::update_many()
+            .col_expr(link::Column::SignUpId, Expr::value(None::<Uuid>))
+            .filter(link::Column::SignUpId.is_in(ids()))
+            .exec(tx.connection())
+            .await?;
+        sign_up::Entity::delete_many().filter(sign_up::Column::Id.is_in(ids())).exec(tx.connection()).await?;
+    }
+    Ok(())
 }
 
 /// Deletes links with their mails. What entries say of them cannot be read any more either.

@@ -22,7 +22,7 @@ async fn the_person_sees_what_is_kept_and_what_has_happened() {
         assert_eq!(site.post("/p/signup/newsletter", &typed).await.status, 303);
         let confirm = tokens(&site.test).await.pop().unwrap();
         site.test.clock.advance(TimeDelta::minutes(5));
-        assert_eq!(site.post(&format!("/p/{confirm}"), &[]).await.status, 303);
+        assert_eq!(site.post(&format!("/p/{confirm}"), &[("action", "confirm")]).await.status, 303);
         assert_eq!(site.post("/p/link", &[("email", "New@Example.ORG")]).await.location(), "/p/link/sent");
         let token = tokens(&site.test).await.pop().unwrap();
         let page = site.get(&format!("/p/{token}")).await;

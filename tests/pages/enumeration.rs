@@ -27,7 +27,7 @@ async fn dead(site: &Site) -> Vec<(&'static str, String)> {
     site.test.clock.advance(TimeDelta::hours(49));
     site.post(FORM, &typed("used@example.org")).await;
     let used = mailed(site).await;
-    assert_eq!(site.post(&format!("/p/{used}"), &[]).await.status, 303);
+    assert_eq!(site.post(&format!("/p/{used}"), &[("action", "confirm")]).await.status, 303);
     let live = site.preference(id(0, 1), "newsletter", "anna@example.org").await;
     let moved = site.fresh(id(0, 2)).await;
     let row = contact::ActiveModel {

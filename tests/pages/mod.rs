@@ -7,6 +7,7 @@ mod enumeration;
 mod preferences;
 mod sign_up;
 mod subjects;
+mod waiting;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -228,7 +228,8 @@ async fn what_is_no_button_of_the_page_changes_nothing() {
         vec![("action", "request"), ("kind", "ACCESS")],
     ] {
         let refused: Reply = site.post(&format!("/p/{token}"), &form).await;
-        assert_eq!(refused.status, 400, "{form:?}");
+        assert_eq!(refused.status, 422, "{form:?}");
+        assert!(refused.body.contains("Nothing was changed") && refused.body.contains("Your choices"));
         assert!(!refused.body.contains("<script>"));
     }
     assert_eq!(sources(&site).await, before);

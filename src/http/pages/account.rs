@@ -204,9 +204,16 @@ fn asked(texts: Texts, request: &PrivacyRequest) -> Asked {
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
 pub(super) async fn take(visit: &Visit, contact: Uuid, form: &Form) -> Result<Answer, Error> {
     let actor = visit.subject(contact)?;
-    if form.get("action") != Some("request") {
-        let done = changes::choose(visit, &actor, contact, form).await?;
-        let done = done.ok_or_else(|| Error::input("the form is not one of this page"))?;
+    if form.only("action") != Some("request") {
+        let foreign = || Error::input("the form is not one of this page");
+        let Some(known) = reading::person(visit, &actor, contact, false).await? else {
+            return visit.invalid();
+        };
+        let (choices, groups) = choices::of(visit, contact, &known).await?;
+        if !choices::offer(&choices, &groups, form) {
+            return Err(foreign());
+        }
+        let done = changes::choose(visit, &actor, contact, form).await?.ok_or_else(foreign)?;
         return Ok(visit.back(done));
     }
     let kind = KINDS.into_iter().find(|word| form.get("kind") == Some(word));

@@ -52,6 +52,16 @@ pub(super) enum Answer {
     Methods,
 }
 
+impl Answer {
+    /// The same page as the answer to a form that is none of it.
+    pub(super) fn refused(self) -> Self {
+        match self {
+            Self::Page(StatusCode::OK, html) => Self::Page(StatusCode::UNPROCESSABLE_ENTITY, html),
+            other => other,
+        }
+    }
+}
+
 /// What stands around the content of every page.
 pub(super) struct Frame<'p> {
     pub(super) texts: Texts,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Visit,
     answers::Frame,
+    forms::Form,
     reading::{Known, holds},
 };
 use crate::{
@@ -30,6 +31,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// Whether the page has a button of it that does `action`, or had one until it was done.
+    fn offers(&self, action: &str) -> bool {
+        self.ends == action
+    }
+
     /// Leaves out how it stands: it can be ended all the same.
     pub(super) fn hide(&mut self) {
         self.state = "hidden";
@@ -56,6 +62,13 @@ impl Choice {
     pub(super) fn long(&self, frame: &Frame<'_>, action: &str) -> String {
         frame.texts.with(&format!("page-{action}-of"), &[("purpose", &self.title)])
     }
+}
+
+/// Whether the form is one that a page with these has.
+pub(super) fn offer(choices: &[Choice], groups: &[Group], form: &Form) -> bool {
+    let (Some(code), Some(action)) = (form.only("purpose"), form.only("action")) else { return false };
+    choices.iter().any(|choice| choice.code == code && choice.offers(action))
+        || (action == "none" && groups.iter().any(|group| group.code == code))
 }
 
 /// A group that can be ended as a whole.

@@ -15,7 +15,10 @@ const MOST_FIELDS: usize = 200;
 
 /// The fields of a form, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Form(Vec<(String, String)>);
+pub(super) struct Form {
+    fields: Vec<(String, String)>,
+    multipart: bool,
+}
 
 impl Form {
     /// Reads the body.
@@ -42,7 +45,8 @@ impl Form {
 
     fn decode(bytes: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(bytes).take(MOST_FIELDS);
-        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+        let fields = pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        Self { fields, multipart: false }
     }
 
     async fn split(bytes: Bytes, boundary: String) -> Option<Self> {
@@ -55,17 +59,29 @@ impl Form {
             let name = part.name().unwrap_or_default().to_owned();
             fields.push((name, part.text().await.ok()?));
         }
-        Some(Self(fields))
+        Some(Self { fields, multipart: true })
     }
 
     /// The first value of a field.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a field that is there just once.
+    pub(super) fn only(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(known, _)| known == name);
+        let (_, value) = values.next()?;
+        values.next().is_none().then_some(value.as_str())
+    }
+
+    /// Whether it came in parts, as programs send it; the forms of these pages do not.
+    pub(super) fn is_multipart(&self) -> bool {
+        self.multipart
     }
 
     /// Whether the field `name` has `value` among its values.
     pub(super) fn has(&self, name: &str, value: &str) -> bool {
-        self.0.iter().any(|(known, given)| known == name && given == value)
+        self.fields.iter().any(|(known, given)| known == name && given == value)
     }
 
     /// Whether a mail program sends it for a person who wants no more of these mails (RFC 8058, 3.1).

@@ -277,7 +277,7 @@ async fn answer(site: &Site, visit: Visit, request: Request) -> Result<Answer, E
         async move {
             let answer = match form {
                 None => show(&visit, place).await,
-                Some(form) => take(&visit, place, &form).await,
+                Some(form) => take(visit, place, &form).await,
             };
             drop(taken);
             answer
@@ -319,25 +319,36 @@ async fn show(visit: &Visit, place: Place) -> Result<Answer, Error> {
 }
 
 /// Takes what a form sends.
-async fn take(visit: &Visit, place: Place, form: &Form) -> Result<Answer, Error> {
+async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Error> {
+    // What was done before is not done again.
+    visit.notice = None;
     match place {
-        Place::SignUp(code) => sign_up::take(visit, &code, form).await,
-        Place::Link => ask_for_link(visit, form).await,
-        Place::Token(token) => {
-            let opened = open(visit, &token).await?;
-            if form.is_one_click() {
+        Place::SignUp(code) => sign_up::take(&visit, &code, form).await,
+        Place::Link => ask_for_link(&visit, form).await,
+        Place::Token(token) => match open(&visit, &token).await? {
+            Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
+            opened if form.is_one_click() => {
                 if let Opened::Preferences(person) = &opened {
-                    changes::unsubscribe(visit, person).await?;
+                    changes::unsubscribe(&visit, person).await?;
                 }
-                return Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))));
+                Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))))
             }
-            match opened {
-                Opened::Declaration(_) => confirm::take(visit, &token).await,
-                Opened::Account(contact) => account::take(visit, contact, form).await,
-                Opened::Preferences(person) => preferences::take(visit, &person, form).await,
-                Opened::Nothing => visit.invalid(),
-            }
-        }
+            Opened::Account(contact) => match account::take(&visit, contact, form).await {
+                Err(error) if error.code == Code::BadUserInput => {
+                    visit.notice = Some("again".to_owned());
+                    account::show(&visit, contact, &[], None).await.map(Answer::refused)
+                }
+                taken => taken,
+            },
+            Opened::Preferences(person) => match preferences::take(&visit, &person, form).await {
+                Err(error) if error.code == Code::BadUserInput => {
+                    visit.notice = Some("again".to_owned());
+                    preferences::show(&visit, &person).await.map(Answer::refused)
+                }
+                taken => taken,
+            },
+            Opened::Nothing => visit.invalid(),
+        },
         Place::Style | Place::SignedUp(_) | Place::LinkSent | Place::Confirmed | Place::Nowhere => {
             Ok(visit.nowhere())
         }

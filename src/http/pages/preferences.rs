@@ -71,7 +71,7 @@ async fn is_own(visit: &Visit, contact: Uuid, known: &Known, address: [u8; 8]) -
 /// What the page tells of what was done just before.
 pub(super) fn notice(visit: &Visit) -> Option<String> {
     let done = visit.notice.as_deref()?;
-    let known = ["withdrawn", "objected", "none", "fresh", "request"].contains(&done);
+    let known = ["withdrawn", "objected", "none", "fresh", "request", "again"].contains(&done);
     known.then(|| visit.texts.say(&format!("page-notice-{done}")))
 }
 
@@ -80,14 +80,20 @@ pub(super) fn notice(visit: &Visit) -> Option<String> {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn show(visit: &Visit, person: &Person) -> Result<Answer, Error> {
+    let (choices, groups) = offered(visit, person).await?;
+    let frame = Frame::new(&visit.app.pages, visit.texts, visit.texts.say("page-preferences-title"));
+    page(StatusCode::OK, &Preferences { frame: &frame, notice: notice(visit), choices, groups })
+}
+
+/// What the page offers to the person.
+async fn offered(visit: &Visit, person: &Person) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (mut choices, groups) = choices::of(visit, person.contact, &person.known).await?;
     // The link may have been passed on, and whoever writes mails for one purpose knows it: of others it tells nothing.
     for choice in choices.iter_mut().filter(|choice| choice.code != person.purpose) {
         choice.hide();
     }
     choices.retain(|choice| choice.code == person.purpose || choice.grouped);
-    let frame = Frame::new(&visit.app.pages, visit.texts, visit.texts.say("page-preferences-title"));
-    page(StatusCode::OK, &Preferences { frame: &frame, notice: notice(visit), choices, groups })
+    Ok((choices, groups))
 }
 
 /// Does what a button says.
@@ -95,12 +101,16 @@ pub(super) async fn show(visit: &Visit, person: &Person) -> Result<Answer, Error
 /// # Errors
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
 pub(super) async fn take(visit: &Visit, person: &Person, form: &Form) -> Result<Answer, Error> {
-    if form.get("action") == Some("fresh") {
+    if form.only("action") == Some("fresh") {
         let language = Some(visit.texts.language);
         signups::ask_fresh_for(&visit.app, person.contact, language, &visit.request_id).await?;
         return Ok(visit.back("fresh"));
     }
-    let done = changes::choose(visit, &person.actor, person.contact, form).await?;
-    let done = done.ok_or_else(|| Error::input("the form is not one of this page"))?;
+    let foreign = || Error::input("the form is not one of this page");
+    let (choices, groups) = offered(visit, person).await?;
+    if !choices::offer(&choices, &groups, form) {
+        return Err(foreign());
+    }
+    let done = changes::choose(visit, &person.actor, person.contact, form).await?.ok_or_else(foreign)?;
     Ok(visit.back(done))
 }
