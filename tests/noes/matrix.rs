@@ -53,7 +53,9 @@ impl Door {
     fn closes_all(self) -> bool {
         matches!(
             self,
-            Door::ObjectContact("direct_marketing") | Door::ObjectEmail("direct_marketing") | Door::ButtonNone
+            Door::ObjectContact("direct_marketing")
+                | Door::ObjectEmail("direct_marketing")
+                | Door::ButtonNone
         )
     }
 }
@@ -265,8 +267,9 @@ impl<'s> Office<'s> {
             reading: Reading::default(),
             dry_run: false,
         };
-        let report =
-            imports::consents(&self.site.test.app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();
+        let report = imports::consents(&self.site.test.app, || Ok(file.as_bytes()), &import, |_| Ok(()))
+            .await
+            .unwrap();
         assert_eq!(report.rows, 1, "{report}");
     }
 
@@ -299,7 +302,14 @@ impl<'s> Office<'s> {
     }
 
     /// Lets a record, or an older yes, come to `email`; the contacts that have it then.
-    async fn come(&self, case: &Case, names: [&str; 2], email: &str, speaker: &str, link: Option<&str>) -> Vec<String> {
+    async fn come(
+        &self,
+        case: &Case,
+        names: [&str; 2],
+        email: &str,
+        speaker: &str,
+        link: Option<&str>,
+    ) -> Vec<String> {
         let (client, desk) = (&self.client, &self.staff.desk);
         let all = case.door.closes_all();
         let clean = format!("clean{}@example.com", case.number);
