@@ -34,6 +34,7 @@ mod limits;
 mod logs;
 mod mails;
 mod management;
+mod noes;
 mod noninterference;
 mod numbering;
 mod oidc;
