@@ -18,6 +18,8 @@ const ORDER: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(10);
 /// How often consents that time or another policy has ended are told to those who follow.
 const ENDS: Duration = Duration::from_secs(60);
+/// How often every contact is compared with the suppression list.
+const AGREE: Duration = Duration::from_secs(24 * 3600);
 /// How often all else is done.
 const UPKEEP: Duration = Duration::from_secs(3600);
 
@@ -51,7 +53,13 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
             tokio::time::sleep(UPKEEP).await;
         }
     };
-    tokio::join!(mails, order, ends, rest);
+    let agree = async {
+        loop {
+            tokio::time::sleep(AGREE).await;
+            told("agree", agree(&app).await);
+        }
+    };
+    tokio::join!(mails, order, ends, rest, agree);
 }
 
 /// Gives changes of consents their places until the server ends: at once what is queued here.
@@ -79,6 +87,16 @@ fn until_next(every: Duration, now: DateTime<Utc>) -> Duration {
     Duration::from_nanos(u64::try_from(every - past).unwrap_or(u64::MAX))
 }
 
+/// Carries what the suppression list says to contacts that lack it. There is nothing to be mended: what brings an address or a no does so
+/// itself. Anything else is a fault of ours, and told as one.
+async fn agree(app: &App) -> Result<(), Error> {
+    let settled = consents::agree(app).await?;
+    if settled.mended > 0 {
+        tracing::error!(contacts = settled.mended, "contacts lacked a block that the suppression list says");
+    }
+    Ok(())
+}
+
 fn told(job: &'static str, done: Result<(), Error>) {
     if let Err(error) = done {
         tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
@@ -93,6 +111,7 @@ pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     consents::expire(app).await?;
     consents::catch_up(app).await?;
     audit::number(app).await?;
+    agree(app).await?;
     upkeep(app).await?;
     if let Some(mailer) = mailer {
         mailer.deliver(app).await?;

@@ -107,12 +107,12 @@ async fn a_list_of_addresses_is_a_list_of_objections() {
         let new = json!({ "familyName": "Neu", "email": "Y@list.example", "source": { "name": "letter" } });
         let made = done(&client, &staff.desk, "createContact", new, "contact { id }").await;
         let query = format!(
-            "{{ contact(id: {}) {{ objections {{ purpose {{ code }} source }} }} }}",
+            "{{ contact(id: {}) {{ objections {{ id }} blocks {{ purpose {{ code }} channel }} }} }}",
             made["contact"]["id"]
         );
         assert_eq!(
-            client.data(&staff.desk, &query).await["contact"]["objections"],
-            json!([{ "purpose": { "code": "direct_marketing" }, "source": "suppression list" }])
+            client.data(&staff.desk, &query).await["contact"],
+            json!({ "objections": [], "blocks": [{ "purpose": { "code": "direct_marketing" }, "channel": "EMAIL" }] })
         );
         // One purpose alone, and what cannot be objected to.
         let mail = ObjectionImport { purpose: Some("existing_customer_mail".to_owned()), ..list() };
@@ -446,7 +446,7 @@ async fn the_commands_take_opt_outs_and_lists() {
     }
     let db = zweck::db::Db::connect(&url, 1).await.unwrap();
     let rows = objection::Entity::find().all(&db.reader).await.unwrap();
-    assert_eq!(rows.iter().filter(|row| row.kind == StopKind::Objection).count(), 2);
+    assert_eq!(rows.iter().filter(|row| row.kind == StopKind::Objection).count(), 3);
     write("list.csv", "vin@shop.example\n");
     let bare = command(&[
         "import",

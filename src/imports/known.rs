@@ -107,6 +107,26 @@ async fn having<C: ConnectionTrait>(
     Ok(rows)
 }
 
+/// The contacts if they are records of one person, by their names; none where they are of several: of an address of theirs nobody is
+/// known to have spoken, and it is blocked all the same.
+pub(super) async fn of_one_person<C: ConnectionTrait>(
+    connection: &C,
+    ids: Vec<Uuid>,
+) -> Result<Vec<Uuid>, Error> {
+    if ids.len() < 2 {
+        return Ok(ids);
+    }
+    let names = contact::Entity::find()
+        .select_only()
+        .columns([contact::Column::GivenNameFolded, contact::Column::FamilyNameFolded])
+        .filter(contact::Column::Id.is_in(ids.iter().copied()))
+        .into_tuple::<(Option<String>, Option<String>)>();
+    let names = names.all(connection).await?;
+    let first = names.first().filter(|names| **names != (None, None));
+    let one = first.is_some_and(|first| names.iter().all(|other| other == first));
+    Ok(if one { ids } else { Vec::new() })
+}
+
 /// Those of the contacts that are there, and not erased.
 pub(super) async fn present<C: ConnectionTrait>(
     connection: &C,

@@ -58,11 +58,12 @@ async fn meant<'r, C: ConnectionTrait>(
     let named = all.iter().flat_map(|meant| meant.addresses.iter().chain([&meant.own]));
     let known = known::find(connection, Some(&import.source), named).await?;
     let present = known::present(connection, &ids(&known)).await?;
-    Ok(all
-        .into_iter()
-        .map(|meant| (meant.contacts(&known, &present), meant))
-        .map(|(ids, meant)| (meant, ids))
-        .collect())
+    let mut found = Vec::with_capacity(all.len());
+    for meant in all {
+        let contacts = meant.contacts(&known, &present);
+        found.push((meant, known::of_one_person(connection, contacts).await?));
+    }
+    Ok(found)
 }
 
 /// Lines of rows that are left out and opt out, of whom nobody knows who they are.

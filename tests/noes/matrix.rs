@@ -260,6 +260,7 @@ impl<'s> Office<'s> {
     async fn consent_file(&self, line: &str) {
         let file = format!("email,purpose,channel,status,declaredAt,textVersion,language,proof\n{line}");
         let import = ConsentImport {
+            ignore: Vec::new(),
             map: Vec::new(),
             source: Some("old list".to_owned()),
             contact_source: None,

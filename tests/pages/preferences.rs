@@ -194,8 +194,21 @@ async fn mail_programs_unsubscribe_with_one_post() {
         assert_eq!(site.send(one_click(&format!("/p/{token}"), false)).await, done);
         assert_eq!(read(&site, &newsletter, 10).await, Value::Null);
 
-        // Nothing was there, and the answer is the same.
-        assert_eq!(site.send(one_click("/p/pnonsense", true)).await, done);
+        // What is no link ends nothing, and says so: a mail program shows the status alone.
+        assert_eq!(site.send(one_click("/p/pnonsense", true)).await.status, 404);
+
+        // An address that was corrected since: the link shows nothing, and still ends what it was mailed for.
+        let token = site.preference(id(0, 4), "event_invitations", "dora.before@example.org").await;
+        assert_eq!(site.get(&format!("/p/{token}")).await.status, 404);
+        assert_eq!(site.send(one_click(&format!("/p/{token}"), false)).await, done);
+        let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
+        let query =
+            format!("{{ contact(id: \"{}\") {{ blocks {{ purpose {{ code }} channel }} }} }}", id(0, 4));
+        let blocks = site.client().data(&desk, &query).await["contact"]["blocks"].clone();
+        assert_eq!(
+            blocks,
+            serde_json::json!([{ "purpose": { "code": "event_invitations" }, "channel": "EMAIL" }])
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     choices::{has_consents, is_objectable},
     forms::Form,
     preferences::Person,
-    reading::{ask, person},
+    reading::ask,
 };
 use crate::{
     context::Actor,
@@ -20,8 +20,9 @@ use crate::{
 pub(super) const PAGE: &str = "preference page";
 const ONE_CLICK: &str = "one-click unsubscribe";
 
-const WITHDRAW: &str = "mutation($id: ID!, $source: String!) { withdrawConsent(input: { id: $id, source: $source }) \
-    { consent { id } } }";
+const WITHDRAW: &str = "mutation($contact: ID!, $purpose: String!, $channel: Channel, $source: String!) { \
+    withdrawConsent(input: { contactId: $contact, purpose: $purpose, channel: $channel, source: $source }) \
+    { consents { id } } }";
 const OBJECT: &str = "mutation($contact: ID!, $purpose: String!, $source: String!) { \
     recordObjection(input: { contactId: $contact, purpose: $purpose, source: $source }) { objections { id } } }";
 const REQUEST: &str = "mutation($contact: ID!, $kind: RequestKind!, $note: String) { \
@@ -42,25 +43,18 @@ async fn run(visit: &Visit, actor: &Actor, name: &str, document: &str, variables
     Ok(())
 }
 
-/// Withdraws the consents of the person to a purpose, or to every kind of a group, that were ever given: of others nothing is written.
+/// Withdraws the consents of the person to a purpose, or to every kind of a group. Of those that were never given nothing is written,
+/// but that the mailbox is blocked.
 async fn withdraw(
     visit: &Visit,
     actor: &Actor,
     contact: Uuid,
-    (code, channel): (&str, Option<Channel>),
+    (purpose, channel): (&str, Option<Channel>),
     source: &str,
 ) -> Result<(), Error> {
-    let Some(known) = person(visit, actor, contact, false).await? else {
-        return Err(Error::new(Code::NotFound, "there is no such contact"));
-    };
-    let meant = actor.policy.purposes().iter().filter(|purpose| {
-        purpose.grounds == Grounds::Consent
-            && (purpose.code == code || purpose.group.as_deref() == Some(code))
-    });
-    for id in meant.flat_map(|purpose| known.to_withdraw(&purpose.code, channel.map(Channel::as_str))) {
-        run(visit, actor, "withdrawConsent", WITHDRAW, json!({ "id": id, "source": source })).await?;
-    }
-    Ok(())
+    let channel = channel.map(Channel::as_str);
+    let variables = json!({ "contact": contact, "purpose": purpose, "channel": channel, "source": source });
+    run(visit, actor, "withdrawConsent", WITHDRAW, variables).await
 }
 
 async fn object(

@@ -328,9 +328,13 @@ async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Err
         Place::Token(token) => match open(&visit, &token).await? {
             Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
             opened if form.is_one_click() => {
-                if let Opened::Preferences(person) = &opened {
-                    changes::unsubscribe(&visit, person).await?;
-                }
+                // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
+                let person = match opened {
+                    Opened::Preferences(person) => Some(*person),
+                    _ => preferences::ending(&visit, &token).await?,
+                };
+                let Some(person) = person else { return visit.invalid() };
+                changes::unsubscribe(&visit, &person).await?;
                 Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))))
             }
             Opened::Account(contact) => match account::take(&visit, contact, form).await {

@@ -39,13 +39,29 @@ struct Preferences<'p> {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn person(visit: &Visit, link: links::Preference) -> Result<Option<Person>, Error> {
-    let links::Preference { contact, purpose, address } = link;
+    let address = link.address;
+    let Some(person) = whose(visit, link).await? else { return Ok(None) };
+    let own = is_own(visit, person.contact, &person.known, address).await?;
+    Ok(own.then_some(person))
+}
+
+/// Whose mails the preference link `token` came with, also where the address has become another since: who wants no more of them is not
+/// to be sent away for that. Nothing is shown by it.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn ending(visit: &Visit, token: &str) -> Result<Option<Person>, Error> {
+    let Some(link) = links::open_preference(audit::ring(&visit.app).await?, token) else { return Ok(None) };
+    whose(visit, link).await
+}
+
+async fn whose(visit: &Visit, link: links::Preference) -> Result<Option<Person>, Error> {
+    let links::Preference { contact, purpose, .. } = link;
     // A withdrawal must not get lost because two records became one.
     let contact = contacts::merge::stays(&visit.app.db.reader, contact).await?;
     let actor = visit.subject(contact)?;
-    let Some(known) = reading::person(visit, &actor, contact, false).await? else { return Ok(None) };
-    let own = is_own(visit, contact, &known, address).await?;
-    Ok(own.then_some(Person { contact, purpose, actor, known }))
+    let known = reading::person(visit, &actor, contact, false).await?;
+    Ok(known.map(|known| Person { contact, purpose, actor, known }))
 }
 
 /// Whether the mailbox with this digest is one of the person's: the primary one or a further one.

@@ -111,17 +111,6 @@ impl Known {
         meant.peek().is_some() && meant.all(|consent| consent.status.as_deref() == Some("WITHDRAWN"))
     }
 
-    /// Ids of the consents to the purpose `code`, on `channel` if one is named, that can be withdrawn: no others were ever given.
-    pub(super) fn to_withdraw(&self, code: &str, channel: Option<&str>) -> Vec<Uuid> {
-        let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);
-        let meant = nodes.filter(|consent| {
-            consent.purpose.as_ref().is_some_and(|purpose| purpose.code == code)
-                && channel.is_none_or(|channel| consent.channel.as_deref() == Some(channel))
-                && !matches!(consent.status.as_deref(), Some("WITHDRAWN" | "REFUSED"))
-        });
-        meant.map(|consent| consent.id).collect()
-    }
-
     /// Whether a consent to the purpose `code` is given, in use or not.
     pub(super) fn has_given(&self, code: &str) -> bool {
         let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);

@@ -368,7 +368,8 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 false => {
                     let author = Author::command(self.app, &self.import.actor, None);
                     let mut tx = audit::begin(self.app, author).await?;
-                    self.object(&mut tx, line, &contacts(line, &known, &present)).await?
+                    noes::lock(&mut tx, &known, [line.who.as_slice()].into_iter()).await?;
+                    self.object(&mut tx, line, &speaking(line, &known, &present)).await?
                 }
             };
             *fate = with_list(fate, listed, objected);

@@ -234,7 +234,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         for line in lines {
             let found: BTreeSet<Uuid> =
                 line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
-            let contacts: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
+            let found: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
+            let met = !found.is_empty();
+            let contacts = known::of_one_person(tx.connection(), found).await?;
             let mut changed = false;
             for purpose in &self.purposes {
                 for channel in &line.channels {
@@ -250,10 +252,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 }
             }
             any |= changed;
-            fates.push(match (changed, contacts.is_empty()) {
+            fates.push(match (changed, met) {
                 (false, _) => Fate::Unchanged,
-                (true, true) => Fate::Stray,
-                (true, false) => Fate::Objected,
+                (true, false) => Fate::Stray,
+                (true, true) => Fate::Objected,
             });
         }
         if any && !self.import.dry_run {
