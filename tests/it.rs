@@ -52,6 +52,7 @@ mod signups;
 mod sockets;
 mod support;
 mod suppressions;
+mod timing;
 mod tokens;
 mod vcards;
 mod visibility;
