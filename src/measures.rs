@@ -80,7 +80,7 @@ fn describe() {
     for outcome in ["loaded", "refused"] {
         counter!(LOADS, "outcome" => outcome).increment(0);
     }
-    for outcome in ["sent", "postponed", "given_up"] {
+    for outcome in ["sent", "postponed", "given_up", "withheld"] {
         counter!(MAILS, "outcome" => outcome).increment(0);
     }
     counter!(ENTRIES).increment(0);

@@ -55,6 +55,7 @@ mod signups;
 mod sockets;
 mod support;
 mod suppressions;
+mod timing;
 mod tokens;
 mod vcards;
 mod visibility;

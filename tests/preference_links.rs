@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use entity::audit_entry;
-use sea_orm::EntityTrait;
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
 use zweck::{
     audit,
     config::pages::Pages,
+    contacts,
     context::{Actor, App, Keys, Ring},
     db::Db,
     error::Error,
@@ -204,5 +205,79 @@ async fn exports_bring_links_along_and_imports_leave_them() {
         let report = import(&other.app, csv.as_bytes(), &own).await.unwrap();
         assert!(report.imported > 5, "{report}");
         assert!(report.left_out.keys().all(|name| !name.contains("preference")), "{report}");
+    }
+}
+
+/// Who became part of whom is what merges say, not what an import calls its source.
+#[tokio::test]
+async fn an_import_leads_no_link_to_anybody_else() {
+    for (test, client) in worlds().await {
+        let ring = audit::ring(&test.app).await.unwrap();
+        let partner = test.caller("partner", "newsletter").await;
+        let url = client.data(&partner, &of(1)).await["contact"]["preferenceUrl"].clone();
+        let contact = opened(ring, &url).contact;
+        let file = format!("Id,First,Mail\n{contact},Mallory,mallory@example.org\n");
+        let forged = Import { source: "mergeContacts".to_owned(), ..an_import() };
+        let forged = Import {
+            map: Import::map_from(["givenName=First", "email=Mail"]).unwrap(),
+            external_id: Some("Id".to_owned()),
+            ..forged
+        };
+        let report = import(&test.app, file.as_bytes(), &forged).await.unwrap();
+        assert_eq!(report.imported, 1, "{report}");
+        assert_eq!(contacts::merge::stays(&test.app.db.reader, contact).await.unwrap(), contact);
+        // Nor does it stand in the way of a merge.
+        let staff = Staff::of(&test).await;
+        let pair = json!({ "id": person(10), "duplicateId": contact });
+        done(&client, &staff.desk, "mergeContacts", pair, "contact { id }").await;
+        assert_eq!(contacts::merge::stays(&test.app.db.reader, contact).await.unwrap(), id(0, 10));
+    }
+}
+
+/// A link goes on to lead to the person however often records become one, and a database of before knows whom it led to.
+#[tokio::test]
+async fn links_follow_a_chain_of_merges_also_of_before() {
+    use migration::{Migrator, MigratorTrait};
+    for (test, client) in worlds().await {
+        let staff = Staff::of(&test).await;
+        let db = &test.app.db.writer;
+        for (stays, goes) in [(8, 7), (9, 8), (10, 9), (3, 2)] {
+            let pair = json!({ "id": person(stays), "duplicateId": person(goes) });
+            done(&client, &staff.desk, "mergeContacts", pair, "contact { id }").await;
+            test.clock.advance(TimeDelta::minutes(1));
+        }
+        let led = async || {
+            let mut led = Vec::new();
+            for number in [7, 8, 9, 10, 1, 2] {
+                led.push(contacts::merge::stays(db, id(0, number)).await.unwrap());
+            }
+            led
+        };
+        let expected = [10, 10, 10, 10, 1, 3].map(|number| id(0, number));
+        assert_eq!(led().await, expected);
+        // Imports of before that say the same of somebody who is there, of no contact's id, and of one that there never was.
+        for (number, told) in [(101, person(1)), (102, "7".to_owned()), (103, id(0, 99).to_string())] {
+            let forged = entity::provenance::ActiveModel {
+                id: Set(id(9, number)),
+                contact_id: Set(id(0, 4)),
+                source: Set("mergeContacts".to_owned()),
+                external_id: Set(Some(told)),
+                collected_at: Set(None),
+                recorded_at: Set(test.app.now()),
+                recorded_by: Set("cli:import".to_owned()),
+                fields: Set("[]".to_owned()),
+                informed_at: Set(None),
+                notice_version: Set(None),
+            };
+            entity::provenance::Entity::insert(forged).exec_without_returning(db).await.unwrap();
+        }
+        let steps =
+            Migrator::migrations().iter().rev().position(|one| one.name().contains("_000015_")).unwrap();
+        Migrator::down(db, Some(u32::try_from(steps).unwrap() + 1)).await.unwrap();
+        Migrator::up(db, None).await.unwrap();
+        assert_eq!(led().await, expected);
+        let rows = entity::contact_merge::Entity::find().all(db).await.unwrap();
+        // Of an id that was never anybody's no link was ever made.
+        assert_eq!(rows.len(), 5, "{rows:?}");
     }
 }

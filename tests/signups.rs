@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use zweck::{
     audit::{self, Author},
+    context::{Actor, Credential},
     error::{Code, Error},
     links,
+    objections::{self, NewObjection},
     signups::{self, Choice, SignUp},
 };
 
@@ -471,6 +473,65 @@ async fn links_follow_a_merge_and_open_nothing_of_another_address() {
         assert!(confirmed != id(0, 7) && confirmed != id(0, 8));
         assert_eq!(consents_of(test, confirmed).await[0].bound_address.as_deref(), Some("hans@example.org"));
     }
+}
+
+/// Holds a change of the person before its commit while the person's older link is pressed: what is committed first decides, whenever
+/// the page began to look (PostgreSQL; SQLite has one writer).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_that_is_under_way_ends_a_sign_up_that_is_older() {
+    for world in worlds().await {
+        let test = &world.test;
+        let db = &test.app.db.writer;
+        if sea_orm::ConnectionTrait::get_database_backend(db) != sea_orm::DbBackend::Postgres {
+            continue;
+        }
+        // Gina has no consent to the newsletter yet; Anna is asked to renew hers.
+        for (number, address) in [(7, "gina@example.org"), (1, "anna@example.org")] {
+            let before = tokens(test).await.len();
+            sign_up(test, &newsletter(address, test.app.now())).await.unwrap();
+            let token = tokens(test).await.remove(before);
+            test.clock.advance(TimeDelta::minutes(1));
+            let policy = test.app.policy.current();
+            let staff = Credential {
+                actor_id: "token:t".to_owned(),
+                roles: vec!["marketing".to_owned()],
+                purposes: vec!["consent_management".to_owned()],
+                fields: None,
+                expires_at: test.app.now() + TimeDelta::days(1),
+            };
+            let actor = Actor::new(policy, &staff, Some("consent_management"), "r".to_owned()).unwrap();
+            let mut tx = audit::begin(&test.app, Author::from(&actor)).await.unwrap();
+            let objection = NewObjection {
+                contact_id: Some(id(0, number)),
+                address: None,
+                purpose: "direct_marketing".to_owned(),
+                at: None,
+                source: None,
+            };
+            assert_eq!(objections::record(&mut tx, &actor, &objection).await.unwrap().len(), 1);
+            let (app, pressed) = (test.app.clone(), token.clone());
+            let pressing = tokio::spawn(async move { signups::confirm(&app, &pressed, "r").await.unwrap() });
+            // It has come as far as the lock of the contact, and waits there.
+            let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            while number_of(test, waits).await == 0 {
+                assert!(!pressing.is_finished(), "it does not wait for the contact");
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            tx.commit().await.unwrap();
+            assert_eq!(pressing.await.unwrap(), None);
+            assert_eq!(signups::pending(&test.app, &token).await.unwrap(), None);
+            let confirmed = format!(
+                "SELECT COUNT(*) FROM consent_event e JOIN consent c ON c.id = e.consent_id \
+                 WHERE e.kind = 'CONFIRMED' AND c.contact_id = '{}'",
+                id(0, number)
+            );
+            assert_eq!(number_of(test, &confirmed).await, 0);
+        }
+    }
+}
+
+async fn number_of(test: &TestApp, sql: &str) -> i64 {
+    number(&test.app.db.reader, sql).await
 }
 
 #[tokio::test]

@@ -28,45 +28,32 @@ const DOWN: &[&str] = &[
     "CREATE INDEX mail_address_digest_idx ON mail (address_digest, kind, created_at)",
 ];
 
-/// The traces that merges have left so far, whose contact is that which stays by now. First those that the audit log knows: what an
-/// import says of the same id does not count beside them.
-fn traces(backend: DatabaseBackend) -> [String; 2] {
-    let (text, id) = match backend {
-        DatabaseBackend::Postgres => (
-            "e.entity_id::text",
-            "CASE WHEN p.external_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.external_id::uuid END",
-        ),
-        _ => (
-            "lower(substr(hex(e.entity_id), 1, 8) || '-' || substr(hex(e.entity_id), 9, 4) || '-' || \
-             substr(hex(e.entity_id), 13, 4) || '-' || substr(hex(e.entity_id), 17, 4) || '-' || \
-             substr(hex(e.entity_id), 21, 12))",
-            "CASE WHEN length(p.external_id) = 36 AND length(replace(p.external_id, '-', '')) = 32 \
-             THEN unhex(replace(p.external_id, '-', '')) END",
-        ),
+/// The traces that merges have left so far, each on the contact that stays by now. What an import says of a contact that is there is
+/// none; a source names an id once.
+fn traces(backend: DatabaseBackend) -> String {
+    let id = match backend {
+        DatabaseBackend::Postgres => {
+            "CASE WHEN p.external_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.external_id::uuid END"
+        }
+        _ => {
+            "CASE WHEN p.external_id = lower(p.external_id) AND length(p.external_id) = 36 \
+             AND length(replace(p.external_id, '-', '')) = 32 THEN unhex(replace(p.external_id, '-', '')) END"
+        }
     };
-    let into = "INSERT INTO contact_merge (duplicate_id, contact_id, merged_at)";
-    let once = "ON CONFLICT DO NOTHING";
-    [
-        format!(
-            "{into} SELECT e.entity_id, p.contact_id, p.recorded_at FROM audit_entry e \
-             JOIN provenance p ON p.source = 'mergeContacts' AND p.external_id = {text} AND p.recorded_at = e.at \
-             WHERE e.action = 'mergeContacts' AND e.entity_type = 'Contact' \
-             AND NOT EXISTS (SELECT 1 FROM contact c WHERE c.id = e.entity_id) ORDER BY p.id {once}"
-        ),
-        format!(
-            "{into} SELECT t.duplicate_id, t.contact_id, t.recorded_at FROM \
-             (SELECT p.id, {id} AS duplicate_id, p.contact_id, p.recorded_at FROM provenance p \
-             WHERE p.source = 'mergeContacts') t WHERE t.duplicate_id IS NOT NULL \
-             AND NOT EXISTS (SELECT 1 FROM contact c WHERE c.id = t.duplicate_id) ORDER BY t.id {once}"
-        ),
-    ]
+    format!(
+        "INSERT INTO contact_merge (duplicate_id, contact_id, merged_at) \
+         SELECT t.duplicate_id, t.contact_id, t.recorded_at FROM \
+         (SELECT {id} AS duplicate_id, p.contact_id, p.recorded_at FROM provenance p \
+         WHERE p.source = 'mergeContacts') t WHERE t.duplicate_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM contact c WHERE c.id = t.duplicate_id) ON CONFLICT DO NOTHING"
+    )
 }
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(manager, UP).await?;
-        run(manager, &traces(manager.get_database_backend()).each_ref().map(String::as_str)).await
+        run(manager, &[&traces(manager.get_database_backend())]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

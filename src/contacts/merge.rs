@@ -181,12 +181,20 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
     after.version += 1;
     after.updated_at = tx.now();
     let changes = tx.update::<contact::Entity>(&CONTACT, &before, &after).await?;
+    // So that the person is found under the old id also by those who have no audit log; unless an import has called its own source so,
+    // which must not stand in the way.
+    let trace = duplicate.id.to_string();
+    let known = provenance::Entity::find()
+        .select_only()
+        .column(provenance::Column::Id)
+        .filter(provenance::Column::Source.eq(ACTION))
+        .filter(provenance::Column::ExternalId.eq(&trace));
+    let known: Option<Uuid> = known.into_tuple().one(tx.connection()).await?;
     let provenance = provenance::Model {
         id: tx.new_id(),
         contact_id: after.id,
         source: ACTION.to_owned(),
-        // So that the person is found under the old id also by those who have no audit log.
-        external_id: Some(duplicate.id.to_string()),
+        external_id: known.is_none().then_some(trace),
         collected_at: None,
         recorded_at: tx.now(),
         recorded_by: tx.author().actor.clone(),

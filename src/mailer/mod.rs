@@ -59,6 +59,7 @@ impl Mailer {
             measures::mail(outcome.as_str());
             match outcome {
                 Outcome::Sent => sent += 1,
+                Outcome::Withheld(_) => {}
                 Outcome::Postponed(fault) | Outcome::GivenUp(fault) => {
                     tracing::warn!(mail = %mail.id, fault, outcome = outcome.as_str(), "a mail was not handed over");
                 }
@@ -76,6 +77,9 @@ impl Mailer {
             Ok(link) => link.filter(|link| link.expires_at > app.now()),
             Err(_) => return (Outcome::Postponed("NO_DATABASE"), true),
         };
+        if let Some(why) = mails::withheld(mail) {
+            return (Outcome::Withheld(why), true);
+        }
         // A link that has ended leads nowhere.
         let Some(link) = link else { return (Outcome::GivenUp("LINK_ENDED"), true) };
         if link.kind != LinkKind::Fresh {

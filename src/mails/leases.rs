@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entity::mail;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
+use super::Withheld;
 use crate::{
     audit::{self, Author, Changes, Entry, Transaction},
     context::App,
@@ -29,6 +30,8 @@ pub enum Outcome {
     Postponed(&'static str),
     /// It will not be tried again.
     GivenUp(&'static str),
+    /// It was never to be sent.
+    Withheld(Withheld),
 }
 
 impl Outcome {
@@ -38,6 +41,7 @@ impl Outcome {
             Outcome::Sent => "sent",
             Outcome::Postponed(_) => "postponed",
             Outcome::GivenUp(_) => "given_up",
+            Outcome::Withheld(_) => "withheld",
         }
     }
 }
@@ -115,6 +119,7 @@ async fn keep(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Er
         Outcome::Sent => ("sendMail", None),
         Outcome::Postponed(fault) => ("postponeMail", Some(fault)),
         Outcome::GivenUp(fault) => ("giveUpMail", Some(fault)),
+        Outcome::Withheld(why) => ("giveUpMail", Some(why.as_str())),
     };
     let mut update = mail::Entity::update_many()
         .col_expr(mail::Column::LeasedUntil, Expr::value(None::<DateTime<Utc>>))
@@ -129,7 +134,7 @@ async fn keep(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Er
             .col_expr(over, Expr::value(tx.now()))
             .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<DateTime<Utc>>))
             .col_expr(mail::Column::Recipient, Expr::value(None::<String>));
-        if matches!(outcome, Outcome::GivenUp(_)) {
+        if matches!(outcome, Outcome::GivenUp(_) | Outcome::Withheld(_)) {
             // Nobody got it: the next one need not wait.
             update = update.col_expr(mail::Column::Period, Expr::value(None::<String>));
         }

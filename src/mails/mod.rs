@@ -58,6 +58,16 @@ impl Withheld {
             Withheld::Nobody => "NOBODY",
         }
     }
+
+    /// The reason with this code.
+    fn parse(code: &str) -> Option<Self> {
+        [Self::TooSoon, Self::EndedSince, Self::Nobody].into_iter().find(|known| known.as_str() == code)
+    }
+}
+
+/// Why a mail that a sender has taken is not to be sent, if it is not.
+pub fn withheld(mail: &mail::Model) -> Option<Withheld> {
+    mail.fault.as_deref().filter(|_| mail.due_at.is_none()).and_then(Withheld::parse)
 }
 
 /// When a mail is sent.
@@ -128,7 +138,8 @@ pub async fn turn(
 }
 
 /// Queues a mail, which is sent when its turn has come and the clock of the senders next strikes: nobody is woken for it. One that is
-/// withheld leaves the same row, which is given up from the start: what is done does not tell the two apart.
+/// withheld leaves the same row without an address, and a sender takes it up and puts it away at that stroke too: neither what is done
+/// nor what is busy afterwards tells the two apart.
 ///
 /// # Errors
 /// `INTERNAL` from the database; transient when another transaction queues one to the same mailbox.
@@ -160,11 +171,11 @@ pub async fn queue(
         purposes: serde_json::json!(new.purposes).to_string(),
         created_at: now,
         due_at,
-        next_attempt_at: due_at,
+        next_attempt_at: due_at.or(Some(now)),
         attempts: 0,
         leased_until: None,
         sent_at: None,
-        failed_at: withheld.map(|_| now),
+        failed_at: None,
         fault: withheld.map(|withheld| withheld.as_str().to_owned()),
     };
     mail::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx.connection()).await?;

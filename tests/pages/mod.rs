@@ -1,6 +1,7 @@
 //! The public pages, asked through the router as a browser asks.
 
 mod account;
+mod acts;
 mod answers;
 mod browser;
 mod enumeration;

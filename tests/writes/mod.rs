@@ -12,7 +12,7 @@ mod panics;
 mod projection;
 mod retries;
 mod security;
-mod statements;
+pub mod statements;
 
 use serde_json::{Value, json};
 

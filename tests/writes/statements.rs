@@ -22,18 +22,28 @@ use crate::{
 const FILE: &str = "tests/golden/statements.txt";
 const WIDTH: usize = 118;
 
-async fn text(db: &DatabaseConnection, sql: &str) -> String {
+pub async fn text(db: &DatabaseConnection, sql: &str) -> String {
     let statement = Statement::from_string(DbBackend::Postgres, sql.to_owned());
     db.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
+/// Has the server log each statement of connections that are opened from now on.
+pub async fn log_all(db: &DatabaseConnection) {
+    let name = text(db, "SELECT current_database()").await;
+    for setting in
+        ["log_statement = 'all'", "log_parameter_max_length = 0", "log_parameter_max_length_on_error = 0"]
+    {
+        db.execute_unprepared(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
+    }
+}
+
 /// What the server has logged until now. The cluster's log lies beside its data.
-async fn log(db: &DatabaseConnection) -> String {
+pub async fn log(db: &DatabaseConnection) -> String {
     text(db, "SELECT pg_read_file(current_setting('data_directory') || '/../log')").await
 }
 
 /// The statements in a piece of the log, in their order. Other databases of the cluster log none.
-fn statements(log: &str) -> Vec<String> {
+pub fn statements(log: &str) -> Vec<String> {
     let told = |line: &str| {
         let (_, rest) = line.split_once(" LOG:  ")?;
         let sql = match rest.strip_prefix("execute ") {
@@ -130,12 +140,7 @@ async fn mutations_take_these_statements() {
         }
         // What is in force is known to those who follow, so that there is something to tell.
         consents::catch_up(&world.test.app).await.unwrap();
-        let name = text(db, "SELECT current_database()").await;
-        for setting in
-            ["log_statement = 'all'", "log_parameter_max_length = 0", "log_parameter_max_length_on_error = 0"]
-        {
-            db.execute_unprepared(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
-        }
+        log_all(db).await;
         // Connections that are open keep what they began with: the server is started anew.
         let app = App::new(
             zweck::db::Db::connect(&world.test.url, 1).await.unwrap(),
