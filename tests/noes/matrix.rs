@@ -8,7 +8,7 @@ use zweck::{
     signups::{self, SignUp},
 };
 
-use super::in_full;
+use super::{contact, in_full, sees, yes};
 use crate::{
     pages::{Site, sites},
     signups::{newsletter as asked, sign_up, tokens},
@@ -161,28 +161,19 @@ impl<'s> Office<'s> {
 
     /// A record without a ground.
     async fn record(&self, names: [&str; 2], email: &str) -> String {
-        let input = json!({ "givenName": names[0], "familyName": names[1], "email": email, "source": { "name": "call" } });
-        let made = done(&self.client, &self.staff.desk, "createContact", input, "contact { id }").await;
-        made["contact"]["id"].as_str().unwrap().to_owned()
+        let values = json!({ "givenName": names[0], "familyName": names[1], "email": email });
+        contact(&self.client, &self.staff.desk, values).await
     }
 
     /// A yes to the newsletter; the id of the consent.
     async fn yes(&self, contact: &str, at: &str) -> String {
-        let input = json!({ "contactId": contact, "purpose": "newsletter", "channel": "EMAIL", "textVersion": "2026-1",
-            "language": "de", "proof": "signed_paper", "declaredAt": at, "source": "fair" });
-        let made = done(&self.client, &self.staff.consent, "recordConsent", input, "consent { id }").await;
-        made["consent"]["id"].as_str().unwrap().to_owned()
+        yes(&self.client, &self.staff.consent, contact, ("newsletter", "EMAIL"), at).await
     }
 
     /// Whether each is seen by who sends the newsletter, and by who mails to customers.
     async fn seen(&self, contacts: &[String]) -> Vec<(bool, bool)> {
-        let asked = contacts.iter().enumerate();
-        let query: String =
-            asked.map(|(at, contact)| format!("c{at}: contact(id: \"{contact}\") {{ id }} ")).collect();
-        let news = self.client.data(&self.partner, &format!("{{ {query} }}")).await;
-        let mail = self.client.data(&self.marketing, &format!("{{ {query} }}")).await;
-        let is = |data: &Value, at: usize| !data[format!("c{at}")].is_null();
-        (0..contacts.len()).map(|at| (is(&news, at), is(&mail, at))).collect()
+        let news = sees(&self.client, &self.partner, contacts).await;
+        news.into_iter().zip(sees(&self.client, &self.marketing, contacts).await).collect()
     }
 
     /// What is kept of a contact, and the purposes of its blocks.
@@ -479,12 +470,14 @@ async fn run(office: &Office<'_>, case: &Case) {
 
 #[tokio::test]
 async fn a_no_holds_for_every_record_by_every_door_and_way() {
-    for site in sites().await {
-        let office = Office::of(&site).await;
+    let sites = sites().await;
+    let runs = sites.iter().map(async |site| {
+        let office = Office::of(site).await;
         for case in cases() {
             run(&office, &case).await;
         }
         let app = &site.test.app;
         assert_eq!(zweck::consents::agree(app).await.unwrap(), zweck::consents::Settled::default());
-    }
+    });
+    futures_util::future::join_all(runs).await;
 }
