@@ -505,6 +505,7 @@ async fn a_no_that_is_under_way_ends_a_sign_up_that_is_older() {
                 contact_id: Some(id(0, number)),
                 address: None,
                 purpose: "direct_marketing".to_owned(),
+                channel: None,
                 at: None,
                 source: None,
             };
