@@ -578,6 +578,9 @@ async fn people(app: &App, all: &[(u128, Option<&str>, Option<&str>)]) {
         let mut contact =
             zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, *number), start());
         contact.email = email.map(str::to_owned);
+        // Records of one mailbox that have one name are one person's.
+        contact.family_name = Some("Muster".to_owned());
+        contact.family_name_folded = Some("muster".to_owned());
         contact.phone = phone.map(str::to_owned);
         contact.phone_folded = phone.map(zweck::fold::fold);
         zweck::contacts::set_keys(&zweck::identities::Reader::default(), &mut contact);

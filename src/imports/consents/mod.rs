@@ -78,6 +78,8 @@ struct Run<'a, T> {
     held: Held,
     /// Lines of which all is told.
     told: HashSet<u64>,
+    /// What a trial would have put on the suppression list.
+    listed: HashSet<u64>,
 }
 
 /// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no, or may say it,
@@ -98,8 +100,8 @@ pub async fn consents<R: Read + Send>(
     import.check()?;
     let (rules, door) = (Rules::of(app, import).await?, Door::of(app, &import.actor)?);
     let report = ConsentReport { dry_run: import.dry_run, ..ConsentReport::default() };
-    let (best, ended, held, told) = Default::default();
-    let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told };
+    let (best, ended, held, told, listed) = Default::default();
+    let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told, listed };
     let file = || open().map_err(|_| Error::input("the file cannot be opened"));
     for pass in [Pass::Look, Pass::Ends, Pass::Grants] {
         run.pass(file()?, pass).await?;
@@ -361,7 +363,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         }
         let mut fates = self.take(&mut present, (&known, &used), lines, &new_id)?;
         for (line, fate) in lines.iter().zip(&mut fates).filter(|(line, _)| line.is_no()) {
-            let listed = telling::is_news(reader, (ring, &self.app.reader), line, self.rules.now()).await?;
+            let listed =
+                telling::is_news(reader, (ring, &self.app.reader), line, self.rules.now(), &mut self.listed)
+                    .await?;
             let objected = match line.objections.is_empty() {
                 true => false,
                 // Done and not kept.

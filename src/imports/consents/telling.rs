@@ -1,10 +1,12 @@
 //! What the noes of a file put on the suppression list (floor 4).
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use entity::enums::SuppressionKind;
 use sea_orm::ConnectionTrait;
 
-use super::lines::Line;
+use super::lines::{Line, short};
 use crate::{
     audit::Transaction,
     consents::Said,
@@ -46,14 +48,26 @@ pub(super) async fn declare(tx: &mut Transaction, about: &About, line: &Line) ->
     Ok(news)
 }
 
-/// Whether the list does not know yet what a line ends, for the addresses that it names.
+/// Whether the list does not know yet what a line ends, for the addresses that it names; `told` are those that earlier lines of a trial
+/// would have put there.
 pub(super) async fn is_news<C: ConnectionTrait>(
     connection: &C,
     by: (Option<&Ring>, &Reader),
     line: &Line,
     now: DateTime<Utc>,
+    told: &mut HashSet<u64>,
 ) -> Result<bool, Error> {
     let named: Vec<Reachable> = line.who.iter().filter_map(Who::address).cloned().collect();
+    let mut new = false;
+    for address in &named {
+        for no in declared(line, now) {
+            let (lock, since) = (address.identity().lock(), no.since);
+            new |= told.insert(short(&format!("{lock} {} {:?} {since}", no.purpose, no.channel)));
+        }
+    }
+    if !new {
+        return Ok(false);
+    }
     is_new(connection, by, line, &[Reached::typed(named)], now).await
 }
 
