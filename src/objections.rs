@@ -84,7 +84,8 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
     };
     let meant = suppressions::meet(tx, actor, whom, new.channel.as_ref().map(std::slice::from_ref)).await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
-    if !meant.known && !(sees_all && new.address.is_some()) {
+    let kept = sees_all && new.address.is_some();
+    if !meant.known && !kept {
         return Err(contacts::unknown());
     }
     let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);

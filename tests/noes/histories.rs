@@ -140,9 +140,9 @@ impl Office {
         let when = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         match step {
             Step::Create { record, mailbox, spelling } => {
-                if !ids.contains_key(&record) {
+                if let std::collections::btree_map::Entry::Vacant(vacant) = ids.entry(record) {
                     let values = json!({ "givenName": NAMES[record], "familyName": format!("Muster {history}"), "email": address(mailbox, spelling) });
-                    ids.insert(record, contact(client, &staff.desk, values).await);
+                    vacant.insert(contact(client, &staff.desk, values).await);
                 }
             }
             Step::Grant { record, .. } => {

@@ -71,7 +71,9 @@ async fn a_no_and_a_file_that_come_at_once_meet() {
     }
     for file in 0..FILES {
         let app = Arc::clone(&test.app);
-        tasks.spawn(async move {
+        let runtime = tokio::runtime::Handle::current();
+        // As the command does: in a thread of its own.
+        tasks.spawn_blocking(move || {
             let new = Import {
                 map: Import::map_from(["familyName=name", "email=mail"]).unwrap(),
                 external_id: Some("id".to_owned()),
@@ -82,7 +84,8 @@ async fn a_no_and_a_file_that_come_at_once_meet() {
             };
             let lines = (0..rows).filter(|row| row % FILES == file);
             let lines: String = lines.map(|row| format!("{row},Name {row},{}\n", address(row))).collect();
-            let report = import(&app, format!("id,name,mail\n{lines}").as_bytes(), &new).await.unwrap();
+            let file = format!("id,name,mail\n{lines}");
+            let report = runtime.block_on(import(&app, file.as_bytes(), &new)).unwrap();
             assert!(
                 report.told().iter().all(|told| told.2 == zweck::imports::Reason::Suppressed),
                 "{report}"
