@@ -981,9 +981,9 @@ async fn a_no_is_taken_as_widely_as_it_can_be_meant() {
             new["familyName"] = json!("Later");
             new["source"] = json!({ "name": "letter" });
             let made = done_with(&client, &staff, new).await;
-            let query = format!("{{ contact(id: \"{made}\") {{ objections {{ purpose {{ code }} }} }} }}");
-            let objections = client.data(&staff.desk, &query).await["contact"]["objections"].clone();
-            assert!(!objections.as_array().unwrap().is_empty(), "{value}");
+            let query = format!("{{ contact(id: \"{made}\") {{ blocks {{ purpose {{ code }} }} }} }}");
+            let blocks = client.data(&staff.desk, &query).await["contact"]["blocks"].clone();
+            assert!(!blocks.as_array().unwrap().is_empty(), "{value}");
         }
     }
 }

@@ -363,9 +363,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         }
         let mut fates = self.take(&mut present, (&known, &used), lines, &new_id)?;
         for (line, fate) in lines.iter().zip(&mut fates).filter(|(line, _)| line.is_no()) {
-            let listed =
-                telling::is_news(reader, (ring, &self.app.reader), line, self.rules.now(), &mut self.listed)
-                    .await?;
+            let by = (ring, &self.app.reader);
+            // Of whom a record is met, that record says whether it is news.
+            let listed = matches!(fate, Fate::Stray(_))
+                && telling::is_news(reader, by, line, self.rules.now(), &mut self.listed).await?;
             let objected = match line.objections.is_empty() {
                 true => false,
                 // Done and not kept.
