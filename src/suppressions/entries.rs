@@ -143,7 +143,10 @@ pub async fn declare(tx: &mut Transaction, reached: &Reached, all: &[Declared]) 
         };
         let changed = add(tx, ring, &meant, declared).await?;
         met += blocks::spread(tx, &meant, declared).await?;
-        record(tx, declared, changed).await?;
+        // A contact has an entry of its own that says that nothing is new.
+        if changed || reached.contact_id().is_nil() {
+            record(tx, declared, changed).await?;
+        }
     }
     Ok(met)
 }
