@@ -25,6 +25,7 @@ fn base(name: &str) -> Value {
         "endGround" => json!({ "id": id(3, 100) }),
         "recordObjection" => json!({ "contactId": person(1), "purpose": "direct_marketing" }),
         "endObjection" => json!({ "id": id(4, 400) }),
+        "liftBlock" => json!({ "id": id(4, 399) }),
         "recordConsent" => newsletter(2, "2026-11-01T10:00:00Z"),
         "withdrawConsent" => json!({ "contactId": person(1), "purpose": "newsletter" }),
         "openRequest" => json!({ "contactId": person(1), "kind": "ACCESS" }),
@@ -228,7 +229,9 @@ fn cases() -> Vec<(&'static str, Value, &'static str)> {
 
 fn caller<'s>(staff: &'s Staff, name: &str) -> &'s Caller {
     match name {
-        "recordObjection" | "endObjection" | "recordConsent" | "withdrawConsent" => &staff.consent,
+        "recordObjection" | "endObjection" | "liftBlock" | "recordConsent" | "withdrawConsent" => {
+            &staff.consent
+        }
         "openRequest" | "restrictContact" | "liftRestriction" | "mergeContacts" => &staff.desk,
         "createRecipient" | "createAccessToken" => &staff.admin,
         _ => &staff.support,

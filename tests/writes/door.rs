@@ -62,6 +62,7 @@ fn calls<'s>(
             "objection { id }",
         ),
         ("endObjection", &staff.consent, input(json!({ "id": id(4, 400) })), "objection { id }"),
+        ("liftBlock", &staff.consent, input(json!({ "id": id(4, 399) })), "block { id }"),
         ("recordConsent", &staff.consent, input(newsletter(3, "2026-11-01T09:00:00Z")), "consent { id }"),
         (
             "requestConsent",
@@ -168,6 +169,7 @@ async fn every_mutation_leaves_an_entry_in_its_own_transaction_or_does_nothing()
         let spare = world.test.caller("partner", "newsletter").await;
         let tokens = zweck::tokens::list(&world.test.app.db.reader).await.unwrap();
         let token = tokens.iter().find(|row| row.lookup == spare.token.lookup()).unwrap().id.to_string();
+        super::blocked(&world.test).await;
         let calls = calls(&staff, &token, &id(6, 100).to_string());
         let called: BTreeSet<&str> = calls.iter().map(|(name, ..)| *name).collect();
         let names: BTreeSet<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();

@@ -45,6 +45,30 @@ impl Staff {
     }
 }
 
+/// A block of Clara's number, which `liftBlock` ends: its id.
+pub async fn blocked(test: &TestApp) -> String {
+    use entity::{
+        enums::{Channel, StopKind},
+        objection,
+    };
+    use sea_orm::{ActiveValue::Set, EntityTrait};
+    let at = crate::support::app::start() - chrono::TimeDelta::days(20);
+    let row = objection::ActiveModel {
+        id: Set(id(4, 399)),
+        contact_id: Set(id(0, 3)),
+        purpose_code: Set("phone_marketing".to_owned()),
+        objected_at: Set(at),
+        ended_at: Set(None),
+        source: Set(None),
+        created_at: Set(at),
+        kind: Set(StopKind::Block),
+        channel: Set(Some(Channel::Phone)),
+        every_channel: Set(false),
+    };
+    objection::Entity::insert(row).exec_without_returning(&test.app.db.writer).await.unwrap();
+    id(4, 399).to_string()
+}
+
 /// The id of a person of the test world.
 pub fn person(number: u128) -> String {
     id(0, number).to_string()
