@@ -10,7 +10,8 @@ macro_rules! visible {
          AND g.status = 'GRANTED' AND g.withdrawn_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) \
          AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = g.contact_id AND o.purpose_code = $1 \
          AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) \
-         AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at)) \
+         AND (g.declared_at IS NULL OR o.objected_at >= g.declared_at) \
+         AND (o.channel IS NULL OR o.channel = g.channel) AND o.kind <> 'EXTERNAL_LIST') \
          AND (g.bound_address IS NULL OR g.bound_address = CASE g.channel WHEN 'EMAIL' THEN c.email_key \
          WHEN 'POST' THEN c.postal_key ELSE c.phone_key END))"
     };
