@@ -28,6 +28,7 @@ mod hostile_http;
 mod http;
 mod imports;
 mod imports_consents;
+mod imports_lists;
 mod imports_objections;
 mod kept;
 mod limits;

@@ -28,6 +28,7 @@ use sea_orm::{
     sea_query::{Expr, InsertStatement},
 };
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 use uuid::Uuid;
 
 pub use again::again;
@@ -147,8 +148,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
     };
-    #[expect(clippy::disallowed_methods, reason = "this is the one door")]
-    let inner = app.db.writer.begin_with_options(options).await?;
+    let inner = open(app, options).await?;
     // The time is read behind the door: what others wrote before is older.
     let now = app.now();
     let (sealer, ids) = (Sealer::new(&app.keys), AtomicU32::new(0));
@@ -173,6 +173,15 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         reader: app.reader,
         held: locks::Held::default(),
     })
+}
+
+/// Begins a transaction in a task of its own, which goes on to its end when the caller is dropped: sqlx leaves the connection of a
+/// `begin` that is dropped half-way inside the transaction, and whatever the next one writes there is lost.
+async fn open(app: &App, options: TransactionOptions) -> Result<DatabaseTransaction, Error> {
+    let writer = app.db.writer.clone();
+    #[expect(clippy::disallowed_methods, reason = "this is the one door")]
+    let begun = tokio::spawn(async move { writer.begin_with_options(options).await }.in_current_span());
+    Ok(begun.await.map_err(|_| Error::internal("a transaction that cannot be begun"))??)
 }
 
 impl Transaction {
@@ -282,6 +291,11 @@ impl Transaction {
             ..bare
         });
         Ok(())
+    }
+
+    /// Whether anything is recorded by now.
+    pub fn is_recorded(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// Records that something was done to each of `contacts`, by the coordinate alone: for what is the same for however many there are.

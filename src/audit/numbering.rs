@@ -7,7 +7,7 @@
 use entity::{consent_change, consent_change_queue};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, TransactionTrait,
+    QueryOrder, QuerySelect, QueryTrait, TransactionOptions,
     sea_query::{Expr, Query},
 };
 
@@ -53,11 +53,8 @@ async fn any(app: &App) -> Result<bool, Error> {
 
 /// Moves one batch; nothing where another moves one.
 async fn batch(app: &App) -> Result<Option<u64>, Error> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what was recorded when it was queued moves, and is no other change"
-    )]
-    let tx = app.db.writer.begin().await?;
+    // What was recorded when it was queued moves, and is no other change: it needs no entry.
+    let tx = super::open(app, TransactionOptions::default()).await?;
     if !turn(&tx).await? {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use entity::enums::Channel;
 use zweck::{
     config::Config,
-    imports::{self, ObjectionImport, Reading},
+    imports::{self, Listing, ObjectionImport, Reading},
     purposes,
 };
 
@@ -21,12 +21,12 @@ use crate::Failure;
 /// Which file, and what is in it.
 #[derive(Args)]
 pub(crate) struct ImportObjectionsArgs {
-    /// The CSV file, one address or number on each line.
+    /// The CSV file, on each line who must not be advertised to.
     file: PathBuf,
     /// What stands in the file.
     #[arg(long, value_enum)]
     kind: KindArg,
-    /// Purpose or group that is objected to; all advertising if absent.
+    /// Purpose or group that it is about; all advertising if absent.
     #[arg(long)]
     purpose: Option<String>,
     /// Channel, where neither the file nor the preset says it; all if absent.
@@ -35,7 +35,8 @@ pub(crate) struct ImportObjectionsArgs {
     /// A suppression list as a program exports it: hubspot, mailchimp, brevo or cleverreach.
     #[arg(long)]
     preset: Option<String>,
-    /// What a column holds, e.g. email=Address; may be repeated. Columns called email, phone, channel, at, source or status need no word.
+    /// What a column holds, e.g. email=Address; may be repeated. Columns called email, phone, street, postalCode, city, country, familyName,
+    /// channel, at, source or status need no word.
     #[arg(long = "map", value_name = "FIELD=COLUMN")]
     map: Vec<String>,
     /// Column that does not count, though it looks as if; may be repeated.
@@ -64,7 +65,24 @@ pub(crate) struct ImportObjectionsArgs {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum KindArg {
     /// Persons who do not want to be advertised to, and said so.
+    #[value(name = "objection")]
     Objection,
+    /// A list that others keep, e.g. a Robinson list; it is matched with the records that are there, and nothing else of it is kept.
+    #[value(name = "external_list")]
+    ExternalList,
+    /// Addresses that messages come back from; nobody declared anything by that.
+    #[value(name = "undeliverable")]
+    Undeliverable,
+}
+
+impl From<KindArg> for Listing {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Objection => Self::Objection,
+            KindArg::ExternalList => Self::ExternalList,
+            KindArg::Undeliverable => Self::Undeliverable,
+        }
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -101,8 +119,8 @@ impl ImportObjectionsArgs {
         let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
             return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
         };
-        let KindArg::Objection = self.kind;
         Ok(ObjectionImport {
+            kind: self.kind.into(),
             purpose: self.purpose,
             channel: self.channel.map(Channel::from),
             preset: self.preset,
@@ -121,7 +139,7 @@ impl ImportObjectionsArgs {
     }
 }
 
-/// Imports objections; what is rejected is reported and does not stop the others.
+/// Imports such a file; what is rejected is reported and does not stop the others.
 pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> Result<(), Failure> {
     let (path, report) = (args.file.clone(), args.report.clone());
     let import = args.import()?;

@@ -27,6 +27,11 @@ impl Reachable {
         Self { identity, written: Written::Text(text.to_owned()) }
     }
 
+    /// The identity of a postal address with these parts: street, postal code, city and country.
+    pub fn delivered(identity: Identity, parts: [Option<String>; 4]) -> Self {
+        Self { identity, written: Written::Parts(parts) }
+    }
+
     /// The identity.
     pub fn identity(&self) -> &Identity {
         &self.identity

@@ -14,6 +14,7 @@ use crate::{
     contacts::{Reachable, Reached, kind_on},
     context::{Actor, App, Credential},
     error::Error,
+    identities::Kind,
     objections::{self, NewObjection},
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
     register::CONTACT,
@@ -39,7 +40,7 @@ pub(super) struct Declared<'a> {
 /// What a declaration met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Met {
-    /// How many records of the person.
+    /// How many records of the person, or of the addresses.
     pub contacts: usize,
     /// Whether anything is as it was not before.
     pub changed: bool,
@@ -115,29 +116,78 @@ impl Door {
             .filter(|address| named == 0 || meant(address))
             .map(|one| (*one).clone())
             .collect();
-        if typed.is_empty() {
-            return Ok(met);
-        }
-        let typed = Reached::typed(typed);
-        let ring = tx.known_ring().await?;
-        let found =
-            suppressions::find(tx.connection(), ring.as_ref(), tx.reader(), std::slice::from_ref(&typed))
-                .await?;
-        let listed = |known: &suppressions::Listed| {
-            known.purpose == declared.purpose && declared.at.is_none_or(|at| known.since >= at)
-        };
-        met.changed |= !found.of(&typed).iter().any(listed);
-        let no = suppressions::Declared {
-            purpose: declared.purpose.to_owned(),
-            kind: SuppressionKind::Objection,
-            channel,
-            since: declared.at.unwrap_or(tx.now()),
-            source: declared.source.map(str::to_owned),
-        };
         // On every record of the addresses, also of those that are not the person's.
-        suppressions::declare(tx, &typed, &[no]).await?;
+        met.changed |= list(tx, typed, declared, (SuppressionKind::Objection, channel)).await?;
         Ok(met)
     }
+}
+
+/// Puts addresses on the suppression list for what is no declaration of a person: a list of others, or mail that did not get there. Each
+/// is closed on the channels that lead there, or on the one that is named, and only where a record has it: what meets nobody is not kept.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn stop(
+    tx: &mut Transaction,
+    kind: SuppressionKind,
+    declared: &Declared<'_>,
+) -> Result<Met, Error> {
+    let mut met = Met::default();
+    let mut on: Vec<(Channel, Vec<Reachable>)> = Vec::new();
+    for address in declared.addresses.iter().filter_map(Who::address) {
+        let typed = Reached::typed(vec![address.clone()]);
+        let number = suppressions::with_identities(tx.connection(), &typed).await?.len();
+        met.contacts += number;
+        let own = channels_to(address.identity().kind());
+        let named = declared.channel.filter(|channel| own.contains(channel));
+        let channels = named.as_slice();
+        let channels = if channels.is_empty() { own } else { channels };
+        for channel in channels.iter().filter(|_| number > 0) {
+            match on.iter_mut().find(|(known, _)| known == channel) {
+                Some((_, all)) => all.push(address.clone()),
+                None => on.push((*channel, vec![address.clone()])),
+            }
+        }
+    }
+    for (channel, all) in on {
+        met.changed |= list(tx, all, declared, (kind, Some(channel))).await?;
+    }
+    Ok(met)
+}
+
+/// The channels that lead to an identity.
+fn channels_to(kind: Kind) -> &'static [Channel] {
+    match kind {
+        Kind::Mailbox => &[Channel::Email],
+        Kind::Number => &[Channel::Phone, Channel::Sms],
+        Kind::Postal => &[Channel::Post],
+    }
+}
+
+/// Puts addresses on the list; tells whether it did not say as much of each of them already.
+async fn list(
+    tx: &mut Transaction,
+    all: Vec<Reachable>,
+    declared: &Declared<'_>,
+    (kind, channel): (SuppressionKind, Option<Channel>),
+) -> Result<bool, Error> {
+    if all.is_empty() {
+        return Ok(false);
+    }
+    let typed = Reached::typed(all);
+    let listed = suppressions::look(tx, &typed).await?;
+    let new = suppressions::Declared {
+        purpose: declared.purpose.to_owned(),
+        kind,
+        channel,
+        since: declared.at.unwrap_or(tx.now()),
+        source: declared.source.map(str::to_owned),
+    };
+    let known = listed.covers(&typed, &new, declared.at.is_some());
+    if !known || kind == SuppressionKind::Objection {
+        suppressions::declare(tx, &typed, &[new]).await?;
+    }
+    Ok(!known)
 }
 
 /// Whether the purpose or group can be objected to (Art. 21).

@@ -55,6 +55,11 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("source", &["quelle", "herkunft", "origin"]),
     ("evidence", &["beleg", "evidenz", "belegnummer"]),
     ("address", &["adresse", "anschrift"]),
+    ("street", &["strasse", "strassenr", "strasseundhausnummer", "strassehausnummer", "addressline1"]),
+    ("postalCode", &["plz", "postleitzahl", "zip", "zipcode", "postcode"]),
+    ("city", &["ort", "stadt", "wohnort", "town"]),
+    ("country", &["land", "countrycode"]),
+    ("familyName", &["nachname", "name", "familienname", "surname", "lastname"]),
     ("expiresAt", &["until", "bis", "end", "ende", "enddate", "endsat", "endet", "endetam"]),
 ];
 

@@ -31,7 +31,7 @@ use chrono::{DateTime, Utc};
 pub use consents::{ConsentImport, ConsentReport, consents};
 use drafts::{Checked, Checks};
 pub use mapping::{Map, Mapping, OWN, OptOut, Target};
-pub use objections::{ObjectionImport, ObjectionReport, objections};
+pub use objections::{Listing, ObjectionImport, ObjectionReport, objections};
 pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
 pub use report::{Problem, Reason, Report};
 pub use vcard::STATE;

@@ -77,6 +77,10 @@ pub enum Reason {
     HeldBack,
     /// Mail did not get there: a fault of delivery, and no word of the person.
     Undeliverable,
+    /// The line says no, in a file that is read for mail that did not get there.
+    SaysNo,
+    /// A street without a postal code or city.
+    InvalidAddress,
     /// A column that looks like one of opt-outs, and is not mapped.
     OptOutNotMapped,
     /// Several values in one cell: the first is that of the contact, the others are further contact points.
@@ -154,6 +158,8 @@ impl Reason {
             Reason::UnknownStatus => "UNKNOWN_STATUS",
             Reason::HeldBack => "HELD_BACK",
             Reason::Undeliverable => "UNDELIVERABLE",
+            Reason::SaysNo => "SAYS_NO",
+            Reason::InvalidAddress => "INVALID_ADDRESS",
             Reason::OptOutNotMapped => "OPT_OUT_NOT_MAPPED",
             Reason::SeveralValues => "SEVERAL_VALUES",
             Reason::InvalidChannel => "INVALID_CHANNEL",

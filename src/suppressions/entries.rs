@@ -143,8 +143,8 @@ pub async fn declare(tx: &mut Transaction, reached: &Reached, all: &[Declared]) 
         };
         let changed = add(tx, ring, &meant, declared).await?;
         met += blocks::spread(tx, &meant, declared).await?;
-        // A contact has an entry of its own that says that nothing is new.
-        if changed || reached.contact_id().is_nil() {
+        // Where the contact has an entry of its own, that says that nothing is new.
+        if changed || reached.contact_id().is_nil() || !tx.is_recorded() {
             record(tx, declared, changed).await?;
         }
     }

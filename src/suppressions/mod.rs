@@ -102,6 +102,21 @@ impl Found {
         all
     }
 
+    /// Whether all that `declared` says is listed already for every identity of `reached`; at that time or later, where `dated`.
+    pub fn covers(&self, reached: &Reached, declared: &Declared, dated: bool) -> bool {
+        let same = |listed: &Listed| {
+            let channel =
+                declared.channel.map_or(listed.every_channel, |channel| listed.channels().contains(&channel));
+            channel
+                && (&listed.purpose, listed.kind) == (&declared.purpose, declared.kind)
+                && (!dated || listed.since >= declared.since)
+        };
+        (0..reached.all().len()).all(|place| {
+            let listed = self.of.get(&(reached.contact_id(), place));
+            listed.is_some_and(|listed| listed.iter().any(same))
+        })
+    }
+
     fn each<'f>(&'f self, reached: &'f Reached) -> impl Iterator<Item = (&'f Reachable, &'f Listed)> {
         let all = reached.all().iter().enumerate();
         all.flat_map(move |(place, reachable)| {

@@ -1,9 +1,9 @@
-//! Columns of a file of objections (floor 4).
+//! Columns of a file of addresses that must not be advertised to (floor 4).
 
 use std::{collections::BTreeSet, io::Read};
 
 use super::{
-    ObjectionImport,
+    Listing, ObjectionImport,
     presets::{Gate, PRESETS, Preset},
 };
 use crate::{
@@ -15,15 +15,30 @@ use crate::{
 };
 
 /// What a column may hold.
-pub(super) const FIELDS: [&str; 6] = ["email", "phone", "channel", "at", "source", "status"];
+pub(super) const FIELDS: [&str; 11] = [
+    "email",
+    "phone",
+    "street",
+    "postalCode",
+    "city",
+    "country",
+    "familyName",
+    "channel",
+    "at",
+    "source",
+    "status",
+];
+/// What says nothing without a street.
+const BESIDE_A_STREET: [&str; 3] = ["city", "country", "familyName"];
 
 /// The columns of a file, by what they hold.
 pub(super) struct Columns {
     /// Columns of each field; of several the first that is filled counts, of addresses and numbers all.
     fields: Vec<(&'static str, usize, String)>,
-    /// Columns that say whether a row objects; where there is none, every row does.
+    /// Columns that say whether a row is one of those that the file is read for; where there is none, every row is.
     pub gates: Vec<(usize, Gate)>,
-    pub undeliverable: Vec<usize>,
+    /// Columns of the other kind: of mail that did not get there, or of objections where that is what the file is read for.
+    pub others: Vec<(usize, Gate)>,
     /// Columns that nothing is read of.
     unmapped: Vec<(usize, String)>,
 }
@@ -33,7 +48,7 @@ impl Columns {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, for one that looks like a field and is neither mapped nor ignored, and for a
-    /// file that does not say who objects.
+    /// file that does not say whom it is about.
     pub fn of<R: Read>(table: &Table<R>, import: &ObjectionImport) -> Result<Self, Error> {
         let heads = table.heads();
         let mut ignored = Vec::with_capacity(import.ignore.len());
@@ -73,26 +88,33 @@ impl Columns {
             let found = found.into_iter().filter_map(|index| Some((field, index, heads.get(index)?.clone())));
             fields.extend(found);
         }
-        if !fields.iter().any(|(field, ..)| matches!(*field, "email" | "phone")) {
-            return Err(Error::input("the file has no column for `email` or `phone`"));
+        if !fields.iter().any(|(field, ..)| matches!(*field, "email" | "phone" | "street")) {
+            return Err(Error::input("the file has no column for `email`, `phone` or `street`"));
         }
-        let mut columns = Self { fields, gates: Vec::new(), undeliverable: Vec::new(), unmapped: Vec::new() };
+        let mut columns = Self { fields, gates: Vec::new(), others: Vec::new(), unmapped: Vec::new() };
         if let Some(preset) = preset {
-            columns.gate(preset, &at)?;
+            columns.gate(preset, import.kind, &at)?;
         }
         let taken = |index: usize| {
             let gate = columns.gates.iter().any(|(gate, _)| *gate == index);
             let field = columns.fields.iter().any(|(_, field, _)| *field == index);
-            gate || field || columns.undeliverable.contains(&index)
+            gate || field || columns.others.iter().any(|(other, _)| *other == index)
         };
+        // Parts of a postal address count beside a street alone.
+        let with_street = columns.columns("street").next().is_some();
+        let asked: Vec<&'static str> =
+            FIELDS.into_iter().filter(|field| with_street || !BESIDE_A_STREET.contains(field)).collect();
         let unmapped: Vec<(usize, String)> =
             heads.iter().cloned().enumerate().filter(|(index, _)| !taken(*index)).collect();
         for (index, head) in unmapped.iter().filter(|(index, _)| !ignored.contains(index)) {
             match preset {
+                Some(preset) if preset.kinds && import.kind == Listing::Undeliverable => {
+                    columns.others.push((*index, Gate::True));
+                }
                 Some(preset) if preset.kinds => columns.gates.push((*index, Gate::True)),
                 Some(_) => {}
                 None if import.reading.header => {
-                    if let Some(field) = looks_like(head, &FIELDS) {
+                    if let Some(field) = looks_like(head, &asked) {
                         return Err(Error::input(format!(
                             "column `{head}` looks like `{field}` and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
                         )));
@@ -105,18 +127,37 @@ impl Columns {
         Ok(columns)
     }
 
-    fn gate(&mut self, preset: &Preset, at: &dyn Fn(&str) -> Option<usize>) -> Result<(), Error> {
-        self.undeliverable = preset.undeliverable.iter().filter_map(|name| at(name)).collect();
-        self.gates = preset.gates.iter().filter_map(|(name, gate)| Some((at(name)?, *gate))).collect();
+    fn gate(
+        &mut self,
+        preset: &Preset,
+        kind: Listing,
+        at: &dyn Fn(&str) -> Option<usize>,
+    ) -> Result<(), Error> {
+        let found = |all: &[(&str, Gate)]| -> Vec<(usize, Gate)> {
+            all.iter().filter_map(|(name, gate)| Some((at(name)?, *gate))).collect()
+        };
+        let (objecting, undeliverable) = (found(preset.gates), found(preset.undeliverable));
+        let (asked, what) = match kind {
+            Listing::Undeliverable => {
+                (self.gates, self.others) = (undeliverable, objecting);
+                (preset.undeliverable, "which messages came back")
+            }
+            _ => {
+                (self.gates, self.others) = (objecting, undeliverable);
+                (preset.gates, "who objected")
+            }
+        };
         let everybody = preset.of_everybody.iter().any(|name| at(name).is_some());
-        let bare = preset.bare && !everybody && self.undeliverable.is_empty();
+        let bare = preset.bare && kind == Listing::Objection && !everybody && self.others.is_empty();
         if self.gates.is_empty() && !bare {
-            let names: Vec<&str> = preset.gates.iter().map(|(name, _)| *name).collect();
-            return Err(Error::input(format!(
-                "nothing in the file says who objected: with --preset {} it must have one of the columns {}",
-                preset.name,
-                names.join(", ")
-            )));
+            let (name, names) = (preset.name, asked.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+            return Err(Error::input(match names.as_slice() {
+                [] => format!("nothing in an export of {name} says {what}"),
+                names => format!(
+                    "nothing in the file says {what}: with --preset {name} it must have one of the columns {}",
+                    names.join(", ")
+                ),
+            }));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Lines of a file of objections: who objects, on which channels, since when (floor 4).
+//! Lines of a file of addresses that must not be advertised to: whose, on which channels, since when (floor 4).
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use entity::enums::Channel;
 
 use super::{
-    ObjectionImport,
+    Listing, ObjectionImport,
     columns::{Columns, channel_of},
     presets::Gate,
 };
@@ -24,7 +24,7 @@ use crate::{
     register::Check,
 };
 
-/// A line that objects.
+/// A line that is one of those that the file is read for.
 pub(super) struct Line {
     pub who: Vec<Who>,
     /// On these channels; none of them stands for all.
@@ -35,10 +35,10 @@ pub(super) struct Line {
 
 /// What a line says.
 pub(super) enum Told {
-    Objects(Line),
-    /// Something else than an objection.
+    Says(Line),
+    /// Something else.
     Passed,
-    /// It objects and names nobody.
+    /// It says it and names nobody.
     Lost,
 }
 
@@ -46,6 +46,7 @@ pub(super) enum Told {
 struct Draft<'a, R> {
     table: &'a Table<R>,
     columns: &'a Columns,
+    kind: Listing,
     reader: Reader,
     line: u64,
     problems: Vec<Problem>,
@@ -59,7 +60,7 @@ pub(super) fn read<R: Read>(
     (now, reader): (DateTime<Utc>, Reader),
     line: u64,
 ) -> (Told, Vec<Problem>) {
-    let mut draft = Draft { table, columns, reader, line, problems: Vec::new() };
+    let mut draft = Draft { table, columns, kind: import.kind, reader, line, problems: Vec::new() };
     let told = draft.read(import, now);
     (told, draft.problems)
 }
@@ -69,9 +70,16 @@ impl<R: Read> Draft<'_, R> {
         self.problems.push(Problem::of(self.line, Some(head.to_owned()), reason));
     }
 
-    /// Something is wrong by which an objection is lost.
+    /// Something is wrong by which a no is lost, unless nobody said one.
     fn lost(&mut self, head: &str, reason: Reason) {
-        self.problems.push(Problem::of(self.line, Some(head.to_owned()), reason).not_taken());
+        let problem = Problem::of(self.line, Some(head.to_owned()), reason);
+        let no = self.kind != Listing::Undeliverable;
+        self.problems.push(if no { problem.not_taken() } else { problem });
+    }
+
+    /// A no in a file that is read for what is none.
+    fn objects(&mut self, head: Option<String>) {
+        self.problems.push(Problem::of(self.line, head, Reason::SaysNo).not_taken());
     }
 
     /// The first cell of a field that is filled, with its head.
@@ -93,21 +101,20 @@ impl<R: Read> Draft<'_, R> {
     }
 
     fn read(&mut self, import: &ObjectionImport, now: DateTime<Utc>) -> Told {
-        let Some(mut channels) = self.channels() else { return self.passed() };
-        if let Some((head, word)) = self.cell("status") {
-            match words::status(&word) {
-                Word::Yes => {
-                    // A yes in a file of noes: one of both is wrong.
-                    self.lost(&head, Reason::UnexpectedValue);
-                    return Told::Lost;
-                }
-                Word::Undeliverable => {
-                    self.fault(&head, Reason::Undeliverable);
-                    return Told::Passed;
-                }
-                Word::No { .. } => {}
-                Word::Unknown => self.fault(&head, Reason::UnknownStatus),
+        let others = self.says_other();
+        if others && self.kind == Listing::Undeliverable {
+            self.objects(None);
+        }
+        let Some(mut channels) = self.channels() else {
+            if others && self.kind != Listing::Undeliverable {
+                self.problems.push(Problem::of(self.line, None, Reason::Undeliverable));
             }
+            return Told::Passed;
+        };
+        if let Some((head, word)) = self.cell("status")
+            && let Some(other) = self.other_status(head, words::status(&word))
+        {
+            return other;
         }
         if let Some((head, word)) = self.cell("channel") {
             match words::channel(&word) {
@@ -131,52 +138,85 @@ impl<R: Read> Draft<'_, R> {
         });
         let source = self.cell("source").map(|(_, text)| text).or_else(|| import.source.clone());
         if who.is_empty() {
-            if self.problems.iter().all(|problem| !problem.no_not_taken) {
+            if !self.is_told() {
                 self.lost("email", Reason::MissingValue);
             }
             return Told::Lost;
         }
-        Told::Objects(Line { who, channels, at, source })
+        Told::Says(Line { who, channels, at, source })
     }
 
-    /// On what the columns say that the row objects: nothing in particular where none asks; `None` where it does not object.
+    /// Whether something is told by which the line names nobody.
+    fn is_told(&self) -> bool {
+        let of_address =
+            |reason| matches!(reason, Reason::InvalidEmail | Reason::InvalidPhone | Reason::InvalidAddress);
+        self.problems.iter().any(|problem| problem.no_not_taken || of_address(problem.reason))
+    }
+
+    /// What the line is where its status says something else than what the file is read for.
+    fn other_status(&mut self, head: String, word: Word) -> Option<Told> {
+        match (self.kind, word) {
+            (Listing::Undeliverable, Word::Undeliverable)
+            | (Listing::Objection | Listing::ExternalList, Word::No { .. }) => None,
+            (Listing::Undeliverable, Word::No { .. }) => {
+                self.objects(Some(head));
+                Some(Told::Passed)
+            }
+            // Nobody said anything: what is not surely so is not so.
+            (Listing::Undeliverable, Word::Yes) => Some(Told::Passed),
+            (Listing::Undeliverable, Word::Unknown) => {
+                self.fault(&head, Reason::UnknownStatus);
+                Some(Told::Passed)
+            }
+            (_, Word::Yes) => {
+                // A yes in a file of noes: one of both is wrong.
+                self.lost(&head, Reason::UnexpectedValue);
+                Some(Told::Lost)
+            }
+            (_, Word::Undeliverable) => {
+                self.fault(&head, Reason::Undeliverable);
+                Some(Told::Passed)
+            }
+            (_, Word::Unknown) => {
+                self.fault(&head, Reason::UnknownStatus);
+                None
+            }
+        }
+    }
+
+    /// On what the columns say that the row is meant: nothing in particular where none asks; `None` where it is not meant.
     fn channels(&mut self) -> Option<Vec<Option<Channel>>> {
         if self.columns.gates.is_empty() {
             return Some(Vec::new());
         }
-        let mut objects = false;
+        let mut meant = false;
         let mut channels = Vec::new();
         for (index, gate) in &self.columns.gates {
-            let cell = self.table.text(*index);
-            let filled = self.table.is_filled(*index);
-            match gate {
-                Gate::There => objects = true,
-                // What cannot be read may be a no.
-                Gate::Says => objects |= filled && cell.map_or(true, |cell| opts_out(&cell)),
-                Gate::True => objects |= cell.is_ok_and(|cell| cell.eq_ignore_ascii_case("true")),
+            meant |= self.says(*index, *gate);
+            if *gate == Gate::Channels && self.says(*index, *gate) {
                 // Words for channels, or one for all of them.
-                Gate::Channels if filled && cell.as_ref().map_or(true, |cell| opts_out(cell)) => {
-                    objects = true;
-                    let cell = cell.unwrap_or_default();
-                    let words =
-                        cell.split([',', ';', '|']).map(|word| word.trim_matches(['[', ']', '"', '\'', ' ']));
-                    channels.extend(words.filter(|word| !word.is_empty()).map(words::channel));
-                }
-                Gate::Channels => {}
+                let cell = self.table.text(*index).unwrap_or_default();
+                let words =
+                    cell.split([',', ';', '|']).map(|word| word.trim_matches(['[', ']', '"', '\'', ' ']));
+                channels.extend(words.filter(|word| !word.is_empty()).map(words::channel));
             }
         }
-        objects.then_some(channels)
+        meant.then_some(channels)
     }
 
-    /// A row that does not object: of mail that did not get there that is said.
-    fn passed(&mut self) -> Told {
-        let bounced = self.columns.undeliverable.iter().any(|index| {
-            self.table.is_filled(*index) && self.table.text(*index).is_ok_and(|cell| opts_out(&cell))
-        });
-        if bounced {
-            self.problems.push(Problem::of(self.line, None, Reason::Undeliverable));
+    /// Whether the cell says what its column asks. What cannot be read may be a no.
+    fn says(&self, index: usize, gate: Gate) -> bool {
+        let (cell, filled) = (self.table.text(index), self.table.is_filled(index));
+        match gate {
+            Gate::There => true,
+            Gate::Says | Gate::Channels => filled && cell.map_or(true, |cell| opts_out(&cell)),
+            Gate::True => cell.is_ok_and(|cell| cell.eq_ignore_ascii_case("true")),
         }
-        Told::Passed
+    }
+
+    /// Whether the row says what the file is not read for.
+    fn says_other(&self) -> bool {
+        self.columns.others.iter().any(|(index, gate)| self.says(*index, *gate))
     }
 
     /// All that the row names.
@@ -203,6 +243,28 @@ impl<R: Read> Draft<'_, R> {
                 }
             }
         }
+        who.extend(self.postal().map(Who::Address));
         who
+    }
+
+    /// The postal address that the row names: a household, or of one that is named those who are called so.
+    fn postal(&mut self) -> Option<Reachable> {
+        let mut parts: [Option<String>; 4] = [None, None, None, None];
+        for (part, field) in parts.iter_mut().zip(["street", "postalCode", "city", "country"]) {
+            *part = self.cell(field).map(|(_, text)| text);
+        }
+        let name = self.cell("familyName").map(|(_, text)| text);
+        let [street, code, city, _] = &parts;
+        match (street, code.is_some() || city.is_some()) {
+            (None, _) => None,
+            (Some(_), false) => {
+                self.lost("street", Reason::InvalidAddress);
+                None
+            }
+            (Some(_), true) => {
+                let identity = self.reader.postal(parts.each_ref().map(Option::as_deref), name.as_deref())?;
+                Some(Reachable::delivered(identity, parts))
+            }
+        }
     }
 }

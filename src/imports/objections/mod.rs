@@ -1,4 +1,5 @@
-//! Imports objections to advertising from a list of addresses, as other programs export it (floor 4).
+//! Imports addresses that must not be advertised to, as other programs export them: objections, lists of others, and mail that did not
+//! get there (floor 4).
 //!
 //! The file is read twice: what objects and cannot be taken is told before anything is written.
 
@@ -12,18 +13,19 @@ use std::{
     io::{self, Read},
 };
 
-use entity::enums::Channel;
+use entity::enums::{Channel, SuppressionKind};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
     Problem, Reading,
-    door::{Declared, Door, advertising, can_be_objected_to},
-    known::{self, ids},
+    door::{self, Declared, Door, advertising, can_be_objected_to},
+    known::{self, Known, ids},
     table::Table,
 };
 use crate::imports::noes;
 use crate::{
-    audit::{self, Author},
+    audit::{self, Author, Transaction},
     context::App,
     error::Error,
 };
@@ -34,10 +36,36 @@ pub use report::ObjectionReport;
 /// Lines that are written in one transaction.
 const BATCH: usize = 100;
 
+/// What stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listing {
+    /// Persons who objected to advertising (Art. 21(2)).
+    Objection,
+    /// A list that others keep, e.g. a Robinson list. It stops what rests on no consent, for records that are there; a line that meets
+    /// no record is not kept.
+    ExternalList,
+    /// Addresses that messages come back from. Nobody declared anything by that; a line that meets no record is not kept.
+    Undeliverable,
+}
+
+impl Listing {
+    /// What an address is on the suppression list as.
+    fn kind(self) -> SuppressionKind {
+        match self {
+            Self::Objection => SuppressionKind::Objection,
+            Self::ExternalList => SuppressionKind::ExternalList,
+            Self::Undeliverable => SuppressionKind::Undeliverable,
+        }
+    }
+}
+
 /// What to import, and how.
 #[derive(Clone, Debug)]
 pub struct ObjectionImport {
-    /// The purpose or group that is objected to; all advertising otherwise.
+    /// What stands in the file.
+    pub kind: Listing,
+    /// The purpose or group that it is about; all advertising otherwise.
     pub purpose: Option<String>,
     /// On which channel, where neither file nor preset says it; on all otherwise.
     pub channel: Option<Channel>,
@@ -90,6 +118,11 @@ impl ObjectionImport {
         if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
             return Err(Error::input("this delimiter cannot be used"));
         }
+        if self.kind == Listing::ExternalList && self.preset.is_some() {
+            return Err(Error::input(
+                "a preset reads what a program knows of its own recipients; a list of others has none",
+            ));
+        }
         let policy = app.policy.current();
         let Some(code) = &self.purpose else {
             let all = advertising(&policy);
@@ -110,8 +143,8 @@ impl ObjectionImport {
 
 /// What became of a line.
 enum Fate {
-    Objected,
-    Stray,
+    Matched,
+    Unmatched,
     Unchanged,
 }
 
@@ -125,7 +158,7 @@ struct Run<'a, T> {
     report: ObjectionReport,
 }
 
-/// Imports objections. Problems of lines that object, or may, and are not taken are told first, the others as they are found.
+/// Imports such a file. Problems of lines that object, or may, and are not taken are told first, the others as they are found.
 ///
 /// Batches are written in transactions of their own; the same import again changes nothing, and goes on after an interruption.
 ///
@@ -140,7 +173,7 @@ pub async fn objections<R: Read + Send>(
 ) -> Result<ObjectionReport, Error> {
     let purposes = import.check(app)?;
     let door = Door::of(app, &import.actor)?;
-    let report = ObjectionReport { dry_run: import.dry_run, ..ObjectionReport::default() };
+    let report = ObjectionReport::new(import);
     let mut run = Run { app, import, purposes, door, tell, report };
     let file = || open().map_err(|_| Error::input("the file cannot be opened"));
     run.look(file()?)?;
@@ -196,7 +229,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 problems.into_iter().try_for_each(|problem| self.problem(problem))?;
             }
             match told {
-                Told::Objects(line) => batch.push(line),
+                Told::Says(line) => batch.push(line),
                 Told::Passed => self.report.left_out += 1,
                 Told::Lost => self.report.rejected += 1,
             }
@@ -213,8 +246,8 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         }
         for fate in audit::again(|| self.commit(&lines)).await? {
             *match fate {
-                Fate::Objected => &mut self.report.objected,
-                Fate::Stray => &mut self.report.strays,
+                Fate::Matched => &mut self.report.matched,
+                Fate::Unmatched => &mut self.report.unmatched,
                 Fate::Unchanged => &mut self.report.unchanged,
             } += 1;
         }
@@ -232,35 +265,77 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let mut fates = Vec::with_capacity(lines.len());
         let mut any = false;
         for line in lines {
-            let found: BTreeSet<Uuid> =
-                line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
-            let found: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
-            let met = !found.is_empty();
-            let contacts = known::of_one_person(tx.connection(), found).await?;
-            let mut changed = false;
-            for purpose in &self.purposes {
-                for channel in &line.channels {
-                    let declared = Declared {
-                        contacts: &contacts,
-                        addresses: &line.who,
-                        purpose,
-                        channel: *channel,
-                        at: line.at,
-                        source: line.source.as_deref(),
-                    };
-                    changed |= self.door.declare(&mut tx, &declared).await?.changed;
-                }
-            }
+            let (changed, met) = match self.import.kind {
+                Listing::Objection => self.objects(&mut tx, line, &known, &present).await?,
+                kind => self.stops(&mut tx, line, kind.kind()).await?,
+            };
             any |= changed;
             fates.push(match (changed, met) {
+                // What meets nobody is kept of objections alone.
+                (false, false) if self.import.kind != Listing::Objection => Fate::Unmatched,
                 (false, _) => Fate::Unchanged,
-                (true, false) => Fate::Stray,
-                (true, true) => Fate::Objected,
+                (true, false) => Fate::Unmatched,
+                (true, true) => Fate::Matched,
             });
         }
         if any && !self.import.dry_run {
             tx.commit().await?;
         }
         Ok(fates)
+    }
+
+    /// Declares in the name of the person; tells whether anything is new, and whether there is a record.
+    async fn objects(
+        &self,
+        tx: &mut Transaction,
+        line: &Line,
+        known: &Known,
+        present: &HashSet<Uuid>,
+    ) -> Result<(bool, bool), Error> {
+        let found: BTreeSet<Uuid> =
+            line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
+        let found: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
+        let met = !found.is_empty();
+        let contacts = known::of_one_person(tx.connection(), found).await?;
+        let mut changed = false;
+        for (purpose, channel) in self.declared(line) {
+            let declared = line.declared(&contacts, purpose, channel);
+            changed |= self.door.declare(tx, &declared).await?.changed;
+        }
+        Ok((changed, met))
+    }
+
+    /// Blocks the addresses, which nobody declared anything about; tells the same.
+    async fn stops(
+        &self,
+        tx: &mut Transaction,
+        line: &Line,
+        kind: SuppressionKind,
+    ) -> Result<(bool, bool), Error> {
+        let (mut changed, mut met) = (false, false);
+        for (purpose, channel) in self.declared(line) {
+            let done = door::stop(tx, kind, &line.declared(&[], purpose, channel)).await?;
+            changed |= done.changed;
+            met |= done.contacts > 0;
+        }
+        Ok((changed, met))
+    }
+
+    /// Each purpose and channel that a line is about.
+    fn declared<'l>(&'l self, line: &'l Line) -> impl Iterator<Item = (&'l str, Option<Channel>)> {
+        let purposes = self.purposes.iter();
+        purposes.flat_map(|purpose| line.channels.iter().map(move |channel| (purpose.as_str(), *channel)))
+    }
+}
+
+impl Line {
+    fn declared<'l>(
+        &'l self,
+        contacts: &'l [Uuid],
+        purpose: &'l str,
+        channel: Option<Channel>,
+    ) -> Declared<'l> {
+        let source = self.source.as_deref();
+        Declared { contacts, addresses: &self.who, purpose, channel, at: self.at, source }
     }
 }

@@ -4,7 +4,7 @@
 
 use entity::enums::Channel;
 
-/// What must be so in a column for its row to be one that objects.
+/// What must be so in a column for its row to be one that the file is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     /// That it is there at all: the file holds nothing else.
@@ -28,7 +28,7 @@ pub(super) struct Preset {
     /// Columns that say whether a row objects; any one suffices.
     pub gates: &'static [(&'static str, Gate)],
     /// Columns of mail that did not get there.
-    pub undeliverable: &'static [&'static str],
+    pub undeliverable: &'static [(&'static str, Gate)],
     /// Whether columns that are called otherwise and say TRUE are kinds of mail that the person does not want.
     pub kinds: bool,
     /// Columns of files in which persons stand who did not object: without a gate such a file is refused.
@@ -53,7 +53,7 @@ pub(super) const PRESETS: &[Preset] = &[
             ("Global Spam Report", Gate::Says),
             ("Unsubscribed from all email", Gate::Says),
         ],
-        undeliverable: &["Portal Bounce", "Global Bounce"],
+        undeliverable: &[("Portal Bounce", Gate::Says), ("Global Bounce", Gate::Says)],
         kinds: true,
         of_everybody: &[],
         bare: false,
@@ -64,7 +64,7 @@ pub(super) const PRESETS: &[Preset] = &[
         name: "mailchimp",
         email: &["Email Address"],
         phone: &[],
-        at: &["UNSUB_TIME", "OPTOUT_TIME", "LAST_CHANGED"],
+        at: &["UNSUB_TIME", "OPTOUT_TIME", "CLEAN_TIME", "LAST_CHANGED"],
         gates: &[
             ("UNSUB_TIME", Gate::There),
             ("UNSUB_CAMPAIGN_TITLE", Gate::There),
@@ -72,7 +72,11 @@ pub(super) const PRESETS: &[Preset] = &[
             ("UNSUB_REASON", Gate::There),
             ("OPTOUT_TIME", Gate::Says),
         ],
-        undeliverable: &["CLEAN_TIME", "CLEAN_CAMPAIGN_TITLE", "CLEAN_CAMPAIGN_ID"],
+        undeliverable: &[
+            ("CLEAN_TIME", Gate::Says),
+            ("CLEAN_CAMPAIGN_TITLE", Gate::Says),
+            ("CLEAN_CAMPAIGN_ID", Gate::Says),
+        ],
         kinds: false,
         of_everybody: &[],
         bare: false,
@@ -101,7 +105,7 @@ pub(super) const PRESETS: &[Preset] = &[
         phone: &[],
         at: &["deactivated"],
         gates: &[("deactivated", Gate::Says)],
-        undeliverable: &["bounced"],
+        undeliverable: &[("bounced", Gate::Says)],
         kinds: false,
         of_everybody: &["activated", "registered"],
         bare: true,

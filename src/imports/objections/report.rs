@@ -1,28 +1,32 @@
-//! What an import of objections did, in numbers (floor 4).
+//! What an import of addresses that must not be advertised to did, in numbers (floor 4).
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-/// The outcome. `rows = objected + strays + unchanged + leftOut + rejected`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+use super::{Listing, ObjectionImport};
+
+/// The outcome. `rows = matched + unmatched + unchanged + leftOut + rejected`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectionReport {
+    /// What stands in the file.
+    pub kind: Listing,
     /// Whether nothing was written; the counts then say what would have been.
     pub dry_run: bool,
     /// Lines in the file, without the header.
     pub rows: u64,
-    /// Objections of those who have a record.
-    pub objected: u64,
-    /// The same of those who have none: their addresses are on the suppression list now.
-    pub strays: u64,
+    /// Lines with the address of a record, which changed something.
+    pub matched: u64,
+    /// Lines whose address nobody has. Of an objection it is on the suppression list now; of other kinds nothing is kept.
+    pub unmatched: u64,
     /// Lines that tell what is known already.
     pub unchanged: u64,
-    /// Lines that do not object.
+    /// Lines that say something else.
     pub left_out: u64,
     /// Lines that cannot be right.
     pub rejected: u64,
-    /// Lines that object, or may, and were not taken, or not in all that they say.
+    /// Lines that say no, or may, and were not taken, or not in all that they say.
     pub noes_not_taken: u64,
     /// How many problems were told.
     #[serde(rename = "problemCount")]
@@ -33,16 +37,40 @@ pub struct ObjectionReport {
     pub unmapped: BTreeMap<String, u64>,
 }
 
+impl ObjectionReport {
+    pub(super) fn new(import: &ObjectionImport) -> Self {
+        Self {
+            kind: import.kind,
+            dry_run: import.dry_run,
+            rows: 0,
+            matched: 0,
+            unmatched: 0,
+            unchanged: 0,
+            left_out: 0,
+            rejected: 0,
+            noes_not_taken: 0,
+            problems: 0,
+            reasons: BTreeMap::new(),
+            unmapped: BTreeMap::new(),
+        }
+    }
+}
+
 impl fmt::Display for ObjectionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.noes_not_taken > 0 {
             writeln!(f, "{:<14}{:>10}", "noes not taken", self.noes_not_taken)?;
         }
-        let objected = if self.dry_run { "would object" } else { "objected" };
+        let (matched, unmatched) = match (self.kind, self.dry_run) {
+            (Listing::Objection, false) => ("objected", "met no record"),
+            (Listing::Objection, true) => ("would object", "met no record"),
+            (_, false) => ("blocked", "not kept"),
+            (_, true) => ("would block", "not kept"),
+        };
         for (name, count) in [
             ("rows", self.rows),
-            (objected, self.objected),
-            ("met no record", self.strays),
+            (matched, self.matched),
+            (unmatched, self.unmatched),
             ("unchanged", self.unchanged),
             ("left out", self.left_out),
             ("rejected", self.rejected),
