@@ -104,12 +104,14 @@ pub struct Error {
     pub input: Option<String>,
     /// Whether the same again may succeed: other writers were in the way.
     pub transient: bool,
+    /// Whether what was asked for was done all the same.
+    pub done: bool,
 }
 
 impl Error {
     /// An error of `code` saying `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), coordinate: None, input: None, transient: false }
+        Self { code, message: message.into(), coordinate: None, input: None, transient: false, done: false }
     }
 
     /// The same error, naming the schema coordinate it is about.
@@ -121,6 +123,12 @@ impl Error {
     /// The same error, naming the place in the input it is about.
     pub fn in_input(mut self, path: impl Into<String>) -> Self {
         self.input = Some(path.into());
+        self
+    }
+
+    /// The same error of what was done all the same.
+    pub fn but_done(mut self) -> Self {
+        self.done = true;
         self
     }
 

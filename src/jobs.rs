@@ -35,6 +35,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let ends = async {
         let mut revision = String::new();
         loop {
+            told("owed", audit::settle(&app).await.map(|_| ()));
             told("ends", consents::expire(&app).await.map(|_| ()));
             let present = app.policy.current().revision().to_owned();
             if revision != present {
@@ -108,6 +109,7 @@ fn told(job: &'static str, done: Result<(), Error>) {
 /// # Errors
 /// The first one.
 pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
+    audit::settle(app).await?;
     consents::expire(app).await?;
     consents::catch_up(app).await?;
     audit::number(app).await?;

@@ -170,6 +170,7 @@ fn declared() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     of::<entity::access_token::Entity>(&mut all);
     of::<entity::audit_entry::Entity>(&mut all);
+    of::<entity::audit_owed::Entity>(&mut all);
     of::<entity::consent::Entity>(&mut all);
     of::<entity::consent_event::Entity>(&mut all);
     of::<entity::consent_text::Entity>(&mut all);

@@ -30,7 +30,7 @@ use crate::{
 
 const HEADER: &str = "contactId,email,phone,externalId,purpose,channel,status,declaredAt,confirmedAt,textVersion,language,proof,source,evidence,address,expiresAt\n";
 
-fn import() -> ConsentImport {
+pub fn import() -> ConsentImport {
     ConsentImport {
         map: Vec::new(),
         ignore: Vec::new(),
@@ -43,12 +43,12 @@ fn import() -> ConsentImport {
 }
 
 /// What an import did, and each problem as line, column and reason.
-struct Done {
-    report: ConsentReport,
-    told: Vec<String>,
+pub struct Done {
+    pub report: ConsentReport,
+    pub told: Vec<String>,
 }
 
-async fn try_run(app: &App, text: &[u8], import: &ConsentImport) -> Result<Done, Error> {
+pub async fn try_run(app: &App, text: &[u8], import: &ConsentImport) -> Result<Done, Error> {
     let mut told = Vec::new();
     let tell = |problem: Problem| {
         let column = problem.column.unwrap_or_else(|| "-".to_owned());

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod audit_entry;
+pub mod audit_owed;
 pub mod consent;
 pub mod consent_change;
 pub mod consent_change_queue;

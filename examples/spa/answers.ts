@@ -22,6 +22,7 @@ export interface Problem {
     code?: string;
     coordinate?: string;
     inputPath?: string;
+    outcome?: string;
     purpose?: string;
     requestId?: string;
   };
@@ -87,7 +88,9 @@ export function advise({ message, extensions }: Problem): string {
       return extensions.inputPath ? `${extensions.inputPath}: ${message}` : message;
     case "RATE_LIMITED":
     case "AUDIT_UNAVAILABLE":
-      return "Nothing was changed. Please try again later.";
+      return extensions.outcome === "DONE"
+        ? "This was done; its record follows."
+        : "Nothing was changed. Please try again later.";
     default:
       return `Something went wrong (${extensions?.requestId ?? "no answer"}).`;
   }

@@ -8,6 +8,7 @@ mod changes;
 mod following;
 mod locks;
 mod numbering;
+mod owing;
 mod probe;
 mod replays;
 mod ring;
@@ -36,6 +37,7 @@ pub use changes::{Change, Changes};
 pub use following::untold;
 pub use locks::Mode;
 pub use numbering::number;
+pub use owing::{Recorded, settle, taken};
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
 pub use ring::{known_ring, ring};
@@ -136,6 +138,8 @@ pub struct Transaction {
     reader: Reader,
     /// What is locked.
     held: locks::Held,
+    /// Whether entries are written now.
+    recorded: Recorded,
 }
 
 /// Opens the door.
@@ -172,6 +176,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         touched,
         reader: app.reader,
         held: locks::Held::default(),
+        recorded: Recorded::Now,
     })
 }
 
@@ -257,7 +262,7 @@ impl Transaction {
     ) -> Result<(), Error> {
         for key in keys {
             match key {
-                Ok(key) => self.sealer.take(key).map_err(unavailable)?,
+                Ok(key) => self.take_key(key).map_err(unavailable)?,
                 Err(category) => self.sealer.lacks(subject, *category),
             }
         }
@@ -272,7 +277,10 @@ impl Transaction {
         let id = self.new_id();
         let subject = entry.contact_id.or(entry.entity_id).unwrap_or(Uuid::nil());
         let parts = entry.changes.by_category()?;
-        let sealed = self.sealer.seal(&self.inner, self.now, id, subject, &parts).await;
+        let sealed = match self.recorded {
+            Recorded::Now => self.sealer.seal(&self.inner, self.now, id, subject, &parts).await,
+            Recorded::Later => self.seal_owed(id, subject, &parts).await,
+        };
         let sealed = sealed.map_err(unavailable)?;
         let followed = entry.entity_type == ACCESS_TOKEN.name
             || SUBSCRIPTIONS.iter().any(|subscription| subscription.object.name == entry.entity_type);
@@ -384,13 +392,17 @@ impl Transaction {
 
     /// The same but, on PostgreSQL, the last statement of it.
     async fn store_but_last(&mut self) -> Result<Option<InsertStatement>, Error> {
-        self.sealer.store(&self.inner).await.map_err(unavailable)?;
+        let stored = match self.recorded {
+            Recorded::Now => self.sealer.store(&self.inner).await,
+            Recorded::Later => self.store_owed_keys().await,
+        };
+        stored.map_err(unavailable)?;
         let keeps = self.inner.get_database_backend() == DbBackend::Postgres;
         // SQLite takes 32,766 parameters; an entry has 15.
         while !self.entries.is_empty() {
             let rest = self.entries.split_off(self.entries.len().min(1_000));
             let chunk = std::mem::replace(&mut self.entries, rest);
-            let insert = audit_entry::Entity::insert_many(chunk).into_query();
+            let insert = self.into_log(audit_entry::Entity::insert_many(chunk).into_query());
             if keeps && self.entries.is_empty() {
                 return Ok(Some(insert));
             }

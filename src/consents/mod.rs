@@ -298,7 +298,7 @@ async fn withdraw_one(
         .one(tx.connection())
         .await?;
     let (holder, channel) = found.ok_or_else(unknown)?;
-    let meant = suppressions::meet(tx, actor, Whom::Contact(holder), Some(&[channel])).await;
+    let meant = suppressions::meet(tx, actor, Whom::Holder(holder), Some(&[channel])).await;
     let meant = meant.map_err(|error| if error.code == Code::NotFound { unknown() } else { error })?;
     // A merge may have moved it until the lock was had.
     let opened = opened::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;

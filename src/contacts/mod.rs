@@ -10,8 +10,8 @@ mod rows;
 use chrono::{DateTime, Utc};
 use entity::{contact, contact_point, provenance};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable, PrimaryKeyToColumn,
-    QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable, JoinType,
+    PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
     sea_query::{Expr, Query},
 };
 use uuid::Uuid;
@@ -165,9 +165,17 @@ pub async fn reached<C: ConnectionTrait>(
     reader: &Reader,
     id: Uuid,
 ) -> Result<Option<Reached>, Error> {
-    let Some(contact) = contact::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
-    Ok(Some(Reached::of(reader, &contact, &points.all(connection).await?)))
+    let points: RelationDef = contact::Entity::belongs_to(contact_point::Entity)
+        .from(contact::Column::Id)
+        .to(contact_point::Column::ContactId)
+        .into();
+    let rows = contact::Entity::find_by_id(id)
+        .join(JoinType::LeftJoin, points)
+        .select_also(contact_point::Entity)
+        .order_by_asc(contact_point::Column::Id);
+    let (contacts, points): (Vec<contact::Model>, Vec<_>) = rows.all(connection).await?.into_iter().unzip();
+    let points: Vec<contact_point::Model> = points.into_iter().flatten().collect();
+    Ok(contacts.first().map(|contact| Reached::of(reader, contact, &points)))
 }
 
 /// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.

@@ -66,6 +66,9 @@ impl Problem {
                 write_text(out, value);
             }
         }
+        if self.error.done {
+            out.push_str(",\"outcome\":\"DONE\"");
+        }
         out.push_str(",\"requestId\":");
         write_text(out, request_id);
         out.push_str("}}");

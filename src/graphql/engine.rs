@@ -21,7 +21,7 @@ use super::{
     views::Views,
 };
 use crate::{
-    audit::{self, Replay},
+    audit::{self, Recorded, Replay},
     context::{Actor, App},
     error::{Code, Error},
     governed::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
@@ -329,14 +329,19 @@ async fn write(
         return Err(Error::new(Code::TimedOut, message));
     }
     let written = mutations::run(app, actor, &root.key, planned, replay).await;
-    let written = written.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
+    let (written, recorded) = written.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
+    if recorded == Recorded::Later {
+        let message =
+            "this was done, and its entry in the audit log follows; until then nothing of it is shown";
+        return Err(Error::new(Code::AuditUnavailable, message).but_done());
+    }
     reader.refresh(app);
     // It is done, whatever comes of reading it back.
     let deadline = deadline.max(Instant::now() + READING_BACK);
     let read = in_time(deadline, Box::pin(reader.payload(planned, &written))).await;
     read.map(Some).map_err(|error| {
         let code = if error.code == Code::TimedOut { Code::TimedOut } else { Code::Internal };
-        Error::new(code, "this was done, but what it made cannot be read now")
+        Error::new(code, "this was done, but what it made cannot be read now").but_done()
     })
 }
 

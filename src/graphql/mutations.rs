@@ -7,7 +7,7 @@ use entity::enums::{Channel, ContactPointKind, RecipientKind, RequestKind, Restr
 use sea_orm::ActiveEnum;
 
 use crate::{
-    audit::{self, Author, Replay, Transaction},
+    audit::{self, Author, Recorded, Replay, Transaction},
     consents::{self, NewConsent, Renewal, Withdrawal},
     contacts::{self, Address, NewPoint, Rectification, Restrict, Source, merge::Merge},
     context::{Actor, App},
@@ -25,7 +25,8 @@ use crate::{
     tokens::{self, NewToken},
 };
 
-/// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same.
+/// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same. A no is taken also while
+/// the audit log cannot be written: its entries follow.
 ///
 /// # Errors
 /// Those of the function that writes; `CONFLICT` for a key that was used for another request; `INTERNAL` when other writers
@@ -36,18 +37,23 @@ pub(super) async fn run(
     root: &str,
     planned: &PlannedWrite,
     replay: Option<&Replay>,
-) -> Result<Written, Error> {
-    audit::again(|| once(app, actor, root, planned, replay)).await
+) -> Result<(Written, Recorded), Error> {
+    if matches!(planned.mutation.write, Write::WithdrawConsent | Write::RecordObjection) {
+        return audit::taken(|recorded| once(app, actor, root, (planned, recorded), replay)).await;
+    }
+    let written = audit::again(|| once(app, actor, root, (planned, Recorded::Now), replay)).await;
+    Ok((written?, Recorded::Now))
 }
 
 async fn once(
     app: &App,
     actor: &Actor,
     root: &str,
-    planned: &PlannedWrite,
+    (planned, recorded): (&PlannedWrite, Recorded),
     replay: Option<&Replay>,
 ) -> Result<Written, Error> {
     let mut tx = audit::begin(app, Author::from(actor)).await?;
+    tx.owe(recorded);
     let fault = || Error::internal("the outcome of a mutation");
     if let Some(replay) = replay
         && let Some(outcome) = tx.claim(app, replay, root).await?

@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use crate::register::Fault;
 
+/// What a report says where noes were taken and their record follows.
+pub(super) const OWED: &str = "the audit log could not be written: entries of what was taken follow";
+
 /// Why a row is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

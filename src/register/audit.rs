@@ -134,6 +134,26 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
     ),
     ("key_reader", &[("id", "always 1"), ("version", "reader that made the keys of all rows")]),
     (
+        "audit_owed",
+        &[
+            ("id", "id of an entry of the audit log that could not be written with the no that it tells of"),
+            ("at", "when it happened"),
+            ("actor", "who did it"),
+            ("roles", "in which roles"),
+            ("purpose_code", "for which purpose"),
+            ("action", "what was done"),
+            ("outcome", "whether anything changed"),
+            ("entity_type", "type of what it was done to"),
+            ("entity_id", "id of what it was done to"),
+            ("contact_id", "the person it is about"),
+            ("subject_id", "whose keys the values are sealed under"),
+            ("changed_fields", "names of changed fields"),
+            ("sealed", "values before and after, sealed"),
+            ("policy_revision", "revision of the policy in force"),
+            ("request_id", "id of the request; the row moves to `audit_entry` and is served from there"),
+        ],
+    ),
+    (
         "consent_change_queue",
         &[
             ("number", "order of the changes of one contact, given by the database"),

@@ -22,6 +22,8 @@ const MOST_RECORDS: usize = 100;
 pub enum Whom<'a> {
     /// A contact.
     Contact(Uuid),
+    /// A contact of which the caller is shown something else: whoever asks has to look whether that is there for the caller.
+    Holder(Uuid),
     /// Whoever has an address.
     Address(&'a Address),
 }
@@ -58,7 +60,7 @@ pub async fn meet(
     channels: Option<&[Channel]>,
 ) -> Result<Meant, Error> {
     match whom {
-        Whom::Contact(id) => {
+        Whom::Contact(id) | Whom::Holder(id) => {
             let reached = reached(tx, id).await?.narrowed(channels);
             tx.lock_identities(reached.locks(), Mode::Exclusive).await?;
             lock_records(tx, &reached, &[id]).await?;
@@ -67,7 +69,7 @@ pub async fn meet(
                 // It has got another address meanwhile: the next attempt locks that one too.
                 return Err(Error::repeat());
             }
-            if !tx.sees(actor, &CONTACT, id).await? {
+            if matches!(whom, Whom::Contact(_)) && !tx.sees(actor, &CONTACT, id).await? {
                 return Err(contacts::unknown());
             }
             Ok(Meant { contacts: vec![id], reached, known: true })

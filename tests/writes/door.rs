@@ -180,13 +180,23 @@ async fn every_mutation_leaves_an_entry_in_its_own_transaction_or_does_nothing()
             let before = dump(db).await;
             let refused = call(&world.client, caller, name, ty, &arguments, payload).await;
             assert_eq!(super::refusal(&refused, name), "AUDIT_UNAVAILABLE");
-            assert_same(&dump(db).await, &before, name);
-            block(&world.test, false).await;
             let entries = "SELECT COUNT(*) FROM audit_entry";
-            let count = number(db, entries).await;
             let own =
                 format!("{entries} WHERE action = '{name}' AND outcome = 'CHANGED' AND sealed <> '{{}}'");
             let known = number(db, &own).await;
+            let outcome = &refused["errors"][0]["extensions"]["outcome"];
+            if ["withdrawConsent", "recordObjection"].contains(&name) {
+                // A no is taken, and its entry follows.
+                assert_eq!((outcome, number(db, &own).await), (&json!("DONE"), known), "{refused}");
+                block(&world.test, false).await;
+                assert!(zweck::audit::settle(&world.test.app).await.unwrap() > 0);
+                assert_eq!(number(db, &own).await, known + 1, "{name}");
+                continue;
+            }
+            assert_eq!(outcome, &Value::Null, "{refused}");
+            assert_same(&dump(db).await, &before, name);
+            block(&world.test, false).await;
+            let count = number(db, entries).await;
             let answer = call(&world.client, caller, name, ty, &arguments, payload).await;
             assert!(answer.get("errors").is_none(), "{name}: {answer}");
             assert!(

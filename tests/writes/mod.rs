@@ -8,6 +8,7 @@ mod crash;
 pub mod door;
 mod merge;
 mod mutations;
+mod owed;
 mod panics;
 mod projection;
 mod retries;

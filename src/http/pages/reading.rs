@@ -138,6 +138,7 @@ struct Problem {
 #[derive(Deserialize)]
 struct About {
     code: String,
+    outcome: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -166,7 +167,8 @@ pub(super) async fn ask<T: DeserializeOwned>(
     for Problem { message, extensions } in body.errors {
         let code = Code::parse(&extensions.code).unwrap_or(Code::Internal);
         if code != Code::ForbiddenField {
-            return Err(Error::new(code, message));
+            let error = Error::new(code, message);
+            return Err(if extensions.outcome.as_deref() == Some("DONE") { error.but_done() } else { error });
         }
     }
     body.data.ok_or_else(fault)

@@ -28,7 +28,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    audit::{self, Author, Transaction},
+    audit::{self, Author, Recorded, Transaction},
     consents::{self as declared, Outcome, Present, Said},
     context::App,
     error::Error,
@@ -258,7 +258,13 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         }
         let fates = match self.import.dry_run {
             true => self.trial(&lines).await?,
-            false => audit::again(|| self.commit(&lines)).await?,
+            // Noes come before all else, and are taken also while the audit log cannot be written.
+            false if lines.iter().all(Line::is_no) => {
+                let (fates, recorded) = audit::taken(|recorded| self.commit(&lines, recorded)).await?;
+                self.report.owed |= recorded == Recorded::Later;
+                fates
+            }
+            false => audit::again(|| self.commit(&lines, Recorded::Now)).await?,
         };
         for (line, fate) in lines.iter().zip(fates) {
             let reason = match fate {
@@ -302,9 +308,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         Ok(())
     }
 
-    async fn commit(&self, lines: &[Line]) -> Result<Vec<Fate>, Error> {
+    async fn commit(&self, lines: &[Line], recorded: Recorded) -> Result<Vec<Fate>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
+        tx.owe(recorded);
         let known = find(tx.connection(), self.import, lines).await?;
         let noes = lines.iter().filter(|line| line.is_no()).map(|line| line.who.as_slice());
         let about = noes::lock(&mut tx, &known, noes).await?;

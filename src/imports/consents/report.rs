@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
+use crate::imports::report::OWED;
+
 /// The outcome. `rows = granted + ended + strays + unchanged + leftOut + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +28,8 @@ pub struct ConsentReport {
     pub rejected: u64,
     /// Lines that say no, or may say it, and were not taken, or not in all that they say.
     pub noes_not_taken: u64,
+    /// Whether the audit log could not be written, so that entries of it follow.
+    pub owed: bool,
     /// How many problems were told.
     #[serde(rename = "problemCount")]
     pub problems: u64,
@@ -52,6 +56,9 @@ impl fmt::Display for ConsentReport {
             ("problems", self.problems),
         ] {
             writeln!(f, "{name:<14}{count:>10}")?;
+        }
+        if self.owed {
+            writeln!(f, "{OWED}")?;
         }
         for (reason, count) in &self.reasons {
             writeln!(f, "  {reason:<24}{count:>10}")?;

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::imports::noes;
 use crate::{
-    audit::{self, Author, Transaction},
+    audit::{self, Author, Recorded, Transaction},
     context::App,
     error::Error,
 };
@@ -244,7 +244,13 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         if lines.is_empty() {
             return Ok(());
         }
-        for fate in audit::again(|| self.commit(&lines)).await? {
+        let (fates, recorded) = match self.import.kind {
+            // A no is taken also while the audit log cannot be written; what nobody declared is none.
+            Listing::Objection => audit::taken(|recorded| self.commit(&lines, recorded)).await?,
+            _ => (audit::again(|| self.commit(&lines, Recorded::Now)).await?, Recorded::Now),
+        };
+        self.report.owed |= recorded == Recorded::Later;
+        for fate in fates {
             *match fate {
                 Fate::Matched => &mut self.report.matched,
                 Fate::Unmatched => &mut self.report.unmatched,
@@ -255,9 +261,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     }
 
     /// One transaction; a trial does the same and does not keep it.
-    async fn commit(&self, lines: &[Line]) -> Result<Vec<Fate>, Error> {
+    async fn commit(&self, lines: &[Line], recorded: Recorded) -> Result<Vec<Fate>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
+        tx.owe(recorded);
         let known = known::find(tx.connection(), None, lines.iter().flat_map(|line| &line.who)).await?;
         // First all that the lines are about, in the order of locks.
         noes::lock(&mut tx, &known, lines.iter().map(|line| line.who.as_slice())).await?;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use super::{Listing, ObjectionImport};
+use crate::imports::report::OWED;
 
 /// The outcome. `rows = matched + unmatched + unchanged + leftOut + rejected`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +29,8 @@ pub struct ObjectionReport {
     pub rejected: u64,
     /// Lines that say no, or may, and were not taken, or not in all that they say.
     pub noes_not_taken: u64,
+    /// Whether the audit log could not be written, so that entries of it follow.
+    pub owed: bool,
     /// How many problems were told.
     #[serde(rename = "problemCount")]
     pub problems: u64,
@@ -49,6 +52,7 @@ impl ObjectionReport {
             left_out: 0,
             rejected: 0,
             noes_not_taken: 0,
+            owed: false,
             problems: 0,
             reasons: BTreeMap::new(),
             unmapped: BTreeMap::new(),
@@ -77,6 +81,9 @@ impl fmt::Display for ObjectionReport {
             ("problems", self.problems),
         ] {
             writeln!(f, "{name:<14}{count:>10}")?;
+        }
+        if self.owed {
+            writeln!(f, "{OWED}")?;
         }
         for (reason, count) in &self.reasons {
             writeln!(f, "  {reason:<24}{count:>10}")?;
