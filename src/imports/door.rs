@@ -68,6 +68,7 @@ impl Door {
             purposes: vec![code.clone()],
             fields: None,
             expires_at: app.now(),
+            recipient: None,
         };
         Ok(Self { actor: Actor::new(policy, &credential, Some(&code), actor.to_owned())? })
     }
@@ -135,7 +136,7 @@ impl Door {
             source: declared.source.map(str::to_owned),
         };
         // On every record of the addresses, also of those that are not the person's.
-        suppressions::declare(tx, &typed, &[no]).await?;
+        suppressions::declare(tx, &[], &typed, &[no]).await?;
         Ok(met)
     }
 }
