@@ -94,6 +94,7 @@ async fn actor() -> Actor {
         purposes: vec!["business_contact".to_owned()],
         fields: None,
         expires_at: DateTime::<Utc>::MAX_UTC,
+        recipient: None,
     };
     Actor::new(policy.into(), &credential, None, "bench".to_owned()).unwrap()
 }

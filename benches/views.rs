@@ -44,6 +44,7 @@ fn views(criterion: &mut Criterion) {
             purposes: vec![purpose.to_owned()],
             fields: None,
             expires_at: DateTime::<Utc>::MAX_UTC,
+            recipient: None,
         };
         let actor = Actor::new(app.policy.current(), &credential, None, "bench".to_owned()).unwrap();
         criterion.bench_function(&format!("view_made_{name}"), |bench| {

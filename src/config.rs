@@ -3,6 +3,7 @@
 pub mod oidc;
 mod origin;
 pub mod pages;
+pub mod recipients;
 mod safety;
 mod shown;
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub database: Database,
     /// How addresses are read.
     pub identities: Identities,
+    /// To whom data is disclosed.
+    pub recipients: recipients::Recipients,
     /// Where the policy is.
     pub policy: PolicyFiles,
     /// Secrets.
@@ -304,6 +307,7 @@ impl Config {
             return Err(text.to_owned());
         }
         self.pages.check()?;
+        self.recipients.check()?;
         self.mail.check(&self.pages)?;
         oidc::check(&self.oidc)?;
         self.limits.check()?;

@@ -5,14 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{
-    config::pages::Pages,
+    config::{pages::Pages, recipients::Recipients},
     db::Db,
     error::{Code, Error},
     identities::Reader,
@@ -48,7 +48,7 @@ impl ManualClock {
     }
 
     /// Moves the clock on.
-    pub fn advance(&self, by: chrono::TimeDelta) {
+    pub fn advance(&self, by: TimeDelta) {
         let micros = by.num_microseconds().unwrap_or(0).max(0).unsigned_abs();
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
@@ -147,6 +147,8 @@ pub struct App {
     pub ring: Arc<OnceCell<Ring>>,
     /// How addresses and numbers are read here.
     pub reader: Reader,
+    /// How long recipients may have kept what they read.
+    pub keep_copy: TimeDelta,
 }
 
 /// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
@@ -179,6 +181,7 @@ impl App {
             pages: Pages::default(),
             ring: Arc::default(),
             reader: Reader::default(),
+            keep_copy: Recipients::default().keep_copy(),
         }
     }
 
@@ -190,6 +193,11 @@ impl App {
     /// The same, where addresses are read by the rules of another installation.
     pub fn with_reader(self, reader: Reader) -> Self {
         Self { reader, ..self }
+    }
+
+    /// The same, where recipients may keep what they read for another time.
+    pub fn with_keep_copy(self, keep_copy: TimeDelta) -> Self {
+        Self { keep_copy, ..self }
     }
 
     /// The present instant.
@@ -238,6 +246,8 @@ pub struct Credential {
     pub fields: Option<Vec<String>>,
     /// When it ends.
     pub expires_at: DateTime<Utc>,
+    /// The recipient that uses it.
+    pub recipient: Option<Uuid>,
 }
 
 /// Who calls, for which purpose, under which decisions; pinned for one operation.
@@ -263,6 +273,8 @@ pub struct Actor {
     pub request_id: String,
     /// The person who calls, where it is one: nobody else's rows are visible then, whatever the purpose sees.
     pub subject: Option<Uuid>,
+    /// The recipient that reads, where the credential is one of a recipient: what it got is noted.
+    pub recipient: Option<Uuid>,
 }
 
 impl Actor {
@@ -321,6 +333,7 @@ impl Actor {
             policy,
             request_id,
             subject,
+            recipient: credential.recipient,
         })
     }
 
@@ -342,6 +355,7 @@ impl Actor {
             purposes: vec![purpose.to_owned()],
             fields: None,
             expires_at: now,
+            recipient: None,
         };
         let actor = Self::new(policy, &credential, Some(purpose), request_id)?;
         Ok(Self { subject: Some(contact), ..actor })
@@ -360,8 +374,7 @@ mod tests {
     #[test]
     fn ids_are_ordered_by_the_microsecond() {
         let at = DateTime::from_timestamp_micros(1_793_610_000_123_456).unwrap();
-        let ids: Vec<Uuid> =
-            (0..2_000).map(|micros| id_at(at + chrono::TimeDelta::microseconds(micros))).collect();
+        let ids: Vec<Uuid> = (0..2_000).map(|micros| id_at(at + TimeDelta::microseconds(micros))).collect();
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
         assert_eq!(ids[0].get_timestamp().unwrap().to_unix(), (1_793_610_000, 123_000_000));
@@ -371,7 +384,7 @@ mod tests {
     #[test]
     fn an_id_after_another_is_greater_though_the_clock_stands_or_goes_back() {
         let at = DateTime::from_timestamp_micros(1_793_610_000_123_999).unwrap();
-        let mut last = id_at(at + chrono::TimeDelta::hours(1));
+        let mut last = id_at(at + TimeDelta::hours(1));
         for _ in 0..3_000 {
             let next = id_after(Some(last), at);
             assert!(next > last, "{next} {last}");

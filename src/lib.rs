@@ -43,6 +43,7 @@ pub mod register;
 pub mod requests;
 pub mod sealing;
 pub mod signups;
+pub mod stops;
 pub mod suppressions;
 pub mod tokens;
 pub mod watch;

@@ -7,7 +7,7 @@ use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use commands::{
     config, contacts, demo, export, health, import, import_consents, import_objections, policy, receipts,
-    schema, tokens,
+    schema, stops, tokens,
 };
 use zweck::config::{Config, Flags, LogFormat};
 
@@ -212,6 +212,8 @@ enum ImportCommand {
 enum ExportCommand {
     /// Export contacts, with their further contact points and sources where the token may read them.
     Contacts(export::ExportArgs),
+    /// Export what a recipient is to stop since persons said no, or note that it did.
+    Stops(stops::StopsArgs),
 }
 
 #[derive(Subcommand)]
@@ -382,6 +384,7 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
                 import_objections::objections(config, *args).await
             }
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
+            Command::Export(ExportCommand::Stops(args)) => stops::run(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,
             Command::Policy(command) => run_policy(config, command).await,
             Command::Keys(KeysCommand::Generate) => commands::generate_key(),

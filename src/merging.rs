@@ -1,7 +1,7 @@
 //! Merging: two contacts turn out to be one person; all of the duplicate becomes part of the one that stays (floor 4).
 
 use entity::{
-    enums::StopKind, ground, link, mail, objection, privacy_request, provenance, restriction, sign_up,
+    enums::StopKind, ground, link, mail, objection, privacy_request, provenance, restriction, sign_up, stop,
 };
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
@@ -15,7 +15,7 @@ use crate::{
     contacts::merge::{self, Merge, Merged},
     context::Actor,
     error::Error,
-    register::{BLOCK, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION},
+    register::{BLOCK, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION, STOP},
     suppressions,
 };
 
@@ -51,6 +51,11 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
     {
         use privacy_request::{Column, Entity};
         hang_over::<Entity>(tx, &merged, &PRIVACY_REQUEST, Column::Id, Column::ContactId).await?;
+    }
+    {
+        use stop::{Column, Entity};
+        join_stops(tx, &merged).await?;
+        hang_over::<Entity>(tx, &merged, &STOP, Column::Id, Column::ContactId).await?;
     }
     // After the objections moved: what the contact says itself stands.
     suppressions::bring(tx, &merged.reached).await?;
@@ -103,6 +108,34 @@ async fn join_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error>
         tx.record(merged.entry(&BLOCK, block.id, gone)).await?;
         let changes = tx.update::<Entity>(&BLOCK, known, &stricter).await?;
         tx.record(merged.entry(&BLOCK, known.id, changes)).await?;
+    }
+    Ok(())
+}
+
+/// Makes one of duties to tell a recipient the same of both contacts: the later, open if one of both is.
+async fn join_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+    use stop::{Column, Entity, Model};
+    let of = |id: Uuid| Entity::find().filter(Column::ContactId.eq(id)).lock_exclusive();
+    let own = of(merged.after.id).all(tx.connection()).await?;
+    for stop in of(merged.duplicate.id).all(tx.connection()).await? {
+        let what = |stop: &Model| {
+            let address = stop.address_sha256.clone();
+            (stop.recipient_id, stop.purpose_code.clone(), stop.channel, address)
+        };
+        let Some(known) = own.iter().find(|known| what(known) == what(&stop)) else { continue };
+        let open = known.acknowledged_at.is_none() || stop.acknowledged_at.is_none();
+        // The next file tells it anew, by both ids.
+        let later = Model {
+            since: known.since.max(stop.since),
+            exported_at: if open { None } else { known.exported_at },
+            acknowledged_at: known.acknowledged_at.filter(|_| !open),
+            acknowledged_by: known.acknowledged_by.clone().filter(|_| !open),
+            ..known.clone()
+        };
+        let gone = tx.delete::<Entity>(&STOP, &stop).await?;
+        tx.record(merged.entry(&STOP, stop.id, gone)).await?;
+        let changes = tx.update::<Entity>(&STOP, known, &later).await?;
+        tx.record(merged.entry(&STOP, known.id, changes)).await?;
     }
     Ok(())
 }

@@ -102,15 +102,17 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
         ids.push(id);
         since = since.max(at);
     }
+    let declared = Declared {
+        purpose: new.purpose.clone(),
+        kind: SuppressionKind::Objection,
+        channel: new.channel,
+        since,
+        source: new.source.clone(),
+    };
     if advertising || !meant.known {
-        let declared = Declared {
-            purpose: new.purpose.clone(),
-            kind: SuppressionKind::Objection,
-            channel: new.channel,
-            since,
-            source: new.source.clone(),
-        };
-        suppressions::declare(tx, &meant.reached, &[declared]).await?;
+        suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
+    } else {
+        suppressions::owe(tx, &meant.contacts, &declared).await?;
     }
     Ok(ids)
 }

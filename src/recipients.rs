@@ -1,11 +1,15 @@
 //! Recipients: to whom personal data is disclosed (Art. 4(9)) (floor 4).
 
+mod uses;
+
 use chrono::NaiveDate;
 use entity::{
     enums::RecipientKind,
     recipient::{Entity, Model},
 };
 use uuid::Uuid;
+
+pub use uses::Uses;
 
 use crate::{
     audit::{Entry, Transaction},

@@ -181,6 +181,8 @@ fn declared() -> BTreeSet<String> {
     of::<entity::link::Entity>(&mut all);
     of::<entity::mail::Entity>(&mut all);
     of::<entity::suppression::Entity>(&mut all);
+    of::<entity::stop::Entity>(&mut all);
+    of::<entity::recipient_use::Entity>(&mut all);
     of::<entity::contact::Entity>(&mut all);
     of::<entity::contact_point::Entity>(&mut all);
     of::<entity::ground::Entity>(&mut all);

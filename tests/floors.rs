@@ -39,6 +39,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("recipients", 4),
     ("requests", 4),
     ("signups", 4),
+    ("stops", 4),
     ("suppressions", 4),
     ("graphql", 5),
     ("bench", 6),
@@ -133,7 +134,8 @@ fn casbin_has_one_user_and_sql_its_places() {
                 "governed/read.rs",
                 "governed/paging.rs",
                 "audit/locks.rs",
-                "suppressions/statements.rs"
+                "suppressions/statements.rs",
+                "recipients/uses.rs"
             ]
             .contains(&file.as_str()),
             "{file} runs SQL of its own"
@@ -159,7 +161,7 @@ fn casbin_has_one_user_and_sql_its_places() {
 }
 
 /// Everything that is written goes through the door of `audit`, which alone begins transactions on the writers' pool; one more of it
-/// moves changes of consents from their queue, which were recorded when they were queued. Beside it stand the migrations, the last use of a token and the end of outcomes that were kept for retries, which no entry
+/// moves changes of consents from their queue, which were recorded when they were queued. Beside it stand the migrations, the last use of a token, the uses of purposes by recipients and the end of outcomes that were kept for retries, which no entry
 /// is to tell of; and, in builds that measure, the yardstick that withdraws by hand and what settles its database.
 #[test]
 fn the_writers_pool_has_one_door() {
@@ -174,7 +176,14 @@ fn the_writers_pool_has_one_door() {
     let doors: Vec<&String> = doors.iter().filter(|door| !measuring.contains(&door.as_str())).collect();
     assert_eq!(
         doors,
-        ["audit/mod.rs", "audit/numbering.rs", "audit/replays.rs", "commands/mod.rs", "tokens/mod.rs"]
+        [
+            "audit/mod.rs",
+            "audit/numbering.rs",
+            "audit/replays.rs",
+            "commands/mod.rs",
+            "recipients/uses.rs",
+            "tokens/mod.rs"
+        ]
     );
     let lib = all().into_iter().find(|(file, _)| file == "lib.rs").unwrap().1;
     assert!(lib.contains("#[cfg(feature = \"bench\")]\npub mod bench;"), "what measures is in every build");
@@ -187,6 +196,8 @@ fn the_writers_pool_has_one_door() {
     assert_eq!(uses("audit/replays.rs"), 1);
     assert!(text("audit/numbering.rs").contains("app.db.writer.begin()"));
     assert_eq!(uses("audit/numbering.rs"), 1);
+    assert!(text("recipients/uses.rs").contains("app.db.writer.query_one_raw("));
+    assert_eq!(uses("recipients/uses.rs"), 1);
 }
 
 /// Which consents begin or end is found out from what is written through `audit/rows.rs`: contacts, consents and objections are
@@ -246,6 +257,7 @@ fn features_use_each_other_one_way() {
         "requests",
         "grounds",
         "suppressions",
+        "stops",
         "objections",
         "consents",
         "merging",

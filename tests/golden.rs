@@ -117,6 +117,7 @@ fn way(name: &str) -> Option<(&'static str, Vec<&'static str>, &'static str)> {
             ("contacts { nodes { objections {", vec!["Query.contacts", "Contact.objections"], "} } }")
         }
         "Block" => ("contacts { nodes { blocks {", vec!["Query.contacts", "Contact.blocks"], "} } }"),
+        "Stop" => ("stops { nodes {", vec!["Query.stops"], "} }"),
         "ConsentEvent" => ("consents { nodes { events {", vec!["Query.consents", "Consent.events"], "} } }"),
         "ConsentText" => ("consents { nodes { text {", vec!["Query.consents", "Consent.text"], "} } }"),
         "ConsentChange" => ("consentChanges { nodes {", vec!["Query.consentChanges"], "} }"),

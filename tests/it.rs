@@ -54,6 +54,7 @@ mod settings;
 mod shutdown;
 mod signups;
 mod sockets;
+mod stops;
 mod support;
 mod suppressions;
 mod timing;

@@ -457,6 +457,7 @@ fn narrowed(fields: &[String], test: &TestApp) -> zweck::context::Credential {
         purposes: vec!["consent_management".to_owned()],
         fields: Some(fields.to_vec()),
         expires_at: test.app.now() + TimeDelta::days(1),
+        recipient: None,
     }
 }
 

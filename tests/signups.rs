@@ -498,6 +498,7 @@ async fn a_no_that_is_under_way_ends_a_sign_up_that_is_older() {
                 purposes: vec!["consent_management".to_owned()],
                 fields: None,
                 expires_at: test.app.now() + TimeDelta::days(1),
+                recipient: None,
             };
             let actor = Actor::new(policy, &staff, Some("consent_management"), "r".to_owned()).unwrap();
             let mut tx = audit::begin(&test.app, Author::from(&actor)).await.unwrap();

@@ -101,6 +101,7 @@ fn credential(test: &TestApp, roles: &[&str], purposes: &[&str], fields: Option<
         purposes: owned(purposes),
         fields: fields.map(owned),
         expires_at: test.app.now() + TimeDelta::days(1),
+        recipient: None,
     }
 }
 

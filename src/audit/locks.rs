@@ -13,6 +13,9 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use super::Transaction;
 use crate::error::Error;
 
+/// The number of the lock of all uses by recipients.
+pub const USES: i64 = 134_653_220_711_170;
+
 /// How an identity is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -22,12 +25,23 @@ pub enum Mode {
     Exclusive,
 }
 
+impl Mode {
+    fn function(self) -> &'static str {
+        match self {
+            Self::Shared => "pg_advisory_xact_lock_shared",
+            Self::Exclusive => "pg_advisory_xact_lock",
+        }
+    }
+}
+
 /// What a transaction has locked.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     identities: BTreeMap<u64, Mode>,
     /// Whether contacts are locked already: then identities come too late.
     contacts: AtomicBool,
+    /// How the uses by recipients are locked.
+    uses: Option<Mode>,
 }
 
 impl Transaction {
@@ -54,20 +68,43 @@ impl Transaction {
             return Err(Error::internal("an identity that is locked after a contact"));
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
-            let name = match mode {
-                Mode::Shared => "pg_advisory_xact_lock_shared",
-                Mode::Exclusive => "pg_advisory_xact_lock",
+            let name = mode.function();
+            // Who declares something may owe it to those who read: their uses come first, by the same statement.
+            let (uses, from) = match (mode, self.held.uses) {
+                (Mode::Exclusive, None) => {
+                    self.held.uses = Some(Mode::Shared);
+                    let shared = Mode::Shared.function();
+                    (format!("uses AS MATERIALIZED (SELECT {shared}({USES})), "), "uses, ")
+                }
+                _ => (String::new(), ""),
             };
             // Materialised, so that they are locked in this order.
             let sql = format!(
-                "WITH wanted AS MATERIALIZED (SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY AS u (k, n) ORDER BY n) \
-                 SELECT COUNT({name}(k)) FROM wanted"
+                "WITH {uses}wanted AS MATERIALIZED (SELECT k FROM {from}unnest($1::bigint[]) WITH ORDINALITY AS u (k, n) \
+                 ORDER BY n) SELECT COUNT({name}(k)) FROM wanted"
             );
             let numbers: Vec<i64> = wanted.iter().map(|lock| lock.cast_signed()).collect();
             let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [numbers.into()]);
             self.inner.query_one_raw(statement).await?;
         }
         self.held.identities.extend(wanted.into_iter().map(|lock| (lock, mode)));
+        Ok(())
+    }
+
+    /// Locks what is noted of uses by recipients until the end of the transaction: SHARED by who owes a no to those who read, so that
+    /// none begins to read in between; EXCLUSIVE by who tells them.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database.
+    pub async fn lock_uses(&mut self, mode: Mode) -> Result<(), Error> {
+        if self.held.uses.is_some_and(|held| held >= mode) {
+            return Ok(());
+        }
+        if self.inner.get_database_backend() == DbBackend::Postgres {
+            let sql = format!("SELECT COUNT({}({USES}))", mode.function());
+            self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        }
+        self.held.uses = Some(mode);
         Ok(())
     }
 

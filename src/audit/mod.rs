@@ -35,7 +35,7 @@ use uuid::Uuid;
 pub use again::again;
 pub use changes::{Change, Changes};
 pub use following::untold;
-pub use locks::Mode;
+pub use locks::{Mode, USES};
 pub use numbering::number;
 pub use owing::{Recorded, settle, taken};
 pub use probe::{Probed, probe};
@@ -136,6 +136,8 @@ pub struct Transaction {
     touched: Touched,
     /// How addresses are read.
     reader: Reader,
+    /// How long recipients may have kept what they read.
+    keep_copy: TimeDelta,
     /// What is locked.
     held: locks::Held,
     /// Whether entries are written now.
@@ -175,6 +177,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         policy,
         touched,
         reader: app.reader,
+        keep_copy: app.keep_copy,
         held: locks::Held::default(),
         recorded: Recorded::Now,
     })
@@ -228,6 +231,16 @@ impl Transaction {
     /// How addresses are read here.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Until when a recipient must have read, so that it may have kept nothing of it.
+    pub fn kept_since(&self) -> DateTime<Utc> {
+        self.now - self.keep_copy
     }
 
     /// Where statements run.

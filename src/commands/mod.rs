@@ -13,6 +13,7 @@ pub(crate) mod import_objections;
 pub(crate) mod policy;
 pub(crate) mod receipts;
 pub(crate) mod schema;
+pub(crate) mod stops;
 pub(crate) mod tokens;
 
 use std::{
@@ -204,7 +205,8 @@ async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let app = App::new(db, Live::new(policy), clock, keys, issuers);
-    Ok(app.with_pages(config.pages.clone()).with_reader(config.identities.reader()))
+    let app = app.with_pages(config.pages.clone()).with_reader(config.identities.reader());
+    Ok(app.with_keep_copy(config.recipients.keep_copy()))
 }
 
 async fn open(config: &Config) -> Result<App, Failure> {

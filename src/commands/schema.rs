@@ -56,6 +56,7 @@ fn caller(policy: Policy, args: &SchemaArgs) -> Result<Actor, Failure> {
         purposes: args.purposes.clone(),
         fields: (!args.fields.is_empty()).then(|| args.fields.clone()),
         expires_at: SystemClock.now(),
+        recipient: None,
     };
     Actor::new(policy.into(), &credential, None, String::new()).map_err(failure)
 }

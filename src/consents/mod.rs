@@ -278,7 +278,7 @@ pub async fn withdraw(
         .filter(|purpose| suppressions::is_advertising(&actor.policy, purpose) || !meant.known)
         .map(|purpose| withdrawal.declared(purpose, withdrawal.channel, tx.now()))
         .collect();
-    suppressions::declare(tx, &meant.reached, &declared).await?;
+    suppressions::declare(tx, &meant.contacts, &meant.reached, &declared).await?;
     Ok(ids)
 }
 
@@ -307,7 +307,7 @@ async fn withdraw_one(
     let done = declare(tx, opened, &withdrawal.declaration()).await?;
     if suppressions::is_advertising(&actor.policy, &purpose) {
         let declared = withdrawal.declared(&purpose, Some(channel), tx.now());
-        suppressions::declare(tx, &meant.reached, &[declared]).await?;
+        suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
     }
     Ok(done)
 }

@@ -153,7 +153,7 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     for (row, _, reached) in &behind {
         if row.key_version != app.reader.version() {
             let noes = noes_of(&tx, app, row).await?;
-            declare(&mut tx, reached, &noes).await?;
+            declare(&mut tx, &[], reached, &noes).await?;
         }
         if bring(&mut tx, reached).await? > 0 && row.key_version == app.reader.version() {
             settled.mended += 1;

@@ -170,6 +170,11 @@ impl Reached {
         self.contact_id
     }
 
+    /// The contact whose identities they are, if they are somebody's.
+    pub fn owner(&self) -> Option<Uuid> {
+        Some(self.contact_id).filter(|id| !id.is_nil())
+    }
+
     /// Given and family name, as they are written.
     pub fn names(&self) -> (Option<&str>, Option<&str>) {
         (self.names.0.as_deref(), self.names.1.as_deref())

@@ -121,6 +121,7 @@ fn clerk(app: &App, policy: &Arc<Policy>) -> Result<Actor, Error> {
         purposes: vec!["rights_fulfilment".to_owned()],
         fields: None,
         expires_at: app.now() + TimeDelta::days(1),
+        recipient: None,
     };
     Actor::new(policy.clone(), &credential, None, ACTOR.to_owned())
 }

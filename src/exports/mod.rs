@@ -2,6 +2,7 @@
 
 mod formats;
 mod receipts;
+mod stops;
 mod vcard;
 
 use std::{collections::BTreeMap, io::Write};
@@ -9,6 +10,7 @@ use std::{collections::BTreeMap, io::Write};
 pub use formats::Format;
 pub use receipts::{ReceiptFormat, receipt};
 use serde_json::{Value as Json, json};
+pub use stops::{StopFormat, acknowledge, stops};
 
 use crate::{
     audit::{self, Author, Changes, Entry},

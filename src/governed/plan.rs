@@ -23,7 +23,7 @@ use crate::{
     error::{Code, Error},
     limits::Limits,
     policy::{Action, Decision},
-    register::{Field, ObjectType, ROOTS, Read, Root, RootField, Scalar},
+    register::{Field, ObjectType, ROOTS, Read, Root, RootField, RowRule, Scalar},
 };
 
 /// A planned operation.
@@ -45,6 +45,8 @@ pub struct Plan {
     pub makes_links: bool,
     /// Values that may be read at most: the fields of every row.
     pub values: u64,
+    /// Whether it may tell anything of persons.
+    pub of_persons: bool,
     /// Whether it is that of a mutation.
     pub writes: bool,
     /// Whether it holds nothing of the caller but its decisions, and of the moment nothing: it may serve again.
@@ -207,6 +209,7 @@ impl<'p> Planner<'p> {
                 .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
             self.permitted_root(root, selected)
         };
+        self.plan.of_persons |= matches!(planned, Ok(PlannedWhat::State(_) | PlannedWhat::Receipt(_)));
         // Others hold what is so of the caller or at the moment.
         self.plan.reusable &= matches!(
             planned,
@@ -345,6 +348,7 @@ impl<'p> Planner<'p> {
         sets: &[&'p SelectionSet],
         rows: u64,
     ) -> Result<usize, Error> {
+        self.plan.of_persons |= level.object.rows != RowRule::Everyone;
         let mut node = Node::default();
         for selected in self.operation.collect(sets, level.object.name)? {
             let what = if selected.name == "__typename" {

@@ -27,6 +27,7 @@ use crate::{
     governed::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
     limits::Limits,
     measures::{self, Timing},
+    recipients::Uses,
 };
 
 /// Who counts what operations cost.
@@ -89,6 +90,8 @@ pub struct Engine {
     pub(super) limits: Limits,
     documents: Documents,
     plans: Plans,
+    /// What recipients got of late.
+    pub(super) uses: Uses,
 }
 
 /// Most faults of a document that are told at once.
@@ -116,7 +119,8 @@ impl Engine {
         let schema = schema.map_err(|_| Error::internal("the schema cannot be built"))?;
         let shapes = Shapes::new(model.shapes());
         let (documents, plans) = (Documents::new(), Plans::new());
-        Ok(Self { schema, shapes, views: Views::new(model), limits, documents, plans })
+        let (views, uses) = (Views::new(model), Uses::default());
+        Ok(Self { schema, shapes, views, limits, documents, plans, uses })
     }
 
     /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
@@ -269,6 +273,9 @@ impl Engine {
         if plan.makes_links {
             in_time(deadline, audit::ring(app)).await?;
         }
+        if plan.of_persons && !plan.writes {
+            in_time(deadline, self.uses.note(app, actor)).await?;
+        }
         let mut reader = Reader::new(plan, app, actor, &request.variables)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
@@ -278,7 +285,8 @@ impl Engine {
                 // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
                 (Some(planned), _) => {
                     let replay = request.replay.as_ref();
-                    Box::pin(write(app, actor, &mut reader, (root, planned), replay, deadline)).await
+                    let uses = plan.of_persons.then_some(&self.uses);
+                    Box::pin(write((app, uses), actor, &mut reader, (root, planned), replay, deadline)).await
                 }
                 (_, Some(planned)) => {
                     let reading = Box::pin(receipts::read(app, actor, planned));
@@ -317,7 +325,7 @@ fn told(errors: Vec<ServerError>) -> Vec<Problem> {
 
 /// Runs a mutation, which is never cut in half: begun in time it goes on to its end.
 async fn write(
-    app: &App,
+    (app, uses): (&App, Option<&Uses>),
     actor: &Actor,
     reader: &mut Reader<'_>,
     (root, planned): (&PlannedRoot, &PlannedWrite),
@@ -338,9 +346,17 @@ async fn write(
     reader.refresh(app);
     // It is done, whatever comes of reading it back.
     let deadline = deadline.max(Instant::now() + READING_BACK);
-    let read = in_time(deadline, Box::pin(reader.payload(planned, &written))).await;
-    read.map(Some).map_err(|error| {
-        let code = if error.code == Code::TimedOut { Code::TimedOut } else { Code::Internal };
+    let read = async {
+        if let Some(uses) = uses {
+            uses.note(app, actor).await?;
+        }
+        reader.payload(planned, &written).await
+    };
+    in_time(deadline, Box::pin(read)).await.map(Some).map_err(|error| {
+        let code = match error.code {
+            code @ (Code::TimedOut | Code::AuditUnavailable) => code,
+            _ => Code::Internal,
+        };
         Error::new(code, "this was done, but what it made cannot be read now").but_done()
     })
 }

@@ -21,7 +21,7 @@ use crate::{
     recipients::{self, NewRecipient},
     register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
     requests::{self, NewRequest},
-    signups, suppressions,
+    signups, stops, suppressions,
     tokens::{self, NewToken},
 };
 
@@ -175,6 +175,11 @@ async fn write(
             Written::one(id()?)
         }
         Write::CreateRecipient => Written::one(recipients::create(tx, new_recipient(input)?).await?),
+        Write::AcknowledgeStops => {
+            let (recipient, batch) = (input.need_id("recipientId")?, input.need_id("batch")?);
+            stops::acknowledge_as(tx, actor, recipient, batch).await?;
+            Written::one(recipient)
+        }
         Write::CreateAccessToken => {
             let new = new_token(input)?;
             new.check_grant(actor)?;

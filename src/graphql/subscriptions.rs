@@ -93,6 +93,9 @@ impl Engine {
             if plan.makes_links {
                 audit::ring(app).await?;
             }
+            if plan.of_persons {
+                self.uses.note(app, actor).await?;
+            }
             let mut reader = Reader::new(&plan, app, actor, &subscription.request.variables)?;
             let json = reader.change(root, change).await?;
             Ok::<_, Error>(json.map(|json| (json, reader.withheld)))

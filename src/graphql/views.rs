@@ -172,6 +172,7 @@ mod tests {
                 // Kinds that differ though what they may do does not.
                 fields: Some(vec!["Contact.email".to_owned(), format!("Contact.other{number}")]),
                 expires_at: chrono::DateTime::default(),
+                recipient: None,
             };
             Actor::new(policy.clone(), &credential, None, "test".to_owned()).unwrap()
         };

@@ -69,6 +69,7 @@ impl Door {
             purposes: vec![code.clone()],
             fields: None,
             expires_at: app.now(),
+            recipient: None,
         };
         Ok(Self { actor: Actor::new(policy, &credential, Some(&code), actor.to_owned())? })
     }
@@ -185,7 +186,7 @@ async fn list(
     };
     let known = listed.covers(&typed, &new, declared.at.is_some());
     if !known || kind == SuppressionKind::Objection {
-        suppressions::declare(tx, &typed, &[new]).await?;
+        suppressions::declare(tx, &[], &typed, &[new]).await?;
     }
     Ok(!known)
 }

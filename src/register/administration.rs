@@ -1,7 +1,13 @@
-//! Recipients and access tokens: no personal data of contacts (floor 1).
+//! Recipients, what they are to be told, and access tokens (floor 1).
 
-use super::field::{Category::Administration, choice, created_at, date, id, list, one, text, time};
-use super::{ObjectType, RowRule, enums::RECIPIENT_KIND};
+use super::field::{
+    Category::{Administration, Objection},
+    choice, created_at, date, id, list, one, reference, text, time,
+};
+use super::{
+    CONTACT, ObjectType, PURPOSE, RowRule,
+    enums::{CHANNEL, CONTACT_POINT_KIND, RECIPIENT_KIND},
+};
 
 /// Somebody to whom data is disclosed.
 pub static RECIPIENT: ObjectType = ObjectType {
@@ -26,6 +32,40 @@ pub static RECIPIENT: ObjectType = ObjectType {
         created_at(),
     ],
     unserved: &[],
+};
+
+/// What a recipient is to be told to stop.
+pub static STOP: ObjectType = ObjectType {
+    name: "Stop",
+    doc: "A no that a recipient is to be told, since it read for that purpose (Art. 7(3), 19, 21): made with the no, told by a stop file, open until it is acknowledged. It outlives the contact.",
+    table: "stop",
+    key: "id",
+    rows: RowRule::Request,
+    plural: Some("Stop"),
+    fields: &[
+        id(),
+        reference("recipientId", Administration, "recipient_id", "Id of who is to be told."),
+        one("recipient", &RECIPIENT, "recipient_id", "Who is to be told."),
+        reference("contactId", Objection, "contact_id", "Id of the person, also where the contact is gone."),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose that ends, never a group."),
+        choice("channel", Objection, "channel", &CHANNEL, "On which channel; on all where it is null.")
+            .comparable(),
+        choice(
+            "addressKind",
+            Objection,
+            "address_kind",
+            &CONTACT_POINT_KIND,
+            "Kind of the address that it is about; the whole contact where it is null.",
+        ),
+        time("since", Objection, "since", "When it was declared.").required(),
+        time("madeAt", Objection, "made_at", "When the duty was made, at last.").required(),
+        reference("batch", Administration, "batch_id", "The batch in which a stop file told it first."),
+        time("exportedAt", Administration, "exported_at", "When a stop file told it first."),
+        time("acknowledgedAt", Administration, "acknowledged_at", "When the recipient acknowledged it."),
+        text("acknowledgedBy", Administration, "acknowledged_by", "Actor who recorded that."),
+    ],
+    unserved: &[("address_sha256", "digest of the address, which only the stop file tells")],
 };
 
 /// A credential of a partner system or a person.

@@ -132,6 +132,15 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
             ("created_at", "when it was recorded"),
         ],
     ),
+    (
+        "recipient_use",
+        &[
+            ("recipient_id", "a recipient that read personal data"),
+            ("purpose_code", "the purpose that it read for"),
+            ("first_at", "when it read first"),
+            ("until_at", "until when the last note of it is good: a day at most after it read last"),
+        ],
+    ),
     ("key_reader", &[("id", "always 1"), ("version", "reader that made the keys of all rows")]),
     (
         "audit_owed",

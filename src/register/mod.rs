@@ -17,7 +17,7 @@ mod purpose;
 mod request;
 mod roots;
 
-pub use administration::{ACCESS_TOKEN, RECIPIENT};
+pub use administration::{ACCESS_TOKEN, RECIPIENT, STOP};
 pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
 pub use check::{Check, Fault};
 pub use consent::{BLOCK, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
@@ -49,7 +49,7 @@ pub enum RowRule {
     OfConsent,
     /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
     Change,
-    /// Requests outlive the contact: a purpose that sees all sees each of them.
+    /// Requests, and what recipients are to be told, outlive the contact: a purpose that sees all sees each of them.
     Request,
     /// Entries of the audit log outlive the contact likewise; other purposes see what was done for them.
     Audit,
@@ -116,7 +116,7 @@ impl ObjectType {
 }
 
 /// Every governed type, in the order of the SDL.
-pub static OBJECTS: [&ObjectType; 16] = [
+pub static OBJECTS: [&ObjectType; 17] = [
     &CONTACT,
     &CONTACT_POINT,
     &PROVENANCE,
@@ -131,6 +131,7 @@ pub static OBJECTS: [&ObjectType; 16] = [
     &PRIVACY_REQUEST,
     &PURPOSE,
     &RECIPIENT,
+    &STOP,
     &ACCESS_TOKEN,
     &AUDIT_ENTRY,
 ];

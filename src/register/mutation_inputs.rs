@@ -359,6 +359,18 @@ pub(super) static CREATE_RECIPIENT: InputType = InputType {
     ],
 };
 
+pub(super) static ACKNOWLEDGE_STOPS: InputType = InputType {
+    name: "AcknowledgeStopsInput",
+    doc: "What a recipient did of what it was told to stop.",
+    of: None,
+    fields: &[
+        field("recipientId", Id, "Which recipient.").required().needs(Update, "Stop.acknowledgedAt"),
+        field("batch", Id, "The batch, as each line of the stop file names it.")
+            .required()
+            .needs(Update, "Stop.acknowledgedAt"),
+    ],
+};
+
 pub(super) static CREATE_ACCESS_TOKEN: InputType = InputType {
     name: "CreateAccessTokenInput",
     doc: "A new credential; for roles and purposes that the caller may grant, never for longer or wider than its own.",

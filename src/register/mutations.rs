@@ -1,9 +1,10 @@
 //! Every mutation: what it takes, what that needs, what it answers (floor 1).
 
 use super::mutation_inputs::{
-    ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT, CREATE_RECIPIENT, END_GROUND,
-    END_OBJECTION, LIFT_BLOCK, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST, RECORD_CONSENT, RECORD_GROUND,
-    RECORD_OBJECTION, RENEW_CONSENT, REQUEST_CONSENT, RESTRICT_CONTACT, UPDATE_CONTACT, WITHDRAW_CONSENT,
+    ACKNOWLEDGE_STOPS, ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT,
+    CREATE_RECIPIENT, END_GROUND, END_OBJECTION, LIFT_BLOCK, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST,
+    RECORD_CONSENT, RECORD_GROUND, RECORD_OBJECTION, RENEW_CONSENT, REQUEST_CONSENT, RESTRICT_CONTACT,
+    UPDATE_CONTACT, WITHDRAW_CONSENT,
 };
 use super::{
     ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, Category, GROUND, InputType, OBJECTION, ObjectType,
@@ -34,6 +35,7 @@ pub enum Write {
     RestrictContact,
     LiftRestriction,
     CreateRecipient,
+    AcknowledgeStops,
     CreateAccessToken,
     RevokeAccessToken,
 }
@@ -268,6 +270,13 @@ pub static MUTATIONS: &[Mutation] = &[
         Given::Input(&CREATE_RECIPIENT),
         &RECIPIENT_PAYLOAD,
         "Makes a recipient.",
+    ),
+    mutation(
+        "acknowledgeStops",
+        Write::AcknowledgeStops,
+        Given::Input(&ACKNOWLEDGE_STOPS),
+        &RECIPIENT_PAYLOAD,
+        "Notes that a recipient did what a stop file told it; a recipient does so for itself.",
     ),
     mutation(
         "createAccessToken",

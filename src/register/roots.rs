@@ -2,7 +2,7 @@
 
 use super::{
     ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT, ObjectType,
-    PRIVACY_REQUEST, PURPOSE, RECIPIENT,
+    PRIVACY_REQUEST, PURPOSE, RECIPIENT, STOP,
 };
 
 /// How a root field is answered.
@@ -98,6 +98,11 @@ pub static ROOTS: &[RootField] = &[
     root("purposes", Root::List(&PURPOSE), "All purposes, by code."),
     root("purpose", Root::One(&PURPOSE), "One purpose by its code."),
     root("recipients", Root::List(&RECIPIENT), "All recipients."),
+    root(
+        "stops",
+        Root::Connection(&STOP),
+        "Noes that recipients are to be told, and those that they were told.",
+    ),
     root("tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
     root(
         "auditLog",

@@ -97,6 +97,7 @@ fn follower(app: &App, policy: &std::sync::Arc<Policy>, purpose: &str) -> Result
         purposes: vec![purpose.to_owned()],
         fields: None,
         expires_at: app.now(),
+        recipient: None,
     };
     Actor::new(policy.clone(), &credential, Some(purpose), String::new())
 }

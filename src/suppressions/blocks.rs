@@ -147,7 +147,7 @@ pub(super) async fn spread(
 }
 
 /// The channels that a no closes at an identity: the one that it names, else all that lead there.
-fn channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
+pub(super) fn channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
     match (named, reachable.identity().kind()) {
         (Some(channel), _) => vec![channel],
         (None, Kind::Mailbox) => vec![Channel::Email],

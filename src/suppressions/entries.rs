@@ -11,8 +11,9 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, TryGetable,
     sea_query::{Expr, OnConflict},
 };
+use uuid::Uuid;
 
-use super::{PARAMETERS, blocks, statements::Text};
+use super::{PARAMETERS, blocks, duties, statements::Text};
 use crate::{
     audit::{Changes, Entry, Mode, Transaction},
     contacts::{Reachable, Reached},
@@ -119,19 +120,27 @@ pub(super) async fn versions<C: ConnectionTrait>(connection: &C) -> Result<Vec<S
         .map_err(sea_orm::DbErr::from)?)
 }
 
-/// Puts what was declared on the list, for the identities of `reached` that it is about, and carries it to every record of them. Gives
-/// the number of contacts that it closed anything for.
+/// Puts what was declared on the list, for the identities of `reached` that it is about, and carries it to every record of them; what
+/// recipients read for it becomes a duty to tell them. `own` are the records of the person who declared it, beside that of `reached`.
+/// Gives the number of contacts that it closed anything for.
 ///
 /// A repeat changes nothing; a later time stands for an earlier one.
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked EXCLUSIVE.
-pub async fn declare(tx: &mut Transaction, reached: &Reached, all: &[Declared]) -> Result<usize, Error> {
+pub async fn declare(
+    tx: &mut Transaction,
+    own: &[Uuid],
+    reached: &Reached,
+    all: &[Declared],
+) -> Result<usize, Error> {
     let mut met = 0;
+    let own: Vec<Uuid> = own.iter().copied().chain(reached.owner()).collect();
     let mut ring = None;
     for declared in all {
         let meant: Vec<&Reachable> = reached.on(declared.channel).collect();
         if meant.is_empty() {
+            duties::make(tx, &own, &[], declared).await?;
             continue;
         }
         if !tx.holds(meant.iter().map(|reachable| reachable.identity().lock()), Mode::Exclusive) {
@@ -143,8 +152,9 @@ pub async fn declare(tx: &mut Transaction, reached: &Reached, all: &[Declared]) 
         };
         let changed = add(tx, ring, &meant, declared).await?;
         met += blocks::spread(tx, &meant, declared).await?;
+        duties::make(tx, &own, &meant, declared).await?;
         // Where the contact has an entry of its own, that says that nothing is new.
-        if changed || reached.contact_id().is_nil() || !tx.is_recorded() {
+        if changed || reached.owner().is_none() || !tx.is_recorded() {
             record(tx, declared, changed).await?;
         }
     }

@@ -6,6 +6,7 @@
 //! that brings the address or the no.
 
 mod blocks;
+mod duties;
 mod entries;
 mod meeting;
 mod statements;
@@ -21,6 +22,7 @@ use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter
 use uuid::Uuid;
 
 pub use blocks::{bring, lift, lift_all, rows_of};
+pub use duties::{owe, told_digest};
 pub use entries::{Declared, declare};
 pub use meeting::{Meant, Whom, meet, with_identities};
 

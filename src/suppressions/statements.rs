@@ -29,10 +29,10 @@ impl Text {
     }
 
     /// ` IN (...)` of the values.
-    pub(super) fn within(&mut self, values: &[String]) -> &mut Self {
+    pub(super) fn within<V: Into<Value> + Clone>(&mut self, values: &[V]) -> &mut Self {
         self.push(" IN (");
         for (index, value) in values.iter().enumerate() {
-            self.push(if index == 0 { "" } else { ", " }).bind(value.as_str());
+            self.push(if index == 0 { "" } else { ", " }).bind(value.clone());
         }
         self.push(")")
     }

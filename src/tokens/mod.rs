@@ -252,7 +252,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
     if !BearerToken::claims(presented) {
         let User { actor_id, roles, purposes, expires_at } =
             app.issuers.verify(presented, app.now()).await.ok_or_else(refused)?;
-        return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at });
+        return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at, recipient: None });
     }
     let token = BearerToken::parse(presented).ok_or_else(refused)?;
     let found = find(app, token.lookup()).await?;
@@ -267,6 +267,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
         purposes: list_of(&row.purposes)?,
         fields: row.fields.as_deref().map(list_of).transpose()?,
         expires_at: row.expires_at,
+        recipient: row.recipient_id,
     };
     let before = now - TimeDelta::minutes(LAST_USED_MINUTES);
     if row.last_used_at.is_none_or(|last| last < before) {

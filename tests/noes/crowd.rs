@@ -9,9 +9,14 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::json;
-use zweck::{fold::fold, identities::Reader};
+use zweck::{
+    exports::{self, StopFormat},
+    fold::fold,
+    identities::Reader,
+};
 
 use crate::{
+    stops::token_of,
     support::{
         app::{TestApp, each, start},
         client::Client,
@@ -79,7 +84,7 @@ async fn one_no_closes_twenty_thousand_records_of_one_mailbox() {
     for test in each().await {
         fill(&test).await;
         let (client, staff) = (Client::of(&test), Staff::of(&test).await);
-        let partner = test.caller("partner", "newsletter").await;
+        let partner = token_of(&test, test.recipient().await, ("partner", "newsletter")).await;
         let shown = async |query: &str| client.data(&partner, query).await["contacts"].clone();
         assert_eq!(
             shown("{ contacts(first: 5) { nodes { id } } }").await["nodes"].as_array().unwrap().len(),
@@ -95,6 +100,15 @@ async fn one_no_closes_twenty_thousand_records_of_one_mailbox() {
         let blocked =
             "SELECT COUNT(DISTINCT contact_id) FROM objection WHERE kind = 'BLOCK' AND ended_at IS NULL";
         assert_eq!(number(&test.app.db.writer, blocked).await, i64::try_from(RECORDS).unwrap());
+        // Each is owed to who read the list, and a file tells it.
+        let owed = "SELECT COUNT(DISTINCT contact_id) FROM stop WHERE acknowledged_at IS NULL";
+        assert_eq!(number(&test.app.db.writer, owed).await, i64::try_from(RECORDS).unwrap());
+        let house = entity::recipient::Entity::find().one(&test.app.db.reader).await.unwrap().unwrap().id;
+        let (begun, mut file) = (Instant::now(), Vec::new());
+        let told = exports::stops(&test.app, "cli:test", house, StopFormat::Csv, &mut file).await.unwrap();
+        eprintln!("a file of {RECORDS} duties: {:?}", begun.elapsed());
+        let lines = file.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!((told.stops, told.batches.len(), lines), (20_000, 1, 20_001));
         let granted = "SELECT COUNT(*) FROM consent WHERE status = 'GRANTED'";
         assert_eq!(number(&test.app.db.writer, granted).await, i64::try_from(RECORDS).unwrap());
     }

@@ -23,6 +23,7 @@ fn calls<'s>(
     staff: &'s Staff,
     token: &str,
     point: &str,
+    (recipient, batch): (uuid::Uuid, uuid::Uuid),
 ) -> Vec<(&'static str, &'s Caller, Value, &'static str)> {
     let input = |value: Value| json!({ "input": value });
     let contact = "contact { id }";
@@ -107,6 +108,12 @@ fn calls<'s>(
             "recipient { id }",
         ),
         (
+            "acknowledgeStops",
+            &staff.desk,
+            input(json!({ "recipientId": recipient, "batch": batch })),
+            "recipient { id }",
+        ),
+        (
             "createAccessToken",
             &staff.admin,
             input(
@@ -170,7 +177,8 @@ async fn every_mutation_leaves_an_entry_in_its_own_transaction_or_does_nothing()
         let tokens = zweck::tokens::list(&world.test.app.db.reader).await.unwrap();
         let token = tokens.iter().find(|row| row.lookup == spare.token.lookup()).unwrap().id.to_string();
         super::blocked(&world.test).await;
-        let calls = calls(&staff, &token, &id(6, 100).to_string());
+        let owed = super::owed(&world.test).await;
+        let calls = calls(&staff, &token, &id(6, 100).to_string(), owed);
         let called: BTreeSet<&str> = calls.iter().map(|(name, ..)| *name).collect();
         let names: BTreeSet<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(called, names, "every mutation of the SDL is called here");

@@ -70,6 +70,26 @@ pub async fn blocked(test: &TestApp) -> String {
     id(4, 399).to_string()
 }
 
+/// A duty that a recipient was told of, which `acknowledgeStops` ends: recipient and batch.
+pub async fn owed(test: &TestApp) -> (uuid::Uuid, uuid::Uuid) {
+    use entity::stop;
+    use sea_orm::{ActiveValue::Set, EntityTrait};
+    let (recipient, at) = (test.recipient().await, crate::support::app::start() - chrono::TimeDelta::days(2));
+    let row = stop::ActiveModel {
+        id: Set(id(9, 1)),
+        recipient_id: Set(recipient),
+        contact_id: Set(id(0, 3)),
+        purpose_code: Set("newsletter".to_owned()),
+        since: Set(at),
+        made_at: Set(at),
+        batch_id: Set(Some(id(9, 2))),
+        exported_at: Set(Some(at)),
+        ..Default::default()
+    };
+    stop::Entity::insert(row).exec_without_returning(&test.app.db.writer).await.unwrap();
+    (recipient, id(9, 2))
+}
+
 /// The id of a person of the test world.
 pub fn person(number: u128) -> String {
     id(0, number).to_string()

@@ -329,6 +329,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             // Objections first: they look at the consents that there are.
             let objected = self.object(&mut tx, line, contacts).await?;
             let listed = telling::declare(&mut tx, &about, line).await?;
+            if !listed && matches!(fate, Fate::Done(Outcome::Taken)) {
+                telling::owe(&mut tx, line, contacts).await?;
+            }
             *fate = with_list(fate, listed, objected);
             kept |= listed || objected;
         }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use entity::enums::SuppressionKind;
 use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
 use super::lines::{Line, short};
 use crate::{
@@ -42,10 +43,18 @@ pub(super) async fn declare(tx: &mut Transaction, about: &About, line: &Line) ->
     if news {
         let declared = declared(line, tx.now());
         for reached in &all {
-            suppressions::declare(tx, reached, &declared).await?;
+            suppressions::declare(tx, &[], reached, &declared).await?;
         }
     }
     Ok(news)
+}
+
+/// Lets recipients be told of what a line ends on records of the person, where the list knew it already.
+pub(super) async fn owe(tx: &mut Transaction, line: &Line, contacts: &[Uuid]) -> Result<(), Error> {
+    for declared in declared(line, tx.now()) {
+        suppressions::owe(tx, contacts, &declared).await?;
+    }
+    Ok(())
 }
 
 /// Whether the list does not know yet what a line ends, for the addresses that it names; `told` are those that earlier lines of a trial

@@ -1,0 +1,32 @@
+//! `[recipients]`: to whom data is disclosed (floor 1).
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+/// `[recipients]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipients {
+    /// Days for which a recipient may have kept what it read: so long it is told of noes after its last read.
+    pub keep_copy: u32,
+}
+
+impl Default for Recipients {
+    fn default() -> Self {
+        Self { keep_copy: 365 }
+    }
+}
+
+impl Recipients {
+    /// The same as a span of time.
+    pub fn keep_copy(&self) -> TimeDelta {
+        TimeDelta::days(self.keep_copy.into())
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(1..=3650).contains(&self.keep_copy) {
+            return Err("`recipients.keep_copy` must be between 1 and 3650 days".to_owned());
+        }
+        Ok(())
+    }
+}
