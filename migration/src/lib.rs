@@ -19,6 +19,7 @@ mod m20261129_000012_live;
 mod m20261201_000013_identities;
 mod m20261201_000014_queue;
 mod m20261201_000015_mails;
+mod m20261201_000017_links;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000013_identities::Migration),
             Box::new(m20261201_000014_queue::Migration),
             Box::new(m20261201_000015_mails::Migration),
+            Box::new(m20261201_000017_links::Migration),
         ]
     }
 }

@@ -1,8 +1,8 @@
 //! The root fields of queries and subscriptions (floor 1).
 
 use super::{
-    ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT, ObjectType,
-    PRIVACY_REQUEST, PURPOSE, RECIPIENT,
+    ACCESS, ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT,
+    ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT,
 };
 
 /// How a root field is answered.
@@ -98,6 +98,7 @@ pub static ROOTS: &[RootField] = &[
     root("purposes", Root::List(&PURPOSE), "All purposes, by code."),
     root("purpose", Root::One(&PURPOSE), "One purpose by its code."),
     root("recipients", Root::List(&RECIPIENT), "All recipients."),
+    root("accesses", Root::List(&ACCESS), "Recipients that may fetch data by now, with the purposes."),
     root("tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
     root(
         "auditLog",
