@@ -271,8 +271,8 @@ pub struct Actor {
     pub policy: Arc<Policy>,
     /// Id of the request, also in the answer's `X-Request-Id`.
     pub request_id: String,
-    /// The person who calls, where it is one: nobody else's rows are visible then, whatever the purpose sees.
-    pub subject: Option<Uuid>,
+    /// The records of the person who calls, where it is one: nobody else's rows are visible then, whatever the purpose sees.
+    pub subject: Option<Arc<[Uuid]>>,
     /// The recipient that reads, where the credential is one of a recipient: what it got is noted.
     pub recipient: Option<Uuid>,
 }
@@ -321,7 +321,7 @@ impl Actor {
         };
         // A credential in the role of the persons that is nobody's in particular sees nobody.
         let subject = policy.role_of_subjects().filter(|role| roles.iter().any(|own| own == role));
-        let subject = subject.map(|_| Uuid::nil());
+        let subject = subject.map(|_| Arc::from([Uuid::nil()]));
         Ok(Self {
             id: credential.actor_id.clone(),
             roles,
@@ -349,8 +349,36 @@ impl Actor {
         now: DateTime<Utc>,
         request_id: String,
     ) -> Result<Self, Error> {
+        let rows = Arc::from([contact]);
+        Self::of_persons(policy, format!("subject:{contact}"), rows, purpose, now, request_id)
+    }
+
+    /// Whoever reads the mailbox that the link `link` was mailed to: of which person's record it came cannot be told. It sees
+    /// `records`, those that a declaration by the address may be one of.
+    ///
+    /// # Errors
+    /// `PURPOSE_NOT_PERMITTED` when the policy does not know the purpose.
+    pub fn of_mailbox(
+        policy: Arc<Policy>,
+        link: Uuid,
+        records: Vec<Uuid>,
+        purpose: &str,
+        now: DateTime<Utc>,
+        request_id: String,
+    ) -> Result<Self, Error> {
+        Self::of_persons(policy, format!("link:{link}"), records.into(), purpose, now, request_id)
+    }
+
+    fn of_persons(
+        policy: Arc<Policy>,
+        actor_id: String,
+        records: Arc<[Uuid]>,
+        purpose: &str,
+        now: DateTime<Utc>,
+        request_id: String,
+    ) -> Result<Self, Error> {
         let credential = Credential {
-            actor_id: format!("subject:{contact}"),
+            actor_id,
             roles: policy.role_of_subjects().map(str::to_owned).into_iter().collect(),
             purposes: vec![purpose.to_owned()],
             fields: None,
@@ -358,7 +386,7 @@ impl Actor {
             recipient: None,
         };
         let actor = Self::new(policy, &credential, Some(purpose), request_id)?;
-        Ok(Self { subject: Some(contact), ..actor })
+        Ok(Self { subject: Some(records), ..actor })
     }
 
     /// Whether the caller may do `action` to `object`, e.g. create `Contact.email`.

@@ -72,6 +72,12 @@ async fn detach(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
         .filter(link::Column::ContactId.eq(from))
         .exec(tx.connection())
         .await?;
+    // What a link has opened was one record; of what both have become it asks anew.
+    link::Entity::update_many()
+        .col_expr(link::Column::OpenedId, Expr::value(None::<Uuid>))
+        .filter(link::Column::OpenedId.eq(from))
+        .exec(tx.connection())
+        .await?;
     sign_up::Entity::update_many()
         .col_expr(sign_up::Column::ContactId, Expr::value(to))
         .filter(sign_up::Column::ContactId.eq(from))

@@ -132,6 +132,7 @@ fn casbin_has_one_user_and_sql_its_places() {
             // Locks of the database, and one statement over whoever has an address, stand beside the reads.
             !sql || [
                 "governed/read.rs",
+                "governed/existing.rs",
                 "governed/paging.rs",
                 "audit/locks.rs",
                 "suppressions/statements.rs",

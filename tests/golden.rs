@@ -102,6 +102,7 @@ fn way(name: &str) -> Option<(&'static str, Vec<&'static str>, &'static str)> {
         "Purpose" => ("purposes {", vec!["Query.purposes"], "}"),
         "Recipient" => ("recipients {", vec!["Query.recipients"], "}"),
         "AccessToken" => ("tokens {", vec!["Query.tokens"], "}"),
+        "Access" => ("accesses {", vec!["Query.accesses"], "}"),
         "ContactPoint" => {
             ("contacts { nodes { contactPoints {", vec!["Query.contacts", "Contact.contactPoints"], "} } }")
         }

@@ -15,7 +15,7 @@ use zweck::{
     error::{Code, Error},
     links,
     objections::{self, NewObjection},
-    signups::{self, Choice, SignUp},
+    signups::{self, Choice, Fresh, SignUp},
 };
 
 use crate::{
@@ -180,7 +180,9 @@ async fn a_known_contact_keeps_its_row_and_gets_the_consent() {
         let test = &world.test;
         let contacts = "SELECT COUNT(*) FROM contact";
         let before = number(&test.app.db.reader, contacts).await;
-        sign_up(test, &newsletter("GINA@example.org", test.app.now())).await.unwrap();
+        let gina =
+            SignUp { given_name: Some("GINA".to_owned()), ..newsletter("GINA@example.org", test.app.now()) };
+        sign_up(test, &gina).await.unwrap();
         test.clock.advance(TimeDelta::minutes(1));
         let token = tokens(test).await.remove(0);
         assert_eq!(signups::confirm(&test.app, &token, "r").await.unwrap(), Some(id(0, 7)));
@@ -344,9 +346,9 @@ async fn a_fresh_link_opens_for_a_while_and_for_its_address() {
         assert!(signups::ask_fresh(&test.app, "no address", "de", "r").await.is_err());
         let tokens = <[String; 2]>::try_from(tokens(test).await).unwrap();
         for _ in 0..2 {
-            assert_eq!(signups::fresh(&test.app, &tokens[0]).await.unwrap(), Some(id(0, 1)));
+            assert_eq!(signups::fresh(&test.app, &tokens[0]).await.unwrap(), Some(Fresh::Record(id(0, 1))));
         }
-        assert_eq!(signups::fresh(&test.app, &tokens[1]).await.unwrap(), Some(id(0, 7)));
+        assert_eq!(signups::fresh(&test.app, &tokens[1]).await.unwrap(), Some(Fresh::Record(id(0, 7))));
         // It neither confirms nor asks anything.
         assert_eq!(signups::confirm(&test.app, &tokens[0], "r").await.unwrap(), None);
         assert_eq!(signups::pending(&test.app, &tokens[0]).await.unwrap(), None);

@@ -33,6 +33,10 @@ pub struct Model {
     pub expires_at: DateTimeUtc,
     /// When it was used.
     pub used_at: Option<DateTimeUtc>,
+    /// The contact whose record it opens, once the person has told something that it knows.
+    pub opened_id: Option<Uuid>,
+    /// How often something else was told.
+    pub tries: i32,
 }
 
 /// Relations are read by the governed engine, not through the entities.

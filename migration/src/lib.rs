@@ -20,6 +20,7 @@ mod m20261201_000013_identities;
 mod m20261201_000014_queue;
 mod m20261201_000015_mails;
 mod m20261201_000016_stops;
+mod m20261201_000017_links;
 mod m20261201_000018_owed;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000014_queue::Migration),
             Box::new(m20261201_000015_mails::Migration),
             Box::new(m20261201_000016_stops::Migration),
+            Box::new(m20261201_000017_links::Migration),
             Box::new(m20261201_000018_owed::Migration),
         ]
     }

@@ -7,11 +7,11 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use super::{
     cursors::Cursors,
+    existing::exists,
     fetched::{Fetched, Groups, Line, Part, Seen},
     levels::{Child, ChildKind, Column, ColumnOf, Level},
     linking::Links,
     plan::{KeyOf, Plan, PlannedRoot, PlannedWhat, key},
-    rows,
     sql::{Scope, Sql},
     statements::{Made, Which, joined},
     technical::{Technical, TechnicalWhat},
@@ -22,7 +22,7 @@ use crate::{
     error::Error,
     kept::Kept,
     policy::Action,
-    register::{self, CONTACT, ObjectType},
+    register::{self, CONTACT},
     sealing::Opener,
 };
 
@@ -447,22 +447,6 @@ fn keys_of<'a>(lines: &[Line<'a>], slot: usize) -> Result<Vec<Seen<'a>>, Error> 
 fn covered(coordinate: &str) -> bool {
     let (name, field) = coordinate.split_once('.').unwrap_or_default();
     register::object(name).and_then(|object| object.field(field)).is_some_and(|field| field.cover.is_some())
-}
-
-/// Whether the row of `object` with this key exists for the caller of `scope`.
-///
-/// # Errors
-/// `INTERNAL` from the database.
-pub async fn exists<C: ConnectionTrait>(
-    connection: &C,
-    scope: &Scope,
-    object: &ObjectType,
-    key: uuid::Uuid,
-) -> Result<bool, Error> {
-    let mut sql = Sql::new(scope.backend, "SELECT 1 FROM ");
-    sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
-    rows::rule(&mut sql, scope, object.rows);
-    Ok(connection.query_one_raw(sql.statement()).await?.is_some())
 }
 
 /// The rows that `sql` finds.

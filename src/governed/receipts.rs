@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{
     arguments::Arguments,
     document::Selected,
+    existing::exists,
     plan::{Planner, json_key},
-    read::exists,
     sql::Scope,
     write::write_text,
 };

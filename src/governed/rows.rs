@@ -80,8 +80,18 @@ fn visible_by(sql: &mut Sql, scope: &Scope, alias: &str, consented: impl FnOnce(
 
 /// For a caller who is the person: nobody else's rows, whatever the purpose sees.
 fn only(sql: &mut Sql, scope: &Scope, column: &str) {
-    if let Some(subject) = scope.subject {
-        sql.push(" AND ").push(column).push(" = ").bind(subject);
+    match scope.subject.as_deref() {
+        None => {}
+        Some([subject]) => {
+            sql.push(" AND ").push(column).push(" = ").bind(*subject);
+        }
+        Some(subjects) => {
+            sql.push(" AND (1 = 0");
+            for subject in subjects {
+                sql.push(" OR ").push(column).push(" = ").bind(*subject);
+            }
+            sql.push(")");
+        }
     }
 }
 
@@ -236,6 +246,10 @@ pub(super) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::Everyone => {
             sql.push("1 = 1");
+        }
+        RowRule::Access => {
+            sql.push("t.recipient_id IS NOT NULL AND t.revoked_at IS NULL AND t.expires_at > ")
+                .bind(scope.now);
         }
         RowRule::Contact => visible(sql, scope, "t"),
         RowRule::OfContact => of_contact(sql, scope, "t"),

@@ -27,14 +27,14 @@ pub struct Scope {
     pub now: DateTime<Utc>,
     /// The database.
     pub backend: DbBackend,
-    /// The person who calls, where it is one: nobody else's rows are visible then.
-    pub subject: Option<Uuid>,
+    /// The records of the person who calls, where it is one: nobody else's rows are visible then.
+    pub subject: Option<Arc<[Uuid]>>,
 }
 
 impl Scope {
     /// The scope of `actor` at the instant `now`.
     pub fn of(actor: &Actor, now: DateTime<Utc>, backend: DbBackend) -> Self {
-        Self { purpose: actor.purpose.clone(), now, backend, subject: actor.subject }
+        Self { purpose: actor.purpose.clone(), now, backend, subject: actor.subject.clone() }
     }
 
     /// Whether fields of a channel need a consent for it.

@@ -94,3 +94,30 @@ pub static ACCESS_TOKEN: ObjectType = ObjectType {
         ("secret_hash", "SHA-256 of the secret; never served"),
     ],
 };
+
+/// A recipient that may fetch data for purposes.
+pub static ACCESS: ObjectType = ObjectType {
+    name: "Access",
+    doc: "A recipient that holds a credential by now: to it data of these purposes may be disclosed (Art. 15(1)(c)). Whether any was, it does not tell.",
+    table: "access_token",
+    key: "id",
+    rows: RowRule::Access,
+    plural: None,
+    fields: &[
+        id(),
+        one("recipient", &RECIPIENT, "recipient_id", "The recipient."),
+        list("purposes", Administration, "purposes", "Codes of the purposes that it may fetch data for."),
+        created_at(),
+        time("expiresAt", Administration, "expires_at", "When it ends."),
+    ],
+    unserved: &[
+        ("name", "how its maker calls the credential"),
+        ("roles", "what the policy lets it read is the policy's to tell"),
+        ("fields", "likewise"),
+        ("created_by", "who made it is no business of the persons"),
+        ("revoked_at", "one that was revoked is none"),
+        ("last_used_at", "a use is no disclosure of a certain person's data"),
+        ("lookup", "public part of the token, used to find it"),
+        ("secret_hash", "SHA-256 of the secret; never served"),
+    ],
+};

@@ -81,6 +81,11 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
             ("created_at", "when it was made"),
             ("expires_at", "when it ends"),
             ("used_at", "when it was used"),
+            (
+                "opened_id",
+                "the contact whose record it opens, once the person has told something that it knows",
+            ),
+            ("tries", "how often something else was told"),
         ],
     ),
     (

@@ -17,7 +17,7 @@ mod purpose;
 mod request;
 mod roots;
 
-pub use administration::{ACCESS_TOKEN, RECIPIENT, STOP};
+pub use administration::{ACCESS, ACCESS_TOKEN, RECIPIENT, STOP};
 pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
 pub use check::{Check, Fault};
 pub use consent::{BLOCK, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
@@ -55,6 +55,8 @@ pub enum RowRule {
     Audit,
     /// Rows that belong to no person.
     Everyone,
+    /// Tokens of recipients, as long as they hold.
+    Access,
 }
 
 /// A governed type: one table, one line per field.
@@ -116,7 +118,7 @@ impl ObjectType {
 }
 
 /// Every governed type, in the order of the SDL.
-pub static OBJECTS: [&ObjectType; 17] = [
+pub static OBJECTS: [&ObjectType; 18] = [
     &CONTACT,
     &CONTACT_POINT,
     &PROVENANCE,
@@ -133,6 +135,7 @@ pub static OBJECTS: [&ObjectType; 17] = [
     &RECIPIENT,
     &STOP,
     &ACCESS_TOKEN,
+    &ACCESS,
     &AUDIT_ENTRY,
 ];
 

@@ -1,8 +1,8 @@
 //! The root fields of queries and subscriptions (floor 1).
 
 use super::{
-    ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT, ObjectType,
-    PRIVACY_REQUEST, PURPOSE, RECIPIENT, STOP,
+    ACCESS, ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT,
+    ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT, STOP,
 };
 
 /// How a root field is answered.
@@ -103,6 +103,7 @@ pub static ROOTS: &[RootField] = &[
         Root::Connection(&STOP),
         "Noes that recipients are to be told, and those that they were told.",
     ),
+    root("accesses", Root::List(&ACCESS), "Recipients that may fetch data by now, with the purposes."),
     root("tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
     root(
         "auditLog",

@@ -160,7 +160,7 @@ pub(super) async fn published<C: ConnectionTrait>(
 }
 
 /// Contacts with this mailbox, as the primary or a further one, within a statement.
-fn persons(address_key: &str) -> SelectStatement {
+pub(super) fn persons(address_key: &str) -> SelectStatement {
     let primary = contact::Entity::find().select_only().column(contact::Column::Id);
     let mut primary = primary.filter(contact::Column::EmailKey.eq(address_key)).into_query();
     let further = contact_point::Entity::find().select_only().column(contact_point::Column::ContactId);

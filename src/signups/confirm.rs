@@ -5,17 +5,16 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use entity::{
     consent_text, contact,
-    enums::{ConsentEventKind, ContactState, LinkKind},
+    enums::{ConsentEventKind, LinkKind},
     link, mail, sign_up,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
     checks::blocked,
     offers::{self, Offer, Pending, Shown},
+    owners::owner,
     renewed::{renewed, renewing},
     sweep,
     waiting::{self, Looking, Waiting},
@@ -72,7 +71,8 @@ async fn asked(app: &App, link: &link::Model) -> Result<Option<Pending>, Error> 
         LinkKind::Confirm => {
             let looking =
                 Looking { policy: &policy, ring: (ring, &app.reader), now: app.now(), locked: false };
-            offers(db, &waiting::of(db, &looking, link).await?).await?
+            let Some(own) = signed_up(db, link).await? else { return Ok(None) };
+            offers(db, &waiting::of(db, &looking, (link, &own)).await?).await?
         }
         LinkKind::Renew => {
             let Some(renewing) = renewing(db, link).await? else { return Ok(None) };
@@ -265,6 +265,10 @@ async fn settle(
                 // The address became another until the lock was had.
                 return Ok(None);
             }
+            if owner(tx, &own).await? != Some(id) {
+                // Its name did: the next attempt finds whose it is.
+                return Err(Error::repeat());
+            }
             Some(contact)
         }
         None => None,
@@ -273,7 +277,7 @@ async fn settle(
     let ring = tx.known_ring().await?;
     let looking =
         Looking { policy: &actor.policy, ring: (ring.as_ref(), &app.reader), now: tx.now(), locked: true };
-    let waiting = waiting::of(tx.connection(), &looking, &link).await?;
+    let waiting = waiting::of(tx.connection(), &looking, (&link, &own)).await?;
     Ok(Some(Settled { id, actor, link, own, contact, waiting }).filter(|settled| !settled.waiting.is_empty()))
 }
 
@@ -317,7 +321,7 @@ async fn confirmed(
             consents::answer(tx, &actor, &contact, &asked, ConsentEventKind::Confirmed, mail).await?;
         }
     }
-    forget(tx, &link, id, (&meant, &rest), mail.as_ref()).await?;
+    forget(tx, (&link, &own), id, (&meant, &rest), mail.as_ref()).await?;
     Ok(Answered::Done(id))
 }
 
@@ -348,25 +352,6 @@ async fn meant<C: ConnectionTrait>(
     })
 }
 
-/// Whose sign-up it is: the contact it was made for, if the address is still its own, or the oldest that has it.
-async fn owner(tx: &Transaction, sign_up: &sign_up::Model) -> Result<Option<Uuid>, Error> {
-    let with_address = || {
-        contact::Entity::find()
-            .select_only()
-            .column(contact::Column::Id)
-            .filter(contact::Column::EmailKey.eq(&sign_up.address_key))
-            .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
-    };
-    if let Some(named) = sign_up.contact_id {
-        let named = with_address().filter(contact::Column::Id.eq(named)).into_tuple().one(tx.connection());
-        if let Some(id) = named.await? {
-            return Ok(Some(id));
-        }
-    }
-    let oldest = with_address().order_by_asc(contact::Column::CreatedAt).order_by_asc(contact::Column::Id);
-    Ok(oldest.limit(1).into_tuple().one(tx.connection()).await?)
-}
-
 async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) -> Result<(), Error> {
     let given = |name: &str| match name {
         "email" => Some(sign_up.address.clone()),
@@ -390,13 +375,13 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
 /// Deletes what was confirmed: all of it stands in the events now. What was signed up to besides goes on to wait for the same link.
 async fn forget(
     tx: &mut Transaction,
-    link: &link::Model,
+    (link, own): (&link::Model, &sign_up::Model),
     contact: Uuid,
     (meant, rest): (&[Waiting], &[Waiting]),
     mail: Option<&mail::Model>,
 ) -> Result<(), Error> {
     let answered = meant.iter().flat_map(|waiting| &waiting.choices).map(|choice| choice.purpose.as_str());
-    let done = waiting::take_out(tx, link, &answered.collect()).await?;
+    let done = waiting::take_out(tx, (link, own), &answered.collect()).await?;
     match rest.first() {
         Some(next) => {
             link::Entity::update_many()

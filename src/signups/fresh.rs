@@ -1,24 +1,23 @@
-//! Fresh links: whoever reads the mails of a contact may see for a short time what is kept of it (floor 4).
+//! Fresh links: whoever reads a mailbox is mailed one that opens for a short time what is kept (floor 4).
 
 use entity::{
     contact,
     enums::{ContactState, LinkKind},
-    link,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
-use super::{Link, checks, make_link};
+use super::{Link, checks, mailboxes, make_link};
 use crate::{
     audit::{self, Author, Changes, Entry},
     context::App,
     error::Error,
-    links,
     mails::{self, NewMail, Turn, Withheld},
     register::Category,
 };
 
-fn present() -> Select<contact::Entity> {
+/// Contacts whose persons may see what is kept.
+pub(super) fn present() -> Select<contact::Entity> {
     contact::Entity::find()
         .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
 }
@@ -73,6 +72,9 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     };
     let (recipient, key) = (recipient.unwrap_or_default(), key.unwrap_or_default());
     let contact_id = found.as_ref().map(|contact| contact.id);
+    // Of a mailbox of several records the link is nobody's: it opens one once it is known who holds it.
+    let shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
+    let contact_id = contact_id.filter(|_| !shared);
     let ring = tx.ring().await?;
     let ends = tx.now() + app.pages.fresh_time();
     let link = Link { contact_id, ..Link::new(LinkKind::Fresh) };
@@ -106,27 +108,4 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     })
     .await?;
     tx.commit().await
-}
-
-/// The contact that the fresh link `token` opens, until it ends or the address becomes another; none for one that is unknown or has
-/// ended alike.
-///
-/// # Errors
-/// `INTERNAL` from the database.
-pub async fn fresh(app: &App, token: &str) -> Result<Option<Uuid>, Error> {
-    if !links::is_mailed(token) {
-        return Ok(None);
-    }
-    let row = link::Entity::find()
-        .filter(link::Column::TokenHash.eq(links::hash(token)))
-        .filter(link::Column::Kind.eq(LinkKind::Fresh))
-        .filter(link::Column::ExpiresAt.gt(app.now()));
-    let Some(link) = row.one(&app.db.reader).await? else { return Ok(None) };
-    let Some(id) = link.contact_id else { return Ok(None) };
-    let contact = present()
-        .select_only()
-        .column(contact::Column::Id)
-        .filter(contact::Column::Id.eq(id))
-        .filter(contact::Column::EmailKey.eq(&link.address_key));
-    Ok(contact.into_tuple().one(&app.db.reader).await?)
 }

@@ -6,7 +6,9 @@
 mod checks;
 mod confirm;
 mod fresh;
+mod mailboxes;
 mod offers;
+mod owners;
 mod renewals;
 mod renewed;
 mod requests;
@@ -20,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use confirm::{Answered, asks, confirm, confirm_shown, pending};
-pub use fresh::{ask_fresh, ask_fresh_for, fresh};
+pub use fresh::{ask_fresh, ask_fresh_for};
+pub use mailboxes::{Fresh, Mailbox, Tried, fresh, records, tell};
 pub use offers::{Offer, Pending, Shown};
 pub use renewals::ask_renewals;
 pub use requests::{Request, request};
@@ -137,7 +140,7 @@ async fn write(
         .exec_without_returning(tx.connection())
         .await?;
     let ring = tx.ring().await?;
-    let (turn, ends) = waiting::turn(tx, &app.pages, &ring, &row.address_key, row.contact_id).await?;
+    let (turn, ends) = waiting::turn(tx, &app.pages, &ring, &row).await?;
     let turn = if ended { Turn::Never(Withheld::EndedSince) } else { turn };
     let link = Link { contact_id: row.contact_id, sign_up_id: Some(row.id), ..Link::new(LinkKind::Confirm) };
     let link_id = make_link(tx, &ring, &link, &row.address_key, ends).await?;
@@ -201,6 +204,8 @@ async fn make_link(
         created_at: tx.now(),
         expires_at,
         used_at: None,
+        opened_id: None,
+        tries: 0,
     };
     link::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx.connection()).await?;
     Ok(id)

@@ -37,18 +37,29 @@ pub(super) struct Looking<'a> {
     pub(super) locked: bool,
 }
 
-/// Sign-ups of the same mailbox, and of the same contact where they were asked for one that is known. A link proves a mailbox: what
-/// somebody asked for one record it does not declare for another.
-fn alike(link: &link::Model) -> Condition {
+/// Sign-ups of the same mailbox by the name that was typed with `own`, and of the same contact where they were asked for one that is
+/// known. A link proves a mailbox: what somebody asked for one record, or in one name, it does not declare for another.
+fn alike((link, own): (&link::Model, &sign_up::Model)) -> Condition {
     let contact = match link.contact_id {
         Some(id) => sign_up::Column::ContactId.eq(id),
         None => sign_up::Column::ContactId.is_null(),
     };
-    Condition::all().add(sign_up::Column::AddressKey.eq(&link.address_key)).add(contact)
+    Condition::all().add(sign_up::Column::AddressKey.eq(&link.address_key)).add(contact).add(by_name(own))
+}
+
+/// Sign-ups by the same name.
+fn by_name(own: &sign_up::Model) -> Condition {
+    let is = |column: sign_up::Column, name: &Option<String>| match name {
+        Some(name) => column.eq(name),
+        None => column.is_null(),
+    };
+    Condition::all()
+        .add(is(sign_up::Column::GivenName, &own.given_name))
+        .add(is(sign_up::Column::FamilyName, &own.family_name))
 }
 
 /// Of sign-ups to the very same the newest alone counts: their number is bounded by what can be chosen, not by how often somebody asks.
-fn newest(link: &link::Model, now: DateTime<Utc>) -> SelectStatement {
+fn newest(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStatement {
     let holds = Query::select()
         .expr(Expr::val(1))
         .from(link::Entity)
@@ -64,7 +75,7 @@ fn newest(link: &link::Model, now: DateTime<Utc>) -> SelectStatement {
         .select_only()
         .column(sign_up::Column::Id)
         .column_as(Expr::cust(place), "place")
-        .filter(alike(link))
+        .filter(alike(of))
         // What nobody answered while its own link held is over, whatever comes after it.
         .filter(Expr::exists(holds))
         .into_query();
@@ -83,14 +94,14 @@ fn newest(link: &link::Model, now: DateTime<Utc>) -> SelectStatement {
 pub(super) async fn of<C: ConnectionTrait>(
     connection: &C,
     looking: &Looking<'_>,
-    link: &link::Model,
+    (link, own): (&link::Model, &sign_up::Model),
 ) -> Result<Vec<Waiting>, Error> {
     // A link whose own sign-up is done with is no other's.
     if link.sign_up_id.is_none() || link.address_key.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sign_up::Entity::find()
-        .filter(sign_up::Column::Id.in_subquery(newest(link, looking.now)))
+        .filter(sign_up::Column::Id.in_subquery(newest((link, own), looking.now)))
         .apply_if(looking.locked.then_some(()), |rows, ()| rows.lock_exclusive());
     let mut rows = rows.all(connection).await?;
     rows.sort_by_key(|row| std::cmp::Reverse((row.signed_up_at, row.id)));
@@ -137,17 +148,17 @@ pub(super) fn written(choices: &impl serde::Serialize) -> Result<String, Error> 
     serde_json::to_string(choices).map_err(fault)
 }
 
-/// Takes what was answered out of every sign-up that the link could open, and gives the ids of those of which nothing is left.
+/// Takes what was answered out of every sign-up that the link could open, its own being the second, and gives the ids of those of which nothing is left.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub(super) async fn take_out(
     tx: &Transaction,
-    link: &link::Model,
+    of: (&link::Model, &sign_up::Model),
     answered: &BTreeSet<&str>,
 ) -> Result<Vec<Uuid>, Error> {
     let texts = sign_up::Entity::find().select_only().column(sign_up::Column::Choices).distinct();
-    let texts: Vec<String> = texts.filter(alike(link)).into_tuple().all(tx.connection()).await?;
+    let texts: Vec<String> = texts.filter(alike(of)).into_tuple().all(tx.connection()).await?;
     let mut done = Vec::new();
     for text in texts {
         let all = read(&text)?;
@@ -158,20 +169,20 @@ pub(super) async fn take_out(
         } else if left.len() < all.len() {
             sign_up::Entity::update_many()
                 .col_expr(sign_up::Column::Choices, Expr::value(written(&left)?))
-                .filter(alike(link))
+                .filter(alike(of))
                 .filter(sign_up::Column::Choices.eq(text))
                 .exec(tx.connection())
                 .await?;
         }
     }
     let ids = sign_up::Entity::find().select_only().column(sign_up::Column::Id);
-    let ids = ids.filter(alike(link)).filter(sign_up::Column::Choices.is_in(done));
+    let ids = ids.filter(alike(of)).filter(sign_up::Column::Choices.is_in(done));
     Ok(ids.into_tuple().all(tx.connection()).await?)
 }
 
 /// When a new sign-up of the mailbox is mailed, and when its link ends. One mail of a kind in a period is the limit, so that nobody's
-/// mailbox is filled; but nothing is lost by it: while a link that was mailed, or will be, is open for a while yet, it shows the new
-/// choices as well; and where there is none any more, because it was used or has ended, the mail waits until the period is over.
+/// mailbox is filled; but nothing is lost by it: while a link that was mailed for the same name, or will be, is open for a while yet, it
+/// shows the new choices as well; and where there is none any more, because it was used or has ended, the mail waits until the period is over.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -179,20 +190,23 @@ pub(super) async fn turn(
     tx: &Transaction,
     pages: &Pages,
     ring: &Ring,
-    address_key: &str,
-    contact_id: Option<Uuid>,
+    new: &sign_up::Model,
 ) -> Result<(Turn, DateTime<Utc>), Error> {
-    let recent = mails::recent(tx, pages, ring, address_key, LinkKind::Confirm)?;
+    let recent = mails::recent(tx, pages, ring, &new.address_key, LinkKind::Confirm)?;
     let recent = recent.select_only().column(mail::Column::LinkId).into_query();
     let links =
         link::Entity::find().filter(link::Column::Id.in_subquery(recent)).all(tx.connection()).await?;
+    let sign_ups = links.iter().filter_map(|link| link.sign_up_id);
+    let same = sign_up::Entity::find().select_only().column(sign_up::Column::Id).filter(by_name(new));
+    let same: Vec<Uuid> =
+        same.filter(sign_up::Column::Id.is_in(sign_ups)).into_tuple().all(tx.connection()).await?;
     // Asked whatever the links say: the same is done for each sign-up.
-    let next = mails::next(tx, pages, ring, address_key, LinkKind::Confirm).await?;
+    let next = mails::next(tx, pages, ring, &new.address_key, LinkKind::Confirm).await?;
     let long_enough = tx.now() + pages.confirm_time() / 2;
     let open = links.iter().filter(|link| {
         link.used_at.is_none()
-            && link.sign_up_id.is_some()
-            && link.contact_id == contact_id
+            && link.sign_up_id.is_some_and(|id| same.contains(&id))
+            && link.contact_id == new.contact_id
             && link.expires_at >= long_enough
     });
     if let Some(open) = open.max_by_key(|link| link.expires_at) {

@@ -112,6 +112,28 @@ const person = {
     await press(page, 'button[value="fresh"]');
     await page.getByRole("status").waitFor();
   },
+  async askForLinkTo(page, { email }) {
+    await page.goto(`${url}/p/link?lang=en`);
+    await tabTo(page, "#email");
+    await page.keyboard.type(email);
+    await press(page, "main button");
+    assert.equal(new URL(page.url()).pathname, "/p/link/sent");
+  },
+  async tellWho(page, { token }) {
+    await page.goto(`${url}/p/${token}?lang=en`);
+    assert.equal(await page.getByText("Anna").count(), 0);
+    await press(page, 'button[value="open"]');
+    assert.equal(await page.evaluate(() => document.activeElement.id), "answer");
+    await page.keyboard.type("99999");
+    await press(page, 'button[value="open"]');
+    assert.equal(await page.getByRole("alert").count(), 1);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "answer");
+    await page.keyboard.type("80 331");
+    await press(page, 'button[value="open"]');
+    await page.getByText("This is your own page.").waitFor();
+    await page.getByText("Ben Muster").waitFor();
+    assert.equal(await page.getByText("Anna").count(), 0);
+  },
   async request(page, { token }) {
     await page.goto(`${url}/p/${token}?lang=en`);
     await page.getByText("Nora <b>").waitFor();

@@ -136,6 +136,19 @@ impl Stage {
         text(&made.stdout).trim().to_owned()
     }
 
+    /// Two persons of one mailbox, and one of another, all of them customers.
+    fn import(&self) {
+        let rows = "id,first,last,mail,code\nK-1,Anna,Muster,family@example.org,70173\n\
+                    K-2,Ben,Muster,family@example.org,80331\nK-3,Carla,Kunde,customer@example.org,10117\n";
+        std::fs::write(self.server.directory.path().join("people.csv"), rows).unwrap();
+        let settings = [("ZWECK__DATABASE__URL", self.database.as_str())];
+        let map = "import contacts people.csv --source shop --purpose customer_care --ground contract --external-id id --map \
+                   givenName=first --map familyName=last --map email=mail --map postalCode=code";
+        let words: Vec<&str> = map.split_whitespace().collect();
+        let made = run(self.server.directory.path(), &settings, &words);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+
     /// The link in the mails of the newsletter to the person.
     async fn preference(&self, contact: Uuid) -> String {
         let key: Vec<u8> =
@@ -202,6 +215,12 @@ async fn a_person_uses_them_by_keyboard_and_axe_finds_nothing() {
     // Another sign-up, to have a link that waits.
     stage.drive(json!([{ "do": "signUp", "email": "second@example.org" }])).await;
     let confirm = stage.mailed(3).await;
+    // A mailbox of two persons, whose link asks which it is; and somebody with a contract.
+    stage.import();
+    stage.drive(json!([{ "do": "askForLinkTo", "email": "family@example.org" }])).await;
+    let shared = stage.mailed(4).await;
+    stage.drive(json!([{ "do": "askForLinkTo", "email": "customer@example.org" }])).await;
+    let customer = stage.mailed(5).await;
     let page = |title: &str, path: &str| json!({ "title": title, "path": path });
     let faulty =
         |title: &str, path: &str, button: &str| json!({ "title": title, "path": path, "press": button });
@@ -215,6 +234,10 @@ async fn a_person_uses_them_by_keyboard_and_axe_finds_nothing() {
         page("preferences-done", &format!("{preference}?done=withdrawn")),
         page("account", &fresh),
         faulty("account-faulty", &fresh, "button[value=request]"),
+        page("account-complete", &customer),
+        page("mailbox", &shared),
+        page("mailbox-stopped", &format!("{shared}?done=stopped")),
+        faulty("mailbox-faulty", &shared, "button[value=open]"),
         page("link", "link"),
         faulty("link-faulty", "link", "main button"),
         page("link-sent", "link/sent"),
@@ -222,6 +245,9 @@ async fn a_person_uses_them_by_keyboard_and_axe_finds_nothing() {
         page("nowhere", "a/b"),
     ];
     stage.drive(json!([{ "do": "look", "pages": pages }])).await;
+    stage.drive(json!([{ "do": "tellWho", "token": shared }])).await;
+    let opened = [page("mailbox-opened", &format!("{shared}?done=opened"))];
+    stage.drive(json!([{ "do": "look", "pages": opened }])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

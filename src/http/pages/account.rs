@@ -14,6 +14,7 @@ use super::{
     preferences::notice,
     reading::{self, Consent, Known, PrivacyRequest, Text},
     texts::{Texts, paragraphs},
+    uses,
 };
 use crate::{audit, error::Error, policy::Policy, suppressions};
 
@@ -91,6 +92,7 @@ pub(super) async fn show(
     // The person may be gone since the link was mailed.
     let Some(known) = reading::person(visit, &actor, contact, true).await? else { return visit.invalid() };
     let (choices, groups) = choices::of(visit, contact, &known).await?;
+    let choices = uses::complete(visit, &actor, contact, &known, choices).await?;
     let texts = visit.texts;
     let frame = Frame::new(&visit.app.pages, texts, texts.say("page-account-title"));
     let typed = |name: &str| typed.and_then(|form| form.get(name)).unwrap_or_default().to_owned();

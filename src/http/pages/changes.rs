@@ -25,6 +25,11 @@ const WITHDRAW: &str = "mutation($contact: ID!, $purpose: String!, $channel: Cha
     { consents { id } } }";
 const OBJECT: &str = "mutation($contact: ID!, $purpose: String!, $source: String!) { \
     recordObjection(input: { contactId: $contact, purpose: $purpose, source: $source }) { objections { id } } }";
+const STOP_CONSENTS: &str = "mutation($email: String!, $purpose: String!, $source: String!) { \
+    withdrawConsent(input: { email: $email, purpose: $purpose, channel: EMAIL, source: $source }) { consents { id } } }";
+const STOP_USE: &str = "mutation($email: String!, $purpose: String!, $source: String!) { \
+    recordObjection(input: { email: $email, purpose: $purpose, channel: EMAIL, source: $source }) \
+    { objections { id } } }";
 const REQUEST: &str = "mutation($contact: ID!, $kind: RequestKind!, $note: String) { \
     openRequest(input: { contactId: $contact, kind: $kind, note: $note }) { request { id } } }";
 
@@ -101,6 +106,41 @@ pub(super) async fn choose(
                 withdraw(visit, actor, contact, (code, None), PAGE).await?;
             }
             Ok(Some("none"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Does what a button of the page of a mailbox says, and gives the word for what was done: it ends for the mailbox, whoever's record
+/// it is, and is declared where that is one person. `None` for what is no button of these.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn stop(
+    visit: &Visit,
+    actor: &Actor,
+    mailbox: &str,
+    form: &Form,
+) -> Result<Option<&'static str>, Error> {
+    let policy = &actor.policy;
+    let Some(purpose) = form.get("purpose").and_then(|code| policy.purpose(code)) else { return Ok(None) };
+    let code = purpose.code.as_str();
+    let variables = json!({ "email": mailbox, "purpose": code, "source": PAGE });
+    match form.get("action") {
+        Some("stop") if purpose.grounds == Grounds::Consent && !purpose.is_group => {
+            run(visit, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
+            Ok(Some("stopped"))
+        }
+        Some("stop") if is_objectable(purpose) => {
+            run(visit, actor, "recordObjection", STOP_USE, variables).await?;
+            Ok(Some("stopped"))
+        }
+        Some("none") if purpose.is_group => {
+            run(visit, actor, "recordObjection", STOP_USE, variables.clone()).await?;
+            if has_consents(policy, code) {
+                run(visit, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
+            }
+            Ok(Some("stopped"))
         }
         _ => Ok(None),
     }

@@ -9,6 +9,7 @@ use super::{
     answers::Frame,
     forms::Form,
     reading::{Known, holds},
+    uses::Details,
 };
 use crate::{
     error::Error,
@@ -24,22 +25,24 @@ pub(super) struct Choice {
     pub(super) state: &'static str,
     /// The one thing that can be done.
     pub(super) action: Option<&'static str>,
-    /// What can be done whatever the state is.
-    ends: &'static str,
+    /// What can be done whatever the state is; none for what cannot be ended here.
+    pub(super) ends: Option<&'static str>,
     /// Whether it belongs to a group: every person is shown those.
     pub(super) grouped: bool,
+    /// On what it rests, since when, and who else may see the data of it.
+    pub(super) details: Option<Details>,
 }
 
 impl Choice {
     /// Whether the page has a button of it that does `action`, or had one until it was done.
     fn offers(&self, action: &str) -> bool {
-        self.ends == action
+        self.ends == Some(action)
     }
 
     /// Leaves out how it stands: it can be ended all the same.
     pub(super) fn hide(&mut self) {
         self.state = "hidden";
-        self.action = Some(self.ends);
+        self.action = self.ends;
     }
 
     pub(super) fn state_text(&self) -> &'static str {
@@ -49,6 +52,9 @@ impl Choice {
             "used" => "page-state-used",
             "objected" => "page-state-objected",
             "hidden" => "page-state-hidden",
+            "reached" => "page-state-reached",
+            "unreached" => "page-state-unreached",
+            "stopped" => "page-state-stopped",
             _ => "page-state-none",
         }
     }
@@ -84,7 +90,7 @@ pub(super) fn is_objectable(purpose: &PurposeDef) -> bool {
     purpose.grounds != Grounds::None && purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
 }
 
-fn kinds<'p>(policy: &'p Policy, group: &'p str) -> impl Iterator<Item = &'p Arc<PurposeDef>> {
+pub(super) fn kinds<'p>(policy: &'p Policy, group: &'p str) -> impl Iterator<Item = &'p Arc<PurposeDef>> {
     policy.purposes().iter().filter(move |purpose| purpose.group.as_deref() == Some(group))
 }
 
@@ -133,8 +139,9 @@ pub(super) async fn of(
             description: visit.texts.pick(&purpose.description_de, &purpose.description_en).to_owned(),
             state,
             action,
-            ends: if on_consent { "withdraw" } else { "object" },
+            ends: Some(if on_consent { "withdraw" } else { "object" }),
             grouped: group.is_some(),
+            details: None,
         });
     }
     let groups = policy.purposes().iter().filter(|purpose| purpose.is_group);

@@ -10,11 +10,13 @@ mod choices;
 mod clients;
 mod confirm;
 mod forms;
+mod mailbox;
 mod papers;
 mod preferences;
 mod reading;
 mod sign_up;
 mod texts;
+mod uses;
 
 use std::{sync::Arc, time::Duration};
 
@@ -311,6 +313,11 @@ async fn show(visit: &Visit, place: Place) -> Result<Answer, Error> {
                 Some(paper) => papers::show(visit, contact, paper).await,
                 None => account::show(visit, contact, &[], None).await,
             },
+            Opened::Mailbox(mailbox) => match &visit.paper {
+                // Whose consent it is, is not known.
+                Some(_) => visit.invalid(),
+                None => mailbox::show(visit, &mailbox, &[]).await,
+            },
             Opened::Preferences(person) => preferences::show(visit, &person).await,
             Opened::Nothing => visit.invalid(),
         },
@@ -344,6 +351,13 @@ async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Err
                 }
                 taken => taken,
             },
+            Opened::Mailbox(mailbox) => match mailbox::take(&mut visit, &token, &mailbox, form).await {
+                Err(error) if error.code == Code::BadUserInput => {
+                    visit.notice = Some("again".to_owned());
+                    mailbox::show(&visit, &mailbox, &[]).await.map(Answer::refused)
+                }
+                taken => taken,
+            },
             Opened::Preferences(person) => match preferences::take(&visit, &person, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
                     visit.notice = Some("again".to_owned());
@@ -365,6 +379,8 @@ enum Opened {
     Declaration(signups::Pending),
     /// Everything that the person may see of itself.
     Account(uuid::Uuid),
+    /// What is mailed to a mailbox of several records.
+    Mailbox(signups::Mailbox),
     /// What the person receives.
     Preferences(Box<preferences::Person>),
     Nothing,
@@ -376,8 +392,11 @@ async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
         if let Some(pending) = signups::pending(app, token).await? {
             return Ok(Opened::Declaration(pending));
         }
-        let contact = signups::fresh(app, token).await?;
-        return Ok(contact.map_or(Opened::Nothing, Opened::Account));
+        return Ok(match signups::fresh(app, token).await? {
+            Some(signups::Fresh::Record(contact)) => Opened::Account(contact),
+            Some(signups::Fresh::Mailbox(mailbox)) => Opened::Mailbox(mailbox),
+            None => Opened::Nothing,
+        });
     }
     let Some(link) = links::open_preference(audit::ring(app).await?, token) else {
         return Ok(Opened::Nothing);

@@ -87,7 +87,8 @@ async fn is_own(visit: &Visit, contact: Uuid, known: &Known, address: [u8; 8]) -
 /// What the page tells of what was done just before.
 pub(super) fn notice(visit: &Visit) -> Option<String> {
     let done = visit.notice.as_deref()?;
-    let known = ["withdrawn", "objected", "none", "fresh", "request", "again"].contains(&done);
+    let known = ["withdrawn", "objected", "none", "fresh", "request", "again", "opened", "stopped", "closed"]
+        .contains(&done);
     known.then(|| visit.texts.say(&format!("page-notice-{done}")))
 }
 

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error},
     governed::{self, Scope},
     graphql::Request,
-    policy::PurposeDef,
+    policy::{Action, PurposeDef},
     register::CONTACT,
 };
 
@@ -22,11 +22,14 @@ const SHORT: &str = "query($contact: ID!) { contact(id: $contact) { email object
     consents(first: 200) { nodes { id purpose { code } channel status } } } }";
 
 /// What the person sees by a link mailed to it just now.
-const WHOLE: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email \
-    objections { purpose { code } endedAt } \
-    consents(first: 200) { nodes { id purpose { code } channel status \
+const WHOLE: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email createdAt \
+    objections { purpose { code } endedAt } grounds { purpose { code } since until } \
+    consents(first: 200) { nodes { id purpose { code } channel status grantedAt declaredAt \
     events { kind declaredAt recordedAt source text { language version text } } } } \
     requests(first: 200) { nodes { kind status receivedAt dueAt extendedUntil } } } }";
+
+/// Who may fetch data by now, and for what.
+const ACCESSES: &str = "{ accesses { purposes recipient { name kind country } } }";
 
 /// A person as the engine shows it to itself. What the policy keeps back is absent.
 #[derive(Debug, Deserialize)]
@@ -35,6 +38,8 @@ pub(super) struct Known {
     pub(super) given_name: Option<String>,
     pub(super) family_name: Option<String>,
     pub(super) email: Option<String>,
+    pub(super) created_at: Option<DateTime<Utc>>,
+    pub(super) grounds: Option<Vec<Ground>>,
     pub(super) objections: Option<Vec<Objection>>,
     pub(super) consents: Option<Nodes<Consent>>,
     pub(super) requests: Option<Nodes<PrivacyRequest>>,
@@ -58,11 +63,36 @@ pub(super) struct Objection {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Ground {
+    pub(super) purpose: Option<Purpose>,
+    pub(super) since: Option<DateTime<Utc>>,
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+/// A recipient with the purposes that it may fetch data for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Access {
+    #[serde(default)]
+    pub(super) purposes: Option<Vec<String>>,
+    pub(super) recipient: Option<Recipient>,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct Recipient {
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) country: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Consent {
     pub(super) id: Uuid,
     pub(super) purpose: Option<Purpose>,
     pub(super) channel: Option<String>,
     pub(super) status: Option<String>,
+    pub(super) granted_at: Option<DateTime<Utc>>,
+    pub(super) declared_at: Option<DateTime<Utc>>,
     pub(super) events: Option<Vec<Event>>,
 }
 
@@ -187,6 +217,34 @@ pub(super) async fn person(
     let document = if whole { WHOLE } else { SHORT };
     let One { contact } = ask(visit, actor, document, json!({ "contact": contact })).await?;
     Ok(contact)
+}
+
+#[derive(Deserialize)]
+struct All {
+    accesses: Option<Vec<Access>>,
+}
+
+/// Recipients that may fetch data by now, as the engine tells them to `actor`; `None` where the policy keeps them back.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn accesses(visit: &Visit, actor: &Actor) -> Result<Option<Vec<Access>>, Error> {
+    if !actor.may("Query.accesses", Action::Execute) {
+        return Ok(None);
+    }
+    let All { accesses } = ask(visit, actor, ACCESSES, Json::Null).await?;
+    Ok(accesses)
+}
+
+/// Whether anybody is written to at the mailbox with this key for `purpose` now, by the row rule of that purpose.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn reaches(visit: &Visit, key: &str, purpose: &Arc<PurposeDef>) -> Result<bool, Error> {
+    let db = &visit.app.db;
+    let (now, backend) = (visit.app.now(), db.backend());
+    let scope = Scope { purpose: Some(purpose.clone()), now, backend, subject: None };
+    governed::reaches(&db.reader, &scope, key).await
 }
 
 /// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes by.

@@ -1,0 +1,49 @@
+//! Whether a row is there for a caller, and whether a mailbox is reached, by the rule that every read goes by (floor 2).
+
+use sea_orm::ConnectionTrait;
+
+use super::{
+    rows,
+    sql::{Scope, Sql},
+};
+use crate::{
+    error::Error,
+    register::{CONTACT, CONTACT_POINT, Cover, ObjectType},
+};
+
+/// Whether the row of `object` with this key exists for the caller of `scope`.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn exists<C: ConnectionTrait>(
+    connection: &C,
+    scope: &Scope,
+    object: &ObjectType,
+    key: uuid::Uuid,
+) -> Result<bool, Error> {
+    let mut sql = Sql::new(scope.backend, "SELECT 1 FROM ");
+    sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
+    rows::rule(&mut sql, scope, object.rows);
+    Ok(connection.query_one_raw(sql.statement()).await?.is_some())
+}
+
+/// Whether anybody may be written to at the mailbox with this key for the purpose of `scope`, by the rule that every read goes by:
+/// at a primary address or a further one. The same statements run whoever has it.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &str) -> Result<bool, Error> {
+    let mut found = false;
+    for object in [&CONTACT, &CONTACT_POINT] {
+        let mut sql = Sql::new(scope.backend, "SELECT 1 FROM ");
+        sql.push(object.table).push(" t WHERE t.email_key = ").bind(key).push(" AND ");
+        rows::rule(&mut sql, scope, object.rows);
+        if scope.on_consent() {
+            sql.push(" AND ");
+            rows::covered(&mut sql, scope, object.rows, Cover::Email);
+        }
+        sql.push(" LIMIT 1");
+        found |= connection.query_one_raw(sql.statement()).await?.is_some();
+    }
+    Ok(found)
+}
