@@ -10,6 +10,9 @@ use crate::{audit::Transaction, error::Error, fold::fold};
 /// Given and family name, folded.
 type Names = (Option<String>, Option<String>);
 
+/// Id, given and family name, key of the primary mailbox.
+type Row = (Uuid, Option<String>, Option<String>, Option<String>);
+
 /// A record of the mailbox.
 struct Record {
     id: Uuid,
@@ -34,16 +37,13 @@ pub(super) async fn owner(tx: &Transaction, sign_up: &sign_up::Model) -> Result<
         .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
         .order_by_asc(contact::Column::CreatedAt)
         .order_by_asc(contact::Column::Id);
-    let rows: Vec<(Uuid, Option<String>, Option<String>, Option<String>)> =
-        rows.into_tuple().all(tx.connection()).await?;
-    let records: Vec<Record> = rows
-        .into_iter()
-        .map(|(id, given, family, key)| Record {
-            id,
-            names: (named(given.as_ref()), named(family.as_ref())),
-            primary: key.as_ref() == Some(&sign_up.address_key),
-        })
-        .collect();
+    let rows: Vec<Row> = rows.into_tuple().all(tx.connection()).await?;
+    let records = rows.into_iter().map(|(id, given, family, key)| Record {
+        id,
+        names: (named(given.as_ref()), named(family.as_ref())),
+        primary: key.as_ref() == Some(&sign_up.address_key),
+    });
+    let records: Vec<Record> = records.collect();
     if let Some(meant) = sign_up.contact_id
         && records.iter().any(|record| record.primary && record.id == meant)
     {
