@@ -415,7 +415,7 @@ impl Transaction {
         while !self.entries.is_empty() {
             let rest = self.entries.split_off(self.entries.len().min(1_000));
             let chunk = std::mem::replace(&mut self.entries, rest);
-            let insert = self.into_log(audit_entry::Entity::insert_many(chunk).into_query());
+            let insert = self.destined(audit_entry::Entity::insert_many(chunk).into_query());
             if keeps && self.entries.is_empty() {
                 return Ok(Some(insert));
             }

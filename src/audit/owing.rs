@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use entity::{audit_entry, audit_owed, subject_key};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    TransactionOptions,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Iterable, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, TransactionOptions, TransactionTrait,
     sea_query::{InsertStatement, LockBehavior, LockType, Query},
 };
 use uuid::Uuid;
@@ -22,9 +22,6 @@ use crate::{
 
 /// Entries that move together.
 const BATCH: u64 = 500;
-const SAVEPOINT: &str = "SAVEPOINT owed";
-const BACK: &str = "ROLLBACK TO SAVEPOINT owed";
-const RELEASE: &str = "RELEASE SAVEPOINT owed";
 
 /// What was written, and whether its entries are in the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,30 +75,38 @@ impl Transaction {
         subject: Uuid,
         parts: &BTreeMap<&'static str, Vec<u8>>,
     ) -> Result<String, Error> {
-        self.inner.execute_unprepared(SAVEPOINT).await?;
-        let sealed = self.sealer.seal(&self.inner, self.now, id, subject, parts).await;
-        let end = if sealed.is_ok() { RELEASE } else { BACK };
-        self.inner.execute_unprepared(end).await?;
+        let attempt = self.attempt().await?;
+        let sealed = self.sealer.seal(&attempt, self.now, id, subject, parts).await;
+        if sealed.is_ok() {
+            attempt.commit().await?
+        } else {
+            attempt.rollback().await?
+        };
         Ok(sealed.unwrap_or_else(|_| "{}".to_owned()))
     }
 
     /// Writes the keys of what is owed; where they cannot be written, nothing that they seal is kept.
     pub(super) async fn store_owed_keys(&mut self) -> Result<(), Error> {
-        self.inner.execute_unprepared(SAVEPOINT).await?;
-        let stored = self.sealer.store(&self.inner).await;
-        if stored.is_ok() {
-            self.inner.execute_unprepared(RELEASE).await?;
-            return Ok(());
+        let attempt = self.attempt().await?;
+        if self.sealer.store(&attempt).await.is_ok() {
+            return Ok(attempt.commit().await?);
         }
-        self.inner.execute_unprepared(BACK).await?;
+        attempt.rollback().await?;
         for entry in &mut self.entries {
             entry.sealed = Set("{}".to_owned());
         }
         Ok(())
     }
 
+    /// A savepoint: PostgreSQL takes no statement any more in a transaction in which one has failed.
+    async fn attempt(&self) -> Result<DatabaseTransaction, Error> {
+        #[expect(clippy::disallowed_methods, reason = "a savepoint within the one transaction")]
+        let attempt = self.inner.begin().await?;
+        Ok(attempt)
+    }
+
     /// Where entries go.
-    pub(super) fn into_log(&self, mut insert: InsertStatement) -> InsertStatement {
+    pub(super) fn destined(&self, mut insert: InsertStatement) -> InsertStatement {
         if self.recorded == Recorded::Later {
             insert.into_table(audit_owed::Entity);
         }

@@ -194,12 +194,13 @@ pub(super) async fn turn(
 ) -> Result<(Turn, DateTime<Utc>), Error> {
     let recent = mails::recent(tx, pages, ring, &new.address_key, LinkKind::Confirm)?;
     let recent = recent.select_only().column(mail::Column::LinkId).into_query();
-    let links =
-        link::Entity::find().filter(link::Column::Id.in_subquery(recent)).all(tx.connection()).await?;
-    let sign_ups = links.iter().filter_map(|link| link.sign_up_id);
+    let of_recent = link::Entity::find().filter(link::Column::Id.in_subquery(recent));
+    let links = of_recent.clone().all(tx.connection()).await?;
+    // By the links within the statement: a list of ids would tell by its length what is known of the mailbox.
+    let sign_ups = of_recent.select_only().column(link::Column::SignUpId).into_query();
     let same = sign_up::Entity::find().select_only().column(sign_up::Column::Id).filter(by_name(new));
-    let same: Vec<Uuid> =
-        same.filter(sign_up::Column::Id.is_in(sign_ups)).into_tuple().all(tx.connection()).await?;
+    let same = same.filter(sign_up::Column::Id.in_subquery(sign_ups));
+    let same: Vec<Uuid> = same.into_tuple().all(tx.connection()).await?;
     // Asked whatever the links say: the same is done for each sign-up.
     let next = mails::next(tx, pages, ring, &new.address_key, LinkKind::Confirm).await?;
     let long_enough = tx.now() + pages.confirm_time() / 2;
