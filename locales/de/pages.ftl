@@ -81,7 +81,7 @@ page-notice-closed = Damit lässt sich keine Seite öffnen. Die Schaltflächen a
 
 page-mailbox-title = Diese E-Mail-Adresse
 page-mailbox-lead = Diese E-Mail-Adresse steht bei uns nicht nur für eine Person. Der Link beweist, dass Sie das Postfach lesen, aber nicht, wer Sie sind. Darum zeigen wir hier nur, welche Werbung an diese Adresse geht.
-page-mailbox-purposes = Was an diese Adresse geht
+page-mailbox-purposes-title = Was an diese Adresse geht
 page-mailbox-none-lead = Dann geht keinerlei Werbung mehr an diese Adresse, an wen auch immer sie gerichtet ist, jetzt und künftig (Art. 21 Abs. 2 DSGVO).
 page-mailbox-none-button = Keine Werbung mehr an diese Adresse
 page-mailbox-none-done = Diese Adresse ist für alle Werbung gesperrt. Nur eine neue Erklärung der Person, um die es geht, könnte das für sie ändern.

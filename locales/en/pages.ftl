@@ -81,7 +81,7 @@ page-notice-closed = No page can be opened by that. The buttons of this page go 
 
 page-mailbox-title = This e-mail address
 page-mailbox-lead = This e-mail address stands for more than one person with us. The link proves that you read the mailbox, but not who you are. That is why we show here only which advertising goes to this address.
-page-mailbox-purposes = What goes to this address
+page-mailbox-purposes-title = What goes to this address
 page-mailbox-none-lead = No advertising of any kind goes to this address then, whoever it is meant for, now and in future (Art. 21(2) GDPR).
 page-mailbox-none-button = No more advertising to this address
 page-mailbox-none-done = This address is blocked for all advertising. Only a new declaration of the person concerned could change that for that person.

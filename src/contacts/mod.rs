@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub use address::Address;
 pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
-pub use reached::{Reachable, Reached, channel_of, kind_on};
+pub use reached::{Reachable, Reached, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set, set_keys};
 

@@ -72,6 +72,15 @@ pub fn channel_of(kind: Kind) -> Channel {
     }
 }
 
+/// The channels that lead to an identity.
+pub fn channels_to(kind: Kind) -> &'static [Channel] {
+    match kind {
+        Kind::Mailbox => &[Channel::Email],
+        Kind::Number => &[Channel::Phone, Channel::Sms],
+        Kind::Postal => &[Channel::Post],
+    }
+}
+
 /// The kind of identity that is reached on a channel.
 pub fn kind_on(channel: Channel) -> Kind {
     match channel {

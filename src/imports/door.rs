@@ -11,10 +11,9 @@ use uuid::Uuid;
 use super::known::Who;
 use crate::{
     audit::Transaction,
-    contacts::{Reachable, Reached, kind_on},
+    contacts::{Reachable, Reached, channels_to, kind_on},
     context::{Actor, App, Credential},
     error::Error,
-    identities::Kind,
     objections::{self, NewObjection},
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
     register::CONTACT,
@@ -154,15 +153,6 @@ pub(super) async fn stop(
         met.changed |= list(tx, all, declared, (kind, Some(channel))).await?;
     }
     Ok(met)
-}
-
-/// The channels that lead to an identity.
-fn channels_to(kind: Kind) -> &'static [Channel] {
-    match kind {
-        Kind::Mailbox => &[Channel::Email],
-        Kind::Number => &[Channel::Phone, Channel::Sms],
-        Kind::Postal => &[Channel::Post],
-    }
 }
 
 /// Puts addresses on the list; tells whether it did not say as much of each of them already.

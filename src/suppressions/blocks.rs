@@ -8,13 +8,13 @@ use entity::{
     enums::{Channel, StopKind, SuppressionKind},
     objection::{Column, Entity, Model},
 };
-use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, TryGetable};
+use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::{Declared, Listed, look, statements::Text};
 use crate::{
     audit::{Changes, Entry, Transaction},
-    contacts::{self, Reachable, Reached},
+    contacts::{self, Reachable, Reached, channels_to},
     context::Actor,
     error::{Code, Error},
     identities::Kind,
@@ -133,14 +133,7 @@ pub(super) async fn spread(
          WHERE objection.objected_at < excluded.objected_at OR (excluded.every_channel AND NOT objection.every_channel) \
          RETURNING contact_id",
     );
-    let rows = sql.query(tx.connection()).await?;
-    let mut met: Vec<Uuid> = rows
-        .iter()
-        .map(|row| Uuid::try_get_by(row, 0))
-        .collect::<Result<_, _>>()
-        .map_err(sea_orm::DbErr::from)?;
-    met.sort_unstable();
-    met.dedup();
+    let met = sql.ids(tx.connection()).await?;
     tx.touch(&met);
     tx.record_bare("carryBlock", BLOCK.name, &met, "Block.since");
     Ok(met.len())
@@ -148,12 +141,7 @@ pub(super) async fn spread(
 
 /// The channels that a no closes at an identity: the one that it names, else all that lead there.
 pub(super) fn channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
-    match (named, reachable.identity().kind()) {
-        (Some(channel), _) => vec![channel],
-        (None, Kind::Mailbox) => vec![Channel::Email],
-        (None, Kind::Number) => vec![Channel::Phone, Channel::Sms],
-        (None, Kind::Postal) => vec![Channel::Post],
-    }
+    named.map_or_else(|| channels_to(reachable.identity().kind()).to_vec(), |channel| vec![channel])
 }
 
 /// Whose record has an identity, as the primary or a further one: `contact_id`, and the word of `channel` beside it.

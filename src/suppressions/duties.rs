@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use entity::enums::{Channel, ContactPointKind, SuppressionKind};
-use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend, TryGetable};
+use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -60,14 +60,7 @@ pub(super) async fn make(
     }
     tx.lock_uses(Mode::Shared).await?;
     let sql = owed.statement(tx, declared);
-    let rows = sql.query(tx.connection()).await?;
-    let mut met: Vec<Uuid> = rows
-        .iter()
-        .map(|row| Uuid::try_get_by(row, 0))
-        .collect::<Result<_, _>>()
-        .map_err(sea_orm::DbErr::from)?;
-    met.sort_unstable();
-    met.dedup();
+    let met = sql.ids(tx.connection()).await?;
     tx.record_bare("makeStop", STOP.name, &met, "Stop.since");
     Ok(())
 }

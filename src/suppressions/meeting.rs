@@ -145,13 +145,8 @@ pub async fn with_identities<C: ConnectionTrait>(
     let mut sql = Text::new(connection.get_database_backend());
     sql.push("SELECT contact_id FROM (");
     union(&mut sql, reached);
-    sql.push(") s ORDER BY contact_id");
-    let rows = sql.query(connection).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Uuid::try_get_by(row, 0))
-        .collect::<Result<_, _>>()
-        .map_err(sea_orm::DbErr::from)?)
+    sql.push(") s");
+    Ok(sql.ids(connection).await?)
 }
 
 fn union(sql: &mut Text, reached: &Reached) {

@@ -1,6 +1,7 @@
 //! Statements over whoever has an identity, with bound values (floor 4).
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
+use uuid::Uuid;
 
 /// A statement in the making.
 pub(super) struct Text {
@@ -35,6 +36,15 @@ impl Text {
             self.push(if index == 0 { "" } else { ", " }).bind(value.clone());
         }
         self.push(")")
+    }
+
+    /// The ids that the statement gives in its first column, each once, in their order.
+    pub(super) async fn ids<C: ConnectionTrait>(self, connection: &C) -> Result<Vec<Uuid>, DbErr> {
+        let rows = self.query(connection).await?;
+        let mut ids: Vec<Uuid> = rows.iter().map(|row| Uuid::try_get_by(row, 0)).collect::<Result<_, _>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
 
     /// What the statement gives.
