@@ -1,5 +1,6 @@
 //! Configuration: one struct from defaults, a TOML file, the environment and flags, checked before anything starts (floor 1).
 
+mod faults;
 pub mod oidc;
 mod origin;
 pub mod pages;
@@ -16,7 +17,6 @@ use std::{
 
 use figment::{
     Figment,
-    error::Kind,
     providers::{Env, Format, Toml},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -28,6 +28,8 @@ use crate::{
 
 pub use origin::Origin;
 pub use shown::DEFAULTS;
+
+use faults::{Lines, Place};
 
 /// The whole configuration. Debug and Serialize show it with secrets starred.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -68,6 +70,7 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// Whether the page `/graphiql` is served.
     pub graphiql: bool,
@@ -113,13 +116,23 @@ pub struct Database {
     /// `sqlite://file` or `postgres://...`.
     #[serde(serialize_with = "shown::url")]
     pub url: String,
+    /// Another address for reading, of PostgreSQL.
+    #[serde(serialize_with = "shown::reader_url")]
+    pub reader_url: Option<String>,
     /// Connections of the reader pool.
     pub max_connections: u32,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: "sqlite://zweck.db".to_owned(), max_connections: 16 }
+        Self { url: "sqlite://zweck.db".to_owned(), reader_url: None, max_connections: 16 }
+    }
+}
+
+impl Database {
+    /// `SQLite` or `PostgreSQL`.
+    pub fn kind(&self) -> &'static str {
+        if self.url.starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" }
     }
 }
 
@@ -129,6 +142,7 @@ impl fmt::Debug for Database {
         let scheme = self.url.split_once("://").map_or("", |(scheme, _)| scheme);
         f.debug_struct("Database")
             .field("url", &format_args!("{scheme}://***"))
+            .field("reader_url", &self.reader_url.as_ref().map(|_| "***"))
             .field("max_connections", &self.max_connections)
             .finish()
     }
@@ -177,6 +191,8 @@ pub struct Secrets {
     /// The master key before the last rotation: it opens what `zweck keys rotate` has not wrapped anew yet.
     #[serde(deserialize_with = "master_key", serialize_with = "shown::starred")]
     pub previous_master_key: Option<[u8; 32]>,
+    /// A file that holds the previous master key instead.
+    pub previous_master_key_file: Option<PathBuf>,
     /// 32 bytes as 64 hexadecimal digits, under which the ids of users are made of what their issuers call them. Never
     /// changed: the same user would get another id.
     #[serde(deserialize_with = "master_key", serialize_with = "shown::starred")]
@@ -192,6 +208,7 @@ impl fmt::Debug for Secrets {
             .field("master_key", &self.master_key.map(|_| "***"))
             .field("master_key_file", &self.master_key_file)
             .field("previous_master_key", &self.previous_master_key.map(|_| "***"))
+            .field("previous_master_key_file", &self.previous_master_key_file)
             .field("actor_key", &self.actor_key.map(|_| "***"))
             .field("token", &self.token.as_ref().map(|_| "***"))
             .finish()
@@ -255,10 +272,8 @@ impl Config {
         flags: &Flags,
     ) -> Result<Self, String> {
         let mut figment = Figment::new();
+        let lines = file.map(Lines::read).transpose()?.unwrap_or_default();
         if let Some(file) = file {
-            if !file.is_file() {
-                return Err(format!("the configuration file `{}` cannot be read", file.display()));
-            }
             figment = figment.merge(Toml::file_exact(file));
         }
         let mut origin = Origin::of(file, &figment);
@@ -279,60 +294,74 @@ impl Config {
             origin.note("policy.dir", "flag");
             figment = figment.merge(("policy.dir", dir));
         }
-        let mut config: Self = figment.extract().map_err(|error| describe(&error))?;
+        let place = Place { lines: &lines, origin: &origin };
+        let (config, mut faults) = faults::extract(&figment, &place);
+        let mut config = config.ok_or_else(|| told(&faults))?;
+        let read = config.secrets.read_files();
+        faults.extend(
+            read.as_ref().err().into_iter().chain(&config.check()).map(|fault| place.of(fault.clone())),
+        );
+        if !faults.is_empty() {
+            return Err(told(&faults));
+        }
+        for key in read.unwrap_or_default() {
+            origin.note(key, "file of its own");
+        }
         config.origin = origin;
-        config.secrets.read_master_key()?;
-        config.check()?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        let known = ["sqlite:", "postgres://", "postgresql://"];
-        if !known.iter().any(|scheme| self.database.url.starts_with(scheme)) {
-            return Err("`database.url` must begin with sqlite:// or postgres://".to_owned());
-        }
-        if self.database.url.contains(":memory:") || self.database.url.contains("mode=memory") {
-            return Err(
-                "`database.url` must name a file: two pools would see two databases in memory".to_owned()
-            );
-        }
-        if !(1..=1000).contains(&self.database.max_connections) {
-            return Err("`database.max_connections` must be between 1 and 1000".to_owned());
-        }
-        if !(1..=600).contains(&self.server.grace_seconds) {
-            return Err("`server.grace_seconds` must be between 1 and 600".to_owned());
-        }
-        if !self.oidc.is_empty() && self.secrets.actor_key.is_none() {
-            let text = "`secrets.actor_key` must be set where `oidc` is; make one with `zweck keys generate` and never change it";
-            return Err(text.to_owned());
-        }
-        self.pages.check()?;
-        self.recipients.check()?;
-        self.mail.check(&self.pages)?;
-        oidc::check(&self.oidc)?;
-        self.limits.check()?;
-        self.check_addresses()
+    /// What a type does not find.
+    fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut wrong = |is_wrong: bool, text: &str| {
+            if is_wrong {
+                faults.push(text.to_owned());
+            }
+        };
+        let database = &self.database;
+        let postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let known = database.url.starts_with("sqlite:") || postgres(&database.url);
+        wrong(!known, "`database.url` must begin with sqlite:// or postgres://");
+        let in_memory = database.url.contains(":memory:") || database.url.contains("mode=memory");
+        wrong(in_memory, "`database.url` must name a file: two pools would see two databases in memory");
+        wrong(
+            database.reader_url.as_ref().is_some_and(|url| !postgres(url) || !postgres(&database.url)),
+            "`database.reader_url` must begin with postgres://, as `database.url` beside it",
+        );
+        wrong(
+            !(1..=1000).contains(&database.max_connections),
+            "`database.max_connections` must be between 1 and 1000",
+        );
+        wrong(
+            !(1..=600).contains(&self.server.grace_seconds),
+            "`server.grace_seconds` must be between 1 and 600",
+        );
+        wrong(
+            !self.oidc.is_empty() && self.secrets.actor_key.is_none(),
+            "`secrets.actor_key` must be set where `oidc` is; make one with `zweck keys generate` and never change it",
+        );
+        faults.extend(self.pages.check());
+        faults.extend(self.recipients.check().err());
+        faults.extend(self.mail.check(&self.pages));
+        faults.extend(oidc::check(&self.oidc));
+        faults.extend(self.limits.check());
+        faults.extend(self.check_addresses());
+        faults
     }
 }
 
-/// The first problem without the value it was found in: values may be secrets.
-fn describe(error: &figment::Error) -> String {
-    let key = error.path.join(".");
-    match &error.kind {
-        Kind::UnknownField(name, _) if error.path.last() == Some(name) => format!("unknown key `{key}`"),
-        Kind::UnknownField(name, _) if key.is_empty() => format!("unknown key `{name}`"),
-        Kind::UnknownField(name, _) => format!("unknown key `{key}.{name}`"),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-            format!("`{key}` must be {expected}")
-        }
-        Kind::Message(message) if key.starts_with("secrets.") || message == origin::NO_ADDRESS => {
-            format!("`{key}` {message}")
-        }
-        Kind::MissingField(name) => format!("`{key}.{name}` is missing"),
-        Kind::UnknownVariant(_, expected) => format!("`{key}` must be one of {}", expected.join(", ")),
-        _ if key.is_empty() => "the configuration file is not valid TOML".to_owned(),
-        _ => format!("`{key}` is not valid"),
-    }
+/// All faults, each once and on a line of its own.
+fn told(faults: &[String]) -> String {
+    let mut seen = std::collections::BTreeSet::new();
+    let faults: Vec<&str> = faults.iter().map(String::as_str).filter(|fault| seen.insert(*fault)).collect();
+    faults.join("\nerror: configuration: ")
+}
+
+/// The address of a server; `localhost` is this machine.
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    origin::address_of(&text).ok_or_else(|| D::Error::custom(origin::NO_LISTEN))
 }
 
 fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
@@ -378,12 +407,16 @@ mod tests {
         assert!(config.server.graphiql && !Config::default().server.graphiql);
         let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
         assert_eq!(read(toml, &environment, &flags).unwrap().server.listen.port(), 3);
-        assert!(read(toml, &[("server.listne", "x")], &flags).unwrap_err().ends_with("`server.listne`"));
+        assert!(
+            read(toml, &[("server.listne", "x")], &flags)
+                .unwrap_err()
+                .contains("unknown key `server.listne`; did you mean `server.listen`?")
+        );
     }
 
     #[test]
     fn wrong_keys_and_values_are_refused_without_quoting_them() {
-        assert!(load("[servre]\n").unwrap_err().ends_with(" `servre`"));
+        assert!(load("[servre]\n").unwrap_err().contains("unknown key `servre`; did you mean `server`?"));
         assert!(load("[server]\nlisten = \"nowhere\"\n").unwrap_err().contains("server.listen"));
         assert!(load("[database]\nurl = \"mysql://x\"\n").unwrap_err().contains("database.url"));
         for key in ["\"topsecret\"", "4711", "[1]"] {
@@ -435,8 +468,8 @@ mod tests {
             ("key_grace_seconds = 86401", "oidc.staff.key_grace_seconds"),
             ("jwks_url = \"http://login.example.com/hunter2\"", "oidc.staff.jwks_url"),
             ("jwks_url = \"https://a.example\"\njwks_file = \"keys.json\"", "oidc.staff.jwks_file"),
-            ("algorithms = [\"none\"]", "one of RS256, PS256, ES256, EdDSA"),
-            ("algorithms = [\"HS256\"]", "one of RS256, PS256, ES256, EdDSA"),
+            ("algorithms = [\"none\"]", "one of RS256, RS384, RS512, PS256"),
+            ("algorithms = [\"HS256\"]", "one of RS256, RS384, RS512, PS256"),
             ("algorithms = []", "oidc.staff.algorithms"),
             ("token_types = []", "oidc.staff.token_types"),
             ("clients = [\"\"]", "oidc.staff.clients"),

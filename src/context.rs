@@ -1,13 +1,16 @@
 //! What every operation is given: the application, the actor, the clock, ids and keys (floor 2).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+mod masters;
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use hkdf::Hkdf;
-use sha2::Sha256;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -19,6 +22,8 @@ use crate::{
     oidc::Issuers,
     policy::{Action, Live, Policy, PurposeDef, Table},
 };
+
+pub use masters::Keys;
 
 /// Where time comes from. Microsecond precision, as PostgreSQL keeps it.
 pub trait Clock: Send + Sync {
@@ -61,74 +66,6 @@ impl Clock for ManualClock {
     }
 }
 
-/// Keys derived from the master key by HKDF-SHA-256 (RFC 5869), one per use; and earlier master keys, which only open
-/// what was sealed before a rotation.
-#[derive(Clone)]
-pub struct Keys {
-    master: [u8; 32],
-    previous: Vec<[u8; 32]>,
-}
-
-impl Keys {
-    /// Keys under `master`.
-    pub fn new(master: [u8; 32]) -> Self {
-        Self { master, previous: Vec::new() }
-    }
-
-    /// The same, with earlier master keys.
-    pub fn with_previous(master: [u8; 32], previous: Vec<[u8; 32]>) -> Self {
-        Self { master, previous }
-    }
-
-    /// Fresh random keys, which live as long as this value.
-    pub fn random() -> Self {
-        Self::new(rand::random())
-    }
-
-    /// The key for one use, e.g. `cursor`.
-    pub fn derive(&self, usage: &str) -> Result<[u8; 32], Error> {
-        derive(&self.master, usage)
-    }
-
-    /// The name of the master key: 16 hexadecimal digits that tell nothing of it.
-    pub fn name(&self) -> Result<String, Error> {
-        name(&self.master)
-    }
-
-    /// The keys for one use under earlier master keys.
-    pub fn derive_earlier(&self, usage: &str) -> Result<Vec<[u8; 32]>, Error> {
-        self.previous.iter().map(|master| derive(master, usage)).collect()
-    }
-
-    /// The key for one use under the master key called `name`, if it is known still.
-    pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
-        for master in std::iter::once(&self.master).chain(&self.previous) {
-            if name(master)? == name_of_master {
-                return derive(master, usage).map(Some);
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn derive(master: &[u8; 32], usage: &str) -> Result<[u8; 32], Error> {
-    let mut key = [0u8; 32];
-    Hkdf::<Sha256>::new(Some(b"zweck"), master)
-        .expand(usage.as_bytes(), &mut key)
-        .map_err(|_| Error::internal("key derivation"))?;
-    Ok(key)
-}
-
-fn name(master: &[u8; 32]) -> Result<String, Error> {
-    Ok(derive(master, "name")?.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(***)")
-    }
-}
-
 /// The application: what outlives a request.
 pub struct App {
     /// Reader and writer pools.
@@ -149,6 +86,29 @@ pub struct App {
     pub reader: Reader,
     /// How long recipients may have kept what they read.
     pub keep_copy: TimeDelta,
+    /// Which background jobs failed when they last ran.
+    pub failing: FailingJobs,
+}
+
+/// Background jobs that failed when they last ran, by name. All clones know the same.
+#[derive(Clone, Debug, Default)]
+pub struct FailingJobs(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl FailingJobs {
+    /// Notes how a job ended.
+    pub fn note(&self, job: &'static str, failed: bool) {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed {
+            failing.insert(job);
+        } else {
+            failing.remove(job);
+        }
+    }
+
+    /// Whether any failed.
+    pub fn any(&self) -> bool {
+        !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
 }
 
 /// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
@@ -161,6 +121,8 @@ pub struct Ring {
     pub suppression: [u8; 32],
     /// Seed of the key that receipts are signed with (Ed25519, RFC 8032).
     pub signing: [u8; 32],
+    /// Makes digests by which something is found again, such as outcomes kept for retries.
+    pub lookups: [u8; 32],
 }
 
 impl std::fmt::Debug for Ring {
@@ -182,6 +144,7 @@ impl App {
             ring: Arc::default(),
             reader: Reader::default(),
             keep_copy: Recipients::default().keep_copy(),
+            failing: FailingJobs::default(),
         }
     }
 
@@ -284,34 +247,39 @@ impl Actor {
     /// that; with several there is no purpose, and every governed field but those of [purposes](PurposeDef) is denied.
     ///
     /// # Errors
-    /// `PURPOSE_NOT_PERMITTED` for a purpose the credential does not permit (or the policy does not know).
+    /// `PURPOSE_NOT_PERMITTED` for a purpose the credential does not permit (or the policy does not know). `FORBIDDEN` for a credential that
+    /// names a role or a purpose that the policy does not know (any more): what is left of it may be wider than the whole, since a role
+    /// also denies.
     pub fn new(
         policy: Arc<Policy>,
         credential: &Credential,
         requested: Option<&str>,
         request_id: String,
     ) -> Result<Self, Error> {
-        let permitted: Vec<Arc<PurposeDef>> = credential
-            .purposes
-            .iter()
-            .filter_map(|code| policy.purpose(code))
-            .filter(|purpose| !purpose.is_group)
-            .cloned()
-            .collect();
-        let purpose =
-            match requested {
-                Some(code) => {
-                    Some(permitted.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(|| {
-                        Error::new(Code::PurposeNotPermitted, "this purpose is not permitted")
-                    })?)
-                }
-                None => match permitted.as_slice() {
-                    [only] => Some(only.clone()),
-                    _ => None,
-                },
-            };
-        let roles: Vec<String> =
-            credential.roles.iter().filter(|role| policy.roles().contains(role)).cloned().collect();
+        let known = |code: &String| policy.purpose(code).filter(|purpose| !purpose.is_group).cloned();
+        let permitted: Vec<Arc<PurposeDef>> = credential.purposes.iter().filter_map(known).collect();
+        let purpose = match requested {
+            Some(code) => {
+                Some(permitted.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(|| {
+                    // What the credential permits its bearer may know anyway.
+                    let known: Vec<&str> = permitted.iter().map(|purpose| purpose.code.as_str()).collect();
+                    let message =
+                        format!("this purpose is not permitted; permitted are: {}", known.join(", "));
+                    Error::new(Code::PurposeNotPermitted, message)
+                })?)
+            }
+            None => match permitted.as_slice() {
+                [only] => Some(only.clone()),
+                _ => None,
+            },
+        };
+        if permitted.len() < credential.purposes.len()
+            || credential.roles.iter().any(|role| !policy.roles().contains(role))
+        {
+            let message = "this credential names a role or a purpose that the policy does not know any more; it must be replaced";
+            return Err(Error::new(Code::Forbidden, message));
+        }
+        let roles = credential.roles.clone();
         let table = match &purpose {
             Some(purpose) => policy.pinned(&roles, &purpose.code, credential.fields.as_deref())?,
             None => {

@@ -1,16 +1,25 @@
 //! Connections: one pool that the database itself holds read-only, one that writes (floor 2).
 
-use std::time::{Duration, Instant};
+mod asked;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
+    durable::Flusher,
+    error::Error,
     feed::Feed,
     kept::{Kept, TRUSTED},
 };
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
 };
+
+pub use asked::{Held, explained_of};
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 10_000;
@@ -26,10 +35,14 @@ pub struct Db {
     pub writer: DatabaseConnection,
     /// What was committed by this writer.
     pub feed: Feed,
+    /// Sees that what was committed is on the disk, where the database does not wait for that itself.
+    flusher: Option<Flusher>,
+    /// How long a statement that reads may run; zero for no limit.
+    time: Duration,
 }
 
 impl Db {
-    /// Opens `sqlite://path` (made where it is missing) or `postgres://...` with `max_connections` readers.
+    /// Opens `sqlite://path` (made where it is missing, for its owner alone) or `postgres://...` with `max_connections` readers.
     ///
     /// # Errors
     /// The database cannot be reached, or the address is of another kind, or names an in-memory database
@@ -44,10 +57,25 @@ impl Db {
     /// # Errors
     /// Those of [`Db::connect`].
     pub async fn connect_within(url: &str, max_connections: u32, time: Duration) -> Result<Self, DbErr> {
+        Self::connect_apart(url, None, max_connections, time).await
+    }
+
+    /// The same, where PostgreSQL is read by another address, such as that of a role which may only read. The database is asked whether
+    /// it holds those who read read-only and gives up what takes too long: a pooler between may not pass that on.
+    ///
+    /// # Errors
+    /// Those of [`Db::connect`]; the database does not hold those who read.
+    pub async fn connect_apart(
+        url: &str,
+        reader_url: Option<&str>,
+        max_connections: u32,
+        time: Duration,
+    ) -> Result<Self, DbErr> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             if path.is_empty() || path.contains(":memory:") || path.contains('?') {
                 return Err(DbErr::Custom("a SQLite address is sqlite:// and the path of a file".to_owned()));
             }
+            own_alone(Path::new(path))?;
             // One connection: writers wait for each other here.
             let mut writer = sqlite(url, "rwc", 1, false);
             writer.acquire_timeout(Duration::from_secs(15));
@@ -58,15 +86,84 @@ impl Db {
                     .map_sqlx_sqlite_before_acquire(move |connection, _| Box::pin(give_up(connection, time)));
             }
             let reader = Database::connect(reader).await?;
-            return Ok(Self { reader, kept: None, writer, feed: Feed::default() });
+            let flusher = Some(Flusher::of(Path::new(path)));
+            return Ok(Self { reader, kept: None, writer, feed: Feed::default(), flusher, time });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let read_by = reader_url.unwrap_or(url);
+            asked::reader(&session(read_by, Some(time))?, time).await?;
             let writer = Database::connect(postgres(url, max_connections.div_ceil(2), None)?).await?;
-            let reader = Database::connect(postgres(url, max_connections, Some(time))?).await?;
+            let reader = Database::connect(postgres(read_by, max_connections, Some(time))?).await?;
             let kept = Kept::of(reader.get_postgres_connection_pool());
-            return Ok(Self { reader, kept, writer, feed: Feed::default() });
+            return Ok(Self { reader, kept, writer, feed: Feed::default(), flusher: None, time });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
+    }
+
+    /// Waits until what was committed is on the disk. PostgreSQL has waited for that when it answers.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the disk refuses.
+    pub async fn flush(&self) -> Result<(), Error> {
+        match &self.flusher {
+            Some(flusher) => flusher.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    /// How the database holds those who read, asked of one connection of their pool.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn held(&self) -> Result<Held, DbErr> {
+        if self.backend() == DbBackend::Sqlite {
+            // Set by this program on each connection, with nobody between.
+            return Ok(Held::Fast);
+        }
+        let statement = Statement::from_string(self.backend(), asked::QUESTION);
+        let row = self.reader.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
+        let (read_only, timeout): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        Ok(asked::judged(&read_only, &timeout, self.time))
+    }
+
+    /// Whether the disk has refused what was written.
+    pub fn disk_has_failed(&self) -> bool {
+        self.flusher.as_ref().is_some_and(Flusher::has_failed)
+    }
+
+    /// Closes all connections. SQLite then moves its write-ahead log to the database, unless others have it open: the file alone is whole.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        self.reader.close_by_ref().await?;
+        self.writer.close_by_ref().await
+    }
+
+    /// Writes all that a database of SQLite holds at one instant to `file`, which is missing or empty.
+    ///
+    /// # Errors
+    /// From the database, or the disk.
+    pub async fn copy_to(&self, file: &str) -> Result<(), DbErr> {
+        let statement = Statement::from_sql_and_values(self.backend(), "VACUUM INTO ?", [file.into()]);
+        self.writer.execute_raw(statement).await.map(|_| ())
+    }
+
+    /// The check of SQLite that finds a database damaged, if any does.
+    ///
+    /// # Errors
+    /// It cannot be read at all.
+    pub async fn damage(&self) -> Result<Option<&'static str>, DbErr> {
+        for (check, expected) in [("integrity_check", Some("ok")), ("foreign_key_check", None)] {
+            let statement = Statement::from_string(self.backend(), format!("PRAGMA {check}"));
+            let rows = self.reader.query_all_raw(statement).await?;
+            let first: Option<String> = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
+            if first.as_deref() != expected {
+                return Ok(Some(check));
+            }
+        }
+        Ok(None)
     }
 
     /// Runs the pending migrations.
@@ -119,6 +216,21 @@ impl PoolUse {
     }
 }
 
+/// Makes the file where it is missing, for its owner alone, whatever the umask says: those beside it, which SQLite makes, are like it.
+fn own_alone(path: &Path) -> Result<(), DbErr> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            Err(DbErr::Custom(format!("the file of the database cannot be made: {}", error.kind())))
+        }
+    }
+}
+
 fn options(url: String, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
@@ -151,25 +263,28 @@ async fn give_up(connection: &mut sqlx::SqliteConnection, time: Duration) -> Res
     Ok(true)
 }
 
-/// Connections that read if there is a time for reading, zero for no limit; else connections that write.
-fn postgres(url: &str, connections: u32, reading: Option<Duration>) -> Result<ConnectOptions, DbErr> {
+/// A session that reads if there is a time for reading, zero for no limit; else one that writes.
+fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbErr> {
     let address: PgConnectOptions =
         url.parse().map_err(|_| DbErr::Custom("the address of the database is not valid".to_owned()))?;
-    let address = address.disable_statement_logging();
+    let read_only = if reading.is_some() { "on" } else { "off" };
+    // Its notices would be logged, and may quote values.
+    let address = address
+        .disable_statement_logging()
+        .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")]);
+    Ok(match reading {
+        // Zero is no limit to PostgreSQL too.
+        Some(time) => address.options([("statement_timeout", time.as_millis().to_string())]),
+        None => address,
+    })
+}
+
+/// Connections of such sessions.
+fn postgres(url: &str, connections: u32, reading: Option<Duration>) -> Result<ConnectOptions, DbErr> {
+    let session = session(url, reading)?;
     // SeaORM's spans tell the address it is given, and with it the password: it is given none.
     let mut options = options("postgres://hidden".to_owned(), connections);
-    options.map_sqlx_postgres_opts(move |_| {
-        let read_only = if reading.is_some() { "on" } else { "off" };
-        // Its notices would be logged, and may quote values.
-        let address = address
-            .clone()
-            .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")]);
-        match reading {
-            // Zero is no limit to PostgreSQL too.
-            Some(time) => address.options([("statement_timeout", time.as_millis().to_string())]),
-            None => address,
-        }
-    });
+    options.map_sqlx_postgres_opts(move |_| session.clone());
     options.map_sqlx_postgres_pool_opts(|pool| {
         pool.before_acquire(|connection, meta| {
             Box::pin(async move {

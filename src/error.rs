@@ -104,14 +104,41 @@ pub struct Error {
     pub input: Option<String>,
     /// Whether the same again may succeed: other writers were in the way.
     pub transient: bool,
-    /// Whether what was asked for was done all the same.
-    pub done: bool,
+    /// What became of what was asked for, where it is not simply undone.
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of a change that is answered with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done all the same.
+    Done,
+    /// Nobody can tell: the database did not answer to the commit. The same again under its `Idempotency-Key` finds out.
+    Unknown,
+}
+
+impl Outcome {
+    /// Both, for those who read answers.
+    const ALL: [Outcome; 2] = [Outcome::Done, Outcome::Unknown];
+
+    /// The word clients see in `extensions.outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Done => "DONE",
+            Outcome::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// What clients see as `word`.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
 }
 
 impl Error {
     /// An error of `code` saying `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), coordinate: None, input: None, transient: false, done: false }
+        Self { code, message: message.into(), coordinate: None, input: None, transient: false, outcome: None }
     }
 
     /// The same error, naming the schema coordinate it is about.
@@ -127,9 +154,33 @@ impl Error {
     }
 
     /// The same error of what was done all the same.
-    pub fn but_done(mut self) -> Self {
-        self.done = true;
+    pub fn but_done(self) -> Self {
+        self.with_outcome(Some(Outcome::Done))
+    }
+
+    /// The same error of what became of it.
+    pub fn with_outcome(mut self, outcome: Option<Outcome>) -> Self {
+        self.outcome = outcome;
         self
+    }
+
+    /// A commit that the database did not answer, or whose bytes may not be on the disk.
+    pub fn unclear() -> Self {
+        let message =
+            "it is not known whether this was done: repeat it with the same Idempotency-Key, or look";
+        Self::internal("the outcome of a commit is not known")
+            .with_message(message)
+            .with_outcome(Some(Outcome::Unknown))
+    }
+
+    fn with_message(mut self, message: &str) -> Self {
+        message.clone_into(&mut self.message);
+        self
+    }
+
+    /// Of a commit that failed: where the database has answered it was taken back.
+    pub fn of_commit(error: sea_orm::DbErr) -> Self {
+        if is_answered(&error) { error.into() } else { Self::unclear() }
     }
 
     /// Bad input.
@@ -140,6 +191,12 @@ impl Error {
     /// Somebody else was in between: the same again finds what there is now.
     pub fn repeat() -> Self {
         Self { transient: true, ..Self::new(Code::Internal, "internal error") }
+    }
+
+    /// A field that the caller may not read.
+    pub fn not_readable(coordinate: &str) -> Self {
+        Self::new(Code::ForbiddenField, format!("{coordinate} is not readable for this purpose"))
+            .at(coordinate)
     }
 
     /// What was asked took too long.
@@ -173,7 +230,10 @@ impl From<sea_orm::DbErr> for Error {
             sea_orm::DbErr::Query(_) => "database: query",
             _ => "database",
         };
-        Self::internal(kind)
+        // The class of what went wrong, by SQL:2023 and PostgreSQL; it never holds a value.
+        let sqlstate = code_of(&error);
+        tracing::error!(what = kind, sqlstate, "internal error");
+        Self::new(Code::Internal, "internal error")
     }
 }
 
@@ -195,14 +255,37 @@ fn is_cancelled(error: &sea_orm::DbErr) -> bool {
     has_code(error, &["57014", "9"])
 }
 
-fn has_code(error: &sea_orm::DbErr, codes: &[&str]) -> bool {
+/// Whether the database itself says so, and not the way to it.
+fn is_answered(error: &sea_orm::DbErr) -> bool {
     use sea_orm::{DbErr, RuntimeErr, sqlx};
     let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
     else {
         return false;
     };
-    let sqlx::Error::Database(inner) = &**inner else { return false };
-    inner.code().is_some_and(|code| codes.contains(&code.as_ref()))
+    // A server that shuts down (57P01) ends the session before or behind the commit.
+    matches!(&**inner, sqlx::Error::Database(inner) if inner.code().is_none_or(|code| !code.starts_with("57P")))
+}
+
+/// A key that is wrapped by another master key than the one in use: the trigger of `subject_key` refuses it.
+pub fn is_out_of_use(error: &sea_orm::DbErr) -> bool {
+    // SQLite has one code for all that triggers refuse; its text is the one of our trigger.
+    has_code(error, &["ZK001"])
+        || (has_code(error, &["1811"]) && error.to_string().contains("another master key is in use"))
+}
+
+fn has_code(error: &sea_orm::DbErr, codes: &[&str]) -> bool {
+    code_of(error).is_some_and(|code| codes.contains(&code.as_str()))
+}
+
+/// The code of the database for what went wrong.
+fn code_of(error: &sea_orm::DbErr) -> Option<String> {
+    use sea_orm::{DbErr, RuntimeErr, sqlx};
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
+    else {
+        return None;
+    };
+    let sqlx::Error::Database(inner) = &**inner else { return None };
+    inner.code().map(|code| code.into_owned())
 }
 
 impl From<crate::policy::Unknown> for Error {
@@ -223,7 +306,8 @@ mod tests {
 
     #[test]
     fn the_readme_tells_every_code_and_no_other() {
-        let table = include_str!("../README.md").split("| code | meaning |\n|---|---|\n").nth(1).unwrap();
+        let table =
+            include_str!("../docs/reference.md").split("| code | meaning |\n|---|---|\n").nth(1).unwrap();
         let rows = table.lines().take_while(|line| line.starts_with('|'));
         let told: Vec<&str> =
             rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).map(str::trim).collect();

@@ -31,6 +31,46 @@ pub fn fold(text: &str) -> String {
     out
 }
 
+/// Letters of the shortest word that is looked for with `ae`, `oe`, `ue` as one letter.
+const SHORTEST: usize = 4;
+
+/// The words of a search, each with the folded forms that it may stand in: as it is; an umlaut as two letters and two letters as an umlaut,
+/// as Germans type them; `i` without its dot and with it. What is joined by a hyphen is several words. For search alone: no key is made
+/// of these.
+pub fn searched(query: &str) -> Vec<Vec<String>> {
+    let parts = query.split(|c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}' | '\u{2011}'));
+    parts.map(forms).filter(|forms| !forms.is_empty()).collect()
+}
+
+fn forms(word: &str) -> Vec<String> {
+    let plain = fold(word);
+    if plain.is_empty() {
+        return Vec::new();
+    }
+    let long: String = word.nfc().fold(String::new(), |mut out, c| {
+        match c {
+            'ä' | 'Ä' => out.push_str("ae"),
+            'ö' | 'Ö' => out.push_str("oe"),
+            'ü' | 'Ü' => out.push_str("ue"),
+            c => out.push(c),
+        }
+        out
+    });
+    let mut forms = vec![fold(&long)];
+    if plain.chars().count() >= SHORTEST {
+        forms.push(plain.replace("ae", "a").replace("oe", "o").replace("ue", "u"));
+    }
+    forms.insert(0, plain);
+    for index in 0..forms.len() {
+        let Some(form) = forms.get(index).cloned() else { continue };
+        forms.push(form.replace('ı', "i"));
+        forms.push(form.replace('i', "ı"));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    forms.retain(|form| seen.insert(form.clone()));
+    forms
+}
+
 /// The key of a mailbox, by which consents for e-mail are bound to it: composed (NFC) and in lower case, accents kept, since
 /// they tell mailboxes apart. The domain is the one that mail goes to (UTS 46): however it is written, it is the same.
 pub fn mailbox(email: &str) -> String {
@@ -77,7 +117,7 @@ const LONGEST_KEY: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_KEY, address, fold, mailbox};
+    use super::{LONGEST_KEY, address, fold, mailbox, searched};
 
     #[test]
     fn keys_of_addresses_tell_them_apart_and_stay_short() {
@@ -101,6 +141,36 @@ mod tests {
         }
         assert_eq!(mailbox("anna@münchen.example"), mailbox("anna@xn--mnchen-3ya.example"));
         assert_ne!(mailbox("anna@münchen.example"), mailbox("anna@munchen.example"));
+    }
+
+    #[test]
+    fn a_search_finds_names_however_germans_type_them() {
+        // A form of the word stands in the folded name.
+        let finds = |query: &str, name: &str| {
+            let name = fold(name);
+            searched(query).iter().all(|forms| forms.iter().any(|form| name.contains(form.as_str())))
+        };
+        for (query, name) in [
+            ("mueller", "Müller"),
+            ("Müller", "Mueller"),
+            ("muller", "Müller"),
+            ("Mueller-Luedenscheidt", "Müller-Lüdenscheidt"),
+            ("Müller Lüdenscheidt", "Müller-Lüdenscheidt"),
+            ("Müller-Lüdenscheidt", "Mueller Luedenscheidt"),
+            ("Aydin", "Aydın"),
+            ("Aydın", "Aydin"),
+            ("yildiz", "Yıldız"),
+            ("strasse", "Straße"),
+            ("Weiß", "Weiss"),
+            ("goethe", "Goethe"),
+            ("Manuela", "Manuela"),
+        ] {
+            assert!(finds(query, name), "{query} {name}");
+        }
+        for (query, name) in [("Meier", "Müller"), ("Mahler", "Müller"), ("ue", "Uhl")] {
+            assert!(!finds(query, name), "{query} {name}");
+        }
+        assert!(searched(" - ").is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use sea_orm::DbBackend;
 
-use crate::{audit, consents, context::App, error::Error, mailer::Mailer, signups};
+use crate::{audit, consents, context::App, error::Error, mailer::Mailer, measures, servers, signups};
 
 /// How often is looked for mails that are due. The clock strikes for them, and no request: how soon after it something is sent, and
 /// what is busy then, tells nobody whether an address is known.
@@ -27,7 +27,7 @@ const UPKEEP: Duration = Duration::from_secs(3600);
 pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let mails = async {
         while let Some(mailer) = &mailer {
-            told("mails", mailer.deliver(&app).await.map(|_| ()));
+            told(&app, "mails", mailer.deliver(&app).await.map(|_| ()));
             tokio::time::sleep(until_next(MAILS, app.now())).await;
         }
     };
@@ -35,32 +35,40 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let ends = async {
         let mut revision = String::new();
         loop {
-            told("owed", audit::settle(&app).await.map(|_| ()));
-            told("ends", consents::expire(&app).await.map(|_| ()));
+            told(&app, "owed", audit::settle(&app).await.map(|_| ()));
+            told(&app, "ends", consents::expire(&app).await.map(|_| ()));
             let present = app.policy.current().revision().to_owned();
             if revision != present {
                 let caught_up = consents::catch_up(&app).await;
                 if caught_up.is_ok() {
                     revision = present;
                 }
-                told("catch_up", caught_up.map(|_| ()));
+                told(&app, "catch_up", caught_up.map(|_| ()));
             }
             tokio::time::sleep(ENDS).await;
         }
     };
     let rest = async {
         loop {
-            told("upkeep", upkeep(&app).await);
+            told(&app, "upkeep", upkeep(&app).await);
             tokio::time::sleep(UPKEEP).await;
         }
     };
     let agree = async {
         loop {
             tokio::time::sleep(AGREE).await;
-            told("agree", agree(&app).await);
+            told(&app, "agree", agree(&app).await);
         }
     };
     tokio::join!(mails, order, ends, rest, agree);
+}
+
+/// Says that this server runs until it ends, and learns which master key is in use.
+pub async fn beat(app: Arc<App>, own: servers::Own) {
+    loop {
+        tokio::time::sleep(servers::BEAT).await;
+        told(&app, "beat", own.beat(&app).await);
+    }
 }
 
 /// Gives changes of consents their places until the server ends: at once what is queued here.
@@ -73,7 +81,7 @@ pub(crate) async fn order(app: &App) {
             Err(_) => ORDER,
         };
         let alone = !matches!(numbered, Ok(None));
-        told("order", numbered.map(|_| ()));
+        told(app, "order", numbered.map(|_| ()));
         tokio::time::sleep(gather).await;
         if alone {
             let _ = tokio::time::timeout(ORDER, app.db.feed.queued()).await;
@@ -98,7 +106,9 @@ async fn agree(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-fn told(job: &'static str, done: Result<(), Error>) {
+fn told(app: &App, job: &'static str, done: Result<(), Error>) {
+    app.failing.note(job, done.is_err());
+    measures::job(job, done.is_ok());
     if let Err(error) = done {
         tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
     }

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn ring(seed: u8) -> Ring {
-        Ring { links: [seed; 32], suppression: [seed; 32], signing: [seed; 32] }
+        Ring { links: [seed; 32], suppression: [seed; 32], signing: [seed; 32], lookups: [seed; 32] }
     }
 
     #[test]

@@ -6,26 +6,42 @@ use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use commands::{
-    config, contacts, demo, export, health, import, import_consents, import_objections, policy, receipts,
-    schema, stops, tokens,
+    backup, config, contacts, demo, export, health, import, import_consents, import_objections, keys, manual,
+    policy, receipts, schema, stops, tokens,
 };
 use zweck::config::{Config, Flags, LogFormat};
+
+pub(crate) use commands::exit::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What a newcomer tries first.
+const EXAMPLES: &str = "Examples:
+  zweck keys generate --out master.key
+  export ZWECK__SECRETS__MASTER_KEY_FILE=$PWD/master.key
+  zweck migrate
+  zweck token create --name \"help desk\" --role support --purpose customer_care
+  zweck serve
+
+`zweck COMMAND --help` tells of each command. Exit codes: 0 done, 1 failed, 2 called or configured in a wrong way, 3 the policy is wrong,
+4 a decision that must hold does not.";
+
+/// Heading of what every command takes.
+const GLOBAL: &str = "Global options";
+
 /// A GDPR-native CRM core.
 #[derive(Parser)]
-#[command(name = "zweck", version, about)]
+#[command(name = "zweck", version, about, after_help = EXAMPLES)]
 struct Cli {
     /// Configuration file (TOML). Environment variables ZWECK__SECTION__KEY and flags stand above it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Database, sqlite://FILE or postgres://...
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = GLOBAL)]
     database_url: Option<String>,
     /// Directory of the policy files; the embedded policy if absent.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     policy_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -56,6 +72,19 @@ enum Command {
     },
     /// Bring the database up to date.
     Migrate,
+    /// Write the whole database to FILE while servers run; for SQLite.
+    Backup {
+        /// A file that is not there yet.
+        file: PathBuf,
+    },
+    /// Put a backup where the configuration has its database, or only look whether it is whole; for SQLite.
+    Restore {
+        /// What `zweck backup` wrote.
+        file: PathBuf,
+        /// Look only; exit with 1 where it is damaged or cannot be opened.
+        #[arg(long)]
+        check: bool,
+    },
     /// Print the GraphQL schema: all of it, or what a token would be shown by GET /schema.graphql.
     Schema(SchemaArgs),
     /// Manage access tokens.
@@ -84,6 +113,17 @@ enum Command {
     Config(config::ConfigCommand),
     /// Ask the running server of this configuration whether it is ready.
     Healthcheck,
+    /// Print what a shell completes commands by, e.g. for bash: source <(zweck completions bash).
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual, one page for each command, to a directory.
+    Man {
+        /// The directory, which is made where it is missing.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Measure this program against yardsticks, on an empty database of its own.
     #[cfg(feature = "bench")]
     Bench(commands::bench::BenchArgs),
@@ -110,22 +150,50 @@ struct SchemaArgs {
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
     /// Only what a token in this role may use; may be repeated.
-    #[arg(long = "role", requires = "purposes")]
+    #[arg(long = "role", requires = "purposes", value_name = "ROLE")]
     roles: Vec<String>,
     /// Only what a token for this purpose may use; repeated, what each of them permits by itself.
-    #[arg(long = "purpose", requires = "roles")]
+    #[arg(long = "purpose", requires = "roles", value_name = "PURPOSE")]
     purposes: Vec<String>,
     /// Only what a token narrowed to this coordinate may use, e.g. Contact.email; may be repeated.
-    #[arg(long = "field", requires = "roles")]
+    #[arg(long = "field", requires = "roles", value_name = "COORDINATE")]
     fields: Vec<String>,
 }
 
 #[derive(Subcommand)]
 enum KeysCommand {
     /// Print a fresh master key.
-    Generate,
-    /// Wrap every key anew under `secrets.master_key`; the old one stands in `secrets.previous_master_key`.
+    Generate {
+        /// Write it to FILE, which must not exist yet and nobody else can read, instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Say which master key is in use, which ones wrap keys, and which of them every running server knows; exit with 1 where keys cannot
+    /// be opened.
+    Status {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Take `secrets.master_key` in use and wrap every key anew by it; the old one stands in `secrets.previous_master_key`. Servers may
+    /// run meanwhile if they know both. May be repeated after an interruption.
     Rotate,
+    /// Make the keys of the installation anew after they were lost for good: links in mails end, nobody on the suppression list is
+    /// recognised by it any more, and receipts are signed by another key.
+    Remake {
+        /// Say that this is what is wanted.
+        #[arg(long, required = true)]
+        accept_loss: bool,
+    },
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ListFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -145,9 +213,21 @@ enum ConsentsCommand {
 #[derive(Subcommand)]
 enum TokenCommand {
     /// Make a token and print it, once.
+    #[command(
+        after_help = "Examples:\n  zweck token create --name \"help desk\" --role support --purpose customer_care\n  zweck token create --name \
+                            \"mailing house\" --role partner --purpose newsletter --recipient ID > partner.token\n\n`zweck policy matrix` tells \
+                            which roles may do what for which purposes."
+    )]
     Create(TokenArgs),
     /// List tokens: state, end, rights, recipient and last use.
-    List,
+    List {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+        /// Only those in this state.
+        #[arg(long, value_parser = ["valid", "expired", "revoked"])]
+        state: Option<String>,
+    },
     /// Make a token with the rights of another, which ends after the overlap.
     Rotate(RotateArgs),
     /// Print the id that logs have for a user, whose name at the issuer comes from standard input.
@@ -157,16 +237,16 @@ enum TokenCommand {
     },
     /// End a token.
     Revoke {
-        /// Id of the token.
-        id: uuid::Uuid,
+        /// Id of the token, or its name where no other valid one has it.
+        token: String,
     },
 }
 
 /// Which token is rotated, and how.
 #[derive(Args)]
 struct RotateArgs {
-    /// Id of the token.
-    id: uuid::Uuid,
+    /// Id of the token, or its name where no other valid one has it.
+    token: String,
     /// How long the old token is valid still, e.g. 7d, 12h or 30m.
     #[arg(long, default_value = "7d", value_parser = commands::tokens::span)]
     overlap: chrono::TimeDelta,
@@ -182,13 +262,13 @@ struct TokenArgs {
     #[arg(long)]
     name: String,
     /// Role; may be repeated.
-    #[arg(long = "role", required = true)]
+    #[arg(long = "role", required = true, value_name = "ROLE")]
     roles: Vec<String>,
     /// Code of a purpose; may be repeated.
-    #[arg(long = "purpose", required = true)]
+    #[arg(long = "purpose", required = true, value_name = "PURPOSE")]
     purposes: Vec<String>,
     /// Coordinate the token is narrowed to, e.g. Contact.email; may be repeated.
-    #[arg(long = "field")]
+    #[arg(long = "field", value_name = "COORDINATE")]
     fields: Vec<String>,
     /// Days until it ends, at most 366.
     #[arg(long, default_value_t = 90)]
@@ -201,6 +281,11 @@ struct TokenArgs {
 #[derive(Subcommand)]
 enum ImportCommand {
     /// Import contacts from a CSV file, from vCards, or from an export of Zweck.
+    #[command(
+        after_help = "Examples:\n  zweck import contacts people.csv --source fair --purpose customer_care --ground contract --external-id Id \
+                            --map givenName=First --map email=Mail --dry-run\n  zweck import contacts export.csv --preset hubspot --source hubspot \
+                            --purpose customer_care --ground contract"
+    )]
     Contacts(Box<import::ImportArgs>),
     /// Import consents, withdrawals and refusals with their evidence from a CSV file: gaps are filled, no withdrawal or objection is overridden.
     Consents(Box<import_consents::ImportConsentsArgs>),
@@ -211,6 +296,10 @@ enum ImportCommand {
 #[derive(Subcommand)]
 enum ExportCommand {
     /// Export contacts, with their further contact points and sources where the token may read them.
+    #[command(
+        after_help = "Examples:\n  ZWECK__SECRETS__TOKEN=$TOKEN zweck export contacts --output everybody.csv\n  \
+                            ZWECK__SECRETS__TOKEN=$TOKEN zweck export contacts --format vcard"
+    )]
     Contacts(export::ExportArgs),
     /// Export what a recipient is to stop since persons said no, or note that it did.
     Stops(stops::StopsArgs),
@@ -231,6 +320,9 @@ enum PolicyCommand {
         /// Write the outcome as JUnit XML to FILE.
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
+        /// List the rights that no case speaks about instead: whoever adds one of them is stopped by nothing.
+        #[arg(long)]
+        coverage: bool,
     },
     /// Say what is decided, and by which rules.
     Explain {
@@ -283,6 +375,10 @@ struct MatrixArgs {
     /// How it is printed.
     #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
     format: MatrixFormat,
+    /// Compare with FILE, as `--format csv` has written it and somebody has reviewed it, instead of printing; exit with 4 where a right was
+    /// gained or lost.
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    check: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -295,49 +391,6 @@ enum MatrixFormat {
     Html,
 }
 
-/// Why a command did not do its work.
-enum Failure {
-    /// It failed.
-    Failed(anyhow::Error),
-    /// It was called in a wrong way.
-    Usage(String),
-    /// The policy is wrong.
-    Policy(String),
-    /// A named decision does not hold.
-    PolicyTest(String),
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Failure::Failed(error)
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Failure::Failed(error.into())
-    }
-}
-
-impl From<serde_json::Error> for Failure {
-    fn from(error: serde_json::Error) -> Self {
-        Failure::Failed(error.into())
-    }
-}
-
-impl Failure {
-    fn exit(self) -> ExitCode {
-        let (code, text) = match self {
-            Failure::Failed(error) => (1, format!("{error:#}")),
-            Failure::Usage(text) => (2, text),
-            Failure::Policy(text) => (3, text),
-            Failure::PolicyTest(text) => (4, text),
-        };
-        commands::complain(&text);
-        ExitCode::from(code)
-    }
-}
-
 /// What is said where measuring is not built in.
 #[cfg(not(feature = "bench"))]
 const NO_BENCH: &str =
@@ -345,6 +398,17 @@ const NO_BENCH: &str =
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // These tell of the program alone, whatever is configured.
+    let told = match &cli.command {
+        Command::Completions { shell } => Some(manual::completions(*shell)),
+        Command::Man { out } => Some(manual::write(out)),
+        _ => None,
+    };
+    match told {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(failure)) => return failure.exit(),
+        None => {}
+    }
     let listen = match &cli.command {
         Command::Serve { listen, .. } | Command::Demo { listen, .. } => listen.clone(),
         _ => None,
@@ -366,18 +430,22 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
     log(config, if quiet { "warn" } else { &config.log.filter })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match command {
+        let done = match command {
             Command::Serve { migrate, .. } => commands::serve(config, migrate).await,
             Command::Demo { file, people, .. } => {
                 demo::run(config, file, usize::try_from(people).unwrap_or(500)).await
             }
             Command::Migrate => commands::migrate(config).await,
+            Command::Backup { file } => backup::backup(config, &file).await,
+            Command::Restore { file, check } => backup::restore(config, &file, check).await,
             Command::Schema(args) => schema::print(config, &args).await,
             Command::Token(TokenCommand::Create(args)) => tokens::create(config, args).await,
-            Command::Token(TokenCommand::List) => tokens::list(config).await,
+            Command::Token(TokenCommand::List { format, state }) => {
+                tokens::list(config, format, state.as_deref()).await
+            }
             Command::Token(TokenCommand::Rotate(args)) => tokens::rotate(config, args).await,
             Command::Token(TokenCommand::Actor { issuer }) => tokens::actor(config, &issuer).await,
-            Command::Token(TokenCommand::Revoke { id }) => tokens::revoke(config, id).await,
+            Command::Token(TokenCommand::Revoke { token }) => tokens::revoke(config, &token).await,
             Command::Import(ImportCommand::Contacts(args)) => import::contacts(config, *args).await,
             Command::Import(ImportCommand::Consents(args)) => import_consents::consents(config, *args).await,
             Command::Import(ImportCommand::Objections(args)) => {
@@ -387,15 +455,18 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
             Command::Export(ExportCommand::Stops(args)) => stops::run(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,
             Command::Policy(command) => run_policy(config, command).await,
-            Command::Keys(KeysCommand::Generate) => commands::generate_key(),
-            Command::Keys(KeysCommand::Rotate) => commands::rotate_keys(config).await,
+            Command::Keys(KeysCommand::Generate { out }) => keys::generate(out.as_deref()),
+            Command::Keys(KeysCommand::Status { format }) => keys::status(config, format).await,
+            Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
+            Command::Keys(KeysCommand::Remake { .. }) => keys::remake(config).await,
             Command::Consents(ConsentsCommand::Rebuild { check }) => {
                 commands::rebuild_consents(config, check).await
             }
             Command::Consents(ConsentsCommand::VerifyReceipt(args)) => receipts::verify(config, args).await,
             Command::Consents(ConsentsCommand::Receipt(args)) => receipts::receipt(config, args).await,
-            Command::Config(command) => config::run(config, &command),
+            Command::Config(command) => config::run(config, &command).await,
             Command::Healthcheck => health::check(config).await,
+            Command::Completions { .. } | Command::Man { .. } => Ok(()),
             #[cfg(feature = "bench")]
             Command::Bench(args) => commands::bench::run(&args, database_url).await,
             #[cfg(feature = "bench")]
@@ -405,14 +476,17 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
                 let _ = database_url;
                 Err(Failure::Usage(NO_BENCH.to_owned()))
             }
-        }
+        };
+        commands::close().await;
+        done
     })
 }
 
 async fn run_policy(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
     match command {
         PolicyCommand::Check => policy::check(config).await,
-        PolicyCommand::Test { junit } => policy::test(config, junit.as_deref()).await,
+        PolicyCommand::Test { coverage: true, .. } => policy::coverage(config).await,
+        PolicyCommand::Test { junit, .. } => policy::test(config, junit.as_deref()).await,
         PolicyCommand::Explain { object, role, purpose, action } => {
             policy::explain(config, &role, &purpose, &object, &action).await
         }
@@ -437,6 +511,10 @@ fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, Failure> {
         "h2",
     ] {
         filter = filter.add_directive(format!("{quiet}=info").parse().map_err(|_| wrong())?);
+    }
+    // Two lines for each migration say less than the one that tells how many there were.
+    if !wanted.contains("sea_orm_migration") {
+        filter = filter.add_directive("sea_orm_migration=warn".parse().map_err(|_| wrong())?);
     }
     Ok(filter)
 }

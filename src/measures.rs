@@ -30,11 +30,17 @@ const LIMITS: &str = "zweck_limits_hit_total";
 const ENTRIES: &str = "zweck_audit_entries_total";
 const LOADS: &str = "zweck_policy_loads_total";
 const MAILS: &str = "zweck_mails_total";
+const JOBS: &str = "zweck_jobs_total";
 const CONNECTIONS: &str = "zweck_pool_connections";
 const LARGEST: &str = "zweck_pool_connections_max";
 const NO_CONNECTION: &str = "zweck_pool_timeouts_total";
 const BUILD: &str = "zweck_build_info";
 const POLICY: &str = "zweck_policy_info";
+
+/// Notes a run of a background job.
+pub fn job(job: &'static str, done: bool) {
+    counter!(JOBS, "job" => job, "outcome" => if done { "done" } else { "failed" }).increment(1);
+}
 
 /// Where the measures are read; made once in a process. Before that, measuring does nothing.
 ///
@@ -62,6 +68,7 @@ fn describe() {
     describe_counter!(ENTRIES, "Entries written to the audit log.");
     describe_counter!(LOADS, "Changed policies that were taken over or refused.");
     describe_counter!(MAILS, "Attempts to hand a mail over, by what came of them.");
+    describe_counter!(JOBS, "Runs of background jobs, by job and whether they were done.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(LARGEST, "Most connections that a pool may have.");
     describe_counter!(NO_CONNECTION, "How often no connection was free in time.");

@@ -1,7 +1,8 @@
 //! Values of the audit log, sealed under a key per subject and data category (floor 2).
 //!
 //! Each key is random and lies wrapped by the master key in a table of its own: once it is destroyed the values can never
-//! be read again, while every entry stays as it is.
+//! be read again, while every entry stays as it is. A key that cannot be opened here gets a successor of the next generation: what is
+//! lost with a master key is what was sealed before, never what comes.
 
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
@@ -12,10 +13,14 @@ use chacha20poly1305::{
 };
 use chrono::{DateTime, Utc};
 use entity::subject_key::{self, ActiveModel, Column, Entity};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
-use crate::{context::Keys, error::Error, register::Category};
+use crate::{
+    context::Keys,
+    error::{Error, is_out_of_use},
+    register::Category,
+};
 
 const USAGE: &str = "subject-keys";
 
@@ -46,10 +51,17 @@ fn context(id: Uuid, category: &str) -> Vec<u8> {
     [id.as_bytes().as_slice(), category.as_bytes()].concat()
 }
 
+/// A key and the number of those that it comes after.
+#[derive(Clone, Copy)]
+struct Generation {
+    key: Key,
+    number: i32,
+}
+
 /// Seals the values of one transaction.
 pub struct Sealer {
     keys: Keys,
-    known: HashMap<(Uuid, String), Key>,
+    known: HashMap<(Uuid, String), Generation>,
     fresh: Vec<ActiveModel>,
     /// Subjects made in this transaction, which have no keys yet.
     new: HashSet<Uuid>,
@@ -69,13 +81,15 @@ impl Sealer {
         self.new.insert(subject);
     }
 
-    /// Takes a key that was read already.
+    /// Takes a key that was read already, if it can be opened; else it is looked for anew when it is needed.
     ///
     /// # Errors
-    /// `INTERNAL` when it cannot be opened.
+    /// `INTERNAL`, should the derivation refuse.
     pub fn take(&mut self, row: &subject_key::Model) -> Result<(), Error> {
-        if let Entry::Vacant(vacant) = self.known.entry((row.subject_id, row.category.clone())) {
-            vacant.insert(unwrapped(&self.keys, row)?);
+        if let Entry::Vacant(vacant) = self.known.entry((row.subject_id, row.category.clone()))
+            && let Some(key) = unwrap(&self.keys, row)?
+        {
+            vacant.insert(Generation { key, number: row.generation });
         }
         Ok(())
     }
@@ -109,7 +123,8 @@ impl Sealer {
         for (category, plain) in parts {
             let key = self.known.get(&(subject, (*category).to_owned()));
             let key = key.ok_or_else(|| Error::internal("a subject key is missing"))?;
-            sealed.insert(category, seal(key, &context(id, category), plain)?);
+            let text = seal(&key.key, &context(id, category), plain)?;
+            sealed.insert(category, key.mark(text));
         }
         serde_json::to_string(&sealed).map_err(|_| Error::internal("sealed values of an entry"))
     }
@@ -128,21 +143,27 @@ impl Sealer {
         let asked: Vec<&str> = asked.collect();
         let of_subject = Entity::find()
             .filter(Column::SubjectId.eq(subject))
-            .filter(Column::Category.is_in(asked.iter().copied()));
+            .filter(Column::Category.is_in(asked.iter().copied()))
+            .order_by_asc(Column::Generation);
         let stored = match asked.is_empty() {
             true => Vec::new(),
             false => of_subject.all(connection).await?,
         };
+        let mut next: HashMap<String, i32> = HashMap::new();
         for row in stored {
-            let key = unwrapped(&self.keys, &row)?;
-            self.known.insert((subject, row.category), key);
+            next.insert(row.category.clone(), row.generation + 1);
+            // The latest that can be opened counts.
+            if let Some(key) = unwrap(&self.keys, &row)? {
+                self.known.insert((subject, row.category), Generation { key, number: row.generation });
+            }
         }
         for category in categories {
             let place = (subject, (*category).to_owned());
             if let Entry::Vacant(vacant) = self.known.entry(place) {
-                let key: Key = rand::random();
-                self.fresh.push(wrapped(&self.keys, subject, category, &key, now)?);
-                vacant.insert(key);
+                let number = next.get(*category).copied().unwrap_or_default();
+                let fresh = Generation { key: rand::random(), number };
+                self.fresh.push(wrapped(&self.keys, subject, category, fresh, now)?);
+                vacant.insert(fresh);
             }
         }
         Ok(())
@@ -151,46 +172,95 @@ impl Sealer {
     /// Writes the keys that were made.
     ///
     /// # Errors
-    /// From the database; transient where another writer made one of them in between: the same again finds it.
+    /// From the database; transient where another writer made one of them in between, or another master key is in use by now: the
+    /// same again finds it.
     pub async fn store<C: ConnectionTrait>(&mut self, connection: &C) -> Result<(), Error> {
         for chunk in std::mem::take(&mut self.fresh).chunks(1_000) {
-            Entity::insert_many(chunk.iter().cloned()).exec_without_returning(connection).await?;
+            insert(connection, &self.keys, chunk).await?;
         }
         Ok(())
     }
 }
 
-/// A key of `subject`, wrapped by the present master key.
+/// Writes keys that were wrapped just now.
 ///
 /// # Errors
-/// Keys that cannot be derived.
-pub fn wrapped(
+/// Those of [`Sealer::store`].
+pub async fn insert<C: ConnectionTrait>(
+    connection: &C,
+    keys: &Keys,
+    rows: &[ActiveModel],
+) -> Result<(), Error> {
+    let inserted = Entity::insert_many(rows.iter().cloned()).exec_without_returning(connection).await;
+    inserted.map(|_| ()).map_err(|error| refused(keys, error))
+}
+
+/// The database takes no key that is wrapped by another master key than the one in use.
+pub fn refused(keys: &Keys, error: DbErr) -> Error {
+    if is_out_of_use(&error) {
+        keys.doubt();
+        return Error::repeat();
+    }
+    error.into()
+}
+
+impl Generation {
+    /// A sealed text that tells under which generation it was sealed; of the first one it tells nothing.
+    fn mark(self, sealed: String) -> String {
+        if self.number == 0 { sealed } else { format!("{}:{sealed}", self.number) }
+    }
+}
+
+/// The generation under which a text was sealed, and the text.
+fn marked(text: &str) -> Option<(i32, &str)> {
+    match text.split_once(':') {
+        Some((number, sealed)) => Some((number.parse().ok()?, sealed)),
+        None => Some((0, text)),
+    }
+}
+
+/// A first key of `subject`, wrapped by the master key in use.
+///
+/// # Errors
+/// `INTERNAL` when the master key in use is not known here.
+pub fn first(
     keys: &Keys,
     subject: Uuid,
     category: &str,
-    key: &Key,
+    key: Key,
     now: DateTime<Utc>,
 ) -> Result<ActiveModel, Error> {
+    wrapped(keys, subject, category, Generation { key, number: 0 }, now)
+}
+
+fn wrapped(
+    keys: &Keys,
+    subject: Uuid,
+    category: &str,
+    key: Generation,
+    now: DateTime<Utc>,
+) -> Result<ActiveModel, Error> {
+    let (master, name) = keys.wrapping(USAGE)?;
     Ok(ActiveModel {
         subject_id: Set(subject),
         category: Set(category.to_owned()),
-        wrapped: Set(seal(&keys.derive(USAGE)?, &context(subject, category), key)?),
-        wrapped_by: Set(keys.name()?),
+        generation: Set(key.number),
+        wrapped: Set(seal(&master, &context(subject, category), &key.key)?),
+        wrapped_by: Set(name),
         created_at: Set(now),
     })
 }
 
-/// The key in `row`; `None` when its master key is not known.
+/// The key in `row`; `None` when it cannot be opened: its master key is not known, or it is not what was wrapped.
 fn unwrap(keys: &Keys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
     let Some(master) = keys.derive_under(&row.wrapped_by, USAGE)? else { return Ok(None) };
     let key = open(&master, &context(row.subject_id, &row.category), &row.wrapped);
-    let key = key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok());
-    key.map(Some).ok_or_else(|| Error::internal("a subject key cannot be opened"))
+    Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
 }
 
 /// Opens values of entries for those who may read them.
 #[derive(Default)]
-pub struct Opener(HashMap<(Uuid, String), Key>);
+pub struct Opener(HashMap<(Uuid, String, i32), Key>);
 
 impl Opener {
     /// Fetches the keys of `subjects`, as far as they exist.
@@ -206,7 +276,7 @@ impl Opener {
         let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(connection).await?;
         for row in rows {
             if let Some(key) = unwrap(keys, &row)? {
-                known.insert((row.subject_id, row.category), key);
+                known.insert((row.subject_id, row.category, row.generation), key);
             }
         }
         Ok(Self(known))
@@ -218,8 +288,9 @@ impl Opener {
         let parts: BTreeMap<String, String> = serde_json::from_str(sealed).unwrap_or_default();
         let mut values = BTreeMap::new();
         for (category, sealed) in parts {
-            let Some(key) = self.0.get(&(subject, category.clone())) else { continue };
-            let plain = open(key, &context(id, &category), &sealed);
+            let Some((generation, sealed)) = marked(&sealed) else { continue };
+            let Some(key) = self.0.get(&(subject, category.clone(), generation)) else { continue };
+            let plain = open(key, &context(id, &category), sealed);
             let part: Option<BTreeMap<_, _>> = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
             values.extend(part.unwrap_or_default());
         }
@@ -227,25 +298,22 @@ impl Opener {
     }
 }
 
-/// Wraps the key in `row` anew under the present master key.
+/// Wraps the key in `row` anew under the master key in use; `None` when it cannot be opened.
 ///
 /// # Errors
-/// `INTERNAL` when it is wrapped by a master key that is not known.
-pub fn rewrapped(keys: &Keys, row: subject_key::Model) -> Result<ActiveModel, Error> {
-    let key = unwrapped(keys, &row)?;
-    wrapped(keys, row.subject_id, &row.category, &key, row.created_at)
+/// `INTERNAL` when the master key in use is not known here.
+pub fn rewrapped(keys: &Keys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
+    let Some(key) = unwrap(keys, row)? else { return Ok(None) };
+    let key = Generation { key, number: row.generation };
+    wrapped(keys, row.subject_id, &row.category, key, row.created_at).map(Some)
 }
 
 /// The key in `row`.
 ///
 /// # Errors
-/// `INTERNAL` when it is wrapped by a master key that is not known.
+/// `INTERNAL` when it cannot be opened.
 pub fn unwrapped(keys: &Keys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
-    unwrap(keys, row)?.ok_or_else(unknown)
-}
-
-fn unknown() -> Error {
-    Error::internal("a subject key is wrapped by an unknown master key")
+    unwrap(keys, row)?.ok_or_else(|| Error::internal("a key is wrapped by an unknown master key"))
 }
 
 impl std::fmt::Debug for Sealer {

@@ -1,16 +1,45 @@
 //! Takes over a changed policy while the server runs (floor 6).
+//!
+//! A directory counts as it is when nothing has changed in it for a while, nobody has a file of it open that was written to, and two
+//! readings apart are the same: what is half written is never in force. Whoever deploys several files over a longer time puts a
+//! `SHA256SUMS` beside them, or lets `policy.dir` be a symbolic link and switches that.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use notify::{RecursiveMode, Watcher};
+use notify::{
+    Event, EventKind, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
 use tokio::sync::mpsc;
 
-use crate::{context::App, measures, policy::Sources, purposes};
+use crate::{
+    context::App,
+    measures,
+    policy::{Part, Policy, PolicyErrors, Sources},
+    purposes,
+};
 
 /// Who loads.
 const ACTOR: &str = "server:watch";
-/// How long files must rest before they are read: an editor or a deployment writes several.
-const REST: Duration = Duration::from_millis(300);
+/// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
+const REST: Duration = Duration::from_millis(500);
+/// After how long without a change a file counts as closed whose closing was not seen.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+/// Most rights that the log tells one by one.
+const MOST_TOLD: usize = 20;
+
+/// What comes in.
+enum Heard {
+    /// Something changed, or may have.
+    Event(notify::Result<Event>),
+    /// An operator asks.
+    Asked,
+}
 
 /// Watches `directory` until the server ends; also loads anew at SIGHUP. A policy that is refused is told in the log and the
 /// audit log, and the old one stays in force.
@@ -18,61 +47,207 @@ const REST: Duration = Duration::from_millis(300);
 /// # Errors
 /// The directory cannot be watched.
 pub fn policy(app: Arc<App>, directory: PathBuf) -> notify::Result<()> {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    policy_after(app, directory, REST)
+}
+
+/// The same, where nothing must have changed for `rest`, and two readings are so far apart.
+///
+/// # Errors
+/// As [`policy`].
+pub fn policy_after(app: Arc<App>, directory: PathBuf, rest: Duration) -> notify::Result<()> {
+    let (tell, mut heard) = mpsc::unbounded_channel();
     let changed = tell.clone();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // An error of the watcher may mean lost events: then it is better to look.
-        if event.is_ok_and(|event| event.kind.is_access()) {
-            return;
-        }
+    let watcher = notify::recommended_watcher(move |event| {
         // Nobody listens when the server has ended.
-        let _ = changed.send(());
+        let _ = changed.send(Heard::Event(event));
     })?;
-    watcher.watch(&directory, RecursiveMode::Recursive)?;
+    let mut watched = Watched::new(watcher, directory)?;
     hang_up(tell);
     tokio::spawn(async move {
-        // Kept as long as it is listened to.
-        let _watcher = watcher;
-        while told.recv().await.is_some() {
-            tokio::time::sleep(REST).await;
-            while told.try_recv().is_ok() {}
-            load(&app, &directory).await;
+        while let Some(first) = heard.recv().await {
+            if !watched.note(first) {
+                continue;
+            }
+            let Some(read) = watched.settled(&mut heard, rest).await else { return };
+            load(&app, read).await;
         }
     });
     Ok(())
 }
 
+type Read = Result<Sources, PolicyErrors>;
+
+struct Watched<W> {
+    watcher: W,
+    /// As it is configured; it may be a symbolic link.
+    directory: PathBuf,
+    /// What it stands for now.
+    real: PathBuf,
+    /// Files that were written to and are not closed, and when that was last.
+    open: HashMap<PathBuf, Instant>,
+}
+
+impl<W: Watcher> Watched<W> {
+    fn new(mut watcher: W, directory: PathBuf) -> notify::Result<Self> {
+        let real = directory.canonicalize().map_err(notify::Error::io)?;
+        watcher.watch(&real, RecursiveMode::Recursive)?;
+        // A link is switched where it lies.
+        let linked = directory.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        if let (true, Some(parent)) = (linked, directory.parent()) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            watcher.watch(&parent.canonicalize().map_err(notify::Error::io)?, RecursiveMode::NonRecursive)?;
+        }
+        Ok(Self { watcher, directory, real, open: HashMap::new() })
+    }
+
+    /// Takes note, and tells whether the policy may be another one by it.
+    fn note(&mut self, heard: Heard) -> bool {
+        let event = match heard {
+            Heard::Asked => return true,
+            // Events may be lost: then it is better to look.
+            Heard::Event(Err(_)) => return true,
+            Heard::Event(Ok(event)) => event,
+        };
+        if event.need_rescan() {
+            self.open.clear();
+            return true;
+        }
+        let switched = self.follow();
+        let within: Vec<&PathBuf> = event.paths.iter().filter(|path| path.starts_with(&self.real)).collect();
+        match event.kind {
+            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
+                let now = Instant::now();
+                self.open
+                    .extend(within.iter().filter(|path| path.is_file()).map(|path| ((*path).clone(), now)));
+            }
+            // Closing is the last word on what was written.
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                return within
+                    .into_iter()
+                    .fold(switched, |changed, path| self.open.remove(path).is_some() || changed);
+            }
+            EventKind::Access(_) => return switched,
+            _ => {
+                for path in &within {
+                    self.open.remove(*path);
+                }
+            }
+        }
+        switched || !within.is_empty()
+    }
+
+    /// Follows the link, and tells whether it stands for another directory now.
+    fn follow(&mut self) -> bool {
+        let Ok(real) = self.directory.canonicalize() else { return false };
+        if real == self.real {
+            return false;
+        }
+        // What it stood for may be gone.
+        let _ = self.watcher.unwatch(&self.real);
+        if let Err(error) = self.watcher.watch(&real, RecursiveMode::Recursive) {
+            tracing::error!(%error, "the directory of the policy cannot be watched any more; SIGHUP loads it");
+        }
+        self.open.clear();
+        self.real = real;
+        true
+    }
+
+    /// What the directory holds, once it rests; `None` when nobody listens any more.
+    async fn settled(&mut self, heard: &mut mpsc::UnboundedReceiver<Heard>, rest: Duration) -> Option<Read> {
+        let mut until = Instant::now() + rest;
+        let mut before: Option<Result<String, String>> = None;
+        loop {
+            match tokio::time::timeout_at(until.into(), heard.recv()).await {
+                Ok(None) => return None,
+                Ok(Some(event)) => {
+                    if self.note(event) {
+                        (until, before) = (Instant::now() + rest, None);
+                    }
+                }
+                Err(_) => {
+                    until = Instant::now() + rest;
+                    if self.is_written() {
+                        before = None;
+                        continue;
+                    }
+                    let read = Sources::read(&self.real);
+                    let mark = read.as_ref().map(Sources::revision).map_err(ToString::to_string);
+                    if before.as_ref() == Some(&mark) {
+                        return Some(read);
+                    }
+                    before = Some(mark);
+                }
+            }
+        }
+    }
+
+    /// Whether somebody is still writing to a file.
+    fn is_written(&mut self) -> bool {
+        self.open.retain(|path, last| {
+            let kept = last.elapsed() < FORGOTTEN && path.exists();
+            if !kept && path.exists() {
+                tracing::warn!("a file of the policy was written to and never closed; it is read as it is");
+            }
+            kept
+        });
+        !self.open.is_empty()
+    }
+}
+
 #[cfg(unix)]
-fn hang_up(tell: mpsc::UnboundedSender<()>) {
+fn hang_up(tell: mpsc::UnboundedSender<Heard>) {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::hangup()) {
         Ok(mut signal) => {
-            tokio::spawn(async move { while signal.recv().await.is_some() && tell.send(()).is_ok() {} });
+            tokio::spawn(
+                async move { while signal.recv().await.is_some() && tell.send(Heard::Asked).is_ok() {} },
+            );
         }
         Err(_) => tracing::warn!("SIGHUP cannot be listened to"),
     }
 }
 
 #[cfg(not(unix))]
-fn hang_up(_: mpsc::UnboundedSender<()>) {}
+fn hang_up(_: mpsc::UnboundedSender<Heard>) {}
 
-async fn load(app: &App, directory: &std::path::Path) {
-    let read = Sources::read(directory);
-    let in_force = app.policy.current().revision().to_owned();
-    if read.as_ref().is_ok_and(|sources| sources.revision() == in_force) {
+async fn load(app: &App, read: Read) {
+    let old = app.policy.current();
+    if read.as_ref().is_ok_and(|sources| sources.revision() == old.revision()) {
         return;
     }
     match purposes::reload(app, ACTOR, read).await {
         Ok(revisions) => {
             measures::policy_loaded(true);
             tracing::info!(before = revisions.before, after = revisions.after, "the policy was loaded anew");
-            for warning in app.policy.current().warnings() {
+            let new = app.policy.current();
+            tell(&old, &new);
+            for warning in new.warnings() {
                 tracing::warn!(%warning, "policy");
             }
         }
         Err(refused) => {
             measures::policy_loaded(false);
             tracing::error!(%refused, "the policy is refused; the old one stays in force");
+        }
+    }
+}
+
+/// Tells the rights that are gained and lost.
+fn tell(old: &Policy, new: &Policy) {
+    let (before, after) = (old.holdings(&Part::default()), new.holdings(&Part::default()));
+    for (word, rights) in [
+        ("gained", after.difference(&before).collect::<Vec<_>>()),
+        ("lost", before.difference(&after).collect::<Vec<_>>()),
+    ] {
+        for right in rights.iter().take(MOST_TOLD) {
+            let (role, purpose) = (&right.role, &right.purpose);
+            tracing::info!(role, purpose, object = right.object, right = right.right, "a right is {word}");
+        }
+        if rights.len() > MOST_TOLD {
+            tracing::info!(
+                more = rights.len() - MOST_TOLD,
+                "further rights are {word}; `zweck policy diff` tells all"
+            );
         }
     }
 }

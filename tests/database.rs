@@ -188,12 +188,14 @@ fn declared() -> BTreeSet<String> {
     of::<entity::ground::Entity>(&mut all);
     of::<entity::idempotency::Entity>(&mut all);
     of::<entity::key_reader::Entity>(&mut all);
+    of::<entity::master_key::Entity>(&mut all);
     of::<entity::objection::Entity>(&mut all);
     of::<entity::privacy_request::Entity>(&mut all);
     of::<entity::provenance::Entity>(&mut all);
     of::<entity::purpose::Entity>(&mut all);
     of::<entity::recipient::Entity>(&mut all);
     of::<entity::restriction::Entity>(&mut all);
+    of::<entity::server::Entity>(&mut all);
     of::<entity::subject_key::Entity>(&mut all);
     all
 }

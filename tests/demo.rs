@@ -140,4 +140,54 @@ fn the_lines_that_the_demo_prints_answer() {
     assert!(run(one)["data"]["contact"]["email"].is_string());
     assert_eq!(run(withdraw)["data"]["withdrawConsent"]["consent"]["status"], "WITHDRAWN");
     assert!(run(one)["data"]["contact"].is_null());
+    // The public pages are there, and the mails that they send lie where the demo says, for this machine alone.
+    let address = |mark: &str| {
+        let line = printed.iter().find(|line| line.contains(mark)).unwrap_or_else(|| panic!("{text}"));
+        line.split_whitespace()
+            .find(|word| word.contains(mark))
+            .unwrap()
+            .trim_end_matches(['.', ','])
+            .to_owned()
+    };
+    let (form, outbox) = (address("/p/signup/newsletter"), address("/outbox/"));
+    let fetch = |arguments: &[&str]| {
+        let done =
+            Command::new("curl").args(["-s", "-w", "\n%{http_code}"]).args(arguments).output().unwrap();
+        let body = String::from_utf8(done.stdout).unwrap();
+        let (body, status) = body.rsplit_once('\n').unwrap();
+        (status.to_owned(), body.to_owned())
+    };
+    let mut typed = vec![];
+    for field in FIELDS {
+        typed.extend(["--data-urlencode", field]);
+    }
+    typed.push(&form);
+    assert_eq!(fetch(&typed).0, "303");
+    let seen = (0..100).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let (status, page) = fetch(&[&outbox]);
+        assert_eq!(status, "200");
+        page.contains("neu@example.com").then_some(page)
+    });
+    let page = seen.expect("no mail was written");
+    let link = page
+        .split("<a href=\"")
+        .map(|part| part.split('"').next().unwrap())
+        .find(|link| link.contains("/p/"));
+    assert_eq!(fetch(&[link.unwrap()]).0, "200");
+    let base = outbox.split("/outbox").next().unwrap();
+    for stranger in [
+        vec![format!("{base}/outbox/0123456789abcdef")],
+        vec![format!("{base}/outbox")],
+        vec!["-H".to_owned(), "Host: crm.example".to_owned(), outbox.clone()],
+    ] {
+        let arguments: Vec<&str> = stranger.iter().map(String::as_str).collect();
+        assert_eq!(fetch(&arguments).0, "404", "{stranger:?}");
+    }
+    let (status, signpost) = fetch(&[&format!("{base}/")]);
+    assert!(status == "200" && signpost.contains("/graphql") && signpost.contains("/p/link"), "{signpost}");
 }
+
+/// What a person types into the form.
+const FIELDS: [&str; 4] =
+    ["email=neu@example.com", "choice=newsletter", "version-newsletter=2026-1", "language=en"];

@@ -280,7 +280,10 @@ async fn cursors_serve_their_caller_purpose_place_and_order_alone() {
         for (caller, query) in attempts {
             let answer = client.ask(&caller, &query).await;
             assert_eq!(problems(&answer), ["BAD_USER_INPUT -"], "{query}: {answer}");
-            assert_eq!(answer["errors"][0]["message"], "this cursor is not valid here");
+            assert_eq!(
+                answer["errors"][0]["message"],
+                "this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed"
+            );
             assert!(answer["data"].as_object().unwrap().values().all(Value::is_null));
         }
     }

@@ -300,6 +300,7 @@ async fn a_killed_server_loses_no_confirmation_and_makes_no_link_work_twice() {
         let mut server = Server::start(&[
             ("ZWECK__PAGES__ENABLED", "true"),
             ("ZWECK__PAGES__PUBLIC_URL", "https://crm.example"),
+            ("ZWECK__SERVER__BEHIND_TLS_PROXY", "true"),
             ("ZWECK__PAGES__CONTROLLER", "Example GmbH"),
             ("ZWECK__PAGES__CONTROLLER_ADDRESS", "Musterstrasse 1, 10115 Berlin"),
             ("ZWECK__PAGES__CONTROLLER_CONTACT", "privacy office, room 4"),

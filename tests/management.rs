@@ -51,7 +51,10 @@ async fn ready(router: &Router) -> (u16, String) {
     let (status, body) = get(router, "/readyz").await;
     let report: Value = serde_json::from_str(&body).unwrap();
     let checks = report["checks"].as_object().unwrap();
-    assert_eq!(checks.keys().collect::<Vec<_>>(), ["reader", "writer", "migrations", "policy", "audit"]);
+    assert_eq!(
+        checks.keys().collect::<Vec<_>>(),
+        ["reader", "writer", "migrations", "policy", "audit", "keys"]
+    );
     let faults = checks.iter().filter(|(_, state)| *state != "ok");
     let faults: Vec<String> =
         faults.map(|(name, state)| format!("{name} {}", state.as_str().unwrap())).collect();
@@ -76,7 +79,7 @@ async fn readiness_tells_which_part_does_not_work() {
         block(&test, true).await;
         assert_eq!(ready(&router).await, (200, String::new()), "what was found holds for a second");
         tokio::time::sleep(Duration::from_millis(1_050)).await;
-        assert_eq!(ready(&router).await, (503, "audit failed".to_owned()));
+        assert_eq!(ready(&router).await, (503, "audit failed, keys unknown".to_owned()));
         block(&test, false).await;
         migration::Migrator::down(&test.app.db.writer, Some(1)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1_050)).await;
@@ -90,7 +93,7 @@ async fn readiness_tells_which_part_does_not_work() {
         assert_eq!(ready(&router).await, (503, "reader failed, migrations unknown".to_owned()));
         test.app.db.writer.close_by_ref().await.unwrap();
         tokio::time::sleep(Duration::from_millis(1_050)).await;
-        let all = "reader failed, writer failed, migrations unknown, audit unknown";
+        let all = "reader failed, writer failed, migrations unknown, audit unknown, keys unknown";
         assert_eq!(ready(&router).await, (503, all.to_owned()));
         assert_eq!(get(&router, "/livez").await, (200, "{\"status\":\"alive\"}".to_owned()));
         ending.begin();

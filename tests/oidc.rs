@@ -714,3 +714,72 @@ async fn mappings_to_what_the_policy_lacks_are_refused() {
         assert!(error.contains(named), "{error}");
     }
 }
+
+/// Algorithms that are not taken by themselves are taken where the configuration names them, and no other is.
+#[tokio::test]
+async fn every_algorithm_with_a_public_key_can_be_named() {
+    for (algorithm, signer) in [
+        ("RS384", Signer::rsa()),
+        ("RS512", Signer::rsa()),
+        ("PS384", Signer::rsa()),
+        ("PS512", Signer::rsa()),
+        ("ES384", Signer::ec384()),
+    ] {
+        let (test, server) = (one().await, Server::start().await);
+        server.list(&[signer.jwk("k1")]);
+        let head = json!({ "alg": algorithm, "kid": "k1", "typ": "at+jwt" });
+        for (named, taken) in [(String::new(), false), (format!("algorithms = [\"{algorithm}\"]"), true)] {
+            let app =
+                test.with_issuers(&section(ISSUER, &format!("jwks_url = \"{}/jwks\"\n{named}", server.url)));
+            let token = signer.token(&head, &claims(&app));
+            assert_eq!(tokens::authenticate(&app, &token).await.is_ok(), taken, "{algorithm} {named}");
+            // The name of another algorithm over the same signature.
+            let other = json!({ "alg": "RS256", "kid": "k1", "typ": "at+jwt" });
+            let (_, rest) = token.split_once('.').unwrap();
+            assert!(
+                tokens::authenticate(&app, &format!("{}.{rest}", encode(other.to_string()))).await.is_err()
+            );
+        }
+    }
+}
+
+/// While the server of an issuer says nothing, whoever comes with a token of ours is answered at once, however many come with tokens that
+/// name a key which nobody knows.
+#[tokio::test]
+async fn a_silent_issuer_keeps_nobody_from_his_turn() {
+    let test = one().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            held.push(stream);
+        }
+    });
+    let app = test.with_issuers(&section(ISSUER, &format!("jwks_url = \"http://{address}/jwks\"")));
+    let (client, signer) = (Client::over(app.clone()), Signer::ed());
+    let mut strangers = JoinSet::new();
+    for number in 0..200 {
+        let token = signer.token(&header(&format!("unknown-{number}")), &claims(&app));
+        let client = client.clone();
+        strangers.spawn(async move {
+            let query = json!({ "query": "{ viewer { actorId } }" });
+            client.send_bearing(&token, query, &[]).await.0
+        });
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let caller = test.caller("support", "customer_care").await;
+    let known = async {
+        let began = std::time::Instant::now();
+        for _ in 0..5 {
+            client.data(&caller, "{ contacts(first: 1) { nodes { id } } }").await;
+        }
+        began.elapsed()
+    };
+    // Long before the server of the issuer is given up.
+    let took = known.await;
+    assert!(took < std::time::Duration::from_millis(1_500), "{took:?}");
+    while let Some(status) = strangers.join_next().await {
+        assert_eq!(status.unwrap(), 401);
+    }
+}

@@ -16,6 +16,13 @@ pub async fn shipped() -> std::sync::Arc<Policy> {
     SHIPPED.get_or_init(load).await.clone()
 }
 
+/// `sources` with cases that hold under nearly every policy: of one that is bent for a test not all that must hold does.
+pub fn without_cases(sources: Sources) -> Sources {
+    let cases = "- name: partners read no notes\n  roles: [partner]\n  purpose: newsletter\n  objects: [Contact.notes]\n  action: read\n  \
+                 expect: DENY\n  because: \"test\"\n";
+    Sources { cases: cases.to_owned(), ..sources }
+}
+
 async fn load(sources: &Sources) -> Result<Policy, PolicyErrors> {
     Policy::load(sources, &register::policy_objects()).await
 }
@@ -310,7 +317,9 @@ p, role:dpo, purpose:newsletter, Contact.phone, read, deny
 p, role:sales, purpose:any, Contact.city, mask, allow
 p, role:sales, purpose:newsletter, Contact.city, read, deny
 p, role:anyone, purpose:accounting, type:Purpose, read, allow
-p, role:support, purpose:accounting, Purpose.code, read, allow";
+p, role:support, purpose:accounting, Purpose.code, read, allow
+p, role:support, purpose:newsletter, Contact.company, read, deny
+p, role:partner, purpose:newsletter, Contact.company, read, allow";
     let policy = load(&Sources { policy: text.to_owned(), ..Sources::embedded() }).await.unwrap();
     let idle: Vec<usize> = policy
         .warnings()
@@ -319,13 +328,57 @@ p, role:support, purpose:accounting, Purpose.code, read, allow";
         .map(|warning| warning.line)
         .collect();
     assert_eq!(idle, [2, 3, 7]);
-    let all = policy.holdings(&Part::default());
-    for line in 1..=7 {
+    // Credentials have several roles: whatever two of them may together counts.
+    let together = |policy: &Policy| {
+        let mut all = Vec::new();
+        for one in policy.roles() {
+            for other in policy.roles() {
+                for purpose in policy.purposes().iter().filter(|purpose| !purpose.is_group) {
+                    let table = policy.table(&[one.clone(), other.clone()], &purpose.code, None).unwrap();
+                    all.extend(
+                        policy
+                            .cells()
+                            .map(|(object, action)| table.allows(policy.object(object).unwrap(), action)),
+                    );
+                }
+            }
+        }
+        all
+    };
+    let all = together(&policy);
+    for line in 1..=9 {
         let without: Vec<&str> =
             text.lines().enumerate().filter(|(index, _)| index + 1 != line).map(|(_, line)| line).collect();
         let without = load(&Sources { policy: without.join("\n"), ..Sources::embedded() }).await.unwrap();
-        assert_eq!(without.holdings(&Part::default()) == all, idle.contains(&line), "line {line}");
+        assert_eq!(together(&without) == all, idle.contains(&line), "line {line}");
     }
+    // Nor is a role idle that takes something away.
+    let of_support: Vec<&str> = policy
+        .warnings()
+        .iter()
+        .filter(|warning| warning.code == "IDLE_ROLE")
+        .map(|warning| warning.message.as_str())
+        .collect();
+    assert!(!of_support.iter().any(|message| message.contains("`support`")), "{of_support:?}");
+}
+
+/// What must hold is part of a policy: whoever puts it in force asks.
+#[tokio::test]
+async fn a_policy_that_breaks_its_own_cases_is_refused() {
+    let mut broken = Sources::embedded();
+    broken.policy.push_str("\np, role:marketing, purpose:newsletter, Contact.notes, read, allow\n");
+    assert!(load(&broken).await.is_ok(), "it can be looked at");
+    let refused = Policy::load_proved(&broken, &register::policy_objects()).await.unwrap_err().0;
+    assert_eq!((refused.len(), refused[0].code), (1, "CASE"), "{refused:?}");
+    let line =
+        broken.cases.lines().position(|line| line == "- name: marketing sees nothing further").unwrap();
+    assert_eq!(refused[0].line, line + 1);
+    assert!(
+        refused[0].message.contains("Contact.notes: ALLOW, but DENY is expected"),
+        "{}",
+        refused[0].message
+    );
+    assert!(Policy::load_proved(&Sources::embedded(), &register::policy_objects()).await.is_ok());
 }
 
 /// The list of rights is the decisions themselves.

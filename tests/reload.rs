@@ -21,7 +21,7 @@ fn other() -> Sources {
             "role:partner, purpose:newsletter, Contact.country, read",
             "role:partner, purpose:newsletter, Contact.country, mask",
         );
-    sources
+    crate::policy::without_cases(sources)
 }
 
 fn column(answer: &Value, field: &str) -> Vec<String> {
@@ -124,5 +124,177 @@ async fn a_changed_directory_is_taken_over_and_a_bad_one_is_not() {
         }
         write(&Sources::embedded());
         assert!(wait(&|| revision() == before).await, "the way back was not seen");
+    }
+}
+
+/// Writes a policy to `directory` in one of the ways of editors and deployments.
+async fn write(directory: &std::path::Path, sources: &Sources, way: u32) {
+    let files: Vec<(String, &String)> = [
+        ("policy.csv".to_owned(), &sources.policy),
+        ("purposes.toml".to_owned(), &sources.purposes),
+        ("cases.yaml".to_owned(), &sources.cases),
+    ]
+    .into_iter()
+    .chain(sources.texts.iter().map(|(name, text)| (format!("texts/{name}"), text)))
+    .collect();
+    for (name, text) in files {
+        let path = directory.join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match way {
+            // Truncated, and written in pieces with the file open: each beginning may be a policy by itself.
+            0 if name == "policy.csv" => {
+                use std::io::Write;
+                let mut file = std::fs::File::create(&path).unwrap();
+                let lines: Vec<&str> = text.split_inclusive('\n').collect();
+                for piece in
+                    [0..lines.len() / 2, lines.len() / 2..lines.len() - 1, lines.len() - 1..lines.len()]
+                {
+                    file.write_all(lines[piece].concat().as_bytes()).unwrap();
+                    file.flush().unwrap();
+                    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+                }
+            }
+            // Written beside it and renamed, as many editors do.
+            1 => {
+                let beside = path.with_extension("swp~");
+                std::fs::write(&beside, text).unwrap();
+                std::fs::rename(&beside, &path).unwrap();
+            }
+            // One file after the other, with a list of sums that comes first.
+            _ => std::fs::write(&path, text).unwrap(),
+        }
+        if way == 2 && !name.starts_with("texts/") {
+            // Longer than two readings are apart.
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+}
+
+fn sums(sources: &Sources) -> String {
+    use sha2::{Digest, Sha256};
+    let files = [
+        ("policy.csv", &sources.policy),
+        ("purposes.toml", &sources.purposes),
+        ("cases.yaml", &sources.cases),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text)).into_iter();
+    files
+        .chain(sources.texts.iter().map(|(name, text)| (format!("texts/{name}"), text)))
+        .map(|(name, text)| format!("{:x}  {name}\n", Sha256::digest(text)))
+        .collect()
+}
+
+/// Whatever way it is written in, and however slowly: only whole policies are ever in force.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_way_it_is_written_only_whole_policies_are_in_force() {
+    let rounds: u32 = if std::env::var_os("ZWECK_FULL").is_some() { 500 } else { 24 };
+    let test =
+        crate::support::app::TestApp::over(crate::support::database::TestDatabase::sqlite().await).await;
+    let (one, two) = (Sources::embedded(), other());
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &one, 3).await;
+    let rest = std::time::Duration::from_millis(60);
+    watch::policy_after(test.app.clone(), directory.path().to_owned(), rest).unwrap();
+    let whole = [one.revision(), two.revision()];
+    let revision = || test.app.policy.current().revision().to_owned();
+    for round in 0..rounds {
+        let next = if round % 2 == 0 { &two } else { &one };
+        let way = round % 4;
+        let writing = async {
+            if way == 2 {
+                std::fs::write(directory.path().join("SHA256SUMS"), sums(next)).unwrap();
+            }
+            write(directory.path(), next, way).await;
+            if way == 2 {
+                // Seen as a whole before the list is taken away.
+                for _ in 0..400 {
+                    if revision() == next.revision() {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+                std::fs::remove_file(directory.path().join("SHA256SUMS")).unwrap();
+            }
+        };
+        let watching = async {
+            for _ in 0..1_000 {
+                let now = revision();
+                assert!(whole.contains(&now), "round {round}: half a policy was in force");
+                if now == next.revision() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            panic!("round {round}: the change was not seen");
+        };
+        tokio::join!(writing, watching);
+    }
+}
+
+/// A link is switched in one step.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_switched_is_followed() {
+    let test =
+        crate::support::app::TestApp::over(crate::support::database::TestDatabase::sqlite().await).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (one, two) = (directory.path().join("1"), directory.path().join("2"));
+    write(&one, &Sources::embedded(), 3).await;
+    write(&two, &other(), 3).await;
+    let (link, next) = (directory.path().join("current"), directory.path().join("next"));
+    std::os::unix::fs::symlink(&one, &link).unwrap();
+    watch::policy_after(test.app.clone(), link.clone(), std::time::Duration::from_millis(60)).unwrap();
+    for target in [&two, &one, &two] {
+        std::os::unix::fs::symlink(target, &next).unwrap();
+        std::fs::rename(&next, &link).unwrap();
+        let wanted = Sources::read(target).unwrap().revision();
+        for _ in 0..500 {
+            if test.app.policy.current().revision() == wanted {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(test.app.policy.current().revision(), wanted);
+    }
+}
+
+/// A role that the policy no longer knows takes the whole credential with it: what is left may be wider, since a role also denies.
+#[tokio::test]
+async fn a_credential_that_names_what_is_gone_is_closed() {
+    let with = || {
+        let mut sources = Sources::embedded();
+        sources.purposes.push_str(
+            "\n[[role]]\ncode = \"trainee\"\ntitle_de = \"Auszubildende\"\ntitle_en = \"Trainee\"\n",
+        );
+        sources.policy.push_str("\np, role:trainee, purpose:any, Contact.phone, read, deny\n");
+        sources
+    };
+    for World { test, client } in worlds().await {
+        purposes::reload(&test.app, "cli:test", Ok(with())).await.unwrap();
+        let token = test.token(&["support", "trainee"], &["customer_care"]).await;
+        let caller = crate::support::client::Caller { token, purpose: "customer_care".to_owned() };
+        let query = "{ contacts(first: 1) { nodes { phone } } }";
+        let answer = client.ask(&caller, query).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN_FIELD", "{answer}");
+        // While it is valid no policy is loaded that does not know it.
+        let refused = purposes::reload(&test.app, "cli:test", Ok(Sources::embedded())).await.unwrap_err();
+        assert!(refused.to_string().contains("valid tokens name roles"), "{refused}");
+        // After a start with such a policy the credential is closed, not wider.
+        test.app.policy.replace(crate::policy::shipped().await);
+        let answer = client.ask(&caller, query).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer}");
+        assert!(answer.get("data").is_none_or(Value::is_null), "{answer}");
+    }
+}
+
+/// A policy that breaks its own cases does not come in force while a server runs.
+#[tokio::test]
+async fn a_reload_asks_the_cases() {
+    for World { test, .. } in worlds().await {
+        let mut broken = Sources::embedded();
+        broken.policy.push_str("\np, role:marketing, purpose:newsletter, Contact.notes, read, allow\n");
+        let before = test.app.policy.current().revision().to_owned();
+        let refused = purposes::reload(&test.app, "cli:test", Ok(broken)).await.unwrap_err();
+        assert!(refused.to_string().contains("[CASE]"), "{refused}");
+        assert_eq!(test.app.policy.current().revision(), before);
     }
 }

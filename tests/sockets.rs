@@ -259,7 +259,9 @@ fn shared_policy() -> Sources {
 #[tokio::test]
 async fn each_subscriber_sees_its_own_rows_and_fields() {
     for World { test, client } in worlds().await {
-        purposes::reload(&test.app, "cli:test", Ok(shared_policy())).await.unwrap();
+        purposes::reload(&test.app, "cli:test", Ok(crate::policy::without_cases(shared_policy())))
+            .await
+            .unwrap();
         let server = Server::over(&test, calm()).await;
         let desk = test.caller("privacy_desk", "rights_fulfilment").await;
         let support = test.caller("support", "customer_care").await;
@@ -301,7 +303,7 @@ async fn each_subscriber_sees_its_own_rows_and_fields() {
         let mut less = shared_policy();
         less.policy
             .push_str("p, role:privacy_desk, purpose:rights_fulfilment, PrivacyRequest.note, read, deny\n");
-        purposes::reload(&test.app, "cli:test", Ok(less)).await.unwrap();
+        purposes::reload(&test.app, "cli:test", Ok(crate::policy::without_cases(less))).await.unwrap();
         open(2, "customer_care").await;
         assert_eq!(all.event().await["data"]["requestChanged"]["note"], Value::Null);
         assert_eq!(own.event().await["data"]["requestChanged"]["contact"]["familyName"], "Öztürk");
@@ -368,7 +370,7 @@ async fn a_purpose_that_goes_ends_the_connection() {
         let mut sources = Sources::embedded();
         let lines = sources.policy.lines().filter(|line| !line.contains("role:dpo"));
         sources.policy = lines.map(|line| format!("{line}\n")).collect();
-        purposes::reload(&test.app, "cli:test", Ok(sources)).await.unwrap();
+        purposes::reload(&test.app, "cli:test", Ok(crate::policy::without_cases(sources))).await.unwrap();
         assert_eq!(follower.ended().await, "FORBIDDEN");
         follower.silent().await;
         follower.say(subscribe("s", SUBSCRIPTION)).await;

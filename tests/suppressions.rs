@@ -581,7 +581,7 @@ async fn a_new_master_key_recognises_what_was_listed_under_the_old_one() {
             App::new(db, policy, test.clock.clone(), keys, zweck::oidc::Issuers::default())
         };
         let rotating = open(Keys::with_previous([8; 32], vec![[7; 32]])).await;
-        assert!(audit::rewrap(&rotating, "cli:test").await.unwrap() > 0);
+        assert!(audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped > 0);
         let app = std::sync::Arc::new(open(Keys::new([8; 32])).await);
         assert_eq!(list(&app).await, before);
         let mailbox = Address::email(&Reader::default(), GONE).unwrap();

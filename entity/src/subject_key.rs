@@ -12,6 +12,9 @@ pub struct Model {
     /// Data category of the values.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub category: String,
+    /// 0 for the first key; each later one is made where none before it could be opened.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub generation: i32,
     /// The key, sealed, base64.
     #[sea_orm(column_type = "Text")]
     pub wrapped: String,

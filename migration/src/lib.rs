@@ -22,6 +22,8 @@ mod m20261201_000015_mails;
 mod m20261201_000016_stops;
 mod m20261201_000017_links;
 mod m20261201_000018_owed;
+mod m20261201_000019_masters;
+mod m20261201_000020_restores;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -50,6 +52,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000016_stops::Migration),
             Box::new(m20261201_000017_links::Migration),
             Box::new(m20261201_000018_owed::Migration),
+            Box::new(m20261201_000019_masters::Migration),
+            Box::new(m20261201_000020_restores::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@ mod again;
 mod changes;
 mod following;
 mod locks;
+mod masters;
 mod numbering;
 mod owing;
 mod probe;
@@ -32,24 +33,26 @@ use tokio::sync::OnceCell;
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use again::again;
+pub use again::{Past, again};
 pub use changes::{Change, Changes};
 pub use following::untold;
 pub use locks::{Mode, USES};
+pub use masters::{KeyUse, Keyring, adopt, keyring, refresh, unknown_masters};
 pub use numbering::number;
 pub use owing::{Recorded, settle, taken};
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
-pub use ring::{known_ring, ring};
-pub use rotation::rewrap;
+pub use ring::{known_ring, remake, ring};
+pub use rotation::{Rotated, rotate};
 pub use rows::Rows;
 
 use following::Touched;
 
 use crate::{
     context::{Actor, App, Keys, Ring, id_at},
+    db::Db,
     error::{Code, Error},
-    feed::{Change as Told, Feed},
+    feed::Change as Told,
     governed::{self, Scope},
     identities::Reader,
     measures,
@@ -127,7 +130,8 @@ pub struct Transaction {
     /// Ids given out so far, which keeps them in order.
     ids: AtomicU32,
     entries: Vec<audit_entry::ActiveModel>,
-    feed: Feed,
+    /// The database, for what is beside the transaction.
+    db: Db,
     /// What is told once it is committed.
     told: Vec<Told>,
     /// The policy in force, by which consents are found to begin or to end.
@@ -149,6 +153,9 @@ pub struct Transaction {
 /// # Errors
 /// `INTERNAL` when the database cannot be reached.
 pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
+    if app.keys.is_in_doubt() {
+        refresh(app).await?;
+    }
     let options = TransactionOptions {
         // An upgrade of a deferred transaction fails when another writer was in between.
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -158,7 +165,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     // The time is read behind the door: what others wrote before is older.
     let now = app.now();
     let (sealer, ids) = (Sealer::new(&app.keys), AtomicU32::new(0));
-    let feed = app.db.feed.clone();
+    let db = app.db.clone();
     let (policy, touched) = (app.policy.current(), Touched::default());
     let (keys, ring, made) = (app.keys.clone(), app.ring.clone(), None);
     let (entries, told) = (Vec::new(), Vec::new());
@@ -172,7 +179,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         now,
         ids,
         entries,
-        feed,
+        db,
         told,
         policy,
         touched,
@@ -267,7 +274,7 @@ impl Transaction {
     /// they are there, and they go with it.
     ///
     /// # Errors
-    /// `AUDIT_UNAVAILABLE` when one cannot be opened.
+    /// `AUDIT_UNAVAILABLE`, should the derivation refuse.
     pub fn take_keys(
         &mut self,
         subject: Uuid,
@@ -275,7 +282,7 @@ impl Transaction {
     ) -> Result<(), Error> {
         for key in keys {
             match key {
-                Ok(key) => self.take_key(key).map_err(unavailable)?,
+                Ok(key) => self.sealer.take(key).map_err(unavailable)?,
                 Err(category) => self.sealer.lacks(subject, *category),
             }
         }
@@ -386,11 +393,13 @@ impl Transaction {
             let news = news.map_err(|error| if alone { error } else { unavailable(error) })?;
             queued = self.tell(news).await?;
         }
-        self.inner.commit().await?;
+        self.inner.commit().await.map_err(Error::of_commit)?;
+        // Whoever is answered may rely on it, also after a power failure. Other writers go on meanwhile.
+        self.db.flush().await.map_err(|_| Error::unclear())?;
         measures::entries(number);
-        self.told.into_iter().for_each(|change| self.feed.tell(change));
+        self.told.into_iter().for_each(|change| self.db.feed.tell(change));
         if queued {
-            self.feed.tell_queued();
+            self.db.feed.tell_queued();
         }
         Ok(())
     }

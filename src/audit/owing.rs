@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use entity::{audit_entry, audit_owed, subject_key};
+use entity::{audit_entry, audit_owed};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Iterable, QueryFilter, QueryOrder,
@@ -54,17 +54,6 @@ impl Transaction {
     /// Has its entries follow, where they are `later`: for those alone who take a no.
     pub fn owe(&mut self, recorded: Recorded) {
         self.recorded = recorded;
-    }
-
-    /// Takes a key that was read already, if it can be opened.
-    ///
-    /// # Errors
-    /// `INTERNAL` when it cannot, and entries do not follow.
-    pub(super) fn take_key(&mut self, key: &subject_key::Model) -> Result<(), Error> {
-        match (self.sealer.take(key), self.recorded) {
-            (Err(_), Recorded::Later) => Ok(()),
-            (taken, _) => taken,
-        }
     }
 
     /// The sealed values of an entry that is owed. Where keys cannot be had it has none: what was declared stands in the event or the

@@ -1,7 +1,13 @@
-//! Whether the audit log can be written, asked without leaving a trace (floor 3).
+//! Whether the audit log can be written and read, asked without leaving a trace (floor 3).
+
+use sea_orm::ActiveValue::Set;
+use uuid::Uuid;
 
 use super::{Author, Changes, Entry, begin};
-use crate::context::App;
+use crate::{context::App, register::Category, sealing::Opener};
+
+/// What is sealed, and opened again.
+const COORDINATE: &str = "Health.probe";
 
 /// What came of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +18,12 @@ pub enum Probed {
     NoTransaction,
     /// There is one, but it takes no entry.
     NoEntry,
+    /// It takes one, but the values of it cannot be sealed and opened again.
+    NoKey,
 }
 
-/// Writes an entry and takes it back: nothing less tells of a full disk, a lost right or a server that only reads.
+/// Writes an entry, opens what it holds, and takes it back: nothing less tells of a full disk, a lost right, a server that only reads,
+/// or a master key that is not the one in use.
 pub async fn probe(app: &App) -> Probed {
     let Ok(mut tx) = begin(app, Author::command(app, "server:health", None)).await else {
         return Probed::NoTransaction;
@@ -24,12 +33,25 @@ pub async fn probe(app: &App) -> Probed {
         entity_type: "Health",
         entity_id: None,
         contact_id: None,
-        changes: Changes::none(),
+        changes: Changes::one(COORDINATE, Category::Technical, serde_json::Value::Null, true.into()),
     };
-    let written = match tx.record(entry).await {
+    let recorded = tx.record(entry).await;
+    let sealed = tx.entries.last().map(|entry| (entry.id.clone(), entry.sealed.clone()));
+    let stored = match recorded {
         Ok(()) => tx.store().await,
-        Err(error) => Err(error),
+        Err(_) => return Probed::NoKey,
+    };
+    let opened = match (&stored, sealed) {
+        (Ok(()), Some((Set(id), Set(sealed)))) => {
+            let opener = Opener::of(&tx.inner, &app.keys, [Uuid::nil()]).await;
+            opener.is_ok_and(|opener| opener.open(id, Uuid::nil(), &sealed).contains_key(COORDINATE))
+        }
+        _ => false,
     };
     let back = tx.inner.rollback().await;
-    if written.is_ok() && back.is_ok() { Probed::Writable } else { Probed::NoEntry }
+    match (stored, back) {
+        (Ok(()), Ok(())) if opened => Probed::Writable,
+        (Ok(()), Ok(())) => Probed::NoKey,
+        _ => Probed::NoEntry,
+    }
 }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::Transaction;
 use crate::{
-    context::{App, Keys},
+    context::{App, Keys, Ring},
     error::{Code, Error},
     sealing::{open, seal},
 };
@@ -28,16 +28,15 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A key with the purpose and body of its request. Only keyed digests are kept: clients may write anything into a key, and
-    /// bodies hold values of persons.
+    /// A key with the purpose and body of its request. Only keyed digests are kept, by a key that outlives a rotation of the master
+    /// key: clients may write anything into a key, and bodies hold values of persons.
     ///
     /// # Errors
     /// Keys that cannot be derived.
-    pub fn new(keys: &Keys, key: &str, purpose: &str, body: &[u8]) -> Result<Self, Error> {
-        let secret = keys.derive("idempotency-digest")?;
+    pub fn new(ring: &Ring, key: &str, purpose: &str, body: &[u8]) -> Result<Self, Error> {
         Ok(Self {
-            key_hash: digest(&secret, &[key.as_bytes()])?,
-            body_hash: digest(&secret, &[purpose.as_bytes(), body])?,
+            key_hash: digest(&ring.lookups, &[key.as_bytes()])?,
+            body_hash: digest(&ring.lookups, &[purpose.as_bytes(), body])?,
         })
     }
 

@@ -1,10 +1,14 @@
 //! Keys that outlive a rotation of the master key: made once, wrapped in the database (floor 3).
 
-use entity::subject_key::{self, Column, Entity};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use entity::{
+    audit_entry, link,
+    subject_key::{self, Column, Entity},
+    suppression,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::{Author, Changes, Entry, Transaction, begin};
+use super::{Author, Changes, Entry, Transaction, again, begin};
 use crate::{
     context::{App, Keys, Ring},
     error::Error,
@@ -17,6 +21,11 @@ const NOBODY: Uuid = Uuid::nil();
 const LINKS: &str = "links";
 const SUPPRESSION: &str = "suppression";
 const SIGNING: &str = "signing";
+const LOOKUPS: &str = "lookups";
+/// Keys that what was made with them needs for good.
+const LASTING: [&str; 3] = [LINKS, SUPPRESSION, SIGNING];
+/// What is recorded when they are made.
+const MADE: &str = "makeKeys";
 
 /// The keys of this installation. Those that are missing are made, in a transaction of its own; of two servers that come at the
 /// same time one makes them, and both read what is there then.
@@ -77,6 +86,13 @@ impl Transaction {
         if let Some(ring) = self.known_ring().await? {
             return Ok(ring);
         }
+        if !is_whole(&self.inner).await? {
+            return Err(missing());
+        }
+        // Another may have made them since they were looked for.
+        if let Some(ring) = self.known_ring().await? {
+            return Ok(ring);
+        }
         fill(self).await?;
         let ring = read(&self.inner, &self.keys).await?.ok_or_else(missing)?;
         // Not kept beyond the transaction: it may be rolled back.
@@ -96,35 +112,110 @@ async fn read<C: ConnectionTrait>(connection: &C, keys: &Keys) -> Result<Option<
         let row = rows.iter().find(|row| row.category == name);
         row.map(|row| sealing::unwrapped(keys, row)).transpose()
     };
-    let (links, suppression, signing) = (key(LINKS)?, key(SUPPRESSION)?, key(SIGNING)?);
-    Ok(match (links, suppression, signing) {
-        (Some(links), Some(suppression), Some(signing)) => Some(Ring { links, suppression, signing }),
+    Ok(match (key(LINKS)?, key(SUPPRESSION)?, key(SIGNING)?, key(LOOKUPS)?) {
+        (Some(links), Some(suppression), Some(signing), Some(lookups)) => {
+            Some(Ring { links, suppression, signing, lookups })
+        }
         _ => None,
     })
 }
 
+/// Whether no key of the installation is missing that something was made with: a database that was restored without them would make
+/// new ones, by which it recognises nobody who said no, and the old ones could not be restored any more.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn is_whole<C: ConnectionTrait>(connection: &C) -> Result<bool, Error> {
+    let lacks = async || {
+        let known = names(connection).await?;
+        Ok::<_, Error>(
+            LASTING.into_iter().filter(|name| !known.iter().any(|known| known == name)).collect::<Vec<_>>(),
+        )
+    };
+    let lacking = lacks().await?;
+    if lacking.is_empty() || !was_made(connection, &lacking).await? {
+        return Ok(true);
+    }
+    // Looked at once more: another may have made them meanwhile, and what tells of it with them.
+    Ok(lacks().await?.is_empty())
+}
+
+/// Whether something was made with keys that are not there.
+async fn was_made<C: ConnectionTrait>(connection: &C, lacking: &[&str]) -> Result<bool, Error> {
+    let made = audit_entry::Entity::find().filter(audit_entry::Column::Action.eq(MADE));
+    let listed = suppression::Entity::find().select_only().column(suppression::Column::Id);
+    let linked = link::Entity::find().select_only().column(link::Column::Id);
+    Ok(exists(connection, made.select_only().column(audit_entry::Column::Id)).await?
+        || (lacking.contains(&SUPPRESSION) && exists(connection, listed).await?)
+        || (lacking.contains(&LINKS) && exists(connection, linked).await?))
+}
+
+async fn exists<C: ConnectionTrait, E: EntityTrait>(
+    connection: &C,
+    ids: sea_orm::Select<E>,
+) -> Result<bool, Error> {
+    Ok(ids.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
+}
+
+async fn names<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
+    let of_nobody =
+        Entity::find().select_only().column(Column::Category).filter(Column::SubjectId.eq(NOBODY));
+    Ok(of_nobody.into_tuple().all(connection).await?)
+}
+
 async fn make(app: &App) -> Result<(), Error> {
     let mut tx = begin(app, Author::command(app, "server", None)).await?;
+    if !is_whole(tx.connection()).await? {
+        return Err(Error::internal(
+            "the keys of the installation are missing, though something was made with them",
+        ));
+    }
     fill(&mut tx).await?;
     tx.commit().await
 }
 
-/// Makes the keys that are missing.
-async fn fill(tx: &mut Transaction) -> Result<(), Error> {
-    let known = Entity::find().filter(Column::SubjectId.eq(NOBODY)).all(tx.connection()).await?;
-    let names = [LINKS, SUPPRESSION, SIGNING];
-    let missing: Vec<&str> =
-        names.into_iter().filter(|name| !known.iter().any(|row| row.category == *name)).collect();
+/// Makes the keys of the installation that are missing, though something was made with them: links in mails end, nobody on the
+/// suppression list is recognised by it any more, receipts are signed by another key. Gives the names of those that were made.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn remake(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> {
+    again(|| async {
+        let mut tx = begin(app, Author::command(app, actor, None)).await?;
+        let missing = fill(&mut tx).await?;
+        tx.commit().await?;
+        Ok(missing)
+    })
+    .await
+}
+
+/// Makes the keys that are missing, and gives their names.
+async fn fill(tx: &mut Transaction) -> Result<Vec<&'static str>, Error> {
+    let known = names(tx.connection()).await?;
+    let missing: Vec<&str> = LASTING
+        .into_iter()
+        .chain([LOOKUPS])
+        .filter(|name| !known.iter().any(|known| known == name))
+        .collect();
     for name in &missing {
-        let fresh = sealing::wrapped(&tx.keys, NOBODY, name, &rand::random(), tx.now())?;
-        Entity::insert(fresh).exec_without_returning(tx.connection()).await?;
+        // An earlier program made these digests by a key of the master key: what it kept for retries is found on.
+        let inherited = *name == LOOKUPS && !missing.contains(&LINKS);
+        let key = if inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
+        let fresh = sealing::first(&tx.keys, NOBODY, name, key, tx.now())?;
+        sealing::insert(tx.connection(), &tx.keys, &[fresh]).await?;
     }
     tx.record(Entry {
-        action: "makeKeys",
+        action: MADE,
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,
-        changes: Changes::one("Keys.names", Category::Technical, serde_json::Value::Null, missing.into()),
+        changes: Changes::one(
+            "Keys.names",
+            Category::Technical,
+            serde_json::Value::Null,
+            missing.as_slice().into(),
+        ),
     })
-    .await
+    .await?;
+    Ok(missing)
 }

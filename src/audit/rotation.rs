@@ -1,42 +1,190 @@
-//! A new master key: every subject key is wrapped anew, no value is sealed anew (floor 3).
+//! A new master key: the database has it in use from one instant on, every subject key is wrapped anew, no value is sealed anew
+//! (floor 3).
 
-use entity::subject_key::{Column, Entity};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::time::Duration;
 
-use super::{Author, Changes, Entry, begin};
-use crate::{context::App, error::Error, register::Category, sealing::rewrapped};
+use entity::{
+    master_key,
+    subject_key::{Column, Entity, Model},
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType, OnConflict},
+};
+
+use super::{Author, Changes, Entry, Transaction, again, begin, masters};
+use crate::{context::App, error::Error, register::Category, sealing};
 
 /// Keys that are wrapped anew in one transaction.
 const BATCH: u64 = 500;
+/// Between two looks whether transactions of before have ended.
+const BEAT: Duration = Duration::from_millis(100);
 
-/// Wraps every key anew that is not under the present master key, and gives their number. May be repeated after an
-/// interruption.
+/// What a rotation has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// Keys that were wrapped anew.
+    pub rewrapped: u64,
+    /// Names of master keys that are not known here and still wrap keys.
+    pub unknown: Vec<String>,
+    /// Keys that stayed, though their master key is known: they are not what was wrapped.
+    pub broken: u64,
+}
+
+/// Takes the configured master key in use, and wraps every key anew by it that another known one wraps. It may be done again at any
+/// time, also after it was killed: it goes on where it was.
+///
+/// From the instant at which the new one is in use the database takes keys under no other. Transactions that began before that are
+/// waited for, so that none is left behind.
 ///
 /// # Errors
-/// `INTERNAL` when a key is wrapped by a master key that is not known; what was wrapped before that stays so.
-pub async fn rewrap(app: &App, actor: &str) -> Result<u64, Error> {
-    let (mut done, name) = (0, app.keys.name()?);
-    loop {
-        let mut tx = begin(app, Author::command(app, actor, None)).await?;
-        let rows = Entity::find()
-            .filter(Column::WrappedBy.ne(&name))
-            .order_by_asc(Column::SubjectId)
-            .limit(BATCH)
-            .all(tx.connection())
-            .await?;
-        let Some(before) = rows.first().map(|row| row.wrapped_by.clone()) else { return Ok(done) };
-        done += rows.len() as u64;
-        for row in rows {
-            Entity::update(rewrapped(&app.keys, row)?).exec(tx.connection()).await?;
+/// `INTERNAL` from the database; what was done before that stays.
+pub async fn rotate(app: &App, actor: &str) -> Result<Rotated, Error> {
+    again(|| take_in_use(app, actor)).await?;
+    settled(app).await?;
+    let (mut done, own) = (Rotated::default(), app.keys.configured()?);
+    for name in masters::names(&app.db.reader).await? {
+        if name == own {
+            continue;
         }
-        tx.record(Entry {
-            action: "rotateKeys",
-            entity_type: "MasterKey",
-            entity_id: None,
-            contact_id: None,
-            changes: Changes::one("MasterKey.name", Category::Technical, before.into(), name.as_str().into()),
-        })
-        .await?;
-        tx.commit().await?;
+        if !app.keys.names()?.contains(&name) {
+            done.unknown.push(name);
+            continue;
+        }
+        let mut last: Option<Place> = None;
+        loop {
+            let batch = again(|| rewrap(app, actor, &name, last.clone())).await?;
+            done.rewrapped += batch.rewrapped;
+            done.broken += batch.broken;
+            match batch.last {
+                Some(place) => last = Some(place),
+                None => break,
+            }
+        }
     }
+    Ok(done)
+}
+
+/// What a key is found by.
+type Place = (uuid::Uuid, String, i32);
+
+#[derive(Default)]
+struct Batch {
+    rewrapped: u64,
+    broken: u64,
+    last: Option<Place>,
+}
+
+/// Has the configured master key in use, if it is not yet.
+async fn take_in_use(app: &App, actor: &str) -> Result<(), Error> {
+    let own = app.keys.configured()?;
+    let mut tx = begin(app, Author::command(app, actor, None)).await?;
+    let row = master_key::Entity::find_by_id(1).one(tx.connection()).await?;
+    let before = row.map(|row| row.name);
+    if before.as_deref() == Some(own.as_str()) {
+        app.keys.take_in_use(&own)?;
+        return Ok(());
+    }
+    let row = master_key::ActiveModel { id: Set(1), name: Set(own.clone()), since: Set(tx.now()) };
+    let renamed = OnConflict::column(master_key::Column::Id)
+        .update_columns([master_key::Column::Name, master_key::Column::Since])
+        .to_owned();
+    master_key::Entity::insert(row).on_conflict(renamed).exec_without_returning(tx.connection()).await?;
+    // What this transaction wraps is under the new one already; whether it is committed is asked anew.
+    app.keys.take_in_use(&own)?;
+    let before = before.map_or(serde_json::Value::Null, Into::into);
+    record(&mut tx, before, &own).await?;
+    let committed = tx.commit().await;
+    app.keys.doubt();
+    committed
+}
+
+async fn record(tx: &mut Transaction, before: serde_json::Value, own: &str) -> Result<(), Error> {
+    tx.record(Entry {
+        action: "rotateKeys",
+        entity_type: "MasterKey",
+        entity_id: None,
+        contact_id: None,
+        changes: Changes::one("MasterKey.name", Category::Technical, before, own.into()),
+    })
+    .await
+}
+
+/// Waits until every transaction has ended that may have written a key before the new one was in use. SQLite has one writer.
+async fn settled(app: &App) -> Result<(), Error> {
+    if app.db.backend() == DbBackend::Sqlite {
+        return Ok(());
+    }
+    // A transaction has a number as soon as it writes; those that began later have greater ones.
+    let begun: Option<i64> = one(app, "pg_snapshot_xmax(pg_current_snapshot())::text::bigint").await?;
+    let mut told = false;
+    loop {
+        let oldest: Option<i64> = one(app, "pg_snapshot_xmin(pg_current_snapshot())::text::bigint").await?;
+        if oldest >= begun {
+            return Ok(());
+        }
+        if !told {
+            tracing::info!("waiting for transactions that began before the new master key was in use");
+            told = true;
+        }
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+async fn one(app: &App, expression: &'static str) -> Result<Option<i64>, Error> {
+    let mut query = sea_orm::sea_query::Query::select();
+    query.expr_as(Expr::cust(expression), "found");
+    let found = app.db.reader.query_one(&query).await?;
+    Ok(found.map(|row| row.try_get("", "found")).transpose()?)
+}
+
+/// Wraps a batch of the keys anew that lie under `name` behind `last`. Rows are locked, so that none comes back that is destroyed
+/// meanwhile.
+async fn rewrap(app: &App, actor: &str, name: &str, last: Option<Place>) -> Result<Batch, Error> {
+    let mut tx = begin(app, Author::command(app, actor, None)).await?;
+    let mut under = Entity::find()
+        .filter(Column::WrappedBy.eq(name))
+        .order_by_asc(Column::SubjectId)
+        .order_by_asc(Column::Category)
+        .order_by_asc(Column::Generation)
+        .limit(BATCH);
+    if let Some((subject, category, generation)) = last {
+        let same = || Condition::all().add(Column::SubjectId.eq(subject));
+        under = under.filter(
+            Condition::any()
+                .add(Column::SubjectId.gt(subject))
+                .add(same().add(Column::Category.gt(category.as_str())))
+                .add(
+                    same().add(Column::Category.eq(category.as_str())).add(Column::Generation.gt(generation)),
+                ),
+        );
+    }
+    if app.db.backend() == DbBackend::Postgres {
+        under = under.lock(LockType::Update);
+    }
+    let rows: Vec<Model> = under.all(tx.connection()).await?;
+    let place = |row: &Model| (row.subject_id, row.category.clone(), row.generation);
+    let mut batch = Batch { last: rows.last().map(place), ..Batch::default() };
+    let mut anew = Vec::new();
+    for row in &rows {
+        match sealing::rewrapped(&app.keys, row)? {
+            Some(row) => anew.push(row),
+            None => batch.broken += 1,
+        }
+    }
+    if anew.is_empty() {
+        return Ok(batch);
+    }
+    batch.rewrapped = anew.len() as u64;
+    let replaced = OnConflict::columns([Column::SubjectId, Column::Category, Column::Generation])
+        .update_columns([Column::Wrapped, Column::WrappedBy])
+        .to_owned();
+    let written =
+        Entity::insert_many(anew).on_conflict(replaced).exec_without_returning(tx.connection()).await;
+    written.map_err(|error| sealing::refused(&app.keys, error))?;
+    let own = app.keys.name()?;
+    record(&mut tx, name.into(), &own).await?;
+    tx.commit().await?;
+    Ok(batch)
 }

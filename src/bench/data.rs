@@ -157,7 +157,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
         // The key that a consent recorded in the usual way would have left.
         let key: [u8; 32] = rand::random();
         let category = Category::Consent.as_str();
-        rows.keys.push(sealing::wrapped(&app.keys, contact.id, category, &key, tx.now())?);
+        rows.keys.push(sealing::first(&app.keys, contact.id, category, key, tx.now())?);
         rows.contacts.push(contact);
     }
     data.consents += rows.consents.len() as u64;

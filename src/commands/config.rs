@@ -6,7 +6,7 @@ use zweck::{
     mailer::Mailer,
 };
 
-use super::print;
+use super::{app, connect_within, is_made, note, policy, print, usage};
 use crate::Failure;
 
 /// What is done with the configuration.
@@ -16,18 +16,37 @@ pub(crate) enum ConfigCommand {
     Default,
     /// Print the settings in force and where each comes from, secrets starred.
     Print,
-    /// Say whether a server could be started with these settings; if not, which is wrong and why.
-    Check,
+    /// Say whether a server could be started with these settings; if not, all that is wrong and why.
+    Check {
+        /// Open the database too: whether it can be reached, is up to date, and was set up with this master key.
+        #[arg(long)]
+        online: bool,
+    },
 }
 
 /// Does it.
-pub(crate) fn run(config: &Config, command: &ConfigCommand) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Default => print(DEFAULTS),
         ConfigCommand::Print => print(&config.shown()),
-        ConfigCommand::Check => {
+        ConfigCommand::Check { online: true } => {
             check(config)?;
-            print("the configuration can be served\n")
+            is_made(config)?;
+            let db = connect_within(config, config.limits.operation_time()).await?;
+            let app = app(config, policy(config).await?, db).await?;
+            app.issuers.read_files(app.now()).await.map_err(usage)?;
+            print(
+                "the configuration can be served, and its database is reached, up to date and opened by its keys\n",
+            )
+        }
+        ConfigCommand::Check { online: false } => {
+            check(config)?;
+            for warning in config.warnings() {
+                note(&format!("warning: {warning}"));
+            }
+            print(
+                "the configuration can be served; whether its database can be reached is told by --online\n",
+            )
         }
     }
 }

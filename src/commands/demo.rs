@@ -4,17 +4,19 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use zweck::{
-    config::Config,
+    config::{Config, pages::Pages},
     context::{App, Clock, Keys, SystemClock},
     db::Db,
     demo::{self, Demo},
     graphql::Engine,
     http::{self, Ending, Settings, graphiql},
+    jobs,
+    mailer::{Mailer, Outbox},
     policy::Live,
     purposes,
 };
 
-use super::{failure, policy, print};
+use super::{failure, migrated, opened, policy, print};
 use crate::Failure;
 
 const ACTOR: &str = "cli:demo";
@@ -35,29 +37,61 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     print(&format!("Making {people} people who do not exist in {} ...\n", file.display()))?;
     let url = format!("sqlite://{}", file.display());
     let time = config.limits.operation_time();
-    let db = Db::connect_within(&url, config.database.max_connections, time).await.map_err(failure)?;
-    db.migrate().await.map_err(failure)?;
+    let db =
+        Db::connect_within(&url, config.database.max_connections, time).await.map(opened).map_err(failure)?;
+    migrated(&db).await?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let policy = Live::new(policy(config).await?);
-    let app = Arc::new(App::new(db, policy, clock, Keys::random(), zweck::oidc::Issuers::default()));
+    let url = format!("http://{address}");
+    // The pages and their mails are for this machine alone.
+    let outbox = address.ip().is_loopback().then(Outbox::default);
+    let app = App::new(db, policy, clock, Keys::random(), zweck::oidc::Issuers::default());
+    let app = Arc::new(match &outbox {
+        Some(_) => app.with_pages(pages(&url)),
+        None => app,
+    });
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let demo = demo::seed(&app, people).await.map_err(failure)?;
-    print(&told(&demo, &format!("http://{address}")))?;
+    let token: [u8; 16] = rand::random();
+    let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    print(&told(&demo, &url, outbox.is_some().then_some(token.as_str())))?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
-    let router = http::guard(http::router(app, engine, settings), &config.server);
+    let mut router = http::router(app.clone(), engine, settings);
+    if let Some(outbox) = outbox {
+        let mailer = Mailer::to_outbox(SENDER, outbox.clone()).map_err(failure)?;
+        tokio::spawn(jobs::run(app, Some(mailer)));
+        router = router.merge(http::outbox(outbox, token));
+    }
+    let router = http::guard(router, &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
     http::serve_within(listener, router, &config.limits, Ending::at(http::stop_signal()), grace).await?;
     Ok(())
 }
 
+/// Who would have sent the mails.
+const SENDER: &str = "Example GmbH <privacy@example.com>";
+
+/// The public pages of the demo.
+fn pages(url: &str) -> Pages {
+    Pages {
+        enabled: true,
+        public_url: Some(url.to_owned()),
+        controller: Some("Example GmbH (a demo)".to_owned()),
+        controller_address: Some("Musterstrasse 1, 10115 Berlin".to_owned()),
+        controller_contact: Some("privacy@example.com".to_owned()),
+        ..Pages::default()
+    }
+}
+
 /// What to try: the tokens, and three queries that show the point.
-fn told(demo: &Demo, url: &str) -> String {
-    // Without the page its address would lead to a page that says so: `cargo demo` has said it already.
+fn told(demo: &Demo, url: &str, outbox: Option<&str>) -> String {
     let page = if graphiql::is_built() {
         format!("Open GraphiQL at {url}{} and enter one of these tokens.\n", graphiql::PATH)
     } else {
-        String::new()
+        let why = "GraphiQL is left out: its page was not in `web/dist` when this program was built (`cargo demo` builds it by npm and says above \
+                   why it could not).";
+        format!("{why}\n")
     };
     let mut out = format!(
         "\nZweck serves {} people at {url}/graphql until you press Ctrl-C. Nothing here leaves this machine.\n\
@@ -75,6 +109,17 @@ fn told(demo: &Demo, url: &str) -> String {
             token.does,
             token.purposes.join(", ")
         );
+    }
+    if let Some(token) = outbox {
+        let _ = write!(
+            out,
+            "\nWhat persons see: sign up at {url}/p/signup/newsletter, or ask for a link at {url}/p/link.\nThe mails go nowhere; read them at \
+             {url}/outbox/{token}\n"
+        );
+    }
+    let _ = write!(out, "\nTo paste into a shell:\n\n");
+    for token in &demo.tokens {
+        let _ = writeln!(out, "  export {}={}", token.role.to_uppercase(), token.token.reveal());
     }
     let token = |role: &str| {
         let found = demo.tokens.iter().find(|token| token.role == role);

@@ -87,6 +87,9 @@ pub(crate) struct ImportArgs {
     /// Character between fields; a comma if absent.
     #[arg(long)]
     delimiter: Option<char>,
+    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    #[arg(long)]
+    allow_rejected: bool,
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -239,7 +242,7 @@ impl ImportArgs {
 
 /// Imports contacts; rejected rows are reported and do not stop the others.
 pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
-    let (path, report) = (args.file.clone(), args.report.clone());
+    let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let import = args.import()?;
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
@@ -248,7 +251,7 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
     let mut teller = Teller::new(size, report.as_deref())?;
     let read = teller.bar.wrap_read(file);
     let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
-    teller.close(done, "rows")
+    teller.close(done, "rows", allowed)
 }
 
 /// Tells how an import goes on: how far it is, and each problem as it is found.
@@ -289,11 +292,13 @@ impl Teller {
     /// Says what came of it; `what` has been read.
     ///
     /// # Errors
-    /// Where a no was not taken: whoever starts this by a script must not go on as if all were well.
+    /// Where a no was not taken, or something was rejected that nobody allows for: whoever starts this by a script must not go on as if
+    /// all were well.
     pub(super) fn close<R: Serialize + Display + Noes>(
         self,
         done: Result<R, Error>,
         what: &str,
+        allow_rejected: bool,
     ) -> Result<(), Failure> {
         self.bar.finish_and_clear();
         if let Some(json) = self.json {
@@ -312,9 +317,16 @@ impl Teller {
         } else {
             print(&format!("{}{report}", if self.section.is_some() { "\n" } else { "" }))?;
         }
-        match report.not_taken() {
-            0 => Ok(()),
-            count => Err(Failure::Failed(anyhow::anyhow!("noes not taken: {count}"))),
+        match (report.not_taken(), report.rejected()) {
+            (0, 0) => Ok(()),
+            (0, _) if allow_rejected => Ok(()),
+            (0, rejected) => {
+                let text = format!(
+                    "{what} rejected: {rejected}; all others are as told above (--allow-rejected ends with 0)"
+                );
+                Err(anyhow::anyhow!(text).into())
+            }
+            (count, _) => Err(anyhow::anyhow!("noes not taken: {count}").into()),
         }
     }
 }
@@ -322,21 +334,31 @@ impl Teller {
 /// Heads what follows.
 const NOT_TAKEN: &str = "a no that was not taken";
 
-/// What an import did, of which it is known how many noes were not taken.
+/// What an import did, of which it is known what was not taken.
 pub(super) trait Noes {
     /// How many.
     fn not_taken(&self) -> u64;
+    /// Rows that did not come in.
+    fn rejected(&self) -> u64;
 }
 
 impl Noes for imports::Report {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
     }
+
+    fn rejected(&self) -> u64 {
+        self.rejected
+    }
 }
 
 impl Noes for imports::ConsentReport {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
+    }
+
+    fn rejected(&self) -> u64 {
+        self.rejected
     }
 }
 

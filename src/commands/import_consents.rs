@@ -46,6 +46,9 @@ pub(crate) struct ImportConsentsArgs {
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    #[arg(long)]
+    allow_rejected: bool,
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -75,7 +78,7 @@ impl ImportConsentsArgs {
 
 /// Imports consents; what is left out or rejected is reported and does not stop the others.
 pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Result<(), Failure> {
-    let (path, report) = (args.file.clone(), args.report.clone());
+    let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let import = args.import()?;
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
@@ -86,5 +89,5 @@ pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Resul
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::consents(&app, read, &import, |problem| teller.tell(&problem)).await;
-    teller.close(done, "lines")
+    teller.close(done, "lines", allowed)
 }

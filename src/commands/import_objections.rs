@@ -57,6 +57,9 @@ pub(crate) struct ImportObjectionsArgs {
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    #[arg(long)]
+    allow_rejected: bool,
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -112,6 +115,10 @@ impl Noes for imports::ObjectionReport {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
     }
+
+    fn rejected(&self) -> u64 {
+        self.rejected
+    }
 }
 
 impl ImportObjectionsArgs {
@@ -141,7 +148,7 @@ impl ImportObjectionsArgs {
 
 /// Imports such a file; what is rejected is reported and does not stop the others.
 pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> Result<(), Failure> {
-    let (path, report) = (args.file.clone(), args.report.clone());
+    let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let import = args.import()?;
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
@@ -152,5 +159,5 @@ pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> R
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::objections(&app, read, &import, |problem| teller.tell(&problem)).await;
-    teller.close(done, "lines")
+    teller.close(done, "lines", allowed)
 }

@@ -1,15 +1,19 @@
 //! What each command does (floor 7).
 
+pub(crate) mod backup;
 #[cfg(feature = "bench")]
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod contacts;
 pub(crate) mod demo;
+pub(crate) mod exit;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod import_consents;
 pub(crate) mod import_objections;
+pub(crate) mod keys;
+pub(crate) mod manual;
 pub(crate) mod policy;
 pub(crate) mod receipts;
 pub(crate) mod schema;
@@ -19,7 +23,8 @@ pub(crate) mod tokens;
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    sync::Arc,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -31,7 +36,7 @@ use zweck::{
     config::Config,
     consents,
     context::{App, Clock, Keys, SystemClock},
-    db::Db,
+    db::{Db, explained_of},
     error::{Code, Error},
     graphql::Engine,
     http::{self, Ending, Settings, SocketLimits},
@@ -39,11 +44,13 @@ use zweck::{
     mailer::Mailer,
     oidc::Issuers,
     policy::{Live, Policy, Sources},
-    purposes, register, watch,
+    purposes, register, servers, watch,
 };
 
 use crate::Failure;
 
+/// How long is waited for the last who work with a database.
+const CLOSING: Duration = Duration::from_secs(5);
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
 
@@ -54,20 +61,34 @@ const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zwec
 /// Starts the server.
 pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
     config::check(config)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let mailer = Mailer::new(&config.mail).map_err(failure)?;
     let policy = policy(config).await?;
     if config.pages.enabled {
         http::fit(&policy, &config.pages).map_err(|text| Failure::Usage(format!("configuration: {text}")))?;
     }
+    if !migrate {
+        is_made(config)?;
+    }
     let db = connect_within(config, config.limits.operation_time()).await?;
     if migrate {
-        db.migrate().await.map_err(failure)?;
+        migrated(&db).await?;
     }
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     consents::settle(&app).await.map_err(failure)?;
     // Made now where they are missing, not while somebody reads.
     audit::ring(&app).await.map_err(failure)?;
+    for master_key in audit::unknown_masters(&app).await.map_err(failure)? {
+        tracing::warn!(
+            master_key,
+            "some values cannot be opened: their keys are wrapped by a master key that is not known here"
+        );
+    }
+    let own = servers::Own::new(&app);
+    own.beat(&app).await.map_err(failure)?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     tokio::spawn(keep_keys(app.clone()));
@@ -76,6 +97,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         watched.with_context(|| format!("cannot watch {}", directory.display()))?;
     }
     tokio::spawn(jobs::run(app.clone(), mailer));
+    let beating = tokio::spawn(jobs::beat(app.clone(), own));
     let listener = bind(config.server.listen, "server.listen").await?;
     let ending = Ending::at(http::stop_signal());
     if let Some(address) = config.management.listen {
@@ -91,11 +113,54 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         sockets,
         behind_proxy: config.server.behind_tls_proxy,
     };
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    let router = http::guard(http::router(app, engine, settings), &config.server);
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    told(config, address, app.policy.current().revision());
+    let router = http::guard(http::router(app.clone(), engine, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
     http::serve_within(listener, router, &config.limits, ending, grace).await?;
+    beating.abort();
+    // Else it counts as running for a while yet.
+    if let Err(error) = own.leave(&app).await {
+        tracing::warn!(
+            code = error.code.as_str(),
+            "the row of this server stays until it is silent for long"
+        );
+    }
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells what is where, and what is not on.
+fn told(config: &Config, address: SocketAddr, policy: &str) {
+    let base = format!("http://{address}");
+    tracing::info!(api = format!("{base}/graphql"), policy, database = config.database.kind(), "serving");
+    match (config.server.graphiql, http::graphiql::is_built()) {
+        (true, true) => {
+            tracing::info!(graphiql = format!("{base}{}", http::graphiql::PATH), "GraphiQL is on")
+        }
+        (true, false) => tracing::warn!("GraphiQL is on, but its page is not in this build"),
+        (false, _) => tracing::info!("GraphiQL is off; `server.graphiql = true` serves it"),
+    }
+    match (config.pages.enabled, &config.pages.public_url) {
+        (true, Some(url)) => tracing::info!(pages = format!("{url}/p/link"), "the public pages are on"),
+        _ => tracing::info!("the public pages are off; `[pages]` serves them"),
+    }
+}
+
+/// How many migrations wait.
+async fn pending(db: &Db) -> Result<usize, Failure> {
+    let pending = Migrator::get_pending_migrations(&db.writer).await;
+    Ok(pending.map_err(|error| unusable(&error))?.len())
+}
+
+/// Brings the database up to date, and tells in one line what was done.
+async fn migrated(db: &Db) -> Result<(), Failure> {
+    let pending = pending(db).await?;
+    db.migrate().await.map_err(|error| unusable(&error))?;
+    if pending > 0 {
+        tracing::info!(migrations = pending, "the database was brought up to date");
+    }
     Ok(())
 }
 
@@ -115,25 +180,12 @@ async fn keep_keys(app: Arc<App>) {
 /// Brings the database up to date.
 pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
     let policy = policy(config).await?;
-    let db = connect(config).await?;
-    db.migrate().await.map_err(failure)?;
+    let db = connect_within(config, Duration::ZERO).await?;
+    migrated(&db).await?;
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     consents::settle(&app).await.map_err(failure)?;
     print("the database is up to date\n")
-}
-
-/// Prints a fresh master key.
-pub(crate) fn generate_key() -> Result<(), Failure> {
-    let key: [u8; 32] = rand::random();
-    print(&format!("{}\n", key.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
-}
-
-/// Wraps every subject key anew under the present master key.
-pub(crate) async fn rotate_keys(config: &Config) -> Result<(), Failure> {
-    let app = open(config).await?;
-    let done = audit::rewrap(&app, ACTOR).await.map_err(failure)?;
-    print(&format!("{done} keys are wrapped anew; `secrets.previous_master_key` can be removed\n"))
 }
 
 /// Compares consents with their events, and mends those that differ unless it shall only check.
@@ -143,12 +195,15 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
     for id in &rebuilt.differing {
         note(&format!("consent {id} is not what its events say"));
     }
-    let (differing, total) = (rebuilt.differing.len(), rebuilt.consents);
-    if check && differing > 0 {
-        return Err(anyhow::anyhow!("{differing} of {total} consents are not what their events say").into());
+    let (differing, total, untold) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.untold);
+    if check && (differing > 0 || untold > 0) {
+        let text = format!(
+            "{differing} of {total} consents are not what their events say; of {untold} those who follow were not told that they began or ended"
+        );
+        return Err(anyhow::anyhow!(text).into());
     }
     let done = if check { "" } else { " and are mended" };
-    print(&format!("{total} consents looked at; {differing} differed{done}\n"))
+    print(&format!("{total} consents looked at; {differing} differed{done}; {untold} were not told\n"))
 }
 
 /// Says on standard error why a command did not do its work.
@@ -163,7 +218,13 @@ fn sources(config: &Config) -> Result<Sources, Failure> {
     }
 }
 
+/// The policy of the configuration, whose own cases hold.
 async fn policy(config: &Config) -> Result<Policy, Failure> {
+    Policy::load_proved(&sources(config)?, &register::policy_objects()).await.map_err(policy_failure)
+}
+
+/// The same, whether or not its cases hold: to be looked at.
+async fn unproved_policy(config: &Config) -> Result<Policy, Failure> {
     Policy::load(&sources(config)?, &register::policy_objects()).await.map_err(policy_failure)
 }
 
@@ -176,23 +237,70 @@ fn usage(text: String) -> Failure {
     Failure::Usage(format!("configuration: {text}"))
 }
 
+/// A database that is there.
 async fn connect(config: &Config) -> Result<Db, Failure> {
+    is_made(config)?;
     connect_within(config, Duration::ZERO).await
+}
+
+/// Only who migrates makes a file of SQLite: anybody else would leave an empty one behind.
+fn is_made(config: &Config) -> Result<(), Failure> {
+    match config.database.url.strip_prefix("sqlite://") {
+        Some(path) if !Path::new(path).exists() => {
+            Err(Failure::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was opened, to be closed when the command ends.
+static OPENED: Mutex<Vec<Db>> = Mutex::new(Vec::new());
+
+/// Notes a database that the command has opened.
+fn opened(db: Db) -> Db {
+    OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(db.clone());
+    db
+}
+
+/// Closes what was opened: a file of SQLite is whole then, without its write-ahead log. What somebody still works with is not waited for
+/// for long.
+pub(crate) async fn close() {
+    let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    for db in opened {
+        match tokio::time::timeout(CLOSING, db.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => tracing::warn!("the database could not be closed in time"),
+        }
+    }
 }
 
 /// Connections on which no statement that reads takes longer than `time`; zero for no limit.
 async fn connect_within(config: &Config, time: Duration) -> Result<Db, Failure> {
-    let connected = Db::connect_within(&config.database.url, config.database.max_connections, time).await;
-    connected.map_err(|error| match error {
-        // What is wrong with the address; other errors may quote it, and with it a password.
+    let database = &config.database;
+    let (url, reader_url) = (database.url.as_str(), database.reader_url.as_deref());
+    let connected = Db::connect_apart(url, reader_url, database.max_connections, time).await;
+    connected.map(opened).map_err(|error| match error {
+        // What is wrong with the address, or what the database is asked for in vain; other errors may quote it, and with it a password.
         sea_orm::DbErr::Custom(text) => Failure::Usage(text),
-        _ => Failure::Failed(anyhow::anyhow!("cannot open the database; check `database.url`")),
+        error => unusable(&error),
     })
 }
 
-/// The application over a database that is up to date; nothing else touches another.
+/// A database that cannot be used, with the reason in a fixed sentence.
+fn unusable(error: &sea_orm::DbErr) -> Failure {
+    Failure::Failed(anyhow::anyhow!(explained_of(error)))
+}
+
+/// The application over a database that is up to date and whose keys can be opened; nothing else touches another.
 async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
-    let pending = Migrator::get_pending_migrations(&db.writer).await.map_err(failure)?.len();
+    let app = unadopted(config, policy, db).await?;
+    audit::adopt(&app).await.map_err(failure)?;
+    Ok(app)
+}
+
+/// The same, whether or not its keys can be opened.
+async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
+    let pending = pending(&db).await?;
     if pending > 0 {
         let text = format!("the database lacks {pending} migrations; run: zweck migrate");
         return Err(Failure::Failed(anyhow::anyhow!(text)));

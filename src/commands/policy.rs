@@ -13,7 +13,7 @@ use zweck::{
     register,
 };
 
-use super::{note, policy, policy_failure, print, sources};
+use super::{note, policy, policy_failure, print, sources, unproved_policy};
 use crate::{Failure, MatrixArgs, MatrixFormat};
 
 /// Loads the policy strictly and tells what is allowed but odd.
@@ -27,7 +27,7 @@ pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
 
 /// Runs the decisions that `cases.yaml` names, and writes the outcome as JUnit XML where that is asked for.
 pub(crate) async fn test(config: &Config, junit_file: Option<&Path>) -> Result<(), Failure> {
-    let policy = policy(config).await?;
+    let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config)?).map_err(policy_failure)?;
     let failures = cases::run(&policy, &cases);
     if let Some(file) = junit_file {
@@ -42,6 +42,22 @@ pub(crate) async fn test(config: &Config, junit_file: Option<&Path>) -> Result<(
         return print(&format!("{total} decisions hold\n"));
     }
     Err(Failure::PolicyTest(format!("{} of {total} decisions do not hold", failures.len())))
+}
+
+/// Lists the rights that no case speaks about.
+pub(crate) async fn coverage(config: &Config) -> Result<(), Failure> {
+    let policy = unproved_policy(config).await?;
+    let cases = cases::read(&sources(config)?).map_err(policy_failure)?;
+    let all = policy.holdings(&Part::default());
+    let silent: Vec<&Holding> =
+        all.iter().filter(|right| !cases.iter().any(|case| case.speaks_about(right))).collect();
+    let mut out = String::new();
+    for Holding { purpose, role, object, right } in &silent {
+        let _ = writeln!(out, "{role} {right} {object} for {purpose}");
+    }
+    let spoken = all.len() - silent.len();
+    let _ = writeln!(out, "{spoken} of {} rights are in a case; {} are not", all.len(), silent.len());
+    print(&out)
 }
 
 fn junit(cases: &[cases::Case], failures: &[cases::CaseFailure]) -> String {
@@ -109,7 +125,7 @@ pub(crate) async fn explain(
     object: &str,
     word: &str,
 ) -> Result<(), Failure> {
-    let policy = policy(config).await?;
+    let policy = unproved_policy(config).await?;
     known(&policy, object, purpose)?;
     let action = action(word)?;
     let table = policy
@@ -133,7 +149,7 @@ pub(crate) async fn explain(
 
 /// Lists the roles that may do something to a field.
 pub(crate) async fn who_can(config: &Config, object: &str, purpose: &str, word: &str) -> Result<(), Failure> {
-    let policy = policy(config).await?;
+    let policy = unproved_policy(config).await?;
     known(&policy, object, purpose)?;
     let mut text = String::new();
     for role in policy.who_can(object, purpose, action(word)?) {
@@ -164,7 +180,7 @@ pub(crate) async fn diff(old: PathBuf, new: PathBuf) -> Result<(), Failure> {
 
 /// Prints who may do what for which purpose.
 pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Failure> {
-    let policy = policy(config).await?;
+    let policy = unproved_policy(config).await?;
     if let Some(role) = args.role.as_ref().filter(|role| !policy.roles().contains(role)) {
         return Err(Failure::Usage(format!("there is no role `{role}`")));
     }
@@ -173,6 +189,9 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Fail
     }
     let part = Part { role: args.role, purpose: args.purpose, type_name: args.type_name };
     let holdings = policy.holdings(&part);
+    if let Some(file) = &args.check {
+        return reviewed(&csv(&holdings)?, file);
+    }
     print(&match args.format {
         MatrixFormat::Csv => csv(&holdings)?,
         MatrixFormat::Table => tables(&policy, &holdings, text_table),
@@ -185,6 +204,30 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Fail
             )
         }
     })
+}
+
+/// Tells what is another than in the file that somebody has reviewed.
+fn reviewed(now: &str, file: &Path) -> Result<(), Failure> {
+    let before = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<BTreeSet<String>>();
+    let (before, now) = (lines(&before), lines(now));
+    for right in now.difference(&before) {
+        note(&format!("gained: {right}"));
+    }
+    for right in before.difference(&now) {
+        note(&format!("lost: {right}"));
+    }
+    let changed = now.symmetric_difference(&before).count();
+    match changed {
+        0 => print(&format!("{} rights, as in {}\n", now.len(), file.display())),
+        _ => {
+            let text = format!(
+                "{changed} rights are not as in {0}; once they are reviewed: zweck policy matrix --format csv > {0}",
+                file.display()
+            );
+            Err(Failure::PolicyTest(text))
+        }
+    }
 }
 
 const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;margin-bottom:2rem}\

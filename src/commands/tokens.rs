@@ -2,17 +2,20 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Read};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::access_token;
 use sea_orm::EntityTrait;
+use serde::Serialize;
 use uuid::Uuid;
 use zweck::{
     audit::{self, Author},
     config::Config,
+    context::App,
     tokens::{self, NewToken},
 };
 
 use super::{ACTOR, failure, note, open, print};
-use crate::{Failure, RotateArgs, TokenArgs};
+use crate::{Failure, ListFormat, RotateArgs, TokenArgs};
 
 /// Makes a token and prints it: to standard output the token alone, so that it can be piped.
 pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), Failure> {
@@ -25,6 +28,7 @@ pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), Failu
         expires_at: app.now() + TimeDelta::days(i64::from(args.expires_in_days)),
         recipient_id: args.recipient,
     };
+    new.check_use(&app.policy.current()).map_err(failure)?;
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
     let (id, token) = tokens::create(&mut tx, &app.policy.current(), new).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
@@ -35,13 +39,14 @@ pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), Failu
 /// Makes a token with the rights of another and prints it, like a new one. The old one ends after the overlap.
 pub(crate) async fn rotate(config: &Config, args: RotateArgs) -> Result<(), Failure> {
     let app = open(config).await?;
+    let id = meant(&app, &args.token).await?;
     let expires_at = args.expires_in_days.map(|days| app.now() + TimeDelta::days(i64::from(days)));
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
     let policy = app.policy.current();
-    let rotated = tokens::rotate(&mut tx, &policy, args.id, args.overlap, expires_at).await;
-    let (id, token) = rotated.map_err(failure)?;
+    let rotated = tokens::rotate(&mut tx, &policy, id, args.overlap, expires_at).await;
+    let (next, token) = rotated.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
-    note(&format!("token {id}, with the rights of {}; it is shown this once", args.id));
+    note(&format!("token {next}, with the rights of {id}; it is shown this once"));
     print(&format!("{}\n", token.reveal()))
 }
 
@@ -58,35 +63,96 @@ pub(crate) fn span(text: &str) -> Result<TimeDelta, String> {
     }
 }
 
+/// A token as it is listed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    id: Uuid,
+    state: &'static str,
+    expires_at: DateTime<Utc>,
+    name: String,
+    roles: Vec<String>,
+    purposes: Vec<String>,
+    fields: Option<Vec<String>>,
+    recipient: Option<String>,
+    last_used_at: Option<DateTime<Utc>>,
+}
+
 /// Lists tokens: whether each is valid, until when, what it permits, who uses it, and when it was last used.
-pub(crate) async fn list(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn list(config: &Config, format: ListFormat, state: Option<&str>) -> Result<(), Failure> {
     let app = open(config).await?;
     let now = app.now();
     let recipients = entity::recipient::Entity::find().all(&app.db.reader).await.map_err(failure)?;
     let recipients: BTreeMap<Uuid, String> =
         recipients.into_iter().map(|found| (found.id, found.name)).collect();
-    let mut text = String::new();
+    let words = |text: &str| serde_json::from_str::<Vec<String>>(text);
+    let mut all = Vec::new();
     for token in tokens::list(&app.db.reader).await.map_err(failure)? {
-        let state = match token.revoked_at {
+        let found = match token.revoked_at {
             Some(_) => "revoked",
             None if token.expires_at <= now => "expired",
             None => "valid",
         };
+        if state.is_some_and(|state| state != found) {
+            continue;
+        }
+        all.push(Listed {
+            id: token.id,
+            state: found,
+            expires_at: token.expires_at,
+            roles: words(&token.roles)?,
+            purposes: words(&token.purposes)?,
+            fields: token.fields.as_deref().map(words).transpose()?,
+            recipient: token.recipient_id.and_then(|id| recipients.get(&id).cloned()),
+            last_used_at: token.last_used_at,
+            name: token.name,
+        });
+    }
+    if format == ListFormat::Json {
+        return print(&(serde_json::to_string_pretty(&all)? + "\n"));
+    }
+    let mut text = format!("{:<36}  {:<7} {:<16}  name, what it permits, last use\n", "id", "state", "until");
+    for token in all {
         let until = token.expires_at.format("%Y-%m-%d");
         let used = match token.last_used_at {
             Some(at) => at.format("last used %Y-%m-%d %H:%M").to_string(),
             None => "never used".to_owned(),
         };
-        let recipient = token.recipient_id.and_then(|id| recipients.get(&id));
-        let recipient = recipient.map(|name| format!("  recipient {name}")).unwrap_or_default();
+        let recipient = token.recipient.map(|name| format!("  recipient {name}")).unwrap_or_default();
+        let fields = token.fields.map(|fields| format!("  fields {}", fields.join(", "))).unwrap_or_default();
+        let (roles, purposes) = (token.roles.join(", "), token.purposes.join(", "));
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{}  {state:<8}until {until}  {}  roles {}  purposes {}{recipient}  {used}",
-            token.id, token.name, token.roles, token.purposes
+            "{}  {:<7} until {until}  {}  roles {roles}  purposes {purposes}{fields}{recipient}  {used}",
+            token.id, token.state, token.name
         );
     }
     print(&text)
+}
+
+/// The token that is meant by its id, or by its name where no other valid one has it.
+async fn meant(app: &App, text: &str) -> Result<Uuid, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let now = app.now();
+    let valid = |token: &access_token::Model| token.revoked_at.is_none() && token.expires_at > now;
+    let found = tokens::list(&app.db.reader).await.map_err(failure)?;
+    let found: Vec<Uuid> =
+        found.into_iter().filter(|token| token.name == text && valid(token)).map(|token| token.id).collect();
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Failure::Usage(format!("there is no valid token `{text}`; `zweck token list` tells all"))),
+        several => {
+            let ids: Vec<String> = several.iter().map(Uuid::to_string).collect();
+            Err(Failure::Usage(format!(
+                "{} valid tokens are called `{text}`; name one by its id: {}",
+                ids.len(),
+                ids.join(", ")
+            )))
+        }
+    }
 }
 
 /// Prints the id that logs and the audit log have for a user. What the issuer calls him comes from standard input, since
@@ -101,8 +167,9 @@ pub(crate) async fn actor(config: &Config, issuer: &str) -> Result<(), Failure> 
 }
 
 /// Ends a token.
-pub(crate) async fn revoke(config: &Config, id: Uuid) -> Result<(), Failure> {
+pub(crate) async fn revoke(config: &Config, token: &str) -> Result<(), Failure> {
     let app = open(config).await?;
+    let id = meant(&app, token).await?;
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
     tokens::revoke(&mut tx, id).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;

@@ -61,9 +61,29 @@ pub struct Issuer {
 #[expect(missing_docs, reason = "named by RFC 7518 and RFC 8037")]
 pub enum Algorithm {
     RS256,
+    RS384,
+    RS512,
     PS256,
+    PS384,
+    PS512,
     ES256,
+    ES384,
     EdDSA,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Algorithm; 9] = [
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+        Algorithm::ES256,
+        Algorithm::ES384,
+        Algorithm::EdDSA,
+    ];
 }
 
 /// Where a claim is: `realm_access.roles`, or a list of names where a name holds a dot itself.
@@ -155,25 +175,26 @@ pub fn is_trustworthy(url: &str) -> bool {
 }
 
 /// What is wrong with the issuers, by the name of the key and never by its value.
-pub(super) fn check(issuers: &BTreeMap<String, Issuer>) -> Result<(), String> {
+pub(super) fn check(issuers: &BTreeMap<String, Issuer>) -> Vec<String> {
+    let mut faults = Vec::new();
     for (name, issuer) in issuers {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(named) {
-            return Err(
-                "the name of an `oidc` section must be 1 to 32 small letters, digits and hyphens".to_owned()
+            faults.push(
+                "the name of an `oidc` section must be 1 to 32 small letters, digits and hyphens".to_owned(),
             );
         }
-        issuer.check().map_err(|(key, what)| format!("`oidc.{name}.{key}` {what}"))?;
+        faults.extend(issuer.check().into_iter().map(|(key, what)| format!("`oidc.{name}.{key}` {what}")));
         let same = issuers.values().filter(|other| other.issuer == issuer.issuer).count();
         if same > 1 {
-            return Err(format!("`oidc.{name}.issuer` stands in another section too"));
+            faults.push(format!("`oidc.{name}.issuer` stands in another section too"));
         }
     }
-    Ok(())
+    faults
 }
 
 impl Issuer {
-    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+    fn check(&self) -> Vec<(&'static str, &'static str)> {
         let address = "must be an https address, or an http address of this machine";
         let plain = |text: &str| !text.contains(['?', '#']) && text.len() <= 500;
         let blank = |list: &[String]| list.iter().any(|text| text.trim().is_empty());
@@ -210,8 +231,7 @@ impl Issuer {
             (!mapped(&self.roles), "roles", "must map values to roles"),
             (!mapped(&self.purposes), "purposes", "must map values to purposes"),
         ];
-        let fault = faults.into_iter().find(|(wrong, ..)| *wrong);
-        fault.map_or(Ok(()), |(_, key, what)| Err((key, what)))
+        faults.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, what)| (key, what)).collect()
     }
 }
 

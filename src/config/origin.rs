@@ -13,7 +13,25 @@ use super::{Config, Secrets, shown};
 use crate::identities::Region;
 
 /// What is said of an address that is none.
-pub(super) const NO_ADDRESS: &str = "must be an address and a port, or empty";
+pub(super) const NO_ADDRESS: &str =
+    "must be an IP address and a port, e.g. 127.0.0.1:9090 or localhost:9090, or empty";
+/// The same of one that must be there.
+pub(super) const NO_LISTEN: &str = "must be an IP address and a port, e.g. 127.0.0.1:8080 or localhost:8080";
+/// What is said of a region that is none.
+const NO_REGION: &str = "must be the code of a region (ISO 3166-1 alpha-2) such as DE, or empty";
+
+/// Whether a message is one of ours, which tells no value.
+pub(super) fn is_ours(message: &str) -> bool {
+    [NO_ADDRESS, NO_LISTEN, NO_REGION].contains(&message)
+}
+
+/// An address and a port. Of names only `localhost` is known without asking anybody.
+pub(super) fn address_of(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?))),
+        None => text.parse().ok(),
+    }
+}
 
 /// Where the values come from: by key, and the file that was read.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +57,7 @@ impl Origin {
         self.sources.insert(key.to_owned(), source);
     }
 
-    /// `default`, `file`, `environment` or `flag`.
+    /// `default`, `file`, `environment`, `flag`, or `file of its own`.
     pub fn source(&self, key: &str) -> &'static str {
         // Sections of issuers have no defaults of their own: they were given.
         let given = if key.starts_with("oidc.") { "file or environment" } else { "default" };
@@ -77,7 +95,7 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| D::Error::custom(NO_ADDRESS))
+    address_of(&text).map(Some).ok_or_else(|| D::Error::custom(NO_ADDRESS))
 }
 
 /// A region, or none for an empty text.
@@ -86,8 +104,7 @@ pub(super) fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     if text.is_empty() {
         return Ok(None);
     }
-    let message = "must be the code of a region (ISO 3166-1 alpha-2) such as DE, or empty";
-    text.parse().map(Some).map_err(|_| D::Error::custom(message))
+    text.parse().map(Some).map_err(|_| D::Error::custom(NO_REGION))
 }
 
 /// 64 hexadecimal digits as 32 bytes.
@@ -103,18 +120,29 @@ pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Secrets {
-    /// Takes the master key out of its file, where one is named.
-    pub(super) fn read_master_key(&mut self) -> Result<(), String> {
-        let Some(file) = &self.master_key_file else { return Ok(()) };
-        if self.master_key.is_some() {
-            return Err("`secrets.master_key` and `secrets.master_key_file` are both set".to_owned());
-        }
-        let text = std::fs::read_to_string(file)
-            .map_err(|_| "the file of `secrets.master_key_file` cannot be read".to_owned())?;
-        let key = key_of(text.trim());
-        self.master_key = Some(
-            key.ok_or("the file of `secrets.master_key_file` must hold 64 hexadecimal digits".to_owned())?,
-        );
-        Ok(())
+    /// Takes master keys out of their files, where those are named, and gives the settings that were read so.
+    pub(super) fn read_files(&mut self) -> Result<Vec<&'static str>, String> {
+        let Self { master_key, master_key_file, previous_master_key, previous_master_key_file, .. } = self;
+        from_file("master_key", master_key, master_key_file.as_deref())?;
+        from_file("previous_master_key", previous_master_key, previous_master_key_file.as_deref())?;
+        let read = [
+            ("secrets.master_key", master_key_file.is_some()),
+            ("secrets.previous_master_key", previous_master_key_file.is_some()),
+        ];
+        Ok(read.into_iter().filter(|(_, read)| *read).map(|(key, _)| key).collect())
     }
+}
+
+fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Result<(), String> {
+    let Some(file) = file else { return Ok(()) };
+    if key.is_some() {
+        return Err(format!("`secrets.{name}` and `secrets.{name}_file` are both set"));
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|_| format!("the file of `secrets.{name}_file` cannot be read"))?;
+    let read = key_of(text.trim());
+    *key = Some(
+        read.ok_or_else(|| format!("the file of `secrets.{name}_file` must hold 64 hexadecimal digits"))?,
+    );
+    Ok(())
 }

@@ -86,16 +86,17 @@ impl Pages {
         Some(format!("{}/p/{path}", self.public_url.as_deref()?))
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Vec<String> {
+        let mut faults = Vec::new();
         if let Some(url) = &self.public_url
             && !is_base(url)
         {
             let text = "must be the address of this server for persons, e.g. https://crm.example: https (http for this machine \
                         alone), no path, no slash at the end";
-            return Err(format!("`pages.public_url` {text}"));
+            faults.push(format!("`pages.public_url` {text}"));
         }
         if !LANGUAGES.contains(&self.language.as_str()) {
-            return Err(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));
+            faults.push(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));
         }
         if self.enabled {
             let needed = [
@@ -103,9 +104,10 @@ impl Pages {
                 ("controller", self.controller.is_some()),
                 ("controller_contact", self.controller_contact.is_some()),
             ];
-            if let Some((key, _)) = needed.into_iter().find(|(_, there)| !there) {
-                return Err(format!("`pages.{key}` must be set where `pages.enabled` is"));
-            }
+            let missing = needed.into_iter().filter(|(_, there)| !there);
+            faults.extend(
+                missing.map(|(key, _)| format!("`pages.{key}` must be set where `pages.enabled` is")),
+            );
         }
         let bounds = [
             ("confirm_hours", self.confirm_hours, 1, 720),
@@ -116,17 +118,17 @@ impl Pages {
         ];
         for (key, value, least, most) in bounds {
             if !(least..=most).contains(&value) {
-                return Err(format!("`pages.{key}` must be between {least} and {most}"));
+                faults.push(format!("`pages.{key}` must be between {least} and {most}"));
             }
         }
         if self.unconfirmed_time() < self.confirm_time() {
-            return Err("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
+            faults.push("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
         }
         if self.unconfirmed_time() < self.mail_time() {
             // What tells of a mail goes with the sign-up it was for.
-            return Err("`pages.mail_hours` must not be longer than `pages.unconfirmed_days`".to_owned());
+            faults.push("`pages.mail_hours` must not be longer than `pages.unconfirmed_days`".to_owned());
         }
-        Ok(())
+        faults
     }
 }
 
@@ -148,7 +150,7 @@ fn is_base(url: &str) -> bool {
 #[serde(deny_unknown_fields, default)]
 pub struct Mail {
     /// `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required` or, for this machine alone, `smtp://127.0.0.1:25`.
-    #[serde(serialize_with = "shown::starred")]
+    #[serde(serialize_with = "shown::mail_url")]
     pub url: Option<String>,
     /// Who mails are from, e.g. `Example <privacy@example.com>`.
     pub from: Option<String>,
@@ -165,16 +167,16 @@ impl fmt::Debug for Mail {
 }
 
 impl Mail {
-    pub(super) fn check(&self, pages: &Pages) -> Result<(), String> {
+    pub(super) fn check(&self, pages: &Pages) -> Vec<String> {
+        let mut faults = Vec::new();
         if self.url.is_some() != self.from.is_some() {
-            return Err("`mail.url` and `mail.from` go together".to_owned());
+            faults.push("`mail.url` and `mail.from` go together".to_owned());
         }
         if pages.enabled && self.url.is_none() {
-            return Err(
-                "`mail.url` must be set where `pages.enabled` is: pages send links by mail".to_owned()
-            );
+            faults
+                .push("`mail.url` must be set where `pages.enabled` is: pages send links by mail".to_owned());
         }
-        Ok(())
+        faults
     }
 }
 

@@ -10,18 +10,19 @@ use super::Config;
 
 impl Config {
     /// Faults of addresses that a type does not find.
-    pub(super) fn check_addresses(&self) -> Result<(), String> {
+    pub(super) fn check_addresses(&self) -> Vec<String> {
+        let mut faults = Vec::new();
         for (index, origin) in self.server.cors_origins.iter().enumerate() {
             if !is_origin(origin) {
                 let text = "must be an origin as browsers send it, e.g. https://crm.example: https (http for this machine \
                             alone), no path, lower case, no `*`";
-                return Err(format!("`server.cors_origins.{index}` {text}"));
+                faults.push(format!("`server.cors_origins.{index}` {text}"));
             }
         }
         if self.management.listen.is_some_and(|listen| listen == self.server.listen && listen.port() != 0) {
-            return Err("`management.listen` must not be `server.listen`".to_owned());
+            faults.push("`management.listen` must not be `server.listen`".to_owned());
         }
-        Ok(())
+        faults
     }
 
     /// Why a server for real data is not started with these settings: each names the key and what to do. The demo, which holds
@@ -40,13 +41,37 @@ impl Config {
                 self.server.listen
             ));
         }
-        if let Some(file) = &self.secrets.master_key_file
-            && is_readable_by_all(file)
-        {
-            dangers.push(readable("secrets.master_key_file", file));
+        for (name, file) in [
+            ("secrets.master_key_file", &self.secrets.master_key_file),
+            ("secrets.previous_master_key_file", &self.secrets.previous_master_key_file),
+        ] {
+            if let Some(file) = file
+                && is_readable_by_all(file)
+            {
+                dangers.push(readable(name, file));
+            }
         }
-        let in_url = self.origin.in_file("database.url") && self.database.url.contains('@');
-        let secrets = ["secrets.master_key", "secrets.previous_master_key", "secrets.token", "mail.url"];
+        if let (true, Some(url)) = (self.pages.enabled, &self.pages.public_url)
+            && url.starts_with("https://")
+            && is_loopback(self.server.listen)
+            && !self.server.behind_tls_proxy
+        {
+            dangers.push(
+                "`pages.public_url` is https and `server.listen` answers this machine alone without TLS: a proxy must be before it, and all \
+                 who come by it would count as one client; say so by `server.behind_tls_proxy = true`"
+                    .to_owned(),
+            );
+        }
+        let urls = [
+            ("database.url", Some(&self.database.url)),
+            ("database.reader_url", self.database.reader_url.as_ref()),
+            ("mail.url", self.mail.url.as_ref()),
+        ];
+        let in_url = urls
+            .iter()
+            .any(|(key, url)| self.origin.in_file(key) && url.is_some_and(|url| has_password(url)));
+        let secrets =
+            ["secrets.master_key", "secrets.previous_master_key", "secrets.actor_key", "secrets.token"];
         if let Some(file) = &self.origin.file
             && (in_url || secrets.iter().any(|key| self.origin.in_file(key)))
             && is_readable_by_all(file)
@@ -59,6 +84,29 @@ impl Config {
 
 fn readable(key: &str, file: &Path) -> String {
     format!("`{key}`: {0} holds a secret and everybody can read it; run: chmod o= {0}", file.display())
+}
+
+impl Config {
+    /// What should be mended, though a server is started with it.
+    pub fn warnings(&self) -> Vec<String> {
+        let database = self.database.url.strip_prefix("sqlite://").map(Path::new);
+        let open = database.filter(|file| is_readable_by_all(file));
+        open.map(|file| {
+            format!("everybody can read the database; run: chmod go= {0} {0}-wal {0}-shm", file.display())
+        })
+        .into_iter()
+        .collect()
+    }
+}
+
+/// Whether an address holds a password: before the `@`, or among the settings behind the `?`.
+pub(super) fn has_password(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (address, settings) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = address.split('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user).unwrap_or_default();
+    let named = settings.split('&').any(|setting| setting.starts_with("password="));
+    named || user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
 }
 
 /// Addresses that only this machine reaches.
@@ -181,6 +229,8 @@ mod tests {
             (by_file.as_str(), "secrets.master_key_file", &key),
             ("[secrets]\ntoken = \"zwk_x\"\n", "--config", &file),
             ("[database]\nurl = \"postgres://u:p@h/d\"\n", "--config", &file),
+            ("[database]\nurl = \"postgres://h/d?password=p\"\n", "--config", &file),
+            ("[mail]\nurl = \"smtp://u:p@h:25\"\nfrom = \"a@b.example\"\n", "--config", &file),
         ];
         for (text, named, secret) in cases {
             let config = load(text);
@@ -194,6 +244,12 @@ mod tests {
         // A file without a secret may be read.
         mode(&file, 0o644);
         assert!(load("[limits]\nbody_bytes = 2048\n").dangers().is_empty());
+        for text in [
+            "[mail]\nurl = \"smtp://127.0.0.1:25\"\nfrom = \"a@b.example\"\n",
+            "[database]\nurl = \"postgres://zweck@h/d\"\n",
+        ] {
+            assert!(load(text).dangers().is_empty(), "{text}");
+        }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, safety::has_password};
 use crate::identities::Region;
 
 /// The commented file of defaults: the documentation of every key.
@@ -64,6 +64,22 @@ pub(super) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::E
         Some(("sqlite", _)) => serializer.serialize_str(url),
         Some((scheme, _)) => serializer.serialize_str(&format!("{scheme}://***")),
         None => serializer.serialize_str("***"),
+    }
+}
+
+/// The same of an address that may not be set.
+pub(super) fn reader_url<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match text {
+        Some(text) => url(text, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The address of a mail server, starred where it holds a password.
+pub(super) fn mail_url<S: Serializer>(url: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match url {
+        Some(url) if has_password(url) => serializer.serialize_some("***"),
+        url => url.serialize(serializer),
     }
 }
 

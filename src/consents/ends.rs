@@ -21,7 +21,7 @@ use super::{
     opened,
 };
 use crate::{
-    audit::{self, Author, Transaction},
+    audit::{self, Author, Past, Transaction},
     context::App,
     error::Error,
     policy::Grounds,
@@ -187,7 +187,7 @@ impl Demand {
 
 /// Does `task` to the consents that `candidates` finds, a batch in each transaction.
 async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &Task) -> Result<u64, Error> {
-    let (mut done, mut last) = (0, Uuid::nil());
+    let (mut done, mut last, mut past) = (0, Uuid::nil(), Past::default());
     loop {
         let batch: Vec<(Uuid, Uuid)> = candidates()
             .select_only()
@@ -199,9 +199,18 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some((end, _)) = batch.last() else { return Ok(done) };
+        let Some((end, _)) = batch.last() else { return past.end(done) };
         last = *end;
-        done += audit::again(|| declare_all(app, &batch, task)).await?;
+        match audit::again(|| declare_all(app, &batch, task)).await {
+            Ok(number) => done += number,
+            // One by one: whoever's consent cannot be written holds up nobody else's.
+            Err(_) => {
+                for one in &batch {
+                    let alone = audit::again(|| declare_all(app, std::slice::from_ref(one), task)).await;
+                    done += past.take("a consent that ends", one.0, alone)?;
+                }
+            }
+        }
     }
 }
 

@@ -23,6 +23,8 @@ const EVENTS: &str = "e";
 /// One for each category that values of consents and events fall under.
 const KEYS: [(&str, Category); 2] = [("s", Category::Consent), ("l", Category::Link)];
 
+/// Generation of the keys that come along.
+const FIRST: i32 = 0;
 /// What is read of a key.
 const OF_KEY: [subject_key::Column; 3] =
     [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
@@ -105,9 +107,10 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
         }
         let of_contact =
             Expr::col((alias, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId));
-        // A subject has at most one for a category, so that it repeats no row.
         let of_category = Expr::col((alias, subject_key::Column::Category)).eq(category.as_str());
-        let on_key = Condition::all().add(of_contact).add(of_category);
+        // The first one alone, so that it repeats no row: where it cannot be opened, a later one is looked for.
+        let first = Expr::col((alias, subject_key::Column::Generation)).eq(FIRST);
+        let on_key = Condition::all().add(of_contact).add(of_category).add(first);
         select.join_as(JoinType::LeftJoin, subject_key::Entity, alias, on_key);
     }
     select.cond_where(condition).order_by((CONSENTS, consent::Column::Id), Order::Asc);
@@ -140,6 +143,7 @@ fn key(
     Ok(Ok(subject_key::Model {
         subject_id,
         category: category.as_str().to_owned(),
+        generation: FIRST,
         wrapped,
         wrapped_by: found.try_get(&prefix, WrappedBy.as_str())?,
         created_at: found.try_get(&prefix, CreatedAt.as_str())?,

@@ -7,7 +7,10 @@ use entity::{
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::events;
+use super::{
+    events,
+    telling::{catch_up, untold},
+};
 use crate::{
     audit::{self, Author, Entry},
     context::App,
@@ -24,6 +27,8 @@ pub struct Rebuilt {
     pub consents: u64,
     /// Ids of those whose state was not what their events say.
     pub differing: Vec<Uuid>,
+    /// Consents whose beginning or end those who follow were not told of; without a check they were told now.
+    pub untold: u64,
 }
 
 /// Compares every consent with its events; unless it shall only `check`, writes the state that they make. The address a
@@ -41,7 +46,11 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<Rebuilt, Err
             .limit(BATCH)
             .all(&app.db.reader)
             .await?;
-        let Some(end) = rows.last() else { return Ok(rebuilt) };
+        let Some(end) = rows.last() else {
+            // What others have queued counts as told: it waits for its place alone.
+            rebuilt.untold = if check { untold(app).await? } else { catch_up(app).await? };
+            return Ok(rebuilt);
+        };
         last = end.id;
         for row in rows {
             rebuilt.consents += 1;

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Author, Changes, Entry},
+    audit::{self, Author, Changes, Entry, Past},
     context::App,
     error::Error,
     register::{CONSENT_CHANGE, Category},
@@ -24,24 +24,51 @@ const BATCH: u64 = 500;
 /// # Errors
 /// `INTERNAL` from the database; what was told before that stays.
 pub async fn catch_up(app: &App) -> Result<u64, Error> {
-    let (mut told, mut last) = (0, Uuid::nil());
-    loop {
-        let contacts: Vec<Uuid> = Entity::find()
-            .select_only()
-            .column(Column::ContactId)
-            .distinct()
-            .filter(Column::ContactId.gt(last))
-            .order_by_asc(Column::ContactId)
-            .limit(BATCH)
-            .into_tuple()
-            .all(&app.db.reader)
-            .await?;
-        let Some(end) = contacts.last() else { return Ok(told) };
-        last = *end;
-        if audit::untold(app, &contacts).await? > 0 {
-            told += tell(app, &contacts).await?;
+    let (mut told, mut last, mut past) = (0, Uuid::nil(), Past::default());
+    while let Some(contacts) = next(app, last).await? {
+        last = contacts.last().copied().unwrap_or(last);
+        if audit::untold(app, &contacts).await? == 0 {
+            continue;
+        }
+        match tell(app, &contacts).await {
+            Ok(number) => told += number,
+            Err(_) => {
+                for one in &contacts {
+                    let alone = tell(app, std::slice::from_ref(one)).await;
+                    told += past.take("consents that were not told", *one, alone)?;
+                }
+            }
         }
     }
+    past.end(told)
+}
+
+/// How many consents began or ended without having been told.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn untold(app: &App) -> Result<u64, Error> {
+    let (mut found, mut last) = (0, Uuid::nil());
+    while let Some(contacts) = next(app, last).await? {
+        last = contacts.last().copied().unwrap_or(last);
+        found += u64::try_from(audit::untold(app, &contacts).await?).unwrap_or(u64::MAX);
+    }
+    Ok(found)
+}
+
+/// The contacts behind `last` that have a consent, as many as are looked at together.
+async fn next(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
+    let contacts: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::ContactId)
+        .distinct()
+        .filter(Column::ContactId.gt(last))
+        .order_by_asc(Column::ContactId)
+        .limit(BATCH)
+        .into_tuple()
+        .all(&app.db.reader)
+        .await?;
+    Ok((!contacts.is_empty()).then_some(contacts))
 }
 
 /// Looks again at `contacts` once they are locked, and tells.

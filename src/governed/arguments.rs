@@ -94,7 +94,9 @@ impl Arguments {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(cursor)) if cursor.len() <= LONGEST_CURSOR => Ok(Some(cursor)),
-            Some(_) => Err(Error::input("this cursor is not valid here")),
+            Some(_) => Err(Error::input(
+                "this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed",
+            )),
         }
     }
 

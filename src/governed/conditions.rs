@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error},
-    fold::fold,
+    fold::{fold, searched},
     register::{Cover, Field, ObjectType, Read, RowRule, Scalar},
 };
 
@@ -326,14 +326,15 @@ fn contains(term: &Term, part: &str, sql: &mut Sql, scope: &Scope) {
 /// Words that must all occur, each in one of the fields that may be fully read.
 #[derive(Debug)]
 pub(super) struct Search {
-    words: Vec<String>,
+    /// Each with the forms that it may stand in.
+    words: Vec<Vec<String>>,
     terms: Vec<Term>,
 }
 
 impl Search {
     /// How many words and columns it has.
     pub(super) fn weight(&self) -> usize {
-        self.words.iter().map(|word| 1 + word.len() / 64).sum::<usize>() + self.terms.len()
+        self.words.iter().flatten().map(|word| 1 + word.len() / 64).sum::<usize>() + self.terms.len()
     }
 
     pub(super) fn of(
@@ -341,7 +342,7 @@ impl Search {
         query: &str,
         allowed: &dyn Fn(&Field) -> bool,
     ) -> Result<Self, Error> {
-        let words: Vec<String> = fold(query).split_whitespace().map(str::to_owned).collect();
+        let words = searched(query);
         if words.len() > MOST_WORDS {
             return Err(Error::new(
                 Code::QueryTooComplex,
@@ -359,10 +360,11 @@ impl Search {
 
     pub(super) fn push(&self, sql: &mut Sql, scope: &Scope) {
         sql.push("1 = 1");
-        for word in &self.words {
-            for (index, term) in self.terms.iter().enumerate() {
+        for forms in &self.words {
+            let tests = self.terms.iter().flat_map(|term| forms.iter().map(move |form| (term, form)));
+            for (index, (term, form)) in tests.enumerate() {
                 sql.push(if index == 0 { " AND (" } else { " OR " });
-                term.tested(sql, scope, |plain, sql| contains(plain, word, sql, scope));
+                term.tested(sql, scope, |plain, sql| contains(plain, form, sql, scope));
             }
             sql.push(")");
         }

@@ -15,16 +15,16 @@ use crate::{context::Keys, error::Error};
 /// cursor, and a nonce never serves two contents.
 pub(super) struct Cursors {
     cipher: ChaCha20Poly1305,
-    /// Under earlier master keys: what was sealed before a rotation can be opened.
-    earlier: Vec<ChaCha20Poly1305>,
+    /// Under the other known master keys: what was sealed before a rotation, or by another server, can be opened.
+    others: Vec<ChaCha20Poly1305>,
     nonces: [u8; 32],
 }
 
 impl Cursors {
     pub(super) fn new(keys: &Keys) -> Result<Self, Error> {
         let cipher = |key: [u8; 32]| ChaCha20Poly1305::new(&key.into());
-        let earlier = keys.derive_earlier("cursor")?.into_iter().map(cipher).collect();
-        Ok(Self { cipher: cipher(keys.derive("cursor")?), earlier, nonces: keys.derive("cursor-nonce")? })
+        let others = keys.derive_others("cursor")?.into_iter().map(cipher).collect();
+        Ok(Self { cipher: cipher(keys.derive("cursor")?), others, nonces: keys.derive("cursor-nonce")? })
     }
 
     pub(super) fn seal(&self, place: &str, values: &[Cell]) -> Result<String, Error> {
@@ -53,10 +53,10 @@ impl Cursors {
                 let payload = Payload { msg: sealed, aad: place.as_bytes() };
                 cipher.decrypt(Nonce::from_slice(nonce), payload).ok()
             };
-            let plain = std::iter::once(&self.cipher).chain(&self.earlier).find_map(open)?;
+            let plain = std::iter::once(&self.cipher).chain(&self.others).find_map(open)?;
             let values: Vec<Cell> = serde_json::from_slice(&plain).ok()?;
             (values.len() == width).then_some(values)
         };
-        open().ok_or_else(|| Error::input("this cursor is not valid here"))
+        open().ok_or_else(|| Error::input("this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed"))
     }
 }

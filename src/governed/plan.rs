@@ -285,7 +285,7 @@ impl<'p> Planner<'p> {
         match known {
             Some(denial) => denial.positions.extend(selected.positions()),
             None => {
-                let error = Error::new(Code::ForbiddenField, "not readable for this purpose").at(coordinate);
+                let error = Error::not_readable(coordinate);
                 self.plan.denials.push(Denial { error, positions: selected.positions(), root: None });
             }
         }

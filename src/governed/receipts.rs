@@ -12,7 +12,7 @@ use super::{
     write::write_text,
 };
 use crate::{
-    error::{Code, Error},
+    error::Error,
     policy::{Decision, LANGUAGES},
     register::{CONSENT, receipt_coordinates},
 };
@@ -47,8 +47,7 @@ pub(super) fn plan<'p>(
     let coordinates = receipt_coordinates();
     for coordinate in &coordinates {
         if planner.decide(coordinate) != Decision::Allow {
-            let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
-            return Err(error.at(coordinate));
+            return Err(Error::not_readable(coordinate));
         }
     }
     planner.plan.allowed += coordinates.len() as u64;

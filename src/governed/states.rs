@@ -12,12 +12,7 @@ use super::{
     read::Reader,
     write::write_text,
 };
-use crate::{
-    declarations::status_at,
-    error::{Code, Error},
-    policy::Decision,
-    register::CONSENT,
-};
+use crate::{declarations::status_at, error::Error, policy::Decision, register::CONSENT};
 
 /// Which consent, and when.
 #[derive(Debug)]
@@ -38,8 +33,7 @@ impl ConsentState {
         for field in needed {
             let coordinate = format!("Consent.{field}");
             if planner.decide(&coordinate) != Decision::Allow {
-                let error = Error::new(Code::ForbiddenField, "not readable for this purpose");
-                return Err(error.at(coordinate));
+                return Err(Error::not_readable(&coordinate));
             }
         }
         let text = |name: &str| Ok::<_, Error>(arguments.text(name)?.unwrap_or_default().to_owned());

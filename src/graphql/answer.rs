@@ -66,8 +66,9 @@ impl Problem {
                 write_text(out, value);
             }
         }
-        if self.error.done {
-            out.push_str(",\"outcome\":\"DONE\"");
+        if let Some(outcome) = self.error.outcome {
+            out.push_str(",\"outcome\":");
+            write_text(out, outcome.as_str());
         }
         out.push_str(",\"requestId\":");
         write_text(out, request_id);

@@ -73,7 +73,11 @@ pub(super) fn register(model: Model, object: &ObjectType, plural: &str) -> Model
                     TypeRef::named_nn(format!("{plural}OrderField")),
                     "The field, fully readable.",
                 ))
-                .field(Member::new("direction", TypeRef::named_nn("Direction"), "The direction.")),
+                .field(Member::new(
+                    "direction",
+                    TypeRef::named("Direction"),
+                    "The direction; ASC if absent.",
+                )),
         )
 }
 

@@ -183,6 +183,7 @@ async fn write(
         Write::CreateAccessToken => {
             let new = new_token(input)?;
             new.check_grant(actor)?;
+            new.check_use(&actor.policy)?;
             let (id, token) = tokens::create(tx, &actor.policy, new).await?;
             Written { ids: vec![id], secret: Some(token.reveal().to_owned()) }
         }

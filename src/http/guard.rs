@@ -57,6 +57,9 @@ pub fn guard(router: Router, server: &Server) -> Router {
                 .expose_headers([
                     HeaderName::from_static("x-request-id"),
                     HeaderName::from_static("preference-applied"),
+                    HeaderName::from_static("retry-after"),
+                    HeaderName::from_static("ratelimit"),
+                    HeaderName::from_static("ratelimit-policy"),
                 ])
                 .max_age(PREFLIGHT),
         )

@@ -13,6 +13,7 @@ use super::Ending;
 use crate::{
     audit::{self, Probed},
     context::App,
+    db::Held,
 };
 
 /// How long an answer holds.
@@ -34,6 +35,10 @@ pub enum State {
     Pending,
     /// What it depends on does not work.
     Unknown,
+    /// The database would let those write who read.
+    NotReadOnly,
+    /// The database would let those who read take for ever.
+    NoTimeout,
 }
 
 /// The state of every part.
@@ -49,22 +54,37 @@ pub struct Checks {
     pub policy: State,
     /// Whether the audit log takes entries.
     pub audit: State,
+    /// Whether what is sealed can be opened: the master key in use is known.
+    pub keys: State,
 }
 
 impl Checks {
     fn ok(self) -> bool {
-        let Self { reader, writer, migrations, policy, audit } = self;
-        [reader, writer, migrations, policy, audit].iter().all(|state| *state == State::Ok)
+        let Self { reader, writer, migrations, policy, audit, keys } = self;
+        [reader, writer, migrations, policy, audit, keys].iter().all(|state| *state == State::Ok)
     }
 }
 
-/// What `/readyz` tells.
+/// Something that operators should look at, though requests can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// Keys are wrapped by a master key that is not known here: `zweck keys status`.
+    UnknownMasterKey,
+    /// A background job failed when it last ran: the log says which and why.
+    JobFailing,
+}
+
+/// What `/readyz` tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// `ready`, `unready`, or `stopping`.
     pub status: &'static str,
     /// Part by part.
     pub checks: Checks,
+    /// What is to be looked at all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 impl Report {
@@ -78,7 +98,7 @@ impl Report {
 pub struct Health {
     app: Arc<App>,
     ending: Ending,
-    last: Mutex<Option<(Instant, Checks)>>,
+    last: Mutex<Option<(Instant, Checks, Vec<Warning>)>>,
 }
 
 impl Health {
@@ -90,12 +110,12 @@ impl Health {
     /// The state now, or of less than a second ago. Who asks while a check is under way waits for its answer.
     pub async fn report(&self) -> Report {
         let mut last = self.last.lock().await;
-        let checks = match *last {
-            Some((at, checks)) if at.elapsed() < FRESH => checks,
+        let (checks, warnings) = match &*last {
+            Some((at, checks, warnings)) if at.elapsed() < FRESH => (*checks, warnings.clone()),
             _ => {
-                let checks = check(&self.app).await;
-                *last = Some((Instant::now(), checks));
-                checks
+                let (checks, warnings) = check(&self.app).await;
+                *last = Some((Instant::now(), checks, warnings.clone()));
+                (checks, warnings)
             }
         };
         let status = match (self.ending.has_begun(), checks.ok()) {
@@ -103,26 +123,41 @@ impl Health {
             (false, true) => "ready",
             (false, false) => "unready",
         };
-        Report { status, checks }
+        Report { status, checks, warnings }
     }
 }
 
-async fn check(app: &App) -> Checks {
+async fn check(app: &App) -> (Checks, Vec<Warning>) {
     let pending = timeout(PATIENCE, Migrator::get_pending_migrations_read_only(&app.db.reader));
-    let (pending, probed) = tokio::join!(pending, timeout(PATIENCE, audit::probe(app)));
+    let unknown = timeout(PATIENCE, audit::unknown_masters(app));
+    let (pending, unknown, probed) = tokio::join!(pending, unknown, timeout(PATIENCE, audit::probe(app)));
+    let held = timeout(PATIENCE, app.db.held()).await;
     let (reader, migrations) = match pending {
         Ok(Ok(pending)) if pending.is_empty() => (State::Ok, State::Ok),
         Ok(Ok(_)) => (State::Ok, State::Pending),
         Ok(Err(_)) => (State::Failed, State::Unknown),
         Err(_) => (State::TimedOut, State::Unknown),
     };
-    let (writer, audit) = match probed {
-        Ok(Probed::Writable) => (State::Ok, State::Ok),
-        Ok(Probed::NoEntry) => (State::Ok, State::Failed),
-        Ok(Probed::NoTransaction) => (State::Failed, State::Unknown),
-        Err(_) => (State::TimedOut, State::Unknown),
+    let reader = match (reader, held) {
+        (State::Ok, Ok(Ok(Held::NotReadOnly))) => State::NotReadOnly,
+        (State::Ok, Ok(Ok(Held::NoTimeout))) => State::NoTimeout,
+        (State::Ok, Ok(Err(_))) => State::Failed,
+        (State::Ok, Err(_)) => State::TimedOut,
+        (reader, _) => reader,
     };
+    let (writer, audit, keys) = match probed {
+        Ok(Probed::Writable) => (State::Ok, State::Ok, State::Ok),
+        Ok(Probed::NoKey) => (State::Ok, State::Failed, State::Failed),
+        Ok(Probed::NoEntry) => (State::Ok, State::Failed, State::Unknown),
+        Ok(Probed::NoTransaction) => (State::Failed, State::Unknown, State::Unknown),
+        Err(_) => (State::TimedOut, State::Unknown, State::Unknown),
+    };
+    let writer = if app.db.disk_has_failed() { State::Failed } else { writer };
     // Empty policies are not loaded; this tells of one that could not have been.
     let policy = if app.policy.current().revision().is_empty() { State::Failed } else { State::Ok };
-    Checks { reader, writer, migrations, policy, audit }
+    // Whether the reader answers is told by its check.
+    let unknown = matches!(unknown, Ok(Ok(names)) if !names.is_empty());
+    let failing = app.failing.any().then_some(Warning::JobFailing);
+    let warnings = unknown.then_some(Warning::UnknownMasterKey).into_iter().chain(failing).collect();
+    (Checks { reader, writer, migrations, policy, audit, keys }, warnings)
 }

@@ -12,10 +12,12 @@ mod headers;
 mod health;
 mod keys;
 mod management;
+mod outbox;
 mod pages;
 mod rates;
 mod sdl;
 mod serve;
+mod signpost;
 mod socket;
 
 use std::{
@@ -54,6 +56,7 @@ pub use guard::guard;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
 pub use health::{Checks, Health, Report, State as Check};
 pub use management::{manage, management};
+pub use outbox::outbox;
 pub use pages::fit;
 pub use serve::serve_within;
 pub use socket::SocketLimits;
@@ -87,6 +90,8 @@ struct Shared {
     rates: Option<Arc<Rates>>,
     admission: Admission,
     sockets: Arc<socket::Sockets>,
+    /// Whether the page GraphiQL is served.
+    graphiql: bool,
 }
 
 /// Every route of the server.
@@ -95,11 +100,12 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
     let limits = settings.limits;
     let (rates, admission) = (Rates::new(limits.cost_per_minute), Admission::new(limits.operations));
     let sockets = Arc::new(socket::Sockets::new(settings.sockets));
-    let shared = Shared { app, engine, limits, rates, admission, sockets };
+    let shared = Shared { app, engine, limits, rates, admission, sockets, graphiql: settings.graphiql };
     let page = if settings.graphiql { graphiql::routes() } else { Router::new() };
     let public =
         if shared.app.pages.enabled { pages::routes(&shared, settings.behind_proxy) } else { Router::new() };
     Router::new()
+        .route("/", any(signpost::handle))
         .route("/graphql", any(socket::handle))
         .merge(page)
         .merge(public)

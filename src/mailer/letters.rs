@@ -13,6 +13,7 @@ use lettre::{
 };
 use sea_orm::EntityTrait;
 
+use super::outbox::Letter as Plain;
 use crate::{
     audit,
     context::{App, Ring},
@@ -31,18 +32,21 @@ pub(super) async fn write(
     from: &Mailbox,
     mail: &mail::Model,
     link: &link::Model,
-) -> Result<Option<Message>, Error> {
+) -> Result<Option<(Message, Plain)>, Error> {
     let Some(recipient) = mail.recipient.as_deref().and_then(address) else { return Ok(None) };
     let ring = audit::ring(app).await?;
     let preferences = preferences(app, ring, mail, link)?;
     let letter = Letter { app, mail, link, preferences: preferences.as_deref() };
     let text = letter.text(&page(app, &links::mailed(ring, link.id)?)?).await?;
+    let subject = letter.say(letter.key("subject"), &[])?;
+    let plain =
+        Plain { to: recipient.to_string(), subject: subject.clone(), text: text.clone(), at: app.now() };
     let fault = |_| Error::internal("a mail that cannot be written");
     let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable).map_err(fault)?;
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, recipient))
-        .subject(letter.say(letter.key("subject"), &[])?)
+        .subject(subject)
         .date(SystemTime::from(mail.due_at.unwrap_or(mail.created_at)))
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
         .header(MIME_VERSION_1_0)
@@ -55,7 +59,10 @@ pub(super) async fn write(
             .raw_header(header("List-Unsubscribe", &format!("<{url}>"))?)
             .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")?);
     }
-    builder.body(body).map(Some).map_err(|_| Error::internal("a mail that cannot be written"))
+    builder
+        .body(body)
+        .map(|message| Some((message, plain)))
+        .map_err(|_| Error::internal("a mail that cannot be written"))
 }
 
 /// The address as servers know it: the domain in ASCII (RFC 5891).

@@ -1,8 +1,15 @@
 //! Hands mails over to an SMTP server, each once as far as anybody can tell (floor 6).
 
 mod letters;
+mod outbox;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use entity::{enums::LinkKind, link, mail};
 use lettre::{
@@ -20,6 +27,8 @@ use crate::{
     measures, signups,
 };
 
+pub use outbox::{Letter, Outbox};
+
 /// How long the server may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one mail may take, which is shorter than its lease.
@@ -27,10 +36,24 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// Most mails that are tried in one go.
 const MOST: u32 = 10_000;
 
-/// The way to the SMTP server.
+/// So many mails refused one after the other say something of the server, and nothing of those who were to get them.
+const ALIKE: u32 = 5;
+
+/// Where mails go.
+#[derive(Clone)]
+enum Way {
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// Nowhere: they stay here to be looked at.
+    Outbox(Outbox),
+}
+
+/// The way to the SMTP server. All clones know the same of it.
+#[derive(Clone)]
 pub struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    way: Way,
     from: Mailbox,
+    /// Mails that were refused since the last that was taken; [`ALIKE`] before the first.
+    refused: Arc<AtomicU32>,
 }
 
 impl Mailer {
@@ -43,7 +66,18 @@ impl Mailer {
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| Error::input("`mail.url` is not the address of an SMTP server"))?;
         let from = from.parse().map_err(|_| Error::input("`mail.from` is not an e-mail address"))?;
-        Ok(Some(Self { transport: builder.timeout(Some(PATIENCE)).build(), from }))
+        let refused = Arc::new(AtomicU32::new(ALIKE));
+        let way = Way::Smtp(builder.timeout(Some(PATIENCE)).build());
+        Ok(Some(Self { way, from, refused }))
+    }
+
+    /// A mailer that sends nothing: what it would have sent lies in the outbox.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a sender that is no e-mail address.
+    pub fn to_outbox(from: &str, outbox: Outbox) -> Result<Self, Error> {
+        let from = from.parse().map_err(|_| Error::input("the sender is not an e-mail address"))?;
+        Ok(Self { way: Way::Outbox(outbox), from, refused: Arc::default() })
     }
 
     /// Sends the mails that are due and gives the number of those handed over. When the server cannot be reached the rest waits.
@@ -55,6 +89,7 @@ impl Mailer {
         for _ in 0..MOST {
             let Some(mut mail) = mails::take(app).await? else { break };
             let (outcome, reached) = self.attempt(app, &mut mail).await;
+            let (outcome, reached) = self.weighed(outcome, reached);
             mails::settle(app, &mail, outcome).await?;
             measures::mail(outcome.as_str());
             match outcome {
@@ -69,6 +104,27 @@ impl Mailer {
             }
         }
         Ok(sent)
+    }
+
+    /// Takes a refusal for one of the mail only where the server takes others: one that relays for nobody refuses everybody alike, and no
+    /// sign-up is lost by that. Where all are refused the rest waits.
+    fn weighed(&self, outcome: Outcome, reached: bool) -> (Outcome, bool) {
+        match outcome {
+            Outcome::Sent => self.refused.store(0, Ordering::Relaxed),
+            Outcome::GivenUp("REFUSED") | Outcome::Postponed("REFUSED_UNEXPLAINED" | "SENDER_REFUSED") => {
+                let refused = self.refused.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+                if refused > ALIKE {
+                    self.refused.store(ALIKE, Ordering::Relaxed);
+                    let outcome = match outcome {
+                        Outcome::GivenUp(_) => Outcome::Postponed("REFUSED_ALIKE"),
+                        outcome => outcome,
+                    };
+                    return (outcome, false);
+                }
+            }
+            _ => {}
+        }
+        (outcome, reached)
     }
 
     /// Tries one mail; tells what came of it and whether there was a server.
@@ -94,13 +150,20 @@ impl Mailer {
             mail.purposes = serde_json::json!(purposes).to_string();
         }
         let mail = &*mail;
-        let message = match letters::write(app, &self.from, mail, &link).await {
-            Ok(Some(message)) => message,
+        let (message, plain) = match letters::write(app, &self.from, mail, &link).await {
+            Ok(Some(letter)) => letter,
             Ok(None) => return (Outcome::GivenUp("UNUSABLE_ADDRESS"), true),
             Err(_) => return (Outcome::Postponed("NOT_WRITTEN"), true),
         };
+        let transport = match &self.way {
+            Way::Smtp(transport) => transport,
+            Way::Outbox(outbox) => {
+                outbox.put(plain);
+                return (Outcome::Sent, true);
+            }
+        };
         // Greeting, TLS and log-in first: what fails there says nothing of this mail.
-        match tokio::time::timeout(LONGEST, self.transport.test_connection()).await {
+        match tokio::time::timeout(LONGEST, transport.test_connection()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return (Outcome::Postponed("UNREACHABLE"), false),
             Ok(Err(error)) => {
@@ -111,7 +174,7 @@ impl Mailer {
             }
             Err(_) => return (Outcome::Postponed("TIMED_OUT"), false),
         }
-        match tokio::time::timeout(LONGEST, self.transport.send(message)).await {
+        match tokio::time::timeout(LONGEST, transport.send(message)).await {
             Ok(Ok(_)) => (Outcome::Sent, true),
             // The server has no letters for that name (RFC 6531); all else that it lacks says nothing of this mail.
             Ok(Err(error)) if error.is_client() && !is_ascii(mail) => {
@@ -135,10 +198,26 @@ fn is_ascii(mail: &mail::Model) -> bool {
     name.is_none_or(|(name, _)| name.is_ascii())
 }
 
-/// Whether the server refuses whoever sends and not the mail: 5.7.x of RFC 3463, and 554 where it gives no such code.
-fn is_of_policy(error: &SmtpError) -> bool {
-    let text = error.to_string();
-    text.contains("5.7.") || (text.contains("554") && !text.contains("5.1."))
+/// The enhanced status code of a reply (RFC 3463): class, subject, detail.
+fn enhanced(text: &str) -> Option<(u16, u16, u16)> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ':' | ',' | ';')).find_map(|word| {
+        let mut parts = word.split('.').map(|part| part.parse::<u16>().ok());
+        match (parts.next()??, parts.next()??, parts.next()??, parts.next()) {
+            (class @ (2 | 4 | 5), subject, detail, None) => Some((class, subject, detail)),
+            _ => None,
+        }
+    })
+}
+
+/// What a reply that refuses for good means. Only one that speaks of the mailbox gives the mail up: a plain `550` may as well say that
+/// the server does not relay for us.
+fn refusal(text: &str) -> (Outcome, bool) {
+    match enhanced(text) {
+        // Of the sender's address: X.1.7, X.1.8.
+        Some((_, 1, 7 | 8)) | Some((_, 7, _)) => (Outcome::Postponed("SENDER_REFUSED"), true),
+        Some((_, 1 | 2, _)) => (Outcome::GivenUp("REFUSED"), true),
+        _ => (Outcome::Postponed("REFUSED_UNEXPLAINED"), true),
+    }
 }
 
 /// What an error of the server, or on the way to it, means. Its text is not kept: it may quote the address.
@@ -150,11 +229,8 @@ fn judge(error: &SmtpError) -> (Outcome, bool) {
     if ours {
         return (Outcome::Postponed("NOT_AUTHENTICATED"), false);
     }
-    if error.is_permanent() && !is_of_policy(error) {
-        return (Outcome::GivenUp("REFUSED"), true);
-    }
     if error.is_permanent() {
-        return (Outcome::Postponed("SENDER_REFUSED"), false);
+        return refusal(&error.to_string());
     }
     if error.is_transient() {
         return (Outcome::Postponed("REFUSED_FOR_NOW"), true);
@@ -174,6 +250,40 @@ fn judge(error: &SmtpError) -> (Outcome, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_speaks_of_the_mailbox_gives_a_mail_up() {
+        for (text, outcome) in [
+            ("permanent error (550): 5.1.1 <a@b.example>: user unknown", Outcome::GivenUp("REFUSED")),
+            ("permanent error (552): 5.2.2 mailbox full", Outcome::GivenUp("REFUSED")),
+            ("permanent error (553): 5.1.8 sender's domain not found", Outcome::Postponed("SENDER_REFUSED")),
+            ("permanent error (554): 5.7.1 relay access denied", Outcome::Postponed("SENDER_REFUSED")),
+            ("permanent error (550): relay not permitted", Outcome::Postponed("REFUSED_UNEXPLAINED")),
+            (
+                "permanent error (550): invalid recipient: <a.5.1.1@b.example>",
+                Outcome::Postponed("REFUSED_UNEXPLAINED"),
+            ),
+            ("permanent error (554): transaction failed", Outcome::Postponed("REFUSED_UNEXPLAINED")),
+            ("permanent error (550): 5.6.0 content refused", Outcome::Postponed("REFUSED_UNEXPLAINED")),
+        ] {
+            assert_eq!(refusal(text).0, outcome, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_everybody_loses_no_mail() {
+        let settings =
+            Mail { url: Some("smtp://127.0.0.1:25".to_owned()), from: Some("a@b.example".to_owned()) };
+        let mailer = Mailer::new(&settings).unwrap().unwrap();
+        let refused = Outcome::GivenUp("REFUSED");
+        // Before it has taken any.
+        assert_eq!(mailer.weighed(refused, true), (Outcome::Postponed("REFUSED_ALIKE"), false));
+        assert_eq!(mailer.weighed(Outcome::Sent, true), (Outcome::Sent, true));
+        for _ in 0..ALIKE {
+            assert_eq!(mailer.weighed(refused, true), (refused, true));
+        }
+        assert_eq!(mailer.weighed(refused, true), (Outcome::Postponed("REFUSED_ALIKE"), false));
+    }
 
     #[test]
     fn settings_are_read_and_not_told() {

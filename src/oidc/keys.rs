@@ -1,6 +1,6 @@
 //! The keys of an issuer: kept, read anew in time and when a key is unknown, and outliving a server that fails (floor 2).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +11,7 @@ use jsonwebtoken::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::fetch::{Client, LARGEST};
 use crate::config::oidc::{Algorithm, Issuer};
@@ -24,6 +24,10 @@ const PAUSE: TimeDelta = TimeDelta::seconds(30);
 const OUTAGE: TimeDelta = TimeDelta::hours(24);
 /// More keys than any issuer has.
 const MOST: usize = 100;
+
+/// How many may wait for a key that is not known, and how long each of them.
+const WAITING: usize = 256;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 enum Source {
     File(PathBuf),
@@ -42,6 +46,8 @@ pub(super) struct KeyStore {
     known: ArcSwap<Known>,
     /// When it was last tried; held while keys are read, so that one reads for all who wait.
     tried_at: Mutex<Option<DateTime<Utc>>>,
+    /// Places of those whose token names a key that is not known (yet).
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -87,6 +93,7 @@ impl KeyStore {
             grace: TimeDelta::seconds(issuer.key_grace_seconds.into()),
             known: ArcSwap::default(),
             tried_at: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(WAITING)),
         })
     }
 
@@ -102,13 +109,18 @@ impl KeyStore {
         if found.is_some() && !self.is_due(&known, now) {
             return found;
         }
+        // Nobody has proved anything yet: so many may wait for a moment, in no place that others need, and all others are refused at once.
+        let waiting = self.waiting.clone().try_acquire_owned();
+        if found.is_none() && waiting.is_err() {
+            return None;
+        }
         // A task of its own: a client that hangs up does not break off what others wait for.
         let (store, seen) = (self.clone(), known.clone());
         let task = tokio::spawn(async move { store.refresh_after(&seen, now).await });
         if found.is_some() {
             return found;
         }
-        task.await.ok()?;
+        tokio::time::timeout(PATIENCE, task).await.ok()?.ok()?;
         self.look(&self.known.load(), kid, algorithm, now)
     }
 
@@ -229,6 +241,16 @@ fn is_recent(tried_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (now - tried_at).abs() < PAUSE
 }
 
+/// The algorithms of one key of RSA.
+const RSA: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
 /// A public key that signatures of tokens can be checked with. Others are passed over: sets hold keys for encryption too.
 fn usable(listed: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(listed).ok()?;
@@ -248,12 +270,17 @@ fn usable(listed: Value) -> Option<Key> {
                 return None;
             }
             let key = DecodingKey::from_rsa_raw_components(&modulus, &decode(&rsa.e)?);
-            (key, vec![Algorithm::RS256, Algorithm::PS256])
+            (key, RSA.to_vec())
         }
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
             let whole = decode(&ec.x)?.len() == 32 && decode(&ec.y)?.len() == 32;
             let key = DecodingKey::from_ec_components(&ec.x, &ec.y).ok().filter(|_| whole)?;
             (key, vec![Algorithm::ES256])
+        }
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
+            let whole = decode(&ec.x)?.len() == 48 && decode(&ec.y)?.len() == 48;
+            let key = DecodingKey::from_ec_components(&ec.x, &ec.y).ok().filter(|_| whole)?;
+            (key, vec![Algorithm::ES384])
         }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
             let whole = decode(&okp.x)?.len() == 32;

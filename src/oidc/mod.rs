@@ -153,7 +153,12 @@ impl Issuer {
     async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "the header cannot be read")?;
         let algorithm = known(header.alg).filter(|known| self.settings.algorithms.contains(known));
-        let algorithm = algorithm.ok_or("another algorithm")?;
+        let algorithm = algorithm.ok_or_else(|| {
+            // A word of the standard, and what an operator has to put into the configuration.
+            let (issuer, algorithm) = (self.name.as_str(), header.alg);
+            tracing::info!(target: "zweck::security", issuer, ?algorithm, "a token is signed by an algorithm that `algorithms` does not name");
+            "another algorithm"
+        })?;
         // A token does not bring the key that it is checked with, nor extensions that nobody here knows (RFC 7515, 4.1.11).
         let brings =
             header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some();
@@ -207,16 +212,19 @@ fn signature_alone(algorithm: Algorithm) -> Validation {
 }
 
 fn known(algorithm: jsonwebtoken::Algorithm) -> Option<Algorithm> {
-    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
-        .into_iter()
-        .find(|known| known_as(*known) == algorithm)
+    Algorithm::ALL.into_iter().find(|known| known_as(*known) == algorithm)
 }
 
 fn known_as(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::RS384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::RS512 => jsonwebtoken::Algorithm::RS512,
         Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::PS384 => jsonwebtoken::Algorithm::PS384,
+        Algorithm::PS512 => jsonwebtoken::Algorithm::PS512,
         Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::ES384 => jsonwebtoken::Algorithm::ES384,
         Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Action, Decision, Policy, PolicyErrors, Sources, error::PolicyError};
+use super::{Action, Decision, Holding, Policy, PolicyErrors, Sources, error::PolicyError};
 
 /// A decision that must hold.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +22,19 @@ pub struct Case {
     pub expect: String,
     /// The legal reason.
     pub because: String,
+}
+
+impl Case {
+    /// Whether it says something about a right: of the role by itself, for the purpose, on the object. A case about reading speaks of masked
+    /// reading too.
+    pub fn speaks_about(&self, right: &Holding) -> bool {
+        let action = if right.right == "mask" { "read" } else { right.right };
+        self.roles.len() == 1
+            && self.roles.contains(&right.role)
+            && self.purpose == right.purpose
+            && self.action == action
+            && self.objects.contains(&right.object)
+    }
 }
 
 /// A decision that does not hold.
@@ -56,6 +69,15 @@ pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
         return Err(fault(0, "NO_CASES", "there is no case; nothing would be tested".to_owned()));
     }
     Ok(cases)
+}
+
+/// The line on which the case called `name` says so, or 0 where that is written over several lines.
+pub(super) fn line(text: &str, name: &str) -> usize {
+    let says = |line: &str| {
+        let line = line.trim_start().trim_start_matches("- ").trim_start();
+        line.strip_prefix("name:").is_some_and(|rest| rest.trim().trim_matches(['"', '\'']) == name)
+    };
+    text.lines().position(says).map_or(0, |index| index + 1)
 }
 
 /// The cases that do not hold under `policy`.

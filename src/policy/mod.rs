@@ -127,6 +127,27 @@ impl Policy {
         Ok(policy)
     }
 
+    /// Loads a policy as [`Policy::load`] does, and asks its own cases: what must hold is part of a policy, whoever puts it in force.
+    ///
+    /// # Errors
+    /// Those of [`Policy::load`]; `CASE` for each named decision that does not hold.
+    pub async fn load_proved(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
+        let policy = Self::load(sources, objects).await?;
+        let cases = cases::read(sources)?;
+        let failures = cases::run(&policy, &cases);
+        if failures.is_empty() {
+            return Ok(policy);
+        }
+        let file = sources.file("cases.yaml");
+        let fault = |failure: cases::CaseFailure| PolicyError {
+            file: file.clone(),
+            line: cases::line(&sources.cases, &failure.name),
+            code: "CASE",
+            message: format!("`{}` does not hold: {}", failure.name, failure.message),
+        };
+        Err(PolicyErrors(failures.into_iter().map(fault).collect()))
+    }
+
     /// First 16 hexadecimal digits of the SHA-256 over all files.
     pub fn revision(&self) -> &str {
         &self.revision

@@ -9,6 +9,9 @@ use super::{PolicyErrors, error::PolicyError, texts};
 /// The embedded model; it is code, so no other may be loaded.
 pub(super) const MODEL: &str = include_str!("../../policies/model.conf");
 
+/// The file that says what all others are, if there is one.
+const SUMS: &str = "SHA256SUMS";
+
 /// The texts of a policy and the directory named in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
@@ -66,7 +69,64 @@ impl Sources {
             cases: text("cases.yaml"),
             texts: texts::read(directory, &mut faults),
         };
+        sources.check_sums(directory, &mut faults);
         if faults.is_empty() { Ok(sources) } else { Err(PolicyErrors(faults)) }
+    }
+
+    /// Compares every file with `SHA256SUMS`, as `sha256sum` writes it, where the directory has one: then a policy counts only as a whole,
+    /// however long it takes to be copied.
+    fn check_sums(&self, directory: &Path, faults: &mut Vec<PolicyError>) {
+        let path = directory.join(SUMS);
+        let mut fault = |line: usize, code, message: String| {
+            faults.push(PolicyError { file: path.display().to_string(), line, code, message });
+        };
+        let listed = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => return fault(0, "UNREADABLE", format!("cannot be read: {error}")),
+        };
+        let mut sums: BTreeMap<&str, &str> = BTreeMap::new();
+        for (index, line) in listed.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            // Two blanks for text, a blank and an asterisk for bytes.
+            match line.split_once(' ') {
+                Some((sum, name)) if sum.len() == 64 => {
+                    let name = name.trim_start_matches([' ', '*']).trim_start_matches("./");
+                    sums.insert(name.trim_end(), sum);
+                }
+                _ => fault(
+                    index + 1,
+                    "SUM",
+                    "a line is the SHA-256 of a file, two blanks and its name".to_owned(),
+                ),
+            }
+        }
+        for (name, text) in self.files(directory) {
+            match sums.remove(name.as_str()) {
+                Some(sum) if sum.eq_ignore_ascii_case(&format!("{:x}", Sha256::digest(text))) => {}
+                Some(_) => fault(
+                    0,
+                    "SUM",
+                    format!("`{name}` is not the file that is listed; it may not be whole yet"),
+                ),
+                None => fault(0, "SUM", format!("`{name}` is not listed")),
+            }
+        }
+        for name in sums.into_keys() {
+            fault(0, "SUM", format!("`{name}` is listed and is no file of the policy, or is missing"));
+        }
+    }
+
+    /// Names and texts of the files that were read.
+    fn files(&self, directory: &Path) -> BTreeMap<String, &str> {
+        let mut files: BTreeMap<String, &str> =
+            self.texts.iter().map(|(name, text)| (format!("texts/{name}"), text.as_str())).collect();
+        if directory.join("model.conf").exists() {
+            files.insert("model.conf".to_owned(), &self.model);
+        }
+        let others =
+            [("policy.csv", &self.policy), ("purposes.toml", &self.purposes), ("cases.yaml", &self.cases)];
+        files.extend(others.map(|(name, text)| (name.to_owned(), text.as_str())));
+        files
     }
 
     /// The name of a file in messages.

@@ -98,6 +98,19 @@ impl Policy {
         self.roles().iter().filter(may).map(String::as_str).collect()
     }
 
+    /// Whether `role` may do anything for `purpose` that not everyone may.
+    pub fn may_anything(&self, role: &str, purpose: &str) -> bool {
+        let roles = self.rules.roles.closure(&format!("role:{role}"));
+        let purposes = self.rules.purposes.closure(&format!("purpose:{purpose}"));
+        let mut lines = self.rules.lines.iter();
+        lines.any(|line| {
+            line.allow
+                && line.role != "role:anyone"
+                && roles.contains(&line.role)
+                && purposes.contains(&line.purpose)
+        })
+    }
+
     /// What is allowed but odd.
     pub(super) fn odd(&self) -> Vec<Warning> {
         let whole = |code, message| Warning { line: 0, code, message };
@@ -117,8 +130,12 @@ impl Policy {
             let message = format!("no consent to `{}` can be recorded: it has no text", purpose.code);
             whole("NO_TEXT", message)
         });
+        let denies = self.rules.lines.iter().filter(|line| !line.allow).map(|line| line.role.as_str());
+        let denies = denies.filter(|role| *role != "role:anyone");
         let holders: HashSet<&str> =
             allows().map(|line| line.role.as_str()).filter(|role| *role != "role:anyone").collect();
+        // A role that denies something is of use beside others.
+        let holders: HashSet<&str> = holders.into_iter().chain(denies).collect();
         let idle = self.roles().iter().filter(|role| {
             let own = self.rules.roles.closure(&format!("role:{role}"));
             !own.iter().any(|role| holders.contains(role.as_str()))
@@ -132,7 +149,18 @@ impl Policy {
     fn idle_rules(&self) -> Vec<Warning> {
         let mut needed = vec![false; self.rules.lines.len()];
         let pairs = Pairs::new(&self.rules, &self.declared, &self.objects);
-        let each = pairs.each::<std::convert::Infallible>(|_, _, cells| {
+        // Credentials have several roles: a deny of one takes what any other allows.
+        let mut allowed: HashSet<(&str, usize, Action)> = HashSet::new();
+        let each = pairs.each::<std::convert::Infallible>(|_, purpose, cells| {
+            for (&(object, action), lines) in cells {
+                if lines.iter().any(|line| self.allows(*line) == Some(true)) {
+                    allowed.insert((purpose, object, action));
+                }
+            }
+            Ok(())
+        });
+        let Ok(()) = each;
+        let each = pairs.each::<std::convert::Infallible>(|_, purpose, cells| {
             let count = |place: (usize, Action), allow: bool| {
                 let lines = cells.get(&place).map(Vec::as_slice).unwrap_or_default();
                 lines.iter().filter(|line| self.allows(**line) == Some(allow)).count()
@@ -140,11 +168,12 @@ impl Policy {
             for (place @ (object, action), lines) in cells {
                 let (allows, denies) = (count(*place, true), count(*place, false));
                 // A deny on `read` also denies `mask`.
-                let masked = *action == Action::Read && count((*object, Action::Mask), true) > 0;
+                let takes = allowed.contains(&(purpose, *object, *action))
+                    || (*action == Action::Read && allowed.contains(&(purpose, *object, Action::Mask)));
                 for line in lines {
                     let is_needed = match self.allows(*line) {
                         Some(true) => allows == 1 && denies == 0,
-                        _ => allows > 0 || masked,
+                        _ => takes,
                     };
                     if let (true, Some(needed)) = (is_needed, needed.get_mut(*line)) {
                         *needed = true;

@@ -6,6 +6,7 @@ use crate::{
     error::{Code, Error},
     policy::{LegalBasis, Policy, PolicyErrors, PurposeDef, Revisions, Sources},
     register::{self, Category},
+    tokens,
 };
 use entity::{
     consent_text,
@@ -36,6 +37,9 @@ pub enum Refused {
     /// It cannot be written to the tables.
     #[error("{0}")]
     Tables(#[from] Error),
+    /// Credentials name what it does not know.
+    #[error("{0}")]
+    Credentials(String),
 }
 
 /// Loads another policy and puts it in force: first the tables, then the decisions, so that nothing refers to a purpose that
@@ -43,18 +47,19 @@ pub enum Refused {
 /// says so.
 ///
 /// # Errors
-/// Every fault of the files, a published text that was changed, or the database.
+/// Every fault of the files, each of its own cases that does not hold, credentials that name what it does not know, a published text that was
+/// changed, or the database.
 pub async fn reload(
     app: &App,
     actor: &str,
     read: Result<Sources, PolicyErrors>,
 ) -> Result<Revisions, Refused> {
     let read = match read {
-        Ok(sources) => Policy::load(&sources, &register::policy_objects()).await,
+        Ok(sources) => Policy::load_proved(&sources, &register::policy_objects()).await,
         Err(errors) => Err(errors),
     };
     let loaded = match read {
-        Ok(policy) => write(app, actor, &policy).await.map(|()| policy).map_err(Refused::from),
+        Ok(policy) => put(app, actor, policy).await,
         Err(errors) => Err(errors.into()),
     };
     match loaded {
@@ -73,6 +78,21 @@ pub async fn reload(
             Err(refused)
         }
     }
+}
+
+/// Writes a policy to the tables, if all who act still can: what a credential names and the policy does not know would close it.
+async fn put(app: &App, actor: &str, policy: Policy) -> Result<Policy, Refused> {
+    app.issuers.check(&policy).map_err(Refused::Credentials)?;
+    let strangers = tokens::strangers(app, &policy).await?;
+    if !strangers.is_empty() {
+        let text = format!(
+            "valid tokens name roles or purposes that it does not know and would be closed: {}; revoke or replace them first",
+            strangers.join(", ")
+        );
+        return Err(Refused::Credentials(text));
+    }
+    write(app, actor, &policy).await?;
+    Ok(policy)
 }
 
 async fn write(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {

@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn ring(seed: &[u8]) -> Ring {
-        Ring { links: [0; 32], suppression: [0; 32], signing: seed.try_into().unwrap() }
+        Ring { links: [0; 32], suppression: [0; 32], signing: seed.try_into().unwrap(), lookups: [0; 32] }
     }
 
     /// The bytes behind the two of a multicodec.

@@ -183,9 +183,31 @@ pub static UNSERVED_TABLES: &[Unserved] = &[
         &[
             ("subject_id", "whose values of the audit log the key seals"),
             ("category", "data category of those values"),
+            (
+                "generation",
+                "0 for the first key, more for one that was made since those before could not be opened",
+            ),
             ("wrapped", "the key, sealed under the master key; never served"),
             ("wrapped_by", "name of the master key"),
             ("created_at", "when the key was made"),
+        ],
+    ),
+    (
+        "master_key",
+        &[
+            ("id", "the one row"),
+            ("name", "name of the master key in use, which tells nothing of it"),
+            ("since", "since when it is in use"),
+        ],
+    ),
+    (
+        "server",
+        &[
+            ("id", "a server that runs, drawn anew at each start"),
+            ("version", "version of the program"),
+            ("master_keys", "names of the master keys that it knows"),
+            ("started_at", "when it was started"),
+            ("seen_at", "when it last said that it runs; the row is gone a day later at the latest"),
         ],
     ),
     (

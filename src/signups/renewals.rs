@@ -17,7 +17,7 @@ use super::{
     make_link,
 };
 use crate::{
-    audit::{self, Author},
+    audit::{self, Author, Past},
     consents::{self, Asked},
     context::{Actor, App, Credential},
     error::Error,
@@ -47,7 +47,7 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
         .filter(|purpose| purpose.asks_renewal)
         .map(|purpose| purpose.code.as_str())
         .collect();
-    let (mut asked, mut after) = (0, Uuid::nil());
+    let (mut asked, mut after, mut past) = (0, Uuid::nil(), Past::default());
     loop {
         let ids: Vec<Uuid> = due(app, &asking)
             .select_only()
@@ -58,10 +58,11 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some(last) = ids.last() else { return Ok(asked) };
+        let Some(last) = ids.last() else { return past.end(asked) };
         after = *last;
         for id in ids {
-            asked += u64::from(audit::again(|| ask(app, &policy, &asking, id)).await?);
+            let one = audit::again(|| ask(app, &policy, &asking, id)).await.map(u64::from);
+            asked += past.take("a renewal", id, one)?;
         }
     }
 }

@@ -105,6 +105,36 @@ impl NewToken {
 }
 
 impl NewToken {
+    /// Refuses a token that could do nothing for one of its purposes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with the purposes for which its roles can do something.
+    pub fn check_use(&self, policy: &Policy) -> Result<(), Error> {
+        let known = |code: &String| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
+        if self.roles.is_empty()
+            || !self.roles.iter().all(|role| policy.roles().contains(role))
+            || !self.purposes.iter().all(known)
+        {
+            // What is not there is refused by its name.
+            return Ok(());
+        }
+        let useful = |purpose: &str| self.roles.iter().any(|role| policy.may_anything(role, purpose));
+        let Some(index) = self.purposes.iter().position(|purpose| !useful(purpose)) else { return Ok(()) };
+        let possible: Vec<&str> = policy
+            .purposes()
+            .iter()
+            .filter(|purpose| !purpose.is_group && useful(&purpose.code))
+            .map(|purpose| purpose.code.as_str())
+            .collect();
+        let message = match possible.is_empty() {
+            true => "these roles may do nothing for any purpose".to_owned(),
+            false => {
+                format!("these roles may do nothing for this purpose; they may for: {}", possible.join(", "))
+            }
+        };
+        Err(Error::input(message).in_input(format!("input.purposes.{index}")))
+    }
+
     /// Whether `actor` may hand it out: only roles and purposes that it may grant, never for longer or wider than its own
     /// credential.
     ///
@@ -180,6 +210,28 @@ pub async fn create(
 
 fn entry(action: &'static str, id: Uuid, changes: Changes) -> Entry {
     Entry { action, entity_type: ACCESS_TOKEN.name, entity_id: Some(id), contact_id: None, changes }
+}
+
+/// Ids of valid tokens that name a role or a purpose which `policy` does not know.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn strangers(app: &App, policy: &Policy) -> Result<Vec<String>, Error> {
+    let valid = Entity::find()
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(app.now()))
+        .order_by_asc(Column::Id)
+        .all(&app.db.reader)
+        .await?;
+    let mut strangers = Vec::new();
+    for token in valid {
+        let (roles, purposes) = (list_of(&token.roles)?, list_of(&token.purposes)?);
+        let unknown = |code: &String| policy.purpose(code).is_none_or(|purpose| purpose.is_group);
+        if roles.iter().any(|role| !policy.roles().contains(role)) || purposes.iter().any(unknown) {
+            strangers.push(token.id.to_string());
+        }
+    }
+    Ok(strangers)
 }
 
 /// Makes a token with the rights of another, which ends after `overlap` at the latest. Without `expires_at` the new one
@@ -274,6 +326,11 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
         tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before).in_current_span());
     }
     Ok(credential)
+}
+
+/// Whether a presented token is one that the database knows, or claims to be; others are of issuers.
+pub fn is_looked_up(presented: &str) -> bool {
+    BearerToken::claims(presented)
 }
 
 /// The token that is looked up by `lookup`, which is unique.

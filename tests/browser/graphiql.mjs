@@ -165,9 +165,27 @@ async function check(page) {
   // By keyboard alone: from the token to the button to the purpose.
   await token.focus();
   await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Use");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Apply");
   await page.keyboard.press("Tab");
   assert.ok(await purpose.evaluate((element) => element === document.activeElement));
+
+  // The editor follows the system, as all around it does.
+  const colours = (dark) => () =>
+    page.evaluate((dark) => document.querySelector(".monaco-editor")?.classList.contains("vs-dark") === dark, dark);
+  for (const dark of [true, false]) {
+    await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
+    await until(colours(dark), () => `the editor turns ${dark ? "dark" : "light"}`);
+  }
+
+  // On a small screen nothing of the bar is cut off.
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 360, height: 740 });
+  for (const part of ["input", "select", "button"]) {
+    const { x, width } = await page.locator(`.bar ${part}`).first().boundingBox();
+    assert.ok(x >= 0 && x + width <= 360, `${part} is cut off at 360 px: ${x} ${width}`);
+  }
+  await picture("6-small");
+  await page.setViewportSize(size);
 
   // The other parts of GraphiQL work under the policy too: settings, documentation, history, formatting.
   await page.getByRole("button", { name: "Open settings dialog" }).click();

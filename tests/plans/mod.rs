@@ -6,6 +6,7 @@ mod bulk;
 mod cases;
 mod explain;
 mod rows;
+mod writes;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 

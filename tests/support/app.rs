@@ -51,6 +51,7 @@ impl TestApp {
         let app =
             App::new(database.db, policy, clock.clone(), Keys::new([7; 32]), zweck::oidc::Issuers::default())
                 .with_pages(pages());
+        audit::adopt(&app).await.unwrap();
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
         purposes::sync(&app, "cli:test").await.unwrap();

@@ -85,7 +85,7 @@ impl Cluster {
         assert_eq!(line, format!("{word} done\n"));
     }
 
-    fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 }

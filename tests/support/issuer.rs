@@ -18,8 +18,9 @@ use base64::{
 use ring::{
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-        RSA_PSS_SHA256, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+        KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+        RSA_PSS_SHA512, RsaKeyPair,
     },
 };
 use serde_json::{Value, json};
@@ -62,6 +63,12 @@ impl Signer {
         Self::Ec(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).unwrap())
     }
 
+    pub fn ec384() -> Self {
+        let (random, kind) = (SystemRandom::new(), &ECDSA_P384_SHA384_FIXED_SIGNING);
+        let key = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+        Self::Ec(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).unwrap())
+    }
+
     pub fn rsa() -> Self {
         Self::Rsa(Box::new(RsaKeyPair::from_pkcs8(&pem("rsa.pem")).unwrap()))
     }
@@ -74,7 +81,10 @@ impl Signer {
             }
             Self::Ec(key) => {
                 let point = key.public_key().as_ref();
-                json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": encode(&point[1..33]), "y": encode(&point[33..]) })
+                // Uncompressed: a byte, and both coordinates.
+                let half = point.len() / 2;
+                let curve = if half == 32 { "P-256" } else { "P-384" };
+                json!({ "kty": "EC", "crv": curve, "kid": kid, "x": encode(&point[1..=half]), "y": encode(&point[half + 1..]) })
             }
             Self::Rsa(key) => {
                 let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
@@ -90,8 +100,14 @@ impl Signer {
             Self::Ec(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
-                let padding: &dyn ring::signature::RsaEncoding =
-                    if algorithm.starts_with("PS") { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+                let padding: &dyn ring::signature::RsaEncoding = match algorithm {
+                    "PS256" => &RSA_PSS_SHA256,
+                    "PS384" => &RSA_PSS_SHA384,
+                    "PS512" => &RSA_PSS_SHA512,
+                    "RS384" => &RSA_PKCS1_SHA384,
+                    "RS512" => &RSA_PKCS1_SHA512,
+                    _ => &RSA_PKCS1_SHA256,
+                };
                 key.sign(padding, &random, message, &mut signature).unwrap();
                 signature
             }
@@ -106,7 +122,9 @@ impl Signer {
     /// A token of these texts, signed by the algorithm that the first names.
     pub fn token_of(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", encode(header), encode(claims));
-        let signature = self.sign(if header.contains("PS256") { "PS256" } else { "" }, &message);
+        let named: Option<Value> = serde_json::from_str(header).ok();
+        let algorithm = named.as_ref().and_then(|header| header["alg"].as_str()).unwrap_or_default();
+        let signature = self.sign(algorithm, &message);
         format!("{message}.{}", encode(signature))
     }
 }

@@ -61,6 +61,7 @@ pub struct Smtp {
     directory: TempDir,
     python: &'static str,
     child: Option<Child>,
+    mailer: std::sync::OnceLock<Mailer>,
 }
 
 impl Smtp {
@@ -85,7 +86,8 @@ impl Smtp {
         };
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("server.py"), SCRIPT).unwrap();
-        let mut server = Self { port: free_port(), directory, python, child: None };
+        let mut server =
+            Self { port: free_port(), directory, python, child: None, mailer: Default::default() };
         server.up();
         Some(server)
     }
@@ -140,8 +142,9 @@ impl Smtp {
         }
     }
 
+    /// The one mailer of the server that sends here.
     pub fn mailer(&self) -> Mailer {
-        Mailer::new(&self.settings()).unwrap().unwrap()
+        self.mailer.get_or_init(|| Mailer::new(&self.settings()).unwrap().unwrap()).clone()
     }
 }
 

@@ -434,7 +434,9 @@ async fn consents_that_differ_from_their_events_are_found_and_mended() {
         app.db.writer.execute_unprepared(broken).await.unwrap();
         let found = zweck::consents::rebuild(app, "cli:test", true).await.unwrap();
         assert_eq!((found.consents, found.differing.len()), (clean.consents, 1));
-        assert_eq!(zweck::consents::rebuild(app, "cli:test", false).await.unwrap(), found);
+        let mended = zweck::consents::rebuild(app, "cli:test", false).await.unwrap();
+        // Whoever follows is told with what is mended.
+        assert_eq!((mended.differing, mended.untold), (found.differing, 0));
         assert!(zweck::consents::rebuild(app, "cli:test", true).await.unwrap().differing.is_empty());
         let partner = world.test.caller("partner", "newsletter").await;
         assert!(sees(&world, &partner, 7).await);

@@ -24,6 +24,7 @@ use crate::support::{
 };
 
 /// Everybody who writes.
+#[derive(Clone)]
 pub struct Staff {
     pub support: Caller,
     pub sales: Caller,

@@ -52,7 +52,7 @@ export function Bar({ access, present, choose }: AccessControl) {
           onKeyDown={onKeyDown}
         />
         <button type="button" onClick={takeAgain}>
-          Use
+          Apply
         </button>
       </div>
       <div className="bar-part">

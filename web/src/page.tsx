@@ -34,6 +34,21 @@ function Forget({ when }: { when: unknown }) {
   return null;
 }
 
+/** Follows the system when it turns light or dark and nobody has chosen otherwise: the editor keeps its colours by itself. */
+function FollowSystem() {
+  const theme = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    const dark = window.matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => {
+      if (theme === null) setTheme(null);
+    };
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, [theme, setTheme]);
+  return null;
+}
+
 export function Page() {
   const control = useAccess();
   const { access, refuse } = control;
@@ -102,6 +117,7 @@ export function Page() {
             </a>
           </GraphiQL.Logo>
           <Forget when={asking} />
+          <FollowSystem />
         </GraphiQL>
       </main>
     </>

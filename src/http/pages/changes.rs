@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     context::Actor,
-    error::{Code, Error},
+    error::{Code, Error, Outcome},
     policy::{Action, Channel, Grounds},
 };
 
@@ -42,7 +42,7 @@ async fn run(visit: &Visit, actor: &Actor, name: &str, document: &str, variables
     // A field that the policy keeps back is absent from an answer; a mutation that it refuses was not done.
     let done: Json = match ask(visit, actor, document, variables).await {
         // What it made cannot be told, and no page tells it.
-        Err(error) if error.done => return Ok(()),
+        Err(error) if error.outcome == Some(Outcome::Done) => return Ok(()),
         done => done?,
     };
     if done.get(name).is_none_or(Json::is_null) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Visit;
 use crate::{
     context::Actor,
-    error::{Code, Error},
+    error::{Code, Error, Outcome},
     governed::{self, Scope},
     graphql::Request,
     policy::{Action, PurposeDef},
@@ -197,8 +197,8 @@ pub(super) async fn ask<T: DeserializeOwned>(
     for Problem { message, extensions } in body.errors {
         let code = Code::parse(&extensions.code).unwrap_or(Code::Internal);
         if code != Code::ForbiddenField {
-            let error = Error::new(code, message);
-            return Err(if extensions.outcome.as_deref() == Some("DONE") { error.but_done() } else { error });
+            let outcome = extensions.outcome.as_deref().and_then(Outcome::parse);
+            return Err(Error::new(code, message).with_outcome(outcome));
         }
     }
     body.data.ok_or_else(fault)

@@ -248,6 +248,8 @@ impl Session {
         let Some(opened) = &mut self.opened else { return Ok(()) };
         let actor = match actor(&self.shared, &opened.head).await {
             Ok(actor) => actor,
+            // Without a change there is nothing to be missed: it is looked at again with the next beat.
+            Err(error) if change.is_none() && is_passing(&error) => return Ok(()),
             Err(error) => return self.lose(error).await,
         };
         let mut messages = Vec::new();
@@ -329,8 +331,14 @@ async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Error> {
     Actor::new(shared.app.policy.current(), &credential, purpose, id.as_str().to_owned())
 }
 
+/// Whether another time it may be found out who the client is: nothing is refused by that.
+fn is_passing(error: &Error) -> bool {
+    error.transient || matches!(error.code, Code::Overloaded | Code::TimedOut)
+}
+
 fn refused(error: &Error) -> Close {
     match error.code {
+        _ if is_passing(error) => Close::new(1013, "Try again later"),
         Code::Internal => Close::new(1011, "Internal error"),
         code => Close::new(4403, format!("Forbidden: {}", code.as_str())),
     }

@@ -1,0 +1,177 @@
+//! Which master key is in use: the database says it, and takes keys under no other (floor 3).
+
+use chrono::{DateTime, Utc};
+use entity::{master_key, subject_key};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::{Author, Changes, Entry, again, begin, ring};
+use crate::{
+    context::App,
+    error::{Code, Error},
+    register::Category,
+};
+
+/// How many keys there are under one master key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Name of the master key.
+    pub master: String,
+    /// Keys that it wraps.
+    pub keys: u64,
+    /// Whether the configuration has it.
+    pub known: bool,
+}
+
+/// What is known of master keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyring {
+    /// Name of the one in use, and since when; none before the first start.
+    pub in_use: Option<(String, DateTime<Utc>)>,
+    /// All that wrap any key, by name.
+    pub uses: Vec<KeyUse>,
+    /// Whether the keys of the installation are all there.
+    pub whole: bool,
+}
+
+impl Keyring {
+    /// Whether everything can be opened by the configuration at hand.
+    pub fn is_sound(&self) -> bool {
+        self.whole && self.uses.iter().all(|use_| use_.known)
+    }
+}
+
+/// What is said where the keys of the installation are not there.
+const LOST: &str = "the database was restored without the keys of the installation (table `subject_key`), though links, the suppression \
+                    list or receipts were made with them: nobody who said no would be recognised. Restore `subject_key` first; new keys \
+                    would stand in its way. If they are lost for good: `zweck keys remake --accept-loss`";
+
+/// Reads from the database which master key is in use, so that this process wraps new keys by it; where none is said to be yet,
+/// the configured one is from now on.
+///
+/// # Errors
+/// `BAD_USER_INPUT` when the one in use is not known here, or keys of the installation are missing that something was made with: the text
+/// says what to do.
+pub async fn adopt(app: &App) -> Result<(), Error> {
+    if !ring::is_whole(&app.db.reader).await? {
+        return Err(Error::new(Code::BadUserInput, LOST));
+    }
+    again(|| async {
+        if let Some(row) = row(app).await? {
+            return match app.keys.take_in_use(&row.name)? {
+                true => Ok(()),
+                false => Err(foreign(app, &row.name)),
+            };
+        }
+        let names = names(&app.db.reader).await?;
+        let known = app.keys.names()?;
+        if let Some(name) = names.first()
+            && !names.iter().any(|name| known.contains(name))
+        {
+            return Err(foreign(app, name));
+        }
+        let own = app.keys.configured()?;
+        app.keys.take_in_use(&own)?;
+        let mut tx = begin(app, Author::command(app, "server", None)).await?;
+        let row = master_key::ActiveModel { id: Set(1), name: Set(own.clone()), since: Set(tx.now()) };
+        master_key::Entity::insert(row).exec_without_returning(tx.connection()).await?;
+        tx.record(Entry {
+            action: "useMasterKey",
+            entity_type: "MasterKey",
+            entity_id: None,
+            contact_id: None,
+            changes: Changes::one(
+                "MasterKey.name",
+                Category::Technical,
+                serde_json::Value::Null,
+                own.as_str().into(),
+            ),
+        })
+        .await?;
+        tx.commit().await
+    })
+    .await
+}
+
+/// Reads anew which master key is in use; where it is not known here, nothing is wrapped until the next time.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn refresh(app: &App) -> Result<(), Error> {
+    if let Some(row) = row(app).await?
+        && !app.keys.take_in_use(&row.name)?
+    {
+        tracing::error!(master_key = row.name, "this server does not know the master key in use");
+    }
+    Ok(())
+}
+
+/// The names of master keys that wrap keys and are not known here: what was sealed under those keys cannot be opened.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn unknown_masters(app: &App) -> Result<Vec<String>, Error> {
+    let known = app.keys.names()?;
+    Ok(names(&app.db.reader).await?.into_iter().filter(|name| !known.contains(name)).collect())
+}
+
+/// What is known of master keys.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn keyring(app: &App) -> Result<Keyring, Error> {
+    let in_use = row(app).await?.map(|row| (row.name, row.since));
+    let known = app.keys.names()?;
+    let counted: Vec<(String, i64)> = subject_key::Entity::find()
+        .select_only()
+        .column(subject_key::Column::WrappedBy)
+        .column_as(subject_key::Column::WrappedBy.count(), "keys")
+        .group_by(subject_key::Column::WrappedBy)
+        .into_tuple()
+        .all(&app.db.reader)
+        .await?;
+    let mut uses: Vec<KeyUse> = counted
+        .into_iter()
+        .map(|(master, keys)| {
+            let known = known.contains(&master);
+            KeyUse { master, keys: keys.unsigned_abs(), known }
+        })
+        .collect();
+    uses.sort_by(|left, right| left.master.cmp(&right.master));
+    Ok(Keyring { in_use, uses, whole: ring::is_whole(&app.db.reader).await? })
+}
+
+/// The names of all master keys that wrap any key. As many looks at the index as there are names.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn names<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
+    use subject_key::Column::WrappedBy;
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let mut next = subject_key::Entity::find().select_only().column_as(WrappedBy.min(), "name");
+        if let Some(last) = names.last() {
+            next = next.filter(WrappedBy.gt(last));
+        }
+        let name: Option<Option<String>> = next.into_tuple().one(connection).await?;
+        match name.flatten() {
+            Some(name) => names.push(name),
+            None => return Ok(names),
+        }
+    }
+}
+
+pub(super) async fn row(app: &App) -> Result<Option<master_key::Model>, Error> {
+    Ok(master_key::Entity::find_by_id(1).one(&app.db.reader).await?)
+}
+
+fn foreign(app: &App, name: &str) -> Error {
+    let own = app.keys.configured().unwrap_or_default();
+    Error::new(
+        Code::BadUserInput,
+        format!(
+            "this database was set up with another master key: the one in use is called {name}, `secrets.master_key` {own}. Set the \
+             one that it was set up with; to change over to a new one set the old one as `secrets.previous_master_key` beside it and \
+             run `zweck keys rotate`"
+        ),
+    )
+}

@@ -1,0 +1,124 @@
+//! `zweck backup` and `zweck restore`: a database of SQLite as one file (floor 7).
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use entity::{audit_entry, contact};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
+use zweck::{audit, config::Config, db::Db};
+
+use super::{connect, failure, opened, policy, print, unadopted};
+use crate::Failure;
+
+const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
+
+/// Writes the whole database, as it is at one instant, to a file that is not there yet. Servers may run and write meanwhile.
+pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
+    if !config.database.url.starts_with("sqlite://") {
+        return Err(Failure::Usage(POSTGRES.to_owned()));
+    }
+    let db = connect(config).await?;
+    create(file)?;
+    let name = file.to_str().context("the name of the file is not UTF-8")?;
+    let written = db.copy_to(name).await;
+    if let Err(error) = written {
+        // What is there is no backup.
+        let _ = fs::remove_file(file);
+        return Err(failure(error));
+    }
+    flush(file).with_context(|| format!("{} may not be on the disk", file.display()))?;
+    print(&format!(
+        "the database is in {}; see whether it can be restored: zweck restore {0} --check\n",
+        file.display()
+    ))
+}
+
+/// Looks whether a backup is whole and can be opened with the keys of the configuration; else puts it where the configuration has its
+/// database, which must not be there yet.
+pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result<(), Failure> {
+    let Some(target) = config.database.url.strip_prefix("sqlite://").map(PathBuf::from) else {
+        return Err(Failure::Usage(POSTGRES.to_owned()));
+    };
+    if !file.is_file() {
+        return Err(Failure::Usage(format!("there is no file {}", file.display())));
+    }
+    if !check && target.exists() {
+        let text =
+            format!("{} exists; a database is never overwritten: move it away first", target.display());
+        return Err(Failure::Usage(text));
+    }
+    print(&examined(config, file).await?)?;
+    if check {
+        return Ok(());
+    }
+    let beside = PathBuf::from(format!("{}.restoring", target.display()));
+    create(&beside)?;
+    let copied =
+        fs::copy(file, &beside).and_then(|_| flush(&beside)).and_then(|()| fs::rename(&beside, &target));
+    if copied.is_err() {
+        // Half a database stands in nobody's way.
+        let _ = fs::remove_file(&beside);
+    }
+    copied.with_context(|| format!("{} cannot be copied", file.display()))?;
+    flush(&target).with_context(|| format!("{} may not be on the disk", target.display()))?;
+    print(&format!("restored to {}\n", target.display()))
+}
+
+/// What a copy of the backup says of itself: SQLite makes files beside what it opens.
+async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
+    let directory = tempfile::tempdir().context("there is no directory for a copy")?;
+    let copy = directory.path().join("copy.db");
+    create(&copy)?;
+    fs::copy(file, &copy).with_context(|| format!("{} cannot be copied", file.display()))?;
+    let unreadable = |_| Failure::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
+    let db = Db::connect(&format!("sqlite://{}", copy.display()), 1).await.map(opened).map_err(unreadable)?;
+    if let Some(check) = db.damage().await.map_err(unreadable)? {
+        return Err(anyhow::anyhow!("{} is damaged ({check})", file.display()).into());
+    }
+    let pending = Migrator::get_pending_migrations_read_only(&db.reader).await.map_err(failure)?.len();
+    let mut text = String::new();
+    if pending > 0 {
+        text.push_str(&format!("it is whole, and of an earlier version: {pending} migrations wait; its keys are looked at when they are done\n"));
+        return Ok(text);
+    }
+    let app = unadopted(config, policy(config).await?, db).await?;
+    audit::adopt(&app).await.map_err(failure)?;
+    let unknown = audit::unknown_masters(&app).await.map_err(failure)?;
+    let contacts = contact::Entity::find().count(&app.db.reader).await.map_err(failure)?;
+    let last = audit_entry::Entity::find().order_by_desc(audit_entry::Column::At).one(&app.db.reader).await;
+    let last = last.map_err(failure)?.map(|entry| entry.at);
+    let last = last.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    text.push_str(&format!(
+        "it is whole: {contacts} contacts, last written {last}, its keys can be opened\n"
+    ));
+    if !unknown.is_empty() {
+        let text = format!("{text}values under the master keys {} cannot be opened", unknown.join(", "));
+        return Err(anyhow::anyhow!(text).into());
+    }
+    Ok(text)
+}
+
+/// An empty file for its owner alone.
+fn create(file: &Path) -> Result<(), Failure> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Failure::Usage(format!("{} exists and is not overwritten", file.display())))
+        }
+        Err(error) => Err(anyhow::anyhow!("{} cannot be made: {}", file.display(), error.kind()).into()),
+    }
+}
+
+/// The file and its name are on the disk.
+fn flush(file: &Path) -> io::Result<()> {
+    File::open(file)?.sync_all()?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}

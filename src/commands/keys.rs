@@ -1,0 +1,184 @@
+//! `zweck keys`: master keys (floor 7).
+
+use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path};
+
+use serde_json::json;
+use zweck::{
+    audit::{self, Keyring},
+    config::Config,
+    context::App,
+    servers::{self, Running},
+};
+
+use super::{ACTOR, connect, failure, note, policy, print, unadopted};
+use crate::{Failure, ListFormat};
+
+/// Prints a fresh master key, or writes it to a file that only its owner can read.
+pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
+    let key: [u8; 32] = rand::random();
+    let line = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let Some(file) = out else { return print(&line) };
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let written = made.and_then(|mut made| {
+        made.write_all(line.as_bytes())?;
+        made.sync_all()
+    });
+    match written {
+        Ok(()) => print(&format!(
+            "a master key is in {0}; set `secrets.master_key_file` to it and keep it\n",
+            file.display()
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::Usage(format!("{} exists; a master key is never overwritten", file.display())))
+        }
+        Err(error) => Err(anyhow::anyhow!("{} cannot be written: {error}", file.display()).into()),
+    }
+}
+
+/// Says which master keys there are and whether everything can be opened.
+pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Failure> {
+    let app = any(config).await?;
+    let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let running = servers::running(&app).await.map_err(failure)?;
+    let known = app.keys.names().map_err(failure)?;
+    print(&match format {
+        ListFormat::Text => text(&keyring, &running, &known),
+        ListFormat::Json => serde_json::to_string_pretty(&described(&keyring, &running, &known))? + "\n",
+    })?;
+    let knows = keyring.in_use.as_ref().is_none_or(|(name, _)| known.contains(name));
+    match (keyring.is_sound(), knows) {
+        (true, true) => Ok(()),
+        (true, false) => {
+            Err(anyhow::anyhow!("the master key in use is not known to this configuration").into())
+        }
+        (false, _) => Err(anyhow::anyhow!("keys are missing or cannot be opened").into()),
+    }
+}
+
+fn text(keyring: &Keyring, running: &[Running], known: &[String]) -> String {
+    let mut text = String::new();
+    let in_use = keyring.in_use.as_ref().map(|(name, _)| name.as_str());
+    // Writing to a String does not fail.
+    let _ = match &keyring.in_use {
+        Some((name, since)) => writeln!(text, "in use  {name}  since {}", since.format("%Y-%m-%dT%H:%M:%SZ")),
+        None => writeln!(text, "in use  none is said to be yet"),
+    };
+    for use_ in &keyring.uses {
+        let word = if use_.known { "known" } else { "NOT KNOWN here: what they seal cannot be opened" };
+        let _ = writeln!(text, "wraps   {}  {} keys  {word}", use_.master, use_.keys);
+    }
+    for name in known.iter().filter(|name| !keyring.uses.iter().any(|use_| use_.master == **name)) {
+        let _ = match in_use == Some(name.as_str()) {
+            true => writeln!(text, "wraps   {name}  no keys yet  known"),
+            false => writeln!(text, "spare   {name}  wraps nothing"),
+        };
+    }
+    if !keyring.whole {
+        text.push_str("MISSING the keys of the installation: restore the table `subject_key`\n");
+    }
+    for server in running {
+        let word = match in_use.is_none_or(|name| server.master_keys.iter().any(|known| known == name)) {
+            true => "",
+            false => "  DOES NOT KNOW the one in use",
+        };
+        let _ = writeln!(text, "server  {}  knows {}{word}", server.id, server.master_keys.join(", "));
+    }
+    text
+}
+
+fn described(keyring: &Keyring, running: &[Running], known: &[String]) -> serde_json::Value {
+    let uses: Vec<_> = keyring
+        .uses
+        .iter()
+        .map(|use_| json!({ "name": use_.master, "keys": use_.keys, "known": use_.known }))
+        .collect();
+    let servers: Vec<_> = running
+        .iter()
+        .map(|server| {
+            json!({
+                "id": server.id,
+                "version": server.version,
+                "startedAt": server.started_at,
+                "seenAt": server.seen_at,
+                "masterKeys": server.master_keys,
+            })
+        })
+        .collect();
+    json!({
+        "inUse": keyring.in_use.as_ref().map(|(name, since)| json!({ "name": name, "since": since })),
+        "known": known,
+        "masterKeys": uses,
+        "whole": keyring.whole,
+        "servers": servers,
+    })
+}
+
+/// Takes the configured master key in use and wraps every key anew by it.
+pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
+    let app = any(config).await?;
+    let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
+    if !keyring.whole {
+        audit::adopt(&app).await.map_err(failure)?;
+    }
+    if let Some((name, _)) = &keyring.in_use
+        && !known.contains(name)
+    {
+        let text = format!(
+            "the master key in use is called {name}; set it as `secrets.previous_master_key`, so that what it wraps can be opened"
+        );
+        return Err(Failure::Usage(text));
+    }
+    let behind: Vec<String> = servers::running(&app)
+        .await
+        .map_err(failure)?
+        .iter()
+        .filter(|server| !server.master_keys.contains(&own))
+        .map(|server| server.id.to_string())
+        .collect();
+    if !behind.is_empty() {
+        let text = format!(
+            "servers that run do not know the new master key ({own}) and could write nothing any more: {}. Give each of them the new key \
+             as `secrets.master_key` and the old one as `secrets.previous_master_key`, restart it, and rotate then",
+            behind.join(", ")
+        );
+        return Err(anyhow::anyhow!(text).into());
+    }
+    let done = audit::rotate(&app, ACTOR).await.map_err(failure)?;
+    if done.broken > 0 {
+        note(&format!(
+            "{} keys are not what was wrapped and stay as they are; each gets a successor",
+            done.broken
+        ));
+    }
+    if !done.unknown.is_empty() {
+        let text = format!(
+            "{} keys are wrapped anew, but keys under {} are not: that master key is not known here",
+            done.rewrapped,
+            done.unknown.join(", ")
+        );
+        return Err(anyhow::anyhow!(text).into());
+    }
+    print(&format!(
+        "{} keys are wrapped anew; `secrets.previous_master_key` can be removed\n",
+        done.rewrapped
+    ))
+}
+
+/// Makes the keys of the installation anew.
+pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
+    let app = any(config).await?;
+    if audit::keyring(&app).await.map_err(failure)?.whole {
+        return Err(Failure::Usage("no key of the installation is missing; nothing was changed".to_owned()));
+    }
+    let made = audit::remake(&app, ACTOR).await.map_err(failure)?;
+    print(&format!("made anew: {}\n", made.join(", ")))
+}
+
+/// The application, whether or not its keys can be opened.
+async fn any(config: &Config) -> Result<App, Failure> {
+    let app = unadopted(config, policy(config).await?, connect(config).await?).await?;
+    // What is written goes under the one in use, as far as that is known.
+    audit::refresh(&app).await.map_err(failure)?;
+    Ok(app)
+}

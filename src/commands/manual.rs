@@ -1,0 +1,25 @@
+//! `zweck completions` and `zweck man`: the program told to shells and to `man` (floor 7).
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::print;
+use crate::{Cli, Failure};
+
+/// Prints what a shell completes commands by.
+pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "zweck", &mut text);
+    print(&String::from_utf8_lossy(&text))
+}
+
+/// Writes a page of the manual for each command.
+pub(crate) fn write(directory: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    clap_mangen::generate_to(Cli::command(), directory)
+        .with_context(|| format!("the manual cannot be written to {}", directory.display()))?;
+    print(&format!("the manual is in {}; read it with: man -l {0}/zweck.1\n", directory.display()))
+}

@@ -1,0 +1,112 @@
+//! `GET /outbox/TOKEN`: the mails of the demo, which are sent to nobody (floor 6).
+//!
+//! Only the demo has this route. It answers who asks this machine by the name of this machine and knows the token of the run; everybody
+//! else gets the answer of a path that is not there.
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use subtle::ConstantTimeEq;
+
+use crate::mailer::Outbox;
+
+/// Styles of the public pages, and nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+#[derive(Clone)]
+struct Shown {
+    outbox: Outbox,
+    token: String,
+}
+
+#[derive(Template)]
+#[template(path = "outbox.html")]
+struct Page {
+    letters: Vec<Letter>,
+}
+
+struct Letter {
+    to: String,
+    subject: String,
+    at: String,
+    lines: Vec<Line>,
+}
+
+/// A line of a letter; an address of a page is a link.
+struct Line {
+    text: String,
+    link: bool,
+}
+
+/// The route, for whoever knows `token`.
+pub fn outbox(outbox: Outbox, token: String) -> Router {
+    Router::new().route("/outbox/{token}", get(page)).with_state(Shown { outbox, token })
+}
+
+async fn page(State(shown): State<Shown>, Path(token): Path<String>, request: Request) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let known: bool = token.as_bytes().ct_eq(shown.token.as_bytes()).into();
+    if !known || !is_here(host) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let letters = shown.outbox.letters().into_iter().map(|letter| Letter {
+        to: letter.to,
+        subject: letter.subject,
+        at: letter.at.format("%H:%M:%S").to_string(),
+        lines: letter
+            .text
+            .lines()
+            .map(|line| Line {
+                text: line.to_owned(),
+                link: line.starts_with("http://") && !line.contains(' '),
+            })
+            .collect(),
+    });
+    match (Page { letters: letters.collect() }).render() {
+        Ok(page) => {
+            let headers = [
+                (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+                // The token stands in the address.
+                (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            ];
+            (headers, page).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Whether a `Host` names this machine: another name that leads here is one that a page of others has made up.
+fn is_here(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    ["localhost", "127.0.0.1", "::1"].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_here;
+
+    #[test]
+    fn only_this_machine_is_here() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
+            assert!(is_here(host), "{host}");
+        }
+        for host in
+            ["", "crm.example", "localhost.crm.example:80", "127.0.0.1.nip.io", "[::2]:80", "10.0.0.1"]
+        {
+            assert!(!is_here(host), "{host}");
+        }
+    }
+}

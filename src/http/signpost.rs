@@ -1,0 +1,55 @@
+//! `GET /`: where things are, the same for everybody and without a word of what is in them (floor 6).
+
+use askama::Template;
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+
+use super::{Shared, answer, answer::RequestId, headers::Format};
+use crate::error::{Code, Error};
+
+/// Nothing but the text.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+#[derive(Template)]
+#[template(path = "signpost.html")]
+struct Page {
+    graphiql: bool,
+    pages: bool,
+    version: &'static str,
+}
+
+/// Answers a request for the root.
+pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+    let id = RequestId::of(&request);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let error = Error::new(Code::BadUserInput, "operations go to /graphql");
+        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let page = Page {
+        graphiql: shared.graphiql,
+        pages: shared.app.pages.enabled,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    match page.render() {
+        Ok(page) => {
+            let headers = [
+                (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+            ];
+            (headers, page).into_response()
+        }
+        Err(_) => {
+            let error = Error::internal("the signpost cannot be written");
+            answer::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id)
+        }
+    }
+}
