@@ -184,6 +184,11 @@ fn a_database_of_sqlite_is_one_whole_file_and_comes_back() {
     let (code, said) = refused(&url, &["restore", "backup.db"]);
     assert!(code == 2 && said.contains("never overwritten"), "{said}");
     let elsewhere = [("ZWECK__DATABASE__URL", "sqlite://restored.db")];
+    // SQLite would write the old log of another database into the one restored.
+    std::fs::write(path.join("restored.db-wal"), b"old").unwrap();
+    let (code, said) = refused(&elsewhere, &["restore", "backup.db"]);
+    assert!(code == 2 && said.contains("restored.db-wal") && !path.join("restored.db").exists(), "{said}");
+    std::fs::remove_file(path.join("restored.db-wal")).unwrap();
     done(&elsewhere, &["restore", "backup.db"]);
     assert_eq!(done(&elsewhere, &["token", "list"]), done(&url, &["token", "list"]));
     assert_eq!(files()["restored.db"], 0o600);

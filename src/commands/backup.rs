@@ -1,9 +1,8 @@
 //! `zweck backup` and `zweck restore`: a database of SQLite as one file (floor 7).
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +12,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use zweck::{audit, config::Config, db::Db};
 
-use super::{connect, failure, opened, policy, print, unadopted};
+use super::{connect, failure, opened, policy, print, private_file, unadopted};
 use crate::Failure;
 
 const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
@@ -24,7 +23,7 @@ pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), Failure> 
         return Err(Failure::Usage(POSTGRES.to_owned()));
     }
     let db = connect(config).await?;
-    create(file)?;
+    private_file(file)?;
     let name = file.to_str().context("the name of the file is not UTF-8")?;
     let written = db.copy_to(name).await;
     if let Err(error) = written {
@@ -48,9 +47,8 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
     if !file.is_file() {
         return Err(Failure::Usage(format!("there is no file {}", file.display())));
     }
-    if !check && target.exists() {
-        let text =
-            format!("{} exists; a database is never overwritten: move it away first", target.display());
+    if !check && let Some(there) = standing(&target) {
+        let text = format!("{} exists; a database is never overwritten: move it away first", there.display());
         return Err(Failure::Usage(text));
     }
     print(&examined(config, file).await?)?;
@@ -58,7 +56,7 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
         return Ok(());
     }
     let beside = PathBuf::from(format!("{}.restoring", target.display()));
-    create(&beside)?;
+    private_file(&beside)?;
     let copied =
         fs::copy(file, &beside).and_then(|_| flush(&beside)).and_then(|()| fs::rename(&beside, &target));
     if copied.is_err() {
@@ -70,11 +68,19 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
     print(&format!("restored to {}\n", target.display()))
 }
 
+/// The database, or a file that SQLite keeps beside it: what an old log beside a restored database holds would be written into it.
+fn standing(target: &Path) -> Option<PathBuf> {
+    ["", "-wal", "-shm", "-journal"]
+        .map(|end| PathBuf::from(format!("{}{end}", target.display())))
+        .into_iter()
+        .find(|file| file.exists())
+}
+
 /// What a copy of the backup says of itself: SQLite makes files beside what it opens.
 async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
     let directory = tempfile::tempdir().context("there is no directory for a copy")?;
     let copy = directory.path().join("copy.db");
-    create(&copy)?;
+    private_file(&copy)?;
     fs::copy(file, &copy).with_context(|| format!("{} cannot be copied", file.display()))?;
     let unreadable = |_| Failure::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
     let db = Db::connect(&format!("sqlite://{}", copy.display()), 1).await.map(opened).map_err(unreadable)?;
@@ -82,10 +88,10 @@ async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
         return Err(anyhow::anyhow!("{} is damaged ({check})", file.display()).into());
     }
     let pending = Migrator::get_pending_migrations_read_only(&db.reader).await.map_err(failure)?.len();
-    let mut text = String::new();
     if pending > 0 {
-        text.push_str(&format!("it is whole, and of an earlier version: {pending} migrations wait; its keys are looked at when they are done\n"));
-        return Ok(text);
+        return Ok(format!(
+            "it is whole, and of an earlier version: {pending} migrations wait; its keys are looked at when they are done\n"
+        ));
     }
     let app = unadopted(config, policy(config).await?, db).await?;
     audit::adopt(&app).await.map_err(failure)?;
@@ -94,26 +100,12 @@ async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
     let last = audit_entry::Entity::find().order_by_desc(audit_entry::Column::At).one(&app.db.reader).await;
     let last = last.map_err(failure)?.map(|entry| entry.at);
     let last = last.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
-    text.push_str(&format!(
-        "it is whole: {contacts} contacts, last written {last}, its keys can be opened\n"
-    ));
+    let whole = format!("it is whole: {contacts} contacts, last written {last}");
     if !unknown.is_empty() {
-        let text = format!("{text}values under the master keys {} cannot be opened", unknown.join(", "));
+        let text = format!("{whole}; values under the master keys {} cannot be opened", unknown.join(", "));
         return Err(anyhow::anyhow!(text).into());
     }
-    Ok(text)
-}
-
-/// An empty file for its owner alone.
-fn create(file: &Path) -> Result<(), Failure> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    match made {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Failure::Usage(format!("{} exists and is not overwritten", file.display())))
-        }
-        Err(error) => Err(anyhow::anyhow!("{} cannot be made: {}", file.display(), error.kind()).into()),
-    }
+    Ok(format!("{whole}, its keys can be opened\n"))
 }
 
 /// The file and its name are on the disk.

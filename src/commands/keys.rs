@@ -1,7 +1,8 @@
 //! `zweck keys`: master keys (floor 7).
 
-use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
+use anyhow::Context;
 use serde_json::json;
 use zweck::{
     audit::{self, Keyring},
@@ -10,7 +11,7 @@ use zweck::{
     servers::{self, Running},
 };
 
-use super::{ACTOR, connect, failure, note, policy, print, unadopted};
+use super::{ACTOR, connect, failure, note, policy, print, private_file, unadopted};
 use crate::{Failure, ListFormat};
 
 /// Prints a fresh master key, or writes it to a file that only its owner can read.
@@ -18,26 +19,19 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
     let key: [u8; 32] = rand::random();
     let line = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
     let Some(file) = out else { return print(&line) };
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    let written = made.and_then(|mut made| {
-        made.write_all(line.as_bytes())?;
-        made.sync_all()
-    });
-    match written {
-        Ok(()) => print(&format!(
-            "a master key is in {0}; set `secrets.master_key_file` to it and keep it\n",
-            file.display()
-        )),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::Usage(format!("{} exists; a master key is never overwritten", file.display())))
-        }
-        Err(error) => Err(anyhow::anyhow!("{} cannot be written: {error}", file.display()).into()),
-    }
+    let mut made = private_file(file)?;
+    made.write_all(line.as_bytes())
+        .and_then(|()| made.sync_all())
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    print(&format!(
+        "a master key is in {0}; set `secrets.master_key_file` to it and keep it\n",
+        file.display()
+    ))
 }
 
 /// Says which master keys there are and whether everything can be opened.
 pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Failure> {
-    let app = any(config).await?;
+    let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let running = servers::running(&app).await.map_err(failure)?;
     let known = app.keys.names().map_err(failure)?;
@@ -115,7 +109,7 @@ fn described(keyring: &Keyring, running: &[Running], known: &[String]) -> serde_
 
 /// Takes the configured master key in use and wraps every key anew by it.
 pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
-    let app = any(config).await?;
+    let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
     if !keyring.whole {
@@ -167,7 +161,7 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
 
 /// Makes the keys of the installation anew.
 pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
-    let app = any(config).await?;
+    let app = refreshed(config).await?;
     if audit::keyring(&app).await.map_err(failure)?.whole {
         return Err(Failure::Usage("no key of the installation is missing; nothing was changed".to_owned()));
     }
@@ -176,7 +170,7 @@ pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
 }
 
 /// The application, whether or not its keys can be opened.
-async fn any(config: &Config) -> Result<App, Failure> {
+async fn refreshed(config: &Config) -> Result<App, Failure> {
     let app = unadopted(config, policy(config).await?, connect(config).await?).await?;
     // What is written goes under the one in use, as far as that is known.
     audit::refresh(&app).await.map_err(failure)?;

@@ -21,8 +21,10 @@ pub(crate) mod stops;
 pub(crate) mod tokens;
 
 use std::{
+    fs::{File, OpenOptions},
     io::{self, Write},
     net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -339,6 +341,17 @@ fn failure(error: impl Into<Error>) -> Failure {
 fn print(text: &str) -> Result<(), Failure> {
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// A new file that its owner alone can read.
+fn private_file(file: &Path) -> Result<File, Failure> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::Usage(format!("{} exists and is not overwritten", file.display()))
+        }
+        kind => anyhow::anyhow!("{} cannot be made: {kind}", file.display()).into(),
+    })
 }
 
 fn note(text: &str) {
