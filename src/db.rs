@@ -19,7 +19,7 @@ use sea_orm::{
     sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
 };
 
-pub use asked::{Held, explained_of};
+pub use asked::{Held, Lax, explained_of};
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 10_000;
@@ -92,8 +92,13 @@ impl Db {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let read_by = reader_url.unwrap_or(url);
             asked::reader(&session(read_by, Some(time))?, time).await?;
-            let writer = Database::connect(postgres(url, max_connections.div_ceil(2), None)?).await?;
-            let reader = Database::connect(postgres(read_by, max_connections, Some(time))?).await?;
+            let writing = session(url, None)?;
+            // What is answered must not be lost, whatever the defaults of the database or the role say.
+            let commit = asked::synchronous_commit(&writing).await?;
+            let writing = writing.options([("synchronous_commit", commit)]);
+            let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
+            let reading = session(read_by, Some(time))?;
+            let reader = Database::connect(postgres(reading, max_connections)).await?;
             let kept = Kept::of(reader.get_postgres_connection_pool());
             return Ok(Self { reader, kept, writer, feed: Feed::default(), flusher: None, time });
         }
@@ -125,6 +130,21 @@ impl Db {
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let (read_only, timeout): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         Ok(asked::judged(&read_only, &timeout, self.time))
+    }
+
+    /// What the database does not do, so that what was answered may be lost with the power. SQLite is set by this program.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn lax(&self) -> Result<Vec<Lax>, DbErr> {
+        if self.backend() == DbBackend::Sqlite {
+            return Ok(Vec::new());
+        }
+        let statement = Statement::from_string(self.backend(), asked::DURABILITY);
+        let row = self.writer.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
+        let setting = |index: usize| row.try_get_by_index::<String>(index);
+        Ok(asked::lax(&setting(0)?, &setting(1)?, &setting(2)?))
     }
 
     /// Whether the disk has refused what was written.
@@ -280,8 +300,7 @@ fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbE
 }
 
 /// Connections of such sessions.
-fn postgres(url: &str, connections: u32, reading: Option<Duration>) -> Result<ConnectOptions, DbErr> {
-    let session = session(url, reading)?;
+fn postgres(session: PgConnectOptions, connections: u32) -> ConnectOptions {
     // SeaORM's spans tell the address it is given, and with it the password: it is given none.
     let mut options = options("postgres://hidden".to_owned(), connections);
     options.map_sqlx_postgres_opts(move |_| session.clone());
@@ -295,5 +314,5 @@ fn postgres(url: &str, connections: u32, reading: Option<Duration>) -> Result<Co
             })
         })
     });
-    Ok(options)
+    options
 }

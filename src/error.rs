@@ -193,6 +193,15 @@ impl Error {
         Self { transient: true, ..Self::new(Code::Internal, "internal error") }
     }
 
+    /// Whether another time may do: nothing was refused, but the database, the log or a place among many could not be had.
+    pub fn may_pass(&self) -> bool {
+        self.transient
+            || matches!(
+                self.code,
+                Code::Overloaded | Code::TimedOut | Code::Internal | Code::AuditUnavailable
+            )
+    }
+
     /// A field that the caller may not read.
     pub fn not_readable(coordinate: &str) -> Self {
         Self::new(Code::ForbiddenField, format!("{coordinate} is not readable for this purpose"))

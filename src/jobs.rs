@@ -20,6 +20,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const ENDS: Duration = Duration::from_secs(60);
 /// How often every contact is compared with the suppression list.
 const AGREE: Duration = Duration::from_secs(24 * 3600);
+/// How long after the start it is done first.
+const SETTLED: Duration = Duration::from_secs(600);
 /// How often all else is done.
 const UPKEEP: Duration = Duration::from_secs(3600);
 
@@ -55,9 +57,11 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
         }
     };
     let agree = async {
+        // A server that is started anew every day does it too, once the first requests are answered.
+        tokio::time::sleep(SETTLED).await;
         loop {
-            tokio::time::sleep(AGREE).await;
             told(&app, "agree", agree(&app).await);
+            tokio::time::sleep(AGREE).await;
         }
     };
     tokio::join!(mails, order, ends, rest, agree);

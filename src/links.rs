@@ -1,8 +1,8 @@
 //! Links for persons: made and recognised; what they open is decided elsewhere (floor 2).
 //!
 //! A mailed link holds 32 bytes made of the id of its row, of which only a hash is stored: it can be made again when a mail
-//! has to be sent again, and nowhere be read. A preference link says itself whose it is, sealed, so that nothing is stored for it:
-//! it holds for as long as the address it was made for is that of the contact.
+//! has to be sent again, and nowhere be read. A preference link says itself whose it is and which mailbox got it, sealed, so that
+//! nothing is stored for it: it shows something for as long as that mailbox is one of the contact, and ends the mails for good.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{
@@ -20,8 +20,11 @@ const MAILED: char = 'm';
 /// First letter of a preference link.
 const PREFERENCE: char = 'p';
 /// Longest token that is looked at.
-const LONGEST: usize = 300;
-const CONTEXT: &[u8] = b"preference-1";
+const LONGEST: usize = 520;
+/// Longest key of a mailbox that a link names, in bytes (RFC 5321, 4.5.3.1.3); longer ones are no mailboxes.
+const LONGEST_KEY: usize = 254;
+/// What a preference link is sealed for: one that names a short digest, and one that names the mailbox.
+const CONTEXTS: [&[u8]; 2] = [b"preference-1", b"preference-2"];
 
 /// Whose preferences a link opens, and from the mails of which purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +33,50 @@ pub struct Preference {
     pub contact: Uuid,
     /// Code of the purpose that the link was made for.
     pub purpose: String,
-    /// Short digest of the mailbox it was made for.
-    pub address: [u8; 8],
+    /// The mailbox that it was made for.
+    pub mailbox: Mailbox,
+}
+
+/// The mailbox that a preference link was made for.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Mailbox {
+    /// Its key. Whoever has the link ends the mails to this mailbox, whatever address the contact has by then.
+    Key(String),
+    /// A short digest, in links of before: the mailbox can be recognised and not found.
+    Digest([u8; 8]),
+}
+
+impl Mailbox {
+    /// The mailbox with this key. What is too long to be one is recognised alone.
+    ///
+    /// # Errors
+    /// Keys that cannot be derived.
+    pub fn of(ring: &Ring, key: &str) -> Result<Self, Error> {
+        if key.len() > LONGEST_KEY {
+            return Ok(Self::Digest(short_digest(ring, key)?));
+        }
+        Ok(Self::Key(key.to_owned()))
+    }
+
+    /// Whether it is the mailbox with this key.
+    ///
+    /// # Errors
+    /// Keys that cannot be derived.
+    pub fn is(&self, ring: &Ring, key: &str) -> Result<bool, Error> {
+        match self {
+            Self::Key(own) => Ok(own == key),
+            Self::Digest(digest) => Ok(short_digest(ring, key)? == *digest),
+        }
+    }
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Mailbox::Key",
+            Self::Digest(_) => "Mailbox::Digest",
+        })
+    }
 }
 
 fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8; N], Error> {
@@ -61,7 +106,7 @@ pub fn is_mailed(token: &str) -> bool {
     token.starts_with(MAILED) && token.len() == 44
 }
 
-/// A short digest of a mailbox, which a preference link is bound to.
+/// A short digest of a mailbox, which preference links of before are bound to.
 ///
 /// # Errors
 /// Keys that cannot be derived.
@@ -85,11 +130,23 @@ pub fn mail_digest(ring: &Ring, address_key: &str) -> Result<String, Error> {
 /// Keys that cannot be derived.
 pub fn preference(ring: &Ring, preference: &Preference) -> Result<String, Error> {
     let mut plain = preference.contact.as_bytes().to_vec();
-    plain.extend(preference.address);
-    plain.extend(preference.purpose.as_bytes());
+    let [short, named] = CONTEXTS;
+    let context = match &preference.mailbox {
+        Mailbox::Digest(digest) => {
+            plain.extend(digest);
+            plain.extend(preference.purpose.as_bytes());
+            short
+        }
+        Mailbox::Key(key) => {
+            plain.extend(preference.purpose.as_bytes());
+            plain.push(0);
+            plain.extend(key.as_bytes());
+            named
+        }
+    };
     let nonce: [u8; 24] = prf(&ring.links, "preference-nonce", &plain)?;
     let sealed = cipher(ring)?
-        .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: CONTEXT })
+        .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: context })
         .map_err(|_| Error::internal("sealing"))?;
     Ok(format!("{PREFERENCE}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
 }
@@ -101,14 +158,27 @@ pub fn open_preference(ring: &Ring, token: &str) -> Option<Preference> {
     }
     let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFERENCE)?).ok()?;
     let (nonce, sealed) = bytes.split_at_checked(24)?;
-    let payload = Payload { msg: sealed, aad: CONTEXT };
-    let plain = cipher(ring).ok()?.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+    let cipher = cipher(ring).ok()?;
+    let open = |aad| cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad }).ok();
+    let [short, named] = CONTEXTS;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    if let Some(plain) = open(named) {
+        let (contact, rest) = plain.split_at_checked(16)?;
+        let mut parts = rest.splitn(2, |byte| *byte == 0);
+        let (purpose, key) = (text(parts.next()?)?, text(parts.next()?)?);
+        return Some(Preference {
+            contact: Uuid::from_slice(contact).ok()?,
+            purpose,
+            mailbox: Mailbox::Key(key),
+        });
+    }
+    let plain = open(short)?;
     let (contact, rest) = plain.split_at_checked(16)?;
-    let (address, purpose) = rest.split_at_checked(8)?;
+    let (digest, purpose) = rest.split_at_checked(8)?;
     Some(Preference {
         contact: Uuid::from_slice(contact).ok()?,
-        purpose: String::from_utf8(purpose.to_vec()).ok()?,
-        address: address.try_into().ok()?,
+        purpose: text(purpose)?,
+        mailbox: Mailbox::Digest(digest.try_into().ok()?),
     })
 }
 
@@ -120,6 +190,7 @@ fn cipher(ring: &Ring) -> Result<XChaCha20Poly1305, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::pages::Pages;
 
     fn ring(seed: u8) -> Ring {
         Ring { links: [seed; 32], suppression: [seed; 32], signing: [seed; 32], lookups: [seed; 32] }
@@ -127,21 +198,59 @@ mod tests {
 
     #[test]
     fn preference_links_read_back_under_their_key_alone() {
+        for mailbox in [
+            Mailbox::of(&ring(1), "anna@example.org").unwrap(),
+            Mailbox::Digest(short_digest(&ring(1), "anna@example.org").unwrap()),
+        ] {
+            let meant = Preference { contact: Uuid::from_u128(7), purpose: "newsletter".to_owned(), mailbox };
+            let token = preference(&ring(1), &meant).unwrap();
+            assert_eq!(preference(&ring(1), &meant).unwrap(), token);
+            assert_eq!(open_preference(&ring(1), &token), Some(meant.clone()));
+            assert_eq!(open_preference(&ring(2), &token), None);
+            assert!(meant.mailbox.is(&ring(1), "anna@example.org").unwrap());
+            assert!(!meant.mailbox.is(&ring(1), "otto@example.org").unwrap());
+            for at in 1..token.len() {
+                let mut bent = token.clone().into_bytes();
+                bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
+                assert_ne!(
+                    open_preference(&ring(1), std::str::from_utf8(&bent).unwrap()),
+                    Some(meant.clone())
+                );
+            }
+            assert!(!is_mailed(&token));
+        }
+    }
+
+    /// As it was made before links named the mailbox: mails with it lie in inboxes.
+    #[test]
+    fn a_link_of_before_opens() {
+        let token = "p8VmLnXKSJBfMuUQ09uqZt1ZYNUMKmvLFnFckahnmU8-ePbDZOm-M_A1dW_N_yOJMez8qTi8IPYn8R3Zd4Zrj3zOq0Rn6NSRn2xg";
         let meant = Preference {
             contact: Uuid::from_u128(7),
             purpose: "newsletter".to_owned(),
-            address: short_digest(&ring(1), "anna@example.org").unwrap(),
+            mailbox: Mailbox::Digest(short_digest(&ring(1), "anna@example.org").unwrap()),
         };
-        let token = preference(&ring(1), &meant).unwrap();
+        assert_eq!(open_preference(&ring(1), token), Some(meant.clone()));
         assert_eq!(preference(&ring(1), &meant).unwrap(), token);
-        assert_eq!(open_preference(&ring(1), &token), Some(meant.clone()));
-        assert_eq!(open_preference(&ring(2), &token), None);
-        for at in 1..token.len() {
-            let mut bent = token.clone().into_bytes();
-            bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
-            assert_ne!(open_preference(&ring(1), std::str::from_utf8(&bent).unwrap()), Some(meant.clone()));
+    }
+
+    #[test]
+    fn the_longest_preference_link_opens_and_fits_a_header_line_of_a_mail() {
+        let purpose = "p".repeat(crate::policy::LONGEST_CODE);
+        let (longest, longer) = ("k".repeat(LONGEST_KEY), "k".repeat(LONGEST_KEY + 1));
+        for key in [longest, longer] {
+            let mailbox = Mailbox::of(&ring(1), &key).unwrap();
+            assert_eq!(matches!(mailbox, Mailbox::Key(_)), key.len() == LONGEST_KEY);
+            let meant = Preference { contact: Uuid::max(), purpose: purpose.clone(), mailbox };
+            let token = preference(&ring(1), &meant).unwrap();
+            assert_eq!(open_preference(&ring(1), &token), Some(meant));
+            let base =
+                format!("https://{}", "h".repeat(crate::config::pages::LONGEST_URL - "https://".len()));
+            let pages = Pages { public_url: Some(base), ..Pages::default() };
+            let line = format!("List-Unsubscribe: <{}>\r\n", pages.url(&token).unwrap());
+            // RFC 5322, 2.1.1. Postfix cuts what is longer, and the link is dead.
+            assert!(line.len() <= 998, "{}", line.len());
         }
-        assert!(!is_mailed(&token));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use commands::{
     backup, config, contacts, demo, export, health, import, import_consents, import_objections, keys, manual,
-    policy, receipts, schema, stops, tokens,
+    matrix, policy, receipts, schema, stops, tokens,
 };
 use zweck::config::{Config, Flags, LogFormat};
 
@@ -320,9 +320,21 @@ enum PolicyCommand {
         /// Write the outcome as JUnit XML to FILE.
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
-        /// List the rights that no case speaks about instead: whoever adds one of them is stopped by nothing.
+        /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
         #[arg(long)]
         coverage: bool,
+        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is stopped by nothing.
+        #[arg(long, requires = "coverage")]
+        denied: bool,
+        /// With `--coverage`: this role alone.
+        #[arg(long, requires = "coverage")]
+        role: Option<String>,
+        /// With `--coverage`: this purpose alone.
+        #[arg(long, requires = "coverage")]
+        purpose: Option<String>,
+        /// With `--coverage`: this type alone, e.g. Contact.
+        #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
+        type_name: Option<String>,
     },
     /// Say what is decided, and by which rules.
     Explain {
@@ -485,12 +497,15 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
 async fn run_policy(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
     match command {
         PolicyCommand::Check => policy::check(config).await,
-        PolicyCommand::Test { coverage: true, .. } => policy::coverage(config).await,
+        PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, .. } => {
+            let part = zweck::policy::Part { role, purpose, type_name };
+            policy::coverage(config, &part, denied).await
+        }
         PolicyCommand::Test { junit, .. } => policy::test(config, junit.as_deref()).await,
         PolicyCommand::Explain { object, role, purpose, action } => {
             policy::explain(config, &role, &purpose, &object, &action).await
         }
-        PolicyCommand::Matrix(args) => policy::matrix(config, args).await,
+        PolicyCommand::Matrix(args) => matrix::matrix(config, args).await,
         PolicyCommand::Diff { old, new } => policy::diff(old, new).await,
         PolicyCommand::WhoCan { object, purpose, action } => {
             policy::who_can(config, &object, &purpose, &action).await

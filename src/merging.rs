@@ -57,9 +57,11 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
         join_stops(tx, &merged).await?;
         hang_over::<Entity>(tx, &merged, &STOP, Column::Id, Column::ContactId).await?;
     }
-    // After the objections moved: what the contact says itself stands.
-    suppressions::bring(tx, &merged.reached).await?;
-    merge::remove(tx, &merged).await
+    // After the objections moved: what the contact says itself stands, and is about every address that it has now.
+    suppressions::compare(tx, &merged.reached).await?;
+    merge::remove(tx, &merged).await?;
+    // After the duplicate went: nothing is to be hung on it any more.
+    consents::carry_noes(tx, &merged.reached).await
 }
 
 /// Lets links, sign-ups and mails of the duplicate follow. What they open is decided when they are used: a link to an address that is

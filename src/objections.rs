@@ -45,6 +45,10 @@ impl NewObjection {
         if self.at.is_some_and(|at| at > now) {
             return Err(Error::input("`at` is in the future").in_input("input.at"));
         }
+        let leads = |address: &Address| address.reached().on(self.channel).next().is_some();
+        if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !leads(address)) {
+            return Err(Error::input("this is no address for the channel").in_input("input.channel"));
+        }
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
             return Err(Error::input("there is no such purpose").in_input("input.purpose"));
         };
@@ -84,11 +88,12 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
     };
     let meant = suppressions::meet(tx, actor, whom, new.channel.as_ref().map(std::slice::from_ref)).await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
-    let kept = sees_all && new.address.is_some();
+    let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);
+    // What is no advertising is about a person, not about an address: where nobody has it there is nothing to be kept.
+    let kept = sees_all && new.address.is_some() && advertising;
     if !meant.known && !kept {
         return Err(contacts::unknown());
     }
-    let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);
     if let (Some(address), true, false) =
         (&new.address, meant.known && meant.contacts.is_empty(), advertising)
     {
@@ -109,7 +114,7 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
         since,
         source: new.source.clone(),
     };
-    if advertising || !meant.known {
+    if advertising {
         suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
     } else {
         suppressions::owe(tx, &meant.contacts, &declared).await?;
@@ -135,9 +140,14 @@ async fn object(
         .all(tx.connection())
         .await?;
     // A repeat without a time of its own says nothing new, unless the person has consented since.
-    let same = known.into_iter().filter(|known| known.channel == new.channel).find(|known| match new.at {
-        Some(at) => known.objected_at == at,
-        None => declared.is_none_or(|declared| declared <= known.objected_at),
+    let mut known = known.into_iter();
+    let same = known.find(|known| match new.at {
+        Some(at) => known.channel == new.channel && known.objected_at == at,
+        // One that names no channel says as much already.
+        None => {
+            (known.channel.is_none() || known.channel == new.channel)
+                && declared.is_none_or(|declared| declared <= known.objected_at)
+        }
     });
     let (id, since, changes) = match same {
         Some(known) => (known.id, known.objected_at, Changes::none()),
@@ -205,7 +215,7 @@ pub async fn end(
     let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
     tx.record(entry("endObjection", id, contact_id, changes)).await?;
     // The person wants it again on this record, whoever else reads at its addresses.
-    suppressions::lift_all(tx, contact_id, &before.purpose_code, at).await
+    suppressions::lift_all(tx, contact_id, &before.purpose_code, before.channel, at).await
 }
 
 fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {

@@ -258,6 +258,11 @@ fn unwrap(keys: &Keys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
     Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
 }
 
+/// What an entry holds by data category.
+fn parts(sealed: &str) -> BTreeMap<String, String> {
+    serde_json::from_str(sealed).unwrap_or_default()
+}
+
 /// Opens values of entries for those who may read them.
 #[derive(Default)]
 pub struct Opener(HashMap<(Uuid, String, i32), Key>);
@@ -285,17 +290,33 @@ impl Opener {
     /// The values that `sealed`, of the entry `id` about `subject`, holds by coordinate: before and after. What cannot be
     /// opened, since its key was destroyed, is left out.
     pub fn open(&self, id: Uuid, subject: Uuid, sealed: &str) -> BTreeMap<String, [serde_json::Value; 2]> {
-        let parts: BTreeMap<String, String> = serde_json::from_str(sealed).unwrap_or_default();
         let mut values = BTreeMap::new();
-        for (category, sealed) in parts {
-            let Some((generation, sealed)) = marked(&sealed) else { continue };
-            let Some(key) = self.0.get(&(subject, category.clone(), generation)) else { continue };
-            let plain = open(key, &context(id, &category), sealed);
+        for (category, sealed) in parts(sealed) {
+            let plain = self.part(id, subject, &category, &sealed);
             let part: Option<BTreeMap<_, _>> = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
             values.extend(part.unwrap_or_default());
         }
         values
     }
+
+    /// Whether all of `sealed`, of the entry `id` about `subject`, can be opened.
+    pub fn opens(&self, id: Uuid, subject: Uuid, sealed: &str) -> bool {
+        parts(sealed).iter().all(|(category, sealed)| self.part(id, subject, category, sealed).is_some())
+    }
+
+    fn part(&self, id: Uuid, subject: Uuid, category: &str, sealed: &str) -> Option<Vec<u8>> {
+        let (generation, sealed) = marked(sealed)?;
+        let key = self.0.get(&(subject, category.to_owned(), generation))?;
+        open(key, &context(id, category), sealed)
+    }
+}
+
+/// Whether the key in `row` can be opened.
+///
+/// # Errors
+/// `INTERNAL`, should the derivation refuse.
+pub fn opens(keys: &Keys, row: &subject_key::Model) -> Result<bool, Error> {
+    Ok(unwrap(keys, row)?.is_some())
 }
 
 /// Wraps the key in `row` anew under the master key in use; `None` when it cannot be opened.

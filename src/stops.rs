@@ -258,10 +258,7 @@ impl Again {
         let standing = noes.all(tx.connection()).await?.into_iter();
         let standing = standing
             .filter(|no| no.ended_at.is_none_or(|end| end > now))
-            .map(|no| {
-                let channel = no.channel.filter(|_| !no.every_channel);
-                (no.contact_id, no.purpose_code, channel)
-            })
+            .map(|no| (no.contact_id, no.purpose_code, no.channel))
             .collect();
         Ok(Self { consents, standing })
     }

@@ -1,18 +1,21 @@
 //! Takes over a changed policy while the server runs (floor 6).
 //!
 //! A directory counts as it is when nothing has changed in it for a while, nobody has a file of it open that was written to, and two
-//! readings apart are the same: what is half written is never in force. Whoever deploys several files over a longer time puts a
-//! `SHA256SUMS` beside them, or lets `policy.dir` be a symbolic link and switches that.
+//! readings apart are the same: what is half written is never in force. That holds for the policy of the start as well: the watch is
+//! there before it is read. Whoever deploys several files over a longer time, or writes one in several goes, puts a `SHA256SUMS` beside
+//! them, or lets `policy.dir` be a symbolic link and switches that.
+
+pub mod resting;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use notify::{
-    Event, EventKind, RecursiveMode, Watcher,
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, ModifyKind},
 };
 use tokio::sync::mpsc;
@@ -28,8 +31,8 @@ use crate::{
 const ACTOR: &str = "server:watch";
 /// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
 const REST: Duration = Duration::from_millis(500);
-/// After how long without a change a file counts as closed whose closing was not seen.
-const FORGOTTEN: Duration = Duration::from_secs(60);
+/// How many times as long somebody may have a file open without a change until that is told.
+const PATIENCE: u32 = 120;
 /// Most rights that the log tells one by one.
 const MOST_TOLD: usize = 20;
 
@@ -42,37 +45,67 @@ enum Heard {
 }
 
 /// Watches `directory` until the server ends; also loads anew at SIGHUP. A policy that is refused is told in the log and the
-/// audit log, and the old one stays in force.
+/// audit log, and the old one stays in force. Nothing must have changed for `rest`, and two readings are so far apart.
 ///
 /// # Errors
 /// The directory cannot be watched.
-pub fn policy(app: Arc<App>, directory: PathBuf) -> notify::Result<()> {
-    policy_after(app, directory, REST)
+pub fn policy_after(app: Arc<App>, directory: PathBuf, rest: Duration) -> notify::Result<()> {
+    Watch::after(directory, rest)?.follow(app);
+    Ok(())
 }
 
-/// The same, where nothing must have changed for `rest`, and two readings are so far apart.
-///
-/// # Errors
-/// As [`policy`].
-pub fn policy_after(app: Arc<App>, directory: PathBuf, rest: Duration) -> notify::Result<()> {
-    let (tell, mut heard) = mpsc::unbounded_channel();
-    let changed = tell.clone();
-    let watcher = notify::recommended_watcher(move |event| {
-        // Nobody listens when the server has ended.
-        let _ = changed.send(Heard::Event(event));
-    })?;
-    let mut watched = Watched::new(watcher, directory)?;
-    hang_up(tell);
-    tokio::spawn(async move {
-        while let Some(first) = heard.recv().await {
-            if !watched.note(first) {
-                continue;
+/// A directory that is watched: whatever changes from here on is noticed.
+pub struct Watch {
+    watched: Watched<RecommendedWatcher>,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    rest: Duration,
+}
+
+impl Watch {
+    /// Begins to watch `directory`, and to listen to SIGHUP.
+    ///
+    /// # Errors
+    /// The directory cannot be watched.
+    pub fn of(directory: PathBuf) -> notify::Result<Self> {
+        Self::after(directory, REST)
+    }
+
+    fn after(directory: PathBuf, rest: Duration) -> notify::Result<Self> {
+        let (tell, heard) = mpsc::unbounded_channel();
+        let changed = tell.clone();
+        let watcher = notify::recommended_watcher(move |event| {
+            // Nobody listens when the server has ended.
+            let _ = changed.send(Heard::Event(event));
+        })?;
+        let watched = Watched::new(watcher, directory)?;
+        hang_up(tell);
+        Ok(Self { watched, heard, rest })
+    }
+
+    /// What the directory holds, once it rests.
+    ///
+    /// # Errors
+    /// Those of [`Sources::read`]; `UNREADABLE` where it does not rest within a minute.
+    pub async fn settled(&mut self) -> Result<Sources, PolicyErrors> {
+        let settled = self.watched.settled(&mut self.heard, self.rest, None);
+        let read = tokio::time::timeout(self.rest * PATIENCE, settled).await.ok().flatten();
+        read.unwrap_or_else(|| Err(resting::unsettled(&self.watched.directory)))
+    }
+
+    /// Loads whatever comes until the server ends. What is there is looked at first: it may have changed since `app` was given its policy.
+    pub fn follow(mut self, app: Arc<App>) {
+        tokio::spawn(async move {
+            let mut first = Some(Heard::Asked);
+            while let Some(heard) = first {
+                if self.watched.note(heard) {
+                    let settled = self.watched.settled(&mut self.heard, self.rest, Some(&app));
+                    let Some(read) = settled.await else { return };
+                    load(&app, read).await;
+                }
+                first = self.heard.recv().await;
             }
-            let Some(read) = watched.settled(&mut heard, rest).await else { return };
-            load(&app, read).await;
-        }
-    });
-    Ok(())
+        });
+    }
 }
 
 type Read = Result<Sources, PolicyErrors>;
@@ -83,8 +116,8 @@ struct Watched<W> {
     directory: PathBuf,
     /// What it stands for now.
     real: PathBuf,
-    /// Files that were written to and are not closed, and when that was last.
-    open: HashMap<PathBuf, Instant>,
+    /// Files of the policy that were written to and are not closed.
+    open: BTreeSet<PathBuf>,
 }
 
 impl<W: Watcher> Watched<W> {
@@ -97,7 +130,7 @@ impl<W: Watcher> Watched<W> {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             watcher.watch(&parent.canonicalize().map_err(notify::Error::io)?, RecursiveMode::NonRecursive)?;
         }
-        Ok(Self { watcher, directory, real, open: HashMap::new() })
+        Ok(Self { watcher, directory, real, open: BTreeSet::new() })
     }
 
     /// Takes note, and tells whether the policy may be another one by it.
@@ -116,15 +149,14 @@ impl<W: Watcher> Watched<W> {
         let within: Vec<&PathBuf> = event.paths.iter().filter(|path| path.starts_with(&self.real)).collect();
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
-                let now = Instant::now();
-                self.open
-                    .extend(within.iter().filter(|path| path.is_file()).map(|path| ((*path).clone(), now)));
+                // Others are open for long, such as the swap file of an editor.
+                let counts = |path: &&PathBuf| path.strip_prefix(&self.real).is_ok_and(Sources::counts);
+                let written = within.iter().copied().filter(|path| path.is_file()).filter(counts);
+                self.open.extend(written.cloned());
             }
             // Closing is the last word on what was written.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                return within
-                    .into_iter()
-                    .fold(switched, |changed, path| self.open.remove(path).is_some() || changed);
+                return within.into_iter().fold(switched, |changed, path| self.open.remove(path) || changed);
             }
             EventKind::Access(_) => return switched,
             _ => {
@@ -152,9 +184,16 @@ impl<W: Watcher> Watched<W> {
         true
     }
 
-    /// What the directory holds, once it rests; `None` when nobody listens any more.
-    async fn settled(&mut self, heard: &mut mpsc::UnboundedReceiver<Heard>, rest: Duration) -> Option<Read> {
+    /// What the directory holds, once it rests; `None` when nobody listens any more. Whoever keeps a file open for long is told to the
+    /// operators of `app`.
+    async fn settled(
+        &mut self,
+        heard: &mut mpsc::UnboundedReceiver<Heard>,
+        rest: Duration,
+        app: Option<&App>,
+    ) -> Option<Read> {
         let mut until = Instant::now() + rest;
+        let mut changed = Instant::now();
         let mut before: Option<Result<String, String>> = None;
         loop {
             match tokio::time::timeout_at(until.into(), heard.recv()).await {
@@ -162,17 +201,26 @@ impl<W: Watcher> Watched<W> {
                 Ok(Some(event)) => {
                     if self.note(event) {
                         (until, before) = (Instant::now() + rest, None);
+                        changed = Instant::now();
                     }
                 }
                 Err(_) => {
                     until = Instant::now() + rest;
                     if self.is_written() {
                         before = None;
+                        if let Some(app) = app
+                            && changed.elapsed() > rest * PATIENCE
+                        {
+                            tell_half(app, true);
+                        }
                         continue;
                     }
-                    let read = Sources::read(&self.real);
+                    let read = self.read();
                     let mark = read.as_ref().map(Sources::revision).map_err(ToString::to_string);
                     if before.as_ref() == Some(&mark) {
+                        if let Some(app) = app {
+                            tell_half(app, false);
+                        }
                         return Some(read);
                     }
                     before = Some(mark);
@@ -181,16 +229,35 @@ impl<W: Watcher> Watched<W> {
         }
     }
 
+    /// Reads what the link stands for now: it may be switched between two files. Messages name what is configured.
+    fn read(&self) -> Read {
+        let real = self.real.display().to_string();
+        let directory = self.directory.display().to_string();
+        match Sources::read(&self.real) {
+            Ok(sources) => Ok(Sources { directory, ..sources }),
+            Err(PolicyErrors(mut faults)) => {
+                for fault in &mut faults {
+                    fault.file = fault.file.replacen(&real, &directory, 1);
+                }
+                Err(PolicyErrors(faults))
+            }
+        }
+    }
+
     /// Whether somebody is still writing to a file.
     fn is_written(&mut self) -> bool {
-        self.open.retain(|path, last| {
-            let kept = last.elapsed() < FORGOTTEN && path.exists();
-            if !kept && path.exists() {
-                tracing::warn!("a file of the policy was written to and never closed; it is read as it is");
-            }
-            kept
-        });
-        !self.open.is_empty()
+        self.open.retain(|path| path.exists());
+        // Who has opened one before the watch began, or while events were lost, is found by the kernel alone.
+        !self.open.is_empty() || resting::is_written(&self.real)
+    }
+}
+
+/// Tells, once, that a file of the policy has been open for long and that the old policy stays in force, or that it is so no more.
+fn tell_half(app: &App, half: bool) {
+    if !app.policy.note_half_written(half) && half {
+        tracing::error!(
+            "a file of the policy was written to and is not closed; the old policy stays in force until it is"
+        );
     }
 }
 

@@ -186,6 +186,11 @@ fn the_lines_that_the_demo_prints_answer() {
     }
     let (status, signpost) = fetch(&[&format!("{base}/")]);
     assert!(status == "200" && signpost.contains("/graphql") && signpost.contains("/p/link"), "{signpost}");
+    crate::pages::browser::glance(&[
+        ("signpost", format!("{base}/"), None),
+        ("outbox", outbox.clone(), None),
+        ("signup", form.clone(), None),
+    ]);
 }
 
 /// What a person types into the form.

@@ -8,11 +8,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use sea_orm::{EntityTrait, PaginatorTrait};
-use zweck::db::Db;
+use entity::enums::ConsentStatus;
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Statement};
+use serde_json::{Value, json};
+use zweck::{
+    db::{Db, Lax},
+    http::{Ending, Health},
+};
 
 use crate::support::{
-    process::{free_port, get, run, text, zweck},
+    app::each,
+    process::{Server, free_port, get, run, text, zweck},
     skipped,
 };
 
@@ -141,26 +147,37 @@ impl Drop for Traced {
 
 #[tokio::test]
 async fn every_answered_write_outlives_a_power_failure() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
     let probe = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
         return skipped("a simulated power failure: strace is not there, or may not trace");
     }
-    let url = [("ZWECK__DATABASE__URL", "sqlite://crm.db")];
-    assert!(run(path, &url, &["migrate"]).status.success());
-    let made = run(
-        path,
-        &url,
-        &["token", "create", "--name", "t", "--role", "support", "--purpose", "customer_care"],
-    );
-    let token = text(&made.stdout).trim().to_owned();
+    // Who says yes and no, and a recipient who reads meanwhile.
+    let mut first = Server::start(&[]).await;
+    let token = first.token("support", "customer_care");
+    let (consent, admin) =
+        (first.token("marketing", "consent_management"), first.token("admin", "administration"));
+    let input = json!({ "familyName": "Neu", "email": "neu@example.org", "source": { "name": "call" },
+        "ground": { "purpose": "customer_care" } });
+    let made = mutate(first.port, token.clone(), "createContact", input, "contact { id }").await;
+    let person = made["contact"]["id"].clone();
+    let yes = json!({ "contactId": person, "purpose": "newsletter", "channel": "EMAIL", "textVersion": "2026-1",
+        "language": "de", "proof": "signed_paper", "declaredAt": "2025-01-02T09:00:00Z", "source": "fair" });
+    mutate(first.port, consent.clone(), "recordConsent", yes, "consent { id }").await;
+    let house = json!({ "name": "Mailing house", "kind": "PROCESSOR" });
+    let house = mutate(first.port, admin, "createRecipient", house, "recipient { id }").await;
+    let house = house["recipient"]["id"].as_str().unwrap();
+    first.terminate();
+    assert_eq!(first.ended().await, Some(0));
+    let path = first.directory.path();
+    let of_house = ["--role", "partner", "--purpose", "newsletter", "--recipient", house];
+    let made = run(path, &[], &[&["token", "create", "--name", "p"], &of_house[..]].concat());
+    let partner = text(&made.stdout).trim().to_owned();
     // A command that has ended leaves a whole file, which is on the disk.
     let file = |name: &str| path.join(name).canonicalize().unwrap().display().to_string();
-    let before = BTreeMap::from([(file("crm.db"), fs::read(path.join("crm.db")).unwrap())]);
-    assert!(!path.join("crm.db-wal").exists());
+    let before = BTreeMap::from([(file("zweck.db"), fs::read(path.join("zweck.db")).unwrap())]);
+    assert!(!path.join("zweck.db-wal").exists());
     let (port, management) = (free_port(), free_port());
-    let program = zweck(path, &url);
+    let program = zweck(path, &[]);
     let mut traced = Command::new("strace");
     traced.current_dir(path).args(["-ff", "-ttt", "-T", "-y", "-xx", "-s", "1000000", "-o", "trace"]);
     traced.args(["-e", "trace=pwrite64,fsync,fdatasync,ftruncate"]).arg(program.get_program()).arg("serve");
@@ -193,6 +210,15 @@ async fn every_answered_write_outlives_a_power_failure() {
         let last = answered.last().unwrap().1;
         answered.push((now(), last + 1));
     }
+    let contacts = answered.last().unwrap().1;
+    let read = json!({ "query": "{ contacts(first: 1) { nodes { id } } }" });
+    let read = ask(port, partner, read).await;
+    assert_eq!(read["data"]["contacts"]["nodes"][0]["id"], person, "{read}");
+    let used = now();
+    let no = json!({ "contactId": person, "purpose": "newsletter" });
+    mutate(port, consent, "withdrawConsent", no, "consents { id }").await;
+    let withdrawn = now();
+    answered.extend([(used, contacts), (withdrawn, contacts)]);
     traced.end();
     let acts = acts(path);
     let flushes =
@@ -205,35 +231,70 @@ async fn every_answered_write_outlives_a_power_failure() {
             fs::write(failed.path().join(Path::new(&name).file_name().unwrap()), bytes).unwrap();
         }
         let db =
-            Db::connect(&format!("sqlite://{}", failed.path().join("crm.db").display()), 1).await.unwrap();
+            Db::connect(&format!("sqlite://{}", failed.path().join("zweck.db").display()), 1).await.unwrap();
         let found = entity::contact::Entity::find().count(&db.reader).await.unwrap();
         assert!(found >= contacts, "{found} of {contacts} contacts that were answered are there");
         let entries = entity::audit_entry::Entity::find().count(&db.reader).await.unwrap();
         assert!(entries > contacts);
+        let uses = entity::recipient_use::Entity::find().count(&db.reader).await.unwrap();
+        assert!(when < used || uses == 1, "a use is lost of which a later no would have told");
+        let consent = entity::consent::Entity::find().one(&db.reader).await.unwrap().unwrap();
+        let over = consent.status == ConsentStatus::Withdrawn;
+        assert!(when < withdrawn || over, "a no that was answered is lost");
         db.close().await.unwrap();
     }
 }
 
 async fn create(port: u16, token: String, number: u64) {
-    let body = format!(
-        "{{\"query\":\"mutation {{ createContact(input: {{familyName: \\\"Neu {number}\\\", source: {{name: \\\"call\\\"}}, ground: {{purpose: \
-         \\\"customer_care\\\"}}}}) {{ contact {{ id }} }} }}\"}}"
-    );
+    let input = json!({ "familyName": format!("Neu {number}"), "source": { "name": "call" },
+        "ground": { "purpose": "customer_care" } });
+    mutate(port, token, "createContact", input, "contact { id }").await;
+}
+
+/// The payload of a mutation that must succeed.
+async fn mutate(port: u16, token: String, name: &str, input: Value, payload: &str) -> Value {
+    let ty = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+    let query = format!("mutation($input: {ty}!) {{ {name}(input: $input) {{ {payload} }} }}");
+    let answer = ask(port, token, json!({ "query": query, "variables": { "input": input } })).await;
+    assert!(answer.get("errors").is_none(), "{answer}");
+    answer["data"][name].clone()
+}
+
+async fn ask(port: u16, token: String, body: Value) -> Value {
     let done = tokio::task::spawn_blocking(move || {
         Command::new("curl")
             .args(["-s", "-m", "60", &format!("http://127.0.0.1:{port}/graphql")])
-            .args([
-                "-H",
-                "Content-Type: application/json",
-                "-H",
-                &format!("Authorization: Bearer {token}"),
-                "-d",
-                &body,
-            ])
+            .args(["-H", "Content-Type: application/json"])
+            .args(["-H", &format!("Authorization: Bearer {token}"), "-d", &body.to_string()])
             .output()
             .unwrap()
     });
     let done = done.await.unwrap();
-    let answer = text(&done.stdout);
-    assert!(answer.contains("\"id\""), "{answer}");
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", text(&done.stdout)))
+}
+
+/// On PostgreSQL sessions that write wait for the disk whatever the defaults of the database say; what a server does not do is told.
+#[tokio::test]
+async fn sessions_that_write_wait_for_the_disk_whatever_the_defaults_say() {
+    for test in each().await {
+        let health = Health::new(test.app.clone(), Ending::at(std::future::pending()));
+        let told = serde_json::to_value(health.report().await).unwrap();
+        let Some((_, name)) = test.url.rsplit_once('/').filter(|_| test.url.starts_with("postgres")) else {
+            assert_eq!(told.get("warnings"), None, "{told}");
+            continue;
+        };
+        // The server of the tests does neither, and answers all the same.
+        assert_eq!(told["warnings"], json!(["fsync_off", "full_page_writes_off"]), "{told}");
+        assert_eq!(told["status"], "ready");
+        for (default, expected) in [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")] {
+            let set = format!("ALTER DATABASE {name} SET synchronous_commit = {default}");
+            test.app.db.writer.execute_unprepared(&set).await.unwrap();
+            let db = Db::connect(&test.url, 2).await.unwrap();
+            let asked = Statement::from_string(db.backend(), "SELECT current_setting('synchronous_commit')");
+            let row = db.writer.query_one_raw(asked).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<String>(0).unwrap(), expected, "{default}");
+            assert_eq!(db.lax().await.unwrap(), [Lax::Fsync, Lax::FullPageWrites]);
+            db.close().await.unwrap();
+        }
+    }
 }

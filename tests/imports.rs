@@ -211,6 +211,7 @@ async fn without_an_external_id_the_row_itself_is_known_again() {
 }
 
 /// A file that breaks off.
+#[derive(Clone)]
 struct Broken<'a>(&'a [u8]);
 
 impl Read for Broken<'_> {

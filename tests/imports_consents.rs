@@ -577,7 +577,7 @@ async fn a_withdrawal_at_a_time_that_cannot_be_is_told_and_taken() {
 }
 
 /// Contacts with these addresses and numbers, by their number.
-async fn people(app: &App, all: &[(u128, Option<&str>, Option<&str>)]) {
+pub async fn people(app: &App, all: &[(u128, Option<&str>, Option<&str>)]) {
     for (number, email, phone) in all {
         let mut contact =
             zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, *number), start());
@@ -639,9 +639,9 @@ async fn nothing_widens_by_absence() {
             ("State", "WITHDRAWN", "status"),
             ("Statuss", "WITHDRAWN", "status"),
             ("Einwilligung", "nein", "status"),
-            ("Abmeldung", "", "status"),
+            ("Abmeldung", "", "optOut"),
             ("Opt-in", "0", "status"),
-            ("Opt-out", "1", "status"),
+            ("Opt-out", "1", "optOut"),
             ("status,Ablauf", "GRANTED,2026-12-01T00:00:00Z", "expiresAt"),
             ("status,valid until", "GRANTED,2026-12-01T00:00:00Z", "expiresAt"),
             ("status,expireAt", "GRANTED,2026-12-01T00:00:00Z", "expiresAt"),
@@ -651,6 +651,11 @@ async fn nothing_widens_by_absence() {
             ("status,Info", "GRANTED,Abgemeldet", "status"),
             ("status,Frist", "GRANTED,2026-12-01", "expiresAt"),
             ("status,Stamp", "GRANTED,2026-12-01T00:00:00Z", "expiresAt"),
+            // As people write it short.
+            ("status,Frist", "GRANTED,12/2025", "expiresAt"),
+            ("status,Frist", "GRANTED,2025", "expiresAt"),
+            ("status,Frist", "GRANTED,25.11.26", "expiresAt"),
+            ("status,Frist", "GRANTED,11/25/2026", "expiresAt"),
             ("status,Status", "GRANTED,WITHDRAWN", "status"),
         ] {
             let error = try_run(app, file(head, cell).as_bytes(), &import()).await.err().unwrap();
@@ -1032,4 +1037,143 @@ async fn the_command_ends_with_1_where_a_no_was_not_taken() {
     std::fs::write(directory.path().join("no.csv"), "email,purpose,channel,State\n").unwrap();
     let refused = command(&arguments);
     assert!(process::text(&refused.stderr).contains("--ignore State"), "{}", process::text(&refused.stderr));
+}
+
+const CELLS: &str = "newsletter,EMAIL,2026-10-01T10:00:00Z,2026-1,de,signed_paper,fair";
+const HEADS: &str = "purpose,channel,declaredAt,textVersion,language,proof,source";
+
+/// Under a head that asks who does not want it a yes is a no, by whatever field the column is mapped.
+#[tokio::test]
+async fn a_column_of_opt_outs_never_makes_a_consent() {
+    for World { test, .. } in worlds().await {
+        let app = &test.app;
+        let heads = ["Opt-out", "Unsubscribed", "Abgemeldet", "Blacklisted", "Widerspruch", "Gesperrt"];
+        for (number, head) in (100..).zip(heads) {
+            people(
+                app,
+                &[
+                    (number, Some(&format!("out{number}@opts.example")), None),
+                    (number + 50, Some(&format!("in{number}@opts.example")), None),
+                    (number + 100, Some(&format!("none{number}@opts.example")), None),
+                ],
+            )
+            .await;
+            let file = format!(
+                "email,{HEADS},{head}\nout{number}@opts.example,{CELLS},yes\nin{number}@opts.example,{CELLS},no\nnone{number}@opts.example,{CELLS},\n"
+            );
+            // What is advised is never to read it as a status.
+            let error = try_run(app, file.as_bytes(), &import()).await.err().unwrap();
+            assert!(
+                !error.message.contains("status=")
+                    && error.message.contains(&format!("--map optOut={head} ")),
+                "{}",
+                error.message
+            );
+            for field in ["status", "optOut"] {
+                let pair = format!("{field}={head}");
+                let mapped =
+                    ConsentImport { map: ConsentImport::map_from([pair.as_str()]).unwrap(), ..import() };
+                let done = try_run(app, file.as_bytes(), &mapped).await.unwrap();
+                let report = &done.report;
+                assert_eq!((report.granted, report.left_out, done.told), (0, 2, Vec::new()), "{head}");
+                assert_eq!(report.ended + report.unchanged, 1, "{head}");
+            }
+            assert_eq!(status(app, number).await, Some(ConsentStatus::Withdrawn), "{head}");
+            assert_eq!(status(app, number + 50).await, None, "{head}");
+        }
+        // Beside a status the column counts where it says no.
+        people(app, &[(300, Some("ja@opts.example"), None), (301, Some("nein@opts.example"), None)]).await;
+        let file = format!(
+            "email,{HEADS},status,Opt-out\nja@opts.example,{CELLS},granted,0\nnein@opts.example,{CELLS},granted,1\n"
+        );
+        let mapped = ConsentImport { map: ConsentImport::map_from(["optOut=Opt-out"]).unwrap(), ..import() };
+        let done = try_run(app, file.as_bytes(), &mapped).await.unwrap();
+        assert_eq!((done.report.granted, done.report.ended, done.told), (1, 1, Vec::new()));
+        assert_eq!(status(app, 301).await, Some(ConsentStatus::Withdrawn));
+    }
+}
+
+/// A no that stands beside a yes in a column that nothing is read of holds the yes back.
+#[tokio::test]
+async fn a_no_beside_a_yes_holds_it_back() {
+    for World { test, .. } in worlds().await {
+        let app = &test.app;
+        let cases = [
+            ("Newsletter", "nein"),
+            ("DNC", "x"),
+            ("Mail erlaubt", "0"),
+            ("Info", "no"),
+            ("Kein Newsletter", "ja"),
+        ];
+        for (number, (head, cell)) in (100..).zip(cases) {
+            let (no, yes) = (format!("no{number}@beside.example"), format!("yes{number}@beside.example"));
+            people(app, &[(number, Some(&no), None), (number + 50, Some(&yes), None)]).await;
+            let file =
+                format!("email,{HEADS},status,{head}\n{no},{CELLS},granted,{cell}\n{yes},{CELLS},granted,\n");
+            let done = thrice(app, &file).await;
+            assert_eq!(done.told, [format!("2 {head} HELD_BACK")]);
+            assert_eq!((done.report.granted, done.report.noes_not_taken), (1, 1), "{head}");
+            assert_eq!(
+                (status(app, number).await, status(app, number + 50).await),
+                (None, Some(ConsentStatus::Granted))
+            );
+            // Who says that it does not count is believed.
+            let ignoring = ConsentImport { ignore: vec![head.to_owned()], ..import() };
+            assert_eq!(try_run(app, file.as_bytes(), &ignoring).await.unwrap().report.granted, 1, "{head}");
+        }
+        // A number is no answer where nobody asks.
+        people(app, &[(300, Some("orders@beside.example"), None)]).await;
+        let file = format!("email,{HEADS},status,Orders\norders@beside.example,{CELLS},granted,0\n");
+        assert_eq!(thrice(app, &file).await.report.granted, 1);
+    }
+}
+
+/// A yes is the word of the person for the addresses that its line tells.
+#[tokio::test]
+async fn a_yes_with_the_address_of_somebody_else_is_none() {
+    for World { test, .. } in worlds().await {
+        let app = &test.app;
+        people(
+            app,
+            &[
+                (50, Some("uta@example.org"), Some("+49 30 7770050")),
+                (51, Some("udo@example.org"), Some("+49 30 7770051")),
+            ],
+        )
+        .await;
+        let (uta, call) = (
+            ("contactId", person(50)),
+            [("purpose", "event_invitations"), ("channel", "PHONE"), ("proof", "recorded_call")],
+        );
+        let uta = (uta.0, uta.1.as_str());
+        let with = |others: &[(&str, &str)]| granted(uta, AT, others);
+        let file = of_lines(
+            [
+                with(&[("email", "old@example.org")]),
+                with(&[("email", "udo@example.org")]),
+                with(&[("email", "uta@example.org; old@example.org")]),
+                with(&[("email", "no address")]),
+                with(&[&call[..], &[("phone", "+49 30 7770051")]].concat()),
+                granted(("externalId", "none"), AT, &[uta, ("email", "udo@example.org")]),
+                // Written otherwise it is the same; another kind of address is not what the yes is for.
+                with(&[("email", "UTA@example.org"), ("phone", "+49 30 7770051")]),
+                with(&[&call[..], &[("phone", "0049 (30) 777 0050"), ("email", "old@example.org")]].concat()),
+            ]
+            .concat(),
+        );
+        let done = thrice(app, &file).await;
+        assert_eq!(
+            done.told,
+            [
+                "2 - OTHER_ADDRESS",
+                "3 - OTHER_ADDRESS",
+                "4 - OTHER_ADDRESS",
+                "5 email INVALID_EMAIL",
+                "6 - OTHER_ADDRESS",
+                "7 - OTHER_ADDRESS",
+            ]
+        );
+        assert_eq!(in_force(app, 50).await, ["event_invitations Phone", "newsletter Email"]);
+        assert!(in_force(app, 51).await.is_empty());
+    }
 }

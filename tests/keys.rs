@@ -1,14 +1,6 @@
-//! Master keys: the database says which is in use; rotation beside running servers, killed at any instant; keys that are lost.
+//! Master keys: the database says which is in use; servers that lack it; keys that are lost.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use chrono::TimeDelta;
 use entity::audit_entry;
@@ -30,13 +22,13 @@ use crate::{
         app::TestApp,
         client::Client,
         dump::number,
-        process::{Server, run, text, zweck},
+        process::{Server, run, text},
     },
     writes::{Staff, mutate, person},
 };
 
-const OLD: [u8; 32] = [7; 32];
-const NEW: [u8; 32] = [8; 32];
+pub const OLD: [u8; 32] = [7; 32];
+pub const NEW: [u8; 32] = [8; 32];
 
 /// Another server over the same database.
 pub async fn server(test: &TestApp, keys: Keys) -> Result<Arc<App>, Error> {
@@ -47,11 +39,11 @@ pub async fn server(test: &TestApp, keys: Keys) -> Result<Arc<App>, Error> {
     Ok(Arc::new(app.with_pages(crate::support::app::pages())))
 }
 
-fn both() -> Keys {
+pub fn both() -> Keys {
     Keys::with_previous(NEW, vec![OLD])
 }
 
-fn hex(key: [u8; 32]) -> String {
+pub fn hex(key: [u8; 32]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -65,7 +57,7 @@ fn settings(test: &TestApp, previous: bool) -> Vec<(&'static str, String)> {
     settings
 }
 
-fn command(test: &TestApp, previous: bool, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn command(test: &TestApp, previous: bool, arguments: &[&str]) -> (Option<i32>, String, String) {
     let settings = settings(test, previous);
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let directory = tempfile::tempdir().unwrap();
@@ -78,7 +70,7 @@ fn code(answer: &Value) -> &str {
 }
 
 /// How many entries hold values, and how many of those values cannot be opened.
-async fn sealed(app: &App) -> (usize, usize) {
+pub async fn sealed(app: &App) -> (usize, usize) {
     let entries = audit_entry::Entity::find().all(&app.db.reader).await.unwrap();
     let subjects: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.subject_id).collect();
     let opener = Opener::of(&app.db.reader, &app.keys, subjects).await.unwrap();
@@ -94,85 +86,6 @@ async fn sealed(app: &App) -> (usize, usize) {
         lost += usize::from(!changed.iter().all(|coordinate| opened.contains_key(coordinate)));
     }
     (held, lost)
-}
-
-/// The order that the page on operating gives: both keys on every server, rotation, the old key away. Killed at any instant it is done
-/// again; nobody who writes meanwhile is refused, and nothing is sealed under what goes.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_is_killed_at_any_instant_beside_two_servers_that_write() {
-    for World { test, .. } in worlds().await {
-        let staff = Staff::of(&test).await;
-        let servers = [server(&test, both()).await.unwrap(), server(&test, both()).await.unwrap()];
-        let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let mut writers = tokio::task::JoinSet::new();
-        for writer in 0..16_usize {
-            let client = Client::over(servers[writer % 2].clone());
-            let (staff, over, written) = (staff.clone(), over.clone(), written.clone());
-            writers.spawn(async move {
-                let mut refused = Vec::new();
-                let mut round = 0;
-                while !over.load(Ordering::SeqCst) {
-                    round += 1;
-                    let answer = write(&client, &staff, writer, round).await;
-                    if answer.get("errors").is_some() {
-                        refused.push(answer);
-                    }
-                    written.fetch_add(1, Ordering::SeqCst);
-                }
-                refused
-            });
-        }
-        let directory = tempfile::tempdir().unwrap();
-        for _ in 0..20 {
-            let settings = settings(&test, true);
-            let settings: Vec<(&str, &str)> =
-                settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let mut rotating = zweck(directory.path(), &settings);
-            let rotating = rotating.args(["keys", "rotate"]).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut rotating = rotating.spawn().unwrap();
-            tokio::time::sleep(Duration::from_millis(rand::random_range(0..400))).await;
-            // It may have ended by itself.
-            let _ = rotating.kill();
-            tokio::task::block_in_place(|| rotating.wait().unwrap());
-        }
-        let (status, _, said) = tokio::task::block_in_place(|| command(&test, true, &["keys", "rotate"]));
-        assert_eq!(status, Some(0), "{}: {said}", test.url);
-        // They go on under the new one.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        over.store(true, Ordering::SeqCst);
-        while let Some(refused) = writers.join_next().await {
-            let refused = refused.unwrap();
-            assert!(refused.is_empty(), "{} were refused, e.g. {}", refused.len(), refused[0]);
-        }
-        assert!(written.load(Ordering::SeqCst) > 100, "{written:?} were written");
-        let (status, said, error) = command(&test, false, &["keys", "status"]);
-        assert_eq!((status, error.as_str()), (Some(0), ""), "{said}");
-        let names = "SELECT COUNT(DISTINCT wrapped_by) FROM subject_key";
-        assert_eq!(number(&test.app.db.reader, names).await, 1);
-        let alone = server(&test, Keys::new(NEW)).await.unwrap();
-        let (held, lost) = sealed(&alone).await;
-        assert!(held > 100 && lost == 0, "{lost} of {held} entries cannot be opened");
-    }
-}
-
-async fn write(client: &Client, staff: &Staff, writer: usize, round: u64) -> Value {
-    match round % 3 {
-        0 => {
-            let input = json!({
-                "familyName": "Neu", "email": format!("neu-{writer}-{round}@example.com"),
-                "source": { "name": "call" }, "ground": { "purpose": "customer_care" }
-            });
-            mutate(client, &staff.support, "createContact", &input, "contact { id }").await
-        }
-        1 => {
-            let input = json!({ "email": format!("weg-{writer}-{round}@example.com"), "purpose": "direct_marketing" });
-            mutate(client, &staff.consent, "recordObjection", &input, "objections { id }").await
-        }
-        _ => {
-            let input = json!({ "contactId": person(1 + writer as u128 % 3), "purpose": "newsletter" });
-            mutate(client, &staff.consent, "withdrawConsent", &input, "consent { status }").await
-        }
-    }
 }
 
 /// A server that was not given the new key wraps nothing under the old one any more, says that it is not ready, and takes every no.
@@ -292,7 +205,7 @@ async fn a_key_that_cannot_be_opened_gets_a_successor() {
     }
 }
 
-fn literal(test: &TestApp, number: u128) -> String {
+pub fn literal(test: &TestApp, number: u128) -> String {
     let id = person(number).replace('-', "");
     match test.app.db.backend() {
         sea_orm::DbBackend::Sqlite => format!("x'{id}'"),

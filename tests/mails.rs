@@ -136,6 +136,8 @@ async fn each_kind_of_mail_says_what_it_must_in_both_languages() {
         let opened = zweck::links::open_preference(ring, &preference).unwrap();
         assert_eq!((opened.contact, opened.purpose.as_str()), (contact, "newsletter"));
         assert!(renewal.text.contains(&preference));
+        // The header is never folded: folding would break the address in it.
+        assert!(renewal.raw.lines().any(|line| line == format!("List-Unsubscribe: {unsubscribe}")));
     }
 }
 

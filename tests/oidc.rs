@@ -186,6 +186,11 @@ async fn each_algorithm_is_checked() {
         assert_eq!(desk.takes(&rsa.token(&header, &claims(&desk.app))).await, taken, "{algorithm}");
     }
     // The names of keys may be left out where it is clear which is meant.
+    // RFC 9864 calls EdDSA by its curve.
+    let curve = json!({ "alg": "Ed25519", "kid": "ed", "typ": "at+jwt" });
+    desk.test.clock.advance(TimeDelta::minutes(1));
+    desk.server.list(&[with(&desk.signer.jwk("ed"), &json!({ "alg": "Ed25519" })), ec.jwk("ec")]);
+    assert!(desk.takes(&desk.signer.token(&curve, &claims(&desk.app))).await);
     let unnamed = json!({ "alg": "ES256", "typ": "at+jwt" });
     assert!(desk.takes(&ec.token(&unnamed, &claims(&desk.app))).await);
 }
@@ -403,6 +408,14 @@ async fn claims_give_what_is_mapped_and_nothing_else() {
         given(roles(json!(["crm-officer", "crm-support", "crm-support"]))).await,
         pair("dpo,support", "")
     );
+    // Several values in one text, as some servers write lists (glewlwyd 2.7.5, lemonldap-ng 2.16.1).
+    for text in ["crm-officer,crm-support", "crm-officer; crm-support"] {
+        assert_eq!(
+            given(scope(json!(text))).await,
+            pair("support", "customer_care,rights_fulfilment"),
+            "{text}"
+        );
+    }
     // The names of the policy are not those of the issuer.
     for nothing in [
         json!(["support", "dpo"]),
@@ -724,6 +737,7 @@ async fn every_algorithm_with_a_public_key_can_be_named() {
         ("PS384", Signer::rsa()),
         ("PS512", Signer::rsa()),
         ("ES384", Signer::ec384()),
+        ("ES512", Signer::ec521()),
     ] {
         let (test, server) = (one().await, Server::start().await);
         server.list(&[signer.jwk("k1")]);
@@ -740,6 +754,56 @@ async fn every_algorithm_with_a_public_key_can_be_named() {
                 tokens::authenticate(&app, &format!("{}.{rest}", encode(other.to_string()))).await.is_err()
             );
         }
+    }
+}
+
+/// An ID token of the implicit flow has no hash of an access token: it answers a nonce, and is none that names itself or a scope.
+#[tokio::test]
+async fn an_id_token_without_hashes_is_no_access_token() {
+    let desk = Desk::open("").await;
+    desk.server.list(&[desk.signer.jwk("k1")]);
+    let mut bare = claims(&desk.app).as_object().unwrap().clone();
+    bare.remove("client_id");
+    bare.insert("azp".to_owned(), json!("desk"));
+    assert!(desk.takes(&desk.signer.token(&header("k1"), &bare.clone().into())).await);
+    bare.insert("nonce".to_owned(), json!("n-0S6_WzA2Mj"));
+    assert!(!desk.takes(&desk.signer.token(&header("k1"), &bare.clone().into())).await);
+    // Some servers write the nonce into access tokens too, and these name themselves or their scope.
+    bare.insert("jti".to_owned(), json!("7"));
+    assert!(desk.takes(&desk.signer.token(&header("k1"), &bare.into())).await);
+}
+
+/// A point of which a server leaves out the leading zeros is the same point (seen of glewlwyd 2.7.5).
+#[tokio::test]
+async fn a_key_without_its_leading_zeros_is_taken() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let short = |jwk: &Value| {
+        let mut jwk = jwk.clone();
+        let mut cut = false;
+        for name in ["x", "y"] {
+            let bytes = URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+            let rest: Vec<u8> = bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
+            cut |= rest.len() < bytes.len();
+            jwk[name] = json!(encode(rest));
+        }
+        cut.then_some(jwk)
+    };
+    let (test, server) = (one().await, Server::start().await);
+    // Of P-521 every second coordinate begins with a zero; of P-256 every two hundred and fiftieth.
+    for (algorithm, make) in
+        [("ES512", Signer::ec521 as fn() -> Signer), ("ES256", Signer::ec), ("ES384", Signer::ec384)]
+    {
+        let (signer, jwk) = (0..5_000)
+            .find_map(|_| {
+                let signer = make();
+                short(&signer.jwk("k1")).map(|jwk| (signer, jwk))
+            })
+            .unwrap();
+        server.list(&[jwk]);
+        let named = format!("jwks_url = \"{}/jwks\"\nalgorithms = [\"{algorithm}\"]", server.url);
+        let app = test.with_issuers(&section(ISSUER, &named));
+        let head = json!({ "alg": algorithm, "kid": "k1", "typ": "at+jwt" });
+        assert!(tokens::authenticate(&app, &signer.token(&head, &claims(&app))).await.is_ok(), "{algorithm}");
     }
 }
 

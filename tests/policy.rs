@@ -202,6 +202,12 @@ async fn broken_files_are_refused_with_code_and_line() {
             0,
         ),
         Broken("purposes", "[[role]]\ncode = \"Ä\"\ntitle_de = \"x\"\ntitle_en = \"x\"", "BAD_CODE", 0),
+        Broken(
+            "purposes",
+            "[[role]]\ncode = \"a123456789a123456789a123456789a123456789a123456789a123456789a1234\"\ntitle_de = \"x\"\ntitle_en = \"x\"",
+            "BAD_CODE",
+            0,
+        ),
         Broken("purposes", "[[role]\n", "TOML_SYNTAX", 0),
         Broken("model", "# other\n[matchers]\nm = true", "FOREIGN_MODEL", 0),
     ];
@@ -414,4 +420,87 @@ async fn holdings_are_the_decisions() {
         ["privacy_desk"]
     );
     assert_eq!(policy.who_can("token:role:partner", "administration", Action::Grant), ["admin"]);
+}
+
+/// The matrix for people who do not read rules: titles, a legend, and every cell that the table has.
+#[test]
+fn the_matrix_is_a_page() {
+    use crate::support::process::{run, text};
+    let directory = tempfile::tempdir().unwrap();
+    let matrix = |format: &str| {
+        let made = run(directory.path(), &[], &["policy", "matrix", "--format", format]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        text(&made.stdout)
+    };
+    let (page, table, rights) = (matrix("html"), matrix("table"), matrix("csv"));
+    assert!(
+        table.starts_with("R read, M read masked, c create, u update, x execute, g grant; - nothing\n"),
+        "{table}"
+    );
+    // A letter for every right.
+    let letters = page.matches("<td>").count();
+    assert!(letters > 1_000, "{letters}");
+    let told: usize = page.split("<main>").nth(1).unwrap().matches("<b class=").count();
+    assert_eq!(told, rights.lines().count() - 1);
+    for part in ["Customer care", "<code class=\"aside\">customer_care</code>", "<a href=\"#newsletter\">"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // One type is enough for the browser: axe looks at every cell.
+    let part = ["policy", "matrix", "--format", "html", "--type", "Contact", "--purpose", "customer_care"];
+    let file = directory.path().join("matrix.html");
+    std::fs::write(&file, run(directory.path(), &[], &part).stdout).unwrap();
+    crate::pages::browser::glance(&[("matrix", format!("file://{}", file.display()), Some("contact.email"))]);
+}
+
+/// Nobody is told as nobody.
+#[test]
+fn who_can_says_that_nobody_can() {
+    use crate::support::process::{run, text};
+    let directory = tempfile::tempdir().unwrap();
+    let made =
+        run(directory.path(), &[], &["policy", "who-can", "AuditEntry.actor", "--purpose", "newsletter"]);
+    assert!(made.status.success() && made.stdout.is_empty(), "{}", text(&made.stderr));
+    assert!(
+        text(&made.stderr).contains("nobody may read AuditEntry.actor for newsletter"),
+        "{}",
+        text(&made.stderr)
+    );
+}
+
+/// A hole is a field that is denied and that no case keeps so: it is listed, and gone from the list once a case speaks about it.
+#[test]
+fn coverage_tells_what_no_case_keeps_denied() {
+    use crate::support::process::{run, text};
+    let directory = tempfile::tempdir().unwrap();
+    let policies = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let copied = std::process::Command::new("cp").arg("-r").arg(&policies).arg(directory.path()).status();
+    assert!(copied.unwrap().success());
+    let part =
+        ["--coverage", "--denied", "--role", "support", "--purpose", "accounting", "--type", "Contact"];
+    let listed = || {
+        let arguments = [["--policy-dir", "policies", "policy", "test"].as_slice(), &part].concat();
+        let told = run(directory.path(), &[], &arguments);
+        assert!(told.status.success(), "{}", text(&told.stderr));
+        text(&told.stdout)
+    };
+    let hole = "support not read Contact.notes for accounting\n";
+    let before = listed();
+    assert!(before.contains(hole), "{before}");
+    let cases = directory.path().join("policies/cases.yaml");
+    let more = "\n- name: support sees no notes for accounting\n  roles: [support]\n  purpose: accounting\n  objects: [Contact.notes]\n  action: read\n  expect: DENY\n  because: \"not needed\"\n";
+    let known = std::fs::read_to_string(&cases).unwrap();
+    std::fs::write(&cases, format!("{known}{more}")).unwrap();
+    let after = listed();
+    assert!(!after.contains(hole), "{after}");
+    assert_eq!(after.lines().count() + 1, before.lines().count());
+}
+
+/// The matrix of the shipped policy is reviewed as a file: whoever changes a right changes it there too.
+#[test]
+fn the_matrix_of_the_shipped_policy_is_the_reviewed_one() {
+    use crate::support::process::{run, text};
+    let directory = tempfile::tempdir().unwrap();
+    let file = format!("{}/tests/golden/matrix.csv", env!("CARGO_MANIFEST_DIR"));
+    let checked = run(directory.path(), &[], &["policy", "matrix", "--check", &file]);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
 }

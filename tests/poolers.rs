@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::{
     database::Cluster,
-    process::{free_port, run, text},
+    process::{free_port, is_root, run, text},
     skipped,
 };
 
@@ -28,7 +28,7 @@ impl Pooler {
              unix_socket_dir =\nauth_type = any\npool_mode = transaction\nlogfile =\npidfile =\n{more}"
         );
         fs::write(&file, settings).unwrap();
-        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        let root = is_root();
         let mut command = Command::new(if root { "setpriv" } else { "pgbouncer" });
         if root {
             // It refuses root.

@@ -77,7 +77,7 @@ async fn a_link_is_of_one_person_purpose_and_address() {
             let expected = Preference {
                 contact: id(0, number),
                 purpose: purpose.to_owned(),
-                address: links::short_digest(ring, email).unwrap(),
+                mailbox: links::Mailbox::Key(email.to_owned()),
             };
             assert_eq!(opened(ring, &url), expected, "{role} {purpose}");
             // The same tomorrow.
@@ -108,8 +108,8 @@ async fn a_link_is_of_one_person_purpose_and_address() {
         let second = done(&client, &staff.desk, "updateContact", moved, "contact { preferenceUrl }").await;
         assert_ne!(first, second);
         assert_ne!(
-            opened(ring, &first["contact"]["preferenceUrl"]).address,
-            opened(ring, &second["contact"]["preferenceUrl"]).address
+            opened(ring, &first["contact"]["preferenceUrl"]).mailbox,
+            opened(ring, &second["contact"]["preferenceUrl"]).mailbox
         );
         // No entry of the audit log has it among what changed.
         for entry in audit_entry::Entity::find().all(&test.app.db.reader).await.unwrap() {

@@ -167,7 +167,7 @@ impl Reference<'_> {
                 let preference = Preference {
                     contact: id(0, person.number),
                     purpose: self.purpose.code.clone(),
-                    address: links::short_digest(self.ring, &mailbox(email)).unwrap(),
+                    mailbox: links::Mailbox::Key(mailbox(email)),
                 };
                 let token = links::preference(self.ring, &preference).unwrap();
                 json!(format!("https://crm.example/p/{token}"))

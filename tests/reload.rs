@@ -6,11 +6,20 @@ use std::sync::{
 };
 
 use serde_json::Value;
-use zweck::{policy::Sources, purposes, watch};
+use zweck::{
+    http::{Ending, Health},
+    policy::Sources,
+    purposes, watch,
+};
 
 use crate::{
     reads::{World, worlds},
-    support::dump::number,
+    support::{
+        app::TestApp,
+        database::TestDatabase,
+        dump::number,
+        process::{Server, get, run, text},
+    },
 };
 
 /// The shipped policy, but that marketing reads the city in full and a partner the country as a mask.
@@ -90,7 +99,7 @@ async fn a_changed_directory_is_taken_over_and_a_bad_one_is_not() {
             }
         };
         write(&Sources::embedded());
-        watch::policy(test.app.clone(), directory.path().to_owned()).unwrap();
+        watch::Watch::of(directory.path().to_owned()).unwrap().follow(test.app.clone());
         let revision = || test.app.policy.current().revision().to_owned();
         let before = revision();
         let wait = async |until: &dyn Fn() -> bool| {
@@ -188,8 +197,7 @@ fn sums(sources: &Sources) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_way_it_is_written_only_whole_policies_are_in_force() {
     let rounds: u32 = if std::env::var_os("ZWECK_FULL").is_some() { 500 } else { 24 };
-    let test =
-        crate::support::app::TestApp::over(crate::support::database::TestDatabase::sqlite().await).await;
+    let test = TestApp::over(TestDatabase::sqlite().await).await;
     let (one, two) = (Sources::embedded(), other());
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &one, 3).await;
@@ -234,8 +242,7 @@ async fn whatever_way_it_is_written_only_whole_policies_are_in_force() {
 /// A link is switched in one step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_is_switched_is_followed() {
-    let test =
-        crate::support::app::TestApp::over(crate::support::database::TestDatabase::sqlite().await).await;
+    let test = TestApp::over(TestDatabase::sqlite().await).await;
     let directory = tempfile::tempdir().unwrap();
     let (one, two) = (directory.path().join("1"), directory.path().join("2"));
     write(&one, &Sources::embedded(), 3).await;
@@ -297,4 +304,97 @@ async fn a_reload_asks_the_cases() {
         assert!(refused.to_string().contains("[CASE]"), "{refused}");
         assert_eq!(test.app.policy.current().revision(), before);
     }
+}
+
+/// Opens `policy.csv` of `directory`, which holds `sources` but for that file, and writes all but its last line.
+fn half(directory: &std::path::Path, sources: &Sources) -> (std::fs::File, String) {
+    use std::io::Write;
+    let mut lines: Vec<&str> = sources.policy.split_inclusive('\n').collect();
+    let last = lines.pop().unwrap().to_owned();
+    let mut file = std::fs::File::create(directory.join("policy.csv")).unwrap();
+    file.write_all(lines.concat().as_bytes()).unwrap();
+    (file, last)
+}
+
+async fn until(holds: impl Fn() -> bool) -> bool {
+    for _ in 0..1_000 {
+        if holds() {
+            return true;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// A server that starts, and a command that reads the policy once, wait for who writes to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_starts_during_a_slow_write_takes_the_whole() {
+    use std::io::Write;
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &other(), 3).await;
+    let (mut file, last) = half(directory.path(), &other());
+    // Whoever takes it as it is takes a policy that is valid, and another one.
+    assert_ne!(Sources::read(directory.path()).unwrap().revision(), other().revision());
+    let writing = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        file.write_all(last.as_bytes()).unwrap();
+    });
+    let setting = [("ZWECK__POLICY__DIR", directory.path().to_str().unwrap())];
+    let server = Server::start(&setting).await;
+    let (_, measures) = get(server.management, "/metrics").await.unwrap();
+    let whole = format!("zweck_policy_info{{revision=\"{}\"}} 1", other().revision());
+    assert!(measures.contains(&whole), "{}", server.log());
+    writing.await.unwrap();
+    // Half a line is no policy.
+    let mut file = std::fs::File::create(directory.path().join("policy.csv")).unwrap();
+    file.write_all(b"p, role:sup").unwrap();
+    let writing = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        file.set_len(0).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        file.write_all(other().policy.as_bytes()).unwrap();
+    });
+    let elsewhere = tempfile::tempdir().unwrap();
+    let checked = tokio::task::block_in_place(|| run(elsewhere.path(), &setting, &["policy", "check"]));
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    writing.await.unwrap();
+}
+
+/// What was completed between the reading of the start and the watch is loaded as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_before_the_watch_goes_on_is_not_missed() {
+    let test = TestApp::over(TestDatabase::sqlite().await).await;
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &other(), 3).await;
+    let rest = std::time::Duration::from_millis(60);
+    watch::policy_after(test.app.clone(), directory.path().to_owned(), rest).unwrap();
+    assert!(until(|| test.app.policy.current().revision() == other().revision()).await);
+}
+
+/// However long a file stays half written: the old policy stays in force, which operators are told, until it is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_stays_half_written_never_comes_in_force() {
+    use std::io::Write;
+    let test = TestApp::over(TestDatabase::sqlite().await).await;
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &Sources::embedded(), 3).await;
+    let rest = std::time::Duration::from_millis(10);
+    watch::policy_after(test.app.clone(), directory.path().to_owned(), rest).unwrap();
+    // The swap file of an editor, which stays open for as long as the editor does, holds up nothing.
+    let mut swap = std::fs::File::create(directory.path().join(".policy.csv.swp")).unwrap();
+    swap.write_all(b"swapped").unwrap();
+    let rest_of_them = Sources { policy: Sources::embedded().policy, ..other() };
+    write(directory.path(), &rest_of_them, 3).await;
+    assert!(until(|| test.app.policy.current().revision() == rest_of_them.revision()).await);
+    let (mut file, last) = half(directory.path(), &other());
+    assert!(until(|| test.app.policy.is_half_written()).await, "nobody is told");
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(test.app.policy.current().revision(), rest_of_them.revision());
+    let report = async || Health::new(test.app.clone(), Ending::at(std::future::pending())).report().await;
+    let told = serde_json::to_value(report().await).unwrap();
+    assert_eq!(told["warnings"], serde_json::json!(["policy_half_written"]), "{told}");
+    file.write_all(last.as_bytes()).unwrap();
+    drop(file);
+    assert!(until(|| test.app.policy.current().revision() == other().revision()).await);
+    assert_eq!(serde_json::to_value(report().await).unwrap().get("warnings"), None);
 }

@@ -86,10 +86,12 @@ async fn a_dump_comes_back_whole_in_every_way() {
         }
         let before = dump(db).await;
         let (base, _) = test.url.rsplit_once('/').unwrap();
-        let ways: [(&str, &[&[&str]]); 3] = [
+        let ways: [(&str, &[&[&str]]); 5] = [
             ("whole", &[&[]]),
             ("schema, then data", &[&["--schema-only"], &["--data-only"]]),
             ("as statements", &[&["--schema-only"], &["--data-only", "--inserts"]]),
+            ("an archive", &[&["-Fc"]]),
+            ("an archive, schema, then data", &[&["-Fc", "--schema-only"], &["-Fc", "--data-only"]]),
         ];
         for (index, (way, parts)) in ways.into_iter().enumerate() {
             let name = format!("restored_{}_{index}", std::process::id());
@@ -97,7 +99,11 @@ async fn a_dump_comes_back_whole_in_every_way() {
             let url = format!("{base}/{name}");
             for part in parts {
                 let dumped = done("pg_dump", &[*part, &[test.url.as_str()]].concat(), None);
-                done("psql", &["-q", "-X", "-v", "ON_ERROR_STOP=1", &url], Some(&dumped));
+                let (program, arguments): (&str, &[&str]) = match part.contains(&"-Fc") {
+                    true => ("pg_restore", &["--exit-on-error", "-d", &url]),
+                    false => ("psql", &["-q", "-X", "-v", "ON_ERROR_STOP=1", &url]),
+                };
+                done(program, arguments, Some(&dumped));
             }
             let restored = zweck::db::Db::connect(&url, 2).await.unwrap();
             assert_same(&dump(&restored.writer).await, &before, way);
@@ -192,6 +198,18 @@ fn a_database_of_sqlite_is_one_whole_file_and_comes_back() {
     done(&elsewhere, &["restore", "backup.db"]);
     assert_eq!(done(&elsewhere, &["token", "list"]), done(&url, &["token", "list"]));
     assert_eq!(files()["restored.db"], 0o600);
+    // Whatever the mode of the backup.
+    let listed = done(&url, &["token", "list"]);
+    for mode in [0o644, 0o400] {
+        std::fs::set_permissions(path.join("backup.db"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let name = format!("restored_{mode:o}.db");
+        let url = format!("sqlite://{name}");
+        let there = [("ZWECK__DATABASE__URL", url.as_str())];
+        done(&there, &["restore", "backup.db", "--check"]);
+        done(&there, &["restore", "backup.db"]);
+        assert_eq!(files()[&name], 0o600);
+        assert_eq!(done(&there, &["token", "list"]), listed);
+    }
     // One that is damaged, cut off, none at all, or of other keys is told.
     let whole = std::fs::read(path.join("backup.db")).unwrap();
     let mut bent = whole.clone();

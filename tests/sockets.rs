@@ -615,3 +615,75 @@ async fn what_is_told_is_committed() {
         assert!(row.is_some() && feed.try_recv().is_err());
     }
 }
+
+/// Breaks what reads need, or mends it: all that is asked of the table is a fault of the database meanwhile.
+async fn broken(test: &TestApp, table: &str, broken: bool) {
+    use sea_orm::ConnectionTrait;
+    let (from, to) = if broken {
+        (table.to_owned(), format!("{table}_away"))
+    } else {
+        (format!("{table}_away"), table.to_owned())
+    };
+    let rename = format!("ALTER TABLE {from} RENAME TO {to}");
+    test.app.db.writer.execute_unprepared(&rename).await.unwrap();
+}
+
+/// A fault that passes ends no subscription: what could not be told is told afterwards, once and in its order.
+#[tokio::test]
+async fn a_fault_that_passes_ends_no_subscription() {
+    for World { test, client } in worlds().await {
+        let server = Server::over(&test, calm()).await;
+        let desk = test.caller("privacy_desk", "rights_fulfilment").await;
+        let requests =
+            [open_request(&client, &desk, 1, "first").await, open_request(&client, &desk, 2, "second").await];
+        let tell = |index: usize| {
+            let change = Change { entity_type: "PrivacyRequest", id: requests[index].parse().unwrap() };
+            test.app.db.feed.tell(change);
+        };
+        let mut follower = server.follow(&desk, SUBSCRIPTION).await;
+        for table in ["access_token", "privacy_request"] {
+            broken(&test, table, true).await;
+            tell(0);
+            follower.silent().await;
+            tell(1);
+            follower.silent().await;
+            if table == "access_token" {
+                // Who cannot be looked up is told so under the id that asks, and the others go on.
+                follower.say(subscribe("other", SUBSCRIPTION)).await;
+                let refused = follower.hear().await;
+                assert_eq!(
+                    (&refused["id"], &refused["type"]),
+                    (&json!("other"), &json!("error")),
+                    "{refused}"
+                );
+                assert_eq!(refused["payload"][0]["extensions"]["code"], "INTERNAL", "{refused}");
+            }
+            broken(&test, table, false).await;
+            for note in ["first", "second"] {
+                assert_eq!(follower.event().await["data"]["requestChanged"]["note"], note, "{table}");
+            }
+            follower.silent().await;
+        }
+    }
+}
+
+/// One that does not pass ends them after a while.
+#[tokio::test]
+async fn a_fault_that_stays_ends_what_follows() {
+    for World { test, client } in worlds().await {
+        let server = Server::over(&test, SocketLimits { keep: Duration::from_millis(300), ..calm() }).await;
+        let desk = test.caller("privacy_desk", "rights_fulfilment").await;
+        let request = open_request(&client, &desk, 1, "first").await;
+        for table in ["privacy_request", "access_token"] {
+            let mut follower = server.follow(&desk, SUBSCRIPTION).await;
+            broken(&test, table, true).await;
+            let id = request.parse().unwrap();
+            test.app.db.feed.tell(Change { entity_type: "PrivacyRequest", id });
+            assert_eq!(follower.ended().await, "INTERNAL", "{table}");
+            if table == "access_token" {
+                assert_eq!(follower.closed().await.0, 1011);
+            }
+            broken(&test, table, false).await;
+        }
+    }
+}

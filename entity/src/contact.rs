@@ -95,6 +95,9 @@ pub struct Model {
     /// Key of the postal address.
     #[sea_orm(column_type = "Text", nullable)]
     pub postal_key: Option<String>,
+    /// Key of the family name, as letter boxes are told apart by it.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub family_name_key: Option<String>,
     /// Key of the mailbox.
     #[sea_orm(column_type = "Text", nullable)]
     pub email_key: Option<String>,

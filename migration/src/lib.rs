@@ -24,6 +24,7 @@ mod m20261201_000017_links;
 mod m20261201_000018_owed;
 mod m20261201_000019_masters;
 mod m20261201_000020_restores;
+mod m20261202_000021_households;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000018_owed::Migration),
             Box::new(m20261201_000019_masters::Migration),
             Box::new(m20261201_000020_restores::Migration),
+            Box::new(m20261202_000021_households::Migration),
         ]
     }
 }

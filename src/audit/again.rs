@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use super::{Probed, probe};
+use crate::{context::App, error::Error};
 
 /// Attempts before other writers are given way for good.
 const ATTEMPTS: u32 = 8;
 
-/// So many failures one after the other are no longer those of single rows.
+/// After so many failures one after the other it is asked whether anything can be written at all.
 const ALIKE: u32 = 5;
+/// So many are no longer those of single rows.
+const TOO_MANY: u32 = 200;
 
-/// Work on many rows that goes on past one that fails, and fails for it in the end.
+/// Work on many rows that goes on past those that fail, and fails for them in the end.
 #[derive(Default)]
 pub struct Past {
     first: Option<Error>,
@@ -21,34 +24,37 @@ impl Past {
     /// What came of one row, or nothing where that failed.
     ///
     /// # Errors
-    /// That of the row, where those before it failed as well.
-    pub fn take(
+    /// That of the row, where those before it failed as well and nothing can be written, or where there are too many of them.
+    pub async fn take<T: Default>(
         &mut self,
+        app: &App,
         what: &'static str,
         row: uuid::Uuid,
-        done: Result<u64, Error>,
-    ) -> Result<u64, Error> {
+        done: Result<T, Error>,
+    ) -> Result<T, Error> {
         let error = match done {
-            Ok(number) => {
+            Ok(done) => {
                 self.in_a_row = 0;
-                return Ok(number);
+                return Ok(done);
             }
             Err(error) => error,
         };
         self.in_a_row += 1;
-        if self.in_a_row >= ALIKE {
+        let general = self.in_a_row.is_multiple_of(ALIKE)
+            && (self.in_a_row >= TOO_MANY || probe(app).await != Probed::Writable);
+        if general {
             return Err(error);
         }
         tracing::warn!(what, %row, code = error.code.as_str(), "a row is passed over; it is tried again later");
         self.first.get_or_insert(error);
-        Ok(0)
+        Ok(T::default())
     }
 
-    /// How many were done.
+    /// What was done.
     ///
     /// # Errors
     /// The first one that was passed over.
-    pub fn end(self, done: u64) -> Result<u64, Error> {
+    pub fn end<T>(self, done: T) -> Result<T, Error> {
         self.first.map_or(Ok(done), Err)
     }
 }

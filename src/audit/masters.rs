@@ -31,12 +31,14 @@ pub struct Keyring {
     pub uses: Vec<KeyUse>,
     /// Whether the keys of the installation are all there.
     pub whole: bool,
+    /// Names of the keys of the installation that are there and cannot be opened.
+    pub closed: Vec<String>,
 }
 
 impl Keyring {
     /// Whether everything can be opened by the configuration at hand.
     pub fn is_sound(&self) -> bool {
-        self.whole && self.uses.iter().all(|use_| use_.known)
+        self.whole && self.closed.is_empty() && self.uses.iter().all(|use_| use_.known)
     }
 }
 
@@ -49,8 +51,8 @@ const LOST: &str = "the database was restored without the keys of the installati
 /// the configured one is from now on.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` when the one in use is not known here, or keys of the installation are missing that something was made with: the text
-/// says what to do.
+/// `BAD_USER_INPUT` when the one in use is not known here, or keys of the installation cannot be opened or are missing though something
+/// was made with them: the text says what to do.
 pub async fn adopt(app: &App) -> Result<(), Error> {
     if !ring::is_whole(&app.db.reader).await? {
         return Err(Error::new(Code::BadUserInput, LOST));
@@ -89,7 +91,33 @@ pub async fn adopt(app: &App) -> Result<(), Error> {
         .await?;
         tx.commit().await
     })
-    .await
+    .await?;
+    let closed = ring::closed(&app.db.reader, &app.keys).await?;
+    if closed.is_empty() { Ok(()) } else { Err(unopened(app, &closed)?) }
+}
+
+/// What is said where keys of the installation are there and cannot be opened.
+fn unopened(app: &App, closed: &[subject_key::Model]) -> Result<Error, Error> {
+    let known = app.keys.names()?;
+    if let Some(row) = closed.iter().find(|row| !known.contains(&row.wrapped_by)) {
+        return Ok(Error::new(
+            Code::BadUserInput,
+            format!(
+                "keys of the installation are wrapped by the master key {}, which is not known here: set it as \
+                 `secrets.previous_master_key` and run `zweck keys rotate`",
+                row.wrapped_by
+            ),
+        ));
+    }
+    let names: Vec<&str> = closed.iter().map(|row| row.category.as_str()).collect();
+    Ok(Error::new(
+        Code::BadUserInput,
+        format!(
+            "keys of the installation are not what was wrapped and cannot be opened: {}. Restore their rows of the table `subject_key` \
+             (subject_id of zeros); if they are lost for good: `zweck keys remake --accept-loss`",
+            names.join(", ")
+        ),
+    ))
 }
 
 /// Reads anew which master key is in use; where it is not known here, nothing is wrapped until the next time.
@@ -137,7 +165,8 @@ pub async fn keyring(app: &App) -> Result<Keyring, Error> {
         })
         .collect();
     uses.sort_by(|left, right| left.master.cmp(&right.master));
-    Ok(Keyring { in_use, uses, whole: ring::is_whole(&app.db.reader).await? })
+    let closed = ring::closed(&app.db.reader, &app.keys).await?.into_iter().map(|row| row.category).collect();
+    Ok(Keyring { in_use, uses, whole: ring::is_whole(&app.db.reader).await?, closed })
 }
 
 /// The names of all master keys that wrap any key. As many looks at the index as there are names.

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Transaction, again, open};
+use super::{Past, Transaction, again, open};
 use crate::{
     context::App,
     error::{Code, Error},
@@ -103,34 +103,45 @@ impl Transaction {
     }
 }
 
-/// Moves what is owed into the audit log, as far as that takes it; gives how many entries that were. It may be done at any time, by
-/// several servers at once, and again.
+/// Moves what is owed into the audit log, as far as that takes it; gives how many entries that were. One that the log refuses holds up
+/// no other. It may be done at any time, by several servers at once, and again.
 ///
 /// # Errors
-/// `INTERNAL` while the audit log cannot be written; what was moved before that stays.
+/// `INTERNAL` while the audit log cannot be written, or where an entry was refused; what was moved before that stays.
 pub async fn settle(app: &App) -> Result<u64, Error> {
-    let mut settled = 0;
+    use audit_owed::Column;
+    let (mut settled, mut last, mut past) = (0, Uuid::nil(), Past::default());
     loop {
-        let moved = batch(app).await?;
-        settled += moved;
-        if moved < BATCH {
-            return Ok(settled);
+        let owed = audit_owed::Entity::find().select_only().column(Column::Id).filter(Column::Id.gt(last));
+        let owed = owed.order_by_asc(Column::Id).limit(BATCH).into_tuple();
+        // Mostly there is nothing, and nobody waits for a turn to write.
+        let ids: Vec<Uuid> = owed.all(&app.db.reader).await?;
+        let Some(end) = ids.last() else { return past.end(settled) };
+        last = *end;
+        match again(|| moved(app, &ids)).await {
+            Ok(number) => settled += number,
+            Err(_) => {
+                for id in &ids {
+                    let alone = again(|| moved(app, std::slice::from_ref(id))).await;
+                    settled += past.take(app, "an entry that is owed", *id, alone).await?;
+                }
+            }
         }
     }
 }
 
-async fn batch(app: &App) -> Result<u64, Error> {
+/// Moves those of `ids` that nobody else moves.
+async fn moved(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     use audit_owed::Column;
-    let owed = audit_owed::Entity::find().select_only().column(Column::Id).order_by_asc(Column::Id);
-    let owed = owed.limit(BATCH);
-    // Mostly there is nothing, and nobody waits for a turn to write.
-    if owed.clone().into_tuple::<Uuid>().one(&app.db.reader).await?.is_none() {
-        return Ok(0);
-    }
     // What was recorded with what made it moves, and is no other change: it needs no entry.
     let tx = open(app, TransactionOptions::default()).await?;
+    let owed = audit_owed::Entity::find().select_only().column(Column::Id);
+    let owed = owed.filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
     let owed = owed.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     let ids: Vec<Uuid> = owed.into_tuple().all(&tx).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let meant = || audit_owed::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
     let mut select = meant().select_only();
     for column in Column::iter() {

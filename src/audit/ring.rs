@@ -24,6 +24,8 @@ const SIGNING: &str = "signing";
 const LOOKUPS: &str = "lookups";
 /// Keys that what was made with them needs for good.
 const LASTING: [&str; 3] = [LINKS, SUPPRESSION, SIGNING];
+/// All of them.
+const ALL: [&str; 4] = [LINKS, SUPPRESSION, SIGNING, LOOKUPS];
 /// What is recorded when they are made.
 const MADE: &str = "makeKeys";
 
@@ -93,7 +95,7 @@ impl Transaction {
         if let Some(ring) = self.known_ring().await? {
             return Ok(ring);
         }
-        fill(self).await?;
+        fill(self, &[]).await?;
         let ring = read(&self.inner, &self.keys).await?.ok_or_else(missing)?;
         // Not kept beyond the transaction: it may be rolled back.
         self.made = Some(ring.clone());
@@ -106,8 +108,7 @@ fn missing() -> Error {
 }
 
 async fn read<C: ConnectionTrait>(connection: &C, keys: &Keys) -> Result<Option<Ring>, Error> {
-    let rows: Vec<subject_key::Model> =
-        Entity::find().filter(Column::SubjectId.eq(NOBODY)).all(connection).await?;
+    let rows = rows(connection).await?;
     let key = |name: &str| {
         let row = rows.iter().find(|row| row.category == name);
         row.map(|row| sealing::unwrapped(keys, row)).transpose()
@@ -118,6 +119,32 @@ async fn read<C: ConnectionTrait>(connection: &C, keys: &Keys) -> Result<Option<
         }
         _ => None,
     })
+}
+
+async fn rows<C: ConnectionTrait>(connection: &C) -> Result<Vec<subject_key::Model>, Error> {
+    Ok(Entity::find().filter(Column::SubjectId.eq(NOBODY)).all(connection).await?)
+}
+
+/// Whether it is one of the keys of the installation.
+pub(super) fn is_of_installation(row: &subject_key::Model) -> bool {
+    row.subject_id == NOBODY && ALL.contains(&row.category.as_str())
+}
+
+/// The keys of the installation that are there and cannot be opened: they are not what was wrapped, or their master key is not known.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn closed<C: ConnectionTrait>(
+    connection: &C,
+    keys: &Keys,
+) -> Result<Vec<subject_key::Model>, Error> {
+    let mut closed = Vec::new();
+    for row in rows(connection).await?.into_iter().filter(is_of_installation) {
+        if !sealing::opens(keys, &row)? {
+            closed.push(row);
+        }
+    }
+    Ok(closed)
 }
 
 /// Whether no key of the installation is missing that something was made with: a database that was restored without them would make
@@ -170,36 +197,40 @@ async fn make(app: &App) -> Result<(), Error> {
             "the keys of the installation are missing, though something was made with them",
         ));
     }
-    fill(&mut tx).await?;
+    fill(&mut tx, &[]).await?;
     tx.commit().await
 }
 
-/// Makes the keys of the installation that are missing, though something was made with them: links in mails end, nobody on the
-/// suppression list is recognised by it any more, receipts are signed by another key. Gives the names of those that were made.
+/// Makes the keys of the installation that are missing or cannot be opened, though something was made with them: links in mails end,
+/// nobody on the suppression list is recognised by it any more, receipts are signed by another key. Gives the names of those that were
+/// made.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn remake(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> {
     again(|| async {
         let mut tx = begin(app, Author::command(app, actor, None)).await?;
-        let missing = fill(&mut tx).await?;
+        let closed: Vec<String> =
+            closed(tx.connection(), &app.keys).await?.into_iter().map(|row| row.category).collect();
+        let of_closed = Column::Category.is_in(closed.iter().map(String::as_str));
+        let lost = Entity::delete_many().filter(Column::SubjectId.eq(NOBODY)).filter(of_closed);
+        lost.exec(tx.connection()).await?;
+        let made = fill(&mut tx, &closed).await?;
         tx.commit().await?;
-        Ok(missing)
+        Ok(made)
     })
     .await
 }
 
-/// Makes the keys that are missing, and gives their names.
-async fn fill(tx: &mut Transaction) -> Result<Vec<&'static str>, Error> {
+/// Makes the keys that are missing, `lost` ones among them, and gives their names.
+async fn fill(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>, Error> {
     let known = names(tx.connection()).await?;
-    let missing: Vec<&str> = LASTING
-        .into_iter()
-        .chain([LOOKUPS])
-        .filter(|name| !known.iter().any(|known| known == name))
-        .collect();
+    let missing: Vec<&str> =
+        ALL.into_iter().filter(|name| !known.iter().any(|known| known == name)).collect();
     for name in &missing {
         // An earlier program made these digests by a key of the master key: what it kept for retries is found on.
-        let inherited = *name == LOOKUPS && !missing.contains(&LINKS);
+        let never_there = *name == LOOKUPS && !missing.contains(&LINKS);
+        let inherited = never_there && !lost.iter().any(|lost| lost == name);
         let key = if inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
         let fresh = sealing::first(&tx.keys, NOBODY, name, key, tx.now())?;
         sealing::insert(tx.connection(), &tx.keys, &[fresh]).await?;

@@ -9,11 +9,14 @@ use entity::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType, OnConflict},
 };
 
-use super::{Author, Changes, Entry, Transaction, again, begin, masters};
+use super::{
+    Author, Changes, Entry, Transaction, again, begin, masters,
+    openable::{Place, behind, place},
+};
 use crate::{context::App, error::Error, register::Category, sealing};
 
 /// Keys that are wrapped anew in one transaction.
@@ -65,9 +68,6 @@ pub async fn rotate(app: &App, actor: &str) -> Result<Rotated, Error> {
     }
     Ok(done)
 }
-
-/// What a key is found by.
-type Place = (uuid::Uuid, String, i32);
 
 #[derive(Default)]
 struct Batch {
@@ -143,28 +143,11 @@ async fn one(app: &App, expression: &'static str) -> Result<Option<i64>, Error> 
 /// meanwhile.
 async fn rewrap(app: &App, actor: &str, name: &str, last: Option<Place>) -> Result<Batch, Error> {
     let mut tx = begin(app, Author::command(app, actor, None)).await?;
-    let mut under = Entity::find()
-        .filter(Column::WrappedBy.eq(name))
-        .order_by_asc(Column::SubjectId)
-        .order_by_asc(Column::Category)
-        .order_by_asc(Column::Generation)
-        .limit(BATCH);
-    if let Some((subject, category, generation)) = last {
-        let same = || Condition::all().add(Column::SubjectId.eq(subject));
-        under = under.filter(
-            Condition::any()
-                .add(Column::SubjectId.gt(subject))
-                .add(same().add(Column::Category.gt(category.as_str())))
-                .add(
-                    same().add(Column::Category.eq(category.as_str())).add(Column::Generation.gt(generation)),
-                ),
-        );
-    }
+    let mut under = behind(last.as_ref(), BATCH).filter(Column::WrappedBy.eq(name));
     if app.db.backend() == DbBackend::Postgres {
         under = under.lock(LockType::Update);
     }
     let rows: Vec<Model> = under.all(tx.connection()).await?;
-    let place = |row: &Model| (row.subject_id, row.category.clone(), row.generation);
     let mut batch = Batch { last: rows.last().map(place), ..Batch::default() };
     let mut anew = Vec::new();
     for row in &rows {

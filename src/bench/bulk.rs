@@ -109,10 +109,10 @@ impl Bulk {
             "INSERT INTO contact (id, given_name, family_name, email, phone, company, job_title, street, postal_code, city, \
              country, language, state, created_at, updated_at, version, given_name_folded, family_name_folded, \
              email_folded, phone_folded, company_folded, job_title_folded, street_folded, postal_code_folded, city_folded, \
-             country_folded, language_folded, postal_key, email_key, phone_key, key_version) \
+             country_folded, language_folded, postal_key, family_name_key, email_key, phone_key, key_version) \
              SELECT {id}, given, family, email, phone, company, job, street, code, city, country, 'en', 'ACTIVE', {at}, {at}, 1, \
              lower(given), lower(family), lower(email), lower(phone), lower(company), lower(job), lower(street), lower(code), \
-             lower(city), lower(country), 'en', lower(street || ', ' || code || ', ' || city), lower(email), '+49' || substr(phone, 5), '2:DE' \
+             lower(city), lower(country), 'en', lower(street || ', ' || code || ', ' || city), lower(family), lower(email), '+49' || substr(phone, 5), '2:DE' \
              FROM ({person}) AS p",
             id = self.id(Of::CONTACT, "n"),
             at = self.at("n"),

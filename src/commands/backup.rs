@@ -56,9 +56,9 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
         return Ok(());
     }
     let beside = PathBuf::from(format!("{}.restoring", target.display()));
-    private_file(&beside)?;
+    let made = private_file(&beside)?;
     let copied =
-        fs::copy(file, &beside).and_then(|_| flush(&beside)).and_then(|()| fs::rename(&beside, &target));
+        contents(file, made).and_then(|()| flush(&beside)).and_then(|()| fs::rename(&beside, &target));
     if copied.is_err() {
         // Half a database stands in nobody's way.
         let _ = fs::remove_file(&beside);
@@ -80,8 +80,8 @@ fn standing(target: &Path) -> Option<PathBuf> {
 async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
     let directory = tempfile::tempdir().context("there is no directory for a copy")?;
     let copy = directory.path().join("copy.db");
-    private_file(&copy)?;
-    fs::copy(file, &copy).with_context(|| format!("{} cannot be copied", file.display()))?;
+    let made = private_file(&copy)?;
+    contents(file, made).with_context(|| format!("{} cannot be copied", file.display()))?;
     let unreadable = |_| Failure::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
     let db = Db::connect(&format!("sqlite://{}", copy.display()), 1).await.map(opened).map_err(unreadable)?;
     if let Some(check) = db.damage().await.map_err(unreadable)? {
@@ -105,7 +105,20 @@ async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
         let text = format!("{whole}; values under the master keys {} cannot be opened", unknown.join(", "));
         return Err(anyhow::anyhow!(text).into());
     }
+    let closed = audit::closed(&app).await.map_err(failure)?;
+    if closed.keys > 0 || closed.entries > 0 {
+        let (keys, entries) = (closed.keys, closed.entries);
+        let text = format!(
+            "{whole}; {keys} keys cannot be opened, and {entries} entries of the audit log lack a key that opens them"
+        );
+        return Err(anyhow::anyhow!(text).into());
+    }
     Ok(format!("{whole}, its keys can be opened\n"))
+}
+
+/// Copies what `file` holds, and not who may read it: that would come along with a copy of the file.
+fn contents(file: &Path, mut made: File) -> io::Result<()> {
+    io::copy(&mut File::open(file)?, &mut made).map(|_| ())
 }
 
 /// The file and its name are on the disk.

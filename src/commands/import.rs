@@ -249,7 +249,8 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let size = file.metadata().map(|about| about.len()).unwrap_or_default();
     let mut teller = Teller::new(size, report.as_deref())?;
-    let read = teller.bar.wrap_read(file);
+    let bar = teller.bar.clone();
+    let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
     teller.close(done, "rows", allowed)
 }

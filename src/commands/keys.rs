@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Write as _, path::Path};
 use anyhow::Context;
 use serde_json::json;
 use zweck::{
-    audit::{self, Keyring},
+    audit::{self, Closed, Keyring},
     config::Config,
     context::App,
     servers::{self, Running},
@@ -33,14 +33,17 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
 pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Failure> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let closed = audit::closed(&app).await.map_err(failure)?;
     let running = servers::running(&app).await.map_err(failure)?;
     let known = app.keys.names().map_err(failure)?;
     print(&match format {
-        ListFormat::Text => text(&keyring, &running, &known),
-        ListFormat::Json => serde_json::to_string_pretty(&described(&keyring, &running, &known))? + "\n",
+        ListFormat::Text => text(&keyring, closed, &running, &known),
+        ListFormat::Json => {
+            serde_json::to_string_pretty(&described(&keyring, closed, &running, &known))? + "\n"
+        }
     })?;
     let knows = keyring.in_use.as_ref().is_none_or(|(name, _)| known.contains(name));
-    match (keyring.is_sound(), knows) {
+    match (keyring.is_sound() && closed.keys == 0, knows) {
         (true, true) => Ok(()),
         (true, false) => {
             Err(anyhow::anyhow!("the master key in use is not known to this configuration").into())
@@ -49,7 +52,7 @@ pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Fa
     }
 }
 
-fn text(keyring: &Keyring, running: &[Running], known: &[String]) -> String {
+fn text(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]) -> String {
     let mut text = String::new();
     let in_use = keyring.in_use.as_ref().map(|(name, _)| name.as_str());
     // Writing to a String does not fail.
@@ -70,6 +73,20 @@ fn text(keyring: &Keyring, running: &[Running], known: &[String]) -> String {
     if !keyring.whole {
         text.push_str("MISSING the keys of the installation: restore the table `subject_key`\n");
     }
+    if !keyring.closed.is_empty() {
+        let names = keyring.closed.join(", ");
+        let _ = writeln!(text, "CLOSED  keys of the installation cannot be opened: {names}");
+    }
+    if closed.keys > 0 {
+        let _ = writeln!(text, "CLOSED  {} keys are not what was wrapped: restore them", closed.keys);
+    }
+    if closed.entries > 0 {
+        let _ =
+            writeln!(text, "CLOSED  {} entries of the audit log lack a key that opens them", closed.entries);
+    }
+    if closed.destroyed > 0 {
+        let _ = writeln!(text, "ended   {} entries are about who is there no more", closed.destroyed);
+    }
     for server in running {
         let word = match in_use.is_none_or(|name| server.master_keys.iter().any(|known| known == name)) {
             true => "",
@@ -80,7 +97,7 @@ fn text(keyring: &Keyring, running: &[Running], known: &[String]) -> String {
     text
 }
 
-fn described(keyring: &Keyring, running: &[Running], known: &[String]) -> serde_json::Value {
+fn described(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]) -> serde_json::Value {
     let uses: Vec<_> = keyring
         .uses
         .iter()
@@ -103,6 +120,10 @@ fn described(keyring: &Keyring, running: &[Running], known: &[String]) -> serde_
         "known": known,
         "masterKeys": uses,
         "whole": keyring.whole,
+        "closedInstallationKeys": keyring.closed,
+        "closedKeys": closed.keys,
+        "closedEntries": closed.entries,
+        "endedEntries": closed.destroyed,
         "servers": servers,
     })
 }
@@ -112,7 +133,7 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
-    if !keyring.whole {
+    if !keyring.whole || !keyring.closed.is_empty() {
         audit::adopt(&app).await.map_err(failure)?;
     }
     if let Some((name, _)) = &keyring.in_use
@@ -159,14 +180,26 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
     ))
 }
 
-/// Makes the keys of the installation anew.
+/// Makes the keys of the installation anew that are missing or cannot be opened, and gives up those of persons that cannot be.
 pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
     let app = refreshed(config).await?;
-    if audit::keyring(&app).await.map_err(failure)?.whole {
-        return Err(Failure::Usage("no key of the installation is missing; nothing was changed".to_owned()));
+    let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let mut done = Vec::new();
+    if !keyring.whole || !keyring.closed.is_empty() {
+        let made = audit::remake(&app, ACTOR).await.map_err(failure)?;
+        done.push(format!("made anew: {}\n", made.join(", ")));
     }
-    let made = audit::remake(&app, ACTOR).await.map_err(failure)?;
-    print(&format!("made anew: {}\n", made.join(", ")))
+    let given_up = audit::give_up(&app, ACTOR).await.map_err(failure)?;
+    if given_up > 0 {
+        done.push(format!(
+            "given up: {given_up} keys of persons, which get new ones with their next change; what they sealed stays closed\n"
+        ));
+    }
+    if done.is_empty() {
+        let text = "no key of the installation is missing, and every key can be opened; nothing was changed";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    print(&done.concat())
 }
 
 /// The application, whether or not its keys can be opened.

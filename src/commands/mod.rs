@@ -14,6 +14,7 @@ pub(crate) mod import_consents;
 pub(crate) mod import_objections;
 pub(crate) mod keys;
 pub(crate) mod manual;
+pub(crate) mod matrix;
 pub(crate) mod policy;
 pub(crate) mod receipts;
 pub(crate) mod schema;
@@ -67,7 +68,18 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         tracing::warn!("{warning}");
     }
     let mailer = Mailer::new(&config.mail).map_err(failure)?;
-    let policy = policy(config).await?;
+    // Watched from before it is read: what changes meanwhile is noticed.
+    let mut watch = match &config.policy.dir {
+        Some(directory) => Some(
+            watch::Watch::of(directory.clone())
+                .with_context(|| format!("cannot watch {}", directory.display()))?,
+        ),
+        None => None,
+    };
+    let policy = match &mut watch {
+        Some(watch) => proved(&watch.settled().await.map_err(policy_failure)?).await?,
+        None => policy(config).await?,
+    };
     if config.pages.enabled {
         http::fit(&policy, &config.pages).map_err(|text| Failure::Usage(format!("configuration: {text}")))?;
     }
@@ -89,14 +101,19 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
             "some values cannot be opened: their keys are wrapped by a master key that is not known here"
         );
     }
+    for lax in app.db.lax().await.map_err(|error| unusable(&error))? {
+        tracing::warn!(
+            ?lax,
+            "the database may lose with the power what was answered: this setting of it is too lax"
+        );
+    }
     let own = servers::Own::new(&app);
     own.beat(&app).await.map_err(failure)?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     tokio::spawn(keep_keys(app.clone()));
-    if let Some(directory) = &config.policy.dir {
-        let watched = watch::policy(app.clone(), directory.clone());
-        watched.with_context(|| format!("cannot watch {}", directory.display()))?;
+    if let Some(watch) = watch {
+        watch.follow(app.clone());
     }
     tokio::spawn(jobs::run(app.clone(), mailer));
     let beating = tokio::spawn(jobs::beat(app.clone(), own));
@@ -213,21 +230,26 @@ pub(crate) fn complain(text: &str) {
     note(&format!("error: {text}"));
 }
 
-fn sources(config: &Config) -> Result<Sources, Failure> {
+/// The files of the policy, once nobody writes to them.
+async fn sources(config: &Config) -> Result<Sources, Failure> {
     match &config.policy.dir {
-        Some(dir) => Sources::read(dir).map_err(policy_failure),
+        Some(dir) => watch::resting::read(dir).await.map_err(policy_failure),
         None => Ok(Sources::embedded()),
     }
 }
 
 /// The policy of the configuration, whose own cases hold.
 async fn policy(config: &Config) -> Result<Policy, Failure> {
-    Policy::load_proved(&sources(config)?, &register::policy_objects()).await.map_err(policy_failure)
+    proved(&sources(config).await?).await
+}
+
+async fn proved(sources: &Sources) -> Result<Policy, Failure> {
+    Policy::load_proved(sources, &register::policy_objects()).await.map_err(policy_failure)
 }
 
 /// The same, whether or not its cases hold: to be looked at.
 async fn unproved_policy(config: &Config) -> Result<Policy, Failure> {
-    Policy::load(&sources(config)?, &register::policy_objects()).await.map_err(policy_failure)
+    Policy::load(&sources(config).await?, &register::policy_objects()).await.map_err(policy_failure)
 }
 
 fn policy_failure(error: impl std::fmt::Display) -> Failure {

@@ -1,7 +1,7 @@
 //! The policy workbench: check, test, explain, compare and print what is enforced (floor 7).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt::Write as _,
     path::{Path, PathBuf},
 };
@@ -9,12 +9,12 @@ use std::{
 use anyhow::Context;
 use zweck::{
     config::Config,
-    policy::{Action, Decision, Holding, Part, Policy, Sources, cases},
-    register,
+    policy::{Action, Decision, Holding, Part, Policy, cases},
+    register, watch,
 };
 
 use super::{note, policy, policy_failure, print, sources, unproved_policy};
-use crate::{Failure, MatrixArgs, MatrixFormat};
+use crate::Failure;
 
 /// Loads the policy strictly and tells what is allowed but odd.
 pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
@@ -28,7 +28,7 @@ pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
 /// Runs the decisions that `cases.yaml` names, and writes the outcome as JUnit XML where that is asked for.
 pub(crate) async fn test(config: &Config, junit_file: Option<&Path>) -> Result<(), Failure> {
     let policy = unproved_policy(config).await?;
-    let cases = cases::read(&sources(config)?).map_err(policy_failure)?;
+    let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let failures = cases::run(&policy, &cases);
     if let Some(file) = junit_file {
         let text = junit(&cases, &failures);
@@ -44,19 +44,30 @@ pub(crate) async fn test(config: &Config, junit_file: Option<&Path>) -> Result<(
     Err(Failure::PolicyTest(format!("{} of {total} decisions do not hold", failures.len())))
 }
 
-/// Lists the rights that no case speaks about.
-pub(crate) async fn coverage(config: &Config) -> Result<(), Failure> {
+/// Lists the rights that no case speaks about, or the fields that are denied and that no case speaks about.
+pub(crate) async fn coverage(config: &Config, part: &Part, denied: bool) -> Result<(), Failure> {
     let policy = unproved_policy(config).await?;
-    let cases = cases::read(&sources(config)?).map_err(policy_failure)?;
-    let all = policy.holdings(&Part::default());
-    let silent: Vec<&Holding> =
-        all.iter().filter(|right| !cases.iter().any(|case| case.speaks_about(right))).collect();
+    let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
+    let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(cell));
+    let (rights, denials) = (policy.holdings(part), policy.denials(part));
     let mut out = String::new();
-    for Holding { purpose, role, object, right } in &silent {
-        let _ = writeln!(out, "{role} {right} {object} for {purpose}");
+    for Holding { purpose, role, object, right } in
+        if denied { &denials } else { &rights }.iter().filter(|cell| !spoken(cell))
+    {
+        let not = if denied { "not " } else { "" };
+        let _ = writeln!(out, "{role} {not}{right} {object} for {purpose}");
     }
-    let spoken = all.len() - silent.len();
-    let _ = writeln!(out, "{spoken} of {} rights are in a case; {} are not", all.len(), silent.len());
+    let told = [
+        (rights.iter().filter(spoken).count(), rights.len()),
+        (denials.iter().filter(spoken).count(), denials.len()),
+    ];
+    let [(rights, all_rights), (denials, all_denials)] = told;
+    let _ = writeln!(
+        out,
+        "{rights} of {all_rights} rights are in a case; {} are not\n{denials} of {all_denials} denials of reading are in a case; {} are not",
+        all_rights - rights,
+        all_denials - denials
+    );
     print(&out)
 }
 
@@ -155,13 +166,16 @@ pub(crate) async fn who_can(config: &Config, object: &str, purpose: &str, word: 
     for role in policy.who_can(object, purpose, action(word)?) {
         let _ = writeln!(text, "{role}");
     }
+    if text.is_empty() {
+        note(&format!("nobody may {word} {object} for {purpose}"));
+    }
     print(&text)
 }
 
 /// Tells every right that the policy in `new` gives and the one in `old` does not, and the other way round.
 pub(crate) async fn diff(old: PathBuf, new: PathBuf) -> Result<(), Failure> {
     let load = async |directory: PathBuf| {
-        let sources = Sources::read(&directory).map_err(policy_failure)?;
+        let sources = watch::resting::read(&directory).await.map_err(policy_failure)?;
         Policy::load(&sources, &register::policy_objects()).await.map_err(policy_failure)
     };
     let (old, new) = (load(old).await?, load(new).await?);
@@ -176,151 +190,4 @@ pub(crate) async fn diff(old: PathBuf, new: PathBuf) -> Result<(), Failure> {
     let gained = changes.iter().filter(|(_, sign)| *sign == '+').count();
     let _ = writeln!(text, "{gained} gained, {} lost", changes.len() - gained);
     print(&text)
-}
-
-/// Prints who may do what for which purpose.
-pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Failure> {
-    let policy = unproved_policy(config).await?;
-    if let Some(role) = args.role.as_ref().filter(|role| !policy.roles().contains(role)) {
-        return Err(Failure::Usage(format!("there is no role `{role}`")));
-    }
-    if let Some(code) = args.purpose.as_ref().filter(|code| policy.purpose(code).is_none()) {
-        return Err(Failure::Usage(format!("there is no purpose `{code}`")));
-    }
-    let part = Part { role: args.role, purpose: args.purpose, type_name: args.type_name };
-    let holdings = policy.holdings(&part);
-    if let Some(file) = &args.check {
-        return reviewed(&csv(&holdings)?, file);
-    }
-    print(&match args.format {
-        MatrixFormat::Csv => csv(&holdings)?,
-        MatrixFormat::Table => tables(&policy, &holdings, text_table),
-        MatrixFormat::Html => {
-            let tables = tables(&policy, &holdings, html_table);
-            format!(
-                "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Policy {0}</title>\n<style>{STYLE}</style>\n\
-                 <h1>Policy {0}</h1>\n<p>R read, M masked, c create, u update, x execute, g grant.</p>\n{tables}</html>\n",
-                policy.revision()
-            )
-        }
-    })
-}
-
-/// Tells what is another than in the file that somebody has reviewed.
-fn reviewed(now: &str, file: &Path) -> Result<(), Failure> {
-    let before = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lines = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<BTreeSet<String>>();
-    let (before, now) = (lines(&before), lines(now));
-    for right in now.difference(&before) {
-        note(&format!("gained: {right}"));
-    }
-    for right in before.difference(&now) {
-        note(&format!("lost: {right}"));
-    }
-    let changed = now.symmetric_difference(&before).count();
-    match changed {
-        0 => print(&format!("{} rights, as in {}\n", now.len(), file.display())),
-        _ => {
-            let text = format!(
-                "{changed} rights are not as in {0}; once they are reviewed: zweck policy matrix --format csv > {0}",
-                file.display()
-            );
-            Err(Failure::PolicyTest(text))
-        }
-    }
-}
-
-const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;margin-bottom:2rem}\
-    th,td{border:1px solid #bbb;padding:.2rem .5rem;text-align:left}td{text-align:center}tbody th{font-weight:400}\
-    td.r{background:#cfe8cf}td.m{background:#f6e7b4}";
-
-fn csv(holdings: &BTreeSet<Holding>) -> Result<String, Failure> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let written = writer.write_record(["purpose", "role", "object", "right"]).and_then(|()| {
-        holdings.iter().try_for_each(|of| writer.write_record([&of.purpose, &of.role, &of.object, of.right]))
-    });
-    written.context("the matrix cannot be written")?;
-    let bytes = writer.into_inner().map_err(|_| anyhow::anyhow!("the matrix cannot be written"))?;
-    Ok(String::from_utf8(bytes).context("the matrix cannot be written")?)
-}
-
-/// One table of a purpose: heading, columns, rows with their cells.
-type Cells<'p> = (String, Vec<&'p str>, Vec<(&'p str, Vec<String>)>);
-
-/// A table for each purpose for which anybody may do anything.
-fn tables(policy: &Policy, holdings: &BTreeSet<Holding>, write: fn(&Cells<'_>) -> String) -> String {
-    let mut out = String::new();
-    for purpose in policy.purposes() {
-        let mut cells: BTreeMap<(&str, &str), String> = BTreeMap::new();
-        for of in holdings.iter().filter(|of| of.purpose == purpose.code) {
-            let letter = match of.right {
-                "read" => 'R',
-                "mask" => 'M',
-                "execute" => 'x',
-                right => right.chars().next().unwrap_or('?'),
-            };
-            let cell = cells.entry((&of.object, &of.role)).or_default();
-            // Whoever reads comes first.
-            if letter.is_uppercase() { cell.insert(0, letter) } else { cell.push(letter) }
-        }
-        let roles: Vec<&str> = policy
-            .roles()
-            .iter()
-            .map(String::as_str)
-            .filter(|role| cells.keys().any(|(_, known)| known == role))
-            .collect();
-        let objects: BTreeSet<&str> = cells.keys().map(|(object, _)| *object).collect();
-        let rows: Vec<(&str, Vec<String>)> = objects
-            .into_iter()
-            .map(|object| {
-                let cell = |role: &&str| cells.get(&(object, *role)).cloned().unwrap_or_default();
-                (object, roles.iter().map(cell).collect())
-            })
-            .collect();
-        if !rows.is_empty() {
-            let basis = purpose.basis.map_or("", |basis| basis.as_str());
-            out.push_str(&write(&(format!("{} ({basis})", purpose.code), roles, rows)));
-        }
-    }
-    out
-}
-
-fn text_table((heading, roles, rows): &Cells<'_>) -> String {
-    let first = rows.iter().map(|(object, _)| object.len()).max().unwrap_or(0).max(6);
-    let mut out = format!("{heading}\n{:first$}", "");
-    for role in roles {
-        let _ = write!(out, "  {role}");
-    }
-    out.push('\n');
-    for (object, cells) in rows {
-        let _ = write!(out, "{object:first$}");
-        for (role, cell) in roles.iter().zip(cells) {
-            let shown = if cell.is_empty() { "-" } else { cell };
-            let _ = write!(out, "  {shown:width$}", width = role.len());
-        }
-        out.truncate(out.trim_end().len());
-        out.push('\n');
-    }
-    out + "\n"
-}
-
-fn html_table((heading, roles, rows): &Cells<'_>) -> String {
-    let mut out = format!("<table><caption><h2>{}</h2></caption><thead><tr><th></th>", escape(heading));
-    for role in roles {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(role));
-    }
-    out.push_str("</tr></thead><tbody>\n");
-    for (object, cells) in rows {
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th>", escape(object));
-        for cell in cells {
-            let class = match cell.chars().next() {
-                Some('R') => " class=\"r\"",
-                Some('M') => " class=\"m\"",
-                _ => "",
-            };
-            let _ = write!(out, "<td{class}>{cell}</td>");
-        }
-        out.push_str("</tr>\n");
-    }
-    out + "</tbody></table>\n"
 }

@@ -68,12 +68,13 @@ pub enum Algorithm {
     PS512,
     ES256,
     ES384,
+    ES512,
     EdDSA,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 9] = [
+    pub const ALL: [Algorithm; 10] = [
         Algorithm::RS256,
         Algorithm::RS384,
         Algorithm::RS512,
@@ -82,8 +83,17 @@ impl Algorithm {
         Algorithm::PS512,
         Algorithm::ES256,
         Algorithm::ES384,
+        Algorithm::ES512,
         Algorithm::EdDSA,
     ];
+
+    /// The one that a header or a key names (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2, which calls EdDSA by its curve).
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "Ed25519" => Some(Algorithm::EdDSA),
+            _ => Self::ALL.into_iter().find(|algorithm| format!("{algorithm:?}") == name),
+        }
+    }
 }
 
 /// Where a claim is: `realm_access.roles`, or a list of names where a name holds a dot itself.

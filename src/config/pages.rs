@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::shown;
 use crate::policy::LANGUAGES;
 
+/// Most characters of an address of this server: a scheme, a host (RFC 1035: 253) and a port.
+pub const LONGEST_URL: usize = 280;
+
 /// `[pages]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -94,6 +97,9 @@ impl Pages {
             let text = "must be the address of this server for persons, e.g. https://crm.example: https (http for this machine \
                         alone), no path, no slash at the end";
             faults.push(format!("`pages.public_url` {text}"));
+        }
+        if self.public_url.as_ref().is_some_and(|url| url.len() > LONGEST_URL) {
+            faults.push(format!("`pages.public_url` must have at most {LONGEST_URL} characters"));
         }
         if !LANGUAGES.contains(&self.language.as_str()) {
             faults.push(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));

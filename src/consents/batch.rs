@@ -11,13 +11,15 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::events::{self, address_of, blank, moved_at, projected, written_address};
+use super::{
+    events::{self, address_of, blank, projected, written_address},
+    granting::is_for_present_address,
+};
 use crate::{
     audit::{Changes, Entry, Transaction},
-    contacts::Reached,
+    contacts::{Reachable, Reached},
     context::Ring,
     error::Error,
-    fold::fold,
     identities::Reader,
     policy::Policy,
     register::{CONSENT, CONSENT_EVENT},
@@ -75,6 +77,8 @@ pub struct Grant {
     pub evidence: Option<String>,
     /// The address it was given for, where that is told.
     pub address: Option<String>,
+    /// Addresses that are told of the person beside, of the kind that the channel leads to.
+    pub told: Vec<Reachable>,
     /// Until when it holds.
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -233,7 +237,8 @@ impl Present {
         if contact.state == ContactState::Retained {
             return Err(Hindrance::NotActive);
         }
-        if !is_for_present_address(&self.reader, contact, told.channel, grant) {
+        let own = self.reached.get(&contact.id).map(Reached::all).unwrap_or_default();
+        if !is_for_present_address(&self.reader, (contact, own), told.channel, grant) {
             return Err(Hindrance::OtherAddress);
         }
         let group = policy.purpose(&told.purpose).and_then(|purpose| purpose.group.as_deref());
@@ -465,22 +470,4 @@ async fn events_of<C: ConnectionTrait>(
         }
     }
     Ok(events)
-}
-
-/// Whether the grant was given for the address that the contact has now: the one it tells of, else the one it had then.
-fn is_for_present_address(
-    reader: &Reader,
-    contact: &contact::Model,
-    channel: Channel,
-    grant: &Grant,
-) -> bool {
-    let Some(present) = written_address(contact, channel) else { return false };
-    let Some(told) = &grant.address else {
-        return moved_at(contact, channel).is_none_or(|moved| grant.declared_at > moved);
-    };
-    match channel {
-        Channel::Email => reader.email_key(told) == present.key,
-        Channel::Phone | Channel::Sms => reader.phone_key(told) == present.key,
-        Channel::Post => fold(told) == fold(&present.text) || fold(told) == present.key,
-    }
 }

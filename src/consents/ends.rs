@@ -207,7 +207,7 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             Err(_) => {
                 for one in &batch {
                     let alone = audit::again(|| declare_all(app, std::slice::from_ref(one), task)).await;
-                    done += past.take("a consent that ends", one.0, alone)?;
+                    done += past.take(app, "a consent that ends", one.0, alone).await?;
                 }
             }
         }

@@ -205,17 +205,9 @@ pub(super) async fn declare(
     let Opened { row: before, mut events, keys, new } = opened;
     let before = &before;
     tx.take_keys(before.contact_id, &keys)?;
-    let entry = |changes| Entry {
-        action: declaration.action,
-        entity_type: CONSENT.name,
-        entity_id: Some(before.id),
-        contact_id: Some(before.contact_id),
-        changes,
-    };
     let at = declaration.declared_at.unwrap_or_else(|| not_before(tx, &events));
     if is_repeat(declaration, at, &events) {
-        tx.record(entry(Changes::none())).await?;
-        return Ok(before.id);
+        return repeat(tx, before, declaration.action).await;
     }
     let mut fresh = Vec::new();
     if let Some(moved_at) = declaration.moved_at.filter(|moved_at| at <= *moved_at) {
@@ -257,8 +249,28 @@ pub(super) async fn declare(
         rows = rows.insert::<consent_event::Entity>(&CONSENT_EVENT, event);
     }
     let changes = tx.write(rows).await?;
-    tx.record(entry(changes)).await?;
+    tx.record(entry(before, declaration.action, changes)).await?;
     Ok(before.id)
+}
+
+/// Records that something was said again which changes nothing of the consent.
+pub(super) async fn repeat(
+    tx: &mut Transaction,
+    row: &consent::Model,
+    action: &'static str,
+) -> Result<Uuid, Error> {
+    tx.record(entry(row, action, Changes::none())).await?;
+    Ok(row.id)
+}
+
+fn entry(row: &consent::Model, action: &'static str, changes: Changes) -> Entry {
+    Entry {
+        action,
+        entity_type: CONSENT.name,
+        entity_id: Some(row.id),
+        contact_id: Some(row.contact_id),
+        changes,
+    }
 }
 
 /// When a consent that ends at `end` is to be reviewed: as long before as the purpose says.

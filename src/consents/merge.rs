@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_event, contact,
-    enums::{Channel, ConsentEventKind, ConsentStatus},
+    enums::{Channel, ConsentEventKind, ConsentStatus, StopKind},
     objection,
 };
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
@@ -91,6 +91,8 @@ impl<'m> Side<'m> {
             .await?;
         let objections = objection::Entity::find()
             .filter(objection::Column::ContactId.eq(contact.id))
+            // What lists of others say, and that mail does not get there, is no word of anybody.
+            .filter(objection::Column::Kind.is_in([StopKind::Objection, StopKind::Block]))
             .all(tx.connection())
             .await?;
         Ok(Self { contact, consents, objections })
@@ -118,7 +120,10 @@ impl<'m> Side<'m> {
             let meant = |code: &str| code == purpose || Some(code) == group;
             self.objections.iter().filter(move |objection| meant(&objection.purpose_code))
         };
-        let objected = || objections().any(|objection| objection.ended_at.is_none_or(|end| end > now));
+        // A block stands against older consents; by itself it is no word of this person.
+        let own = |objection: &&objection::Model| objection.kind == StopKind::Objection;
+        let objected =
+            || objections().filter(own).any(|objection| objection.ended_at.is_none_or(|end| end > now));
         match row {
             Some(row) if row.status != ConsentStatus::Pending => {
                 let ended = objections().any(|objection| {

@@ -4,19 +4,21 @@ mod asked;
 mod batch;
 mod ends;
 mod events;
+mod granting;
 pub mod merge;
+mod noes;
 mod opened;
 mod rebuild;
 mod renewals;
 mod settling;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_text, contact,
-    enums::{Channel, ConsentEventKind, SuppressionKind},
+    enums::{Channel, ConsentEventKind, ConsentStatus, SuppressionKind},
 };
 use sea_orm::{
     ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Condition,
@@ -27,6 +29,7 @@ pub use asked::{Asked, answer, ask};
 pub use batch::{Grant, Hindrance, Outcome, Present, Said, Told};
 pub use ends::{demand_renewals, expire};
 pub use events::after;
+pub use noes::{arrive, carry_noes};
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use renewals::renewable;
 pub use renewals::{Renewal, renew};
@@ -38,12 +41,16 @@ use crate::{
     contacts::{self, Address, Rectified},
     context::Actor,
     error::{Code, Error},
-    policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
+    objections::{self, NewObjection},
+    policy::{self, DOUBLE_OPT_IN, Grounds, LegalBasis, PurposeDef},
     register::CONSENT,
     suppressions::{self, Declared, Meant, Whom},
 };
 use events::{Declaration, address_of, declare, moved_at, review, written_address};
 use opened::{Opened, find_or_open};
+
+/// Name of a withdrawal in the audit log.
+const WITHDRAW: &str = "withdrawConsent";
 
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
@@ -211,7 +218,7 @@ pub struct Withdrawal {
 
 impl Withdrawal {
     fn declaration(&self) -> Declaration {
-        Declaration::end("withdrawConsent", ConsentEventKind::Withdrawn, self.at, self.source.clone())
+        Declaration::end(WITHDRAW, ConsentEventKind::Withdrawn, self.at, self.source.clone())
     }
 
     /// What is put on the suppression list.
@@ -261,6 +268,19 @@ pub async fn withdraw(
         }
         _ => return Err(fault("id", "give `id`, or `contactId`, `email` or `phone` with `purpose`")),
     };
+    // Who withdraws from a group means all of it: what rests on no consent ends by an objection.
+    let group = withdrawal.purpose.as_ref().filter(|code| has_other_kinds(actor, code));
+    if let Some(group) = group {
+        let objection = NewObjection {
+            contact_id: contact,
+            address: address.clone(),
+            purpose: group.clone(),
+            channel: withdrawal.channel,
+            at: withdrawal.at,
+            source: withdrawal.source.clone(),
+        };
+        objections::record(tx, actor, &objection).await?;
+    }
     let channels: Vec<Channel> = targets.iter().map(|(_, channel)| *channel).collect();
     let meant = suppressions::meet(tx, actor, whom, Some(&channels)).await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
@@ -271,7 +291,7 @@ pub async fn withdraw(
     for contact in &meant.contacts {
         ids.extend(withdraw_of(tx, actor, *contact, &targets, &meant, withdrawal).await?);
     }
-    // Each kind on its own: who withdraws consents to a group has not objected to what rests on other bases.
+    // Each kind on its own: a yes to one of them opens that one again.
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
     let declared: Vec<Declared> = purposes
         .into_iter()
@@ -334,19 +354,27 @@ async fn withdraw_of(
         all.insert((opened.row.purpose_code.clone(), opened.row.channel.to_value()), opened);
     }
     for (purpose, channel) in targets {
-        // What the person itself ends that was never given is no event: the block of the address stands against what comes late. Staff
-        // who are told keep the word of it.
-        let blocked = suppressions::is_advertising(&actor.policy, purpose)
-            && meant.reached.on(Some(*channel)).next().is_some();
-        if actor.subject.is_some() && blocked {
-            continue;
-        }
         let place = all.entry((purpose.clone(), channel.to_value()));
-        place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
+        if actor.subject.is_none() {
+            // Staff who are told of it keep the word of it.
+            place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
+        } else if matches!(place, Entry::Vacant(_)) && meant.reached.on(Some(*channel)).next().is_none() {
+            // The person never said yes to this, so there is no event. The block of its address stands against what comes late. It has
+            // no such address yet: then the block stands on its record alone.
+            let declared = withdrawal.declared(purpose, Some(*channel), tx.now());
+            suppressions::close(tx, contact_id, &declared, *channel).await?;
+        }
     }
     let mut ids = Vec::with_capacity(all.len());
     for opened in all.into_values() {
-        ids.push(declare(tx, opened, &withdrawal.declaration()).await?);
+        let said = actor.subject.is_some() && opened.row.status == ConsentStatus::Withdrawn;
+        // A person who says again what holds declares nothing new. The block is renewed all the same.
+        let id = if said {
+            events::repeat(tx, &opened.row, WITHDRAW).await?
+        } else {
+            declare(tx, opened, &withdrawal.declaration()).await?
+        };
+        ids.push(id);
     }
     Ok(ids)
 }
@@ -390,6 +418,15 @@ pub async fn bound_anew(
     Ok(())
 }
 
+/// Whether `code` is a group of which a kind rests on no consent and can be objected to.
+fn has_other_kinds(actor: &Actor, code: &str) -> bool {
+    actor.policy.purposes().iter().any(|purpose| {
+        purpose.group.as_deref() == Some(code)
+            && purpose.grounds != Grounds::Consent
+            && purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
+    })
+}
+
 /// The purposes on consent that `code` names, with their channels.
 fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(String, Channel)>, Error> {
     let Some(named) = actor.policy.purpose(code) else {
@@ -424,8 +461,8 @@ fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(Str
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
-    suppressions::bring(tx, &rectified.reached(tx.reader())).await?;
-    let Rectified { before, after } = rectified;
+    arrive(tx, &rectified.reached(tx.reader())).await?;
+    let Rectified { before, after, .. } = rectified;
     let moved: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
         .into_iter()
         .filter(|channel| address_of(&before, *channel) != address_of(&after, *channel))

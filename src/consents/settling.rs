@@ -6,23 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-use entity::{
-    consent, contact, contact_point,
-    enums::{Channel, ConsentStatus, ContactState, StopKind, SuppressionKind},
-    key_reader, link, objection, sign_up,
-};
+use entity::{contact, contact_point, enums::ContactState, key_reader, link, sign_up};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::bound_anew;
+use super::{bound_anew, noes};
 use crate::{
-    audit::{self, Author, Changes, Entry, Mode, Transaction},
+    audit::{self, Author, Changes, Entry, Mode, Past, Transaction},
     contacts::{self, Reached},
     context::App,
     error::Error,
+    identities,
     register::{CONTACT, CONTACT_POINT, Category},
-    suppressions::{self, Declared, bring, declare, is_advertising},
+    suppressions::{self, compare},
 };
 
 /// Contacts of one transaction: they hold the locks of all their addresses.
@@ -37,6 +33,13 @@ pub struct Settled {
     pub read_anew: u64,
     /// Contacts that lacked a block which the list says.
     pub mended: u64,
+}
+
+impl Settled {
+    fn add(&mut self, other: Settled) {
+        self.read_anew += other.read_anew;
+        self.mended += other.mended;
+    }
 }
 
 /// Makes all keys anew if another reader made them last. It may be done again and by several servers: what is done is not done twice.
@@ -102,8 +105,9 @@ pub async fn agree(app: &App) -> Result<Settled, Error> {
     walk(app).await
 }
 
+/// Goes through all contacts, and on past one that cannot be settled: that holds up nobody else's noes, and fails it in the end.
 async fn walk(app: &App) -> Result<Settled, Error> {
-    let (mut settled, mut last) = (Settled::default(), Uuid::nil());
+    let (mut settled, mut last, mut past) = (Settled::default(), Uuid::nil(), Past::default());
     loop {
         let ids: Vec<Uuid> = contact::Entity::find()
             .select_only()
@@ -115,11 +119,17 @@ async fn walk(app: &App) -> Result<Settled, Error> {
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some(end) = ids.last() else { return Ok(settled) };
+        let Some(end) = ids.last() else { return past.end(settled) };
         last = *end;
-        let done = audit::again(|| batch(app, &ids)).await?;
-        settled.read_anew += done.read_anew;
-        settled.mended += done.mended;
+        match audit::again(|| batch(app, &ids)).await {
+            Ok(done) => settled.add(done),
+            Err(_) => {
+                for id in &ids {
+                    let alone = audit::again(|| batch(app, std::slice::from_ref(id))).await;
+                    settled.add(past.take(app, "a contact that is settled", *id, alone).await?);
+                }
+            }
+        }
     }
 }
 
@@ -127,7 +137,7 @@ async fn walk(app: &App) -> Result<Settled, Error> {
 async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let before = reached(&tx, ids).await?;
-    let stale = before.iter().any(|(row, ..)| row.key_version != app.reader.version());
+    let stale = before.iter().any(|(row, ..)| is_stale(app, row));
     let mode = if stale { Mode::Exclusive } else { Mode::Shared };
     tx.lock_identities(before.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode)
         .await?;
@@ -145,17 +155,16 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     }
     let mut settled = Settled::default();
     for (row, points, _) in &behind {
-        if row.key_version != app.reader.version() {
+        if is_stale(app, row) {
             read_anew(&mut tx, row, points).await?;
             settled.read_anew += 1;
         }
     }
     for (row, _, reached) in &behind {
-        if row.key_version != app.reader.version() {
-            let noes = noes_of(&tx, app, row).await?;
-            declare(&mut tx, &[], reached, &noes).await?;
+        if is_stale(app, row) {
+            noes::settle(&mut tx, reached).await?;
         }
-        if bring(&mut tx, reached).await? > 0 && row.key_version == app.reader.version() {
+        if compare(&mut tx, reached).await? > 0 && !is_stale(app, row) {
             settled.mended += 1;
         }
     }
@@ -163,6 +172,12 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
         tx.commit().await?;
     }
     Ok(settled)
+}
+
+/// Whether another reader, or none, made its keys.
+fn is_stale(app: &App, row: &contact::Model) -> bool {
+    row.key_version != app.reader.version()
+        || row.family_name_key != identities::household(row.family_name.as_deref())
 }
 
 type Row = (contact::Model, Vec<contact_point::Model>, Reached);
@@ -212,44 +227,4 @@ async fn read_anew(
     tx.touch(&[row.id]);
     tx.record_bare("readAddressesAnew", "Contact", &[row.id], "Contact.id");
     Ok(())
-}
-
-/// The noes to advertising that stand on a record: they are about its addresses too.
-async fn noes_of(tx: &Transaction, app: &App, row: &contact::Model) -> Result<Vec<Declared>, Error> {
-    let policy = app.policy.current();
-    let mut noes = Vec::new();
-    let ended = consent::Entity::find()
-        .filter(consent::Column::ContactId.eq(row.id))
-        .filter(consent::Column::Status.is_in([ConsentStatus::Withdrawn, ConsentStatus::Refused]));
-    for consent in ended.all(tx.connection()).await? {
-        if is_advertising(&policy, &consent.purpose_code) {
-            let since: DateTime<Utc> =
-                consent.withdrawn_at.or(consent.declared_at).unwrap_or(consent.updated_at);
-            let channel: Option<Channel> = Some(consent.channel);
-            let kind = SuppressionKind::Withdrawal;
-            noes.push(Declared {
-                purpose: consent.purpose_code,
-                kind,
-                channel,
-                since,
-                source: consent.source,
-            });
-        }
-    }
-    let objections = objection::Entity::find()
-        .filter(objection::Column::ContactId.eq(row.id))
-        .filter(objection::Column::Kind.eq(StopKind::Objection))
-        .filter(objection::Column::EndedAt.is_null());
-    for objection in objections.all(tx.connection()).await? {
-        if is_advertising(&policy, &objection.purpose_code) {
-            noes.push(Declared {
-                purpose: objection.purpose_code,
-                kind: SuppressionKind::Objection,
-                channel: objection.channel,
-                since: objection.objected_at,
-                source: objection.source,
-            });
-        }
-    }
-    Ok(noes)
 }

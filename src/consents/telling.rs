@@ -35,7 +35,7 @@ pub async fn catch_up(app: &App) -> Result<u64, Error> {
             Err(_) => {
                 for one in &contacts {
                     let alone = tell(app, std::slice::from_ref(one)).await;
-                    told += past.take("consents that were not told", *one, alone)?;
+                    told += past.take(app, "consents that were not told", *one, alone).await?;
                 }
             }
         }

@@ -19,7 +19,7 @@ use super::{
     unknown,
 };
 use crate::{
-    audit::{Changes, Entry, Mode, Transaction},
+    audit::{Changes, Entry, Transaction},
     context::Actor,
     error::{Code, Error},
     fold::fold,
@@ -127,7 +127,8 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
                 .flat_map(|reached| reached.locks().collect::<Vec<_>>()),
         );
     }
-    tx.lock_identities(locks, Mode::Shared).await?;
+    let mode = super::mode_of(tx, &both).await?;
+    tx.lock_identities(locks, mode).await?;
     tx.lock_contacts();
     let find = async |id| {
         Ok::<_, Error>(contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?)
@@ -135,9 +136,10 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     let [low, high] = both;
     let (first, second) = (find(low).await?, find(high).await?);
     let (Some(first), Some(second)) = (first, second) else { return Err(unknown()) };
+    let mode = super::mode_of(tx, &both).await?;
     for id in both {
         let reached = super::reached(tx.connection(), tx.reader(), id).await?;
-        if reached.is_some_and(|reached| !tx.holds(reached.locks(), Mode::Shared)) {
+        if reached.is_some_and(|reached| !tx.holds(reached.locks(), mode)) {
             return Err(Error::repeat());
         }
     }

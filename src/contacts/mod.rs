@@ -8,11 +8,15 @@ mod restrictions;
 mod rows;
 
 use chrono::{DateTime, Utc};
-use entity::{contact, contact_point, provenance};
+use entity::{
+    consent, contact, contact_point,
+    enums::{ConsentStatus, StopKind},
+    objection, provenance,
+};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable, JoinType,
     PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
-    sea_query::{Expr, Query},
+    sea_query::{Condition, Expr, Query},
 };
 use uuid::Uuid;
 
@@ -98,12 +102,38 @@ pub(crate) async fn lock_bringing(
 ) -> Result<contact::Model, Error> {
     let before = contact::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
     let reached = brought(tx.reader(), &before)?;
-    tx.lock_identities(reached.locks(), Mode::Shared).await?;
+    if !reached.all().is_empty() {
+        let mode = mode_of(tx, &[id]).await?;
+        tx.lock_identities(reached.locks(), mode).await?;
+    }
     let contact = lock(tx, actor, id).await?;
-    if !tx.holds(brought(tx.reader(), &contact)?.locks(), Mode::Shared) {
+    let reached = brought(tx.reader(), &contact)?;
+    if !reached.all().is_empty() && !tx.holds(reached.locks(), mode_of(tx, &[id]).await?) {
         return Err(Error::repeat());
     }
     Ok(contact)
+}
+
+/// How identities are locked that come to contacts: EXCLUSIVE where one of these may say no to anything, since that no is declared for what
+/// comes.
+pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<Mode, Error> {
+    let refused = Query::select()
+        .expr(Expr::val(1))
+        .from(consent::Entity)
+        .and_where(consent::Column::ContactId.is_in(ids.iter().copied()))
+        .and_where(consent::Column::Status.ne(ConsentStatus::Granted))
+        .to_owned();
+    let objected = Query::select()
+        .expr(Expr::val(1))
+        .from(objection::Entity)
+        .and_where(objection::Column::ContactId.is_in(ids.iter().copied()))
+        .and_where(objection::Column::Kind.eq(StopKind::Objection))
+        .and_where(objection::Column::EndedAt.is_null())
+        .to_owned();
+    let either = Condition::any().add(Expr::exists(refused)).add(Expr::exists(objected));
+    let asked = Query::select().expr(Expr::val(1)).cond_where(either).to_owned();
+    let says_no = tx.connection().query_one(&asked).await?.is_some();
+    Ok(if says_no { Mode::Exclusive } else { Mode::Shared })
 }
 
 /// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later
@@ -266,14 +296,29 @@ pub struct Rectified {
     pub before: contact::Model,
     /// After; the same where nothing changed.
     pub after: contact::Model,
+    /// Its further addresses, where they are others under another name.
+    points: Vec<contact_point::Model>,
 }
 
 impl Rectified {
     /// The addresses that came to the contact.
     pub fn reached(&self, reader: &Reader) -> Reached {
-        let of = |contact: &contact::Model| Reached::of(reader, contact, &[]);
+        let of = |contact: &contact::Model| Reached::of(reader, contact, &self.points);
         of(&self.after).beyond(&of(&self.before))
     }
+}
+
+/// The further addresses of a contact, which a change of `values` makes those of another household: where a name is among them.
+async fn renamed_points(
+    tx: &Transaction,
+    id: Uuid,
+    values: &[(&'static Field, Option<String>)],
+) -> Result<Vec<contact_point::Model>, Error> {
+    if !values.iter().any(|(field, _)| matches!(field.name, "givenName" | "familyName")) {
+        return Ok(Vec::new());
+    }
+    let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
+    Ok(points.all(tx.connection()).await?)
 }
 
 /// Rectifies a contact (Art. 16). What is as asked for already is no change and makes no new version.
@@ -286,15 +331,21 @@ pub async fn rectify(
     actor: &Actor,
     change: &Rectification,
 ) -> Result<Rectified, Error> {
+    let known = renamed_points(tx, change.id, &change.values).await?;
     let before = lock_bringing(tx, actor, change.id, |reader, contact| {
         let mut after = contact.clone();
         for (field, value) in &change.values {
             set(reader, &mut after, field, value.as_deref())?;
         }
-        let of = |contact: &contact::Model| Reached::of(reader, contact, &[]);
+        let of = |contact: &contact::Model| Reached::of(reader, contact, &known);
         Ok(of(&after).beyond(&of(contact)))
     })
     .await?;
+    let points = renamed_points(tx, change.id, &change.values).await?;
+    if points != known {
+        // Another address came meanwhile: the next attempt locks that one too.
+        return Err(Error::repeat());
+    }
     if change.expected_version.is_some_and(|expected| expected != before.version) {
         return Err(
             Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
@@ -314,7 +365,7 @@ pub async fn rectify(
     };
     if changes.is_empty() {
         tx.record(entry(changes)).await?;
-        return Ok(Rectified { after: before.clone(), before });
+        return Ok(Rectified { after: before.clone(), before, points });
     }
     let empties = change.values.iter().any(|(field, value)| field.identifies && value.is_none());
     if empties && !rows::identifies(actor, &after) {
@@ -336,5 +387,5 @@ pub async fn rectify(
         .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, change.id, &source, &names));
     let changes = tx.write(rows).await?;
     tx.record(entry(changes)).await?;
-    Ok(Rectified { before, after })
+    Ok(Rectified { before, after, points })
 }

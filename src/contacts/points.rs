@@ -137,7 +137,9 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
         changes,
     })
     .await?;
-    let came = came.map(|_| new.reached(tx.reader(), &contact, tx.now()));
+    // Another point of an address that the contact has brings none.
+    let had = Reached::of(tx.reader(), &contact, &known);
+    let came = came.map(|_| new.reached(tx.reader(), &contact, tx.now()).beyond(&had));
     Ok(came.unwrap_or_else(|| Reached::typed(Vec::new())))
 }
 

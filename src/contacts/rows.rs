@@ -11,7 +11,7 @@ use crate::{
     context::Actor,
     error::Error,
     fold::fold,
-    identities::Reader,
+    identities::{self, Reader},
     policy::Action,
     register::{CONTACT, Field, Read, Scalar},
 };
@@ -50,6 +50,7 @@ pub fn blank(reader: &Reader, id: Uuid, now: DateTime<Utc>) -> contact::Model {
         country_folded: None,
         language_folded: None,
         postal_key: None,
+        family_name_key: None,
         email_key: None,
         phone_key: None,
         key_version: reader.version(),
@@ -98,6 +99,7 @@ pub fn set_keys(reader: &Reader, contact: &mut contact::Model) {
     contact.phone_key = contact.phone.as_deref().map(|text| reader.phone_key(text));
     let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
     contact.postal_key = reader.postal_key(parts.map(|part| part.as_deref()));
+    contact.family_name_key = identities::household(contact.family_name.as_deref());
     contact.key_version = reader.version();
 }
 

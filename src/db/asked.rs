@@ -18,6 +18,45 @@ pub enum Held {
     NoTimeout,
 }
 
+/// What a server of PostgreSQL does not do, so that what is answered may be lost with the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lax {
+    /// `fsync` is off: after a power failure the whole database may be damaged.
+    Fsync,
+    /// `full_page_writes` is off: after a power failure pages may be half written.
+    FullPageWrites,
+    /// `synchronous_commit` of sessions that write is below `on`: a pooler between does not pass on what they ask for.
+    SynchronousCommit,
+}
+
+/// What is asked of a session that writes.
+pub(super) const DURABILITY: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
+
+/// What the answer says.
+pub(super) fn lax(fsync: &str, full_page_writes: &str, synchronous_commit: &str) -> Vec<Lax> {
+    let found = [
+        (fsync != "on", Lax::Fsync),
+        (full_page_writes != "on", Lax::FullPageWrites),
+        (!is_awaited(synchronous_commit), Lax::SynchronousCommit),
+    ];
+    found.into_iter().filter_map(|(holds, lax)| holds.then_some(lax)).collect()
+}
+
+/// Whether a commit waits for the disk, and for the one of a synchronous standby where there is one.
+fn is_awaited(synchronous_commit: &str) -> bool {
+    matches!(synchronous_commit, "on" | "remote_apply")
+}
+
+/// What `synchronous_commit` sessions that write ask for: `on`, or what the server has where that is stronger.
+pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'static str, DbErr> {
+    let fault = |error: sqlx::Error| DbErr::Custom(explained(&error));
+    let mut connection = options.connect().await.map_err(fault)?;
+    let row = sqlx::query("SELECT current_setting('synchronous_commit')").fetch_one(&mut connection).await;
+    let present: String = row.and_then(|row| row.try_get(0)).map_err(fault)?;
+    connection.close().await.map_err(fault)?;
+    Ok(if present == "remote_apply" { "remote_apply" } else { "on" })
+}
+
 /// What is asked: whether a session is read-only, and for how many milliseconds a statement may run (0 for ever).
 pub(super) const QUESTION: &str = "SELECT current_setting('transaction_read_only'), (SELECT setting FROM pg_settings WHERE name = 'statement_timeout')";
 
@@ -105,6 +144,13 @@ pub fn explained_of(error: &DbErr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_lost_with_the_power_is_told() {
+        assert_eq!(lax("on", "on", "on"), []);
+        assert_eq!(lax("on", "on", "remote_apply"), []);
+        assert_eq!(lax("off", "off", "local"), [Lax::Fsync, Lax::FullPageWrites, Lax::SynchronousCommit]);
+    }
 
     #[test]
     fn a_reader_is_held_where_both_are_set() {

@@ -13,7 +13,7 @@ use crate::{
     config::pages::Pages,
     context::{App, Ring},
     error::Error,
-    links::{self, Preference},
+    links::{self, Mailbox, Preference},
 };
 
 /// What links of persons are made with.
@@ -38,8 +38,8 @@ impl<'r> Links<'r> {
     /// The link to the preferences of a contact, for mails of the purpose of `scope` to the mailbox `address`.
     fn preference(&self, scope: &Scope, contact: Uuid, address: &str) -> Result<String, Error> {
         let purpose = scope.purpose.as_ref().map_or_else(String::new, |purpose| purpose.code.clone());
-        let address = links::short_digest(self.ring, address)?;
-        let token = links::preference(self.ring, &Preference { contact, purpose, address })?;
+        let mailbox = Mailbox::of(self.ring, address)?;
+        let token = links::preference(self.ring, &Preference { contact, purpose, mailbox })?;
         self.pages.url(&token).ok_or_else(|| Error::internal("a link without an address of the pages"))
     }
 }

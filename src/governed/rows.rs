@@ -67,8 +67,9 @@ fn visible_by(sql: &mut Sql, scope: &Scope, alias: &str, consented: impl FnOnce(
         own(sql, scope, "o");
         sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push(")");
         if !purpose.channels.is_empty() {
-            // What names a channel ends that one alone.
-            sql.push(" AND (o.every_channel");
+            // What names a channel ends that one alone. A block always names one: whoever shares an address with the person loses what
+            // leads to that address, and nothing else.
+            sql.push(" AND (o.channel IS NULL");
             for channel in &purpose.channels {
                 sql.push(" OR o.channel = '").push(channel.as_str()).push("'");
             }

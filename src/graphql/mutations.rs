@@ -97,7 +97,7 @@ async fn write(
                 values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
             };
             let reached = contacts::add_point(tx, actor, &new).await?;
-            suppressions::bring(tx, &reached).await?;
+            consents::arrive(tx, &reached).await?;
             Written::one(new.contact_id)
         }
         Write::RemoveContactPoint => Written::one(contacts::remove_point(tx, actor, id()?).await?),

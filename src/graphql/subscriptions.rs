@@ -27,6 +27,8 @@ pub enum Told {
     Nothing,
     /// A response, JSON.
     Answer(String),
+    /// Nothing yet: it cannot be read now, and may be later. A JSON list of errors, should it never be.
+    Later(String),
     /// That it is over: a JSON list of errors.
     Ended(String),
 }
@@ -108,7 +110,11 @@ impl Engine {
                 let data = Some(vec![(root.key.clone(), json)]);
                 Told::Answer(Response { data, problems, withheld, masked: &plan.masked }.text(actor))
             }
-            Err(error) => Told::Ended(errors_json(&[Problem::of(error)], actor)),
+            Err(error) => {
+                let passing = error.may_pass();
+                let errors = errors_json(&[Problem::of(error)], actor);
+                if passing { Told::Later(errors) } else { Told::Ended(errors) }
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::Ending;
 use crate::{
     audit::{self, Probed},
     context::App,
-    db::Held,
+    db::{Held, Lax},
 };
 
 /// How long an answer holds.
@@ -73,6 +73,24 @@ pub enum Warning {
     UnknownMasterKey,
     /// A background job failed when it last ran: the log says which and why.
     JobFailing,
+    /// A file of the policy was written to and has not been closed for long: the old policy stays in force until it is.
+    PolicyHalfWritten,
+    /// PostgreSQL has `fsync` off: a power failure may damage the whole database.
+    FsyncOff,
+    /// PostgreSQL has `full_page_writes` off: a power failure may leave pages half written.
+    FullPageWritesOff,
+    /// PostgreSQL answers commits before they are on the disk (`synchronous_commit`).
+    CommitsNotAwaited,
+}
+
+impl From<Lax> for Warning {
+    fn from(lax: Lax) -> Self {
+        match lax {
+            Lax::Fsync => Warning::FsyncOff,
+            Lax::FullPageWrites => Warning::FullPageWritesOff,
+            Lax::SynchronousCommit => Warning::CommitsNotAwaited,
+        }
+    }
 }
 
 /// What `/readyz` tells.
@@ -130,7 +148,8 @@ impl Health {
 async fn check(app: &App) -> (Checks, Vec<Warning>) {
     let pending = timeout(PATIENCE, Migrator::get_pending_migrations_read_only(&app.db.reader));
     let unknown = timeout(PATIENCE, audit::unknown_masters(app));
-    let (pending, unknown, probed) = tokio::join!(pending, unknown, timeout(PATIENCE, audit::probe(app)));
+    let (probed, lax) = (timeout(PATIENCE, audit::probe(app)), timeout(PATIENCE, app.db.lax()));
+    let (pending, unknown, probed, lax) = tokio::join!(pending, unknown, probed, lax);
     let held = timeout(PATIENCE, app.db.held()).await;
     let (reader, migrations) = match pending {
         Ok(Ok(pending)) if pending.is_empty() => (State::Ok, State::Ok),
@@ -157,7 +176,14 @@ async fn check(app: &App) -> (Checks, Vec<Warning>) {
     let policy = if app.policy.current().revision().is_empty() { State::Failed } else { State::Ok };
     // Whether the reader answers is told by its check.
     let unknown = matches!(unknown, Ok(Ok(names)) if !names.is_empty());
-    let failing = app.failing.any().then_some(Warning::JobFailing);
-    let warnings = unknown.then_some(Warning::UnknownMasterKey).into_iter().chain(failing).collect();
+    let warnings = [
+        (unknown, Warning::UnknownMasterKey),
+        (app.failing.any(), Warning::JobFailing),
+        (app.policy.is_half_written(), Warning::PolicyHalfWritten),
+    ];
+    let warnings = warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning));
+    // Whether the writer answers is told by its check.
+    let lax = lax.ok().and_then(Result::ok).unwrap_or_default();
+    let warnings = warnings.chain(lax.into_iter().map(Warning::from)).collect();
     (Checks { reader, writer, migrations, policy, audit, keys }, warnings)
 }

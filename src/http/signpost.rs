@@ -13,8 +13,8 @@ use axum::{
 use super::{Shared, answer, answer::RequestId, headers::Format};
 use crate::error::{Code, Error};
 
-/// Nothing but the text.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// Nothing but the text, and no icon.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Template)]
 #[template(path = "signpost.html")]

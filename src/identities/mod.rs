@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::fold::fold;
 
+pub use numbers::is_damaged;
+
 pub mod first;
 mod mailboxes;
 mod numbers;
@@ -195,11 +197,16 @@ impl Reader {
     /// The lines in a text.
     pub fn numbers(&self, text: &str) -> Reading {
         let (lines, unread) = numbers::read(*self, text);
+        // The key stays, so that what was listed under it once is found.
+        let unread = unread || numbers::is_damaged(text);
         Reading::of(Kind::Number, lines.into_iter().map(|line| line.keys), unread)
     }
 
-    /// The letter box of an address (street, postal code, city, country) and a family.
+    /// The letter box of an address (street, postal code, city, country) and a family. A town alone is no letter box.
     pub fn postal(&self, parts: [Option<&str>; 4], family_name: Option<&str>) -> Option<Identity> {
+        if !postal::is_delivered(parts) {
+            return None;
+        }
         Identity::new(Kind::Postal, vec![postal::key(self.region, parts)?], postal::name(family_name))
     }
 
@@ -229,6 +236,11 @@ impl Reading {
         }
         Reading { identities, unread }
     }
+}
+
+/// The key of a family name as letter boxes are told apart by it; none for a name without letters.
+pub fn household(family_name: Option<&str>) -> Option<String> {
+    postal::name(family_name)
 }
 
 fn stored(reading: Reading, text: &str) -> String {

@@ -4,6 +4,7 @@ use super::{
     Reader,
     pieces::{self, Piece, Sign},
     plans::{self, Number, Plan},
+    text,
 };
 
 /// Digits of a number that no plan knows; of one with a country code, behind it.
@@ -45,6 +46,55 @@ pub fn read(reader: Reader, given: &str) -> (Vec<Line>, bool) {
     }
     let unread = unread || (once.is_empty() && !given.trim().is_empty());
     (once, unread)
+}
+
+/// Digits before a point that are no part of a number which is written with points.
+const WHOLE: usize = 7;
+/// Letters between digits that somebody meant: extensions, marks of the kind of number, hours.
+const MEANT: [&str; 14] = ["x", "dw", "kl", "u", "et", "ou", "or", "f", "t", "m", "p", "h", "a", "tv"];
+
+/// Whether a text was a number once, and a spreadsheet or a slip of the pen has made something else of it: `4.91712E+11`,
+/// `1712345670.0`, `0171 234567o`. What it was nobody can say.
+pub fn is_damaged(given: &str) -> bool {
+    let text: Vec<char> = text::seen(given).chars().map(|c| text::digit(c).unwrap_or(c)).collect();
+    let at = |index: usize| text.get(index).copied().unwrap_or(' ');
+    let is_digit = |index: Option<usize>| index.is_some_and(|index| at(index).is_ascii_digit());
+    let mut index = 0;
+    while index < text.len() {
+        let length = |fits: &dyn Fn(char) -> bool, from: usize| {
+            text.iter().skip(from).take_while(|c| fits(**c)).count()
+        };
+        if at(index).is_alphabetic() {
+            let count = length(&char::is_alphabetic, index);
+            let word: String = text.iter().skip(index).take(count).flat_map(|c| c.to_lowercase()).collect();
+            let (before, end) = (is_digit(index.checked_sub(1)), index + count);
+            let signed = matches!(at(end), '+' | '-') && is_digit(Some(end + 1));
+            let behind = is_digit(Some(end));
+            let exponent = word == "e" && (behind || signed);
+            let inside = behind && count <= 2 && !MEANT.contains(&word.as_str());
+            // A letter that looks like a digit, where one may have stood.
+            let alike = matches!(word.as_str(), "o" | "l" | "i");
+            if before && (exponent || inside || alike) {
+                return true;
+            }
+            index = end;
+        } else if at(index).is_ascii_digit() {
+            let count = length(&|c| c.is_ascii_digit() || c == '.', index);
+            let row: String = text.iter().skip(index).take(count).collect();
+            if let Some((whole, rest)) = row.split_once('.')
+                && whole.len() >= WHOLE
+                && !rest.is_empty()
+                && !rest.contains('.')
+                && (rest.len() <= 2 || rest.bytes().all(|digit| digit == b'0'))
+            {
+                return true;
+            }
+            index += count;
+        } else {
+            index += 1;
+        }
+    }
+    false
 }
 
 /// How numbers are read.

@@ -33,6 +33,12 @@ pub fn key(region: Option<Region>, parts: [Option<&str>; 4]) -> Option<String> {
     Some(format!("sha256:{digits}"))
 }
 
+/// Whether letters can be delivered: to a street or post office box, in a place.
+pub fn is_delivered(parts: [Option<&str>; 4]) -> bool {
+    let [street, code, city, _] = parts.map(|part| compact(&text::seen(part.unwrap_or_default())));
+    !street.is_empty() && (!code.is_empty() || !city.is_empty())
+}
+
 /// A family name as households are told apart by it.
 pub fn name(family_name: Option<&str>) -> Option<String> {
     let name = compact(&text::seen(family_name?));

@@ -112,7 +112,15 @@ fn letter_boxes_are_the_same_however_they_are_written() {
         let parts: [Option<&str>; 4] = parts.try_into().unwrap();
         let key = reader(region).postal_key(parts);
         assert_eq!(key.as_deref().unwrap_or("-"), expected, "{region} {parts:?}");
-        assert_eq!(reader(region).postal(parts, None).map(|one| one.key().to_owned()), key);
+        // A town alone has a key and is no letter box.
+        let [street, code, city, _] = parts;
+        let there = |part: Option<&str>| part.is_some_and(|part| part.chars().any(char::is_alphanumeric));
+        let delivered = key.clone().filter(|_| there(street) && (there(code) || there(city)));
+        assert_eq!(
+            reader(region).postal(parts, None).map(|one| one.key().to_owned()),
+            delivered,
+            "{parts:?}"
+        );
     }
     let long = "漢".repeat(400);
     let key = |city: &str| Reader::default().postal_key([Some(&long), None, Some(city), Some("JP")]).unwrap();

@@ -8,10 +8,10 @@ use entity::enums::{Channel, ContactPointKind};
 use super::{
     Import, Problem, Reason, Target,
     drafts::{Checked, Checks, Draft, Seen, digest, external_id},
-    heads::{plain, tells_opt_outs},
+    heads::{plain, surely_opt_outs, tells_consents, tells_opt_outs},
     own::{self, Told},
     table::Table,
-    words::opts_out,
+    words::{lacks_yes, opts_out, says_no_under},
 };
 use crate::error::Error;
 
@@ -25,12 +25,21 @@ pub(super) struct CsvRows<R> {
     unmapped: Vec<usize>,
     external_id: Option<(usize, String)>,
     /// Columns that say who does not want to be advertised to.
-    opt_outs: Vec<(usize, Option<Channel>)>,
+    opt_outs: Vec<OptOutColumn>,
+    /// Columns of which nothing is read, and a cell of which may say so too; each is told once.
+    doubtful: Vec<usize>,
     /// Columns that only an export of Zweck has, where this is one.
     own: Option<OwnColumns>,
     checks: Checks,
     today: NaiveDate,
     seen: Seen,
+}
+
+struct OptOutColumn {
+    index: usize,
+    channel: Option<Channel>,
+    /// Whether its head asks for a yes, so that what is none opts out.
+    asks_yes: bool,
 }
 
 struct Column {
@@ -86,11 +95,12 @@ impl<R: Read> CsvRows<R> {
             None => None,
         };
         let heads = table.heads();
-        let mut opt_outs: Vec<(usize, Option<Channel>)> = Vec::new();
+        let mut opt_outs: Vec<OptOutColumn> = Vec::new();
         for opt_out in &import.opt_outs {
             let called = || heads.iter().position(|head| plain(head) == plain(&opt_out.column));
             let index = if opt_out.optional { called() } else { Some(find(&opt_out.column)?) };
-            opt_outs.extend(index.map(|index| (index, opt_out.channel)));
+            let asks_yes = reading.header && tells_consents(&opt_out.column);
+            opt_outs.extend(index.map(|index| OptOutColumn { index, channel: opt_out.channel, asks_yes }));
         }
         let ignored: Vec<usize> = import.ignore.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
         let optional = |name: &str| find(name).ok();
@@ -106,25 +116,28 @@ impl<R: Read> CsvRows<R> {
         };
         let mapped = |index: &usize| {
             columns.iter().any(|column| column.index == *index)
-                || opt_outs.iter().any(|(opt_out, _)| opt_out == index)
+                || opt_outs.iter().any(|opt_out| opt_out.index == *index)
                 || external_id.as_ref().is_some_and(|(id, _)| id == index)
         };
         // Zweck's own record tells more than comes in again.
         let unmapped: Vec<usize> =
             (0..table.width()).filter(|index| own.is_none() && !mapped(index)).collect();
-        let mut unclear = Vec::new();
+        let (mut unclear, mut doubtful) = (Vec::new(), Vec::new());
         for index in unmapped.iter().filter(|index| reading.header && !ignored.contains(index)) {
-            let Some(head) = heads.get(*index).filter(|head| tells_opt_outs(head)) else { continue };
+            let Some(head) = heads.get(*index) else { continue };
+            if !surely_opt_outs(head) {
+                doubtful.extend(Some(*index).filter(|_| tells_opt_outs(head) || tells_consents(head)));
+                continue;
+            }
             if advertising {
-                return Err(Error::input(format!(
-                    "column `{head}` tells who does not want to be advertised to, and is not mapped: say what it means by --opt-out email={head} (or phone, sms, post, all), or that it does not count by --ignore {head}"
-                )));
+                return Err(unmapped_no(head, "tells who does not want to be advertised to"));
             }
             unclear.push(Problem::of(1, Some(head.clone()), Reason::OptOutNotMapped));
         }
         let rows = Self {
             heads,
             opt_outs,
+            doubtful,
             table,
             columns,
             unmapped,
@@ -137,6 +150,36 @@ impl<R: Read> CsvRows<R> {
         Ok((rows, unclear))
     }
 
+    /// Whether a no may stand in a column of which nothing is read.
+    pub fn is_doubtful(&self) -> bool {
+        !self.doubtful.is_empty()
+    }
+
+    /// Looks through all rows for a no in a column of which nothing is read.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with line and column of the first one, and where the file breaks off.
+    pub fn look(mut self) -> Result<(), Error> {
+        while let Some(row) = self.table.next()? {
+            let Ok(line) = row else { continue };
+            let head = self.saying_no().next().and_then(|index| self.heads.get(index));
+            if let Some(head) = head {
+                return Err(unmapped_no(head, &format!("says no to advertising on line {line}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Doubtful columns in which the row says no, or holds what cannot be read.
+    fn saying_no(&self) -> impl Iterator<Item = usize> {
+        let says = |index: &usize| {
+            let head = self.heads.get(*index).map_or("", String::as_str);
+            self.table.is_filled(*index)
+                && self.table.text(*index).map_or(true, |cell| says_no_under(head, &cell))
+        };
+        self.doubtful.iter().copied().filter(says)
+    }
+
     /// The next row.
     ///
     /// # Errors
@@ -144,7 +187,17 @@ impl<R: Read> CsvRows<R> {
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         Ok(match self.table.next()? {
             None => None,
-            Some(Ok(line)) => Some(self.check(line)),
+            Some(Ok(line)) => {
+                let mut checked = self.check(line);
+                let said: Vec<usize> = self.saying_no().collect();
+                self.doubtful.retain(|index| !said.contains(index));
+                checked.problems.extend(
+                    said.iter()
+                        .filter_map(|index| self.heads.get(*index))
+                        .map(|head| Problem::of(line, Some(head.clone()), Reason::OptOutNotMapped)),
+                );
+                Some(checked)
+            }
             Some(Err(row)) => {
                 let mut checked = Checked::refused_to(row.line, row.last_line, row.reason);
                 // What stands there may opt out.
@@ -190,9 +243,10 @@ impl<R: Read> CsvRows<R> {
             values.push(("label", label));
             draft.point(ContactPointKind::Postal, column, &values, None);
         }
-        for (index, channel) in &self.opt_outs {
+        for OptOutColumn { index, channel, asks_yes } in &self.opt_outs {
+            let says = |cell: String| if *asks_yes { lacks_yes(&cell) } else { opts_out(&cell) };
             // What cannot be read may be a no.
-            if self.table.is_filled(*index) && self.text(*index).map_or(true, |cell| opts_out(&cell)) {
+            if self.table.is_filled(*index) && self.text(*index).map_or(true, says) {
                 draft.opt_out(*channel);
             }
         }
@@ -245,4 +299,11 @@ impl<R: Read> CsvRows<R> {
             _ => text,
         })
     }
+}
+
+/// A no that nothing is read of must not be passed over.
+fn unmapped_no(head: &str, what: &str) -> Error {
+    Error::input(format!(
+        "column `{head}` {what}, and is not mapped: say what it means by --opt-out email={head} (or phone, sms, post, all), or that it does not count by --ignore {head}"
+    ))
 }

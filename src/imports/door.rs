@@ -17,7 +17,7 @@ use crate::{
     objections::{self, NewObjection},
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
     register::CONTACT,
-    suppressions,
+    suppressions::{self, Question},
 };
 
 /// A no to a purpose or group that somebody declared.
@@ -174,7 +174,10 @@ async fn list(
         since: declared.at.unwrap_or(tx.now()),
         source: declared.source.map(str::to_owned),
     };
-    let known = listed.covers(&typed, &new, declared.at.is_some());
+    let policy = tx.policy().clone();
+    let dated = declared.at.is_some();
+    let asked = Question { policy: &policy, found: &listed, reached: &typed, declared: &new, dated };
+    let known = suppressions::knows(tx.connection(), asked).await?;
     if !known || kind == SuppressionKind::Objection {
         suppressions::declare(tx, &[], &typed, &[new]).await?;
     }

@@ -15,7 +15,7 @@ use crate::{
     contacts::{self, MOST_POINTS, NewPoint, Reached},
     error::Error,
     fold::mailbox,
-    identities::Reader,
+    identities::{Reader, is_damaged},
     register::{CONTACT, CONTACT_POINT, Check, Field},
 };
 
@@ -273,6 +273,10 @@ impl Draft {
 
     /// A phone number in the form of ITU-T E.164, where the region of national numbers is known.
     fn in_e164(&mut self, column: &str, given: String) -> Option<String> {
+        if is_damaged(&given) {
+            self.fault(column, Reason::UnknownPhoneNumber);
+            return Some(given).filter(|_| self.checks.on_invalid == OnInvalid::Keep);
+        }
         let Some(region) = self.checks.region else { return Some(given) };
         match phonenumber::parse(Some(region), &given) {
             Ok(number) if number.is_valid() => {

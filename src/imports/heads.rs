@@ -113,7 +113,7 @@ fn near(head: &str, field: &str) -> bool {
     osa_distance(head, field) <= slips
 }
 
-/// Parts of heads of opt-outs, as programs name them.
+/// Parts of heads of opt-outs, as programs name them: such a column stops an import whatever it holds.
 const OPT_OUTS: &[&str] = &[
     "optout",
     "optedout",
@@ -140,10 +140,69 @@ const OPT_OUTS: &[&str] = &[
     "cleantime",
 ];
 
+/// Parts of heads that are opt-outs as a rule: such a column counts where a cell of it says so.
+const MOSTLY_OPT_OUTS: &[&str] = &[
+    "sperr",
+    "dnc",
+    "kontaktverbot",
+    "werbeverbot",
+    "objection",
+    "objected",
+    "revok",
+    "withdr",
+    "dontcontact",
+    "dontemail",
+    "dontsend",
+    "nocontact",
+    "nomail",
+    "nosms",
+    "nophone",
+    "nonewsletter",
+];
+/// What nobody wants whose column begins with `kein`.
+const UNWANTED: &[&str] =
+    &["mail", "newsletter", "werb", "anruf", "telefon", "sms", "post", "brief", "kontakt", "market", "info"];
+
 /// Whether a column with this head tells who does not want to be advertised to.
 pub(super) fn tells_opt_outs(head: &str) -> bool {
     let head = plain(head);
+    surely_opt_outs(&head)
+        || MOSTLY_OPT_OUTS.iter().any(|part| head.contains(part))
+        || (head.starts_with("kein") && UNWANTED.iter().any(|part| head.contains(part)))
+}
+
+/// The same, whatever stands in the column.
+pub(super) fn surely_opt_outs(head: &str) -> bool {
+    let head = plain(head);
     OPT_OUTS.iter().any(|part| head.contains(part))
+}
+
+/// Parts of heads of columns that tell who wants something, or how it stands.
+const CONSENTS: &[&str] = &[
+    "optin",
+    "optedin",
+    "subscri",
+    "abonn",
+    "consent",
+    "accept",
+    "agree",
+    "allow",
+    "permi",
+    "newsletter",
+    "marketing",
+    "werbung",
+    "einwillig",
+    "zustimm",
+    "erlaub",
+    "status",
+    "gdpr",
+    "dsgvo",
+];
+
+/// Whether a column with this head tells who wants to be advertised to, so that a no in it is one.
+pub(super) fn tells_consents(head: &str) -> bool {
+    let head = plain(head);
+    !tells_opt_outs(&head) && CONSENTS.iter().any(|part| head.contains(part))
 }
 
 #[cfg(test)]
@@ -198,8 +257,39 @@ mod tests {
         ] {
             assert!(tells_opt_outs(head), "{head}");
         }
-        for head in ["Email", "Newsletter", "Company", "Notes", "Donor"] {
+        for head in [
+            "Gesperrt",
+            "Sperre",
+            "Mailsperre",
+            "Kein Newsletter",
+            "keine E-Mails",
+            "DNC",
+            "Kontaktverbot",
+            "Marketing consent withdrawn",
+        ] {
+            assert!(tells_opt_outs(head), "{head}");
+        }
+        for head in ["Email", "Newsletter", "Company", "Notes", "Donor", "Keine Ahnung", "Opt-in"] {
             assert!(!tells_opt_outs(head), "{head}");
+        }
+    }
+
+    #[test]
+    fn heads_that_ask_for_a_yes_are_known() {
+        for head in [
+            "Opt-in",
+            "Subscribed",
+            "Accepts Email Marketing",
+            "Email Status",
+            "Einwilligung",
+            "GDPR",
+            "Newsletter",
+            "Mail erlaubt",
+        ] {
+            assert!(tells_consents(head), "{head}");
+        }
+        for head in ["Unsubscribed", "Opt-out", "Email", "Company", "Notes", "Id"] {
+            assert!(!tells_consents(head), "{head}");
         }
     }
 }

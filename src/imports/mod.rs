@@ -24,7 +24,10 @@ mod times;
 mod vcard;
 mod words;
 
-use std::{collections::HashSet, io::Read};
+use std::{
+    collections::HashSet,
+    io::{self, Read},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -135,6 +138,26 @@ enum Rows<R> {
 }
 
 impl<R: Read> Rows<R> {
+    /// The rows, and what is wrong with the columns. For advertising a file in which an unmapped column may say no is looked through first.
+    fn looked<F: Fn() -> io::Result<R>>(
+        open: F,
+        import: &Import,
+        app: &App,
+    ) -> Result<(Self, Vec<Problem>), Error> {
+        let file = || open().map_err(|_| Error::input("the file cannot be opened"));
+        let opened = Self::open(file()?, import, app)?;
+        match opened {
+            (Self::Csv(rows), _)
+                if rows.is_doubtful()
+                    && suppressions::is_advertising(&app.policy.current(), &import.purpose) =>
+            {
+                rows.look()?;
+                Self::open(file()?, import, app)
+            }
+            opened => Ok(opened),
+        }
+    }
+
     /// The rows, and what is wrong with the columns.
     fn open(file: R, import: &Import, app: &App) -> Result<(Self, Vec<Problem>), Error> {
         let today = app.now().date_naive();
@@ -162,23 +185,27 @@ impl<R: Read> Rows<R> {
     }
 }
 
-/// Imports `file` into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
+/// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
 /// in the order of the file; a row that is rejected has at least one.
 ///
 /// The file is read as a stream and written in batches, each in a transaction of its own: after an interruption the
-/// same import again goes on where it stopped, since rows of earlier batches are found by source and external id.
+/// same import again goes on where it stopped, since rows of earlier batches are found by source and external id. Only where an
+/// unmapped column may say no to advertising it is read twice. While the audit log cannot be written its opt-outs are taken all the
+/// same, and nothing else.
 ///
 /// # Errors
+/// `AUDIT_UNAVAILABLE` where contacts could not come in;
 /// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `tell` gives; batches before
 /// that stay.
 pub async fn contacts<R: Read + Send>(
     app: &App,
-    file: R,
+    open: impl Fn() -> io::Result<R> + Send,
     import: &Import,
     mut tell: impl FnMut(Problem) -> Result<(), Error> + Send,
 ) -> Result<Report, Error> {
     import.check(app, &app.policy.current())?;
-    let (mut rows, mut unclear) = Rows::open(file, import, app)?;
+    let (mut rows, mut unclear) = Rows::looked(open, import, app)?;
+    let mut unwritten = None;
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {
         let (mut batch, mut left) = (Vec::with_capacity(BATCH), Vec::new());
@@ -201,7 +228,8 @@ pub async fn contacts<R: Read + Send>(
             }
         }
         let total = count(batch.len());
-        let written = store::write(app, import, batch, left).await?;
+        let mut written = store::write(app, import, (batch, left), unwritten.is_some()).await?;
+        unwritten = unwritten.or(written.unwritten.take());
         report.opted_out += written.opted_out;
         let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();
         problems.extend(written.lost.iter().map(lost));
@@ -216,8 +244,18 @@ pub async fn contacts<R: Read + Send>(
             problems.iter().filter(|problem| problem.no_not_taken).map(|problem| problem.line).collect();
         report.noes_not_taken += count(noes.len());
         problems.into_iter().try_for_each(&mut tell)?;
-        if ended {
-            return Ok(report);
+        match (ended, &unwritten) {
+            (false, _) => {}
+            (true, None) => return Ok(report),
+            (true, Some(error)) => {
+                let taken = report.opted_out;
+                return Err(Error::new(
+                    error.code,
+                    format!(
+                        "the audit log cannot be written, so that contacts did not come in; opt-outs of the file are taken all the same ({taken}), and their entries follow"
+                    ),
+                ));
+            }
         }
     }
 }

@@ -8,8 +8,9 @@ use super::{
     door::{Declared, Door, advertising},
     drafts::Row,
     known::{self, Known, Who, ids},
+    noes::Lines,
 };
-use crate::{audit::Transaction, contacts, error::Error, identities::Reader, policy::Policy};
+use crate::{audit::Transaction, error::Error, identities::Reader, policy::Policy};
 
 /// A row that opts out.
 struct Meant<'r> {
@@ -46,9 +47,10 @@ async fn meant<'r, C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
     import: &Import,
-    rows: impl Iterator<Item = &'r Row>,
+    rows: Vec<&'r Row>,
 ) -> Result<Vec<(Meant<'r>, Vec<Uuid>)>, Error> {
     let all: Vec<Meant<'_>> = rows
+        .into_iter()
         .filter(|row| !row.opt_outs.is_empty())
         .map(|row| Meant::of(reader, row))
         .collect::<Result<_, _>>()?;
@@ -71,27 +73,29 @@ pub(super) async fn lost<C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
     import: &Import,
-    left: &[Row],
+    left: Vec<&Row>,
 ) -> Result<Vec<u64>, Error> {
-    let meant = meant(connection, reader, import, left.iter()).await?;
+    let meant = meant(connection, reader, import, left).await?;
     let lost = meant.iter().filter(|(meant, contacts)| contacts.is_empty() && meant.addresses.is_empty());
     Ok(lost.map(|(meant, _)| meant.row.line).collect())
 }
 
-/// What is to be locked beside the addresses of the rows themselves: the addresses of the records that are meant.
-pub(super) async fn locks<'r>(
-    tx: &Transaction,
+/// Locks what the rows opt out of, in the order of locks: identities with those that are `brought`, then every record of them.
+///
+/// # Errors
+/// `INTERNAL` from the database; transient where somebody has got another address meanwhile.
+pub(super) async fn lock<'r>(
+    tx: &mut Transaction,
     import: &Import,
     rows: impl Iterator<Item = &'r Row>,
-) -> Result<Vec<u64>, Error> {
-    let mut locks = Vec::new();
-    for (_, contacts) in meant(tx.connection(), tx.reader(), import, rows).await? {
-        for id in contacts {
-            let reached = contacts::reached(tx.connection(), tx.reader(), id).await?;
-            locks.extend(reached.iter().flat_map(|reached| reached.locks().collect::<Vec<_>>()));
-        }
-    }
-    Ok(locks)
+    brought: Vec<u64>,
+) -> Result<(), Error> {
+    let opting = rows.filter(|row| !row.opt_outs.is_empty());
+    let meant: Vec<Meant<'_>> = opting.map(|row| Meant::of(tx.reader(), row)).collect::<Result<_, _>>()?;
+    let all: Vec<&Who> = meant.iter().flat_map(|meant| meant.addresses.iter().chain([&meant.own])).collect();
+    let lines = Lines { source: Some(&import.source), noes: all.clone(), all, brought };
+    lines.lock(tx).await?;
+    Ok(())
 }
 
 /// Declares what the rows opt out of, and tells whether anything of it is new.
@@ -103,7 +107,7 @@ pub(super) async fn declare<'r>(
     rows: impl Iterator<Item = &'r Row>,
 ) -> Result<bool, Error> {
     let mut changed = false;
-    for (meant, contacts) in meant(tx.connection(), tx.reader(), import, rows).await? {
+    for (meant, contacts) in meant(tx.connection(), tx.reader(), import, rows.collect()).await? {
         // All is more than one of them.
         let all = meant.row.opt_outs.contains(&None);
         for channel in meant.row.opt_outs.iter().filter(|channel| !all || channel.is_none()) {

@@ -2,7 +2,7 @@
 
 use crate::{
     contacts::Reachable,
-    identities::{Reader, Reading},
+    identities::{Reader, Reading, is_damaged},
 };
 
 /// What was read of a cell, and whether anything could not be read.
@@ -21,7 +21,14 @@ pub(super) fn read_mailboxes(reader: &Reader, cell: &str) -> Cell {
 
 /// The dialled numbers of a cell.
 pub(super) fn read_numbers(reader: &Reader, cell: &str) -> Cell {
-    read(reader.numbers(cell), cell)
+    if !is_damaged(cell) {
+        return read(reader.numbers(cell), cell);
+    }
+    // What a spreadsheet has made of a number is the number of somebody else.
+    let mut whole = numbers_in(cell);
+    whole.retain(|part| !is_damaged(part));
+    let rest = whole.join(", ");
+    Cell { unread: true, ..read(reader.numbers(&rest), &rest) }
 }
 
 fn read(reading: Reading, cell: &str) -> Cell {
@@ -79,6 +86,12 @@ mod tests {
         assert_eq!(read_mailboxes(&reader, "  "), Cell::default());
         let numbers = read_numbers(&reader, "0049 30 23125 001, +49 (30) 23125001");
         assert_eq!(keys(&numbers), ["+493023125001"]);
+        for damaged in ["4.91712E+11", "1712345670.0", "491712345670.0", "0171 234567o", "4,91712E+11"] {
+            let read = read_numbers(&reader, damaged);
+            assert!(read.unread && read.all.is_empty(), "{damaged}");
+        }
+        let read = read_numbers(&reader, "1712345670.0, 030 23125001");
+        assert!(read.unread && keys(&read) == ["+493023125001"]);
         assert_eq!(numbers_in("0171 2345670 / 030 23125001"), ["0171 2345670", "030 23125001"]);
         assert_eq!(numbers_in("030 / 23125001"), ["030 / 23125001"]);
         assert_eq!(numbers_in("+49 30 1;ext=12 ::: 030/23125-0"), ["+49 30 1;ext=12", "030/23125-0"]);

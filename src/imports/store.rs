@@ -13,18 +13,16 @@ use super::{
     opt_outs,
 };
 use crate::{
-    audit::{self, Author, Changes, Entry, Mode, Transaction},
+    audit::{self, Author, Changes, Entry, Mode, Recorded, Transaction},
     contacts::{self, Reached},
     context::{App, Ring},
-    error::Error,
+    error::{Code, Error},
     identities::Reader,
     policy::Policy,
     register::{BLOCK, CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
     suppressions::{self, Found},
 };
 
-/// Attempts at a batch that another import of the same source disturbs.
-const ATTEMPTS: usize = 3;
 /// Rows per INSERT: a contact has some 35 columns, and SQLite takes 32,766 parameters.
 const CHUNK: usize = 250;
 /// Values in one list of a statement.
@@ -40,44 +38,52 @@ pub(super) struct Written {
     /// Rows that opt out of advertising, and lines of those of nobody who is known.
     pub opted_out: u64,
     pub lost: Vec<u64>,
+    /// Why no contact came in, where opt-outs are taken all the same.
+    pub unwritten: Option<Error>,
 }
 
-/// Writes the rows that are not there yet, and what they and those that are `left` out opt out of.
+/// Writes the rows that are not there yet, and what they and those that are `left` out opt out of; that `alone` where nothing else can be
+/// written.
 pub(super) async fn write(
     app: &App,
     import: &Import,
-    rows: Vec<Row>,
-    left: Vec<Row>,
+    (rows, left): (Vec<Row>, Vec<Row>),
+    alone: bool,
 ) -> Result<Written, Error> {
     if rows.is_empty() && left.is_empty() {
         return Ok(Written::default());
     }
     let opting = rows.iter().chain(&left).filter(|row| !row.opt_outs.is_empty()).count();
-    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, &left).await?;
+    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, left.iter().collect()).await?;
     let opted_out = count(opting - lost.len());
     if import.dry_run {
         let mut sorted = sort(&app.db.reader, import, &rows).await?;
         let ring = audit::known_ring(app).await?;
         let policy = app.policy.current();
         suppress(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
-        return Ok(Written {
-            imported: count(sorted.missing.len()),
-            refused: sorted.refused,
-            opted_out,
-            lost,
-        });
+        let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
+        return Ok(Written { imported, refused, opted_out, lost, unwritten: None });
     }
     let door = match opting {
         0 => None,
         _ => Some(Door::of(app, &import.actor)?),
     };
-    let mut attempt = 1;
-    loop {
-        match insert(app, import, (&rows, &left), door.as_ref()).await {
-            Err(error) if attempt < ATTEMPTS && error.transient => attempt += 1,
+    let mut unwritten = None;
+    if !alone {
+        match audit::again(|| insert(app, import, (&rows, &left), door.as_ref())).await {
+            Err(error) if error.code == Code::AuditUnavailable && !import.opt_outs.is_empty() => {
+                unwritten = Some(error);
+            }
             done => return Ok(Written { opted_out, lost, ..done? }),
         }
     }
+    // Who says no is believed, also where nothing else can be written.
+    if let Some(door) = &door {
+        audit::taken(|recorded| take(app, import, (&rows, &left), door, recorded)).await?;
+    }
+    let lost =
+        opt_outs::lost(&app.db.reader, &app.reader, import, rows.iter().chain(&left).collect()).await?;
+    Ok(Written { opted_out: count(opting - lost.len()), lost, unwritten, ..Written::default() })
 }
 
 async fn insert(
@@ -89,16 +95,12 @@ async fn insert(
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
-    let reached: Vec<Reached> =
-        rows.iter().chain(left).map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
-    let mut locks: Vec<u64> = reached.iter().flat_map(Reached::locks).collect();
-    let mut mode = Mode::Shared;
-    if door.is_some() {
+    let locks = brought(app, rows.iter().chain(left))?;
+    match door {
         // A file that says no declares something about its addresses, and about those of whom it means.
-        locks.extend(opt_outs::locks(&tx, import, rows.iter().chain(left)).await?);
-        mode = Mode::Exclusive;
+        Some(_) => opt_outs::lock(&mut tx, import, rows.iter().chain(left), locks).await?,
+        None => tx.lock_identities(locks, Mode::Shared).await?,
     }
-    tx.lock_identities(locks, mode).await?;
     let mut sorted = sort(tx.connection(), import, rows).await?;
     let ring = tx.known_ring().await?;
     let policy = app.policy.current();
@@ -117,6 +119,32 @@ async fn insert(
         tx.commit().await?;
     }
     Ok(written)
+}
+
+/// Takes what rows opt out of, and nothing else of them.
+async fn take(
+    app: &App,
+    import: &Import,
+    (rows, left): (&[Row], &[Row]),
+    door: &Door,
+    recorded: Recorded,
+) -> Result<(), Error> {
+    let author = Author::command(app, &import.actor, Some(&import.purpose));
+    let mut tx = audit::begin(app, author).await?;
+    tx.owe(recorded);
+    let all = || rows.iter().chain(left);
+    let locks = brought(app, all())?;
+    opt_outs::lock(&mut tx, import, all(), locks).await?;
+    if opt_outs::declare(&mut tx, door, &app.policy.current(), import, all()).await? {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// What is locked of the addresses of rows.
+fn brought<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
+    let reached: Vec<Reached> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
+    Ok(reached.iter().flat_map(Reached::locks).collect())
 }
 
 /// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one

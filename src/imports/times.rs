@@ -47,7 +47,36 @@ fn date(text: &str) -> Option<NaiveDate> {
 /// Whether a cell holds a time of this century, and not just a number.
 pub(super) fn tells_time(cell: &str) -> bool {
     let century = DateTime::from_timestamp(946_684_800, 0);
-    !cell.bytes().all(|byte| byte.is_ascii_digit()) && latest(cell).is_some_and(|at| Some(at) >= century)
+    let number = cell.bytes().all(|byte| byte.is_ascii_digit());
+    !number && (latest(cell).is_some_and(|at| Some(at) >= century) || tells_short_time(cell))
+}
+
+/// Whether a cell holds a time of this century as people write it short: a month, or a day whose order is not said, with two or four
+/// digits of a year.
+fn tells_short_time(cell: &str) -> bool {
+    let parts: Vec<&str> = cell.trim().split(['/', '.', '-', ' ']).filter(|part| !part.is_empty()).collect();
+    let number = |part: &&str| -> Option<u32> {
+        (part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?
+    };
+    let Some(numbers) = parts.iter().map(number).collect::<Option<Vec<u32>>>() else { return false };
+    let (month, day) = (|n: u32| (1..=12).contains(&n), |n: u32| (1..=31).contains(&n));
+    let year = |n: u32| (2000..2100).contains(&n);
+    match numbers.as_slice() {
+        [one, two] => (month(*one) && year(*two)) || (year(*one) && month(*two)),
+        [one, two, three] => {
+            // A year of one digit is a version.
+            let short = parts.last().is_some_and(|year| year.len() == 2);
+            let days = (day(*one) && month(*two)) || (month(*one) && day(*two));
+            (days && (year(*three) || short)) || (year(*one) && day(*two) && day(*three))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a cell holds nothing but a year of this century.
+pub(super) fn tells_year(cell: &str) -> bool {
+    let cell = cell.trim();
+    cell.len() == 4 && cell.bytes().all(|byte| byte.is_ascii_digit()) && cell.starts_with("20")
 }
 
 #[cfg(test)]
@@ -81,5 +110,14 @@ mod tests {
                 && !tells_time("1790848800")
                 && !tells_time("7")
         );
+        for time in ["12/2025", "25.11.26", "11/25/2026", "25/11/2026", "2026/11/25", "2026-11", "1.2.2026"] {
+            assert!(tells_time(time), "{time}");
+        }
+        for other in
+            ["13/2025", "1.2.3.4", "1.2.3", "3.5", "10115", "12/1999", "1-800-2000", "12.5.100", "2025"]
+        {
+            assert!(!tells_time(other), "{other}");
+        }
+        assert!(tells_year("2025") && !tells_year("1979") && !tells_year("20255"));
     }
 }

@@ -2,7 +2,10 @@
 
 use entity::enums::Channel;
 
-use super::heads::plain;
+use super::{
+    heads::{plain, tells_consents, tells_opt_outs},
+    times::tells_time,
+};
 
 /// What the word of a status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +122,51 @@ pub(super) fn opts_out(cell: &str) -> bool {
         )
 }
 
+/// Words of a no, or of a yes, beside those of a status.
+const OFF: &[&str] = &["n", "off", "aus", "never", "nie", "disabled", "deaktiviert", "inactive", "inaktiv"];
+const ON: &[&str] =
+    &["y", "j", "x", "on", "an", "ok", "active", "aktiv", "enabled", "aktiviert", "allow", "allowed"];
+
+/// How a no begins that is more than a word.
+const NEGATED: &[&str] =
+    &["nicht", "kein", "notsub", "notopt", "notgr", "notcon", "notall", "notacc", "notagr", "notwant"];
+
+/// Whether a cell of a column that asks for a yes holds a no.
+pub(super) fn says_no(cell: &str) -> bool {
+    let word = plain(cell);
+    matches!(status(cell), Word::No { .. })
+        || OFF.contains(&word.as_str())
+        || NEGATED.iter().any(|part| word.starts_with(part))
+        || tells_opt_outs(&word)
+}
+
+/// Whether a cell of a column that is mapped as one of opt-outs, and asks for a yes by its head, opts out: what is not surely a yes
+/// does.
+pub(super) fn lacks_yes(cell: &str) -> bool {
+    let word = plain(cell);
+    // A tick is none of the letters.
+    let yes = word.is_empty()
+        || status(cell) == Word::Yes
+        || ON.contains(&word.as_str())
+        || (tells_time(cell) && word.chars().any(|c| c != '0'));
+    says_no(cell) || !yes
+}
+
+/// Whether a cell of an unmapped column beside a yes says no. Zero is one only where the head asks for an answer.
+pub(super) fn says_no_under(head: &str, cell: &str) -> bool {
+    if cell.is_empty() {
+        return false;
+    }
+    match () {
+        () if tells_opt_outs(head) => opts_out(cell),
+        () if tells_consents(head) => says_no(cell),
+        () => {
+            let word = plain(cell);
+            FALSE.contains(&word.as_str()) && word != "0"
+        }
+    }
+}
+
 /// The channel that a word means. `mail` is one by the usage of newsletters.
 pub(super) fn channel(cell: &str) -> Option<Channel> {
     match plain(cell).as_str() {
@@ -183,6 +231,38 @@ mod tests {
         }
         for not in ["false", "FALSE", "0", "nein", "No", "-", "0000-00-00 00:00:00", "n", "falsch"] {
             assert!(!opts_out(not), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_asks_for_a_yes_is_read_the_other_way_round() {
+        for no in [
+            "no",
+            "0",
+            "N",
+            "nein",
+            "withdrawn",
+            "widerrufen am 1.2.2026",
+            "not subscribed",
+            "Unsubscribed (global)",
+        ] {
+            assert!(says_no(no) && lacks_yes(no), "{no}");
+        }
+        for yes in ["yes", "1", "J", "x", "subscribed", "2026-01-01", "\u{2713}"] {
+            assert!(!says_no(yes) && !lacks_yes(yes), "{yes}");
+        }
+        // What nobody knows stops no import, and is no yes.
+        assert!(!says_no("pending") && lacks_yes("pending"));
+        for (head, cell, no) in [
+            ("DNC", "x", true),
+            ("DNC", "0", false),
+            ("Newsletter", "nein", true),
+            ("Mail erlaubt", "0", true),
+            ("Info", "no", true),
+            ("Orders", "0", false),
+            ("Newsletter", "", false),
+        ] {
+            assert_eq!(says_no_under(head, cell), no, "{head} {cell}");
         }
     }
 

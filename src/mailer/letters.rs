@@ -91,8 +91,8 @@ fn preferences(
 ) -> Result<Option<String>, Error> {
     let (LinkKind::Renew, Some(contact)) = (mail.kind, mail.contact_id) else { return Ok(None) };
     let Some(purpose) = purposes(mail)?.into_iter().next() else { return Ok(None) };
-    let address = links::short_digest(ring, &link.address_key)?;
-    page(app, &links::preference(ring, &Preference { contact, purpose, address })?).map(Some)
+    let mailbox = links::Mailbox::of(ring, &link.address_key)?;
+    page(app, &links::preference(ring, &Preference { contact, purpose, mailbox })?).map(Some)
 }
 
 fn purposes(mail: &mail::Model) -> Result<Vec<String>, Error> {

@@ -7,13 +7,16 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{
     DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::fetch::{Client, LARGEST};
+use super::{
+    fetch::{Client, LARGEST},
+    signatures::PublicKey,
+};
 use crate::config::oidc::{Algorithm, Issuer};
 
 /// How old the keys may become before they are read anew, beside the requests.
@@ -61,7 +64,7 @@ struct Key {
     kid: Option<String>,
     /// The algorithms it may be used with.
     algorithms: Vec<Algorithm>,
-    key: Arc<DecodingKey>,
+    key: Arc<PublicKey>,
     /// When it was first missed in the issuer's list.
     missed_at: Option<DateTime<Utc>>,
 }
@@ -103,7 +106,7 @@ impl KeyStore {
         kid: Option<&str>,
         algorithm: Algorithm,
         now: DateTime<Utc>,
-    ) -> Option<Arc<DecodingKey>> {
+    ) -> Option<Arc<PublicKey>> {
         let known = self.known.load_full();
         let found = self.look(&known, kid, algorithm, now);
         if found.is_some() && !self.is_due(&known, now) {
@@ -130,7 +133,7 @@ impl KeyStore {
         kid: Option<&str>,
         algorithm: Algorithm,
         now: DateTime<Utc>,
-    ) -> Option<Arc<DecodingKey>> {
+    ) -> Option<Arc<PublicKey>> {
         let read_at = known.read_at?;
         let counts = |key: &&Key| match key.missed_at {
             None => now - read_at <= OUTAGE,
@@ -251,8 +254,27 @@ const RSA: [Algorithm; 6] = [
     Algorithm::PS512,
 ];
 
+/// A coordinate of a point, as long as its curve demands (RFC 7518, 6.2.1.2). Some servers leave out its leading zeros.
+fn coordinate<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let start = LENGTH.checked_sub(bytes.len())?;
+    let mut whole = [0; LENGTH];
+    whole.get_mut(start..)?.copy_from_slice(&bytes);
+    (!bytes.is_empty()).then_some(whole)
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// A public key that signatures of tokens can be checked with. Others are passed over: sets hold keys for encryption too.
 fn usable(listed: Value) -> Option<Key> {
+    // The crate for JWTs knows fewer algorithms.
+    let only = match listed.get("alg") {
+        Some(Value::String(name)) => Some(name.clone()),
+        Some(Value::Null) | None => None,
+        Some(_) => return None,
+    };
     let jwk: Jwk = serde_json::from_value(listed).ok()?;
     let common = &jwk.common;
     let signs = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
@@ -262,6 +284,11 @@ fn usable(listed: Value) -> Option<Key> {
     }
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
     let (key, mut algorithms) = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P521 => {
+            let (x, y) = (coordinate::<66>(&ec.x)?, coordinate::<66>(&ec.y)?);
+            let key = PublicKey::of_p521(&x, &y)?;
+            (key, vec![Algorithm::ES512])
+        }
         AlgorithmParameters::RSA(rsa) => {
             let modulus = decode(&rsa.n)?;
             // Some issuers write a leading zero.
@@ -270,26 +297,26 @@ fn usable(listed: Value) -> Option<Key> {
                 return None;
             }
             let key = DecodingKey::from_rsa_raw_components(&modulus, &decode(&rsa.e)?);
-            (key, RSA.to_vec())
+            (key.into(), RSA.to_vec())
         }
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-            let whole = decode(&ec.x)?.len() == 32 && decode(&ec.y)?.len() == 32;
-            let key = DecodingKey::from_ec_components(&ec.x, &ec.y).ok().filter(|_| whole)?;
-            (key, vec![Algorithm::ES256])
+            let (x, y) = (coordinate::<32>(&ec.x)?, coordinate::<32>(&ec.y)?);
+            let key = DecodingKey::from_ec_components(&encode(&x), &encode(&y)).ok()?;
+            (key.into(), vec![Algorithm::ES256])
         }
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
-            let whole = decode(&ec.x)?.len() == 48 && decode(&ec.y)?.len() == 48;
-            let key = DecodingKey::from_ec_components(&ec.x, &ec.y).ok().filter(|_| whole)?;
-            (key, vec![Algorithm::ES384])
+            let (x, y) = (coordinate::<48>(&ec.x)?, coordinate::<48>(&ec.y)?);
+            let key = DecodingKey::from_ec_components(&encode(&x), &encode(&y)).ok()?;
+            (key.into(), vec![Algorithm::ES384])
         }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
             let whole = decode(&okp.x)?.len() == 32;
-            (DecodingKey::from_ed_components(&okp.x).ok().filter(|_| whole)?, vec![Algorithm::EdDSA])
+            (DecodingKey::from_ed_components(&okp.x).ok().filter(|_| whole)?.into(), vec![Algorithm::EdDSA])
         }
         _ => return None,
     };
-    if let Some(only) = common.key_algorithm {
-        algorithms.retain(|algorithm| KeyAlgorithm::from(super::known_as(*algorithm)) == only);
+    if let Some(only) = only {
+        algorithms.retain(|algorithm| Algorithm::of_name(&only) == Some(*algorithm));
     }
     (!algorithms.is_empty()).then(|| Key {
         kid: jwk.common.key_id,

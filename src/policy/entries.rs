@@ -7,6 +7,9 @@ use toml::{
 
 use super::error::Faults;
 
+/// Most characters of a code. Links to the preferences of a person hold one, and they stand in a header line of mails.
+pub const LONGEST_CODE: usize = 64;
+
 /// Line (from 1) of a byte offset.
 fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
@@ -102,12 +105,16 @@ impl<'a, 'i> Entry<'a, 'i> {
         self.optional(key, faults).unwrap_or_default()
     }
 
-    /// A code: lower case letters, digits and underscores.
+    /// A code: lower case letters, digits and underscores, at most [`LONGEST_CODE`].
     pub(super) fn code(&mut self, key: &'static str, faults: &mut Faults) -> String {
         let code = self.required(key, faults);
         let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
         if !code.chars().all(fits) {
             let message = format!("`{code}` must consist of a-z, 0-9 and _");
+            faults.add(self.line_of(key), "BAD_CODE", message);
+        }
+        if code.len() > LONGEST_CODE {
+            let message = format!("`{code}` must have at most {LONGEST_CODE} characters");
             faults.add(self.line_of(key), "BAD_CODE", message);
         }
         code

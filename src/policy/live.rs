@@ -1,13 +1,20 @@
 //! The policy in force, swapped as a whole (floor 1).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwap;
 
 use super::{Policy, PolicyErrors, PolicyObject, Sources};
 
 /// The policy in force. Who took it keeps what he took until he asks again.
-pub struct Live(ArcSwap<Policy>);
+pub struct Live {
+    policy: ArcSwap<Policy>,
+    /// Whether a later one waits for long, since a file of it is not closed.
+    half_written: AtomicBool,
+}
 
 /// Revisions before and after a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +28,12 @@ pub struct Revisions {
 impl Live {
     /// Puts `policy` in force.
     pub fn new(policy: impl Into<Arc<Policy>>) -> Self {
-        Self(ArcSwap::new(policy.into()))
+        Self { policy: ArcSwap::new(policy.into()), half_written: AtomicBool::new(false) }
     }
 
     /// The policy in force.
     pub fn current(&self) -> Arc<Policy> {
-        self.0.load_full()
+        self.policy.load_full()
     }
 
     /// Loads another policy and puts it in force.
@@ -45,8 +52,18 @@ impl Live {
     pub fn replace(&self, policy: impl Into<Arc<Policy>>) -> Revisions {
         let policy = policy.into();
         let after = policy.revision().to_owned();
-        let before = self.0.swap(policy).revision().to_owned();
+        let before = self.policy.swap(policy).revision().to_owned();
         Revisions { before, after }
+    }
+
+    /// Notes whether a later policy waits for long, since a file of it was written to and is not closed; gives what was noted before.
+    pub fn note_half_written(&self, half: bool) -> bool {
+        self.half_written.swap(half, Ordering::SeqCst)
+    }
+
+    /// Whether a later policy waits for long to be whole.
+    pub fn is_half_written(&self) -> bool {
+        self.half_written.load(Ordering::SeqCst)
     }
 }
 

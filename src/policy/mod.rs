@@ -19,6 +19,7 @@ mod workbench;
 
 use std::sync::Arc;
 
+pub use entries::LONGEST_CODE;
 pub use error::{PolicyError, PolicyErrors, Unknown};
 pub use forms::{DOUBLE_OPT_IN, FormDef, LANGUAGES};
 pub use live::{Live, Revisions};
@@ -198,6 +199,11 @@ impl Policy {
     /// Every role, without prefix, in the order of the file.
     pub fn roles(&self) -> &[String] {
         &self.roles
+    }
+
+    /// What is declared of the role with this code, without prefix.
+    pub fn role(&self, code: &str) -> Option<&RoleDef> {
+        self.declared.roles.iter().find(|role| role.code == code)
     }
 
     /// The number of the object called `name`.

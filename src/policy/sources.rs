@@ -73,6 +73,12 @@ impl Sources {
         if faults.is_empty() { Ok(sources) } else { Err(PolicyErrors(faults)) }
     }
 
+    /// Whether a policy is read from what lies at `path` in its directory.
+    pub fn counts(path: &Path) -> bool {
+        let file = ["model.conf", "policy.csv", "purposes.toml", "cases.yaml", SUMS];
+        path.starts_with("texts") || file.iter().any(|file| path == Path::new(file))
+    }
+
     /// Compares every file with `SHA256SUMS`, as `sha256sum` writes it, where the directory has one: then a policy counts only as a whole,
     /// however long it takes to be copied.
     fn check_sums(&self, directory: &Path, faults: &mut Vec<PolicyError>) {

@@ -85,6 +85,34 @@ impl Policy {
         all
     }
 
+    /// Every field that a role may not read for a purpose, not masked either, in that part of the policy.
+    pub fn denials(&self, part: &Part) -> BTreeSet<Holding> {
+        let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
+        let mut all = BTreeSet::new();
+        for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&part.purpose, &p.code)) {
+            for role in self.roles().iter().filter(|role| wanted(&part.role, role)) {
+                let Ok(table) = self.table(std::slice::from_ref(role), &purpose.code, None) else { continue };
+                // What belongs to a category of data is a value; all else is a way to values.
+                let fields = self.objects.iter().filter(|object| {
+                    object.groups.iter().any(|group| group.starts_with("data:"))
+                        && wanted(&part.type_name, object.name.split(['.', ':']).next().unwrap_or_default())
+                });
+                for object in fields {
+                    let Some(id) = self.object(&object.name) else { continue };
+                    if table.decide(id) == Decision::Deny {
+                        all.insert(Holding {
+                            purpose: purpose.code.clone(),
+                            role: role.clone(),
+                            object: object.name.clone(),
+                            right: Action::Read.as_str(),
+                        });
+                    }
+                }
+            }
+        }
+        all
+    }
+
     /// The roles that hold `right` on `object` for `purpose`, in the order of the policy.
     pub fn who_can(&self, object: &str, purpose: &str, right: Action) -> Vec<&str> {
         let Some(id) = self.object(object) else { return Vec::new() };

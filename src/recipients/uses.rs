@@ -40,6 +40,8 @@ impl Uses {
             return Ok(());
         }
         audit::again(|| write(app, recipient, &purpose.code, now)).await.map_err(|_| unnoted())?;
+        // Before the data leaves: a note that is lost with the power would tell nobody a later no.
+        app.db.flush().await.map_err(|_| unnoted())?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         Ok(())
     }

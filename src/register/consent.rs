@@ -204,6 +204,6 @@ pub static BLOCK: ObjectType = ObjectType {
     unserved: &[
         ("contact_id", "the contact it stands on, reached from there"),
         ("source", "where it was declared is nobody else's to know"),
-        ("every_channel", "whether what rests on no consent is blocked on every channel"),
+        ("every_channel", "whether the no named no channel"),
     ],
 };

@@ -95,6 +95,7 @@ pub static CONTACT: ObjectType = ObjectType {
     ],
     unserved: &[
         ("postal_key", "key of the postal address, for consents bound to it"),
+        ("family_name_key", "key of the family name, by which letter boxes are told apart"),
         ("email_key", "key of the mailbox, for consents bound to it"),
         ("phone_key", "key of the number, for consents bound to it"),
         ("key_version", "reader that made the keys"),

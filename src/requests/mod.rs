@@ -17,7 +17,9 @@ use crate::{
     contacts,
     context::Actor,
     error::{Code, Error},
+    objections::{self, NewObjection},
     register::PRIVACY_REQUEST,
+    suppressions,
 };
 
 /// A request that came in.
@@ -35,7 +37,7 @@ pub struct NewRequest {
     pub note: Option<String>,
 }
 
-/// Opens a request; its period runs from the receipt (Art. 12(3)).
+/// Opens a request; its period runs from the receipt (Art. 12(3)). An objection to advertising counts from the next read on.
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for a receipt in the future and an unknown purpose.
@@ -55,7 +57,26 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
         let message = "requests about other purposes may not be opened for this purpose";
         return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
     }
-    contacts::lock(tx, actor, new.contact_id).await?;
+    // An objection to advertising ends it at once (Art. 21(3)); all else about the request may take its time.
+    let ends = new.purpose.as_ref().filter(|code| {
+        new.kind == RequestKind::Objection && suppressions::is_advertising(&actor.policy, code)
+    });
+    match ends {
+        Some(purpose) => {
+            let objection = NewObjection {
+                contact_id: Some(new.contact_id),
+                address: None,
+                purpose: purpose.clone(),
+                channel: None,
+                at: new.received_at,
+                source: None,
+            };
+            objections::record(tx, actor, &objection).await?;
+        }
+        None => {
+            contacts::lock(tx, actor, new.contact_id).await?;
+        }
+    }
     let due_at = due(received_at)
         .ok_or_else(|| Error::input("`receivedAt` is not a possible time").in_input("input.receivedAt"))?;
     let model = Model {

@@ -62,7 +62,7 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
         after = *last;
         for id in ids {
             let one = audit::again(|| ask(app, &policy, &asking, id)).await.map(u64::from);
-            asked += past.take("a renewal", id, one)?;
+            asked += past.take(app, "a renewal", id, one).await?;
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use entity::{enums::LinkKind, link, mail, sign_up, subject_key};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, Changes, Entry, Past, Transaction},
     context::App,
     error::Error,
     register::Category,
@@ -20,22 +20,84 @@ const BATCH: u64 = 500;
 const PART: usize = 500;
 
 /// Deletes sign-ups that were not confirmed in time and fresh links that have ended, each with its mails, and the address of other
-/// links that have ended. Gives the number of sign-ups.
+/// links that have ended. Gives the number of sign-ups. One that cannot be deleted holds up no other.
 ///
 /// # Errors
-/// `INTERNAL` from the database.
+/// `INTERNAL` from the database, or where a row was passed over; what was deleted before that stays so.
 pub async fn sweep(app: &App) -> Result<u64, Error> {
-    let mut total = 0;
+    let sign_ups = each(app, Due::SignUps).await;
+    let links = [each(app, Due::FreshLinks).await, each(app, Due::Addresses).await];
+    links.into_iter().collect::<Result<Vec<_>, _>>()?;
+    sign_ups
+}
+
+/// What is over by time.
+#[derive(Clone, Copy)]
+enum Due {
+    SignUps,
+    FreshLinks,
+    Addresses,
+}
+
+/// Ends what is due, a batch in each transaction; one by one where a batch fails.
+async fn each(app: &App, due: Due) -> Result<u64, Error> {
+    let (mut done, mut past, mut passed) = (0, Past::default(), Vec::new());
     loop {
-        let deleted = audit::again(|| sign_ups(app)).await?;
-        total += deleted;
-        if deleted < BATCH {
-            break;
+        let ids = due.ids(app, &passed).await?;
+        if ids.is_empty() {
+            return past.end(done);
+        }
+        match audit::again(|| due.end(app, &ids)).await {
+            Ok(number) => done += number,
+            Err(_) => {
+                for id in &ids {
+                    let alone = audit::again(|| due.end(app, std::slice::from_ref(id))).await;
+                    if alone.is_err() {
+                        passed.push(*id);
+                    }
+                    done += past.take(app, "a sign-up or link that is over", *id, alone).await?;
+                }
+            }
+        }
+        if (ids.len() as u64) < BATCH {
+            return past.end(done);
         }
     }
-    while audit::again(|| fresh_links(app)).await? == BATCH {}
-    while audit::again(|| addresses(app)).await? == BATCH {}
-    Ok(total)
+}
+
+impl Due {
+    /// The ids of a batch, without those that were passed over.
+    async fn ids(self, app: &App, passed: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        let passed = passed.iter().copied();
+        let ids = match self {
+            Due::SignUps => {
+                old(app).filter(sign_up::Column::Id.is_not_in(passed)).into_tuple().all(&app.db.reader)
+            }
+            Due::FreshLinks => ended(app)
+                .filter(link::Column::Kind.eq(LinkKind::Fresh))
+                .filter(link::Column::Id.is_not_in(passed))
+                .into_tuple()
+                .all(&app.db.reader),
+            Due::Addresses => ended(app)
+                .filter(link::Column::AddressKey.ne(""))
+                .filter(link::Column::Id.is_not_in(passed))
+                .into_tuple()
+                .all(&app.db.reader),
+        };
+        Ok(ids.await?)
+    }
+
+    async fn end(self, app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+        match self {
+            Due::SignUps => sign_ups(app, ids).await,
+            Due::FreshLinks => {
+                let tx = begin(app).await?;
+                delete_links(&tx, ids).await?;
+                commit(tx, "deleteLinks", "Link", ids.len()).await
+            }
+            Due::Addresses => addresses(app, ids).await,
+        }
+    }
 }
 
 async fn begin(app: &App) -> Result<Transaction, Error> {
@@ -55,7 +117,8 @@ async fn commit(
     Ok(number as u64)
 }
 
-async fn sign_ups(app: &App) -> Result<u64, Error> {
+/// Sign-ups whose time is over.
+fn old(app: &App) -> Select<sign_up::Entity> {
     let open = Query::select()
         .expr(Expr::val(1))
         .from(link::Entity)
@@ -64,18 +127,25 @@ async fn sign_ups(app: &App) -> Result<u64, Error> {
         )
         .and_where(Expr::col((link::Entity, link::Column::ExpiresAt)).gt(app.now()))
         .take();
-    let old = sign_up::Entity::find()
+    sign_up::Entity::find()
         .select_only()
         .column(sign_up::Column::Id)
         .filter(sign_up::Column::CreatedAt.lte(app.now() - app.pages.unconfirmed_time()))
         // One whose mail waits for its turn, or was sent late, is there until its link has ended.
         .filter(Expr::exists(open).not())
         .order_by_asc(sign_up::Column::CreatedAt)
-        .limit(BATCH);
-    if old.clone().into_tuple::<Uuid>().one(&app.db.reader).await?.is_none() {
-        return Ok(0);
-    }
+        .limit(BATCH)
+}
+
+/// Links whose time is over.
+fn ended(app: &App) -> Select<link::Entity> {
+    let all = link::Entity::find().select_only().column(link::Column::Id);
+    all.filter(link::Column::ExpiresAt.lte(app.now())).limit(BATCH)
+}
+
+async fn sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     let tx = begin(app).await?;
+    let old = old(app).filter(sign_up::Column::Id.is_in(ids.iter().copied()));
     let ids: Vec<Uuid> = old.lock_exclusive().into_tuple().all(tx.connection()).await?;
     let links: Vec<Uuid> = link::Entity::find()
         .select_only()
@@ -158,34 +228,8 @@ async fn destroy_keys(tx: &Transaction, subjects: &[Uuid]) -> Result<(), Error> 
     Ok(())
 }
 
-async fn fresh_links(app: &App) -> Result<u64, Error> {
-    let ended = link::Entity::find()
-        .select_only()
-        .column(link::Column::Id)
-        .filter(link::Column::Kind.eq(LinkKind::Fresh))
-        .filter(link::Column::ExpiresAt.lte(app.now()))
-        .limit(BATCH);
-    let ids: Vec<Uuid> = ended.into_tuple().all(&app.db.reader).await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let tx = begin(app).await?;
-    delete_links(&tx, &ids).await?;
-    commit(tx, "deleteLinks", "Link", ids.len()).await
-}
-
 /// Links that confirm or renew stay, as what their mails were about; the address goes.
-async fn addresses(app: &App) -> Result<u64, Error> {
-    let ended = link::Entity::find()
-        .select_only()
-        .column(link::Column::Id)
-        .filter(link::Column::ExpiresAt.lte(app.now()))
-        .filter(link::Column::AddressKey.ne(""))
-        .limit(BATCH);
-    let ids: Vec<Uuid> = ended.into_tuple().all(&app.db.reader).await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
+async fn addresses(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     let tx = begin(app).await?;
     link::Entity::update_many()
         .col_expr(link::Column::AddressKey, Expr::value(""))

@@ -8,7 +8,7 @@ use entity::{
     enums::{Channel, StopKind, SuppressionKind},
     objection::{Column, Entity, Model},
 };
-use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
+use sea_orm::{ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::{Declared, Listed, look, statements::Text};
@@ -64,27 +64,72 @@ fn is_same(one: &Model, other: &Model) -> bool {
     (&one.purpose_code, one.kind, one.channel) == (&other.purpose_code, other.kind, other.channel)
 }
 
-/// What the suppression list says of addresses that come to a contact becomes blocks of it, unless the person has taken as much back
-/// since. Gives the number of blocks that came.
+/// What the suppression list says of addresses that come to a contact becomes blocks of it. Gives the number of blocks that came.
+///
+/// What the person took back was about the addresses of then: an address that comes is closed, however old the no to it is.
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked.
 pub async fn bring(tx: &mut Transaction, reached: &Reached) -> Result<usize, Error> {
+    carry(tx, reached, true).await
+}
+
+/// What the suppression list says of addresses that a contact has already becomes blocks of it, unless the person has taken as much back
+/// since. Gives the number of blocks that came.
+///
+/// # Errors
+/// `INTERNAL` from the database, and where an identity is not locked.
+pub async fn compare(tx: &mut Transaction, reached: &Reached) -> Result<usize, Error> {
+    carry(tx, reached, false).await
+}
+
+async fn carry(tx: &mut Transaction, reached: &Reached, comes: bool) -> Result<usize, Error> {
     let listed = look(tx, reached).await?.of(reached);
+    stand(tx, reached.contact_id(), &listed, comes).await
+}
+
+/// Blocks a channel of one contact that no address of it leads to yet: what the person ended before it had such an address.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn close(
+    tx: &mut Transaction,
+    contact_id: Uuid,
+    declared: &Declared,
+    channel: Channel,
+) -> Result<(), Error> {
+    let listed = Listed {
+        purpose: declared.purpose.clone(),
+        kind: declared.kind,
+        channel,
+        every_channel: false,
+        since: declared.since,
+    };
+    stand(tx, contact_id, &[listed], true).await.map(|_| ())
+}
+
+/// Makes blocks of a contact stand, or renews them; gives the number of those that changed.
+async fn stand(
+    tx: &mut Transaction,
+    contact_id: Uuid,
+    listed: &[Listed],
+    comes: bool,
+) -> Result<usize, Error> {
     if listed.is_empty() {
         return Ok(0);
     }
     let mut brought = 0;
-    let contact_id = reached.contact_id();
     let known = Entity::find().filter(Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
-    for row in rows_of(tx, contact_id, &listed) {
+    for row in rows_of(tx, contact_id, listed) {
         let place = known.iter().find(|known| is_same(known, &row));
         let (id, changes) = match place {
             // It stands, or was taken back by the person since.
-            Some(known) if known.objected_at >= row.objected_at => continue,
+            Some(known) if known.objected_at >= row.objected_at && !(comes && known.ended_at.is_some()) => {
+                continue;
+            }
             Some(known) => {
                 let later = Model {
-                    objected_at: row.objected_at,
+                    objected_at: known.objected_at.max(row.objected_at),
                     ended_at: None,
                     every_channel: true,
                     ..known.clone()
@@ -176,11 +221,12 @@ pub(super) fn holders(sql: &mut Text, reachable: &Reachable, channel: Option<Cha
 /// Of a postal address with a name those who have that name.
 fn named(sql: &mut Text, name: Option<&str>) {
     if let Some(name) = name {
-        sql.push(" AND h.family_name_folded = ").bind(name);
+        sql.push(" AND h.family_name_key = ").bind(name);
     }
 }
 
-/// Takes back the blocks of a contact for a purpose or group, which the person wants again: for this record alone.
+/// Takes back the blocks of a contact for a purpose or group, which the person wants again: for this record alone, and on `channel` where
+/// one was named. What lists of others say, and that mail does not get there, is not for the person to take back.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -188,12 +234,14 @@ pub async fn lift_all(
     tx: &mut Transaction,
     contact_id: Uuid,
     purpose: &str,
+    channel: Option<Channel>,
     at: DateTime<Utc>,
 ) -> Result<(), Error> {
     let standing = Entity::find()
         .filter(Column::ContactId.eq(contact_id))
         .filter(Column::PurposeCode.eq(purpose))
-        .filter(Column::Kind.ne(StopKind::Objection))
+        .filter(Column::Kind.eq(StopKind::Block))
+        .filter(Condition::all().add_option(channel.map(|channel| Column::Channel.eq(channel))))
         .filter(Column::EndedAt.is_null())
         .filter(Column::ObjectedAt.lte(at));
     for row in standing.all(tx.connection()).await? {
@@ -216,7 +264,8 @@ pub async fn lift(
     let unknown = || Error::new(Code::NotFound, "there is no such block");
     let row = contacts::lock_with::<Entity>(tx, actor, &BLOCK, id, Column::ContactId, unknown).await?;
     let at = at.unwrap_or(tx.now());
-    if at > tx.now() || at < row.objected_at {
+    // One that ended when it began would never have held, and an older yes would count again.
+    if at > tx.now() || at <= row.objected_at {
         let message = "a block ends after it began and not in the future";
         return Err(Error::new(Code::BadUserInput, message).in_input("input.at"));
     }

@@ -76,13 +76,41 @@ pub async fn meet(
         }
         Whom::Address(address) => {
             permit(actor, address)?;
-            let reached = address.reached().clone().narrowed(channels);
+            let named = address.reached().clone().narrowed(channels);
+            // The one person whose address it is said it for every address of that person.
+            let records = records(tx, &named, &[], false).await?;
+            let before = speaking(tx, actor, address, records).await?;
+            let reached = with_others(tx, &named, &before.ids, channels).await?;
             tx.lock_identities(reached.locks(), Mode::Exclusive).await?;
-            let records = lock_records(tx, &reached, &[]).await?;
+            lock_records(tx, &reached, &before.ids).await?;
+            let records = self::records(tx, &named, &[], false).await?;
             let contacts = speaking(tx, actor, address, records).await?;
+            let reached = with_others(tx, &named, &contacts.ids, channels).await?;
+            if contacts.ids != before.ids || !tx.holds(reached.locks(), Mode::Exclusive) {
+                return Err(Error::repeat());
+            }
             Ok(Meant { known: contacts.known, contacts: contacts.ids, reached })
         }
     }
+}
+
+/// The identities `named`, and those of the records of the one person who has them, as far as `channels` lead there.
+async fn with_others(
+    tx: &Transaction,
+    named: &Reached,
+    records: &[Uuid],
+    channels: Option<&[Channel]>,
+) -> Result<Reached, Error> {
+    let mut all = named.all().to_vec();
+    for id in records {
+        let Some(own) = contacts::reached(tx.connection(), tx.reader(), *id).await? else { continue };
+        for reachable in own.narrowed(channels).all() {
+            if !all.iter().any(|known| known.identity() == reachable.identity()) {
+                all.push(reachable.clone());
+            }
+        }
+    }
+    Ok(Reached::typed(all))
 }
 
 async fn reached(tx: &Transaction, id: Uuid) -> Result<Reached, Error> {
@@ -157,8 +185,18 @@ fn union(sql: &mut Text, reached: &Reached) {
 }
 
 /// Locks every record of the identities, and the contacts `also`, in the order of their ids.
-async fn lock_records(tx: &mut Transaction, reached: &Reached, also: &[Uuid]) -> Result<Vec<Record>, Error> {
+async fn lock_records(tx: &mut Transaction, reached: &Reached, also: &[Uuid]) -> Result<(), Error> {
     tx.lock_contacts();
+    records(tx, reached, also, true).await.map(|_| ())
+}
+
+/// Every record of the identities, and the contacts `also`, in the order of their ids.
+async fn records(
+    tx: &Transaction,
+    reached: &Reached,
+    also: &[Uuid],
+    locked: bool,
+) -> Result<Vec<Record>, Error> {
     let backend = tx.connection().get_database_backend();
     let mut sql = Text::new(backend);
     sql.push("SELECT c.id, c.given_name_folded, c.family_name_folded, ");
@@ -177,7 +215,7 @@ async fn lock_records(tx: &mut Transaction, reached: &Reached, also: &[Uuid]) ->
         return Ok(Vec::new());
     }
     sql.push(") ORDER BY c.id");
-    if backend == DbBackend::Postgres {
+    if locked && backend == DbBackend::Postgres {
         sql.push(" FOR UPDATE");
     }
     let rows = sql.query(tx.connection()).await?;

@@ -10,6 +10,7 @@ mod duties;
 mod entries;
 mod meeting;
 mod statements;
+mod yeses;
 
 use std::collections::HashMap;
 
@@ -21,10 +22,11 @@ use entity::{
 use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-pub use blocks::{bring, lift, lift_all, rows_of};
+pub use blocks::{bring, close, compare, lift, lift_all, rows_of};
 pub use duties::{owe, told_digest};
 pub use entries::{Declared, declare};
 pub use meeting::{Meant, Whom, meet, with_identities};
+pub use yeses::{Question, knows};
 
 use crate::{
     audit::{Mode, Transaction},
@@ -47,7 +49,7 @@ pub struct Listed {
     pub kind: SuppressionKind,
     /// The channel that it is about.
     pub channel: Channel,
-    /// Whether no channel was named, so that what rests on no consent ends on all.
+    /// Whether no channel was named: every channel closes that leads to the address, and nobody new is kept for advertising by it.
     pub every_channel: bool,
     /// What was declared until then does not count.
     pub since: DateTime<Utc>,

@@ -78,10 +78,10 @@ async function check(page) {
     await token.fill(text);
     await token.press("Enter");
   };
-  const write = async (name, query) => {
+  const write = async (name, query, kind = "query") => {
     await page.locator(".graphiql-query-editor .view-lines").click();
     await page.keyboard.press("ControlOrMeta+A");
-    await page.keyboard.insertText(`query ${name} ${query}`);
+    await page.keyboard.insertText(`${kind} ${name} ${query}`);
     // GraphiQL reads the text a moment later, as the title of the tab shows; only then it runs this operation.
     await page.getByRole("tab", { name, exact: false }).first().waitFor();
   };
@@ -98,6 +98,27 @@ async function check(page) {
     };
     await until(wanted, async () => `an answer with ${texts.join(", ")}; it is ${(await answer()).slice(0, 500)}`);
   };
+  // What is underlined, and the lines that tell why.
+  const marks = () =>
+    page.evaluate(() => globalThis.__MONACO.editor.getModelMarkers({ owner: "graphql" }).map(({ message }) => message.replace(/ Did you mean .*\?/, "")));
+  const marked = async (...wanted) => {
+    const same = async () => JSON.stringify((await marks()).sort()) === JSON.stringify(wanted.sort());
+    await until(same, async () => `${wanted.join("; ")}; there is ${(await marks()).join("; ")}`);
+  };
+  const tabs = () => page.getByRole("tab").allInnerTexts();
+  const opened = async (...wanted) => {
+    await until(async () => (await tabs()).join() === wanted.join(), async () => `tabs ${wanted}; there are ${await tabs()}`);
+  };
+  // GraphiQL reads the text of another tab a moment later; until then it runs the operation of the one before, which is none.
+  const runTab = async (name, text) => {
+    await page.getByRole("tab", { name }).click();
+    const ran = async () => {
+      await run.click();
+      await until(async () => (await answer()) !== "", () => `an answer to ${name}`);
+      return (await answer()).includes(text);
+    };
+    await until(ran, async () => `an answer with ${text}; it is ${(await answer()).slice(0, 500)}`);
+  };
   const introspections = () =>
     requests.filter((request) => request.method() === "POST" && request.postData()?.includes("__schema")).length;
 
@@ -110,6 +131,9 @@ async function check(page) {
   await answered("Enter an access token above first");
   assert.ok(!(await answer()).includes("stack"), "errors have no stack");
   assert.equal(posts().length, 0, "nothing is asked without a token");
+  await opened("Contacts", "Rights", "Purposes");
+  assert.equal(await page.locator(".bar").getByRole("link", { name: "Licences" }).count(), 1);
+  assert.equal(await page.getByRole("link", { name: "Licences" }).count(), 1, "the answer has no link beside it");
   await picture("1-no-token");
 
   // A token that is not accepted is said to be none, and nothing else is asked with it.
@@ -129,13 +153,39 @@ async function check(page) {
   await answered("customer_care", "FORBIDDEN_FIELD", "givenName");
   await leftOut.getByText("Contact.notes").waitFor();
   assert.match(await leftOut.innerText(), /Not permitted.*Contact\.notes[^]*Masked.*Contact\.birthDate/);
+  await page.getByText("Legal basis (Art. 6(1)): Contract", { exact: false }).waitFor();
+  // Support reads no consents, so none are proposed.
+  await opened("Contacts", "Rights", "Purposes");
+
+  // What is underlined as unknown though the server knows it has a second line, to be read by whoever points at it.
+  await marked('Cannot query field "notes" on type "Contact".\nNot readable as support for customer_care.');
+  await page.locator(".graphiql-query-editor .view-line span").getByText("notes", { exact: true }).last().hover();
+  await page.locator(".monaco-hover").getByText("Not readable as support for customer_care.").waitFor();
   await picture("3-support");
+  await page.mouse.move(0, 0);
 
   // What is asked leaves nothing out: the line goes. The answer to a query of one's own is shown.
   await write("Mine", "{ viewer { roles purpose { code } } }");
   await run.click();
   await answered('"support"', '"customer_care"');
   assert.equal((await leftOut.innerText()).trim(), "");
+
+  // Denied is not unknown, in arguments and mutations neither; nothing runs, and no text leaves the page, to find out.
+  await write("Asked", '{ contacts(filter: { restrictedAt: { gt: "Lovelace" } }) { nodes { notes, wrong, a: wrong } } }');
+  await marked(
+    'Field "restrictedAt" is not defined by type "ContactFilter".\nNot permitted as support for customer_care.',
+    'Cannot query field "notes" on type "Contact".\nNot readable as support for customer_care.',
+    'Cannot query field "wrong" on type "Contact".',
+    'Cannot query field "wrong" on type "Contact".',
+  );
+  await write("Revoked", '{ revokeAccessToken(id: "Lovelace") { token { id } } }', "mutation");
+  await marked('Cannot query field "revokeAccessToken" on type "Mutation".\nNot permitted as support for customer_care.');
+  for (const body of posts().map((request) => request.postDataJSON())) {
+    assert.ok(!body.query.includes("Lovelace"), "a text has left the page");
+    assert.ok(!["Asked", "Revoked"].includes(body.operationName), `${body.operationName} was run`);
+  }
+  await write("Mine", "{ viewer { roles purpose { code } } }");
+  await marked();
 
   // Several purposes: one must be chosen; another one gives another answer, and the old one is gone meanwhile.
   await enter(tokens.marketing);
@@ -146,6 +196,7 @@ async function check(page) {
   await purpose.selectOption("newsletter");
   await page.getByText("Acting as marketing.").waitFor();
   await until(() => introspections() === 2, () => "the schema for marketing");
+  await opened("Mine", "Consents", "Rights", "Purposes");
   await run.click();
   await answered('"marketing"', '"newsletter"');
   await purpose.selectOption("consent_management");
@@ -165,8 +216,10 @@ async function check(page) {
   // By keyboard alone: from the token to the button to the purpose.
   await token.focus();
   await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Apply");
-  await page.keyboard.press("Tab");
+  for (const name of ["Apply", "Forget token"]) {
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), name);
+    await page.keyboard.press("Tab");
+  }
   assert.ok(await purpose.evaluate((element) => element === document.activeElement));
 
   // The editor follows the system, as all around it does.
@@ -177,15 +230,35 @@ async function check(page) {
     await until(colours(dark), () => `the editor turns ${dark ? "dark" : "light"}`);
   }
 
-  // On a small screen nothing of the bar is cut off.
+  // On a small screen nothing overflows, and query and answer have the whole width, one below the other.
   const size = page.viewportSize();
-  await page.setViewportSize({ width: 360, height: 740 });
-  for (const part of ["input", "select", "button"]) {
-    const { x, width } = await page.locator(`.bar ${part}`).first().boundingBox();
-    assert.ok(x >= 0 && x + width <= 360, `${part} is cut off at 360 px: ${x} ${width}`);
+  for (const width of [380, 360]) {
+    await page.setViewportSize({ width, height: 740 });
+    // Monaco takes its new width a moment later.
+    const all = () => page.evaluate(() => document.documentElement.scrollWidth);
+    await until(async () => (await all()) <= width, async () => `a page of ${width} px; it has ${await all()}`);
+    const parts = [".bar input", ".bar select", ".bar a", ".graphiql-query-editor", ".graphiql-toolbar", ".graphiql-response"];
+    for (const part of [...(await page.locator(".bar button").all()), ...parts.map((name) => page.locator(name).first())]) {
+      const box = await part.boundingBox();
+      assert.ok(box.x >= 4 && box.x + box.width <= width - 4, `${part} is cut off at ${width} px: ${box.x} ${box.width}`);
+    }
+    const [query, response] = await Promise.all(
+      [".graphiql-query-editor .monaco-editor", ".graphiql-response"].map((name) => page.locator(name).first().boundingBox()),
+    );
+    assert.ok(query.width >= 300 && query.height >= 150, `the query has ${query.width} x ${query.height} at ${width} px`);
+    assert.ok(response.width >= 300 && response.y >= query.y + query.height, `the answer is not below at ${width} px`);
   }
+  await write("Small", "{ viewer { roles } }");
+  await run.click();
+  await answered('"marketing"');
   await picture("6-small");
+  await page.getByRole("button", { name: "Open settings dialog" }).click();
+  const theme = await page.getByRole("button", { name: "Dark" }).boundingBox();
+  const dialog = await page.getByRole("dialog").boundingBox();
+  assert.ok(theme.x + theme.width <= dialog.x + dialog.width, "the settings are cut off");
+  await page.keyboard.press("Escape");
   await page.setViewportSize(size);
+  await write("Points", "{ contacts(first: 200) { nodes { email phone } } }");
 
   // The other parts of GraphiQL work under the policy too: settings, documentation, history, formatting.
   await page.getByRole("button", { name: "Open settings dialog" }).click();
@@ -199,6 +272,27 @@ async function check(page) {
     page.evaluate(() => globalThis.__MONACO.editor.getModels().some((model) => /^query Points \{\n/.test(model.getValue())));
   await until(formatted, () => "the query formatted");
   await picture("5-dark");
+
+  // Samples are of what the caller may do. Whoever sees tokens sees the own one.
+  await enter(tokens.privacy_desk);
+  await opened("Points", "Requests", "Consents", "Rights", "Purposes");
+  await runTab("Requests", '"dueAt"');
+  await enter(tokens.auditor);
+  await opened("Points", "Audit", "Rights", "Purposes");
+  assert.equal(await page.getByRole("tab", { selected: true }).innerText(), "Points");
+  await enter(tokens.admin);
+  await opened("Points", "Tokens", "Rights", "Purposes");
+  await page.getByText(/Acting as admin\. Token: demo admin, expires \d/).waitFor();
+
+  // A token that is forgotten is gone, and what was answered to it.
+  await runTab("Tokens", "demo admin");
+  const before = posts().length;
+  await page.getByRole("button", { name: "Forget token" }).click();
+  await page.getByText("Enter an access token.", { exact: false }).first().waitFor();
+  assert.deepEqual([await token.inputValue(), await answer(), await purpose.isDisabled()], ["", "", true]);
+  await run.click();
+  await answered("Enter an access token above first");
+  assert.equal(posts().length, before, "nothing is asked with a token that was forgotten");
 
   // Kept nowhere: not in the stores of the browser, the address, its history, or the markup.
   const kept = await page.evaluate(async () => ({

@@ -39,6 +39,7 @@ async fn fill(test: &TestApp) {
             contact::ActiveModel {
                 id: Set(id(0, *number)),
                 family_name_folded: Set(Some(fold(&name))),
+                family_name_key: Set(zweck::identities::household(Some(&name))),
                 family_name: Set(Some(name)),
                 email: Set(Some(EMAIL.to_owned())),
                 email_folded: Set(Some(fold(EMAIL))),

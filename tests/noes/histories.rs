@@ -59,11 +59,20 @@ struct Kept {
     /// When it got its mailbox in the place of another.
     moved: Option<DateTime<Utc>>,
     yes: Option<DateTime<Utc>>,
-    no: Option<DateTime<Utc>>,
+    withdrawn: Option<DateTime<Utc>>,
+    objected: Option<DateTime<Utc>>,
 }
 
-/// The law: what a person declares is the record's own; a no is about the mailbox as well and stands against whoever has it; a yes
-/// is given for the mailbox of then, and counts where it is later than every no, for that record alone.
+impl Kept {
+    /// What the person says no to still: a withdrawal until a later yes, an objection until it is taken back.
+    fn standing(&self) -> impl Iterator<Item = DateTime<Utc>> {
+        let withdrawn = self.withdrawn.filter(|at| self.yes.is_none_or(|yes| *at >= yes));
+        withdrawn.into_iter().chain(self.objected)
+    }
+}
+
+/// The law: what a person declares is the record's own; a no is about the mailbox as well, and each that the person gets while it stands, and
+/// stands against whoever has it; a yes is given for the mailbox of then, and counts where it is later than every no, for that record alone.
 #[derive(Debug, Default)]
 struct Law {
     records: BTreeMap<usize, Kept>,
@@ -73,13 +82,14 @@ struct Law {
 impl Law {
     fn shows(&self, record: usize) -> bool {
         let Some(kept) = self.records.get(&record) else { return false };
-        let against = [kept.moved, kept.no, self.blocks.get(&kept.mailbox).copied()];
+        let against = [kept.moved, kept.withdrawn, kept.objected, self.blocks.get(&kept.mailbox).copied()];
         kept.yes.is_some_and(|yes| against.into_iter().flatten().all(|no| yes > no))
     }
 
-    fn no(&mut self, record: usize, at: DateTime<Utc>) {
+    fn no(&mut self, record: usize, objects: bool, at: DateTime<Utc>) {
         let Some(kept) = self.records.get_mut(&record) else { return };
-        kept.no = kept.no.max(Some(at));
+        let no = if objects { &mut kept.objected } else { &mut kept.withdrawn };
+        *no = (*no).max(Some(at));
         let mailbox = kept.mailbox;
         self.block(mailbox, at);
     }
@@ -92,7 +102,7 @@ impl Law {
     fn follow(&mut self, step: Step, at: DateTime<Utc>) {
         match step {
             Step::Create { record, mailbox, .. } => {
-                let new = Kept { mailbox, moved: None, yes: None, no: None };
+                let new = Kept { mailbox, moved: None, yes: None, withdrawn: None, objected: None };
                 self.records.entry(record).or_insert(new);
             }
             Step::Grant { record, .. } => {
@@ -100,12 +110,27 @@ impl Law {
                     kept.yes = kept.yes.max(Some(at));
                 }
             }
-            Step::Withdraw { record, .. } | Step::Object { record, .. } => self.no(record, at),
-            Step::NoByAddress { mailbox, .. } => self.block(mailbox, at),
+            Step::Withdraw { record, .. } => self.no(record, false, at),
+            Step::Object { record, .. } => self.no(record, true, at),
+            Step::NoByAddress { mailbox, objects, .. } => {
+                self.block(mailbox, at);
+                let holders = self.records.iter().filter(|(_, kept)| kept.mailbox == mailbox);
+                let holders: Vec<usize> = holders.map(|(record, _)| *record).collect();
+                // Where the mailbox is one person's, that person has spoken.
+                if holders.iter().all(|record| NAMES[*record] == NAMES[holders[0]]) {
+                    for record in holders {
+                        self.no(record, objects, at);
+                    }
+                }
+            }
             Step::Change { record, mailbox, .. } => {
                 if let Some(kept) = self.records.get_mut(&record).filter(|kept| kept.mailbox != mailbox) {
                     kept.mailbox = mailbox;
                     kept.moved = Some(at);
+                    let standing: Vec<DateTime<Utc>> = kept.standing().collect();
+                    for no in standing {
+                        self.block(mailbox, no);
+                    }
                 }
             }
         }

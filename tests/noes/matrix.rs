@@ -29,12 +29,17 @@ enum Door {
     ObjectContact(&'static str),
     ObjectEmail(&'static str),
     OneClick,
+    /// A second time, after others at the mailbox said yes anew.
+    OneClickAgain,
+    /// The switch of the page of the mailbox; on the page of the record where there is one alone.
+    Switch,
+    SwitchNone,
     ButtonWithdraw,
     ButtonNone,
     File,
 }
 
-const DOORS: [Door; 11] = [
+const DOORS: [Door; 14] = [
     Door::WithdrawId,
     Door::WithdrawContact,
     Door::WithdrawEmail,
@@ -43,6 +48,9 @@ const DOORS: [Door; 11] = [
     Door::ObjectEmail("direct_marketing"),
     Door::ObjectEmail("newsletter"),
     Door::OneClick,
+    Door::OneClickAgain,
+    Door::Switch,
+    Door::SwitchNone,
     Door::ButtonWithdraw,
     Door::ButtonNone,
     Door::File,
@@ -56,6 +64,7 @@ impl Door {
             Door::ObjectContact("direct_marketing")
                 | Door::ObjectEmail("direct_marketing")
                 | Door::ButtonNone
+                | Door::SwitchNone
         )
     }
 }
@@ -221,12 +230,24 @@ impl<'s> Office<'s> {
             Door::WithdrawEmail => withdraw(json!({ "email": email, "purpose": "newsletter" })).await,
             Door::ObjectContact(purpose) => object(json!({ "contactId": contact, "purpose": purpose })).await,
             Door::ObjectEmail(purpose) => object(json!({ "email": email, "purpose": purpose })).await,
-            Door::OneClick => {
-                let request = Request::post(self.preference(contact).await)
-                    .header("content-type", "application/x-www-form-urlencoded");
-                let reply =
-                    self.site.send(request.body(Body::from("List-Unsubscribe=One-Click")).unwrap()).await;
-                assert_eq!(reply.status, 200);
+            Door::OneClick => self.click(&self.preference(contact).await).await,
+            // The link of the first mail, which nobody is given any more.
+            Door::OneClickAgain => {
+                let token = self.site.preference(contact.parse().unwrap(), "newsletter", email).await;
+                self.click(&format!("/p/{token}")).await;
+            }
+            Door::Switch | Door::SwitchNone => {
+                let path = format!("/p/{}", self.site.fresh(contact.parse().unwrap()).await);
+                let page = self.site.get(&path).await;
+                let alone = !page.body.contains("to this address");
+                let (form, done) = match (door == Door::SwitchNone, alone) {
+                    (true, true) => ([("purpose", "direct_marketing"), ("action", "none")], "?done=none"),
+                    (true, false) => ([("purpose", "direct_marketing"), ("action", "none")], "?done=stopped"),
+                    (false, true) => ([("purpose", "newsletter"), ("action", "withdraw")], "?done=withdrawn"),
+                    (false, false) => ([("purpose", "newsletter"), ("action", "stop")], "?done=stopped"),
+                };
+                let reply = self.site.post(&path, &form).await;
+                assert_eq!((reply.status, reply.location()), (303, done));
             }
             Door::ButtonWithdraw | Door::ButtonNone => {
                 let all = door == Door::ButtonNone;
@@ -246,6 +267,26 @@ impl<'s> Office<'s> {
                 self.consent_file(&format!("{email},newsletter,EMAIL,WITHDRAWN,{at},,,\n")).await;
             }
         }
+    }
+
+    async fn click(&self, path: &str) {
+        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+        let reply = self.site.send(request.body(Body::from("List-Unsubscribe=One-Click")).unwrap()).await;
+        assert_eq!(reply.status, 200);
+    }
+
+    /// The first of two clicks of the first of these; the others say yes anew after it.
+    async fn click_before(&self, contacts: &[String]) {
+        let clock = &self.site.test.clock;
+        clock.advance(TimeDelta::seconds(1));
+        self.no(Door::OneClick, &contacts[0], "", "").await;
+        clock.advance(TimeDelta::seconds(1));
+        for contact in &contacts[1..] {
+            self.yes(contact, &text(self.site.test.app.now())).await;
+        }
+        let news: Vec<bool> = self.seen(contacts).await.into_iter().map(|(news, _)| news).collect();
+        let wanted: Vec<bool> = (0..contacts.len()).map(|at| at > 0).collect();
+        assert_eq!(news, wanted, "after the first click");
     }
 
     async fn consent_file(&self, line: &str) {
@@ -421,8 +462,12 @@ async fn run(office: &Office<'_>, case: &Case) {
         before.push(other);
     }
     assert_eq!(office.seen(&before).await, vec![(true, true); before.len()], "{case:?}: before");
+    let again = case.door == Door::OneClickAgain;
+    if again {
+        office.click_before(&before).await;
+    }
     let kept = office.kept(before.last().unwrap()).await;
-    assert!(kept.1.is_empty());
+    assert!(again || kept.1.is_empty());
     test.clock.advance(TimeDelta::seconds(1));
     office.no(case.door, &speaker, &consent, &own).await;
     let all = case.door.closes_all();

@@ -1,5 +1,7 @@
 //! A no is a no: by whatever door it comes, for every record of the mailbox.
 
+mod addresses;
+mod clicks;
 mod crowd;
 mod histories;
 mod matrix;

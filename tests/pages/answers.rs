@@ -142,6 +142,47 @@ async fn a_client_sends_so_many_forms_a_minute() {
     assert_eq!(site.post("/p/link", &click).await, refused);
 }
 
+/// Whoever shares an address with many others is not kept from ending anything by them, nor from the rest of an own link.
+#[tokio::test]
+async fn forms_of_a_valid_link_are_counted_by_the_link() {
+    let test = each().await.remove(0);
+    crate::support::world::seed(&test.app.db.writer, &crate::support::world::persons()).await;
+    let site = Site::over(test, 2);
+    let anna = crate::support::world::id(0, 1);
+    let preferences = format!("/p/{}", site.preference(anna, "newsletter", "anna@example.org").await);
+    let account = format!("/p/{}", site.fresh(anna).await);
+    let used_up = async || {
+        for _ in 0..2 {
+            assert_eq!(site.post("/p/link", &[("email", "somebody@example.org")]).await.status, 303);
+        }
+    };
+    used_up().await;
+    for path in ["/p/link", "/p/pnonsense", &format!("/p/m{}", "x".repeat(43))] {
+        assert_eq!(site.post(path, &[("action", "withdraw")]).await.status, 429, "{path}");
+    }
+    for path in [&preferences, &account] {
+        for (purpose, action) in [
+            ("newsletter", "withdraw"),
+            ("event_invitations", "withdraw"),
+            ("existing_customer_mail", "object"),
+            ("direct_marketing", "none"),
+        ] {
+            let form = [("purpose", purpose), ("action", action)];
+            assert_eq!(site.post(path, &form).await.status, 303, "{path} {action}");
+        }
+    }
+    // What ends nothing is counted, for each link by itself.
+    let fresh = [("action", "fresh")];
+    let request = [("action", "request"), ("kind", "ACCESS")];
+    for (path, form) in [(&preferences, fresh.as_slice()), (&account, request.as_slice())] {
+        for status in [303, 303, 429, 429] {
+            assert_eq!(site.post(path, form).await.status, status, "{path}");
+        }
+        let form = [("purpose", "newsletter"), ("action", "withdraw")];
+        assert_eq!(site.post(path, &form).await.status, 303);
+    }
+}
+
 #[tokio::test]
 async fn forms_are_read_within_limits() {
     let site = sites().await.remove(0);

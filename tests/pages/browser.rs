@@ -28,6 +28,38 @@ use crate::support::{
 
 const EMAIL: &str = "nora@example.org";
 
+/// Looks at pages, each a title, an address and what its rows are filtered by, if they are: axe finds nothing and nothing overflows, wide and
+/// narrow, light and dark. Skips, unless whoever runs the tests says that a browser is there.
+#[expect(clippy::disallowed_methods, reason = "where pictures go is for whoever looks at them")]
+pub fn glance(pages: &[(&str, String, Option<&str>)]) {
+    let (executable, driver) = match browser() {
+        Ok(browser) => browser,
+        Err(reason) => return absent(reason),
+    };
+    let pages: Vec<Value> = pages
+        .iter()
+        .map(|(title, url, filter)| json!({ "title": title, "url": url, "filter": filter }))
+        .collect();
+    let input =
+        json!({ "executable": executable, "pictures": std::env::var("ZWECK_PICTURES").ok(), "pages": pages });
+    run_driver("glance.mjs", &driver, &input);
+}
+
+/// Runs a script of the folder; its input goes by standard input, since arguments are for everybody to see.
+fn run_driver(script: &str, driver: &Path, input: &Value) {
+    let mut child = Command::new("node")
+        .arg(script)
+        .current_dir(driver)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Skips, unless whoever runs the tests says that a browser is there.
 #[expect(clippy::disallowed_methods, reason = "the environment tells what must not be skipped")]
 fn absent(reason: &str) {
@@ -92,21 +124,7 @@ impl Stage {
             "steps": steps,
         });
         let driver = self.driver.clone();
-        let driven = tokio::task::spawn_blocking(move || {
-            // Links go by standard input: arguments are for everybody to see.
-            let mut child = Command::new("node")
-                .arg("pages.mjs")
-                .current_dir(driver)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-            child.wait_with_output().unwrap()
-        });
-        let output = driven.await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        tokio::task::spawn_blocking(move || run_driver("pages.mjs", &driver, &input)).await.unwrap();
     }
 
     /// The link of the mail that came as number `count`.
@@ -158,8 +176,8 @@ impl Stage {
         let keys = Keys::new(key.try_into().unwrap());
         let app = App::new(db, policy, Arc::new(SystemClock), keys, Issuers::default());
         let ring = audit::ring(&app).await.unwrap();
-        let address = links::short_digest(ring, EMAIL).unwrap();
-        let meant = links::Preference { contact, purpose: "newsletter".to_owned(), address };
+        let mailbox = links::Mailbox::Key(EMAIL.to_owned());
+        let meant = links::Preference { contact, purpose: "newsletter".to_owned(), mailbox };
         links::preference(ring, &meant).unwrap()
     }
 }

@@ -3,7 +3,7 @@
 mod account;
 mod acts;
 mod answers;
-mod browser;
+pub mod browser;
 mod complete;
 mod enumeration;
 mod mailbox;
@@ -98,8 +98,15 @@ impl Site {
     /// The link in the mails of `purpose` to a contact with this address.
     pub async fn preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
         let ring = audit::ring(&self.test.app).await.unwrap();
-        let address = links::short_digest(ring, &mailbox(email)).unwrap();
-        links::preference(ring, &links::Preference { contact, purpose: purpose.to_owned(), address }).unwrap()
+        let mailbox = links::Mailbox::of(ring, &mailbox(email)).unwrap();
+        links::preference(ring, &links::Preference { contact, purpose: purpose.to_owned(), mailbox }).unwrap()
+    }
+
+    /// The same as it was made before links named the mailbox.
+    pub async fn old_preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
+        let ring = audit::ring(&self.test.app).await.unwrap();
+        let mailbox = links::Mailbox::Digest(links::short_digest(ring, &mailbox(email)).unwrap());
+        links::preference(ring, &links::Preference { contact, purpose: purpose.to_owned(), mailbox }).unwrap()
     }
 
     /// A link that opens what is kept of the contact, as it is mailed.

@@ -15,8 +15,9 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use p521::ecdsa::signature::Signer as _;
 use ring::{
-    rand::SystemRandom,
+    rand::{SecureRandom, SystemRandom},
     signature::{
         ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
         KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
@@ -48,7 +49,19 @@ pub fn pem(name: &str) -> Vec<u8> {
 pub enum Signer {
     Ed(Ed25519KeyPair),
     Ec(EcdsaKeyPair),
+    P521(Box<p521::ecdsa::SigningKey>),
     Rsa(Box<RsaKeyPair>),
+}
+
+fn ec_jwk(point: &[u8], kid: &str) -> Value {
+    // Uncompressed: a byte, and both coordinates.
+    let half = point.len() / 2;
+    let curve = match half {
+        32 => "P-256",
+        48 => "P-384",
+        _ => "P-521",
+    };
+    json!({ "kty": "EC", "crv": curve, "kid": kid, "x": encode(&point[1..=half]), "y": encode(&point[half + 1..]) })
 }
 
 impl Signer {
@@ -69,6 +82,13 @@ impl Signer {
         Self::Ec(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).unwrap())
     }
 
+    /// Ring has no keys of this curve.
+    pub fn ec521() -> Self {
+        let mut scalar = [0u8; 66];
+        SystemRandom::new().fill(&mut scalar[1..]).unwrap();
+        Self::P521(Box::new(p521::ecdsa::SigningKey::from_slice(&scalar).unwrap()))
+    }
+
     pub fn rsa() -> Self {
         Self::Rsa(Box::new(RsaKeyPair::from_pkcs8(&pem("rsa.pem")).unwrap()))
     }
@@ -79,13 +99,8 @@ impl Signer {
             Self::Ed(key) => {
                 json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "x": encode(key.public_key()) })
             }
-            Self::Ec(key) => {
-                let point = key.public_key().as_ref();
-                // Uncompressed: a byte, and both coordinates.
-                let half = point.len() / 2;
-                let curve = if half == 32 { "P-256" } else { "P-384" };
-                json!({ "kty": "EC", "crv": curve, "kid": kid, "x": encode(&point[1..=half]), "y": encode(&point[half + 1..]) })
-            }
+            Self::Ec(key) => ec_jwk(key.public_key().as_ref(), kid),
+            Self::P521(key) => ec_jwk(key.verifying_key().to_sec1_point(false).as_bytes(), kid),
             Self::Rsa(key) => {
                 let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
                 json!({ "kty": "RSA", "kid": kid, "n": encode(public.n), "e": encode(public.e) })
@@ -98,6 +113,10 @@ impl Signer {
         match self {
             Self::Ed(key) => key.sign(message).as_ref().to_vec(),
             Self::Ec(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::P521(key) => {
+                let signature: p521::ecdsa::Signature = key.sign(message);
+                signature.to_bytes().to_vec()
+            }
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 let padding: &dyn ring::signature::RsaEncoding = match algorithm {

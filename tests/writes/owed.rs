@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use zweck::{
     audit,
-    imports::{Listing, ObjectionImport},
+    imports::{Import, Listing, ObjectionImport},
     jobs,
 };
 
@@ -15,8 +15,10 @@ use crate::{
     pages::{Site, sites},
     reads::{World, worlds},
     support::{
+        an_import,
         client::{Caller, Client},
         dump::{assert_same, dump, number},
+        import as import_file,
         world::id,
     },
 };
@@ -82,9 +84,10 @@ async fn a_no_is_taken_and_its_record_follows() {
         }
         // It holds with the next read, and for whoever comes.
         assert!(!shown(client, &news, 1).await && !shown(client, &news, 10).await);
+        // Both mailboxes, and the number of the one person who has the first.
         assert_eq!(
             number(db, "SELECT COUNT(*) FROM suppression WHERE purpose_code = 'direct_marketing'").await,
-            2
+            3
         );
         // What is owed stays until the log takes it.
         let owed = number(db, OWED).await;
@@ -180,5 +183,49 @@ async fn pages_and_files_take_it_too() {
         block(test, false).await;
         assert!(audit::settle(&test.app).await.unwrap() >= 4);
         assert_eq!(number(db, OWED).await, 0);
+    }
+}
+
+/// Opt-outs of contacts are taken alone; the contacts come in with the same file later.
+#[tokio::test]
+async fn opt_outs_of_contacts_are_taken_alone() {
+    for world in worlds().await {
+        let World { test, client } = &world;
+        let db = &test.app.db.writer;
+        audit::ring(&test.app).await.unwrap();
+        let news = test.caller("marketing", "newsletter").await;
+        assert!(shown(client, &news, 1).await && shown(client, &news, 10).await);
+        let import = Import {
+            map: Import::map_from(["email=mail"]).unwrap(),
+            external_id: Some("id".to_owned()),
+            opt_outs: Import::opt_outs_from(["email=out"]).unwrap(),
+            source: "shop".to_owned(),
+            ..an_import()
+        };
+        // In several batches; the last row names nobody.
+        let others: String = (0..250).map(|row| format!("{row},p{row}@shop.example,\n")).collect();
+        let text = format!(
+            "id,mail,out\na,anna@example.org,1\nb,new@shop.example,1\n{others}c,jan@example.org,x\n,,1\n"
+        );
+        block(test, true).await;
+        let before = number(db, "SELECT COUNT(*) FROM contact").await;
+        let refused = import_file(&test.app, text.as_bytes(), &import).await.unwrap_err();
+        assert_eq!(refused.code.as_str(), "AUDIT_UNAVAILABLE");
+        assert!(refused.message.contains("taken all the same (3)"), "{}", refused.message);
+        assert_eq!(number(db, "SELECT COUNT(*) FROM contact").await, before);
+        assert!(!shown(client, &news, 1).await && !shown(client, &news, 10).await);
+        // Of whom no record is known the address is listed.
+        assert!(number(db, "SELECT COUNT(DISTINCT digest) FROM suppression").await >= 3);
+        let owed = number(db, OWED).await;
+        assert!(owed >= 3, "{owed}");
+        // A file without opt-outs is refused as ever.
+        let plain = Import { opt_outs: Vec::new(), ignore: vec!["out".to_owned()], ..import.clone() };
+        let refused = import_file(&test.app, text.as_bytes(), &plain).await.unwrap_err();
+        assert!(refused.message.contains("nothing was changed"), "{}", refused.message);
+        block(test, false).await;
+        assert_eq!(audit::settle(&test.app).await.unwrap(), u64::try_from(owed).unwrap());
+        let report = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
+        assert_eq!((report.imported, report.opted_out, report.noes_not_taken), (253, 3, 1), "{report}");
+        assert!(!shown(client, &news, 1).await && !shown(client, &news, 10).await);
     }
 }

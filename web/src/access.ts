@@ -14,6 +14,7 @@ export interface AccessControl {
   present(token: string): void;
   choose(purpose: string): void;
   refuse(why: string): void;
+  forget(): void;
 }
 
 export function useAccess(): AccessControl {
@@ -51,5 +52,7 @@ export function useAccess(): AccessControl {
 
   const refuse = useCallback((why: string) => setAccess({ state: "refused", why }), []);
 
-  return { access, present, choose, refuse };
+  const forget = useCallback(() => present(""), [present]);
+
+  return { access, present, choose, refuse, forget };
 }

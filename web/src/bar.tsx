@@ -1,9 +1,18 @@
+import { isEnumType, type GraphQLSchema } from "graphql";
 import { useId, useRef, type ChangeEvent, type KeyboardEvent } from "react";
 import type { AccessControl } from "./access";
+import type { TokenRecord } from "./server";
+
+interface Props extends AccessControl {
+  /** As far as the caller may use it. */
+  schema: GraphQLSchema | undefined;
+  /** Absent where the API does not show it. */
+  record: TokenRecord | undefined;
+}
 
 /** The bar above GraphiQL: whose token, and for which purpose. */
-export function Bar({ access, present, choose }: AccessControl) {
-  const [tokenId, purposeId, statusId] = [useId(), useId(), useId()];
+export function Bar({ access, present, choose, forget, schema, record }: Props) {
+  const [tokenId, purposeId, statusId, basisId] = [useId(), useId(), useId(), useId()];
   const field = useRef<HTMLInputElement>(null);
   const last = useRef("");
 
@@ -18,6 +27,12 @@ export function Bar({ access, present, choose }: AccessControl) {
   const takeAgain = () => {
     last.current = "";
     take();
+  };
+  const clear = () => {
+    last.current = "";
+    if (field.current) field.current.value = "";
+    field.current?.focus();
+    forget();
   };
   const onChange = (event: ChangeEvent<HTMLInputElement>) => {
     // A token is pasted as a rule, and then it is whole; while it is typed it is not.
@@ -54,6 +69,14 @@ export function Bar({ access, present, choose }: AccessControl) {
         <button type="button" onClick={takeAgain}>
           Apply
         </button>
+        {access.state !== "none" && (
+          <button type="button" onClick={clear}>
+            Forget token
+          </button>
+        )}
+        <p id={statusId} className={wrong ? "bar-note wrong" : "bar-note"} role={wrong ? "alert" : "status"}>
+          {status(access)} {access.state === "accepted" && record && tell(record)}
+        </p>
       </div>
       <div className="bar-part">
         <label htmlFor={purposeId}>Purpose</label>
@@ -61,6 +84,7 @@ export function Bar({ access, present, choose }: AccessControl) {
           id={purposeId}
           disabled={access.state !== "accepted"}
           value={(access.state === "accepted" && access.purpose) || ""}
+          aria-describedby={basisId}
           onChange={(event) => choose(event.currentTarget.value)}
         >
           {purposes.length !== 1 && (
@@ -74,10 +98,13 @@ export function Bar({ access, present, choose }: AccessControl) {
             </option>
           ))}
         </select>
+        <p id={basisId} className="bar-note">
+          {basis(access, schema)}
+        </p>
       </div>
-      <p id={statusId} className={wrong ? "bar-status wrong" : "bar-status"} role={wrong ? "alert" : "status"}>
-        {status(access)}
-      </p>
+      <a className="licences" href="/graphiql/licences.md" target="_blank" rel="noreferrer">
+        Licences
+      </a>
     </header>
   );
 }
@@ -85,7 +112,7 @@ export function Bar({ access, present, choose }: AccessControl) {
 function status(access: AccessControl["access"]): string {
   switch (access.state) {
     case "none":
-      return "Enter an access token. It is kept in this page only, and forgotten with it.";
+      return "Enter an access token. The page keeps it in memory only.";
     case "asking":
       return "Asking what this token is for ...";
     case "refused":
@@ -96,4 +123,20 @@ function status(access: AccessControl["access"]): string {
       if (access.purpose === undefined) return "Choose the purpose that you act for.";
       return `Acting as ${access.viewer.roles.join(", ")}.`;
   }
+}
+
+const INSTANT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+function tell({ name, expiresAt }: TokenRecord): string {
+  const end = expiresAt === null ? "" : `, expires ${INSTANT.format(new Date(expiresAt))}`;
+  return `Token: ${name ?? "without a name"}${end}.`;
+}
+
+/** On which basis data is processed for the purpose, in the words of the schema. */
+function basis(access: AccessControl["access"], schema: GraphQLSchema | undefined): string {
+  if (access.state !== "accepted") return "";
+  const code = access.viewer.permittedPurposes.find(({ code }) => code === access.purpose)?.legalBasis;
+  const type = schema?.getType("LegalBasis");
+  const described = code && isEnumType(type) ? type.getValue(code)?.description : undefined;
+  return described ? `Legal basis (Art. 6(1)): ${described}` : "";
 }

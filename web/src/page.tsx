@@ -1,18 +1,17 @@
 import type { Fetcher } from "@graphiql/toolkit";
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL } from "graphiql";
+import type { GraphQLSchema } from "graphql";
 import { useEffect, useMemo, useState } from "react";
 import { useAccess } from "./access";
 import { Bar } from "./bar";
-import consents from "./examples/consents.graphql?raw";
-import contacts from "./examples/contacts.graphql?raw";
-import purposes from "./examples/purposes.graphql?raw";
-import rights from "./examples/rights.graphql?raw";
+import { Denied } from "./denied";
 import { memory } from "./memory";
 import { omitted, type Omitted } from "./omitted";
-import { NotAccepted, send } from "./server";
+import { FIRST, Samples } from "./samples";
+import { NotAccepted, send, tokenRecord, type Credential, type TokenRecord } from "./server";
 
-const EXAMPLES = [contacts, rights, consents, purposes].map((query) => ({ query }));
+const EXAMPLES = FIRST.map((query) => ({ query }));
 const INTROSPECTION = "IntrospectionQuery";
 
 /** Clears old answers when somebody else asks, or for something else: they are not answers to that. */
@@ -27,10 +26,19 @@ function Forget({ when }: { when: unknown }) {
     updateActiveTabValues({ response: null });
     // Not with each change of a tab: that would clear the answer that has just come.
   }, [when, editor]);
+  return null;
+}
+
+/** Sets what GraphiQL leaves to Monaco. */
+function Options() {
+  const query = useGraphiQL((state) => state.queryEditor);
+  const response = useGraphiQL((state) => state.responseEditor);
   useEffect(() => {
+    // A small screen shows few letters of a line.
+    query?.updateOptions({ wordWrap: "on" });
     // Names of people are written in many letters; none of them is to be marked as taken for another.
-    editor?.updateOptions({ unicodeHighlight: { ambiguousCharacters: false } });
-  }, [editor]);
+    response?.updateOptions({ unicodeHighlight: { ambiguousCharacters: false } });
+  }, [query, response]);
   return null;
 }
 
@@ -49,19 +57,46 @@ function FollowSystem() {
   return null;
 }
 
+/** The record of the token, where `schema` has records of tokens. */
+function useRecord(credential: Credential | undefined, actorId: string | undefined, schema: GraphQLSchema | undefined) {
+  const [record, setRecord] = useState<TokenRecord>();
+  useEffect(() => {
+    setRecord(undefined);
+    const fields = schema?.getQueryType()?.getFields() ?? {};
+    if (!credential || actorId === undefined || !("tokens" in fields)) return;
+    const asking = new AbortController();
+    // Without it the bar tells less; nothing else depends on it.
+    tokenRecord(credential, actorId, asking.signal).then(
+      (found) => asking.signal.aborted || setRecord(found),
+      () => undefined,
+    );
+    return () => asking.abort();
+  }, [credential, actorId, schema]);
+  return record;
+}
+
 export function Page() {
   const control = useAccess();
   const { access, refuse } = control;
   const [left, setLeft] = useState<Omitted[]>([]);
+  const [schema, setSchema] = useState<GraphQLSchema>();
   const [storage] = useState(memory);
+  const viewer = access.state === "accepted" ? access.viewer : undefined;
   const token = access.state === "accepted" ? access.token : undefined;
   const purpose = access.state === "accepted" ? access.purpose : undefined;
+  const credential = useMemo(
+    () => (token === undefined || purpose === undefined ? undefined : { token, purpose }),
+    [token, purpose],
+  );
 
   const asking = useMemo(() => new AbortController(), [token, purpose]);
   useEffect(() => {
     setLeft([]);
+    // That of somebody else, or for something else.
+    setSchema(undefined);
     return () => asking.abort(new Error("Given up, since the token or the purpose was changed."));
   }, [asking]);
+  const record = useRecord(credential, viewer?.actorId, schema);
 
   // Another fetcher makes GraphiQL ask for the schema anew.
   const fetcher = useMemo<Fetcher>(
@@ -83,11 +118,10 @@ export function Page() {
     },
     [token, purpose, asking, refuse],
   );
-  const ready = token !== undefined && purpose !== undefined;
 
   return (
     <>
-      <Bar {...control} />
+      <Bar {...control} schema={schema} record={record} />
       <div className="left-out" role="status" aria-label="Left out of the last answer">
         {left.length > 0 && (
           <ul>
@@ -103,7 +137,8 @@ export function Page() {
         <GraphiQL
           fetcher={fetcher}
           // Null keeps GraphiQL from asking for a schema that nobody would give it.
-          {...(ready ? {} : { schema: null })}
+          {...(credential ? {} : { schema: null })}
+          onSchemaChange={setSchema}
           storage={storage}
           defaultTabs={EXAMPLES}
           introspectionQueryName={INTROSPECTION}
@@ -111,13 +146,13 @@ export function Page() {
           shouldPersistHeaders={false}
           showPersistHeadersSettings={false}
         >
-          <GraphiQL.Logo>
-            <a className="licences" href="/graphiql/licences.md" target="_blank" rel="noreferrer">
-              Licences
-            </a>
-          </GraphiQL.Logo>
+          {/* The bar above has the name. */}
+          <GraphiQL.Logo>{""}</GraphiQL.Logo>
           <Forget when={asking} />
+          <Options />
           <FollowSystem />
+          <Samples schema={schema} />
+          <Denied credential={credential} roles={viewer?.roles ?? []} schema={schema} />
         </GraphiQL>
       </main>
     </>

@@ -3,16 +3,26 @@
 export interface Purpose {
   code: string;
   title: string | null;
+  /** Null for a group of purposes. */
+  legalBasis: string | null;
 }
 
 /** Who a token speaks for. */
 export interface Viewer {
+  actorId: string;
   roles: string[];
   permittedPurposes: Purpose[];
 }
 
+/** What an administrator sees of a token. */
+export interface TokenRecord {
+  name: string | null;
+  expiresAt: string | null;
+}
+
 export interface Problem {
   message?: string;
+  locations?: { line: number; column: number }[];
   extensions?: { code?: string; coordinate?: string };
 }
 
@@ -66,7 +76,7 @@ export async function send(credential: Credential, body: unknown, signal: AbortS
   return answer as Answer;
 }
 
-const VIEWER = "query Viewer { viewer { roles permittedPurposes { code title } } }";
+const VIEWER = "query Viewer { viewer { actorId roles permittedPurposes { code title legalBasis } } }";
 
 /** Asks what a token may be used for. */
 export async function viewer(token: string, signal: AbortSignal): Promise<Viewer> {
@@ -80,4 +90,17 @@ export async function viewer(token: string, signal: AbortSignal): Promise<Viewer
     throw new Error(answer.errors?.[0]?.message ?? "The server does not say what this token is for.");
   }
   return data.viewer;
+}
+
+const TOKENS = "query Tokens { tokens { id name expiresAt } }";
+
+/** What the API says of the token itself, to whom it shows tokens; nothing of a person who signed in. */
+export async function tokenRecord(
+  credential: Credential,
+  actorId: string,
+  signal: AbortSignal,
+): Promise<TokenRecord | undefined> {
+  const answer = await send(credential, { query: TOKENS }, signal);
+  const data = answer.data as { tokens?: ({ id: string } & TokenRecord)[] | null } | null | undefined;
+  return data?.tokens?.find(({ id }) => actorId === `token:${id}`);
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     context::Actor,
     error::{Code, Error, Outcome},
-    policy::{Action, Channel, Grounds},
+    policy::{Action, Channel, Grounds, PurposeDef},
 };
 
 /// Where what is done on a page was declared.
@@ -23,8 +23,9 @@ const ONE_CLICK: &str = "one-click unsubscribe";
 const WITHDRAW: &str = "mutation($contact: ID!, $purpose: String!, $channel: Channel, $source: String!) { \
     withdrawConsent(input: { contactId: $contact, purpose: $purpose, channel: $channel, source: $source }) \
     { consents { id } } }";
-const OBJECT: &str = "mutation($contact: ID!, $purpose: String!, $source: String!) { \
-    recordObjection(input: { contactId: $contact, purpose: $purpose, source: $source }) { objections { id } } }";
+const OBJECT: &str = "mutation($contact: ID!, $purpose: String!, $channel: Channel, $source: String!) { \
+    recordObjection(input: { contactId: $contact, purpose: $purpose, channel: $channel, source: $source }) \
+    { objections { id } } }";
 const STOP_CONSENTS: &str = "mutation($email: String!, $purpose: String!, $source: String!) { \
     withdrawConsent(input: { email: $email, purpose: $purpose, channel: EMAIL, source: $source }) { consents { id } } }";
 const STOP_USE: &str = "mutation($email: String!, $purpose: String!, $source: String!) { \
@@ -70,11 +71,17 @@ async fn object(
     visit: &Visit,
     actor: &Actor,
     contact: Uuid,
-    purpose: &str,
+    (purpose, channel): (&str, Option<Channel>),
     source: &str,
 ) -> Result<(), Error> {
-    let variables = json!({ "contact": contact, "purpose": purpose, "source": source });
+    let channel = channel.map(Channel::as_str);
+    let variables = json!({ "contact": contact, "purpose": purpose, "channel": channel, "source": source });
     run(visit, actor, "recordObjection", OBJECT, variables).await
+}
+
+/// Whether a form ends something: a withdrawal or an objection, by a button or by a mail program.
+pub(super) fn is_end(form: &Form) -> bool {
+    form.is_one_click() || matches!(form.only("action"), Some("withdraw" | "object" | "none" | "stop"))
 }
 
 /// Does what a button of a page says, and gives the word for what was done; `None` for what is no button of these.
@@ -96,12 +103,12 @@ pub(super) async fn choose(
             Ok(Some("withdrawn"))
         }
         Some("object") if is_objectable(purpose) => {
-            object(visit, actor, contact, code, PAGE).await?;
+            object(visit, actor, contact, (code, None), PAGE).await?;
             Ok(Some("objected"))
         }
         Some("none") if purpose.is_group => {
             // The objection first: it ends every kind by itself.
-            object(visit, actor, contact, code, PAGE).await?;
+            object(visit, actor, contact, (code, None), PAGE).await?;
             if has_consents(policy, code) {
                 withdraw(visit, actor, contact, (code, None), PAGE).await?;
             }
@@ -147,7 +154,8 @@ pub(super) async fn stop(
 }
 
 /// Ends the mails that the link came with (RFC 8058): the consent to its purpose, or that use; where it is neither, every consent
-/// for e-mail.
+/// for e-mail. What the person said before does not matter here: somebody else at the mailbox may have said yes since, and this click
+/// ends that too.
 ///
 /// # Errors
 /// Those of the engine.
@@ -155,19 +163,10 @@ pub(super) async fn unsubscribe(visit: &Visit, person: &Person) -> Result<(), Er
     let (actor, contact) = (&person.actor, person.contact);
     match actor.policy.purpose(&person.purpose) {
         Some(purpose) if purpose.grounds == Grounds::Consent && !purpose.is_group => {
-            if person.known.has_ended(&purpose.code) {
-                // Said already: a program that says it again and again changes nothing.
-                return Ok(());
-            }
-            // A mail says nothing about the phone.
-            let channel = purpose.channels.contains(&Channel::Email).then_some(Channel::Email);
-            withdraw(visit, actor, contact, (&purpose.code, channel), ONE_CLICK).await
+            withdraw(visit, actor, contact, (&purpose.code, mailed(purpose)), ONE_CLICK).await
         }
         Some(purpose) if is_objectable(purpose) => {
-            if person.known.objects(&purpose.code) {
-                return Ok(());
-            }
-            object(visit, actor, contact, &purpose.code, ONE_CLICK).await
+            object(visit, actor, contact, (&purpose.code, mailed(purpose)), ONE_CLICK).await
         }
         _ => {
             for purpose in actor.policy.purposes() {
@@ -179,6 +178,45 @@ pub(super) async fn unsubscribe(visit: &Visit, person: &Person) -> Result<(), Er
             Ok(())
         }
     }
+}
+
+/// Ends the mails of `purpose` to a mailbox that a link names and that the person has not any more: whoever has it now has said nothing,
+/// and is not mailed. What is no advertising does not spread to others.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn stop_mails(
+    visit: &Visit,
+    actor: &Actor,
+    mailbox: &str,
+    purpose: &str,
+) -> Result<(), Error> {
+    let on_consent = |purpose: &PurposeDef| purpose.grounds == Grounds::Consent && !purpose.is_group;
+    let named = actor.policy.purpose(purpose);
+    let meant: Vec<_> = match named {
+        Some(named) if on_consent(named) || is_objectable(named) => vec![named],
+        _ => actor.policy.purposes().iter().filter(|purpose| on_consent(purpose)).collect(),
+    };
+    for purpose in meant.into_iter().filter(|purpose| mailed(purpose).is_some()) {
+        let variables = json!({ "email": mailbox, "purpose": purpose.code, "source": ONE_CLICK });
+        if on_consent(purpose) {
+            run(visit, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
+        } else if purpose.group.is_some() {
+            run(visit, actor, "recordObjection", STOP_USE, variables).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a click in a mail is about. A mail says nothing about the phone. A purpose that is not mailed for ends on every channel, and
+/// so does a use that is no advertising.
+fn mailed(purpose: &PurposeDef) -> Option<Channel> {
+    let by_mail = if purpose.channels.is_empty() {
+        purpose.group.is_some()
+    } else {
+        purpose.channels.contains(&Channel::Email)
+    };
+    by_mail.then_some(Channel::Email)
 }
 
 /// Opens a request of the person.

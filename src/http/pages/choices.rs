@@ -121,7 +121,8 @@ pub(super) async fn of(
             live.push(purpose.code.as_str());
         }
         let group = purpose.group.as_deref();
-        let objected = known.objects(&purpose.code) || group.is_some_and(|group| known.objects(group));
+        let objects = |code: &str| known.objects(code, &purpose.channels);
+        let objected = objects(&purpose.code) || group.is_some_and(objects);
         let (state, action) = match (on_consent, holds) {
             (true, true) => ("consented", Some("withdraw")),
             (true, false) if objected => ("objected", None),
@@ -147,7 +148,7 @@ pub(super) async fn of(
     let groups = policy.purposes().iter().filter(|purpose| purpose.is_group);
     let groups = groups.filter(|group| kinds(&policy, &group.code).next().is_some()).map(|group| Group {
         code: group.code.clone(),
-        done: known.objects(&group.code)
+        done: known.objects(&group.code, &[])
             && !kinds(&policy, &group.code).any(|kind| live.contains(&kind.code.as_str())),
     });
     let groups = groups.collect();

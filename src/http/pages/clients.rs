@@ -1,6 +1,7 @@
-//! How many forms a client may send in a minute; addresses of clients are kept nowhere else (floor 6).
+//! How many forms a client may send in a minute, and how many come by one link; addresses of clients are kept nowhere else (floor 6).
 
 use std::{
+    hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::atomic::{AtomicU64, Ordering},
@@ -22,20 +23,23 @@ const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+/// Who sends a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
+pub(super) enum Client {
     /// An address; of IPv6 the network, of which one household has many addresses.
     At(IpAddr),
     /// Whose address is not known, or who is one too many.
     Other,
 }
 
-type Limiter =
-    RateLimiter<Client, HashMapStateStore<Client>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
-/// What every client has left, in this process.
+/// What every client and every valid link has left, in this process.
 pub(super) struct Clients {
-    limiter: Limiter,
+    limiter: Limiter<Client>,
+    /// By the hash of their token.
+    links: Limiter<u64>,
+    names: RandomState,
     proxied: bool,
     forms: AtomicU64,
 }
@@ -44,21 +48,36 @@ impl Clients {
     /// Clients that may send `per_minute` forms; `None` for no limit. Behind a proxy a client is who the proxy says.
     pub(super) fn new(per_minute: u32, proxied: bool) -> Option<Self> {
         let quota = NonZeroU32::new(per_minute)?;
-        let limiter = RateLimiter::hashmap_with_clock(Quota::per_minute(quota), MonotonicClock);
-        Some(Self { limiter, proxied, forms: AtomicU64::new(0) })
+        let quota = Quota::per_minute(quota);
+        let limiter = RateLimiter::hashmap_with_clock(quota, MonotonicClock);
+        let links = RateLimiter::hashmap_with_clock(quota, MonotonicClock);
+        Some(Self { limiter, links, names: RandomState::new(), proxied, forms: AtomicU64::new(0) })
+    }
+
+    /// Who sends a form.
+    pub(super) fn who(&self, headers: &HeaderMap, peer: Option<Peer>) -> Client {
+        self.address(headers, peer).map_or(Client::Other, |address| Client::At(network(address)))
     }
 
     /// Whether the client may send one more.
-    pub(super) fn may_send(&self, headers: &HeaderMap, peer: Option<Peer>) -> bool {
-        let number = self.forms.fetch_add(1, Ordering::Relaxed);
-        if number % TIDY == TIDY - 1 {
-            self.limiter.retain_recent();
-        }
-        let client = match self.address(headers, peer) {
-            Some(address) if self.limiter.len() < MOST => Client::At(network(address)),
-            _ => Client::Other,
-        };
+    pub(super) fn may_send(&self, client: Client) -> bool {
+        self.tidy();
+        let client = if self.limiter.len() < MOST { client } else { Client::Other };
         self.limiter.check_key(&client).is_ok()
+    }
+
+    /// Whether one more may come by the valid link `token`.
+    pub(super) fn may_send_by(&self, token: &str) -> bool {
+        self.tidy();
+        // Nobody makes valid links up: there are as many as were mailed.
+        self.links.check_key(&self.names.hash_one(token)).is_ok()
+    }
+
+    fn tidy(&self) {
+        if self.forms.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+            self.limiter.retain_recent();
+            self.links.retain_recent();
+        }
     }
 
     /// The last hop alone is what the proxy itself has seen; what stands before it anybody can write.
@@ -95,22 +114,34 @@ mod tests {
         Some(Peer(text.parse().unwrap()))
     }
 
+    fn sends(clients: &Clients, headers: &HeaderMap, peer: Option<Peer>) -> bool {
+        clients.may_send(clients.who(headers, peer))
+    }
+
     #[test]
     fn each_client_has_its_own_minute() {
         let clients = Clients::new(2, false).unwrap();
         let none = HeaderMap::new();
         let mut lies = HeaderMap::new();
         lies.insert(FORWARDED, "10.0.0.9".parse().unwrap());
-        assert!(clients.may_send(&none, peer("10.0.0.1")) && clients.may_send(&lies, peer("10.0.0.1")));
-        assert!(!clients.may_send(&lies, peer("10.0.0.1")));
-        assert!(clients.may_send(&none, peer("10.0.0.2")));
+        assert!(sends(&clients, &none, peer("10.0.0.1")) && sends(&clients, &lies, peer("10.0.0.1")));
+        assert!(!sends(&clients, &lies, peer("10.0.0.1")));
+        assert!(sends(&clients, &none, peer("10.0.0.2")));
         // One network of IPv6, and an address of IPv4 in the clothes of IPv6.
-        assert!(clients.may_send(&none, peer("2001:db8::1")) && clients.may_send(&none, peer("2001:db8::2")));
-        assert!(!clients.may_send(&none, peer("2001:db8::3")));
-        assert!(!clients.may_send(&none, peer("::ffff:10.0.0.1")));
-        assert!(clients.may_send(&none, None) && clients.may_send(&none, None));
-        assert!(!clients.may_send(&none, None));
+        assert!(sends(&clients, &none, peer("2001:db8::1")) && sends(&clients, &none, peer("2001:db8::2")));
+        assert!(!sends(&clients, &none, peer("2001:db8::3")));
+        assert!(!sends(&clients, &none, peer("::ffff:10.0.0.1")));
+        assert!(sends(&clients, &none, None) && sends(&clients, &none, None));
+        assert!(!sends(&clients, &none, None));
         assert!(Clients::new(0, false).is_none());
+    }
+
+    #[test]
+    fn each_link_has_its_own_minute() {
+        let clients = Clients::new(1, false).unwrap();
+        assert!(sends(&clients, &HeaderMap::new(), None) && !sends(&clients, &HeaderMap::new(), None));
+        assert!(clients.may_send_by("one") && clients.may_send_by("other"));
+        assert!(!clients.may_send_by("one") && !clients.may_send_by("other"));
     }
 
     #[test]
@@ -118,11 +149,11 @@ mod tests {
         let clients = Clients::new(1, true).unwrap();
         let forwarded = |text: &str| HeaderMap::from_iter([(FORWARDED, text.parse().unwrap())]);
         let proxy = peer("127.0.0.1");
-        assert!(clients.may_send(&forwarded("10.9.9.9, 10.0.0.1"), proxy));
-        assert!(!clients.may_send(&forwarded("10.8.8.8,10.0.0.1:4711"), proxy));
-        assert!(clients.may_send(&forwarded("[2001:db8::1]:4711"), proxy));
-        assert!(!clients.may_send(&forwarded("2001:db8::2"), proxy));
-        assert!(clients.may_send(&forwarded("unknown"), proxy));
-        assert!(!clients.may_send(&HeaderMap::new(), proxy));
+        assert!(sends(&clients, &forwarded("10.9.9.9, 10.0.0.1"), proxy));
+        assert!(!sends(&clients, &forwarded("10.8.8.8,10.0.0.1:4711"), proxy));
+        assert!(sends(&clients, &forwarded("[2001:db8::1]:4711"), proxy));
+        assert!(!sends(&clients, &forwarded("2001:db8::2"), proxy));
+        assert!(sends(&clients, &forwarded("unknown"), proxy));
+        assert!(!sends(&clients, &HeaderMap::new(), proxy));
     }
 }

@@ -24,7 +24,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     response::Response,
     routing::any,
 };
@@ -49,7 +49,7 @@ use crate::{
     signups,
 };
 use answers::Answer;
-use clients::Clients;
+use clients::{Client, Clients};
 use forms::Form;
 use papers::Paper;
 use texts::Texts;
@@ -106,6 +106,7 @@ pub fn fit(policy: &Policy, pages: &Pages) -> Result<(), String> {
         ("Contact.objections", Action::Read),
         ("Mutation.withdrawConsent", Action::Execute),
         ("Mutation.recordObjection", Action::Execute),
+        ("Objection.channel", Action::Create),
     ];
     let may = |object: &str, action| policy.object(object).is_some_and(|id| table.allows(id, action));
     match needed.into_iter().find(|(object, action)| !may(object, *action)) {
@@ -131,6 +132,9 @@ struct Visit {
     /// The receipt or record that is asked for instead of the page.
     paper: Option<Paper>,
     request_id: String,
+    /// What clients may send, and which of them this one is.
+    clients: Option<Arc<Clients>>,
+    client: Client,
 }
 
 impl Visit {
@@ -150,6 +154,26 @@ impl Visit {
             notice: given("done"),
             paper: Paper::of(given("consent").as_deref(), given("as").as_deref()),
             request_id: RequestId::of(request).as_str().to_owned(),
+            clients: site.clients.clone(),
+            client: site.clients.as_ref().map_or(Client::Other, |clients| {
+                clients.who(request.headers(), request.extensions().get::<Peer>().copied())
+            }),
+        }
+    }
+
+    /// Whether the client may send one more form.
+    fn may_send(&self) -> bool {
+        self.clients.as_ref().is_none_or(|clients| clients.may_send(self.client))
+    }
+
+    /// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at the same address,
+    /// and what ends something is never refused. Other forms of one link are counted by themselves.
+    fn may_send_by(&self, token: &str, opened: &Opened, form: &Form) -> bool {
+        match opened {
+            // A mail program tells the person what came of it, and it costs nothing.
+            Opened::Nothing => form.is_one_click() || self.may_send(),
+            _ if changes::is_end(form) => true,
+            _ => self.clients.as_ref().is_none_or(|clients| clients.may_send_by(token)),
         }
     }
 
@@ -261,10 +285,8 @@ async fn answer(site: &Site, visit: Visit, request: Request) -> Result<Answer, E
                 Ok(form) => form,
                 Err(status) => return refused(status),
             };
-            // Mail programs of many people unsubscribe from few addresses, and a withdrawal is never refused: without a valid
-            // link it costs nothing.
-            let unsubscribes = matches!(place, Place::Token(_)) && form.is_one_click();
-            if !unsubscribes && !site.may_send(&head.headers, head.extensions.get::<Peer>().copied()) {
+            // Forms of links are counted once it is known what the link opens.
+            if !matches!(place, Place::Token(_)) && !visit.may_send() {
                 return refused(StatusCode::TOO_MANY_REQUESTS);
             }
             Some(form)
@@ -290,12 +312,6 @@ async fn answer(site: &Site, visit: Visit, request: Request) -> Result<Answer, E
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(Error::internal("a page panicked")),
         Err(_) => Err(Error::timed_out()),
-    }
-}
-
-impl Site {
-    fn may_send(&self, headers: &HeaderMap, peer: Option<Peer>) -> bool {
-        self.clients.as_ref().is_none_or(|clients| clients.may_send(headers, peer))
     }
 }
 
@@ -332,18 +348,20 @@ async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Err
     match place {
         Place::SignUp(code) => sign_up::take(&visit, &code, form).await,
         Place::Link => ask_for_link(&visit, form).await,
-        Place::Token(token) => match open(&visit, &token).await? {
-            Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
-            opened if form.is_one_click() => {
-                // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
-                let person = match opened {
-                    Opened::Preferences(person) => Some(*person),
-                    _ => preferences::ending(&visit, &token).await?,
-                };
-                let Some(person) = person else { return visit.invalid() };
-                changes::unsubscribe(&visit, &person).await?;
-                Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))))
+        Place::Token(token) if form.is_one_click() && !links::is_mailed(&token) => {
+            // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
+            if !preferences::unsubscribe(&visit, &token).await? {
+                return visit.invalid();
             }
+            Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))))
+        }
+        Place::Token(token) => match open(&visit, &token).await? {
+            opened if !visit.may_send_by(&token, &opened, form) => {
+                Ok(answers::refusal(&visit.app.pages, visit.texts, StatusCode::TOO_MANY_REQUESTS))
+            }
+            Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
+            // Only the links of mails to subscribers end anything by one click.
+            _ if form.is_one_click() => visit.invalid(),
             Opened::Account(contact) => match account::take(&visit, contact, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
                     visit.notice = Some("again".to_owned());
@@ -401,7 +419,7 @@ async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
     let Some(link) = links::open_preference(audit::ring(app).await?, token) else {
         return Ok(Opened::Nothing);
     };
-    let person = preferences::person(visit, link).await?;
+    let person = preferences::person(visit, &link).await?;
     Ok(person.map_or(Opened::Nothing, |person| Opened::Preferences(Box::new(person))))
 }
 

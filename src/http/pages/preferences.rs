@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use entity::contact_point;
+use entity::{contact, contact_point};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
@@ -34,50 +34,70 @@ struct Preferences<'p> {
     groups: Vec<Group>,
 }
 
-/// Whose link it is, as long as the address it was made for is one of the person.
+/// Whose link it is, as long as the mailbox it was made for is one of the person.
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn person(visit: &Visit, link: links::Preference) -> Result<Option<Person>, Error> {
-    let address = link.address;
+pub(super) async fn person(visit: &Visit, link: &links::Preference) -> Result<Option<Person>, Error> {
     let Some(person) = whose(visit, link).await? else { return Ok(None) };
-    let own = is_own(visit, person.contact, &person.known, address).await?;
+    let own = is_own(visit, person.contact, &link.mailbox).await?;
     Ok(own.then_some(person))
 }
 
-/// Whose mails the preference link `token` came with, also where the address has become another since: who wants no more of them is not
-/// to be sent away for that. Nothing is shown by it.
+/// Ends the mails that the preference link `token` came with, also where the address has become another since: who wants no more of them is
+/// not to be sent away for that. The person speaks for its own record; the mailbox that got the mail is blocked, whoever's it is. Nothing
+/// is shown by it. Gives whether it is a link that ends anything.
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn ending(visit: &Visit, token: &str) -> Result<Option<Person>, Error> {
-    let Some(link) = links::open_preference(audit::ring(&visit.app).await?, token) else { return Ok(None) };
-    whose(visit, link).await
+pub(super) async fn unsubscribe(visit: &Visit, token: &str) -> Result<bool, Error> {
+    let Some(link) = links::open_preference(audit::ring(&visit.app).await?, token) else { return Ok(false) };
+    let Some(person) = whose(visit, &link).await? else { return Ok(false) };
+    changes::unsubscribe(visit, &person).await?;
+    // Looked at only now: an address that is corrected meanwhile is either met above or met below.
+    if let links::Mailbox::Key(key) = &link.mailbox
+        && !is_own(visit, person.contact, &link.mailbox).await?
+    {
+        changes::stop_mails(visit, &person.actor, key, &person.purpose).await?;
+    }
+    Ok(true)
 }
 
-async fn whose(visit: &Visit, link: links::Preference) -> Result<Option<Person>, Error> {
-    let links::Preference { contact, purpose, .. } = link;
+async fn whose(visit: &Visit, link: &links::Preference) -> Result<Option<Person>, Error> {
     // A withdrawal must not get lost because two records became one.
-    let contact = contacts::merge::stays(&visit.app.db.reader, contact).await?;
+    let contact = contacts::merge::stays(&visit.app.db.reader, link.contact).await?;
     let actor = visit.subject(contact)?;
     let known = reading::person(visit, &actor, contact, false).await?;
-    Ok(known.map(|known| Person { contact, purpose, actor, known }))
+    Ok(known.map(|known| Person { contact, purpose: link.purpose.clone(), actor, known }))
 }
 
-/// Whether the mailbox with this digest is one of the person's: the primary one or a further one.
-async fn is_own(visit: &Visit, contact: Uuid, known: &Known, address: [u8; 8]) -> Result<bool, Error> {
-    let ring = audit::ring(&visit.app).await?;
+/// Whether a mailbox is one of the person's: the primary one or a further one.
+async fn is_own(visit: &Visit, contact: Uuid, mailbox: &links::Mailbox) -> Result<bool, Error> {
+    let (app, ring) = (&visit.app, audit::ring(&visit.app).await?);
+    let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
+        .select_only()
+        .column(contact::Column::Email)
+        .column(contact::Column::EmailKey)
+        .into_tuple()
+        .one(&app.db.reader)
+        .await?;
     let further = contact_point::Entity::find()
         .select_only()
         .column(contact_point::Column::EmailKey)
         .filter(contact_point::Column::ContactId.eq(contact))
         .filter(contact_point::Column::EmailKey.is_not_null());
-    let mut keys: Vec<String> = further.into_tuple().all(&visit.app.db.reader).await?;
-    keys.extend(known.email.as_deref().map(|email| visit.app.reader.email_key(email)));
+    let mut keys: Vec<String> = further.into_tuple().all(&app.db.reader).await?;
+    let (email, key) = primary.unwrap_or_default();
+    keys.extend(key);
     // Links of before were made for the key that the first reader made.
-    keys.extend(known.email.as_deref().map(fold::mailbox));
+    keys.extend(email.as_deref().map(fold::mailbox));
+    let anew = match mailbox {
+        // Another reader may have made the key that the link names.
+        links::Mailbox::Key(key) => Some(app.reader.email_key(key)),
+        links::Mailbox::Digest(_) => None,
+    };
     for key in keys {
-        if links::short_digest(ring, &key)? == address {
+        if anew.as_ref() == Some(&key) || mailbox.is(ring, &key)? {
             return Ok(true);
         }
     }

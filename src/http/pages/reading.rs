@@ -13,17 +13,17 @@ use crate::{
     error::{Code, Error, Outcome},
     governed::{self, Scope},
     graphql::Request,
-    policy::{Action, PurposeDef},
+    policy::{Action, Channel, PurposeDef},
     register::CONTACT,
 };
 
 /// What the page needs that a forwarded mail may open.
-const SHORT: &str = "query($contact: ID!) { contact(id: $contact) { email objections { purpose { code } endedAt } \
+const SHORT: &str = "query($contact: ID!) { contact(id: $contact) { email objections { purpose { code } channel endedAt } \
     consents(first: 200) { nodes { id purpose { code } channel status } } } }";
 
 /// What the person sees by a link mailed to it just now.
 const WHOLE: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email createdAt \
-    objections { purpose { code } endedAt } grounds { purpose { code } since until } \
+    objections { purpose { code } channel endedAt } grounds { purpose { code } since until } \
     consents(first: 200) { nodes { id purpose { code } channel status grantedAt declaredAt \
     events { kind declaredAt recordedAt source text { language version text } } } } \
     requests(first: 200) { nodes { kind status receivedAt dueAt extendedUntil } } } }";
@@ -59,6 +59,8 @@ pub(super) struct Purpose {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Objection {
     pub(super) purpose: Option<Purpose>,
+    /// The channel that it is about; every one where it names none.
+    pub(super) channel: Option<String>,
     pub(super) ended_at: Option<DateTime<Utc>>,
 }
 
@@ -124,21 +126,20 @@ pub(super) struct PrivacyRequest {
 }
 
 impl Known {
-    /// Whether an objection to the purpose or group `code` stands.
-    pub(super) fn objects(&self, code: &str) -> bool {
-        self.objections.iter().flatten().any(|objection| {
-            objection.ended_at.is_none()
-                && objection.purpose.as_ref().is_some_and(|purpose| purpose.code == code)
-        })
-    }
-
-    /// Whether every consent to the purpose `code` is withdrawn, and there is one.
-    pub(super) fn has_ended(&self, code: &str) -> bool {
-        let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);
-        let mut meant = nodes
-            .filter(|consent| consent.purpose.as_ref().is_some_and(|purpose| purpose.code == code))
-            .peekable();
-        meant.peek().is_some() && meant.all(|consent| consent.status.as_deref() == Some("WITHDRAWN"))
+    /// Whether objections to the purpose or group `code` stand that end it on each of `channels`; where these are none, on every channel.
+    pub(super) fn objects(&self, code: &str, channels: &[Channel]) -> bool {
+        let standing: Vec<Option<&str>> = self
+            .objections
+            .iter()
+            .flatten()
+            .filter(|objection| {
+                objection.ended_at.is_none()
+                    && objection.purpose.as_ref().is_some_and(|purpose| purpose.code == code)
+            })
+            .map(|objection| objection.channel.as_deref())
+            .collect();
+        let ends = |channel: &Channel| standing.contains(&Some(channel.as_str()));
+        standing.contains(&None) || (!channels.is_empty() && channels.iter().all(ends))
     }
 
     /// Whether a consent to the purpose `code` is given, in use or not.

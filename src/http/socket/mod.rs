@@ -55,6 +55,8 @@ pub struct SocketLimits {
     pub beat: Duration,
     /// How long a client may take to take a message.
     pub patience: Duration,
+    /// How long changes are kept for who cannot be told them, since the database or a place among many cannot be had.
+    pub keep: Duration,
 }
 
 impl Default for SocketLimits {
@@ -70,6 +72,7 @@ impl Default for SocketLimits {
             idle: Duration::from_secs(60),
             beat: Duration::from_secs(15),
             patience: Duration::from_secs(10),
+            keep: Duration::from_secs(300),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! One connection from its first message to its close (floor 6).
 //!
 //! One task does one thing at a time: it takes a message, tells a change, or looks whether everything still holds. Who does
-//! not take what is told is waited for, and misses changes meanwhile; who writes never waits.
+//! not take what is told is waited for, and misses changes meanwhile; who writes never waits. A change that cannot be read now waits
+//! for its subscription, and is tried again.
+
+use std::collections::VecDeque;
 
 use axum::{
     extract::ws::{Message, WebSocket},
@@ -32,6 +35,10 @@ use crate::{
 
 /// How long the client's own close is waited for.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// After how long what could not be told is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// Most changes that wait for one subscription.
+const MOST_WAITING: usize = 1_024;
 
 pub(super) struct Session {
     shared: Shared,
@@ -44,16 +51,28 @@ pub(super) struct Session {
     heard: Instant,
     /// Messages since the last beat.
     messages: u32,
+    /// When is tried again what could not be told.
+    again: Option<Instant>,
 }
 
 /// What is known since the client said who it is.
 struct Opened {
     head: HeaderMap,
     actor_id: String,
-    subscriptions: Vec<(String, Subscription)>,
+    subscriptions: Vec<Followed>,
     feed: Receiver<Change>,
     #[expect(dead_code, reason = "it is given back when the connection ends")]
     place: Place,
+}
+
+/// A subscription of the connection.
+struct Followed {
+    id: String,
+    subscription: Subscription,
+    /// Changes that it was not told yet, in their order.
+    waiting: VecDeque<Change>,
+    /// Since when it cannot be told anything.
+    since: Option<Instant>,
 }
 
 /// Why a session ends: with a close of ours, or because the client is gone.
@@ -75,13 +94,14 @@ enum Event {
     Message(Option<Result<Message, axum::Error>>),
     Change(Result<Change, RecvError>),
     Beat,
+    Again,
     Late,
 }
 
 impl Session {
     pub(super) fn new(shared: Shared, socket: WebSocket, id: RequestId) -> Self {
         let now = Instant::now();
-        Self { shared, socket, id, opened: None, busy: now, heard: now, messages: 0 }
+        Self { shared, socket, id, opened: None, busy: now, heard: now, messages: 0, again: None }
     }
 
     fn limits(&self) -> &SocketLimits {
@@ -97,15 +117,17 @@ impl Session {
                 message = self.socket.recv() => Event::Message(message),
                 change = next(self.opened.as_mut()) => Event::Change(change),
                 _ = beat.tick() => Event::Beat,
+                () = sleep_until(self.again.unwrap_or(late)), if self.again.is_some() => Event::Again,
                 () = sleep_until(late), if self.opened.is_none() => Event::Late,
             };
             let step = match event {
                 Event::Message(Some(Ok(message))) => self.message(message).await,
                 Event::Message(Some(Err(error))) => Err(broken(&error)),
                 Event::Message(None) => Err(End::Gone),
-                Event::Change(Ok(change)) => self.change(&change).await,
+                Event::Change(Ok(change)) => self.change(change).await,
                 Event::Change(Err(_)) => self.missed().await,
                 Event::Beat => self.beat().await,
+                Event::Again => self.tell().await,
                 Event::Late => Err(Close::new(4408, "Connection initialisation timeout").into()),
             };
             if let Err(end) = step {
@@ -165,7 +187,7 @@ impl Session {
             Incoming::Subscribe(id, request) => self.subscribe(id, request).await,
             Incoming::Complete(id) => {
                 if let Some(opened) = &mut self.opened {
-                    opened.subscriptions.retain(|(known, _)| *known != id);
+                    opened.subscriptions.retain(|followed| followed.id != id);
                     self.busy = Instant::now();
                 }
                 Ok(())
@@ -204,11 +226,16 @@ impl Session {
         let Some(opened) = &mut self.opened else {
             return Err(Close::new(4401, "Unauthorized").into());
         };
-        if opened.subscriptions.iter().any(|(known, _)| *known == id) {
+        if opened.subscriptions.iter().any(|followed| followed.id == id) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")).into());
         }
         let actor = match actor(&self.shared, &opened.head).await {
             Ok(actor) => actor,
+            // The others go on: nothing is refused by that.
+            Err(error) if error.may_pass() => {
+                let errors = crate::graphql::error_list(&error, self.id.as_str());
+                return self.send(about(&id, "error", &errors)).await;
+            }
             Err(error) => return self.lose(error).await,
         };
         if opened.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
@@ -225,7 +252,8 @@ impl Session {
         }
         match self.shared.engine.subscribe(&self.shared.app, &actor, request).await {
             Ok(subscription) => {
-                opened.subscriptions.push((id, subscription));
+                let waiting = VecDeque::new();
+                opened.subscriptions.push(Followed { id, subscription, waiting, since: None });
                 Ok(())
             }
             Err(errors) => self.send(about(&id, "error", &errors)).await,
@@ -233,38 +261,72 @@ impl Session {
     }
 
     /// Tells a change to each subscription that may see it, by what the credential and the policy say now.
-    async fn change(&mut self, change: &Change) -> Step {
-        let Some(opened) = &self.opened else { return Ok(()) };
+    async fn change(&mut self, change: Change) -> Step {
+        let Some(opened) = &mut self.opened else { return Ok(()) };
         if change.entity_type == ACCESS_TOKEN.name {
             // The own credential has changed, or another one.
             let own = opened.actor_id == format!("token:{}", change.id);
-            return if own { self.tell(None).await } else { Ok(()) };
+            return if own { self.tell().await } else { Ok(()) };
         }
-        self.tell(Some(change)).await
+        for followed in &mut opened.subscriptions {
+            followed.waiting.push_back(change.clone());
+        }
+        if opened.subscriptions.iter().any(|followed| followed.waiting.len() > MOST_WAITING) {
+            return self.missed().await;
+        }
+        self.tell().await
     }
 
-    /// Looks at the credential and every subscription anew, and tells `change`.
-    async fn tell(&mut self, change: Option<&Change>) -> Step {
+    /// Looks at the credential and every subscription anew, and tells what waits. What cannot be told now is tried again.
+    async fn tell(&mut self) -> Step {
+        self.again = None;
         let Some(opened) = &mut self.opened else { return Ok(()) };
+        let (now, keep) = (Instant::now(), self.shared.sockets.limits.keep);
         let actor = match actor(&self.shared, &opened.head).await {
             Ok(actor) => actor,
-            // Without a change there is nothing to be missed: it is looked at again with the next beat.
-            Err(error) if change.is_none() && is_passing(&error) => return Ok(()),
-            Err(error) => return self.lose(error).await,
+            Err(error) => {
+                let mut each = opened.subscriptions.iter_mut();
+                // Nothing is told meanwhile, so that nothing is told to who may not have it.
+                let borne = each.all(|followed| now - *followed.since.get_or_insert(now) <= keep);
+                if error.may_pass() && borne {
+                    self.again = Some(Instant::now() + RETRY);
+                    return Ok(());
+                }
+                return self.lose(error).await;
+            }
         };
         let mut messages = Vec::new();
         let mut kept = Vec::with_capacity(opened.subscriptions.len());
-        for (id, subscription) in std::mem::take(&mut opened.subscriptions) {
-            match self.shared.engine.follow(&self.shared.app, &actor, &subscription, change).await {
-                Told::Nothing => {}
-                Told::Answer(answer) => messages.push(about(&id, "next", &answer)),
-                Told::Ended(errors) => {
-                    messages.push(about(&id, "error", &errors));
+        for mut followed in std::mem::take(&mut opened.subscriptions) {
+            loop {
+                let change = followed.waiting.front();
+                let Followed { id, subscription, .. } = &followed;
+                let errors =
+                    match self.shared.engine.follow(&self.shared.app, &actor, subscription, change).await {
+                        Told::Nothing => None,
+                        Told::Answer(answer) => {
+                            messages.push(about(id, "next", &answer));
+                            None
+                        }
+                        Told::Later(_) if now - *followed.since.get_or_insert(now) <= keep => {
+                            self.again = Some(Instant::now() + RETRY);
+                            kept.push(followed);
+                            break;
+                        }
+                        Told::Later(errors) | Told::Ended(errors) => Some(errors),
+                    };
+                if let Some(errors) = errors {
+                    messages.push(about(&followed.id, "error", &errors));
                     self.busy = Instant::now();
-                    continue;
+                    break;
+                }
+                followed.since = None;
+                followed.waiting.pop_front();
+                if followed.waiting.is_empty() {
+                    kept.push(followed);
+                    break;
                 }
             }
-            kept.push((id, subscription));
         }
         opened.subscriptions = kept;
         for message in messages {
@@ -278,8 +340,8 @@ impl Session {
         let Some(opened) = &mut self.opened else { return Err(refused(&error).into()) };
         log_refusal(&error, Some(&opened.actor_id), &self.id);
         let errors = crate::graphql::error_list(&error, self.id.as_str());
-        for (id, _) in std::mem::take(&mut opened.subscriptions) {
-            self.send(about(&id, "error", &errors)).await?;
+        for followed in std::mem::take(&mut opened.subscriptions) {
+            self.send(about(&followed.id, "error", &errors)).await?;
         }
         Err(refused(&error).into())
     }
@@ -290,8 +352,8 @@ impl Session {
         let message = "changes came faster than they could be told; read what is new and subscribe again";
         let errors = crate::graphql::error_list(&Error::new(Code::RateLimited, message), self.id.as_str());
         self.busy = Instant::now();
-        for (id, _) in std::mem::take(&mut opened.subscriptions) {
-            self.send(about(&id, "error", &errors)).await?;
+        for followed in std::mem::take(&mut opened.subscriptions) {
+            self.send(about(&followed.id, "error", &errors)).await?;
         }
         Ok(())
     }
@@ -309,7 +371,7 @@ impl Session {
             }
         } else {
             self.busy = now;
-            self.tell(None).await?;
+            self.tell().await?;
         }
         self.send(Message::Ping(bytes::Bytes::new())).await
     }
@@ -331,15 +393,10 @@ async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Error> {
     Actor::new(shared.app.policy.current(), &credential, purpose, id.as_str().to_owned())
 }
 
-/// Whether another time it may be found out who the client is: nothing is refused by that.
-fn is_passing(error: &Error) -> bool {
-    error.transient || matches!(error.code, Code::Overloaded | Code::TimedOut)
-}
-
 fn refused(error: &Error) -> Close {
     match error.code {
-        _ if is_passing(error) => Close::new(1013, "Try again later"),
-        Code::Internal => Close::new(1011, "Internal error"),
+        Code::Internal if !error.transient => Close::new(1011, "Internal error"),
+        _ if error.may_pass() => Close::new(1013, "Try again later"),
         code => Close::new(4403, format!("Forbidden: {}", code.as_str())),
     }
 }

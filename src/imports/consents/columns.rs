@@ -6,15 +6,15 @@ use super::ConsentImport;
 use crate::{
     error::Error,
     imports::{
-        heads::{looks_like, plain},
+        heads::{looks_like, plain, tells_consents, tells_opt_outs},
         table::Table,
-        times::tells_time,
-        words::tells_status,
+        times::{tells_time, tells_year},
+        words::{says_no_under, tells_status},
     },
 };
 
 /// What a column may hold.
-pub(super) const FIELDS: [&str; 16] = [
+pub(super) const FIELDS: [&str; 17] = [
     "contactId",
     "email",
     "phone",
@@ -31,7 +31,11 @@ pub(super) const FIELDS: [&str; 16] = [
     "evidence",
     "address",
     "expiresAt",
+    OPT_OUT,
 ];
+
+/// Who does not want it: a yes there is a no, and nothing else there is a yes.
+pub(super) const OPT_OUT: &str = "optOut";
 
 /// The columns of a file, by what they hold.
 pub(super) struct Columns {
@@ -59,7 +63,9 @@ impl Columns {
         let mapped = known.clone();
         let taken =
             |index: usize| ignored.contains(&index) || mapped.iter().any(|(_, known, _)| *known == index);
-        for field in FIELDS.into_iter().filter(|_| import.reading.header) {
+        // What a no is read of is named: a head alone may ask for either.
+        let called = FIELDS.into_iter().filter(|field| *field != OPT_OUT);
+        for field in called.filter(|_| import.reading.header) {
             if known.iter().any(|(known, ..)| *known == field) {
                 continue;
             }
@@ -79,13 +85,24 @@ impl Columns {
             unmapped.map(|(index, head)| (index, head, ignored.contains(&index))).collect();
         if import.reading.header {
             for (_, head, _) in unmapped.iter().filter(|(.., ignored)| !ignored) {
-                if let Some(field) = looks_like(head, &FIELDS) {
-                    return Err(unclear(head, &format!("looks like `{field}`"), field));
+                match looks_like(head, &FIELDS) {
+                    Some("status") if tells_opt_outs(head) => {
+                        return Err(unclear(head, "tells who does not want it", OPT_OUT));
+                    }
+                    Some(field) => return Err(unclear(head, &format!("looks like `{field}`"), field)),
+                    None => {}
                 }
             }
         }
+        // A yes under such a head is a no, by whatever field it is mapped.
+        for (field, _, head) in known.iter_mut().filter(|_| import.reading.header) {
+            if *field == "status" && tells_opt_outs(head) {
+                *field = OPT_OUT;
+            }
+        }
         let has = |names: &[&str]| known.iter().any(|(field, ..)| names.contains(field));
-        for names in [&["contactId", "externalId", "email", "phone"][..], &["purpose"], &["status"]] {
+        for names in [&["contactId", "externalId", "email", "phone"][..], &["purpose"], &["status", OPT_OUT]]
+        {
             if !has(names) {
                 return Err(Error::input(format!("the file has no column for `{}`", names.join("` or `"))));
             }
@@ -104,6 +121,17 @@ impl Columns {
         self.unmapped.iter().filter(|(index, ..)| table.is_filled(*index)).map(|(_, head, _)| head.as_str())
     }
 
+    /// The head of a column that is neither mapped nor ignored and says no in this row.
+    pub fn no_beside<R: Read>(&self, table: &Table<R>) -> Option<&str> {
+        let mut unmapped = self.unmapped.iter().filter(|(.., ignored)| !ignored);
+        // What cannot be read may be one.
+        let no = unmapped.find(|(index, head, _)| match table.text(*index) {
+            Ok(cell) => says_no_under(head, &cell),
+            Err(_) => tells_opt_outs(head) || tells_consents(head),
+        });
+        no.map(|(_, head, _)| head.as_str())
+    }
+
     /// Looks whether the row has something in a column that is not mapped which looks like a status or a time.
     ///
     /// # Errors
@@ -114,7 +142,7 @@ impl Columns {
             if tells_status(&cell) {
                 return Err(unclear(head, "holds words of a status", "status"));
             }
-            if tells_time(&cell) {
+            if tells_time(&cell) || (tells_year(&cell) && looks_like(head, &["postalCode"]).is_none()) {
                 return Err(unclear(head, "holds times", "expiresAt"));
             }
         }

@@ -1,6 +1,7 @@
 //! Lines of a file of consents: each cell checked, before anything is looked up about a person (floor 4).
 
 mod grants;
+mod naming;
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
@@ -10,17 +11,18 @@ use sea_orm::EntityTrait;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{ConsentImport, columns::Columns};
-use crate::contacts::Reachable;
-use crate::identities::Reader;
+use super::{
+    ConsentImport,
+    columns::{Columns, OPT_OUT},
+};
 use crate::{
     consents::Said,
     context::App,
     error::Error,
+    identities::Reader,
     imports::{
         Problem, Reason,
         known::Who,
-        reader::{Cell, read_mailboxes, read_numbers},
         table::Table,
         times::instant,
         words::{self, Word},
@@ -33,7 +35,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Line {
     pub line: u64,
-    /// By what it names the person: a yes by one, a no by all that it tells.
+    /// By what it names the person: a yes by the first, which the others must agree with, a no by all that it tells.
     pub who: Vec<Who>,
     /// Purposes and channels that are meant: of a yes one.
     pub targets: Vec<(String, Channel)>,
@@ -84,6 +86,8 @@ pub(super) enum Told {
     },
     /// Neither.
     Nothing,
+    /// Neither, and nothing is wrong: a column of opt-outs that says none.
+    Silent,
 }
 
 /// The first 8 bytes of SHA-256.
@@ -168,12 +172,21 @@ impl<R: Read> Draft<'_, R> {
     }
 
     fn read(&mut self) -> Told {
+        if let Some(told) = self.opt_out() {
+            return told;
+        }
         let status = self.needed("status");
         match status.as_deref().map(words::status) {
-            Some(Word::Yes) => match self.yes().filter(|_| self.problems.is_empty()) {
-                Some(line) => Told::Yes(line),
-                None => Told::Nothing,
-            },
+            Some(Word::Yes) => {
+                if let Some(head) = self.columns.no_beside(self.table) {
+                    self.problems.push(Problem::of(self.line, Some(head.to_owned()), Reason::HeldBack));
+                    return self.unclear();
+                }
+                match self.yes().filter(|_| self.problems.is_empty()) {
+                    Some(line) => Told::Yes(line),
+                    None => Told::Nothing,
+                }
+            }
             Some(Word::No { refused }) => self.no(refused),
             Some(Word::Undeliverable) => {
                 self.fault("status", Reason::Undeliverable);
@@ -188,6 +201,27 @@ impl<R: Read> Draft<'_, R> {
                 self.unclear()
             }
             None => Told::Nothing,
+        }
+    }
+
+    /// What a column of opt-outs says; nothing where there is none, or where it says nothing beside a status.
+    fn opt_out(&mut self) -> Option<Told> {
+        let (index, _) = self.columns.column(OPT_OUT)?;
+        let with_status = self.columns.column("status").is_some();
+        let text = self.cell(OPT_OUT);
+        let Some(text) = text else {
+            // What cannot be read may be a no.
+            let unread = !self.problems.is_empty() || self.table.text(index).is_err();
+            return if unread { Some(self.unclear()) } else { (!with_status).then_some(Told::Silent) };
+        };
+        match words::status(&text) {
+            Word::Undeliverable => {
+                self.fault(OPT_OUT, Reason::Undeliverable);
+                Some(Told::Nothing)
+            }
+            Word::No { refused: true } => Some(self.no(true)),
+            _ if words::opts_out(&text) => Some(self.no(false)),
+            _ => (!with_status).then_some(Told::Silent),
         }
     }
 
@@ -221,10 +255,12 @@ impl<R: Read> Draft<'_, R> {
             self.fault("channel", Reason::ChannelNotUsed);
         }
         let (purpose, channel) = (purpose?, channel?);
-        let grant = self.grant(&purpose, channel, who.as_ref());
+        let told = self.told_on(channel);
+        let grant = self.grant(&purpose, channel, (who.first(), told));
+        who.first()?;
         Some(Line {
             line: self.line,
-            who: vec![who?],
+            who,
             targets: vec![(purpose.code.clone(), channel)],
             every_channel: false,
             channel: Some(channel),
@@ -301,63 +337,6 @@ impl<R: Read> Draft<'_, R> {
         all.find(|purpose| purpose.code.eq_ignore_ascii_case(code)).cloned()
     }
 
-    /// The one person that a yes names.
-    fn one(&mut self) -> Option<Who> {
-        let (id, external) = (self.cell("contactId"), self.cell("externalId"));
-        let (email, phone) = (self.cell("email"), self.cell("phone"));
-        match (id, external, email, phone) {
-            (Some(id), ..) => {
-                let id = Uuid::parse_str(&id).map_err(|_| self.fault("contactId", Reason::InvalidId));
-                id.ok().map(Who::Id)
-            }
-            (None, Some(external), ..) => Some(Who::External(external)),
-            (None, None, Some(email), _) => {
-                self.sole("email", read_mailboxes(&self.rules.reader, &email)).map(Who::Address)
-            }
-            (None, None, None, Some(phone)) => {
-                self.sole("phone", read_numbers(&self.rules.reader, &phone)).map(Who::Address)
-            }
-            (None, None, None, None) => {
-                if self.problems.is_empty() {
-                    self.fault("contactId", Reason::MissingValue);
-                }
-                None
-            }
-        }
-    }
-
-    /// The one address of a cell: of a yes it must be clear who gave it.
-    fn sole(&mut self, field: &str, cell: Cell) -> Option<Reachable> {
-        match (cell.unread, cell.all.len()) {
-            (false, 1) => cell.all.into_iter().next(),
-            _ => {
-                self.fault(field, unreadable(field));
-                None
-            }
-        }
-    }
-
-    /// All that a line tells of the person.
-    fn everyone(&mut self) -> Vec<Who> {
-        let mut who = Vec::new();
-        if let Some(id) = self.cell("contactId") {
-            match Uuid::parse_str(&id) {
-                Ok(id) => who.push(Who::Id(id)),
-                Err(_) => self.fault("contactId", Reason::InvalidId),
-            }
-        }
-        who.extend(self.cell("externalId").map(Who::External));
-        for (field, read) in [("email", read_mailboxes as fn(&Reader, &str) -> Cell), ("phone", read_numbers)]
-        {
-            let Some(cell) = self.cell(field).map(|text| read(&self.rules.reader, &text)) else { continue };
-            if cell.unread {
-                self.fault(field, unreadable(field));
-            }
-            who.extend(cell.all.into_iter().map(Who::Address));
-        }
-        who
-    }
-
     fn purpose_on_consent(&mut self) -> Option<Arc<PurposeDef>> {
         let code = self.needed("purpose")?;
         let Some(purpose) = self.rules.policy.purpose(&code).cloned() else {
@@ -392,10 +371,6 @@ impl<R: Read> Draft<'_, R> {
         }
         Some(at)
     }
-}
-
-fn unreadable(field: &str) -> Reason {
-    if field == "phone" { Reason::InvalidPhone } else { Reason::InvalidEmail }
 }
 
 fn stored(channel: policy::Channel) -> Channel {

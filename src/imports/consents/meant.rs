@@ -100,13 +100,24 @@ pub(super) fn speaking(line: &Line, known: &Known, present: &Present) -> Vec<Uui
     named.into_iter().collect()
 }
 
-/// The one contact that gave a consent.
+/// The one contact that gave a consent. Whatever else the line names it by must not be somebody else's.
 pub(super) fn one(known: &Known, present: &Present, line: &Line) -> Result<Uuid, Reason> {
-    match contacts(line, known, present).as_slice() {
-        [id] => Ok(*id),
-        [] => Err(Reason::UnknownContact),
-        _ => Err(Reason::AmbiguousContact),
-    }
+    let (first, others) = line.who.split_first().ok_or(Reason::UnknownContact)?;
+    let named = |who: &Who| -> BTreeSet<Uuid> {
+        let found = known.get(who).into_iter().flatten().copied();
+        found.filter(|id| present.has(*id)).collect()
+    };
+    let found = named(first);
+    let mut ids = found.iter();
+    let (Some(id), None) = (ids.next(), ids.next()) else {
+        let none = found.is_empty();
+        return Err(if none { Reason::UnknownContact } else { Reason::AmbiguousContact });
+    };
+    let other = |who: &Who| {
+        let others = named(who);
+        !others.is_empty() && !others.contains(id)
+    };
+    if others.iter().any(other) { Err(Reason::AmbiguousContact) } else { Ok(*id) }
 }
 
 pub(super) async fn find<C: ConnectionTrait>(

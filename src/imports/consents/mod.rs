@@ -11,6 +11,7 @@ mod lines;
 mod meant;
 mod report;
 mod telling;
+mod trial;
 mod wanted;
 
 use std::{
@@ -32,7 +33,7 @@ use crate::{
     consents::{self as declared, Outcome, Present, Said},
     context::App,
     error::Error,
-    imports::noes,
+    imports::noes::Lines,
 };
 use columns::Columns;
 use fates::{Fate, with_list};
@@ -79,7 +80,7 @@ struct Run<'a, T> {
     /// Lines of which all is told.
     told: HashSet<u64>,
     /// What a trial would have put on the suppression list.
-    listed: HashSet<u64>,
+    listed: telling::Listed,
 }
 
 /// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no, or may say it,
@@ -141,6 +142,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                             for head in columns.left_out(&table) {
                                 *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
                             }
+                            self.report.left_out += u64::from(matches!(told, Told::Silent));
                             self.report.rejected +=
                                 u64::from(matches!(told, Told::Unclear { .. } | Told::Nothing));
                             if !self.told.contains(&line) {
@@ -312,9 +314,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
         tx.owe(recorded);
-        let known = find(tx.connection(), self.import, lines).await?;
-        let noes = lines.iter().filter(|line| line.is_no()).map(|line| line.who.as_slice());
-        let about = noes::lock(&mut tx, &known, noes).await?;
+        let (known, about) = self.named(lines).lock(&mut tx).await?;
         let ring = tx.known_ring().await?;
         let by = (tx.now(), self.import.actor.as_str());
         let mut present =
@@ -328,8 +328,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         {
             // Objections first: they look at the consents that there are.
             let objected = self.object(&mut tx, line, contacts).await?;
-            let listed = telling::declare(&mut tx, &about, line).await?;
-            if !listed && matches!(fate, Fate::Done(Outcome::Taken)) {
+            let ended = matches!(fate, Fate::Done(Outcome::Taken));
+            let listed = telling::declare(&mut tx, &about, line, ended).await?;
+            if ended && !listed {
                 telling::owe(&mut tx, line, contacts).await?;
             }
             *fate = with_list(fate, listed, objected);
@@ -339,6 +340,17 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             tx.commit().await?;
         }
         Ok(fates)
+    }
+
+    /// Whom lines name; of whom they say no is locked.
+    fn named<'l>(&'l self, lines: &'l [Line]) -> Lines<'l> {
+        let noes = lines.iter().filter(|line| line.is_no());
+        Lines {
+            source: self.import.contact_source.as_deref(),
+            all: lines.iter().flat_map(|line| &line.who).collect(),
+            noes: noes.flat_map(|line| &line.who).collect(),
+            brought: Vec::new(),
+        }
     }
 
     /// Records what a line objects to, of the records that it names; tells whether that is new.
@@ -351,48 +363,6 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             changed |= self.door.declare(tx, &declared).await?.changed;
         }
         Ok(changed)
-    }
-
-    async fn trial(&mut self, lines: &[Line]) -> Result<Vec<Fate>, Error> {
-        let reader = &self.app.db.reader;
-        let known = find(reader, self.import, lines).await?;
-        let ring = audit::known_ring(self.app).await?;
-        let by = (self.rules.now(), self.import.actor.as_str());
-        let mut present = Present::read(reader, (ring, &self.app.reader), &ids(&known), false, by).await?;
-        let new_id = || self.app.new_id();
-        let used = used(reader, lines, &known).await?;
-        let told: Vec<declared::Told> =
-            lines.iter().flat_map(|line| all_told(line, &speaking(line, &known, &present), &used)).collect();
-        // What earlier lines would have ended by now.
-        let mut before: HashSet<u64> = HashSet::new();
-        for told in &told {
-            for ended in self.ended.get(&key(told)).filter(|_| before.insert(key(told))).into_iter().flatten()
-            {
-                present.take(&self.rules.policy, &new_id, ended)?;
-            }
-        }
-        let mut fates = self.take(&mut present, (&known, &used), lines, &new_id)?;
-        for (line, fate) in lines.iter().zip(&mut fates).filter(|(line, _)| line.is_no()) {
-            let by = (ring, &self.app.reader);
-            // Of whom a record is met, that record says whether it is news.
-            let listed = matches!(fate, Fate::Stray(_))
-                && telling::is_news(reader, by, line, self.rules.now(), &mut self.listed).await?;
-            let objected = match line.objections.is_empty() {
-                true => false,
-                // Done and not kept.
-                false => {
-                    let author = Author::command(self.app, &self.import.actor, None);
-                    let mut tx = audit::begin(self.app, author).await?;
-                    noes::lock(&mut tx, &known, [line.who.as_slice()].into_iter()).await?;
-                    self.object(&mut tx, line, &speaking(line, &known, &present)).await?
-                }
-            };
-            *fate = with_list(fate, listed, objected);
-        }
-        for told in told.into_iter().filter(|told| matches!(told.said, Said::Ended { .. })) {
-            self.ended.entry(key(&told)).or_default().push(told);
-        }
-        Ok(fates)
     }
 
     /// Decides about each line in its turn.

@@ -1,9 +1,9 @@
 //! What the noes of a file put on the suppression list (floor 4).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use entity::enums::SuppressionKind;
+use entity::enums::{Channel, SuppressionKind};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -15,9 +15,22 @@ use crate::{
     context::Ring,
     error::Error,
     identities::Reader,
-    imports::{known::Who, noes::About},
-    suppressions::{self, Declared},
+    imports::noes::About,
+    policy::Policy,
+    suppressions::{self, Declared, Question},
 };
+
+/// What a trial would have put on the list, and since when.
+pub(super) type Listed = HashMap<u64, DateTime<Utc>>;
+
+/// By what the list is asked.
+#[derive(Clone, Copy)]
+pub(super) struct By<'a> {
+    pub policy: &'a Policy,
+    pub ring: Option<&'a Ring>,
+    pub reader: &'a Reader,
+    pub now: DateTime<Utc>,
+}
 
 /// What the line ends, as it is put on the list: consents to be withdrawn. What it objects to goes in as objections do.
 fn declared(line: &Line, now: DateTime<Utc>) -> Vec<Declared> {
@@ -35,11 +48,23 @@ fn declared(line: &Line, now: DateTime<Utc>) -> Vec<Declared> {
     purposes.into_iter().map(of).collect()
 }
 
+fn is_dated(line: &Line) -> bool {
+    matches!(&line.said, Said::Ended { at: Some(_), .. })
+}
+
 /// Puts what a line ends on the list, for all addresses of whom it names, and blocks every record of them; tells whether that is new.
-pub(super) async fn declare(tx: &mut Transaction, about: &About, line: &Line) -> Result<bool, Error> {
+/// What has `ended` a consent at no known time is the last word there is.
+pub(super) async fn declare(
+    tx: &mut Transaction,
+    about: &About,
+    line: &Line,
+    ended: bool,
+) -> Result<bool, Error> {
     let all: Vec<Reached> = about.of(&line.who).cloned().collect();
-    let ring = tx.known_ring().await?;
-    let news = is_new(tx.connection(), (ring.as_ref(), tx.reader()), line, &all, tx.now()).await?;
+    let (ring, policy) = (tx.known_ring().await?, tx.policy().clone());
+    let by = By { policy: &policy, ring: ring.as_ref(), reader: tx.reader(), now: tx.now() };
+    let news =
+        (ended && !is_dated(line)) || is_new(tx.connection(), by, line, &all, &Listed::default()).await?;
     if news {
         let declared = declared(line, tx.now());
         for reached in &all {
@@ -57,47 +82,69 @@ pub(super) async fn owe(tx: &mut Transaction, line: &Line, contacts: &[Uuid]) ->
     Ok(())
 }
 
-/// Whether the list does not know yet what a line ends, for the addresses that it names; `told` are those that earlier lines of a trial
-/// would have put there.
+/// Whether [`declare`] would tell that it is new, after all that earlier lines of a trial would have put on the list.
 pub(super) async fn is_news<C: ConnectionTrait>(
     connection: &C,
-    by: (Option<&Ring>, &Reader),
-    line: &Line,
-    now: DateTime<Utc>,
-    told: &mut HashSet<u64>,
+    by: By<'_>,
+    (line, ended): (&Line, bool),
+    about: &About,
+    listed: &mut Listed,
 ) -> Result<bool, Error> {
-    let named: Vec<Reachable> = line.who.iter().filter_map(Who::address).cloned().collect();
-    let mut new = false;
-    for address in &named {
-        for no in declared(line, now) {
-            let (lock, since) = (address.identity().lock(), no.since);
-            new |= told.insert(short(&format!("{lock} {} {:?} {since}", no.purpose, no.channel)));
+    let all: Vec<Reached> = about.of(&line.who).cloned().collect();
+    let news = (ended && !is_dated(line)) || is_new(connection, by, line, &all, listed).await?;
+    if news {
+        for no in declared(line, by.now) {
+            for reachable in all.iter().flat_map(|reached| reached.on(no.channel)) {
+                let since = listed.entry(place(reachable, &no.purpose, no.channel)).or_insert(no.since);
+                *since = (*since).max(no.since);
+            }
         }
     }
-    if !new {
-        return Ok(false);
-    }
-    is_new(connection, by, line, &[Reached::typed(named)], now).await
+    Ok(news)
 }
 
+/// Whether the list does not know yet all that a line ends: every purpose, on its channel, for every identity that is reached there.
 async fn is_new<C: ConnectionTrait>(
     connection: &C,
-    (ring, reader): (Option<&Ring>, &Reader),
+    by: By<'_>,
     line: &Line,
     all: &[Reached],
-    now: DateTime<Utc>,
+    listed: &Listed,
 ) -> Result<bool, Error> {
-    let unknown = matches!(&line.said, Said::Ended { at: None, .. });
+    let channel = line.channel;
     for reached in all {
-        let found =
-            suppressions::find(connection, ring, reader, std::slice::from_ref(reached)).await?.of(reached);
-        for no in declared(line, now) {
-            let known =
-                found.iter().any(|known| known.purpose == no.purpose && (unknown || known.since >= no.since));
-            if !known && reached.on(no.channel).next().is_some() {
+        let meant = reached.clone().narrowed(channel.as_ref().map(std::slice::from_ref));
+        for no in declared(line, by.now) {
+            let dated = is_dated(line);
+            let told = meant.all().iter().filter(|reachable| is_told(listed, reachable, &no, dated));
+            let rest = meant.clone().beyond(&Reached::typed(told.cloned().collect()));
+            if rest.all().is_empty() {
+                continue;
+            }
+            let found =
+                suppressions::find(connection, by.ring, by.reader, std::slice::from_ref(&rest)).await?;
+            let asked = Question { policy: by.policy, found: &found, reached: &rest, declared: &no, dated };
+            if !suppressions::knows(connection, asked).await? {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+fn is_told(listed: &Listed, reachable: &Reachable, no: &Declared, dated: bool) -> bool {
+    [no.channel, None].into_iter().any(|channel| {
+        let since = listed.get(&place(reachable, &no.purpose, channel));
+        since.is_some_and(|since| !dated || *since >= no.since)
+    })
+}
+
+fn place(reachable: &Reachable, purpose: &str, channel: Option<Channel>) -> u64 {
+    let identity = reachable.identity();
+    short(&format!(
+        "{:?}\0{}\0{:?}\0{purpose}\0{channel:?}",
+        identity.kind(),
+        identity.key(),
+        identity.name()
+    ))
 }

@@ -9,13 +9,13 @@ use super::{
 use crate::{
     error::Error,
     imports::{
-        heads::{looks_like, plain},
+        heads::{looks_like, plain, tells_opt_outs},
         table::Table,
     },
 };
 
 /// What a column may hold.
-pub(super) const FIELDS: [&str; 11] = [
+pub(super) const FIELDS: [&str; 12] = [
     "email",
     "phone",
     "street",
@@ -27,7 +27,10 @@ pub(super) const FIELDS: [&str; 11] = [
     "at",
     "source",
     "status",
+    OPT_OUT,
 ];
+/// Who does not want it: a yes there is a no.
+const OPT_OUT: &str = "optOut";
 /// What says nothing without a street.
 const BESIDE_A_STREET: [&str; 3] = ["city", "country", "familyName"];
 
@@ -72,7 +75,7 @@ impl Columns {
                 _ => &[],
             }
         };
-        for field in FIELDS {
+        for field in FIELDS.into_iter().filter(|field| *field != OPT_OUT) {
             if fields.iter().any(|(known, ..)| *known == field) {
                 continue;
             }
@@ -95,6 +98,7 @@ impl Columns {
         if let Some(preset) = preset {
             columns.gate(preset, import.kind, &at)?;
         }
+        columns.take_opt_outs(import);
         let taken = |index: usize| {
             let gate = columns.gates.iter().any(|(gate, _)| *gate == index);
             let field = columns.fields.iter().any(|(_, field, _)| *field == index);
@@ -115,6 +119,7 @@ impl Columns {
                 Some(_) => {}
                 None if import.reading.header => {
                     if let Some(field) = looks_like(head, &asked) {
+                        let field = if field == "status" && tells_opt_outs(head) { OPT_OUT } else { field };
                         return Err(Error::input(format!(
                             "column `{head}` looks like `{field}` and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
                         )));
@@ -125,6 +130,21 @@ impl Columns {
         }
         columns.unmapped = unmapped;
         Ok(columns)
+    }
+
+    /// Columns under whose head a yes is a no say which rows object.
+    fn take_opt_outs(&mut self, import: &ObjectionImport) {
+        let header = import.reading.header;
+        let meant = |(field, _, head): &(&'static str, usize, String)| {
+            *field == OPT_OUT || (header && *field == "status" && tells_opt_outs(head))
+        };
+        let gates: Vec<(usize, Gate)> =
+            self.fields.iter().filter(|one| meant(one)).map(|(_, index, _)| (*index, Gate::Says)).collect();
+        self.fields.retain(|one| !meant(one));
+        match import.kind {
+            Listing::Undeliverable => self.others.extend(gates),
+            _ => self.gates.extend(gates),
+        }
     }
 
     fn gate(

@@ -20,10 +20,10 @@ use uuid::Uuid;
 use super::{
     Problem, Reading,
     door::{self, Declared, Door, advertising, can_be_objected_to},
-    known::{self, Known, ids},
+    known::{self, Known, Who, ids},
     table::Table,
 };
-use crate::imports::noes;
+use crate::imports::noes::Lines;
 use crate::{
     audit::{self, Author, Recorded, Transaction},
     context::App,
@@ -265,9 +265,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
         tx.owe(recorded);
-        let known = known::find(tx.connection(), None, lines.iter().flat_map(|line| &line.who)).await?;
         // First all that the lines are about, in the order of locks.
-        noes::lock(&mut tx, &known, lines.iter().map(|line| line.who.as_slice())).await?;
+        let all: Vec<&Who> = lines.iter().flat_map(|line| &line.who).collect();
+        let lines_of = Lines { source: None, noes: all.clone(), all, brought: Vec::new() };
+        let (known, _) = lines_of.lock(&mut tx).await?;
         let present: HashSet<Uuid> = known::present(tx.connection(), &ids(&known)).await?;
         let mut fates = Vec::with_capacity(lines.len());
         let mut any = false;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use entity::enums::Channel;
 
 use super::Draft;
-use crate::contacts::kind_on;
+use crate::contacts::{Reachable, kind_on};
 use crate::{
     consents::{self, Grant},
     imports::{Reason, known::Who},
@@ -19,7 +19,7 @@ impl<R: Read> Draft<'_, R> {
         &mut self,
         purpose: &PurposeDef,
         channel: Channel,
-        who: Option<&Who>,
+        (who, told): (Option<&Who>, Vec<Reachable>),
     ) -> Option<Grant> {
         let text = (self.needed("language"), self.needed("textVersion"));
         let text_id = if let (Some(language), Some(version)) = text {
@@ -67,6 +67,7 @@ impl<R: Read> Draft<'_, R> {
             source: source?,
             evidence,
             address,
+            told,
             expires_at: None,
         };
         grant.expires_at = self.end(purpose, grant.granted_at());

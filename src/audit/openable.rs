@@ -1,0 +1,163 @@
+//! What can be opened of all that is sealed: every key and every entry is tried, a batch at a time (floor 3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{
+    audit_entry, contact,
+    enums::ContactState,
+    subject_key::{self, Column, Model},
+};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
+
+use super::{Author, Changes, Entry, again, begin, ring};
+use crate::{
+    context::App,
+    error::Error,
+    register::Category,
+    sealing::{self, Opener},
+};
+
+/// Rows that are looked at together.
+const BATCH: u64 = 500;
+
+/// What cannot be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Keys that are not what was wrapped, though their master key is known.
+    pub keys: u64,
+    /// Entries about persons who are there, or about nobody, of which a key is missing or cannot be opened.
+    pub entries: u64,
+    /// Entries about who is there no more: their keys are destroyed on purpose.
+    pub destroyed: u64,
+}
+
+/// What a key is found by.
+pub(super) type Place = (Uuid, String, i32);
+
+pub(super) fn place(row: &Model) -> Place {
+    (row.subject_id, row.category.clone(), row.generation)
+}
+
+/// A batch of keys behind `last`.
+pub(super) fn behind(last: Option<&Place>, batch: u64) -> Select<subject_key::Entity> {
+    let keys = subject_key::Entity::find()
+        .order_by_asc(Column::SubjectId)
+        .order_by_asc(Column::Category)
+        .order_by_asc(Column::Generation)
+        .limit(batch);
+    let Some((subject, category, generation)) = last else { return keys };
+    let same = || Condition::all().add(Column::SubjectId.eq(*subject));
+    keys.filter(
+        Condition::any()
+            .add(Column::SubjectId.gt(*subject))
+            .add(same().add(Column::Category.gt(category.as_str())))
+            .add(same().add(Column::Category.eq(category.as_str())).add(Column::Generation.gt(*generation))),
+    )
+}
+
+/// Tries to open every key and every entry, and counts those that stay closed.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn closed(app: &App) -> Result<Closed, Error> {
+    let mut closed = Closed::default();
+    let (known, mut last) = (app.keys.names()?, None);
+    loop {
+        let keys = behind(last.as_ref(), BATCH).all(&app.db.reader).await?;
+        let Some(end) = keys.last() else { break };
+        last = Some(place(end));
+        for row in keys.iter().filter(|row| known.contains(&row.wrapped_by)) {
+            closed.keys += u64::from(!sealing::opens(&app.keys, row)?);
+        }
+    }
+    let mut last = Uuid::nil();
+    loop {
+        let entries = audit_entry::Entity::find()
+            .select_only()
+            .columns([audit_entry::Column::Id, audit_entry::Column::SubjectId, audit_entry::Column::Sealed])
+            .filter(audit_entry::Column::Id.gt(last))
+            .order_by_asc(audit_entry::Column::Id)
+            .limit(BATCH);
+        let entries: Vec<(Uuid, Uuid, String)> = entries.into_tuple().all(&app.db.reader).await?;
+        let Some((end, ..)) = entries.last() else { return Ok(closed) };
+        last = *end;
+        let (there, gone) = closed_of(app, &entries).await?;
+        closed.entries += there;
+        closed.destroyed += gone;
+    }
+}
+
+/// How many of `entries` cannot be opened, of those who are there and of those who are not.
+async fn closed_of(app: &App, entries: &[(Uuid, Uuid, String)]) -> Result<(u64, u64), Error> {
+    let subjects: BTreeSet<Uuid> = entries.iter().map(|(_, subject, _)| *subject).collect();
+    let opener = Opener::of(&app.db.reader, &app.keys, subjects).await?;
+    let mut of_subject: BTreeMap<Uuid, u64> = BTreeMap::new();
+    for (id, subject, sealed) in entries {
+        if !opener.opens(*id, *subject, sealed) {
+            *of_subject.entry(*subject).or_default() += 1;
+        }
+    }
+    if of_subject.is_empty() {
+        return Ok((0, 0));
+    }
+    let there: Vec<Uuid> = contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::Id.is_in(of_subject.keys().copied()))
+        .filter(contact::Column::State.ne(ContactState::Erased))
+        .into_tuple()
+        .all(&app.db.reader)
+        .await?;
+    let (there, gone): (Vec<_>, Vec<_>) =
+        of_subject.into_iter().partition(|(subject, _)| subject.is_nil() || there.contains(subject));
+    let sum = |of: Vec<(Uuid, u64)>| of.into_iter().map(|(_, entries)| entries).sum();
+    Ok((sum(there), sum(gone)))
+}
+
+/// Deletes keys that cannot be opened, whether they are not what was wrapped or their master key is not known; gives how many. Those
+/// of the installation stay. What was sealed under them is closed already, and stays so.
+///
+/// # Errors
+/// `INTERNAL` from the database; what was deleted before that stays so.
+pub async fn give_up(app: &App, actor: &str) -> Result<u64, Error> {
+    let (mut given_up, mut last) = (0, None);
+    loop {
+        let keys = behind(last.as_ref(), BATCH).all(&app.db.reader).await?;
+        let Some(end) = keys.last() else { return Ok(given_up) };
+        last = Some(place(end));
+        let mut lost = Vec::new();
+        for row in keys.into_iter().filter(|row| !ring::is_of_installation(row)) {
+            if !sealing::opens(&app.keys, &row)? {
+                lost.push(row);
+            }
+        }
+        if !lost.is_empty() {
+            given_up += again(|| delete(app, actor, &lost)).await?;
+        }
+    }
+}
+
+async fn delete(app: &App, actor: &str, lost: &[Model]) -> Result<u64, Error> {
+    let mut tx = begin(app, Author::command(app, actor, None)).await?;
+    let mut deleted = 0;
+    for row in lost {
+        // Not where somebody has restored it meanwhile.
+        let same = subject_key::Entity::delete_many().filter(Column::Wrapped.eq(row.wrapped.as_str()));
+        let (subject, category, generation) = place(row);
+        let same = same.filter(Column::SubjectId.eq(subject)).filter(Column::Category.eq(category));
+        let same = same.filter(Column::Generation.eq(generation));
+        deleted += same.exec(tx.connection()).await?.rows_affected;
+    }
+    let changes = Changes::one("deleted", Category::Technical, serde_json::Value::Null, deleted.into());
+    tx.record(Entry {
+        action: "giveUpKeys",
+        entity_type: "Keys",
+        entity_id: None,
+        contact_id: None,
+        changes,
+    })
+    .await?;
+    tx.commit().await?;
+    Ok(deleted)
+}
