@@ -1,7 +1,6 @@
 //! The page for people: served where it is switched on, from this server alone, and as a person uses it in a browser.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -21,10 +20,13 @@ use zweck::{
     http::{self, Settings, graphiql},
 };
 
-use crate::support::{
-    app::{TestApp, each},
-    client::{Client, problems},
-    skipped,
+use crate::{
+    pages::browser::run_driver,
+    support::{
+        app::{TestApp, each},
+        client::{Client, problems},
+        skipped,
+    },
 };
 
 fn router(test: &TestApp, graphiql: bool) -> Router {
@@ -269,21 +271,8 @@ async fn a_person_uses_it_in_a_browser() {
             "privacy_desk": token("privacy_desk"), "admin": token("admin"),
         },
     });
-    let driven = tokio::task::spawn_blocking(move || {
-        // Tokens go by standard input: arguments and environment are for everybody to see.
-        let mut child = Command::new("node")
-            .arg("graphiql.mjs")
-            .current_dir(driver)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    });
-    let output = driven.await.unwrap();
+    let driven = tokio::task::spawn_blocking(move || run_driver("graphiql.mjs", &driver, &input)).await;
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    driven.unwrap();
 }

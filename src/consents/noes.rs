@@ -22,19 +22,19 @@ use crate::{
 /// Lets addresses that come to a contact be closed by what the suppression list says of them, and by what the person has said.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked: EXCLUSIVE for a contact that says no to anything.
+/// `INTERNAL` from the database, and where an identity is not locked.
 pub async fn arrive(tx: &mut Transaction, reached: &Reached) -> Result<(), Error> {
     suppressions::bring(tx, reached).await?;
     carry_noes(tx, reached).await
 }
 
-/// Declares what the person of a contact has said no to, and not taken back, for the addresses `reached` of it.
+/// Declares what the person of a contact has said no to, and not taken back, for the addresses `reached` of it. Who brings these has locked
+/// them EXCLUSIVE where the contact may say no (`contacts::lock_bringing`, `contacts::merge::lock`); SHARED says that there is none.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn carry_noes(tx: &mut Transaction, reached: &Reached) -> Result<(), Error> {
     let Some(contact) = reached.owner().filter(|_| !reached.all().is_empty()) else { return Ok(()) };
-    // Who brings an address locks it EXCLUSIVE where the contact may say no.
     if !tx.holds(reached.locks(), Mode::Exclusive) {
         return Ok(());
     }

@@ -46,7 +46,7 @@ pub fn glance(pages: &[(&str, String, Option<&str>)]) {
 }
 
 /// Runs a script of the folder; its input goes by standard input, since arguments are for everybody to see.
-fn run_driver(script: &str, driver: &Path, input: &Value) {
+pub fn run_driver(script: &str, driver: &Path, input: &Value) {
     let mut child = Command::new("node")
         .arg(script)
         .current_dir(driver)
