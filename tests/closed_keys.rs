@@ -14,7 +14,7 @@ use crate::{
     support::{
         app::TestApp,
         dump::number,
-        process::{Server, run, text},
+        process::{IMPORT, Server, run, text},
     },
     writes::{Staff, mutate, person},
 };
@@ -177,21 +177,7 @@ async fn a_backup_without_its_keys_is_told() {
     };
     done(&["migrate"]);
     std::fs::write(path.join("a.csv"), "Id,First\n1,Anna\n").unwrap();
-    done(&[
-        "import",
-        "contacts",
-        "a.csv",
-        "--source",
-        "shop",
-        "--purpose",
-        "customer_care",
-        "--ground",
-        "contract",
-        "--external-id",
-        "Id",
-        "--map",
-        "givenName=First",
-    ]);
+    done(&IMPORT.split_whitespace().collect::<Vec<_>>());
     let nobody = "x'00000000000000000000000000000000'";
     for (name, statement, says) in [
         (

@@ -79,10 +79,14 @@ pub async fn thrice(app: &App, text: &str, import: &ObjectionImport) -> (Objecti
 
 /// Purposes that a contact objects to.
 async fn objected(app: &App, number: u128) -> Vec<String> {
+    standing(app, number, StopKind::Objection).await
+}
+
+async fn standing(app: &App, number: u128, kind: StopKind) -> Vec<String> {
     let rows = objection::Entity::find().all(&app.db.reader).await.unwrap();
-    let own = rows.into_iter().filter(|row| {
-        row.contact_id == id(0, number) && row.ended_at.is_none() && row.kind == StopKind::Objection
-    });
+    let own = rows
+        .into_iter()
+        .filter(|row| row.contact_id == id(0, number) && row.ended_at.is_none() && row.kind == kind);
     own.map(|row| row.purpose_code).collect()
 }
 
@@ -262,7 +266,7 @@ async fn opt_outs_come_along_with_their_contacts() {
         assert_same(&dump(&app.db.writer).await, &before, "a repeat");
         assert_eq!((again.unchanged, again.opted_out), (3, 2));
         // Whoever opted out since is believed, though the contact was there already; and who cannot come in, too.
-        let later = "Id,FirstName,Email,HasOptedOutOfEmail\nc,Uli,uli@force.example,1\nc,Uli,uli.new@force.example,1\n,Vera,anna@example.org,x\n,Wim,,1\n";
+        let later = "Id,FirstName,Email,HasOptedOutOfEmail\nc,Uli,uli@force.example,1\nc,Uli,uli.new@force.example,1\n,Anna,anna@example.org,x\n,Vera,bernd@example.org,x\n,Wim,,1\n";
         let report = by_preset(app, "salesforce", later, "customer_care").await.unwrap();
         assert_eq!(
             report.told(),
@@ -270,12 +274,16 @@ async fn opt_outs_come_along_with_their_contacts() {
                 (3, Some("Id"), Reason::DuplicateRow),
                 (4, Some("Id"), Reason::MissingExternalId),
                 (5, Some("Id"), Reason::MissingExternalId),
-                (5, None, Reason::UnknownContact),
+                (6, Some("Id"), Reason::MissingExternalId),
+                (6, None, Reason::UnknownContact),
             ]
         );
-        assert_eq!((report.imported, report.opted_out, report.noes_not_taken), (0, 3, 1), "{report}");
+        assert_eq!((report.imported, report.opted_out, report.noes_not_taken), (0, 4, 1), "{report}");
         assert!(!shown(&world, "existing_customer_mail").await.contains(&"uli@force.example".to_owned()));
         assert_eq!(objected(app, 1).await, ["direct_marketing"]);
+        // The mailbox of somebody of another name is closed, and nobody's word is made up.
+        assert!(objected(app, 2).await.is_empty());
+        assert_eq!(standing(app, 2, StopKind::Block).await, ["direct_marketing"]);
         // The address stays on the list, however it comes again.
         let text = "id,mail\n9,Tom@Force.example\n";
         let back = Import {

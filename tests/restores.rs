@@ -16,7 +16,7 @@ use crate::{
     support::{
         client::Client,
         dump::{assert_same, dump},
-        process::{KEY, run, text},
+        process::{IMPORT, KEY, run, text},
         skipped,
     },
     writes::{Staff, mutate, newsletter, person},
@@ -147,23 +147,7 @@ fn a_database_of_sqlite_is_one_whole_file_and_comes_back() {
     assert!(code == 2 && said.contains("zweck migrate") && !path.join("crm.db").exists(), "{said}");
     done(&url, &["migrate"]);
     std::fs::write(path.join("a.csv"), "Id,First,Mail\n1,Anna,anna@example.com\n").unwrap();
-    let import = [
-        "import",
-        "contacts",
-        "a.csv",
-        "--source",
-        "shop",
-        "--purpose",
-        "customer_care",
-        "--ground",
-        "contract",
-        "--external-id",
-        "Id",
-        "--map",
-        "givenName=First",
-        "--map",
-        "email=Mail",
-    ];
+    let import: Vec<&str> = IMPORT.split_whitespace().chain(["--map", "email=Mail"]).collect();
     done(&url, &import);
     let token = ["token", "create", "--name", "t", "--role", "support", "--purpose", "customer_care"];
     done(&url, &token);

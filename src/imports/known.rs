@@ -108,12 +108,13 @@ async fn having<C: ConnectionTrait>(
 }
 
 /// The contacts if they are records of one person, by their names; none where they are of several: of an address of theirs nobody is
-/// known to have spoken, and it is blocked all the same.
+/// known to have spoken, and it is blocked all the same. Where `names` are told, given and family name folded, it is the person of these.
 pub(super) async fn of_one_person<C: ConnectionTrait>(
     connection: &C,
     ids: Vec<Uuid>,
+    (given, family): (Option<String>, Option<String>),
 ) -> Result<Vec<Uuid>, Error> {
-    if ids.len() < 2 {
+    if ids.is_empty() || (ids.len() == 1 && given.is_none() && family.is_none()) {
         return Ok(ids);
     }
     let names = contact::Entity::find()
@@ -122,8 +123,12 @@ pub(super) async fn of_one_person<C: ConnectionTrait>(
         .filter(contact::Column::Id.is_in(ids.iter().copied()))
         .into_tuple::<(Option<String>, Option<String>)>();
     let names = names.all(connection).await?;
-    let first = names.first().filter(|names| **names != (None, None));
-    let one = first.is_some_and(|first| names.iter().all(|other| other == first));
+    let first = names.first();
+    let is_meant = first.is_some_and(|first| {
+        (given.is_none() || first.0 == given) && (family.is_none() || first.1 == family)
+    });
+    let known = ids.len() == 1 || first.is_some_and(|first| *first != (None, None));
+    let one = is_meant && known && names.iter().all(|other| Some(other) == first);
     Ok(if one { ids } else { Vec::new() })
 }
 

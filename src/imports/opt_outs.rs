@@ -10,7 +10,7 @@ use super::{
     known::{self, Known, Who, ids},
     noes::Lines,
 };
-use crate::{audit::Transaction, error::Error, identities::Reader, policy::Policy};
+use crate::{audit::Transaction, error::Error, fold::fold, identities::Reader, policy::Policy};
 
 /// A row that opts out.
 struct Meant<'r> {
@@ -18,6 +18,8 @@ struct Meant<'r> {
     /// The record that the source knows so.
     own: Who,
     addresses: Vec<Who>,
+    /// Given and family name, folded.
+    names: (Option<String>, Option<String>),
 }
 
 impl<'r> Meant<'r> {
@@ -26,19 +28,22 @@ impl<'r> Meant<'r> {
             Some(own) => Who::Id(own.id),
             None => Who::External(row.external_id.clone()),
         };
-        let addresses = row.reached(reader)?.all().iter().cloned().map(Who::Address).collect();
-        Ok(Self { row, own, addresses })
+        let reached = row.reached(reader)?;
+        let addresses = reached.all().iter().cloned().map(Who::Address).collect();
+        let (given, family) = reached.names();
+        Ok(Self { row, own, addresses, names: (given.map(fold), family.map(fold)) })
     }
 
-    /// The records of the person: the one that the source knows, else those with its addresses.
-    fn contacts(&self, known: &Known, present: &std::collections::HashSet<Uuid>) -> Vec<Uuid> {
+    /// The records of the person: the one that the source knows, else those with its addresses; and whether it is the source that knows.
+    fn contacts(&self, known: &Known, present: &std::collections::HashSet<Uuid>) -> (Vec<Uuid>, bool) {
         let there =
             |who: &Who| known.get(who).into_iter().flatten().filter(|id| present.contains(id)).copied();
         let own: Vec<Uuid> = there(&self.own).collect();
-        let mut found = if own.is_empty() { self.addresses.iter().flat_map(there).collect() } else { own };
+        let is_own = !own.is_empty();
+        let mut found = if is_own { own } else { self.addresses.iter().flat_map(there).collect() };
         found.sort_unstable();
         found.dedup();
-        found
+        (found, is_own)
     }
 }
 
@@ -62,8 +67,11 @@ async fn meant<'r, C: ConnectionTrait>(
     let present = known::present(connection, &ids(&known)).await?;
     let mut found = Vec::with_capacity(all.len());
     for meant in all {
-        let contacts = meant.contacts(&known, &present);
-        found.push((meant, known::of_one_person(connection, contacts).await?));
+        let (contacts, is_own) = meant.contacts(&known, &present);
+        // An address does not say whose word it is: somebody of another name has not spoken.
+        let names = if is_own { (None, None) } else { meant.names.clone() };
+        let contacts = known::of_one_person(connection, contacts, names).await?;
+        found.push((meant, contacts));
     }
     Ok(found)
 }

@@ -16,6 +16,10 @@ use tokio::{
 /// A key that somebody drew.
 pub const KEY: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
+/// The command that imports the contacts of `a.csv`, with their ids and given names; flags may follow.
+pub const IMPORT: &str = "import contacts a.csv --source shop --purpose customer_care --ground contract --external-id Id \
+                          --map givenName=First";
+
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"

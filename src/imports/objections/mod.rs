@@ -304,7 +304,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
         let found: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
         let met = !found.is_empty();
-        let contacts = known::of_one_person(tx.connection(), found).await?;
+        let contacts = known::of_one_person(tx.connection(), found, (None, None)).await?;
         let mut changed = false;
         for (purpose, channel) in self.declared(line) {
             let declared = line.declared(&contacts, purpose, channel);
