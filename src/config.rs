@@ -17,7 +17,7 @@ use std::{
 
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Serialized},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -134,6 +134,23 @@ impl Database {
     pub fn kind(&self) -> &'static str {
         if self.url.starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" }
     }
+}
+
+/// What is said of an address of several hosts, which libpq would try in turn.
+pub(crate) const SEVERAL_HOSTS: &str = "names several hosts, and one is connected to (SQLSTATE 08001): name a pooler or an address \
+                                        that leads to the primary";
+
+/// Whether an address of PostgreSQL names hosts with a comma between them.
+pub(crate) fn names_several_hosts(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let (address, settings) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = address.split('/').next().unwrap_or_default();
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let set = settings
+        .split('&')
+        .filter(|setting| ["host=", "hostaddr=", "port="].iter().any(|name| setting.starts_with(name)));
+    scheme.starts_with("postgres")
+        && std::iter::once(hosts).chain(set).any(|hosts| hosts.contains(',') || hosts.contains("%2C"))
 }
 
 impl fmt::Debug for Database {
@@ -258,23 +275,38 @@ impl Config {
     /// and `ZWECK_LOG`), then `flags`.
     ///
     /// # Errors
-    /// A text for the operator, naming the key but never a value: unknown key, wrong type, value out of range.
+    /// A text for the operator, naming every key that is wrong but never a value: unknown key, wrong type, value out of range.
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, String> {
+        Self::load_for(file, flags, |_| Vec::new())
+    }
+
+    /// The same for somebody who asks for more: `more` says what is wrong beside that, each naming its key.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`], and what `more` says, at once.
+    pub fn load_for(
+        file: Option<&Path>,
+        flags: &Flags,
+        more: impl FnOnce(&Self) -> Vec<String>,
+    ) -> Result<Self, String> {
         let sections = Env::prefixed("ZWECK__").split("__");
         let filter = Env::raw().only(&["ZWECK_LOG"]).map(|_| "log.filter".into());
         let environment = filter.iter().chain(sections.iter()).map(|(key, value)| (key.to_string(), value));
-        Self::from_sources(file, environment.collect(), flags)
+        Self::from_sources(file, environment.collect(), flags, more)
     }
 
     fn from_sources(
         file: Option<&Path>,
         environment: Vec<(String, String)>,
         flags: &Flags,
+        more: impl FnOnce(&Self) -> Vec<String>,
     ) -> Result<Self, String> {
         let mut figment = Figment::new();
-        let lines = file.map(Lines::read).transpose()?.unwrap_or_default();
+        let mut lines = Lines::default();
         if let Some(file) = file {
-            figment = figment.merge(Toml::file_exact(file));
+            let (read, values) = Lines::read(file)?;
+            lines = read;
+            figment = figment.merge(Serialized::defaults(values));
         }
         let mut origin = Origin::of(file, &figment);
         for (key, value) in environment {
@@ -295,19 +327,20 @@ impl Config {
             figment = figment.merge(("policy.dir", dir));
         }
         let place = Place { lines: &lines, origin: &origin };
-        let (config, mut faults) = faults::extract(&figment, &place);
-        let mut config = config.ok_or_else(|| told(&faults))?;
-        let read = config.secrets.read_files();
-        faults.extend(
-            read.as_ref().err().into_iter().chain(&config.check()).map(|fault| place.of(fault.clone())),
-        );
+        let mut extracted = faults::extract(&figment, &place);
+        let Some(mut config) = extracted.config.take() else { return Err(faults::told(extracted.faults)) };
+        config.origin = origin.clone();
+        let (read, unread) = config.secrets.read_files();
+        let found = [unread, config.check(), more(&config)].concat();
+        let found: Vec<String> = found.into_iter().filter(|fault| !extracted.follows(fault)).collect();
+        let mut faults = extracted.faults;
+        faults.extend(found.into_iter().map(|fault| place.of(fault)));
         if !faults.is_empty() {
-            return Err(told(&faults));
+            return Err(faults::told(faults));
         }
-        for key in read.unwrap_or_default() {
-            origin.note(key, "file of its own");
+        for key in read {
+            config.origin.note(key, "file of its own");
         }
-        config.origin = origin;
         Ok(config)
     }
 
@@ -323,11 +356,20 @@ impl Config {
         let postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
         let known = database.url.starts_with("sqlite:") || postgres(&database.url);
         wrong(!known, "`database.url` must begin with sqlite:// or postgres://");
+        let file = database.url.strip_prefix("sqlite:").map(|file| file.strip_prefix("//").unwrap_or(file));
+        wrong(
+            file.is_some_and(|file| file.is_empty() || file.starts_with('?')),
+            "`database.url` must name a file, e.g. sqlite://zweck.db",
+        );
         let in_memory = database.url.contains(":memory:") || database.url.contains("mode=memory");
         wrong(in_memory, "`database.url` must name a file: two pools would see two databases in memory");
+        wrong(names_several_hosts(&database.url), &format!("`database.url` {SEVERAL_HOSTS}"));
+        let reader = database.reader_url.as_deref();
+        wrong(reader.is_some_and(names_several_hosts), &format!("`database.reader_url` {SEVERAL_HOSTS}"));
+        wrong(reader.is_some_and(|url| !postgres(url)), "`database.reader_url` must begin with postgres://");
         wrong(
-            database.reader_url.as_ref().is_some_and(|url| !postgres(url) || !postgres(&database.url)),
-            "`database.reader_url` must begin with postgres://, as `database.url` beside it",
+            reader.is_some_and(postgres) && known && !postgres(&database.url),
+            "`database.reader_url` is for PostgreSQL, and `database.url` is not",
         );
         wrong(
             !(1..=1000).contains(&database.max_connections),
@@ -349,13 +391,6 @@ impl Config {
         faults.extend(self.check_addresses());
         faults
     }
-}
-
-/// All faults, each once and on a line of its own.
-fn told(faults: &[String]) -> String {
-    let mut seen = std::collections::BTreeSet::new();
-    let faults: Vec<&str> = faults.iter().map(String::as_str).filter(|fault| seen.insert(*fault)).collect();
-    faults.join("\nerror: configuration: ")
 }
 
 /// The address of a server; `localhost` is this machine.
@@ -380,7 +415,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), toml).unwrap();
         let pairs = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Config::from_sources(Some(file.path()), pairs, flags)
+        Config::from_sources(Some(file.path()), pairs, flags, |_| Vec::new())
     }
 
     fn load(toml: &str) -> Result<Config, String> {

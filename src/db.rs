@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    config::{SEVERAL_HOSTS, names_several_hosts},
     durable::Flusher,
     error::Error,
     feed::Feed,
@@ -285,6 +286,9 @@ async fn give_up(connection: &mut sqlx::SqliteConnection, time: Duration) -> Res
 
 /// A session that reads if there is a time for reading, zero for no limit; else one that writes.
 fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbErr> {
+    if names_several_hosts(url) {
+        return Err(DbErr::Custom(format!("the address of the database {SEVERAL_HOSTS}")));
+    }
     let address: PgConnectOptions =
         url.parse().map_err(|_| DbErr::Custom("the address of the database is not valid".to_owned()))?;
     let read_only = if reading.is_some() { "on" } else { "off" };

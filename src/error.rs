@@ -106,6 +106,8 @@ pub struct Error {
     pub transient: bool,
     /// What became of what was asked for, where it is not simply undone.
     pub outcome: Option<Outcome>,
+    /// Whether the same again may be taken in a second: what is missing is being fetched.
+    pub soon: bool,
 }
 
 /// What became of a change that is answered with an error.
@@ -138,7 +140,15 @@ impl Outcome {
 impl Error {
     /// An error of `code` saying `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), coordinate: None, input: None, transient: false, outcome: None }
+        Self {
+            code,
+            message: message.into(),
+            coordinate: None,
+            input: None,
+            transient: false,
+            outcome: None,
+            soon: false,
+        }
     }
 
     /// The same error, naming the schema coordinate it is about.
@@ -151,6 +161,11 @@ impl Error {
     pub fn in_input(mut self, path: impl Into<String>) -> Self {
         self.input = Some(path.into());
         self
+    }
+
+    /// The same error of what may be taken in a second.
+    pub fn soon(self) -> Self {
+        Self { soon: true, ..self }
     }
 
     /// The same error of what was done all the same.

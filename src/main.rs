@@ -2,37 +2,26 @@
 
 mod commands;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use commands::{
-    backup, config, contacts, demo, export, health, import, import_consents, import_objections, keys, manual,
-    matrix, policy, receipts, schema, stops, tokens,
+    backup, config, contacts, demo, examples, export, files::Overwrite, health, import, import_consents,
+    import_objections, keys, logs, manual, matrix, policy, receipts, schema, stops, tokens,
 };
-use zweck::config::{Config, Flags, LogFormat};
+use zweck::config::{Config, Flags};
 
 pub(crate) use commands::exit::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a newcomer tries first.
-const EXAMPLES: &str = "Examples:
-  zweck keys generate --out master.key
-  export ZWECK__SECRETS__MASTER_KEY_FILE=$PWD/master.key
-  zweck migrate
-  zweck token create --name \"help desk\" --role support --purpose customer_care
-  zweck serve
-
-`zweck COMMAND --help` tells of each command. Exit codes: 0 done, 1 failed, 2 called or configured in a wrong way, 3 the policy is wrong,
-4 a decision that must hold does not.";
-
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";
 
 /// A GDPR-native CRM core.
 #[derive(Parser)]
-#[command(name = "zweck", version, about, after_help = EXAMPLES)]
+#[command(name = "zweck", version, about)]
 struct Cli {
     /// Configuration file (TOML). Environment variables ZWECK__SECTION__KEY and flags stand above it.
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
@@ -69,6 +58,9 @@ enum Command {
         /// Address and port, 127.0.0.1:8080 by default.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
+        /// Why the page GraphiQL is left out or old, told under the tokens.
+        #[arg(long, value_name = "WHY", hide = true)]
+        page: Option<String>,
     },
     /// Bring the database up to date.
     Migrate,
@@ -123,6 +115,8 @@ enum Command {
         /// The directory, which is made where it is missing.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// Measure this program against yardsticks, on an empty database of its own.
     #[cfg(feature = "bench")]
@@ -213,11 +207,6 @@ enum ConsentsCommand {
 #[derive(Subcommand)]
 enum TokenCommand {
     /// Make a token and print it, once.
-    #[command(
-        after_help = "Examples:\n  zweck token create --name \"help desk\" --role support --purpose customer_care\n  zweck token create --name \
-                            \"mailing house\" --role partner --purpose newsletter --recipient ID > partner.token\n\n`zweck policy matrix` tells \
-                            which roles may do what for which purposes."
-    )]
     Create(TokenArgs),
     /// List tokens: state, end, rights, recipient and last use.
     List {
@@ -281,11 +270,6 @@ struct TokenArgs {
 #[derive(Subcommand)]
 enum ImportCommand {
     /// Import contacts from a CSV file, from vCards, or from an export of Zweck.
-    #[command(
-        after_help = "Examples:\n  zweck import contacts people.csv --source fair --purpose customer_care --ground contract --external-id Id \
-                            --map givenName=First --map email=Mail --dry-run\n  zweck import contacts export.csv --preset hubspot --source hubspot \
-                            --purpose customer_care --ground contract"
-    )]
     Contacts(Box<import::ImportArgs>),
     /// Import consents, withdrawals and refusals with their evidence from a CSV file: gaps are filled, no withdrawal or objection is overridden.
     Consents(Box<import_consents::ImportConsentsArgs>),
@@ -296,10 +280,6 @@ enum ImportCommand {
 #[derive(Subcommand)]
 enum ExportCommand {
     /// Export contacts, with their further contact points and sources where the token may read them.
-    #[command(
-        after_help = "Examples:\n  ZWECK__SECRETS__TOKEN=$TOKEN zweck export contacts --output everybody.csv\n  \
-                            ZWECK__SECRETS__TOKEN=$TOKEN zweck export contacts --format vcard"
-    )]
     Contacts(export::ExportArgs),
     /// Export what a recipient is to stop since persons said no, or note that it did.
     Stops(stops::StopsArgs),
@@ -320,6 +300,8 @@ enum PolicyCommand {
         /// Write the outcome as JUnit XML to FILE.
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
         /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
         #[arg(long)]
         coverage: bool,
@@ -335,6 +317,9 @@ enum PolicyCommand {
         /// With `--coverage`: this type alone, e.g. Contact.
         #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
         type_name: Option<String>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
     },
     /// Say what is decided, and by which rules.
     Explain {
@@ -349,6 +334,9 @@ enum PolicyCommand {
         /// read, mask, create, update, execute or grant.
         #[arg(long, default_value = "read")]
         action: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
     },
     /// Print who may do what for which purpose.
     Matrix(MatrixArgs),
@@ -358,6 +346,9 @@ enum PolicyCommand {
         old: PathBuf,
         /// Directory of the new policy.
         new: PathBuf,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
     },
     /// List the roles that may do something to a field.
     WhoCan {
@@ -369,6 +360,9 @@ enum PolicyCommand {
         /// read, mask, create, update, execute or grant.
         #[arg(long, default_value = "read")]
         action: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
     },
 }
 
@@ -409,11 +403,14 @@ const NO_BENCH: &str =
     "this build cannot measure; one that can: cargo run --profile bench --features bench -- bench";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&examples::command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     // These tell of the program alone, whatever is configured.
     let told = match &cli.command {
         Command::Completions { shell } => Some(manual::completions(*shell)),
-        Command::Man { out } => Some(manual::write(out)),
+        Command::Man { out, overwrite } => Some(manual::write(out, *overwrite)),
         _ => None,
     };
     match told {
@@ -426,7 +423,10 @@ fn main() -> ExitCode {
         _ => None,
     };
     let flags = Flags { listen, database_url: cli.database_url.clone(), policy_dir: cli.policy_dir.clone() };
-    let config = match Config::load(cli.config.as_deref(), &flags) {
+    let served =
+        matches!(cli.command, Command::Serve { .. } | Command::Config(config::ConfigCommand::Check { .. }));
+    let loaded = Config::load_for(cli.config.as_deref(), &flags, |config| config::refusals(config, served));
+    let config = match loaded {
         Ok(config) => config,
         Err(text) => return Failure::Usage(format!("configuration: {text}")).exit(),
     };
@@ -439,13 +439,13 @@ fn main() -> ExitCode {
 fn start(command: Command, config: &Config, database_url: Option<String>) -> Result<(), Failure> {
     // A bench tells by itself how far it is.
     let quiet = matches!(command, Command::Bench { .. });
-    log(config, if quiet { "warn" } else { &config.log.filter })?;
+    logs::log(config, if quiet { "warn" } else { &config.log.filter })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let done = match command {
             Command::Serve { migrate, .. } => commands::serve(config, migrate).await,
-            Command::Demo { file, people, .. } => {
-                demo::run(config, file, usize::try_from(people).unwrap_or(500)).await
+            Command::Demo { file, people, page, .. } => {
+                demo::run(config, file, usize::try_from(people).unwrap_or(500), page.as_deref()).await
             }
             Command::Migrate => commands::migrate(config).await,
             Command::Backup { file } => backup::backup(config, &file).await,
@@ -497,74 +497,21 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
 async fn run_policy(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
     match command {
         PolicyCommand::Check => policy::check(config).await,
-        PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, .. } => {
+        PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, format, .. } => {
             let part = zweck::policy::Part { role, purpose, type_name };
-            policy::coverage(config, &part, denied).await
+            policy::coverage(config, &part, denied, format).await
         }
-        PolicyCommand::Test { junit, .. } => policy::test(config, junit.as_deref()).await,
-        PolicyCommand::Explain { object, role, purpose, action } => {
-            policy::explain(config, &role, &purpose, &object, &action).await
+        PolicyCommand::Test { junit, overwrite, format, .. } => {
+            policy::test(config, junit.as_deref(), overwrite, format).await
+        }
+        PolicyCommand::Explain { object, role, purpose, action, format } => {
+            let asked = policy::Asked { object, purpose, action };
+            policy::explain(config, &role, &asked, format).await
         }
         PolicyCommand::Matrix(args) => matrix::matrix(config, args).await,
-        PolicyCommand::Diff { old, new } => policy::diff(old, new).await,
-        PolicyCommand::WhoCan { object, purpose, action } => {
-            policy::who_can(config, &object, &purpose, &action).await
+        PolicyCommand::Diff { old, new, format } => policy::diff(old, new, format).await,
+        PolicyCommand::WhoCan { object, purpose, action, format } => {
+            policy::who_can(config, &policy::Asked { object, purpose, action }, format).await
         }
-    }
-}
-
-/// What is logged. Never frames of connections, whatever is asked for: they hold credentials.
-fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, Failure> {
-    let wrong = || Failure::Usage("configuration: `log.filter` is not valid".to_owned());
-    let mut filter = tracing_subscriber::EnvFilter::try_new(wanted).map_err(|_| wrong())?;
-    // The more precise a directive, the more it counts: each module that logs frames is named.
-    for quiet in [
-        "tungstenite",
-        "tungstenite::protocol",
-        "tungstenite::protocol::frame",
-        "tungstenite::protocol::frame::frame",
-        "h2",
-    ] {
-        filter = filter.add_directive(format!("{quiet}=info").parse().map_err(|_| wrong())?);
-    }
-    // Two lines for each migration say less than the one that tells how many there were.
-    if !wanted.contains("sea_orm_migration") {
-        filter = filter.add_directive("sea_orm_migration=warn".parse().map_err(|_| wrong())?);
-    }
-    Ok(filter)
-}
-
-/// Log lines go to standard error. Panics are logged by their place alone: their text may quote values.
-fn log(config: &Config, filter: &str) -> Result<(), Failure> {
-    let filter = log_filter(filter)?;
-    let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    match config.log.format {
-        LogFormat::Text => lines.init(),
-        // One object a line, with what it says and the request it is about at the top.
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).init(),
-    }
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, "panic");
-    }));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_are_never_logged() {
-        for wanted in ["trace", "tungstenite=trace,h2=trace", "info,tungstenite::protocol=trace"] {
-            let filter = log_filter(wanted).ok().unwrap().to_string();
-            let of = |name: &str| filter.split(',').filter(|part| part.starts_with(name)).collect::<Vec<_>>();
-            assert_eq!(of("tungstenite="), ["tungstenite=info"], "{filter}");
-            assert_eq!(of("tungstenite::protocol="), ["tungstenite::protocol=info"], "{filter}");
-            assert_eq!(of("h2="), ["h2=info"], "{filter}");
-        }
-        assert!(log_filter("=,=").is_err());
     }
 }

@@ -73,6 +73,37 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
+/// What a server is not started with, and what is told beside other faults of the file.
+const SERVED: &[(&str, &str)] = &[
+    ("a database without a file", "[database]\nurl = \"sqlite://\"\n"),
+    ("a database without a file, with settings", "[database]\nurl = \"sqlite://?mode=rwc\"\n"),
+    ("a database of two hosts", "[database]\nurl = \"postgres://u:SECRET@h1:5432,h2:5432/d\"\n"),
+    ("a policy that is not there", "[policy]\ndir = \"nowhere\"\n"),
+    ("a mail server that is none", "[mail]\nurl = \"SECRET\"\nfrom = \"SECRET\"\n"),
+    ("a filter of the log that is none", "[log]\nfilter = \"SECRET=SECRET=\"\n"),
+    ("an address that other machines reach", "[server]\n\nlisten = \"0.0.0.0:8080\"\n"),
+    (
+        "two files of keys that are missing",
+        "[secrets]\nmaster_key_file = \"none\"\nprevious_master_key_file = \"none\"\n",
+    ),
+    ("pages that lack what they need", "[server]\ngraphiql = true\n\n[pages]\nenabled = true\n"),
+    ("an empty section that nobody knows", "[servre]\n\n[server]\nlisten = \"SECRET\"\n"),
+    ("keys outside of their sections", "listen = \"127.0.0.1:1\"\nmax_conections = 3\ngraphiql = true\n"),
+    ("a key in the section of another", "[server]\nmax_connections = 3\n"),
+    ("a value of TOML that is none, twice", "[server]\nlisten = nowhere\n[limits]\nrows = 08\n"),
+    (
+        "two issuers with faults of their own",
+        "[oidc.staff]\nissuer = \"http://login.example\"\naudiences = \"a\"\nroles_claim = \"\"\nmax_age_seconds = 1\nclients = 3\n\
+         leeway_seconds = \"SECRET\"\n\n[oidc.others]\nissuer = \"https://login.example\"\naudience = []\n",
+    ),
+    (
+        "faults of every kind in one file",
+        "graphiql = true\n\n[server]\nlisten = \"0.0.0.0:80\"\n\n[database]\nurl = \"sqlite://\"\nmax_connections = \"SECRET\"\n\n\
+         [policy]\ndir = \"nowhere\"\n\n[mail]\nurl = \"SECRET\"\nfrom = \"a@b.example\"\n\n[log]\nfilter = \"SECRET=SECRET=\"\n\n\
+         [pages]\nenabled = true\n",
+    ),
+];
+
 #[test]
 #[expect(clippy::disallowed_methods, reason = "ZWECK_BLESS writes the file anew")]
 fn all_that_is_wrong_is_told_at_once() {
@@ -88,6 +119,23 @@ fn all_that_is_wrong_is_told_at_once() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{about}: {said}{}", text(&output.stdout));
         assert!(!said.contains("SECRET") && !said.contains(KEY), "{about}: {said}");
+        writeln!(told, "# {about}\n{said}").unwrap();
+    }
+    for (about, file) in SERVED {
+        fs::write(directory.path().join("zweck.toml"), file).unwrap();
+        let mut command = zweck(directory.path(), &[]);
+        if file.contains("master_key") {
+            command.env_remove("ZWECK__SECRETS__MASTER_KEY");
+        }
+        let output = command.args(["--config", "zweck.toml", "config", "check"]).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{about}: {said}{}", text(&output.stdout));
+        assert!(!said.contains("SECRET"), "{about}: {said}");
+        for line in said.lines() {
+            // The file as a whole has none.
+            let told = line.contains("zweck.toml:") || line.contains("`--config`: zweck.toml");
+            assert!(told, "{about}: a fault without its line: {line}");
+        }
         writeln!(told, "# {about}\n{said}").unwrap();
     }
     // What comes by the environment or a flag is told as that.

@@ -10,9 +10,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use zweck::register::{ENUMS, OBJECTS, Read, Scalar, UNSERVED_TABLES};
+use zweck::{
+    db::Db,
+    register::{ENUMS, OBJECTS, Read, Scalar, UNSERVED_TABLES},
+};
 
-use crate::support::database::each;
+use crate::support::{
+    app::TestApp,
+    client::Client,
+    database::{TestDatabase, each},
+    process::{run, text},
+};
 
 fn now() -> DateTime<Utc> {
     "2026-11-02T09:00:00.123456Z".parse().unwrap()
@@ -106,6 +114,51 @@ async fn the_readers_pool_refuses_to_write() {
         let rows = entity::contact::Entity::find().all(&database.db.writer).await.unwrap();
         assert!(rows.is_empty());
     }
+}
+
+/// `database.reader_url`: all that reads goes by that role, which may only read; all that writes by the other.
+#[tokio::test]
+async fn readers_come_by_an_address_of_their_own() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    for statement in [
+        "CREATE ROLE zweck_reader LOGIN",
+        "ALTER ROLE zweck_reader SET default_transaction_read_only = on",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO zweck_reader",
+    ] {
+        database.db.writer.execute_unprepared(statement).await.unwrap();
+    }
+    let reader = database.url.replace("postgres@", "zweck_reader@");
+    let second = std::time::Duration::from_secs(1);
+    let db = Db::connect_apart(&database.url, Some(&reader), 4, second).await.unwrap();
+    let user = async |pool: &DatabaseConnection| {
+        let statement = Statement::from_string(DbBackend::Postgres, "SELECT current_user::text");
+        let row = pool.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index::<String>(0).unwrap()
+    };
+    assert_eq!((user(&db.reader).await, user(&db.writer).await), ("zweck_reader".into(), "postgres".into()));
+    assert_eq!(db.held().await.unwrap(), zweck::db::Held::Fast);
+    // The whole of it: a person is written, and read.
+    let test = TestApp::over(TestDatabase { db, url: database.url.clone(), directory: None }).await;
+    let (client, caller) = (Client::of(&test), test.caller("support", "customer_care").await);
+    let create = "mutation { createContact(input: {familyName: \"Saatgut\", source: {name: \"call\"}, ground: {purpose: \"customer_care\"}}) { contact { id } } }";
+    client.data(&caller, create).await;
+    let seen = client.data(&caller, "{ contacts { nodes { familyName } } }").await;
+    assert_eq!(seen["contacts"]["nodes"][0]["familyName"], "Saatgut");
+    // By the command line too.
+    let directory = tempfile::tempdir().unwrap();
+    let key = "07".repeat(32);
+    let settings = [
+        ("ZWECK__DATABASE__URL", database.url.as_str()),
+        ("ZWECK__DATABASE__READER_URL", reader.as_str()),
+        ("ZWECK__SECRETS__MASTER_KEY", key.as_str()),
+    ];
+    let listed = run(directory.path(), &settings, &["token", "list"]);
+    assert!(listed.status.success() && text(&listed.stdout).contains("valid"), "{}", text(&listed.stderr));
+    // A role that may not even read is told plainly.
+    database.db.writer.execute_unprepared("CREATE ROLE zweck_nobody LOGIN CONNECTION LIMIT 0").await.unwrap();
+    let nobody = database.url.replace("postgres@", "zweck_nobody@");
+    let refused = Db::connect_apart(&database.url, Some(&nobody), 4, second).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("SQLSTATE 53300"), "{refused}");
 }
 
 #[tokio::test]

@@ -1,5 +1,12 @@
 //! The demo's people: plausible, the same each time, written through the audited door.
 
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
 use serde_json::Value;
 use zweck::demo;
 
@@ -7,7 +14,13 @@ use crate::support::{
     app::each,
     client::{Caller, Client},
     dump::number,
+    process, skipped,
 };
+
+/// How `cargo demo` builds the page.
+#[path = "../xtask/src/web.rs"]
+#[expect(dead_code, reason = "where `web/` is does not matter here: a copy is built")]
+mod web;
 
 const PEOPLE: usize = 150;
 
@@ -80,12 +93,8 @@ async fn the_demo_shows_the_point() {
 /// What the demo prints is what a newcomer copies: it is run here as it stands.
 #[test]
 fn the_lines_that_the_demo_prints_answer() {
-    use std::{
-        io::{BufRead, BufReader},
-        process::{Command, Stdio},
-    };
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        return crate::support::skipped("what the demo prints needs curl");
+        return skipped("what the demo prints needs curl");
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_zweck"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ZWECK")) {
@@ -118,6 +127,27 @@ fn the_lines_that_the_demo_prints_answer() {
     let text = printed.join("\n");
     for role in ["marketing", "support", "partner", "dpo", "privacy_desk"] {
         assert!(text.contains(&format!("\n  {role} ")), "{text}");
+    }
+    // What examples/spa reads, as docs/spa.md says.
+    let exported = |name: &str| {
+        let line = format!("  export {name}=");
+        let found = printed.iter().find_map(|printed| printed.strip_prefix(&line));
+        found.unwrap_or_else(|| panic!("{name}: {text}")).to_owned()
+    };
+    let read = fs::read_to_string("examples/spa/proofs.ts").unwrap();
+    assert!(read.contains("process.env[\"ZWECK_URL\"]") && read.contains("`ZWECK_TOKEN_${role}`"), "{read}");
+    let roles: Vec<&str> =
+        read.split("session(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(roles.len() > 1, "{read}");
+    for role in roles {
+        let call = format!(
+            "curl -s {}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {}' -d '{{\"query\":\"{{ viewer {{ roles }} }}\"}}'",
+            exported("ZWECK_URL"),
+            exported(&format!("ZWECK_TOKEN_{role}")),
+        );
+        let done = Command::new("bash").args(["-c", &call]).output().unwrap();
+        let answer: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(answer["data"]["viewer"]["roles"][0], role.to_lowercase(), "{answer}");
     }
     let calls: Vec<String> = printed
         .windows(2)
@@ -180,6 +210,8 @@ fn the_lines_that_the_demo_prints_answer() {
         vec![format!("{base}/outbox/0123456789abcdef")],
         vec![format!("{base}/outbox")],
         vec!["-H".to_owned(), "Host: crm.example".to_owned(), outbox.clone()],
+        vec!["-X".to_owned(), "POST".to_owned(), outbox.clone()],
+        vec!["-X".to_owned(), "PUT".to_owned(), format!("{base}/outbox/0123456789abcdef")],
     ] {
         let arguments: Vec<&str> = stranger.iter().map(String::as_str).collect();
         assert_eq!(fetch(&arguments).0, "404", "{stranger:?}");
@@ -196,3 +228,121 @@ fn the_lines_that_the_demo_prints_answer() {
 /// What a person types into the form.
 const FIELDS: [&str; 4] =
     ["email=neu@example.com", "choice=newsletter", "version-newsletter=2026-1", "language=en"];
+
+/// A demo that runs until the test ends.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Demo {
+    /// Starts it with nothing of this shell, and gives what it prints up to the last line.
+    fn start(home: &Path, more: &[&str]) -> (Self, String) {
+        let mut child = process::zweck(home, &[])
+            .env("HOME", home)
+            .args(["demo", "--people", "20", "--listen", "127.0.0.1:0"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = String::new();
+        for line in lines {
+            printed.push_str(&format!("{}\n", line.unwrap()));
+            if printed.contains("withdrawConsent") {
+                break;
+            }
+        }
+        (Self(child), printed)
+    }
+}
+
+/// Says to the child what it builds.
+const BUILD: &str = "ZWECK_TEST_WEB";
+
+/// Not a test of its own: what runs in the process that has another home.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "told by the test that starts this process")]
+fn child() {
+    let Ok(copy) = std::env::var(BUILD) else { return };
+    web::build(Path::new(&copy), |line| println!("{line}")).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true if path.ends_with("node_modules") || path.ends_with("dist") => {}
+            true => copy(&path, &target),
+            false => _ = fs::copy(&path, &target).unwrap(),
+        }
+    }
+}
+
+/// A machine that has npm and nothing else: no home, no cache, no build of before. The page is built as `cargo demo` builds it, and a demo
+/// serves it with its script.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "CI says by an environment variable that npm must be there")]
+async fn a_fresh_machine_gets_graphiql() {
+    let required = std::env::var("ZWECK_REQUIRE_NPM").is_ok_and(|value| value == "1");
+    let Ok(registry) = Command::new("npm").args(["config", "get", "registry"]).output() else {
+        assert!(!required, "npm is required and not installed");
+        return skipped("the demo on a fresh machine: no npm found");
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let (web, home) = (directory.path().join("web"), directory.path().join("home"));
+    copy(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("web"), &web);
+    fs::create_dir_all(home.join("cache")).unwrap();
+    let built = Command::new(std::env::current_exe().unwrap())
+        .args(["demo::child", "--exact", "--nocapture"])
+        .env(BUILD, &web)
+        .env("HOME", &home)
+        .env("npm_config_cache", home.join("cache"))
+        .env("npm_config_registry", process::text(&registry.stdout).trim())
+        .output()
+        .unwrap();
+    let said = format!("{}{}", process::text(&built.stdout), process::text(&built.stderr));
+    if !built.status.success() && !required {
+        return skipped("the demo on a fresh machine: packages cannot be fetched");
+    }
+    assert!(built.status.success(), "{said}");
+    assert!(said.contains("Building GraphiQL"), "{said}");
+    let page = fs::read_to_string(web.join("dist/index.html")).unwrap();
+    if !zweck::http::graphiql::is_built() {
+        assert!(!required, "build web/ before the program");
+        return skipped("the demo on a fresh machine: this program was built without the page");
+    }
+    let (_demo, printed) = Demo::start(&home, &[]);
+    let line = printed.lines().find(|line| line.starts_with("Open GraphiQL at http://127.0.0.1:")).unwrap();
+    let port: u16 = line.split(':').nth(2).unwrap().split('/').next().unwrap().parse().unwrap();
+    assert_eq!(
+        process::get(port, "/graphiql").await,
+        Some((200, page.clone())),
+        "the page of this program is old"
+    );
+    let scripts: Vec<&str> =
+        page.split(" src=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(!scripts.is_empty(), "{page}");
+    for script in scripts {
+        let (status, text) = process::get(port, script).await.unwrap();
+        assert!(status == 200 && text.len() > 10_000, "{script}: {status}");
+    }
+}
+
+/// Why GraphiQL is not there stands under the tokens, with the reason.
+#[test]
+fn what_is_missing_is_told_under_the_tokens() {
+    let home = tempfile::tempdir().unwrap();
+    let why = "npm is not installed (it comes with Node.js)";
+    let (_demo, printed) = Demo::start(home.path(), &["--page", why]);
+    let at = |mark: &str| printed.find(mark).unwrap_or_else(|| panic!("{mark}: {printed}"));
+    assert!(at("\n  privacy_desk ") < at(why) && at(why) < at("To paste into a shell"), "{printed}");
+    assert_eq!(printed.matches("GraphiQL").count(), 1, "{printed}");
+}

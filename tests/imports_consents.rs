@@ -530,7 +530,8 @@ async fn the_command_reads_a_file_and_reports_line_by_line() {
             + granted(("email", "nobody@example.org"), AT, &[]).as_str(),
     );
     std::fs::write(directory.path().join("consents.csv"), file).unwrap();
-    let arguments = ["import", "consents", "consents.csv", "--source", "old tool", "--report", "report.json"];
+    let arguments =
+        ["import", "consents", "consents.csv", "--source", "old tool", "--report", "report.json", "--force"];
     let trial = command(&[arguments.as_slice(), &["--dry-run"]].concat());
     assert!(
         process::text(&trial.stdout).contains("would grant            1"),
@@ -1014,7 +1015,7 @@ async fn the_command_ends_with_1_where_a_no_was_not_taken() {
     let taken = ended(("email", "gone@example.org"), AT, "abgemeldet");
     let lost = ended(("email", "no address"), AT, "abgemeldet");
     write([granted(("email", "nobody@example.org"), AT, &[]), taken.clone(), lost].concat());
-    let arguments = ["import", "consents", "no.csv", "--report", "report.json"];
+    let arguments = ["import", "consents", "no.csv", "--report", "report.json", "--force"];
     let output = command(&arguments);
     let (told, errors) = (process::text(&output.stdout), process::text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{told}{errors}");

@@ -437,6 +437,7 @@ async fn the_commands_take_opt_outs_and_lists() {
         "old tool",
         "--report",
         "report.json",
+        "--force",
     ];
     let trial = command(&[list.as_slice(), &["--dry-run"]].concat());
     assert!(

@@ -15,6 +15,7 @@ mod changes;
 mod chinook;
 mod clients;
 mod closed_keys;
+mod commands;
 mod configs;
 mod database;
 mod demo;

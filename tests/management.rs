@@ -9,12 +9,15 @@ use axum::{
     response::Response,
 };
 use migration::MigratorTrait;
+use sea_orm::DbBackend;
 use serde_json::Value;
 use tower::ServiceExt;
 use zweck::{
     config::Server,
+    context::{App, Keys},
     graphql::Engine,
     http::{Ending, Limits, guard, management},
+    policy::Live,
 };
 
 use crate::{
@@ -101,6 +104,82 @@ async fn readiness_tells_which_part_does_not_work() {
     }
 }
 
+/// What operators should look at is told beside the checks, and takes the server out of nothing.
+#[tokio::test]
+async fn readiness_warns_of_what_should_be_looked_at() {
+    for test in each().await {
+        let warnings = async |app: Arc<App>| {
+            let (status, body) = get(&management(app, Ending::default()).unwrap(), "/readyz").await;
+            let report: Value = serde_json::from_str(&body).unwrap();
+            let told = report["warnings"].as_array().cloned().unwrap_or_default();
+            (status, told.iter().map(|warning| warning.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        // The server of the tests is not made to outlive a power failure, and says so.
+        let lax: Vec<&str> = match test.app.db.backend() {
+            DbBackend::Sqlite => vec![],
+            _ => vec!["fsync_off", "full_page_writes_off"],
+        };
+        assert_eq!(warnings(test.app.clone()).await, (200, lax.iter().map(ToString::to_string).collect()));
+        // A job that failed, until it is done.
+        test.app.failing.note("mails", true);
+        let failing = [&["job_failing"], lax.as_slice()].concat();
+        assert_eq!(
+            warnings(test.app.clone()).await,
+            (200, failing.iter().map(ToString::to_string).collect())
+        );
+        test.app.failing.note("mails", false);
+        assert_eq!(warnings(test.app.clone()).await.1, lax);
+        // Keys that are wrapped by a master key which this server does not know.
+        let stranger = App::new(
+            test.app.db.clone(),
+            Live::new(crate::policy::shipped().await),
+            test.clock.clone(),
+            Keys::new([8; 32]),
+            zweck::oidc::Issuers::default(),
+        );
+        let (_, told) = warnings(Arc::new(stranger)).await;
+        assert_eq!(told, [&["unknown_master_key"], lax.as_slice()].concat());
+    }
+}
+
+/// Each run of a job counts, by its name and by what became of it.
+#[tokio::test]
+async fn runs_of_jobs_are_counted() {
+    let test = each().await.remove(0);
+    let (router, _) = managed(&test);
+    let counted = async |job: &str, outcome: &str| {
+        let line = format!("zweck_jobs_total{{job=\"{job}\",outcome=\"{outcome}\"}}");
+        measure(&get(&router, "/metrics").await.1, &line)
+    };
+    let grows = async |job: &str, outcome: &str, before: f64| {
+        for _ in 0..500 {
+            if counted(job, outcome).await > before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no run of {job} is told as {outcome}");
+    };
+    let jobs = ["owed", "ends", "catch_up", "upkeep"];
+    let mut before = Vec::new();
+    for job in jobs {
+        before.push(counted(job, "done").await);
+    }
+    let running = tokio::spawn(zweck::jobs::run(test.app.clone(), None));
+    for (job, before) in jobs.into_iter().zip(before) {
+        grows(job, "done", before).await;
+    }
+    running.abort();
+    assert!(!test.app.failing.any());
+    // What fails counts as that, and warns.
+    let before = counted("upkeep", "failed").await;
+    test.app.db.writer.close_by_ref().await.unwrap();
+    let running = tokio::spawn(zweck::jobs::run(test.app.clone(), None));
+    grows("upkeep", "failed", before).await;
+    running.abort();
+    assert!(test.app.failing.any());
+}
+
 /// The value of a line of the measures; 0 where it is not told yet.
 fn measure(text: &str, line: &str) -> f64 {
     let found = text.lines().find_map(|told| told.strip_prefix(line)?.strip_prefix(' '));
@@ -171,6 +250,31 @@ async fn measures_count_and_tell_of_nobody() {
             assert!(!persons().iter().any(|person| line.contains(person.family_name)), "{line}");
         }
     }
+}
+
+/// Whatever an answer says to wait for or what may still be spent, the page of another origin can read.
+#[tokio::test]
+async fn pages_of_listed_origins_read_what_they_may_still_spend() {
+    const CRM: &str = "https://crm.example";
+    let test = each().await.remove(0);
+    let limits = Limits { cost_per_minute: 3, ..Limits::default() };
+    let router = zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits);
+    let router = guard(router, &Server { cors_origins: vec![CRM.to_owned()], ..Server::default() });
+    let token = test.token(&["support"], &["customer_care"]).await;
+    let bearer = format!("Bearer {}", token.reveal());
+    let headers = [("origin", CRM), ("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        let response = send(&router, Method::POST, "/graphql", &headers).await;
+        let exposed = header(&response, "access-control-expose-headers");
+        for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+            if !header(&response, name).is_empty() {
+                assert!(exposed.split(',').any(|known| known.trim() == name), "{name}: {exposed}");
+                seen.insert(name);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
 }
 
 async fn guarded(test: &TestApp, server: &Server) -> Router {
@@ -246,7 +350,10 @@ async fn only_listed_origins_may_ask() {
         assert!(header(&response, "vary").to_lowercase().contains("origin"));
         let response = send(&router, Method::POST, "/graphql", &[("origin", origin)]).await;
         assert_eq!(header(&response, "access-control-allow-origin"), origin);
-        assert!(header(&response, "access-control-expose-headers").contains("x-request-id"));
+        let exposed = header(&response, "access-control-expose-headers");
+        for name in ["x-request-id", "preference-applied", "retry-after", "ratelimit", "ratelimit-policy"] {
+            assert!(exposed.split(',').any(|known| known.trim() == name), "{name}: {exposed}");
+        }
         let vary = header(&response, "vary").to_lowercase();
         assert!(vary.contains("origin") && vary.contains("x-processing-purpose"), "{vary}");
     }

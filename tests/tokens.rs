@@ -7,7 +7,10 @@ use zweck::{
     tokens::{self, BearerToken, NewToken},
 };
 
-use crate::support::app::{TestApp, each};
+use crate::support::{
+    app::{TestApp, each},
+    client::Client,
+};
 
 fn new_token(test: &TestApp) -> NewToken {
     NewToken {
@@ -253,5 +256,34 @@ async fn a_token_cannot_say_what_the_policy_does_not_know() {
             assert_eq!(error.code, Code::BadUserInput);
         }
         assert!(tokens::list(&test.app.db.reader).await.unwrap().is_empty());
+    }
+}
+
+/// Every bearer may know what its own token is called and until when it holds, whatever its role reads and without a purpose too.
+#[tokio::test]
+async fn a_bearer_is_told_the_name_and_the_end_of_its_own_token() {
+    for test in each().await {
+        let client = Client::of(&test);
+        for (role, purposes) in [
+            ("partner", vec!["newsletter"]),
+            ("support", vec!["customer_care"]),
+            ("auditor", vec!["security_audit"]),
+            ("marketing", vec!["newsletter", "consent_management"]),
+        ] {
+            let new = NewToken {
+                name: format!("the {role}'s \"own\""),
+                roles: vec![role.to_owned()],
+                purposes: purposes.into_iter().map(str::to_owned).collect(),
+                fields: None,
+                ..new_token(&test)
+            };
+            let until = new.expires_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+            let (_, token) = test.make_token(new).await.unwrap();
+            let query = serde_json::json!({ "query": "{ viewer { name: tokenName expiresAt } }" });
+            let (status, body) = client.send_bearing(token.reveal(), query, &[]).await;
+            let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let expected = serde_json::json!({ "viewer": { "name": format!("the {role}'s \"own\""), "expiresAt": until } });
+            assert_eq!((status, &answer["data"]), (200, &expected), "{answer}");
+        }
     }
 }

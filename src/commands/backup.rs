@@ -12,7 +12,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use zweck::{audit, config::Config, db::Db};
 
-use super::{connect, failure, opened, policy, print, private_file, unadopted};
+use super::{connect, failure, files, opened, policy, print, unadopted};
 use crate::Failure;
 
 const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
@@ -23,7 +23,7 @@ pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), Failure> 
         return Err(Failure::Usage(POSTGRES.to_owned()));
     }
     let db = connect(config).await?;
-    private_file(file)?;
+    files::private(file)?;
     let name = file.to_str().context("the name of the file is not UTF-8")?;
     let written = db.copy_to(name).await;
     if let Err(error) = written {
@@ -56,7 +56,7 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
         return Ok(());
     }
     let beside = PathBuf::from(format!("{}.restoring", target.display()));
-    let made = private_file(&beside)?;
+    let made = files::private(&beside)?;
     let copied =
         contents(file, made).and_then(|()| flush(&beside)).and_then(|()| fs::rename(&beside, &target));
     if copied.is_err() {
@@ -80,7 +80,7 @@ fn standing(target: &Path) -> Option<PathBuf> {
 async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
     let directory = tempfile::tempdir().context("there is no directory for a copy")?;
     let copy = directory.path().join("copy.db");
-    let made = private_file(&copy)?;
+    let made = files::private(&copy)?;
     contents(file, made).with_context(|| format!("{} cannot be copied", file.display()))?;
     let unreadable = |_| Failure::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
     let db = Db::connect(&format!("sqlite://{}", copy.display()), 1).await.map(opened).map_err(unreadable)?;

@@ -1,8 +1,13 @@
 //! `zweck bench`: measures, prints a table and writes JSON; and the yardsticks it starts (floor 7).
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use zweck::{
     bench::{self, Fault, Growing, Options, Yardstick},
@@ -10,7 +15,11 @@ use zweck::{
     http,
 };
 
-use super::{app, connect_within, note, policy, print};
+use super::{
+    app, connect_within,
+    files::{Overwrite, named},
+    note, policy, print,
+};
 use crate::Failure;
 
 /// How it is measured.
@@ -34,6 +43,8 @@ pub(crate) struct BenchArgs {
     /// Write what was found to FILE too, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Have the throw-away PostgreSQL wait for the disk with every commit, as one that is in use does.
     #[arg(long)]
     fsync: bool,
@@ -62,6 +73,8 @@ struct GrowthArgs {
     /// Write what was found to FILE too, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Only see that all of it works, in seconds. Works in a build without optimisation too.
     #[arg(long)]
     smoke: bool,
@@ -110,6 +123,7 @@ pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Resul
         let text = "--fsync is for the throw-away PostgreSQL; the server that --database-url names has settings of its own";
         return Err(Failure::Usage(text.to_owned()));
     }
+    look(args.json.as_deref(), args.overwrite)?;
     let options = args.options(database_url);
     // Children, directories and clusters end with the future.
     let report = tokio::select! {
@@ -117,9 +131,7 @@ pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Resul
         () = http::stop_signal() => return Err(anyhow::anyhow!("interrupted").into()),
     };
     print(&report.table())?;
-    if let Some(file) = &args.json {
-        fs::write(file, serde_json::to_string_pretty(&report)? + "\n")?;
-    }
+    kept(&report, args.json.as_deref(), args.overwrite)?;
     match report.databases.iter().map(|measured| measured.failed).sum::<u64>() {
         0 => Ok(()),
         failed => Err(anyhow::anyhow!("{failed} requests failed").into()),
@@ -132,16 +144,25 @@ async fn grow(args: &GrowthArgs, database_url: Option<&String>) -> Result<(), Fa
         let text = "growth is measured on several databases of its own; --database-url names only one";
         return Err(Failure::Usage(text.to_owned()));
     }
+    look(args.json.as_deref(), args.overwrite)?;
     let growing = args.growing();
     let grown = tokio::select! {
         grown = bench::grow(&growing, args.smoke, &note) => grown?,
         () = http::stop_signal() => return Err(anyhow::anyhow!("interrupted").into()),
     };
     print(&grown.table())?;
-    if let Some(file) = &args.json {
-        fs::write(file, serde_json::to_string_pretty(&grown)? + "\n")?;
-    }
-    Ok(())
+    kept(&grown, args.json.as_deref(), args.overwrite)
+}
+
+/// Refuses a file that is there before anything is measured.
+fn look(file: Option<&Path>, overwrite: Overwrite) -> Result<(), Failure> {
+    named(file).map_or(Ok(()), |file| overwrite.look(file))
+}
+
+/// Writes what was found to a file, where one is asked for.
+fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Result<(), Failure> {
+    let Some(file) = named(file) else { return Ok(()) };
+    Ok(overwrite.open(file)?.write_all((serde_json::to_string_pretty(found)? + "\n").as_bytes())?)
 }
 
 /// Serves a yardstick at `server.listen`.

@@ -22,7 +22,13 @@ use crate::Failure;
 const ACTOR: &str = "cli:demo";
 
 /// Makes the database, fills it, prints what to try, and serves.
-pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -> Result<(), Failure> {
+/// `page` says why GraphiQL is left out or old.
+pub(crate) async fn run(
+    config: &Config,
+    file: Option<PathBuf>,
+    people: usize,
+    page: Option<&str>,
+) -> Result<(), Failure> {
     // Gone with the directory, unless a file is named.
     let directory = tempfile::tempdir().context("there is no directory for the database")?;
     let file = file.unwrap_or_else(|| directory.path().join("demo.db"));
@@ -54,7 +60,7 @@ pub(crate) async fn run(config: &Config, file: Option<PathBuf>, people: usize) -
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     let token: [u8; 16] = rand::random();
     let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
-    print(&told(&demo, &url, outbox.is_some().then_some(token.as_str())))?;
+    print(&told(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
     let mut router = http::router(app.clone(), engine, settings);
@@ -84,18 +90,27 @@ fn pages(url: &str) -> Pages {
     }
 }
 
+/// Where GraphiQL is, or why it is not there.
+fn page(built: bool, url: &str, why: Option<&str>) -> String {
+    match (built, why) {
+        (true, None) => format!("Open GraphiQL at {url}{} and enter one of these tokens.", graphiql::PATH),
+        (true, Some(why)) => format!(
+            "Open GraphiQL at {url}{} and enter one of these tokens. It is the page of an earlier build: {why}.",
+            graphiql::PATH
+        ),
+        (false, Some(why)) => format!(
+            "GraphiQL is left out: {why}. Mend that and run `cargo demo` again; all else here works without it."
+        ),
+        (false, None) => "GraphiQL is left out: its page was not in `web/dist` when this program was built; `cargo demo` builds it by npm."
+            .to_owned(),
+    }
+}
+
 /// What to try: the tokens, and three queries that show the point.
-fn told(demo: &Demo, url: &str, outbox: Option<&str>) -> String {
-    let page = if graphiql::is_built() {
-        format!("Open GraphiQL at {url}{} and enter one of these tokens.\n", graphiql::PATH)
-    } else {
-        let why = "GraphiQL is left out: its page was not in `web/dist` when this program was built (`cargo demo` builds it by npm and says above \
-                   why it could not).";
-        format!("{why}\n")
-    };
+fn told(demo: &Demo, url: &str, outbox: Option<&str>, why: Option<&str>) -> String {
     let mut out = format!(
         "\nZweck serves {} people at {url}/graphql until you press Ctrl-C. Nothing here leaves this machine.\n\
-         {page}Each token acts for the purposes beside it, for a day:\n\n",
+         Each token acts for the purposes beside it, for a day:\n\n",
         demo.people
     );
     for token in &demo.tokens {
@@ -110,6 +125,7 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>) -> String {
             token.purposes.join(", ")
         );
     }
+    let _ = writeln!(out, "\n{}", page(graphiql::is_built(), url, why));
     if let Some(token) = outbox {
         let _ = write!(
             out,
@@ -118,8 +134,9 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>) -> String {
         );
     }
     let _ = write!(out, "\nTo paste into a shell:\n\n");
+    let _ = writeln!(out, "  export ZWECK_URL={url}");
     for token in &demo.tokens {
-        let _ = writeln!(out, "  export {}={}", token.role.to_uppercase(), token.token.reveal());
+        let _ = writeln!(out, "  export ZWECK_TOKEN_{}={}", token.role.to_uppercase(), token.token.reveal());
     }
     let token = |role: &str| {
         let found = demo.tokens.iter().find(|token| token.role == role);
@@ -150,4 +167,19 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>) -> String {
         ask("marketing", "consent_management", &withdraw),
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn why_graphiql_is_left_out_is_told() {
+        let url = "http://127.0.0.1:8080";
+        assert!(page(true, url, None).starts_with("Open GraphiQL at http://127.0.0.1:8080/graphiql "));
+        let why = Some("npm is not installed (it comes with Node.js)");
+        assert!(page(false, url, why).starts_with("GraphiQL is left out: npm is not installed"));
+        assert!(page(true, url, why).contains("an earlier build: npm is not installed"));
+        assert!(page(false, url, None).contains("`cargo demo` builds it"));
+    }
 }

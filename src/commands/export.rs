@@ -17,7 +17,11 @@ use zweck::{
     tokens::{self, BearerToken},
 };
 
-use super::{failure, note, open};
+use super::{
+    failure,
+    files::{Output, Overwrite, named},
+    note, open,
+};
 use crate::Failure;
 
 /// Who reads, and for what.
@@ -39,9 +43,11 @@ pub(crate) struct ExportArgs {
     /// How it is written.
     #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
     format: FormatArg,
-    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent.
+    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent or -.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -99,6 +105,7 @@ impl Caller {
 /// Exports contacts.
 pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Failure> {
     let caller = Caller::of(config, &args.caller)?;
+    let output = named(args.output.as_deref()).map(|path| args.overwrite.begin(path)).transpose()?;
     let app = open(config).await?;
     let engine = Engine::new().map_err(failure)?;
     let format = match args.format {
@@ -106,7 +113,7 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Fa
         FormatArg::Jsonl => Format::JsonLines,
         FormatArg::Vcard => Format::VCard,
     };
-    let work = write(&app, &engine, &caller, format, args.output.as_deref());
+    let work = write(&app, &engine, &caller, format, output);
     let exported = tokio::select! {
         done = work => done?,
         // What was written so far goes: half an export is none.
@@ -121,22 +128,16 @@ async fn write(
     engine: &Engine,
     caller: &Caller,
     format: Format,
-    path: Option<&Path>,
+    output: Option<Output>,
 ) -> Result<Exported, Failure> {
     let actor = async || caller.actor(app).await;
-    let Some(path) = path else {
+    let Some(output) = output else {
         let out = BufWriter::new(io::stdout());
         return exports::contacts(app, engine, actor, format, out).await.map_err(refused);
     };
-    // Beside the file that is asked for, readable by its owner alone; it takes its place once it is whole, and goes if it
-    // never is.
-    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let part = tempfile::Builder::new().prefix(".zweck-export-").tempfile_in(beside);
-    let part = part.with_context(|| format!("cannot write in {}", beside.display()))?;
-    let done = exports::contacts(app, engine, actor, format, BufWriter::new(part.as_file())).await;
+    let done = exports::contacts(app, engine, actor, format, BufWriter::new(output.file())).await;
     let exported = done.map_err(refused)?;
-    part.as_file().sync_all()?;
-    part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    output.done()?;
     Ok(exported)
 }
 

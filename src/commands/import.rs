@@ -19,7 +19,7 @@ use zweck::{
     purposes,
 };
 
-use super::{ACTOR, failure, note, open, print};
+use super::{ACTOR, failure, files::Overwrite, note, open, print};
 use crate::Failure;
 
 /// Who acts.
@@ -93,6 +93,8 @@ pub(crate) struct ImportArgs {
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -243,12 +245,13 @@ impl ImportArgs {
 /// Imports contacts; rejected rows are reported and do not stop the others.
 pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
+    let overwrite = args.overwrite;
     let import = args.import()?;
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let size = file.metadata().map(|about| about.len()).unwrap_or_default();
-    let mut teller = Teller::new(size, report.as_deref())?;
+    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
@@ -266,8 +269,8 @@ pub(super) struct Teller {
 
 impl Teller {
     /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
-    pub(super) fn new(bytes: u64, report: Option<&Path>) -> Result<Self, Failure> {
-        let json = report.map(JsonReport::create).transpose()?;
+    pub(super) fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, Failure> {
+        let json = report.map(|path| JsonReport::create(overwrite.open(path)?)).transpose()?;
         Ok(Self { bar: bar(bytes), json, section: None, heard: true })
     }
 
@@ -386,8 +389,7 @@ struct Closing<'a, R> {
 }
 
 impl JsonReport {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    fn create(file: File) -> Result<Self, Failure> {
         let mut file = BufWriter::new(file);
         file.write_all(b"{\"problems\": [")?;
         Ok(Self { file, empty: true })

@@ -12,6 +12,7 @@ use zweck::{
 
 use super::{
     ACTOR, failure,
+    files::Overwrite,
     import::{EncodingArg, IMPORTER, Teller},
     open,
 };
@@ -52,6 +53,8 @@ pub(crate) struct ImportConsentsArgs {
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 impl ImportConsentsArgs {
@@ -79,13 +82,14 @@ impl ImportConsentsArgs {
 /// Imports consents; what is left out or rejected is reported and does not stop the others.
 pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Result<(), Failure> {
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
+    let overwrite = args.overwrite;
     let import = args.import()?;
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // It is read three times.
     let size = file.metadata().map(|about| about.len() * 3).unwrap_or_default();
-    let mut teller = Teller::new(size, report.as_deref())?;
+    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::consents(&app, read, &import, |problem| teller.tell(&problem)).await;

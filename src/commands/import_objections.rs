@@ -13,6 +13,7 @@ use zweck::{
 
 use super::{
     ACTOR, failure,
+    files::Overwrite,
     import::{EncodingArg, IMPORTER, Noes, Teller},
     open,
 };
@@ -63,6 +64,8 @@ pub(crate) struct ImportObjectionsArgs {
     /// Write the report as JSON to FILE.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -149,13 +152,14 @@ impl ImportObjectionsArgs {
 /// Imports such a file; what is rejected is reported and does not stop the others.
 pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> Result<(), Failure> {
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
+    let overwrite = args.overwrite;
     let import = args.import()?;
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // It is read twice.
     let size = file.metadata().map(|about| about.len() * 2).unwrap_or_default();
-    let mut teller = Teller::new(size, report.as_deref())?;
+    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::objections(&app, read, &import, |problem| teller.tell(&problem)).await;

@@ -11,7 +11,7 @@ use zweck::{
     servers::{self, Running},
 };
 
-use super::{ACTOR, connect, failure, note, policy, print, private_file, unadopted};
+use super::{ACTOR, connect, failure, files, note, policy, print, unadopted};
 use crate::{Failure, ListFormat};
 
 /// Prints a fresh master key, or writes it to a file that only its owner can read.
@@ -19,7 +19,7 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
     let key: [u8; 32] = rand::random();
     let line = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
     let Some(file) = out else { return print(&line) };
-    let mut made = private_file(file)?;
+    let mut made = files::private(file)?;
     made.write_all(line.as_bytes())
         .and_then(|()| made.sync_all())
         .with_context(|| format!("{} cannot be written", file.display()))?;

@@ -3,23 +3,23 @@
 use std::path::Path;
 
 use anyhow::Context;
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::print;
-use crate::{Cli, Failure};
+use super::{examples, files::Overwrite, print};
+use crate::Failure;
 
 /// Prints what a shell completes commands by.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "zweck", &mut text);
+    clap_complete::generate(shell, &mut examples::command(), "zweck", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
 /// Writes a page of the manual for each command.
-pub(crate) fn write(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn write(directory: &Path, overwrite: Overwrite) -> Result<(), Failure> {
+    overwrite.look(&directory.join("zweck.1"))?;
     std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
-    clap_mangen::generate_to(Cli::command(), directory)
+    clap_mangen::generate_to(examples::command(), directory)
         .with_context(|| format!("the manual cannot be written to {}", directory.display()))?;
     print(&format!("the manual is in {}; read it with: man -l {0}/zweck.1\n", directory.display()))
 }

@@ -6,13 +6,16 @@ pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod contacts;
 pub(crate) mod demo;
+pub(crate) mod examples;
 pub(crate) mod exit;
 pub(crate) mod export;
+pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod import_consents;
 pub(crate) mod import_objections;
 pub(crate) mod keys;
+pub(crate) mod logs;
 pub(crate) mod manual;
 pub(crate) mod matrix;
 pub(crate) mod policy;
@@ -22,10 +25,8 @@ pub(crate) mod stops;
 pub(crate) mod tokens;
 
 use std::{
-    fs::{File, OpenOptions},
     io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -63,7 +64,6 @@ const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zwec
 
 /// Starts the server.
 pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
-    config::check(config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -363,17 +363,6 @@ fn failure(error: impl Into<Error>) -> Failure {
 fn print(text: &str) -> Result<(), Failure> {
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
-}
-
-/// A new file that its owner alone can read.
-fn private_file(file: &Path) -> Result<File, Failure> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    made.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::Usage(format!("{} exists and is not overwritten", file.display()))
-        }
-        kind => anyhow::anyhow!("{} cannot be made: {kind}", file.display()).into(),
-    })
 }
 
 fn note(text: &str) {

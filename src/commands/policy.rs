@@ -3,18 +3,22 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use serde_json::{Value, json};
 use zweck::{
     config::Config,
     policy::{Action, Decision, Holding, Part, Policy, cases},
     register, watch,
 };
 
-use super::{note, policy, policy_failure, print, sources, unproved_policy};
-use crate::Failure;
+use super::{
+    files::{Overwrite, named},
+    note, policy, policy_failure, print, sources, unproved_policy,
+};
+use crate::{Failure, ListFormat};
 
 /// Loads the policy strictly and tells what is allowed but odd.
 pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
@@ -26,41 +30,69 @@ pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
 }
 
 /// Runs the decisions that `cases.yaml` names, and writes the outcome as JUnit XML where that is asked for.
-pub(crate) async fn test(config: &Config, junit_file: Option<&Path>) -> Result<(), Failure> {
+pub(crate) async fn test(
+    config: &Config,
+    junit_file: Option<&Path>,
+    overwrite: Overwrite,
+    format: ListFormat,
+) -> Result<(), Failure> {
+    let file = named(junit_file).map(|path| overwrite.begin(path)).transpose()?;
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let failures = cases::run(&policy, &cases);
-    if let Some(file) = junit_file {
-        let text = junit(&cases, &failures);
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    for failed in &failures {
-        note(&format!("{}: {}", failed.name, failed.message));
+    match file {
+        Some(file) => {
+            file.file().write_all(junit(&cases, &failures).as_bytes())?;
+            file.done()?;
+        }
+        None if junit_file.is_some() => print(&junit(&cases, &failures))?,
+        None => {}
     }
     let total: usize = cases.iter().map(|case| case.objects.len()).sum();
-    if failures.is_empty() {
-        return print(&format!("{total} decisions hold\n"));
+    if format == ListFormat::Json {
+        let failed: Vec<Value> =
+            failures.iter().map(|failed| json!({ "case": failed.name, "message": failed.message })).collect();
+        print_json(&json!({ "decisions": total, "failures": failed }))?;
+    } else {
+        for failed in &failures {
+            note(&format!("{}: {}", failed.name, failed.message));
+        }
     }
-    Err(Failure::PolicyTest(format!("{} of {total} decisions do not hold", failures.len())))
+    match failures.len() {
+        0 if format == ListFormat::Json => Ok(()),
+        0 => print(&format!("{total} decisions hold\n")),
+        failed => Err(Failure::PolicyTest(format!("{failed} of {total} decisions do not hold"))),
+    }
 }
 
 /// Lists the rights that no case speaks about, or the fields that are denied and that no case speaks about.
-pub(crate) async fn coverage(config: &Config, part: &Part, denied: bool) -> Result<(), Failure> {
+pub(crate) async fn coverage(
+    config: &Config,
+    part: &Part,
+    denied: bool,
+    format: ListFormat,
+) -> Result<(), Failure> {
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(cell));
     let (rights, denials) = (policy.holdings(part), policy.denials(part));
-    let mut out = String::new();
-    for Holding { purpose, role, object, right } in
-        if denied { &denials } else { &rights }.iter().filter(|cell| !spoken(cell))
-    {
-        let not = if denied { "not " } else { "" };
-        let _ = writeln!(out, "{role} {not}{right} {object} for {purpose}");
-    }
     let told = [
         (rights.iter().filter(spoken).count(), rights.len()),
         (denials.iter().filter(spoken).count(), denials.len()),
     ];
+    let uncovered = if denied { &denials } else { &rights }.iter().filter(|cell| !spoken(cell));
+    if format == ListFormat::Json {
+        let [rights, denials] = told.map(|(covered, all)| json!({ "all": all, "inCases": covered }));
+        let uncovered: Vec<Value> = uncovered.map(described).collect();
+        return print_json(
+            &json!({ "rights": rights, "denials": denials, "denied": denied, "uncovered": uncovered }),
+        );
+    }
+    let mut out = String::new();
+    for Holding { purpose, role, object, right } in uncovered {
+        let not = if denied { "not " } else { "" };
+        let _ = writeln!(out, "{role} {not}{right} {object} for {purpose}");
+    }
     let [(rights, all_rights), (denials, all_denials)] = told;
     let _ = writeln!(
         out,
@@ -69,6 +101,15 @@ pub(crate) async fn coverage(config: &Config, part: &Part, denied: bool) -> Resu
         all_denials - denials
     );
     print(&out)
+}
+
+/// A right for programs.
+fn described(of: &Holding) -> Value {
+    json!({ "role": of.role, "purpose": of.purpose, "right": of.right, "object": of.object })
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
 fn junit(cases: &[cases::Case], failures: &[cases::CaseFailure]) -> String {
@@ -128,14 +169,21 @@ fn known(policy: &Policy, object: &str, purpose: &str) -> Result<(), Failure> {
     }
 }
 
+/// What is asked about, and for what.
+pub(crate) struct Asked {
+    pub(crate) object: String,
+    pub(crate) purpose: String,
+    pub(crate) action: String,
+}
+
 /// Tells a decision with the rules that made it.
 pub(crate) async fn explain(
     config: &Config,
     role: &str,
-    purpose: &str,
-    object: &str,
-    word: &str,
+    asked: &Asked,
+    format: ListFormat,
 ) -> Result<(), Failure> {
+    let Asked { object, purpose, action: word } = asked;
     let policy = unproved_policy(config).await?;
     known(&policy, object, purpose)?;
     let action = action(word)?;
@@ -147,8 +195,13 @@ pub(crate) async fn explain(
         _ if table.allows(id, action) => Decision::Allow,
         _ => Decision::Deny,
     });
-    let mut text = format!("{}: {word} {object} as {role} for {purpose}\n", decision.as_str());
     let rules = policy.explain(role, purpose, object, action);
+    if format == ListFormat::Json {
+        let rules: Vec<Value> =
+            rules.iter().map(|rule| json!({ "line": rule.line, "text": rule.text })).collect();
+        return print_json(&json!({ "decision": decision.as_str(), "rules": rules }));
+    }
+    let mut text = format!("{}: {word} {object} as {role} for {purpose}\n", decision.as_str());
     for rule in &rules {
         let _ = writeln!(text, "  policy.csv:{}: {}", rule.line, rule.text);
     }
@@ -159,21 +212,22 @@ pub(crate) async fn explain(
 }
 
 /// Lists the roles that may do something to a field.
-pub(crate) async fn who_can(config: &Config, object: &str, purpose: &str, word: &str) -> Result<(), Failure> {
+pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) -> Result<(), Failure> {
+    let Asked { object, purpose, action: word } = asked;
     let policy = unproved_policy(config).await?;
     known(&policy, object, purpose)?;
-    let mut text = String::new();
-    for role in policy.who_can(object, purpose, action(word)?) {
-        let _ = writeln!(text, "{role}");
+    let roles = policy.who_can(object, purpose, action(word)?);
+    if format == ListFormat::Json {
+        return print_json(&json!({ "object": object, "purpose": purpose, "action": word, "roles": roles }));
     }
-    if text.is_empty() {
+    if roles.is_empty() {
         note(&format!("nobody may {word} {object} for {purpose}"));
     }
-    print(&text)
+    print(&roles.iter().map(|role| format!("{role}\n")).collect::<String>())
 }
 
 /// Tells every right that the policy in `new` gives and the one in `old` does not, and the other way round.
-pub(crate) async fn diff(old: PathBuf, new: PathBuf) -> Result<(), Failure> {
+pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Result<(), Failure> {
     let load = async |directory: PathBuf| {
         let sources = watch::resting::read(&directory).await.map_err(policy_failure)?;
         Policy::load(&sources, &register::policy_objects()).await.map_err(policy_failure)
@@ -183,6 +237,12 @@ pub(crate) async fn diff(old: PathBuf, new: PathBuf) -> Result<(), Failure> {
     let mut changes: Vec<(&Holding, char)> = after.difference(&before).map(|gained| (gained, '+')).collect();
     changes.extend(before.difference(&after).map(|lost| (lost, '-')));
     changes.sort();
+    if format == ListFormat::Json {
+        let side = |wanted: char| -> Vec<Value> {
+            changes.iter().filter(|(_, sign)| *sign == wanted).map(|(of, _)| described(of)).collect()
+        };
+        return print_json(&json!({ "gained": side('+'), "lost": side('-') }));
+    }
     let mut text = String::new();
     for (of, sign) in &changes {
         let _ = writeln!(text, "{sign} {} for {}: {} {}", of.role, of.purpose, of.right, of.object);

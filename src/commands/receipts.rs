@@ -19,7 +19,9 @@ use zweck::{
 
 use super::{
     export::{Caller, CallerArgs, refused},
-    failure, note, open, print,
+    failure,
+    files::{Overwrite, named},
+    note, open, print,
 };
 use crate::Failure;
 
@@ -49,9 +51,11 @@ pub(crate) struct ReceiptArgs {
     /// Language of the printable record, de or en.
     #[arg(long, default_value = "en", value_parser = ["de", "en"])]
     language: String,
-    /// Write to FILE, readable by its owner alone; to standard output if absent.
+    /// Write to FILE, readable by its owner alone; to standard output if absent or -.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -103,6 +107,7 @@ fn read(path: &Path) -> Result<Value, Failure> {
 /// Issues the receipt of a consent.
 pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Failure> {
     let caller = Caller::of(config, &args.caller)?;
+    let output = named(args.out.as_deref()).map(|path| args.overwrite.begin(path)).transpose()?;
     let app = open(config).await?;
     let engine = Engine::new().map_err(failure)?;
     let format = match (args.format, args.language.as_str()) {
@@ -112,14 +117,9 @@ pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Fa
     };
     let actor = caller.actor(&app).await.map_err(refused)?;
     let text = exports::receipt(&app, &engine, &actor, args.id, format).await.map_err(refused)?;
-    let Some(path) = &args.out else { return print(&format!("{text}\n")) };
-    // Beside the file that is asked for, readable by its owner alone; it takes its place once it is whole.
-    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let part = tempfile::Builder::new().prefix(".zweck-receipt-").tempfile_in(beside);
-    let mut part = part.with_context(|| format!("cannot write in {}", beside.display()))?;
-    part.write_all(text.as_bytes())?;
-    part.as_file().sync_all()?;
-    part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let Some(output) = output else { return print(&format!("{text}\n")) };
+    output.file().write_all(text.as_bytes())?;
+    output.done()?;
     note("the receipt is written");
     Ok(())
 }

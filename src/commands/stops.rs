@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufWriter, Seek},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context;
@@ -16,7 +16,12 @@ use zweck::{
     stops,
 };
 
-use super::{ACTOR, export::refused, note, open};
+use super::{
+    ACTOR,
+    export::refused,
+    files::{Overwrite, named},
+    note, open,
+};
 use crate::Failure;
 
 /// Whom it is for, and what becomes of it.
@@ -28,9 +33,11 @@ pub(crate) struct StopsArgs {
     /// How it is written.
     #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
     format: FormatArg,
-    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent.
+    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent or -.
     #[arg(long, value_name = "FILE", conflicts_with = "acknowledge")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
     /// Write nothing; note that the recipient did what this batch told it. May be repeated.
     #[arg(long, value_name = "BATCH")]
     acknowledge: Vec<Uuid>,
@@ -46,6 +53,7 @@ enum FormatArg {
 
 /// Writes a stop file, or notes that one was done.
 pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure> {
+    let output = named(args.output.as_deref()).map(|path| args.overwrite.begin(path)).transpose()?;
     let app = open(config).await?;
     let found = stops::recipient(&app.db.reader, &args.recipient).await;
     let recipient = found.map_err(refused)?;
@@ -60,33 +68,27 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure>
         FormatArg::Csv => StopFormat::Csv,
         FormatArg::Json => StopFormat::Json,
     };
-    // Beside the file that is asked for, readable by its owner alone; it takes its place once it is whole and counts as told.
-    let path = args.output.as_deref();
-    let beside = path.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
-    let part = tempfile::Builder::new().prefix(".zweck-export-").tempfile_in(match (path, beside) {
-        (_, Some(parent)) => parent.to_owned(),
-        (Some(_), None) => PathBuf::from("."),
-        (None, None) => std::env::temp_dir(),
-    });
-    let part = part.context("cannot write a file beside the one that is asked for")?;
+    // What is whole counts as told; only then it goes where it was asked for.
+    let part = match &output {
+        Some(output) => output.file().try_clone(),
+        None => tempfile::tempfile(),
+    };
+    let mut part = part.context("cannot write a file")?;
     let done = audit::again(|| async {
         // Nothing of an attempt that others were in the way of.
-        let empty = part.as_file().set_len(0).and_then(|()| part.as_file().rewind());
+        let empty = part.set_len(0).and_then(|()| (&part).rewind());
         empty.map_err(|_| Error::input("the file cannot be written"))?;
-        exports::stops(&app, ACTOR, recipient, format, BufWriter::new(part.as_file())).await
+        exports::stops(&app, ACTOR, recipient, format, BufWriter::new(&part)).await
     });
     let told = done.await.map_err(|error| match error.code {
         Code::BadUserInput => Failure::Failed(anyhow::anyhow!(error.message)),
         _ => refused(error),
     })?;
-    match path {
-        Some(path) => {
-            part.as_file().sync_all()?;
-            part.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-        }
+    match output {
+        Some(output) => output.done()?,
         None => {
-            part.as_file().rewind()?;
-            io::copy(&mut part.as_file(), &mut io::stdout().lock())?;
+            part.rewind()?;
+            io::copy(&mut part, &mut io::stdout().lock())?;
         }
     }
     note(&format!("{} stops to be acknowledged", told.stops));

@@ -2,19 +2,40 @@
 //!
 //! No fault tells a value: values may be secrets.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use figment::{
     Figment,
     error::Kind,
+    providers::Serialized,
     value::{Dict, Value},
 };
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, origin, origin::Origin, shown};
+use super::{Config, oidc, origin, origin::Origin, shown};
 
 /// How alike a word must be to be meant.
 const ALIKE: f64 = 0.8;
+
+/// Something that is wrong, with its place before it.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Where it stands in the file, if it does.
+    line: Option<usize>,
+    text: String,
+}
+
+/// All faults, in the order of the file, each once and on a line of its own.
+pub(super) fn told(mut faults: Vec<Fault>) -> String {
+    faults.sort_by_key(|fault| (fault.line.is_none(), fault.line));
+    let mut seen = BTreeSet::new();
+    let texts: Vec<&str> =
+        faults.iter().map(|fault| fault.text.as_str()).filter(|text| seen.insert(*text)).collect();
+    texts.join("\nerror: configuration: ")
+}
 
 /// Where the keys of the file stand.
 #[derive(Debug, Default)]
@@ -24,27 +45,27 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Reads where the keys of `file` stand.
+    /// Reads where the keys of `file` stand, and what they hold.
     ///
     /// # Errors
     /// The file is not TOML; where and why.
-    pub(super) fn read(file: &Path) -> Result<Self, String> {
+    pub(super) fn read(file: &Path) -> Result<(Self, toml::Table), String> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file)
             .map_err(|error| format!("the configuration file `{name}` cannot be read: {}", error.kind()))?;
         let line = |at: usize| text.get(..at).unwrap_or(&text).matches('\n').count() + 1;
-        let table = DeTable::parse(&text).map_err(|error| {
+        let broken = |error: &toml::de::Error| {
             let at = error.span().map_or(1, |span| line(span.start));
-            format!("{name}:{at}: this is not TOML: {}", error.message())
-        })?;
+            Fault { line: Some(at), text: format!("{name}:{at}: this is not TOML: {}", error.message()) }
+        };
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        if !errors.is_empty() {
+            return Err(told(errors.iter().map(broken).collect()));
+        }
+        let values = toml::from_str(&text).map_err(|error| told(vec![broken(&error)]))?;
         let mut lines = BTreeMap::new();
         gather("", table.get_ref(), &mut |key, at| _ = lines.insert(key, line(at)));
-        Ok(Self { file: name, lines })
-    }
-
-    /// `file:line: ` of a key that stands in the file.
-    fn of(&self, key: &str) -> Option<String> {
-        self.lines.get(key).map(|line| format!("{}:{line}: ", self.file))
+        Ok((Self { file: name, lines }, values))
     }
 }
 
@@ -62,62 +83,118 @@ fn gather(prefix: &str, table: &DeTable<'_>, take: &mut impl FnMut(String, usize
     }
 }
 
-/// Each key with its value; sections of issuers, whose keys need each other, as a whole.
-fn leaves(prefix: &str, dict: Dict, out: &mut Vec<(String, Value)>) {
+/// A setting: the names that lead to it, and what it holds.
+type Leaf = (Vec<String>, Value);
+
+/// Every setting by itself; of a section that holds none, the section.
+fn leaves(path: &[String], dict: Dict, out: &mut Vec<Leaf>) {
     for (name, value) in dict {
-        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        let path = [path, &[name]].concat();
+        let sections = if path.first().is_some_and(|first| first == "oidc") { 3 } else { 2 };
         match value {
-            Value::Dict(_, inner) if key.split('.').count() < 2 => leaves(&key, inner, out),
-            value => out.push((key, value)),
+            Value::Dict(_, inner) if path.len() < sections && !inner.is_empty() => leaves(&path, inner, out),
+            value => out.push((path, value)),
         }
     }
 }
 
-/// The configuration that `figment` holds, without what is wrong, and all that is; none where what is left is no configuration.
-pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> (Option<Config>, Vec<String>) {
-    let first = match figment.extract::<Config>() {
-        Ok(config) => return (Some(config), Vec::new()),
-        Err(error) => place.described(&error),
-    };
-    let mut all = Vec::new();
-    match figment.extract::<Dict>() {
-        Ok(dict) => leaves("", dict, &mut all),
-        Err(error) => return (None, vec![place.described(&error)]),
+/// `value` in the sections that `path` names.
+fn nested(path: &[String], value: Value) -> Dict {
+    match path {
+        [] => Dict::new(),
+        [name] => Dict::from([(name.clone(), value)]),
+        [name, rest @ ..] => Dict::from([(name.clone(), nested(rest, value).into())]),
     }
-    let (mut good, mut faults) = (Figment::new(), Vec::new());
-    for (key, value) in all {
-        match Figment::new().merge((key.as_str(), value.clone())).extract::<Config>() {
-            Ok(_) => good = good.merge((key.as_str(), value)),
+}
+
+/// A section of an issuer.
+fn section(name: &str, settings: Dict) -> Dict {
+    nested(&["oidc".to_owned(), name.to_owned()], settings.into())
+}
+
+/// What can be read of a configuration.
+pub(super) struct Extracted {
+    /// It without what is wrong; none where what is left is no configuration.
+    pub(super) config: Option<Config>,
+    /// All that is wrong.
+    pub(super) faults: Vec<Fault>,
+    /// The keys with a value that is wrong, of which nothing more is to be said.
+    wrong: BTreeSet<String>,
+}
+
+impl Extracted {
+    /// Whether a fault follows from another one that was told: it names a key whose value could not be read.
+    pub(super) fn follows(&self, fault: &str) -> bool {
+        named(fault).any(|key| self.wrong.contains(key))
+    }
+}
+
+/// The configuration that `figment` holds, and all that is wrong with it: each setting is read by itself.
+pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
+    if let Ok(config) = figment.extract::<Config>() {
+        return Extracted { config: Some(config), faults: Vec::new(), wrong: BTreeSet::new() };
+    }
+    let (mut faults, mut wrong) = (Vec::new(), BTreeSet::new());
+    let dict = match figment.extract::<Dict>() {
+        Ok(dict) => dict,
+        Err(error) => return Extracted { config: None, faults: vec![place.described(&error)], wrong },
+    };
+    // The settings of an issuer need each other: those that are missing or wrong have a stand-in.
+    let mut standing_in: BTreeMap<String, Dict> = BTreeMap::new();
+    if let Some(Value::Dict(_, issuers)) = dict.get("oidc") {
+        for (name, issuer) in issuers {
+            let Value::Dict(_, issuer) = issuer else { continue };
+            let stand_in = oidc::stand_in(standing_in.len());
+            for key in stand_in.keys().filter(|key| !issuer.contains_key(*key)) {
+                let key = format!("oidc.{name}.{key}");
+                faults.push(place.of(format!("`{key}` is missing")));
+                wrong.insert(key);
+            }
+            standing_in.insert(name.clone(), stand_in);
+        }
+    }
+    let mut all = Vec::new();
+    leaves(&[], dict, &mut all);
+    let without = |stand_in: &Dict, known: &dyn Fn(&str) -> bool| -> Dict {
+        let others = stand_in.iter().filter(|(key, _)| !known(key));
+        others.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let (mut good, mut read) = (Figment::new(), BTreeSet::new());
+    for (path, value) in all {
+        let mut alone = Figment::from(Serialized::defaults(nested(&path, value.clone())));
+        if let [_, name, key] = path.as_slice()
+            && let Some(stand_in) = standing_in.get(name)
+        {
+            let others = without(stand_in, &|known| known == key);
+            alone = alone.merge(Serialized::defaults(section(name, others)));
+        }
+        match alone.extract::<Config>() {
+            Ok(_) => {
+                good = good.merge(Serialized::defaults(nested(&path, value)));
+                read.insert(path.join("."));
+            }
             Err(error) => {
-                let before = faults.len();
-                if let Value::Dict(_, inner) = &value {
-                    for (name, value) in inner {
-                        let alone = Figment::new().merge((format!("{key}.{name}").as_str(), value.clone()));
-                        // By itself each of them lacks the others.
-                        if let Err(error) = alone.extract::<Config>()
-                            && !matches!(error.kind, Kind::MissingField(_))
-                        {
-                            faults.push(place.described(&error));
-                        }
-                    }
-                }
-                if faults.len() == before {
-                    faults.push(place.described(&error));
-                }
+                faults.push(place.described(&error));
+                wrong.insert(path.join("."));
             }
         }
     }
-    if faults.is_empty() {
-        // An empty section that nobody knows has no value that is wrong.
-        faults.push(first);
+    for (name, stand_in) in standing_in {
+        let others = without(&stand_in, &|known| read.contains(&format!("oidc.{name}.{known}")));
+        good = good.merge(Serialized::defaults(section(&name, others)));
     }
     match good.extract::<Config>() {
-        Ok(config) => (Some(config), faults),
+        Ok(config) => Extracted { config: Some(config), faults, wrong },
         Err(error) => {
             faults.push(place.described(&error));
-            (None, faults)
+            Extracted { config: None, faults, wrong }
         }
     }
+}
+
+/// The words between backticks: keys for the most part.
+fn named(fault: &str) -> impl Iterator<Item = &str> {
+    fault.split('`').skip(1).step_by(2)
 }
 
 /// Where values come from.
@@ -127,24 +204,33 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// A fault, and before it where what it names first stands.
-    pub(super) fn of(&self, fault: String) -> String {
-        let key = fault.split('`').nth(1).unwrap_or_default();
-        let source = self.origin.source(key);
-        if source == "environment" {
-            return format!("environment ZWECK__{}: {fault}", key.to_uppercase().replace('.', "__"));
-        }
-        if source == "flag" {
-            return format!("flag: {fault}");
-        }
-        // A list has one line for all of it.
-        let stands = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
-        let mut stands = stands.filter(|key| key.contains('.')).chain([key]);
-        stands.find_map(|key| self.lines.of(key)).unwrap_or_default() + fault.as_str()
+    /// A fault, and before it where the first of the keys that it names stands: the others tell what it is measured by.
+    pub(super) fn of(&self, fault: String) -> Fault {
+        let place = named(&fault).find_map(|key| self.of_key(key, 2));
+        let place = place.or_else(|| named(&fault).find_map(|key| self.of_key(key, 1)));
+        let (line, place) = place.unwrap_or_default();
+        Fault { line, text: place + fault.as_str() }
+    }
+
+    /// Where a key stands, or what it is part of as long as that has so many names: a list has one line for all of it.
+    fn of_key(&self, key: &str, least: usize) -> Option<(Option<usize>, String)> {
+        let parts = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
+        parts.filter(|part| *part == key || part.split('.').count() >= least).find_map(|part| {
+            match self.origin.source(part) {
+                "environment" => {
+                    let name = part.to_uppercase().replace('.', "__");
+                    return Some((None, format!("environment ZWECK__{name}: ")));
+                }
+                "flag" => return Some((None, "flag: ".to_owned())),
+                _ => {}
+            }
+            let line = self.lines.lines.get(part)?;
+            Some((Some(*line), format!("{}:{line}: ", self.lines.file)))
+        })
     }
 
     /// The first problem of an error, without the value it was found in.
-    fn described(&self, error: &figment::Error) -> String {
+    fn described(&self, error: &figment::Error) -> Fault {
         let key = error.path.join(".");
         self.of(match &error.kind {
             Kind::UnknownField(name, _) => {
@@ -174,7 +260,7 @@ fn in_words(expected: &str) -> String {
     match expected {
         "u64" | "u32" | "u16" | "usize" | "i64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
-        "a string" => "a text in quotation marks".to_owned(),
+        "a string" | "path string" => "a text in quotation marks".to_owned(),
         "a sequence" | "sequence" => "a list".to_owned(),
         "a map" | "map" => "a section".to_owned(),
         text if text.starts_with("struct ") => "a section".to_owned(),
@@ -182,13 +268,134 @@ fn in_words(expected: &str) -> String {
     }
 }
 
-/// The known key that is most like an unknown one.
+/// The known keys, or the section, that are most like an unknown one.
 fn meant(key: &str) -> Option<String> {
-    let all = shown::entries(&Config::default()).into_iter().map(|(known, _)| known);
-    let sections: std::collections::BTreeSet<String> =
-        all.clone().filter_map(|known| Some(known.split_once('.')?.0.to_owned())).collect();
-    let known: Vec<String> = if key.contains('.') { all.collect() } else { sections.into_iter().collect() };
-    let like = known.into_iter().map(|known| (strsim::jaro_winkler(key, &known), known));
+    if let Some((issuer, name)) = key.strip_prefix("oidc.").and_then(|rest| rest.rsplit_once('.')) {
+        return Some(format!("oidc.{issuer}.{}", most_alike(name, oidc::keys())?));
+    }
+    let all: Vec<String> = shown::entries(&Config::default()).into_iter().map(|(known, _)| known).collect();
+    // In another section, or above all of them.
+    let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
+    let elsewhere: Vec<&str> = all
+        .iter()
+        .filter(|known| known.rsplit_once('.').is_some_and(|(_, known)| known == name))
+        .map(String::as_str)
+        .collect();
+    if !elsewhere.is_empty() {
+        return Some(elsewhere.join("` or `"));
+    }
+    if key.contains('.') {
+        return most_alike(key, all);
+    }
+    let sections: BTreeSet<String> =
+        all.iter().filter_map(|known| Some(known.split_once('.')?.0.to_owned())).collect();
+    most_alike(key, sections.into_iter().chain(["oidc".to_owned()])).or_else(|| {
+        let names = all.iter().filter_map(|known| Some(known.rsplit_once('.')?.1.to_owned()));
+        meant(&most_alike(key, names)?)
+    })
+}
+
+/// The word that is most like `word`, if any is much like it.
+fn most_alike(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+    let like = known.into_iter().map(|known| (strsim::jaro_winkler(word, &known), known));
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 >= ALIKE).then_some(best.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::config::Flags;
+
+    /// Each key with a value of another type, and many with one of their type that cannot be meant.
+    fn faults() -> Vec<(String, &'static str)> {
+        let mut all: Vec<(String, &'static str)> = shown::entries(&Config::default())
+            .into_iter()
+            .map(|(key, default)| match default {
+                Json::Number(_) | Json::Bool(_) => (key, "\"x\""),
+                _ => (key, "4711"),
+            })
+            .collect();
+        for key in oidc::keys() {
+            let key = format!("oidc.staff.{key}");
+            let wrong = if oidc::is_number(&key) { "\"x\"" } else { "4711" };
+            all.push((key, wrong));
+        }
+        let of_their_type = [
+            ("servre", "{ listen = 1 }"),
+            ("server.foo", "1"),
+            ("listen", "\"127.0.0.1:1\""),
+            ("oidc.staff.audiences", "\"a\""),
+            ("limits.depth", "1000"),
+            ("server.listen", "\"nowhere\""),
+            ("server.grace_seconds", "0"),
+            ("server.cors_origins", "[\"*\"]"),
+            ("database.url", "\"sqlite://\""),
+            ("database.url", "\"mysql://h/d\""),
+            ("database.url", "\"postgres://h1,h2/d\""),
+            ("database.reader_url", "\"mysql://h/d\""),
+            ("database.max_connections", "0"),
+            ("recipients.keep_copy", "0"),
+            ("identities.region", "\"Germany\""),
+            ("log.format", "\"xml\""),
+            ("pages.language", "\"fr\""),
+            ("pages.public_url", "\"crm.example\""),
+            ("pages.confirm_hours", "0"),
+            ("secrets.master_key", "\"short\""),
+            ("secrets.master_key_file", "\"/nowhere/key\""),
+            ("secrets.previous_master_key_file", "\"/nowhere/key\""),
+            ("oidc.staff.issuer", "\"http://login.example\""),
+            ("oidc.staff.audience", "[]"),
+            ("oidc.staff.leeway_seconds", "301"),
+            ("oidc.staff.algorithms", "[\"HS256\"]"),
+            ("oidc.staff.roles_claim", "\"\""),
+            ("oidc.staff.roles", "{}"),
+        ];
+        all.extend(of_their_type.map(|(key, value)| (key.to_owned(), value)));
+        all
+    }
+
+    /// Any two faults of two keys are told at once, each with its line.
+    #[test]
+    fn any_two_faults_are_told_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("zweck.toml");
+        let all = faults();
+        assert!(all.len() > 90, "{}", all.len());
+        for (index, (first, wrong)) in all.iter().enumerate() {
+            for (second, as_wrong) in all[index + 1..].iter().filter(|(second, _)| second != first) {
+                std::fs::write(&file, format!("{first} = {wrong}\n\n{second} = {as_wrong}\n")).unwrap();
+                let told = Config::load(Some(&file), &Flags::default()).unwrap_err();
+                for (line, key) in [(1, first), (3, second)] {
+                    let start = format!("{}:{line}: ", file.display());
+                    let found = told.lines().any(|fault| {
+                        let fault = fault.trim_start_matches("error: configuration: ");
+                        fault.strip_prefix(&start).is_some_and(|fault| fault.contains(key.as_str()))
+                    });
+                    assert!(found, "{first} = {wrong}, {second} = {as_wrong}: {key} in line {line}\n{told}");
+                }
+            }
+        }
+    }
+
+    /// An unknown key leads to the one that is meant, wherever it belongs.
+    #[test]
+    fn what_is_meant_is_said() {
+        for (key, expected) in [
+            ("server.listne", Some("server.listen")),
+            ("servre", Some("server")),
+            ("oidcc", Some("oidc")),
+            ("listen", Some("server.listen` or `management.listen")),
+            ("max_connections", Some("database.max_connections")),
+            ("max_conections", Some("database.max_connections")),
+            ("server.max_connections", Some("database.max_connections")),
+            ("oidc.staff.audiences", Some("oidc.staff.audience")),
+            ("server.foo_bar_baz", None),
+            ("qqq", None),
+        ] {
+            assert_eq!(meant(key).as_deref(), expected, "{key}");
+        }
+    }
 }

@@ -3,10 +3,20 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use axum::http::Uri;
+use figment::{
+    Figment,
+    providers::Serialized,
+    value::{Dict, Value},
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Keys of a section that hold numbers.
 const NUMBERS: [&str; 3] = ["leeway_seconds", "max_age_seconds", "key_grace_seconds"];
+
+/// What is said of a claim that is none.
+pub(super) const NO_CLAIM: &str = "must be the path of a claim";
+/// What is said of what is neither; [`OneOrMany`] says it.
+pub(super) const NO_TEXTS: &str = "must be a text or a list of texts";
 
 /// `[oidc.<name>]`: one issuer. The name stands in the ids of its users: `user:<name>:...`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -107,14 +117,14 @@ impl<'de> Deserialize<'de> for ClaimPath {
             OneOrMany::Many(names) => names,
         };
         if names.is_empty() || names.iter().any(String::is_empty) {
-            return Err(D::Error::custom("must be the path of a claim"));
+            return Err(D::Error::custom(NO_CLAIM));
         }
         Ok(Self(names))
     }
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text or a list of texts")]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -160,6 +170,28 @@ fn default_key_grace() -> u32 {
 
 fn default_subject() -> ClaimPath {
     ClaimPath(vec!["sub".to_owned()])
+}
+
+/// What must be set, with values that are right, each of its own issuer.
+pub(super) fn stand_in(number: usize) -> Dict {
+    let text = |text: &str| Value::from(text.to_owned());
+    let map = || Value::from(Dict::from([("-".to_owned(), text("-"))]));
+    Dict::from([
+        ("issuer".to_owned(), text(&format!("https://{number}.invalid"))),
+        ("audience".to_owned(), text("-")),
+        ("roles_claim".to_owned(), text("-")),
+        ("roles".to_owned(), map()),
+        ("purposes".to_owned(), map()),
+    ])
+}
+
+/// Every key of a section.
+pub(super) fn keys() -> Vec<String> {
+    let issuer = Figment::from(Serialized::defaults(stand_in(0))).extract::<Issuer>().ok();
+    match issuer.map(serde_json::to_value) {
+        Some(Ok(serde_json::Value::Object(keys))) => keys.into_iter().map(|(key, _)| key).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether the key, e.g. `oidc.staff.leeway_seconds`, holds a number.

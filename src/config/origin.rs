@@ -9,7 +9,7 @@ use std::{
 use figment::{Figment, value::Value};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Config, Secrets, shown};
+use super::{Config, Secrets, oidc, shown};
 use crate::identities::Region;
 
 /// What is said of an address that is none.
@@ -22,7 +22,7 @@ const NO_REGION: &str = "must be the code of a region (ISO 3166-1 alpha-2) such 
 
 /// Whether a message is one of ours, which tells no value.
 pub(super) fn is_ours(message: &str) -> bool {
-    [NO_ADDRESS, NO_LISTEN, NO_REGION].contains(&message)
+    [NO_ADDRESS, NO_LISTEN, NO_REGION, oidc::NO_CLAIM, oidc::NO_TEXTS].contains(&message)
 }
 
 /// An address and a port. Of names only `localhost` is known without asking anybody.
@@ -82,9 +82,7 @@ pub(super) fn from_text(key: &str, value: String) -> Value {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::from(items.map(str::to_owned).collect::<Vec<String>>())
         }
-        None if super::oidc::is_number(key) => {
-            value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from)
-        }
+        None if oidc::is_number(key) => value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from),
         _ => Value::from(value),
     }
 }
@@ -120,21 +118,31 @@ pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Secrets {
-    /// Takes master keys out of their files, where those are named, and gives the settings that were read so.
-    pub(super) fn read_files(&mut self) -> Result<Vec<&'static str>, String> {
+    /// Takes master keys out of their files, where those are named, and gives the settings that were read so and what is wrong.
+    pub(super) fn read_files(&mut self) -> (Vec<&'static str>, Vec<String>) {
         let Self { master_key, master_key_file, previous_master_key, previous_master_key_file, .. } = self;
-        from_file("master_key", master_key, master_key_file.as_deref())?;
-        from_file("previous_master_key", previous_master_key, previous_master_key_file.as_deref())?;
         let read = [
-            ("secrets.master_key", master_key_file.is_some()),
-            ("secrets.previous_master_key", previous_master_key_file.is_some()),
+            ("secrets.master_key", from_file("master_key", master_key, master_key_file.as_deref())),
+            (
+                "secrets.previous_master_key",
+                from_file("previous_master_key", previous_master_key, previous_master_key_file.as_deref()),
+            ),
         ];
-        Ok(read.into_iter().filter(|(_, read)| *read).map(|(key, _)| key).collect())
+        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        for (key, read) in read {
+            match read {
+                Ok(true) => keys.push(key),
+                Ok(false) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+        (keys, faults)
     }
 }
 
-fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Result<(), String> {
-    let Some(file) = file else { return Ok(()) };
+/// Whether there is such a file, and its key was read.
+fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Result<bool, String> {
+    let Some(file) = file else { return Ok(false) };
     if key.is_some() {
         return Err(format!("`secrets.{name}` and `secrets.{name}_file` are both set"));
     }
@@ -144,5 +152,5 @@ fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Res
     *key = Some(
         read.ok_or_else(|| format!("the file of `secrets.{name}_file` must hold 64 hexadecimal digits"))?,
     );
-    Ok(())
+    Ok(true)
 }

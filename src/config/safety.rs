@@ -222,7 +222,7 @@ mod tests {
         };
         let load = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            Config::from_sources(Some(&file), Vec::new(), &Flags::default()).unwrap()
+            Config::from_sources(Some(&file), Vec::new(), &Flags::default(), |_| Vec::new()).unwrap()
         };
         let by_file = format!("[secrets]\nmaster_key_file = \"{}\"\n", key.display());
         let cases = [

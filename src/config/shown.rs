@@ -50,6 +50,17 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The same for programs: value and source of each key.
+    pub fn described(&self) -> Value {
+        let told = entries(self).into_iter().map(|(key, value)| {
+            let source = (!value.is_null()).then(|| self.origin.source(&key));
+            (key, serde_json::json!({ "value": value, "source": source }))
+        });
+        Value::Object(told.collect())
+    }
+}
+
 /// What is secret.
 pub(super) fn starred<T, S: Serializer>(secret: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
@@ -141,7 +152,7 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let key = ("secrets.master_key".to_owned(), "ab".repeat(32));
         let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
-        let config = Config::from_sources(Some(file.path()), vec![key], &flags).unwrap();
+        let config = Config::from_sources(Some(file.path()), vec![key], &flags, |_| Vec::new()).unwrap();
         let shown = config.shown();
         for line in [
             "server.listen = \"127.0.0.1:3\"  # flag",

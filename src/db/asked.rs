@@ -116,11 +116,16 @@ pub fn explained(error: &sqlx::Error) -> String {
             let code = inner.code().unwrap_or_default();
             format!("{} (SQLSTATE {code})", refused(&code))
         }
-        sqlx::Error::Io(inner) if inner.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "nobody listens at the address of the database; check `database.url`".to_owned()
-        }
+        // No server has said one of its own: the class of those that were not connected to.
         sqlx::Error::Io(inner) => {
-            format!("the database cannot be reached ({}); check `database.url`", inner.kind())
+            let why = match inner.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    "nobody listens at the address of the database".to_owned()
+                }
+                _ if is_unresolved(inner) => "the name of the database's host leads nowhere".to_owned(),
+                kind => format!("the database cannot be reached: {kind}"),
+            };
+            format!("{why} (SQLSTATE 08001); check `database.url`")
         }
         sqlx::Error::Tls(_) => {
             "the database and this program agree on no TLS; check `sslmode` in `database.url`".to_owned()
@@ -128,6 +133,11 @@ pub fn explained(error: &sqlx::Error) -> String {
         sqlx::Error::PoolTimedOut => "the database gave no connection in time".to_owned(),
         _ => "the database cannot be used; check `database.url`".to_owned(),
     }
+}
+
+/// Whether DNS knows no such name. The standard library has no kind for it.
+fn is_unresolved(error: &std::io::Error) -> bool {
+    error.to_string().starts_with("failed to lookup address information")
 }
 
 /// The same of an error of SeaORM.

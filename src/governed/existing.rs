@@ -1,6 +1,6 @@
 //! Whether a row is there for a caller, and whether a mailbox is reached, by the rule that every read goes by (floor 2).
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::{
     rows,
@@ -25,6 +25,21 @@ pub async fn exists<C: ConnectionTrait>(
     sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
     rows::rule(&mut sql, scope, object.rows);
     Ok(connection.query_one_raw(sql.statement()).await?.is_some())
+}
+
+/// What those who manage tokens call this one. Its bearer may know: it is the caller's own.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn token_name<C: ConnectionTrait>(
+    connection: &C,
+    backend: DbBackend,
+    id: uuid::Uuid,
+) -> Result<Option<String>, Error> {
+    let mut sql = Sql::new(backend, "SELECT name FROM access_token WHERE id = ");
+    sql.bind(id);
+    let row = connection.query_one_raw(sql.statement()).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
 /// Whether anybody may be written to at the mailbox with this key for the purpose of `scope`, by the rule that every read goes by:

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use super::{
     cursors::Cursors,
-    existing::exists,
+    existing::{exists, token_name},
     fetched::{Fetched, Groups, Line, Part, Seen},
     levels::{Child, ChildKind, Column, ColumnOf, Level},
     linking::Links,
@@ -15,7 +15,7 @@ use super::{
     sql::{Scope, Sql},
     statements::{Made, Which, joined},
     technical::{Technical, TechnicalWhat},
-    write::{Cell, Context, Parts, Row, Written, write_row},
+    write::{Cell, Context, Parts, Row, Written, write_row, write_text},
 };
 use crate::{
     context::{Actor, App, Keys},
@@ -365,6 +365,10 @@ impl<'r> Reader<'r> {
                     }
                     contact = Some(*id);
                 }
+                TechnicalWhat::TokenName(id) => match token_name(self.db, self.scope.backend, *id).await? {
+                    Some(name) => write_text(&mut out, &name),
+                    None => out.push_str("null"),
+                },
                 TechnicalWhat::ContactVisible(purpose) => {
                     let scope = Scope { purpose: Some(purpose.clone()), ..self.scope.clone() };
                     let visible = match contact {

@@ -12,6 +12,7 @@ use crate::{
     policy::{Action, Decision, PurposeDef},
     register::{self, Category, PURPOSE},
 };
+use chrono::SecondsFormat;
 use std::sync::Arc;
 
 /// One field of a technical object.
@@ -30,6 +31,8 @@ pub(super) enum TechnicalWhat {
     ContactVisible(Arc<PurposeDef>),
     /// The contact must be visible to the caller, else there is no answer; written as nothing.
     OnlyIfVisible(uuid::Uuid),
+    /// What those who manage tokens call the caller's own.
+    TokenName(uuid::Uuid),
 }
 
 fn ready(write: impl FnOnce(&mut String)) -> TechnicalWhat {
@@ -61,6 +64,14 @@ pub(super) fn viewer<'p>(
                 purposes(planner, &field, codes, false)?
             }
             "fields" => fields(planner, &field)?,
+            "expiresAt" => ready(|out| {
+                write_text(out, &actor.expires_at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+            }),
+            // A user has no token of ours.
+            "tokenName" => match actor.id.strip_prefix("token:").and_then(|id| id.parse().ok()) {
+                Some(id) => TechnicalWhat::TokenName(id),
+                None => ready(|out| out.push_str("null")),
+            },
             _ => ready(|out| write_text(out, "Viewer")),
         };
         outs.push(Technical { key: json_key(field.key), what });

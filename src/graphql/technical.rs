@@ -41,6 +41,16 @@ pub(super) fn technical(model: Model) -> Model {
                     TypeRef::named_nn_list_nn(TypeRef::STRING),
                     "Roles of the credential.",
                 ))
+                .field(Member::new(
+                    "tokenName",
+                    TypeRef::named(TypeRef::STRING),
+                    "Name of the access token; null for a user of an issuer.",
+                ))
+                .field(Member::new(
+                    "expiresAt",
+                    TypeRef::named_nn("DateTime"),
+                    "When the credential ends.",
+                ))
                 .field(
                     Member::new(
                         "permittedPurposes",

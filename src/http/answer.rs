@@ -63,7 +63,9 @@ pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &Req
         Code::Overloaded => Some((RETRY_AFTER, "1")),
         _ => None,
     };
-    response.headers_mut().extend(header.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    let soon = error.soon.then_some((RETRY_AFTER, "1"));
+    let told = header.into_iter().chain(soon);
+    response.headers_mut().extend(told.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response.extensions_mut().insert(Noted { code: Some(error.code), ..Noted::default() });
     response
 }

@@ -8,11 +8,11 @@ use axum::{
     Router,
     extract::{Path, Request, State},
     http::{
-        HeaderValue, StatusCode,
+        HeaderValue, Method, StatusCode,
         header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY},
     },
     response::{IntoResponse, Response},
-    routing::get,
+    routing::any,
 };
 use subtle::ConstantTimeEq;
 
@@ -49,13 +49,14 @@ struct Line {
 
 /// The route, for whoever knows `token`.
 pub fn outbox(outbox: Outbox, token: String) -> Router {
-    Router::new().route("/outbox/{token}", get(page)).with_state(Shown { outbox, token })
+    Router::new().route("/outbox/{token}", any(page)).with_state(Shown { outbox, token })
 }
 
 async fn page(State(shown): State<Shown>, Path(token): Path<String>, request: Request) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let known: bool = token.as_bytes().ct_eq(shown.token.as_bytes()).into();
-    if !known || !is_here(host) {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !known || !reads || !is_here(host) {
         return StatusCode::NOT_FOUND.into_response();
     }
     let letters = shown.outbox.letters().into_iter().map(|letter| Letter {

@@ -36,6 +36,12 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// Most mails that are tried in one go.
 const MOST: u32 = 10_000;
 
+/// What is said of an address that leads to no server.
+const NO_SERVER: &str =
+    "`mail.url` is not the address of an SMTP server, e.g. smtps://smtp.example.com or smtp://127.0.0.1:25";
+/// What is said of a sender that is none.
+const NO_SENDER: &str = "`mail.from` is not an e-mail address, nor a name and an address in angle brackets";
+
 /// So many mails refused one after the other say something of the server, and nothing of those who were to get them.
 const ALIKE: u32 = 5;
 
@@ -63,12 +69,21 @@ impl Mailer {
     /// `BAD_USER_INPUT` for an address that cannot be read; it is not told, since it may hold a password.
     pub fn new(settings: &Mail) -> Result<Option<Self>, Error> {
         let (Some(url), Some(from)) = (&settings.url, &settings.from) else { return Ok(None) };
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|_| Error::input("`mail.url` is not the address of an SMTP server"))?;
-        let from = from.parse().map_err(|_| Error::input("`mail.from` is not an e-mail address"))?;
+        let builder =
+            AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| Error::input(NO_SERVER))?;
+        let from = from.parse().map_err(|_| Error::input(NO_SENDER))?;
         let refused = Arc::new(AtomicU32::new(ALIKE));
         let way = Way::Smtp(builder.timeout(Some(PATIENCE)).build());
         Ok(Some(Self { way, from, refused }))
+    }
+
+    /// All that is wrong with the settings, each of which may be set without the other.
+    pub fn faults(settings: &Mail) -> Vec<String> {
+        let url = settings.url.as_ref();
+        let no_server = url.is_some_and(|url| AsyncSmtpTransport::<Tokio1Executor>::from_url(url).is_err());
+        let no_sender = settings.from.as_ref().is_some_and(|from| from.parse::<Mailbox>().is_err());
+        let faults = [(no_server, NO_SERVER), (no_sender, NO_SENDER)];
+        faults.into_iter().filter(|(wrong, _)| *wrong).map(|(_, fault)| fault.to_owned()).collect()
     }
 
     /// A mailer that sends nothing: what it would have sent lies in the outbox.

@@ -1,6 +1,7 @@
-//! The keys of an issuer: kept, read anew in time and when a key is unknown, and outliving a server that fails (floor 2).
+//! The keys of an issuer: kept, read anew in time and when a key is unknown, beside the requests, and outliving a server that fails
+//! (floor 2).
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +12,7 @@ use jsonwebtoken::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use super::{
     fetch::{Client, LARGEST},
@@ -28,9 +29,14 @@ const OUTAGE: TimeDelta = TimeDelta::hours(24);
 /// More keys than any issuer has.
 const MOST: usize = 100;
 
-/// How many may wait for a key that is not known, and how long each of them.
-const WAITING: usize = 256;
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// The issuer lists none of that name, as far as is known.
+    Unknown,
+    /// The issuer is being asked for it.
+    LookedFor,
+}
 
 enum Source {
     File(PathBuf),
@@ -47,10 +53,8 @@ pub(super) struct KeyStore {
     client: Client,
     grace: TimeDelta,
     known: ArcSwap<Known>,
-    /// When it was last tried; held while keys are read, so that one reads for all who wait.
-    tried_at: Mutex<Option<DateTime<Utc>>>,
-    /// Places of those whose token names a key that is not known (yet).
-    waiting: Arc<Semaphore>,
+    /// When it was last tried; held while keys are read, so that one reads at a time.
+    tried_at: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
 #[derive(Default)]
@@ -95,36 +99,42 @@ impl KeyStore {
             client,
             grace: TimeDelta::seconds(issuer.key_grace_seconds.into()),
             known: ArcSwap::default(),
-            tried_at: Mutex::default(),
-            waiting: Arc::new(Semaphore::new(WAITING)),
+            tried_at: Arc::default(),
         })
     }
 
-    /// The one key that a token names and that fits its algorithm. An unknown one is looked for at the issuer.
-    pub(super) async fn find(
+    /// The one key that a token names and that fits its algorithm. Nobody waits for the issuer: where the key is not known it is looked
+    /// for beside the requests, by one for all, and the next request finds it.
+    pub(super) fn find(
         self: &Arc<Self>,
         kid: Option<&str>,
         algorithm: Algorithm,
         now: DateTime<Utc>,
-    ) -> Option<Arc<PublicKey>> {
+    ) -> Result<Arc<PublicKey>, NoKey> {
         let known = self.known.load_full();
         let found = self.look(&known, kid, algorithm, now);
         if found.is_some() && !self.is_due(&known, now) {
-            return found;
+            return found.ok_or(NoKey::Unknown);
         }
-        // Nobody has proved anything yet: so many may wait for a moment, in no place that others need, and all others are refused at once.
-        let waiting = self.waiting.clone().try_acquire_owned();
-        if found.is_none() && waiting.is_err() {
-            return None;
+        let reading = self.read_beside(now);
+        // Another request may have read them since.
+        let found = found.or_else(|| self.look(&self.known.load(), kid, algorithm, now));
+        found.ok_or(if reading { NoKey::LookedFor } else { NoKey::Unknown })
+    }
+
+    /// Has the keys read anew by a task of its own unless that was tried just now. Tells whether they are being read.
+    fn read_beside(self: &Arc<Self>, now: DateTime<Utc>) -> bool {
+        let Ok(mut tried_at) = self.tried_at.clone().try_lock_owned() else { return true };
+        if tried_at.is_some_and(|at| is_recent(at, now)) {
+            return false;
         }
-        // A task of its own: a client that hangs up does not break off what others wait for.
-        let (store, seen) = (self.clone(), known.clone());
-        let task = tokio::spawn(async move { store.refresh_after(&seen, now).await });
-        if found.is_some() {
-            return found;
-        }
-        tokio::time::timeout(PATIENCE, task).await.ok()?.ok()?;
-        self.look(&self.known.load(), kid, algorithm, now)
+        *tried_at = Some(now);
+        let store = self.clone();
+        tokio::spawn(async move {
+            store.read_or_warn(now).await;
+            drop(tried_at);
+        });
+        true
     }
 
     fn look(
@@ -161,16 +171,7 @@ impl KeyStore {
         !fresh && !tried()
     }
 
-    /// Reads the keys anew where nobody did since `seen`, and not more often than is bearable.
-    async fn refresh_after(&self, seen: &Arc<Known>, now: DateTime<Utc>) {
-        let mut tried_at = self.tried_at.lock().await;
-        if !Arc::ptr_eq(seen, &self.known.load()) {
-            return;
-        }
-        if tried_at.is_some_and(|at| is_recent(at, now)) {
-            return;
-        }
-        *tried_at = Some(now);
+    async fn read_or_warn(&self, now: DateTime<Utc>) {
         if let Err(reason) = self.read(now).await {
             tracing::warn!(
                 issuer = self.name,
@@ -182,10 +183,15 @@ impl KeyStore {
 
     /// Reads the keys where they are due.
     pub(super) async fn refresh(&self, now: DateTime<Utc>) {
-        let known = self.known.load_full();
-        if self.is_due(&known, now) {
-            self.refresh_after(&known, now).await;
+        if !self.is_due(&self.known.load_full(), now) {
+            return;
         }
+        let mut tried_at = self.tried_at.lock().await;
+        if tried_at.is_some_and(|at| is_recent(at, now)) {
+            return;
+        }
+        *tried_at = Some(now);
+        self.read_or_warn(now).await;
     }
 
     /// Whether keys come from a file, which must be there before anything starts.

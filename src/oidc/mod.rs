@@ -18,7 +18,7 @@ use sha2::Sha256;
 
 use self::{
     claims::{Meaning, Reason},
-    keys::KeyStore,
+    keys::{KeyStore, NoKey},
     signatures::Header,
 };
 use crate::{
@@ -52,6 +52,16 @@ pub struct User {
     /// When the token ends, the difference of clocks included.
     pub expires_at: DateTime<Utc>,
 }
+
+/// A token that does not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    /// Whether it may hold in a moment: the issuer is being asked for the key that it names.
+    pub soon: bool,
+}
+
+/// What is said of a key that the issuer is being asked for.
+const LOOKED_FOR: Reason = "no such key, yet: the issuer is asked for it";
 
 #[derive(Deserialize)]
 struct Unverified {
@@ -117,23 +127,23 @@ impl Issuers {
         }
     }
 
-    /// The user that a token names, if all of it holds. Why it does not is for the log alone.
-    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<User> {
+    /// The user that a token names, if all of it holds. Nothing is waited for.
+    ///
+    /// # Errors
+    /// Whether the issuer is being asked for the key; any other reason is for the log alone.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<User, Refused> {
         let Some(issuer) = self.issuer_of(token) else {
             // Which it names is what somebody typed; a slash at the end that is missing is the likeliest.
             tracing::info!(
                 target: "zweck::security",
                 "a token that is not ours names no issuer that is configured, letter by letter"
             );
-            return None;
+            return Err(Refused { soon: false });
         };
-        match issuer.verify(token, now).await {
-            Ok(meaning) => Some(issuer.user(meaning)),
-            Err(reason) => {
-                tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token is refused");
-                None
-            }
-        }
+        issuer.verify(token, now).map(|meaning| issuer.user(meaning)).map_err(|reason| {
+            tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token is refused");
+            Refused { soon: reason == LOOKED_FOR }
+        })
     }
 
     /// The issuer that a token claims to be of; its keys alone are looked at afterwards.
@@ -156,7 +166,7 @@ impl Issuers {
 }
 
 impl Issuer {
-    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
+    fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
         let header = Header::of(token).ok_or("the header cannot be read")?;
         // A word of the standard, and what an operator has to put into the configuration.
         let algorithm = Algorithm::of_name(&header.alg).ok_or("another algorithm")?;
@@ -175,7 +185,10 @@ impl Issuer {
         if !self.settings.token_types.iter().any(|own| strip_application(own).eq_ignore_ascii_case(kind)) {
             return Err("another type of token");
         }
-        let key = self.keys.find(header.kid.as_deref(), algorithm, now).await.ok_or("no such key")?;
+        let key = self.keys.find(header.kid.as_deref(), algorithm, now).map_err(|none| match none {
+            NoKey::Unknown => "no such key",
+            NoKey::LookedFor => LOOKED_FOR,
+        })?;
         let claims = key.verified(token, algorithm).ok_or("the signature does not hold")?;
         claims::read(&claims, &self.settings, now)
     }

@@ -30,12 +30,28 @@ impl fmt::Display for PolicyError {
 pub struct PolicyErrors(pub Vec<PolicyError>);
 
 impl fmt::Display for PolicyErrors {
+    /// One line for each kind of fault, with all places where it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        let same = |one: &PolicyError, other: &PolicyError| {
+            one.file == other.file && one.code == other.code && one.message == other.message
+        };
+        let mut told: Vec<(&PolicyError, Vec<String>)> = Vec::new();
+        for error in &self.0 {
+            match told.iter_mut().find(|(first, _)| same(first, error)) {
+                Some((_, lines)) => lines.push(error.line.to_string()),
+                None => told.push((error, Vec::new())),
+            }
+        }
+        for (index, (error, lines)) in told.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
             write!(f, "{error}")?;
+            match lines.as_slice() {
+                [] => {}
+                [line] => write!(f, "; the same on line {line}")?,
+                lines => write!(f, "; the same on the lines {}", lines.join(", "))?,
+            }
         }
         Ok(())
     }

@@ -139,6 +139,17 @@ impl Policy {
         })
     }
 
+    /// The fields that any of these roles may use for any of these purposes. Ids are not among them: they come with the others.
+    pub fn fields_of_use(&self, roles: &[String], purposes: &[String]) -> BTreeSet<&str> {
+        let tables: Vec<Table> =
+            purposes.iter().filter_map(|purpose| self.table(roles, purpose, None).ok()).collect();
+        let of_use = |name: &str| {
+            self.object(name).is_some_and(|id| tables.iter().any(|table| !rights(table, id).is_empty()))
+        };
+        let fields = self.objects.iter().filter(|object| object.kind == Kind::Field && !object.derived);
+        fields.map(|object| object.name.as_str()).filter(|name| of_use(name)).collect()
+    }
+
     /// What is allowed but odd.
     pub(super) fn odd(&self) -> Vec<Warning> {
         let whole = |code, message| Warning { line: 0, code, message };

@@ -119,7 +119,9 @@ impl NewToken {
             return Ok(());
         }
         let useful = |purpose: &str| self.roles.iter().any(|role| policy.may_anything(role, purpose));
-        let Some(index) = self.purposes.iter().position(|purpose| !useful(purpose)) else { return Ok(()) };
+        let Some(index) = self.purposes.iter().position(|purpose| !useful(purpose)) else {
+            return self.check_narrowing(policy);
+        };
         let possible: Vec<&str> = policy
             .purposes()
             .iter()
@@ -133,6 +135,24 @@ impl NewToken {
             }
         };
         Err(Error::input(message).in_input(format!("input.purposes.{index}")))
+    }
+
+    /// Refuses fields that leave nothing for any of the purposes. What is not there is refused by its name.
+    fn check_narrowing(&self, policy: &Policy) -> Result<(), Error> {
+        let Some(fields) = self.fields.as_deref().filter(|fields| !fields.is_empty()) else { return Ok(()) };
+        if fields.iter().any(|field| policy.object(field).is_none()) {
+            return Ok(());
+        }
+        let possible = policy.fields_of_use(&self.roles, &self.purposes);
+        if fields.iter().any(|field| possible.contains(field.as_str())) {
+            return Ok(());
+        }
+        let possible: Vec<&str> = possible.into_iter().collect();
+        let message = format!(
+            "these roles may use none of these fields for these purposes; they may use: {}",
+            possible.join(", ")
+        );
+        Err(Error::input(message).in_input("input.fields"))
     }
 
     /// Whether `actor` may hand it out: only roles and purposes that it may grant, never for longer or wider than its own
@@ -299,11 +319,15 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
 /// counts at once; a user's token is verified each time.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`, the same for a wrong format, an unknown, expired or revoked token and a wrong secret.
+/// `UNAUTHENTICATED`, the same for a wrong format, an unknown, expired or revoked token and a wrong secret. It says that another try may
+/// do where the issuer is being asked for the key of a user's token.
 pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Error> {
     if !BearerToken::claims(presented) {
         let User { actor_id, roles, purposes, expires_at } =
-            app.issuers.verify(presented, app.now()).await.ok_or_else(refused)?;
+            app.issuers.verify(presented, app.now()).map_err(|none| match none.soon {
+                true => refused().soon(),
+                false => refused(),
+            })?;
         return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at, recipient: None });
     }
     let token = BearerToken::parse(presented).ok_or_else(refused)?;

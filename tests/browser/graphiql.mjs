@@ -273,12 +273,13 @@ async function check(page) {
   await until(formatted, () => "the query formatted");
   await picture("5-dark");
 
-  // Samples are of what the caller may do. Whoever sees tokens sees the own one.
+  // Samples are of what the caller may do. Everybody sees the name and the end of the own token.
   await enter(tokens.privacy_desk);
   await opened("Points", "Requests", "Consents", "Rights", "Purposes");
   await runTab("Requests", '"dueAt"');
   await enter(tokens.auditor);
   await opened("Points", "Audit", "Rights", "Purposes");
+  await page.getByText(/Token: demo auditor, expires \d/).waitFor();
   assert.equal(await page.getByRole("tab", { selected: true }).innerText(), "Points");
   await enter(tokens.admin);
   await opened("Points", "Tokens", "Rights", "Purposes");

@@ -1,17 +1,15 @@
 import { isEnumType, type GraphQLSchema } from "graphql";
 import { useId, useRef, type ChangeEvent, type KeyboardEvent } from "react";
 import type { AccessControl } from "./access";
-import type { TokenRecord } from "./server";
+import type { Viewer } from "./server";
 
 interface Props extends AccessControl {
   /** As far as the caller may use it. */
   schema: GraphQLSchema | undefined;
-  /** Absent where the API does not show it. */
-  record: TokenRecord | undefined;
 }
 
 /** The bar above GraphiQL: whose token, and for which purpose. */
-export function Bar({ access, present, choose, forget, schema, record }: Props) {
+export function Bar({ access, present, choose, forget, schema }: Props) {
   const [tokenId, purposeId, statusId, basisId] = [useId(), useId(), useId(), useId()];
   const field = useRef<HTMLInputElement>(null);
   const last = useRef("");
@@ -75,7 +73,7 @@ export function Bar({ access, present, choose, forget, schema, record }: Props) 
           </button>
         )}
         <p id={statusId} className={wrong ? "bar-note wrong" : "bar-note"} role={wrong ? "alert" : "status"}>
-          {status(access)} {access.state === "accepted" && record && tell(record)}
+          {status(access)} {access.state === "accepted" && tell(access.viewer)}
         </p>
       </div>
       <div className="bar-part">
@@ -127,9 +125,10 @@ function status(access: AccessControl["access"]): string {
 
 const INSTANT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-function tell({ name, expiresAt }: TokenRecord): string {
-  const end = expiresAt === null ? "" : `, expires ${INSTANT.format(new Date(expiresAt))}`;
-  return `Token: ${name ?? "without a name"}${end}.`;
+/** How long the credential holds, to everybody who has one. */
+function tell({ tokenName, expiresAt }: Viewer): string {
+  const whose = tokenName === null ? "Signed in by an issuer" : `Token: ${tokenName}`;
+  return `${whose}, expires ${INSTANT.format(new Date(expiresAt))}.`;
 }
 
 /** On which basis data is processed for the purpose, in the words of the schema. */

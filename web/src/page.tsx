@@ -9,7 +9,7 @@ import { Denied } from "./denied";
 import { memory } from "./memory";
 import { omitted, type Omitted } from "./omitted";
 import { FIRST, Samples } from "./samples";
-import { NotAccepted, send, tokenRecord, type Credential, type TokenRecord } from "./server";
+import { NotAccepted, send } from "./server";
 
 const EXAMPLES = FIRST.map((query) => ({ query }));
 const INTROSPECTION = "IntrospectionQuery";
@@ -57,24 +57,6 @@ function FollowSystem() {
   return null;
 }
 
-/** The record of the token, where `schema` has records of tokens. */
-function useRecord(credential: Credential | undefined, actorId: string | undefined, schema: GraphQLSchema | undefined) {
-  const [record, setRecord] = useState<TokenRecord>();
-  useEffect(() => {
-    setRecord(undefined);
-    const fields = schema?.getQueryType()?.getFields() ?? {};
-    if (!credential || actorId === undefined || !("tokens" in fields)) return;
-    const asking = new AbortController();
-    // Without it the bar tells less; nothing else depends on it.
-    tokenRecord(credential, actorId, asking.signal).then(
-      (found) => asking.signal.aborted || setRecord(found),
-      () => undefined,
-    );
-    return () => asking.abort();
-  }, [credential, actorId, schema]);
-  return record;
-}
-
 export function Page() {
   const control = useAccess();
   const { access, refuse } = control;
@@ -96,7 +78,6 @@ export function Page() {
     setSchema(undefined);
     return () => asking.abort(new Error("Given up, since the token or the purpose was changed."));
   }, [asking]);
-  const record = useRecord(credential, viewer?.actorId, schema);
 
   // Another fetcher makes GraphiQL ask for the schema anew.
   const fetcher = useMemo<Fetcher>(
@@ -121,7 +102,7 @@ export function Page() {
 
   return (
     <>
-      <Bar {...control} schema={schema} record={record} />
+      <Bar {...control} schema={schema} />
       <div className="left-out" role="status" aria-label="Left out of the last answer">
         {left.length > 0 && (
           <ul>

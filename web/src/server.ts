@@ -11,13 +11,10 @@ export interface Purpose {
 export interface Viewer {
   actorId: string;
   roles: string[];
+  /** Null for a person who signed in. */
+  tokenName: string | null;
+  expiresAt: string;
   permittedPurposes: Purpose[];
-}
-
-/** What an administrator sees of a token. */
-export interface TokenRecord {
-  name: string | null;
-  expiresAt: string | null;
 }
 
 export interface Problem {
@@ -67,7 +64,11 @@ export async function send(credential: Credential, body: unknown, signal: AbortS
     referrerPolicy: "no-referrer",
   });
   if (response.status === 401) {
-    throw new NotAccepted("This token is not accepted: it is unknown, expired or revoked.");
+    throw new NotAccepted(
+      response.headers.has("Retry-After")
+        ? "The key of this token is being fetched: apply the token again."
+        : "This token is not accepted: it is unknown, expired or revoked.",
+    );
   }
   const answer: unknown = await response.json().catch(() => null);
   if (typeof answer !== "object" || answer === null) {
@@ -76,7 +77,7 @@ export async function send(credential: Credential, body: unknown, signal: AbortS
   return answer as Answer;
 }
 
-const VIEWER = "query Viewer { viewer { actorId roles permittedPurposes { code title legalBasis } } }";
+const VIEWER = "query Viewer { viewer { actorId roles tokenName expiresAt permittedPurposes { code title legalBasis } } }";
 
 /** Asks what a token may be used for. */
 export async function viewer(token: string, signal: AbortSignal): Promise<Viewer> {
@@ -90,17 +91,4 @@ export async function viewer(token: string, signal: AbortSignal): Promise<Viewer
     throw new Error(answer.errors?.[0]?.message ?? "The server does not say what this token is for.");
   }
   return data.viewer;
-}
-
-const TOKENS = "query Tokens { tokens { id name expiresAt } }";
-
-/** What the API says of the token itself, to whom it shows tokens; nothing of a person who signed in. */
-export async function tokenRecord(
-  credential: Credential,
-  actorId: string,
-  signal: AbortSignal,
-): Promise<TokenRecord | undefined> {
-  const answer = await send(credential, { query: TOKENS }, signal);
-  const data = answer.data as { tokens?: ({ id: string } & TokenRecord)[] | null } | null | undefined;
-  return data?.tokens?.find(({ id }) => actorId === `token:${id}`);
 }

@@ -41,11 +41,13 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }),
         Some("demo") => {
-            web::build(&web::directory(), |line| {
+            let built = web::build(&web::directory(), |line| {
                 // Who closed standard error wants to hear nothing.
                 let _ = writeln!(io::stderr(), "{line}");
             });
-            let arguments = std::env::args().skip(2);
+            // Told under the tokens, where it does not scroll away.
+            let page = built.err().into_iter().flat_map(|why| ["--page".to_owned(), why]);
+            let arguments = page.chain(std::env::args().skip(2));
             let done = cargo()
                 .args(["run", "--package", "zweck", "--bin", "zweck", "--", "demo"])
                 .args(arguments)

@@ -12,20 +12,18 @@ use std::{
 const SOURCES: [&str; 6] =
     ["index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src"];
 
-/// Lines about what was done, or why it was not: the demo goes on without GraphiQL.
-pub fn build(web: &Path, mut tell: impl FnMut(&str)) {
+/// Builds the page unless it is fresh. `tell` gets a line about what takes long.
+///
+/// # Errors
+/// Why it could not be built: the demo goes on without it, or with the one of before, and tells.
+pub fn build(web: &Path, tell: impl FnOnce(&str)) -> Result<(), String> {
     if is_fresh(web) {
-        return;
+        return Ok(());
     }
-    let there = web.join("dist/index.html").exists();
-    let done = run(web, &["--version"]).and_then(|()| {
+    run(web, &["--version"]).and_then(|()| {
         tell("Building GraphiQL in web/ (npm ci, npm run build); this takes a minute, once ...");
         npm(web)
-    });
-    if let Err(why) = done {
-        let left = if there { "stays as it was built before" } else { "is left out" };
-        tell(&format!("GraphiQL {left}: {why}"));
-    }
+    })
 }
 
 /// Whether nothing that the page is made from is younger than the page.
