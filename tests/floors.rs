@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("limits", 1),
     ("locales", 1),
     ("measures", 1),
+    ("names", 1),
     ("policy", 1),
     ("register", 1),
     ("context", 2),

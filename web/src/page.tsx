@@ -63,7 +63,7 @@ function useRecord(credential: Credential | undefined, actorId: string | undefin
   useEffect(() => {
     setRecord(undefined);
     const fields = schema?.getQueryType()?.getFields() ?? {};
-    if (!credential || actorId === undefined || !("tokens" in fields)) return;
+    if (!credential || actorId === undefined || !("accessTokens" in fields)) return;
     const asking = new AbortController();
     // Without it the bar tells less; nothing else depends on it.
     tokenRecord(credential, actorId, asking.signal).then(
@@ -142,6 +142,7 @@ export function Page() {
           storage={storage}
           defaultTabs={EXAMPLES}
           introspectionQueryName={INTROSPECTION}
+          inputValueDeprecation
           isHeadersEditorEnabled={false}
           shouldPersistHeaders={false}
           showPersistHeadersSettings={false}

@@ -92,7 +92,7 @@ export async function viewer(token: string, signal: AbortSignal): Promise<Viewer
   return data.viewer;
 }
 
-const TOKENS = "query Tokens { tokens { id name expiresAt } }";
+const TOKENS = "query Tokens { accessTokens { id name expiresAt } }";
 
 /** What the API says of the token itself, to whom it shows tokens; nothing of a person who signed in. */
 export async function tokenRecord(
@@ -101,6 +101,6 @@ export async function tokenRecord(
   signal: AbortSignal,
 ): Promise<TokenRecord | undefined> {
   const answer = await send(credential, { query: TOKENS }, signal);
-  const data = answer.data as { tokens?: ({ id: string } & TokenRecord)[] | null } | null | undefined;
-  return data?.tokens?.find(({ id }) => actorId === `token:${id}`);
+  const data = answer.data as { accessTokens?: ({ id: string } & TokenRecord)[] | null } | null | undefined;
+  return data?.accessTokens?.find(({ id }) => actorId === `token:${id}`);
 }
