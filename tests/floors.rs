@@ -72,7 +72,7 @@ fn sources(directory: &Path, out: &mut Vec<(String, String)>) {
     }
 }
 
-fn all() -> Vec<(String, String)> {
+pub fn all() -> Vec<(String, String)> {
     let mut out = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut out);
     out

@@ -693,3 +693,21 @@ fn names_of_types_follow_those_of_mutations() {
         }
     }
 }
+
+/// What the sources say of a place in an input is a place that there is, by the name that it has now.
+#[test]
+fn places_in_the_sources_are_called_as_the_inputs_call_them() {
+    let mut known: BTreeSet<&str> =
+        MUTATIONS.iter().flat_map(|mutation| mutation.input.all()).map(|field| field.name).collect();
+    known.insert("ground");
+    let mut found = BTreeSet::new();
+    for (file, text) in crate::floors::all() {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for place in code.split("\"input.").skip(1) {
+            let name: String = place.chars().take_while(char::is_ascii_alphanumeric).collect();
+            assert!(name.is_empty() || known.contains(name.as_str()), "{file} names input.{name}");
+            found.insert(name);
+        }
+    }
+    assert!(found.len() > 10, "{found:?}");
+}

@@ -230,7 +230,7 @@ async fn a_withdrawal_by_address_holds_for_all_who_have_it_and_for_those_to_come
         for (input, place) in [
             (json!({ "email": GONE }), "input.purpose"),
             (json!({ "email": GONE, "phone": PHONE, "purpose": "newsletter" }), "input.phone"),
-            (json!({ "email": GONE, "contactId": person(1), "purpose": "newsletter" }), "input.id"),
+            (json!({ "email": GONE, "contactId": person(1), "purpose": "newsletter" }), "input.consentId"),
             (json!({ "email": GONE, "consentId": id(1, 100) }), "input.consentId"),
             (json!({ "phone": PHONE, "purpose": "newsletter", "channel": "EMAIL" }), "input.channel"),
             (json!({ "email": "no address", "purpose": "newsletter" }), "input.email"),

@@ -79,5 +79,5 @@ async fn the_role_alone_opens_nothing() {
     let caller = site.test.caller("subject", "consent_management").await;
     let data =
         site.client().data(&caller, "{ consents { nodes { id } } privacyRequests { nodes { id } } }").await;
-    assert_eq!(data, json!({ "consents": { "nodes": [] }, "requests": { "nodes": [] } }));
+    assert_eq!(data, json!({ "consents": { "nodes": [] }, "privacyRequests": { "nodes": [] } }));
 }

@@ -165,7 +165,7 @@ async fn which_of_both_is_not_there_is_not_told() {
         }
         assert_eq!(answers.len(), 1, "{answers:?}");
         // Whom a law keeps is there for the desk, and stays apart.
-        for (stays, goes, place) in [(1, 11, "input.duplicateId"), (11, 1, "input.id")] {
+        for (stays, goes, place) in [(1, 11, "input.duplicateId"), (11, 1, "input.contactId")] {
             let input = pair(&person(stays), &person(goes));
             let answer = mutate(&client, &staff.desk, "mergeContacts", &input, "contact { id }").await;
             assert_eq!(refusal(&answer, "mergeContacts"), "CONFLICT");
