@@ -1,6 +1,7 @@
 //! What every operation is given: the application, the actor, the clock, ids and keys (floor 2).
 
 mod masters;
+mod names;
 
 use std::{
     collections::BTreeSet,

@@ -116,7 +116,7 @@ pub async fn end(
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at < before.since {
-        return Err(Error::input("a ground cannot end before it begins").in_input("input.at"));
+        return Err(Error::input("a ground cannot end before it begins").in_input("input.endedAt"));
     }
     if before.until.is_some_and(|until| until <= at) {
         return tx.record(entry("endGround", id, contact_id, Changes::none())).await;

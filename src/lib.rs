@@ -32,6 +32,7 @@ pub mod mailer;
 pub mod mails;
 pub mod measures;
 pub mod merging;
+pub mod names;
 pub mod objections;
 pub mod oidc;
 pub mod pages;

@@ -43,7 +43,7 @@ impl NewObjection {
             return Err(Error::input(message).in_input("input.contactId"));
         }
         if self.at.is_some_and(|at| at > now) {
-            return Err(Error::input("`at` is in the future").in_input("input.at"));
+            return Err(Error::input("`declaredAt` is in the future").in_input("input.declaredAt"));
         }
         let leads = |address: &Address| address.reached().on(self.channel).next().is_some();
         if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !leads(address)) {
@@ -206,7 +206,7 @@ pub async fn end(
     let at = at.unwrap_or(tx.now());
     if at > tx.now() || at < before.objected_at {
         let message = "an objection ends after it was made and not in the future";
-        return Err(Error::input(message).in_input("input.at"));
+        return Err(Error::input(message).in_input("input.endedAt"));
     }
     if before.ended_at.is_some() {
         return tx.record(entry("endObjection", id, contact_id, Changes::none())).await;

@@ -132,7 +132,7 @@ async fn every_way_a_consent_begins_or_ends_is_told() {
             client,
             &staff.desk,
             "updateContact",
-            json!({ "id": seven, "givenName": "Regina" }),
+            json!({ "contactId": seven, "givenName": "Regina" }),
             "__typename",
         )
         .await;
@@ -168,7 +168,7 @@ async fn every_way_a_consent_begins_or_ends_is_told() {
                 client,
                 &staff.consent,
                 "endObjection",
-                json!({ "id": made["objection"]["id"] }),
+                json!({ "objectionId": made["objection"]["id"] }),
                 "__typename",
             )
             .await;
@@ -179,15 +179,15 @@ async fn every_way_a_consent_begins_or_ends_is_told() {
         minute();
         let at = now();
         let mut objection = purpose("newsletter");
-        objection["at"] = json!(at);
+        objection["declaredAt"] = json!(at);
         let made = done(client, &staff.consent, "recordObjection", objection, "objection { id }").await;
         assert_eq!(feed.news(client, &partner).await, ["GRANTED 7 EMAIL", "ENDED 7 EMAIL"]);
         // One that ended when it began never held.
-        let end = json!({ "id": made["objection"]["id"], "at": at });
+        let end = json!({ "objectionId": made["objection"]["id"], "endedAt": at });
         done(client, &staff.consent, "endObjection", end, "__typename").await;
         assert_eq!(feed.news(client, &partner).await, ["GRANTED 7 EMAIL"]);
 
-        let restrict = json!({ "id": seven, "limb": "A", "reason": "disputed" });
+        let restrict = json!({ "contactId": seven, "limb": "A", "reason": "disputed" });
         done(client, &staff.desk, "restrictContact", restrict, "__typename").await;
         assert_eq!(feed.news(client, &partner).await, ["ENDED 7 EMAIL"]);
         minute();
@@ -195,13 +195,13 @@ async fn every_way_a_consent_begins_or_ends_is_told() {
             client,
             &staff.desk,
             "liftRestriction",
-            json!({ "id": seven, "informedAt": now() }),
+            json!({ "contactId": seven, "informedAt": now() }),
             "__typename",
         )
         .await;
         assert_eq!(feed.news(client, &partner).await, ["GRANTED 7 EMAIL"]);
 
-        let moved = json!({ "id": seven, "email": "gina@elsewhere.example" });
+        let moved = json!({ "contactId": seven, "email": "gina@elsewhere.example" });
         done(client, &staff.desk, "updateContact", moved, "__typename").await;
         assert_eq!(feed.news(client, &partner).await, ["ENDED 7 EMAIL"]);
         minute();
@@ -209,7 +209,7 @@ async fn every_way_a_consent_begins_or_ends_is_told() {
         assert_eq!(feed.news(client, &partner).await, ["GRANTED 7 EMAIL"]);
 
         // Two that are one: what was told of the one that goes is ended, also though nothing is there any more.
-        let merge = json!({ "id": person(1), "duplicateId": seven, "take": [] });
+        let merge = json!({ "contactId": person(1), "duplicateId": seven, "take": [] });
         done(client, &staff.desk, "mergeContacts", merge, "__typename").await;
         let news = feed.news(client, &partner).await;
         assert!(news.contains(&"ENDED 7 EMAIL".to_owned()), "{news:?}");
@@ -317,7 +317,7 @@ async fn random_histories_told_are_what_reads_show() {
                 6..8 => (
                     &staff.consent,
                     "withdrawConsent",
-                    json!({ "contactId": contact, "purpose": purpose, "at": at }),
+                    json!({ "contactId": contact, "purpose": purpose, "declaredAt": at }),
                 ),
                 8 => (
                     &staff.consent,
@@ -327,39 +327,47 @@ async fn random_histories_told_are_what_reads_show() {
                 9 => (
                     &staff.consent,
                     "recordObjection",
-                    json!({ "contactId": contact, "purpose": group, "at": at }),
+                    json!({ "contactId": contact, "purpose": group, "declaredAt": at }),
                 ),
                 10 if !objections.is_empty() => {
                     let (id, at): (Value, Value) = objections.swap_remove(any(objections.len()));
-                    let input = if any(2) == 0 { json!({ "id": id, "at": at }) } else { json!({ "id": id }) };
+                    let input = if any(2) == 0 {
+                        json!({ "objectionId": id, "endedAt": at })
+                    } else {
+                        json!({ "objectionId": id })
+                    };
                     (&staff.consent, "endObjection", input)
                 }
                 11 => (
                     &staff.desk,
                     "restrictContact",
-                    json!({ "id": contact, "limb": "A", "reason": "disputed" }),
+                    json!({ "contactId": contact, "limb": "A", "reason": "disputed" }),
                 ),
                 12 | 13 => (
                     &staff.desk,
                     "liftRestriction",
-                    json!({ "id": contact, "informedAt": test.app.now().to_rfc3339() }),
+                    json!({ "contactId": contact, "informedAt": test.app.now().to_rfc3339() }),
                 ),
                 14 if any(2) == 0 => (
                     &staff.desk,
                     "updateContact",
-                    json!({ "id": contact, "email": format!("z{}@example.org", any(3)) }),
+                    json!({ "contactId": contact, "email": format!("z{}@example.org", any(3)) }),
                 ),
                 14 => (
                     &staff.desk,
                     "updateContact",
-                    json!({ "id": contact, "phone": format!("+49 30 {}", 100 + any(3)) }),
+                    json!({ "contactId": contact, "phone": format!("+49 30 {}", 100 + any(3)) }),
                 ),
                 _ => {
                     let other = contacts[any(contacts.len())].clone();
                     if other != contact {
                         contacts.retain(|known| *known != other);
                     }
-                    (&staff.desk, "mergeContacts", json!({ "id": contact, "duplicateId": other, "take": [] }))
+                    (
+                        &staff.desk,
+                        "mergeContacts",
+                        json!({ "contactId": contact, "duplicateId": other, "take": [] }),
+                    )
                 }
             };
             let payload =
@@ -622,10 +630,10 @@ async fn worklists_are_filtered_by_what_is_due() {
             .await;
         assert_eq!(none["consents"]["totalCount"], 0);
         let overdue = client
-            .data(&staff.dpo, "{ requests(filter: { overdue: true }, orderBy: [{ field: DUE_AT, direction: ASC }]) { nodes { overdue dueAt } } }")
+            .data(&staff.dpo, "{ privacyRequests(filter: { overdue: true }, orderBy: [{ field: DUE_AT, direction: ASC }]) { nodes { overdue dueAt } } }")
             .await;
         assert_eq!(
-            overdue["requests"]["nodes"],
+            overdue["privacyRequests"]["nodes"],
             json!([{ "overdue": true, "dueAt": "2026-10-13T09:00:00Z" }, { "overdue": true, "dueAt": "2026-11-01T09:00:00Z" }])
         );
         let partner = test.caller("partner", "newsletter").await;
@@ -641,7 +649,7 @@ async fn a_merge_of_what_is_gone_is_refused_and_tells_nothing() {
     for world in followed().await {
         let staff = Staff::of(&world.test).await;
         let before = number(&world.test.app.db.writer, "SELECT COUNT(*) FROM consent_change").await;
-        let merge = json!({ "id": person(1), "duplicateId": person(6), "take": [] });
+        let merge = json!({ "contactId": person(1), "duplicateId": person(6), "take": [] });
         let answer = mutate(&world.client, &staff.desk, "mergeContacts", &merge, "__typename").await;
         assert_eq!(refusal(&answer, "mergeContacts"), "NOT_FOUND");
         assert_eq!(number(&world.test.app.db.writer, "SELECT COUNT(*) FROM consent_change").await, before);

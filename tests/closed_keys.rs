@@ -27,7 +27,7 @@ async fn written(test: &TestApp, client: &crate::support::client::Client) {
     let no = json!({ "email": "weg@example.com", "purpose": "direct_marketing" });
     let answer = mutate(client, &staff.consent, "recordObjection", &no, "objections { id }").await;
     assert!(answer.get("errors").is_none(), "{answer}");
-    let change = json!({ "id": person(1), "jobTitle": "Chefin" });
+    let change = json!({ "contactId": person(1), "jobTitle": "Chefin" });
     let answer = mutate(client, &staff.support, "updateContact", &change, "contact { id }").await;
     assert!(answer.get("errors").is_none(), "{answer}");
 }

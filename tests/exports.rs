@@ -375,7 +375,7 @@ async fn restricted_contacts_stay_restricted_on_every_way_back() {
         let id = client.data(&desk, "{ contacts(search: \"Clara\") { nodes { id } } }").await;
         let id = id["contacts"]["nodes"][0]["id"].as_str().unwrap().to_owned();
         let restrict = format!(
-            "mutation {{ restrictContact(input: {{id: \"{id}\", limb: A, reason: \"disputed\"}}) {{ contact {{ state }} }} }}"
+            "mutation {{ restrictContact(input: {{contactId: \"{id}\", limb: A, reason: \"disputed\"}}) {{ contact {{ state }} }} }}"
         );
         client.data(&desk, &restrict).await;
         for (role, purpose, active) in

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("limits", 1),
     ("locales", 1),
     ("measures", 1),
+    ("names", 1),
     ("policy", 1),
     ("register", 1),
     ("context", 2),
@@ -71,7 +72,7 @@ fn sources(directory: &Path, out: &mut Vec<(String, String)>) {
     }
 }
 
-fn all() -> Vec<(String, String)> {
+pub fn all() -> Vec<(String, String)> {
     let mut out = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut out);
     out

@@ -98,10 +98,10 @@ fn way(name: &str) -> Option<(&'static str, Vec<&'static str>, &'static str)> {
     Some(match name {
         "Contact" => ("contacts { nodes {", vec!["Query.contacts"], "} }"),
         "Consent" => ("consents { nodes {", vec!["Query.consents"], "} }"),
-        "PrivacyRequest" => ("requests { nodes {", vec!["Query.requests"], "} }"),
+        "PrivacyRequest" => ("privacyRequests { nodes {", vec!["Query.privacyRequests"], "} }"),
         "Purpose" => ("purposes {", vec!["Query.purposes"], "}"),
         "Recipient" => ("recipients {", vec!["Query.recipients"], "}"),
-        "AccessToken" => ("tokens {", vec!["Query.tokens"], "}"),
+        "AccessToken" => ("accessTokens {", vec!["Query.accessTokens"], "}"),
         "Access" => ("accesses {", vec!["Query.accesses"], "}"),
         "ContactPoint" => {
             ("contacts { nodes { contactPoints {", vec!["Query.contacts", "Contact.contactPoints"], "} } }")

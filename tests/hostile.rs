@@ -62,8 +62,8 @@ const HOSTILE: &[Hostile] = &[
     ),
     Hostile("{ consents { nodes { id } } }", &["FORBIDDEN Query.consents"]),
     Hostile(
-        "{ requests { totalCount } tokens { name } recipients { name } }",
-        &["FORBIDDEN Query.recipients", "FORBIDDEN Query.requests", "FORBIDDEN Query.tokens"],
+        "{ privacyRequests { totalCount } accessTokens { name } recipients { name } }",
+        &["FORBIDDEN Query.accessTokens", "FORBIDDEN Query.privacyRequests", "FORBIDDEN Query.recipients"],
     ),
     Hostile(
         "{ explainAccess(coordinate: \"Contact.email\", purpose: \"newsletter\") { decision } }",

@@ -205,7 +205,7 @@ async fn queries_come_by_get_and_mutations_do_not() {
         assert!(to_bytes(response.into_body(), usize::MAX).await.unwrap().is_empty());
         // What changes something is refused before anything else is known of it, whichever operation is chosen.
         for mutation in [
-            "query=mutation%7BrevokeAccessToken(id:%22x%22)%7BaccessToken%7Bid%7D%7D%7D",
+            "query=mutation%7BrevokeAccessToken(input:%7BaccessTokenId:%22x%22%7D)%7BaccessToken%7Bid%7D%7D%7D",
             "query=mutation%7B__typename%7D",
             "query=query+A%7B__typename%7Dmutation+B%7B__typename%7D&operationName=B",
         ] {

@@ -118,7 +118,7 @@ async fn each_line_is_judged_by_the_rules() {
         let mail = |name: &'static str| ("email", name);
         // Gina's address is on the list; Hans was erased of all but his; Jan objected and took it back; Bernd is twice there.
         for input in [
-            json!({ "email": "gina@example.org", "purpose": "direct_marketing", "at": "2026-10-15T00:00:00Z" }),
+            json!({ "email": "gina@example.org", "purpose": "direct_marketing", "declaredAt": "2026-10-15T00:00:00Z" }),
         ] {
             done(&client, &staff.consent, "recordObjection", input, "__typename").await;
         }
@@ -128,7 +128,7 @@ async fn each_line_is_judged_by_the_rules() {
         let twin =
             json!({ "familyName": "Twin", "email": "hans@example.org", "source": { "name": "letter" } });
         done(&client, &staff.desk, "createContact", twin, "contact { id }").await;
-        let moved = json!({ "id": person(8), "phone": "+49 30 23125 888" });
+        let moved = json!({ "contactId": person(8), "phone": "+49 30 23125 888" });
         done(&client, &staff.desk, "updateContact", moved, "contact { id }").await;
         test.clock.advance(TimeDelta::minutes(1));
         let hans = person(8);
@@ -303,7 +303,7 @@ async fn evidence_comes_along_and_opens_the_contact() {
         let addresses = events.iter().filter(|event| event.address.as_deref() == Some("gina@example.org"));
         assert_eq!(addresses.count(), 2);
         // Bound to its address: with another it is over.
-        let moved = json!({ "id": person(7), "email": "gina@new.example" });
+        let moved = json!({ "contactId": person(7), "email": "gina@new.example" });
         done(&client, &staff.desk, "updateContact", moved, "contact { id }").await;
         assert_eq!(status(app, 7).await, Some(ConsentStatus::Invalidated));
         let again = try_run(app, &bytes, &import).await.unwrap();

@@ -49,7 +49,7 @@ async fn visible(World { test, client }: &World, purpose: &str, number: u128) ->
 async fn a_list_of_others_is_matched_and_not_kept() {
     for world in worlds().await {
         let (app, staff) = (&world.test.app, Staff::of(&world.test).await);
-        let address = json!({ "id": person(2), "street": "Königstraße 12", "postalCode": "70173", "city": "Stuttgart" });
+        let address = json!({ "contactId": person(2), "street": "Königstraße 12", "postalCode": "70173", "city": "Stuttgart" });
         done(&world.client, &staff.desk, "updateContact", address, "contact { id }").await;
         assert!(visible(&world, "existing_customer_mail", 10).await);
         let text = "email,phone,street,postalCode,city,familyName\n\

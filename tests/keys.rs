@@ -103,7 +103,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
         let neu = json!({ "familyName": "Neu", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
         let answer = mutate(&client, &staff.support, "createContact", &neu, "contact { id }").await;
         assert_eq!(code(&answer), "AUDIT_UNAVAILABLE", "{answer}");
-        let change = json!({ "id": person(1), "jobTitle": "Chefin" });
+        let change = json!({ "contactId": person(1), "jobTitle": "Chefin" });
         let answer = mutate(&client, &staff.support, "updateContact", &change, "contact { id }").await;
         assert_eq!(code(&answer), "AUDIT_UNAVAILABLE", "{answer}");
         let no = json!({ "contactId": person(1), "purpose": "newsletter" });
@@ -164,7 +164,7 @@ async fn a_key_that_cannot_be_opened_gets_a_successor() {
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
         let change = async |title: &str| {
-            let input = json!({ "id": person(1), "jobTitle": title });
+            let input = json!({ "contactId": person(1), "jobTitle": title });
             mutate(&client, &staff.support, "updateContact", &input, "contact { jobTitle }").await
         };
         change("Chefin").await;

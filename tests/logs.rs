@@ -60,7 +60,7 @@ async fn no_line_tells_a_value_or_a_token() {
             &client,
             &staff.support,
             "updateContact",
-            json!({ "id": person(1), "email": "anna@new.example" }),
+            json!({ "contactId": person(1), "email": "anna@new.example" }),
             "contact { email }",
         )
         .await;
@@ -76,7 +76,7 @@ async fn no_line_tells_a_value_or_a_token() {
             &client,
             &staff.desk,
             "mergeContacts",
-            json!({ "id": person(7), "duplicateId": person(8) }),
+            json!({ "contactId": person(7), "duplicateId": person(8) }),
             "contact { id }",
         )
         .await;
@@ -119,7 +119,7 @@ async fn no_line_tells_a_value_or_a_token() {
             &client,
             &staff.support,
             "updateContact",
-            &json!({ "id": person(1), "email": "Seedling", "Saatgut": 1 }),
+            &json!({ "contactId": person(1), "email": "Seedling", "Saatgut": 1 }),
             "contact { id }",
         )
         .await;
@@ -127,7 +127,7 @@ async fn no_line_tells_a_value_or_a_token() {
             &client,
             &staff.support,
             "updateContact",
-            &json!({ "id": person(1), "birthDate": "1984-02-29 Saatgut" }),
+            &json!({ "contactId": person(1), "birthDate": "1984-02-29 Saatgut" }),
             "contact { id }",
         )
         .await;
@@ -135,7 +135,7 @@ async fn no_line_tells_a_value_or_a_token() {
             &client,
             &staff.dpo,
             "updateContact",
-            &json!({ "id": person(1), "notes": "Saatgut" }),
+            &json!({ "contactId": person(1), "notes": "Saatgut" }),
             "contact { id }",
         )
         .await;

@@ -313,7 +313,7 @@ async fn a_killed_server_loses_no_confirmation_and_makes_no_link_work_twice() {
         let token = server.token("partner", "newsletter");
         let query = "mutation($i: RequestConsentInput!) { requestConsent(input: $i) { consent { id } } }";
         let input = json!({ "email": "crash@example.org", "purpose": "newsletter", "language": "de", "form": "site",
-                            "signedUpAt": SystemClock.now().to_rfc3339() });
+                            "declaredAt": SystemClock.now().to_rfc3339() });
         let answer =
             post(server.port, &token, &json!({ "query": query, "variables": { "i": input } }).to_string())
                 .await;

@@ -195,7 +195,7 @@ async fn measures_count_and_tell_of_nobody() {
         client.ask(&support, "query Koehler { anna: contacts(search: \"Köhler\") { nodes { familyName birthDate notes } } }").await;
         client.ask(&support, "query Secret { contact(id: \"x\") { id } viewer { actorId } }").await;
         let update = format!(
-            "mutation {{ updateContact(input: {{id: \"{}\", email: \"new@example.org\"}}) {{ contact {{ id }} }} }}",
+            "mutation {{ updateContact(input: {{contactId: \"{}\", email: \"new@example.org\"}}) {{ contact {{ id }} }} }}",
             person(1)
         );
         client.data(&support, &update).await;

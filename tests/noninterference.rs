@@ -15,7 +15,7 @@ fn battery() -> Vec<String> {
     let mut queries = vec![
         "{ contacts { nodes { id givenName familyName email phone birthDate city notes company state version } } }".to_owned(),
         "{ contacts { totalCount pageInfo { hasNextPage endCursor } edges { cursor node { id consents { totalCount nodes { id status } } requests { totalCount } grounds { since } objections { objectedAt } provenance { source } contactPoints { email } } } } }".to_owned(),
-        "{ consents { totalCount nodes { id status contact { givenName notes } events { actor } } } requests { totalCount nodes { kind } } }".to_owned(),
+        "{ consents { totalCount nodes { id status contact { givenName notes } events { actor } } } privacyRequests { totalCount nodes { kind } } }".to_owned(),
         "{ contacts(first: 1) { pageInfo { hasNextPage endCursor } } }".to_owned(),
         "{ contacts(last: 1) { pageInfo { hasPreviousPage startCursor } } }".to_owned(),
     ];
@@ -24,8 +24,10 @@ fn battery() -> Vec<String> {
             .push(format!("{{ contact(id: \"{}\") {{ id email phone notes familyName }} }}", id(0, number)));
         queries
             .push(format!("{{ consent(id: \"{}\") {{ id status contact {{ id }} }} }}", id(1, number * 100)));
-        queries
-            .push(format!("{{ request(id: \"{}\") {{ id kind contact {{ id }} }} }}", id(5, number * 100)));
+        queries.push(format!(
+            "{{ privacyRequest(id: \"{}\") {{ id kind contact {{ id }} }} }}",
+            id(5, number * 100)
+        ));
     }
     for field in ["givenName", "familyName", "email", "phone", "city", "company", "street"] {
         for test in [

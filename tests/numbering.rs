@@ -97,12 +97,12 @@ async fn until(db: &DatabaseConnection, sql: &str, expected: i64) {
 
 /// Restricts a contact, which ends its consents for as long, or lifts that again.
 async fn restrict(client: &Client, desk: &Caller, contact: &Value) {
-    let input = json!({ "id": contact, "limb": "A", "reason": "disputed" });
+    let input = json!({ "contactId": contact, "limb": "A", "reason": "disputed" });
     done(client, desk, "restrictContact", input, "__typename").await;
 }
 
 async fn lift(client: &Client, desk: &Caller, contact: &Value, test: &TestApp) {
-    let input = json!({ "id": contact, "informedAt": test.app.now().to_rfc3339() });
+    let input = json!({ "contactId": contact, "informedAt": test.app.now().to_rfc3339() });
     done(client, desk, "liftRestriction", input, "__typename").await;
 }
 

@@ -135,8 +135,7 @@ async fn a_user_is_who_the_issuer_says_and_may_what_the_policy_says() {
 
         world.test.clock.advance(TimeDelta::seconds(1));
         // Who wrote stands in the audit log by the pseudonym.
-        let update =
-            "mutation($id: ID!) { updateContact(input: {id: $id, familyName: \"Neu\"}) { contact { id } } }";
+        let update = "mutation($id: ID!) { updateContact(input: {contactId: $id, familyName: \"Neu\"}) { contact { id } } }";
         let update = json!({ "query": update, "variables": { "id": contact["id"] } });
         let (_, body) = client.send_bearing(&token, update, &[]).await;
         assert!(!body.contains("errors"), "{body}");

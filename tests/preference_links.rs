@@ -101,10 +101,10 @@ async fn a_link_is_of_one_person_purpose_and_address() {
         let phoned = json!({ "familyName": "Ohne", "phone": "+49 30 111", "source": { "name": "letter" } });
         let made = done(&client, &staff.desk, "createContact", phoned, "contact { id preferenceUrl }").await;
         assert_eq!(made["contact"]["preferenceUrl"], Value::Null);
-        let mailed = json!({ "id": made["contact"]["id"], "email": "ohne@example.org" });
+        let mailed = json!({ "contactId": made["contact"]["id"], "email": "ohne@example.org" });
         let first =
             done(&client, &staff.desk, "updateContact", mailed.clone(), "contact { preferenceUrl }").await;
-        let moved = json!({ "id": made["contact"]["id"], "email": "mit@example.org" });
+        let moved = json!({ "contactId": made["contact"]["id"], "email": "mit@example.org" });
         let second = done(&client, &staff.desk, "updateContact", moved, "contact { preferenceUrl }").await;
         assert_ne!(first, second);
         assert_ne!(
@@ -228,7 +228,7 @@ async fn an_import_leads_no_link_to_anybody_else() {
         assert_eq!(contacts::merge::stays(&test.app.db.reader, contact).await.unwrap(), contact);
         // Nor does it stand in the way of a merge.
         let staff = Staff::of(&test).await;
-        let pair = json!({ "id": person(10), "duplicateId": contact });
+        let pair = json!({ "contactId": person(10), "duplicateId": contact });
         done(&client, &staff.desk, "mergeContacts", pair, "contact { id }").await;
         assert_eq!(contacts::merge::stays(&test.app.db.reader, contact).await.unwrap(), id(0, 10));
     }
@@ -242,7 +242,7 @@ async fn links_follow_a_chain_of_merges_also_of_before() {
         let staff = Staff::of(&test).await;
         let db = &test.app.db.writer;
         for (stays, goes) in [(8, 7), (9, 8), (10, 9), (3, 2)] {
-            let pair = json!({ "id": person(stays), "duplicateId": person(goes) });
+            let pair = json!({ "contactId": person(stays), "duplicateId": person(goes) });
             done(&client, &staff.desk, "mergeContacts", pair, "contact { id }").await;
             test.clock.advance(TimeDelta::minutes(1));
         }

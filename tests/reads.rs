@@ -170,12 +170,12 @@ async fn children_follow_their_own_row_rule() {
         );
         assert_eq!(own["consents"]["totalCount"], 2);
         let dpo = test.caller("dpo", "rights_fulfilment").await;
-        let query = "{ requests(orderBy: [{ field: DUE_AT, direction: ASC }]) { totalCount nodes { kind overdue contact { givenName } } }
+        let query = "{ privacyRequests(orderBy: [{ field: DUE_AT, direction: ASC }]) { totalCount nodes { kind overdue contact { givenName } } }
                        contact(id: \"ID\") { contactPoints { email } provenance { source fields } requests(first: 1) { totalCount nodes { kind } pageInfo { hasNextPage } } } }";
         let answer = client.data(&dpo, &query.replace("ID", &id(0, 1).to_string())).await;
         // A request outlives its contact and then shows none.
         assert_eq!(
-            answer["requests"],
+            answer["privacyRequests"],
             json!({ "totalCount": 3, "nodes": [
                 { "kind": "ERASURE", "overdue": true, "contact": null },
                 { "kind": "ERASURE", "overdue": true, "contact": { "givenName": "Anna" } },
@@ -323,7 +323,7 @@ async fn the_viewer_needs_no_purpose_and_explains_itself() {
         assert!(fields.contains(&json!({ "coordinate": "Contact.city", "decision": "MASK" })));
         let dpo = test.caller("dpo", "rights_fulfilment").await;
         let query = format!(
-            "{{ explainAccess(coordinate: \"Contact.email\", purpose: \"newsletter\", role: \"partner\", contactId: \"{}\") {{ decision contactVisible rules {{ text }} }} }}",
+            "{{ explainAccess(coordinate: \"Contact.email\", purpose: \"newsletter\", roles: [\"partner\"], contactId: \"{}\") {{ decision contactVisible rules {{ text }} }} }}",
             id(0, 2)
         );
         let data = client.data(&dpo, &query).await;

@@ -40,7 +40,7 @@ pub struct Received {
 
 async fn receive(client: &Client, caller: &Caller, consent: Uuid) -> Received {
     let query = format!(
-        "{{ consentReceipt(id: \"{consent}\") {{ __typename document de: html(language: \"de\") en: html(language: \"en\") html }} }}"
+        "{{ consentReceipt(consentId: \"{consent}\") {{ __typename document de: html(language: \"de\") en: html(language: \"en\") html }} }}"
     );
     let data = client.data(caller, &query).await;
     let receipt = &data["consentReceipt"];
@@ -207,7 +207,7 @@ async fn changes_by_the_api(world: &World, staff: &Staff, contact: Uuid) {
         }
     }
     world.test.clock.advance(TimeDelta::hours(1));
-    let moved = json!({ "id": contact, "email": "moved@new.example" });
+    let moved = json!({ "contactId": contact, "email": "moved@new.example" });
     done(&world.client, &staff.desk, "updateContact", moved, "contact { id }").await;
     world.test.clock.advance(TimeDelta::hours(1));
     let again = json!({ "contactId": contact, "purpose": "newsletter", "channel": "EMAIL", "textVersion": "2026-1",
@@ -410,7 +410,7 @@ async fn receipts_are_the_same_in_every_database() {
 async fn a_receipt_needs_all_that_it_tells() {
     for World { test, client } in worlds().await {
         let consent = id(1, 100);
-        let query = |id: &str| format!("{{ consentReceipt(id: \"{id}\") {{ document html }} }}");
+        let query = |id: &str| format!("{{ consentReceipt(consentId: \"{id}\") {{ document html }} }}");
         for (role, purpose, problem) in [
             ("marketing", "newsletter", "FORBIDDEN Query.consentReceipt"),
             ("partner", "newsletter", "FORBIDDEN Query.consentReceipt"),
@@ -428,7 +428,7 @@ async fn a_receipt_needs_all_that_it_tells() {
             let (status, body) = client.send(&caller, json!({ "query": query(&none) }), &[]).await;
             assert_eq!((status, body.as_str()), (200, r#"{"data":{"consentReceipt":null}}"#), "{none}");
         }
-        let french = format!("{{ consentReceipt(id: \"{consent}\") {{ html(language: \"fr\") }} }}");
+        let french = format!("{{ consentReceipt(consentId: \"{consent}\") {{ html(language: \"fr\") }} }}");
         assert_eq!(problems(&client.ask(&caller, &french).await), ["BAD_USER_INPUT ConsentReceipt.html"]);
         // A token that is narrowed by one field less than a receipt tells. Ids follow from the others.
         let all = register::receipt_coordinates();
@@ -505,8 +505,7 @@ async fn a_receipt_tells_the_present_state() {
         let phone = record(id(1, 101)).await["pii_processing"]["pii_information"].to_string();
         assert!(phone.contains("Contact.phone") && !phone.contains("Contact.email"), "{phone}");
         world.test.clock.advance(TimeDelta::hours(1));
-        let objection =
-            json!({ "contactId": person(7), "purpose": "direct_marketing", "at": world.test.app.now() });
+        let objection = json!({ "contactId": person(7), "purpose": "direct_marketing", "declaredAt": world.test.app.now() });
         done(&world.client, &staff.consent, "recordObjection", objection, "objection { id }").await;
         let objected = record(consent).await;
         assert_eq!(

@@ -668,7 +668,8 @@ impl Writer {
                 2 => {
                     let inner = self.selections("PrivacyRequest", 1);
                     let filter = self.flags("overdue");
-                    write!(out, " q{root}: requests{filter} {{ totalCount nodes {{ {inner} }} }}").unwrap();
+                    write!(out, " q{root}: privacyRequests{filter} {{ totalCount nodes {{ {inner} }} }}")
+                        .unwrap();
                 }
                 _ => {
                     let mut arguments = format!(

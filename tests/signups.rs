@@ -118,8 +118,8 @@ async fn what_a_form_may_not_say_is_told_with_its_place() {
             (of("phone_marketing", None), "input.purpose"),
             (of("nonsense", None), "input.purpose"),
             (of("newsletter", Some("1999-1")), "input.textVersion"),
-            (newsletter("a.b@example.org", now + TimeDelta::seconds(1)), "input.signedUpAt"),
-            (newsletter("a.b@example.org", now - TimeDelta::days(8)), "input.signedUpAt"),
+            (newsletter("a.b@example.org", now + TimeDelta::seconds(1)), "input.declaredAt"),
+            (newsletter("a.b@example.org", now - TimeDelta::days(8)), "input.declaredAt"),
         ];
         for (new, place) in bad {
             let refused = sign_up(test, &new).await.unwrap_err();
@@ -203,7 +203,7 @@ async fn a_known_contact_keeps_its_row_and_gets_the_consent() {
 
 fn asked(email: &str, at: &str) -> Value {
     json!({ "email": email, "givenName": "Saatgut", "purpose": "newsletter", "language": "en", "form": "site",
-            "signedUpAt": at, "noticeVersion": "2026-1" })
+            "declaredAt": at, "noticeVersion": "2026-1" })
 }
 
 const CONSENT: &str = "consent { id status }";
@@ -253,10 +253,10 @@ async fn a_form_of_a_partner_learns_nothing() {
         let faults: Vec<_> = mails.iter().map(|mail| mail.fault.as_deref()).collect();
         assert_eq!(faults, [None, None, Some("ENDED_SINCE"), None, None, Some("TOO_SOON")]);
         // By id it learns nothing either.
-        let by_id = json!({ "contactId": id(0, 1), "purpose": "newsletter", "language": "en", "form": "site", "signedUpAt": "2026-11-02T09:00:00Z" });
+        let by_id = json!({ "contactId": id(0, 1), "purpose": "newsletter", "language": "en", "form": "site", "declaredAt": "2026-11-02T09:00:00Z" });
         let refused = mutate(&world.client, &partner, "requestConsent", &by_id, CONSENT).await;
         assert_eq!(refusal(&refused, "requestConsent"), "FORBIDDEN_FIELD");
-        let other = json!({ "email": "a@example.org", "purpose": "event_invitations", "language": "en", "form": "site", "signedUpAt": "2026-11-02T09:00:00Z" });
+        let other = json!({ "email": "a@example.org", "purpose": "event_invitations", "language": "en", "form": "site", "declaredAt": "2026-11-02T09:00:00Z" });
         let refused = mutate(&world.client, &partner, "requestConsent", &other, CONSENT).await;
         assert_eq!(refusal(&refused, "requestConsent"), "FORBIDDEN");
     }
@@ -268,8 +268,9 @@ async fn after_a_withdrawal_only_a_newer_sign_up_counts() {
         let test = &world.test;
         let staff = test.caller("marketing", "consent_management").await;
         let client = &world.client;
-        let ask = |number: u128, at: &str| json!({ "contactId": id(0, number), "purpose": "newsletter", "language": "de", "form": "fair", "signedUpAt": at });
-        let end = json!({ "contactId": id(0, 1), "purpose": "newsletter", "at": "2026-11-01T12:00:00Z" });
+        let ask = |number: u128, at: &str| json!({ "contactId": id(0, number), "purpose": "newsletter", "language": "de", "form": "fair", "declaredAt": at });
+        let end =
+            json!({ "contactId": id(0, 1), "purpose": "newsletter", "declaredAt": "2026-11-01T12:00:00Z" });
         done(client, &staff, "withdrawConsent", end, CONSENT).await;
         for at in ["2026-11-01T11:00:00Z", "2026-11-01T12:00:00Z"] {
             let refused = mutate(client, &staff, "requestConsent", &ask(1, at), CONSENT).await;
@@ -281,13 +282,12 @@ async fn after_a_withdrawal_only_a_newer_sign_up_counts() {
         assert_eq!(consents_of(test, id(0, 1)).await[0].status, ConsentStatus::Pending);
         // Withdrawn once more before the link is opened: what was asked for before that is over, whatever lies in the mailbox.
         test.clock.advance(TimeDelta::minutes(1));
-        done(client, &staff, "withdrawConsent", json!({ "id": made["consent"]["id"] }), CONSENT).await;
+        done(client, &staff, "withdrawConsent", json!({ "consentId": made["consent"]["id"] }), CONSENT).await;
         test.clock.advance(TimeDelta::minutes(1));
         assert_eq!(signups::confirm(&test.app, &token, "r").await.unwrap(), None);
         assert_eq!(consents_of(test, id(0, 1)).await[0].status, ConsentStatus::Withdrawn);
         // An objection to the group counts as well.
-        let objection =
-            json!({ "contactId": id(0, 7), "purpose": "direct_marketing", "at": "2026-11-02T08:00:00Z" });
+        let objection = json!({ "contactId": id(0, 7), "purpose": "direct_marketing", "declaredAt": "2026-11-02T08:00:00Z" });
         done(client, &staff, "recordObjection", objection, "objection { id }").await;
         let refused =
             mutate(client, &staff, "requestConsent", &ask(7, "2026-11-02T07:00:00Z"), CONSENT).await;
@@ -304,7 +304,7 @@ async fn after_a_withdrawal_only_a_newer_sign_up_counts() {
                 mutate(client, &staff, "requestConsent", &ask(number, "2026-11-02T08:30:00Z"), CONSENT).await;
             assert_eq!(refusal(&refused, "requestConsent"), "NOT_FOUND");
         }
-        let both = json!({ "contactId": id(0, 7), "purpose": "newsletter", "language": "de", "form": "fair", "signedUpAt": "2026-11-02T08:30:00Z", "givenName": "x" });
+        let both = json!({ "contactId": id(0, 7), "purpose": "newsletter", "language": "de", "form": "fair", "declaredAt": "2026-11-02T08:30:00Z", "givenName": "x" });
         let refused = mutate(client, &staff, "requestConsent", &both, CONSENT).await;
         assert_eq!(refusal(&refused, "requestConsent"), "FORBIDDEN_FIELD");
     }
@@ -353,7 +353,7 @@ async fn a_fresh_link_opens_for_a_while_and_for_its_address() {
         assert_eq!(signups::confirm(&test.app, &tokens[0], "r").await.unwrap(), None);
         assert_eq!(signups::pending(&test.app, &tokens[0]).await.unwrap(), None);
         let support = test.caller("support", "customer_care").await;
-        let moved = json!({ "id": id(0, 1), "email": "other@example.org" });
+        let moved = json!({ "contactId": id(0, 1), "email": "other@example.org" });
         done(&world.client, &support, "updateContact", moved, "contact { id }").await;
         assert_eq!(signups::fresh(&test.app, &tokens[0]).await.unwrap(), None);
         test.clock.advance(TimeDelta::hours(1));
@@ -424,7 +424,7 @@ async fn staff_record_a_renewal_with_its_proof_and_of_what_holds_alone() {
         let test = &world.test;
         let staff = test.caller("marketing", "consent_management").await;
         let client = &world.client;
-        let renewal = |consent: Uuid, at: &str, proof: &str| json!({ "id": consent, "textVersion": "2026-1", "language": "de", "proof": proof, "declaredAt": at, "source": "fair", "evidence": "paper 7" });
+        let renewal = |consent: Uuid, at: &str, proof: &str| json!({ "consentId": consent, "textVersion": "2026-1", "language": "de", "proof": proof, "declaredAt": at, "source": "fair", "evidence": "paper 7" });
         let payload = "consent { status grantedAt expiresAt events { kind evidence address } }";
         // One that holds, and one that has expired.
         for consent in [id(1, 700), id(1, 300)] {
@@ -461,12 +461,12 @@ async fn links_follow_a_merge_and_open_nothing_of_another_address() {
     for world in worlds().await {
         let test = &world.test;
         let staff = test.caller("marketing", "consent_management").await;
-        let ask = json!({ "contactId": id(0, 8), "purpose": "newsletter", "language": "de", "form": "fair", "signedUpAt": "2026-11-02T08:00:00Z" });
+        let ask = json!({ "contactId": id(0, 8), "purpose": "newsletter", "language": "de", "form": "fair", "declaredAt": "2026-11-02T08:00:00Z" });
         done(&world.client, &staff, "requestConsent", ask, CONSENT).await;
         test.clock.advance(TimeDelta::seconds(1));
         signups::ask_fresh_for(&test.app, id(0, 8), None, "r").await.unwrap();
         let desk = test.caller("privacy_desk", "rights_fulfilment").await;
-        let merge = json!({ "id": id(0, 7), "duplicateId": id(0, 8) });
+        let merge = json!({ "contactId": id(0, 7), "duplicateId": id(0, 8) });
         done(&world.client, &desk, "mergeContacts", merge, "contact { id }").await;
         let tokens = tokens(test).await;
         assert_eq!(signups::fresh(&test.app, &tokens[1]).await.unwrap(), None);

@@ -194,7 +194,7 @@ async fn cancel(client: &Client, desk: &Caller, request: &str) {
     client
         .data(
             desk,
-            &format!("mutation {{ cancelRequest(input: {{ id: \"{request}\" }}) {{ request {{ id }} }} }}"),
+            &format!("mutation {{ cancelRequest(input: {{ privacyRequestId: \"{request}\" }}) {{ request {{ id }} }} }}"),
         )
         .await;
 }
@@ -223,13 +223,13 @@ async fn changes_are_told_as_a_read_would_tell_them() {
         // What changes nothing is not told, nor what is rolled back, nor other things.
         cancel(&client, &desk, &request).await;
         client.ask(&desk, &format!("mutation {{ openRequest(input: {{ contactId: \"{}\", kind: ACCESS }}) {{ request {{ id }} }} }}", id(0, 999))).await;
-        client.data(&desk, &format!("mutation {{ updateContact(input: {{ id: \"{}\", city: \"Ulm\" }}) {{ contact {{ id }} }} }}", id(0, 1))).await;
+        client.data(&desk, &format!("mutation {{ updateContact(input: {{ contactId: \"{}\", city: \"Ulm\" }}) {{ contact {{ id }} }} }}", id(0, 1))).await;
         follower.silent().await;
         follower.say(json!({ "type": "complete", "id": "filtered" })).await;
         // Taken before what comes next: messages and changes reach the server by different ways.
         follower.silent().await;
         // A request that changes with the merge of two contacts is told too.
-        client.data(&desk, &format!("mutation {{ mergeContacts(input: {{ id: \"{}\", duplicateId: \"{}\" }}) {{ contact {{ id }} }} }}", id(0, 2), id(0, 1))).await;
+        client.data(&desk, &format!("mutation {{ mergeContacts(input: {{ contactId: \"{}\", duplicateId: \"{}\" }}) {{ contact {{ id }} }} }}", id(0, 2), id(0, 1))).await;
         for _ in 0..3 {
             let told = follower.event().await;
             assert_eq!(told["data"]["requestChanged"]["contact"]["familyName"], "Öztürk");
@@ -292,7 +292,7 @@ async fn each_subscriber_sees_its_own_rows_and_fields() {
         }
         // Restricted from now on: the next change is not told any more.
         let restrict = format!(
-            "mutation {{ restrictContact(input: {{ id: \"{}\", limb: A, reason: \"contested\" }}) {{ contact {{ id }} }} }}",
+            "mutation {{ restrictContact(input: {{ contactId: \"{}\", limb: A, reason: \"contested\" }}) {{ contact {{ id }} }} }}",
             id(0, 1)
         );
         client.data(&desk, &restrict).await;
@@ -518,7 +518,7 @@ async fn what_cannot_be_followed_is_told() {
     let mut socket = server.follow(&officer, SUBSCRIPTION).await;
     for query in [
         "{ viewer { actorId } }",
-        "mutation { cancelRequest(input: { id: \"x\" }) { request { id } } }",
+        "mutation { cancelRequest(input: { privacyRequestId: \"x\" }) { request { id } } }",
         "subscription {",
         "subscription { requestChanged { secret } }",
         "subscription { a: requestChanged { id } b: requestChanged { id } }",

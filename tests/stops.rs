@@ -147,7 +147,7 @@ const DOORS: [&str; 8] = [
 async fn no(office: &Office<'_>, door: &str, contact: &str, consent: &str, email: &str) {
     let app = &office.site.test.app;
     match door {
-        "withdraw by id" => office.withdraw(json!({ "id": consent })).await,
+        "withdraw by id" => office.withdraw(json!({ "consentId": consent })).await,
         "withdraw by contact" => {
             office.withdraw(json!({ "contactId": contact, "purpose": "newsletter" })).await;
         }
@@ -378,7 +378,7 @@ async fn what_the_person_wants_again_is_not_told() {
         let (told, csv) = office.file(StopFormat::Csv).await;
         assert_eq!((told.stops, lines(&csv)[0][1].as_str()), (1, other.as_str()));
         // Another address is not the one that is closed.
-        let change = json!({ "id": contact, "email": "new@example.org" });
+        let change = json!({ "contactId": contact, "email": "new@example.org" });
         done(&office.client, &office.staff.desk, "updateContact", change, "contact { id }").await;
         site.test.clock.advance(TimeDelta::hours(1));
         office.yes(&contact, "newsletter", "EMAIL").await;
@@ -398,7 +398,7 @@ async fn duties_move_along_and_tell_former_ids() {
             office.yes(contact, "newsletter", "EMAIL").await;
         }
         office.withdraw(json!({ "contactId": goes, "purpose": "newsletter" })).await;
-        let merge = json!({ "id": stays, "duplicateId": goes });
+        let merge = json!({ "contactId": stays, "duplicateId": goes });
         done(&office.client, &office.staff.desk, "mergeContacts", merge, "contact { id }").await;
         assert_eq!(office.owed(&stays).await, ["newsletter Email address"]);
         let (told, csv) = office.file(StopFormat::Csv).await;
@@ -515,13 +515,13 @@ async fn the_desk_reads_duties_and_a_recipient_acknowledges_its_own_alone() {
         }
         let denied = office.client.ask(&office.partner, &query).await;
         assert_eq!(problems(&denied), ["FORBIDDEN Query.stops"]);
-        let input = json!({ "recipientId": office.house, "batch": batch });
+        let input = json!({ "recipientId": office.house, "batchId": batch });
         let strange = token_of(&site.test, site.test.recipient().await, ("partner", "newsletter")).await;
         for caller in [&strange, &site.test.caller("partner", "newsletter").await, &office.staff.dpo] {
             let answer = mutate(&office.client, caller, "acknowledgeStops", &input, "__typename").await;
             assert_eq!(refusal(&answer, "acknowledgeStops"), "FORBIDDEN", "{answer}");
         }
-        let foreign = json!({ "recipientId": office.house, "batch": Uuid::from_u128(1) });
+        let foreign = json!({ "recipientId": office.house, "batchId": Uuid::from_u128(1) });
         let answer =
             mutate(&office.client, &office.partner, "acknowledgeStops", &foreign, "__typename").await;
         assert_eq!(refusal(&answer, "acknowledgeStops"), "NOT_FOUND");

@@ -13,7 +13,7 @@ use zweck::{
     identities::Reader,
     imports::{Import, Reason},
     policy::Policy,
-    register::{Category, Check, Given, InputKind, InputType, MUTATIONS, Right},
+    register::{Category, Check, InputKind, InputType, MUTATIONS, Right},
     suppressions,
 };
 
@@ -100,8 +100,8 @@ async fn an_address_that_nobody_has_is_kept_and_cannot_be_read() {
     for World { test, client } in worlds().await {
         let (app, staff) = (&test.app, Staff::of(&test).await);
         for input in [
-            json!({ "email": " Gone@Example.org", "purpose": "direct_marketing", "at": "2026-10-01T10:00:00Z", "source": "letter" }),
-            json!({ "phone": PHONE, "purpose": "phone_marketing", "at": "2026-10-02T10:00:00Z" }),
+            json!({ "email": " Gone@Example.org", "purpose": "direct_marketing", "declaredAt": "2026-10-01T10:00:00Z", "source": "letter" }),
+            json!({ "phone": PHONE, "purpose": "phone_marketing", "declaredAt": "2026-10-02T10:00:00Z" }),
         ] {
             let kept = object(&client, &staff.consent, input.clone()).await;
             assert_eq!(kept, json!({ "objection": null, "objections": [] }));
@@ -127,9 +127,11 @@ async fn an_address_that_nobody_has_is_kept_and_cannot_be_read() {
             }
         }
         // It names no contact; a declaration that comes later stands for the earlier one, never the other way.
-        let later = json!({ "email": GONE, "purpose": "direct_marketing", "at": "2026-10-20T10:00:00Z" });
+        let later =
+            json!({ "email": GONE, "purpose": "direct_marketing", "declaredAt": "2026-10-20T10:00:00Z" });
         object(&client, &staff.consent, later).await;
-        let earlier = json!({ "email": GONE, "purpose": "direct_marketing", "at": "2026-09-01T10:00:00Z" });
+        let earlier =
+            json!({ "email": GONE, "purpose": "direct_marketing", "declaredAt": "2026-09-01T10:00:00Z" });
         object(&client, &staff.consent, earlier).await;
         assert_eq!(list(app).await.len(), 2);
         let policy = app.policy.current();
@@ -207,14 +209,15 @@ async fn a_withdrawal_by_address_holds_for_all_who_have_it_and_for_those_to_come
         let staff = Staff::of(&test).await;
         let payload = "consent { id } consents { contact { id } purpose { code } channel status }";
         // Anna has it as a further address.
-        let input = json!({ "email": "anna@WORK.example", "purpose": "newsletter", "at": "2026-11-01T10:00:00Z", "source": "call" });
+        let input = json!({ "email": "anna@WORK.example", "purpose": "newsletter", "declaredAt": "2026-11-01T10:00:00Z", "source": "call" });
         let found = done(&client, &staff.consent, "withdrawConsent", input, payload).await;
         assert_eq!(
             found["consents"],
             json!([{ "contact": { "id": person(1) }, "purpose": { "code": "newsletter" }, "channel": "EMAIL", "status": "WITHDRAWN" }])
         );
         // By phone and group, and for nobody at all: each kind on consent, and the group for what rests on none.
-        let input = json!({ "phone": PHONE, "purpose": "direct_marketing", "at": "2026-11-01T10:00:00Z" });
+        let input =
+            json!({ "phone": PHONE, "purpose": "direct_marketing", "declaredAt": "2026-11-01T10:00:00Z" });
         let kept = done(&client, &staff.desk, "withdrawConsent", input, payload).await;
         assert_eq!(kept, json!({ "consent": null, "consents": [] }));
         let mut codes: Vec<String> = list(&test.app).await.into_iter().map(|row| row.purpose_code).collect();
@@ -227,8 +230,8 @@ async fn a_withdrawal_by_address_holds_for_all_who_have_it_and_for_those_to_come
         for (input, place) in [
             (json!({ "email": GONE }), "input.purpose"),
             (json!({ "email": GONE, "phone": PHONE, "purpose": "newsletter" }), "input.phone"),
-            (json!({ "email": GONE, "contactId": person(1), "purpose": "newsletter" }), "input.id"),
-            (json!({ "email": GONE, "id": id(1, 100) }), "input.id"),
+            (json!({ "email": GONE, "contactId": person(1), "purpose": "newsletter" }), "input.consentId"),
+            (json!({ "email": GONE, "consentId": id(1, 100) }), "input.consentId"),
             (json!({ "phone": PHONE, "purpose": "newsletter", "channel": "EMAIL" }), "input.channel"),
             (json!({ "email": "no address", "purpose": "newsletter" }), "input.email"),
             (json!({ "phone": "call me", "purpose": "newsletter" }), "input.phone"),
@@ -261,8 +264,7 @@ async fn objections_outlive_the_record() {
         let contact = made(&client, &staff, values.clone()).await;
         let point = json!({ "contactId": contact, "kind": "EMAIL", "email": "further@example.org" });
         done(&client, &staff.desk, "addContactPoint", point, "contact { id }").await;
-        let input =
-            json!({ "contactId": contact, "purpose": "direct_marketing", "at": "2026-11-01T10:00:00Z" });
+        let input = json!({ "contactId": contact, "purpose": "direct_marketing", "declaredAt": "2026-11-01T10:00:00Z" });
         object(&client, &staff.desk, input.clone()).await;
         let ring = audit::ring(app).await.unwrap();
         let of = suppressions::of_contact(&app.db.reader, ring, &app.reader, contact.parse().unwrap())
@@ -372,7 +374,7 @@ async fn no_way_of_an_address_passes_the_list() {
         .iter()
         .filter(|mutation| {
             let whole = mutation.whole.is_some_and(|object| object.name == "Contact");
-            whole || matches!(mutation.given, Given::Input(ty) if takes_address(ty))
+            whole || takes_address(mutation.input)
         })
         .map(|mutation| mutation.name)
         .collect();
@@ -391,16 +393,16 @@ async fn no_way_of_an_address_passes_the_list() {
         for (name, address) in [("email", GONE), ("phone", PHONE)] {
             let at = "2026-10-01T10:00:00Z";
             // No objection of those who have it is wanted here: it is taken back where it began.
-            let input = json!({ name: address, "purpose": "direct_marketing", "at": at });
+            let input = json!({ name: address, "purpose": "direct_marketing", "declaredAt": at });
             let kept = object(&client, &staff.consent, input).await;
-            let end = json!({ "id": kept["objection"]["id"], "at": at });
+            let end = json!({ "objectionId": kept["objection"]["id"], "endedAt": at });
             done(&client, &staff.consent, "endObjection", end, "objection { id }").await;
         }
         for (name, value) in [("email", "GONE@example.org"), ("phone", PHONE)] {
             let created = made(&client, &staff, json!({ "familyName": "Neu", name: value })).await;
             assert_eq!(blocks(&client, &staff, &created).await, listed, "createContact {name}");
             let updated = made(&client, &staff, other.clone()).await;
-            let input = json!({ "id": updated, name: value });
+            let input = json!({ "contactId": updated, name: value });
             done(&client, &staff.desk, "updateContact", input.clone(), "contact { id }").await;
             done(&client, &staff.desk, "updateContact", input, "contact { id }").await;
             assert_eq!(blocks(&client, &staff, &updated).await, listed, "updateContact {name}");
@@ -414,14 +416,14 @@ async fn no_way_of_an_address_passes_the_list() {
         let merged = made(&client, &staff, other.clone()).await;
         let db = &test.app.db.writer;
         db.execute_unprepared("DELETE FROM objection WHERE objected_at = ended_at").await.unwrap();
-        let input = json!({ "id": merged, "duplicateId": early });
+        let input = json!({ "contactId": merged, "duplicateId": early });
         done(&client, &staff.desk, "mergeContacts", input, "contact { id }").await;
         assert_eq!(blocks(&client, &staff, &merged).await, listed, "mergeContacts");
         // What the person took back does not come again by what else is changed.
         let query = format!("{{ contact(id: \"{merged}\") {{ blocks {{ id endedAt }} }} }}");
         let all = client.data(&staff.desk, &query).await["contact"]["blocks"].clone();
         for block in all.as_array().unwrap() {
-            let end = json!({ "id": block["id"] });
+            let end = json!({ "blockId": block["id"] });
             done(&client, &staff.desk, "liftBlock", end, "block { endedAt }").await;
         }
         let again =
@@ -457,12 +459,16 @@ async fn nobody_is_kept_for_advertising_alone_against_the_list() {
     for World { test, client } in worlds().await {
         let (app, staff) = (&test.app, Staff::of(&test).await);
         let at = json!("2026-10-01T10:00:00Z");
-        object(&client, &staff.consent, json!({ "email": GONE, "purpose": "direct_marketing", "at": at }))
-            .await;
         object(
             &client,
             &staff.consent,
-            json!({ "phone": PHONE, "purpose": "existing_customer_mail", "at": at }),
+            json!({ "email": GONE, "purpose": "direct_marketing", "declaredAt": at }),
+        )
+        .await;
+        object(
+            &client,
+            &staff.consent,
+            json!({ "phone": PHONE, "purpose": "existing_customer_mail", "declaredAt": at }),
         )
         .await;
         let new = |values: &Value, purpose: &str| {

@@ -13,9 +13,7 @@ use zweck::{
     graphql::{Engine, Request},
     policy::{Action, Decision, Policy, Sources, Table},
     purposes,
-    register::{
-        self, Given, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS,
-    },
+    register::{self, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS},
     tokens::NewToken,
 };
 
@@ -24,7 +22,7 @@ use crate::support::{
     client::{Caller, Client, problems},
 };
 
-const QUERY: &str = "{ __schema { types { name kind fields { name args { name } } inputFields { name } enumValues { name } } } }";
+const QUERY: &str = "{ __schema { types { name kind fields(includeDeprecated: true) { name args(includeDeprecated: true) { name } } inputFields(includeDeprecated: true) { name } enumValues { name } } } }";
 
 /// Members of each type: fields, `field(argument:)`, input fields, values.
 type Members = BTreeMap<String, BTreeSet<String>>;
@@ -189,10 +187,7 @@ impl Oracle<'_> {
         self.may(Action::Execute, &format!("Mutation.{}", mutation.name))
             && mutation.needs().iter().all(|right| self.gives(right))
             && (mutation.whole.is_none() || self.sees_all)
-            && match &mutation.given {
-                Given::Input(ty) => input(ty),
-                Given::Id(right) => self.gives(right),
-            }
+            && input(mutation.input)
             && (self.readable(mutation.payload.object) || mutation.payload.secret)
     }
 
@@ -218,7 +213,8 @@ impl Oracle<'_> {
             .iter()
             .filter(|root| matches!(root.root, Root::Viewer) || (executes(root.name) && self.root(root.root)))
             .collect();
-        assert_eq!(plain("Query"), named(roots.iter().map(|root| root.name).collect()), "{who}");
+        let names = roots.iter().flat_map(|root| std::iter::once(root.name).chain(root.was)).collect();
+        assert_eq!(plain("Query"), named(names), "{who}");
         let followed: Vec<&register::SubscriptionField> = SUBSCRIPTIONS
             .iter()
             .filter(|one| {
@@ -252,7 +248,10 @@ impl Oracle<'_> {
                 .iter()
                 .filter(|field| self.objects.contains(object.name) && self.compared(object, field))
                 .collect();
-            let mut filter: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            let mut filter: Vec<&str> = fields
+                .iter()
+                .flat_map(|field| std::iter::once(field.name).chain(field.filtered_as))
+                .collect();
             filter.extend(["and", "or", "not"]);
             let ordered = fields.iter().filter(|field| !field.read.is_flag());
             let order: BTreeSet<String> = ordered.map(|field| field.order_name()).collect();
@@ -274,7 +273,7 @@ impl Oracle<'_> {
             }
         }
         for mutation in mutations {
-            let Given::Input(ty) = mutation.given else { continue };
+            let ty = mutation.input;
             let expected = ty
                 .all()
                 .into_iter()
@@ -285,7 +284,7 @@ impl Oracle<'_> {
                     register::InputKind::FieldNames(of) => shown.contains_key(&format!("{}Field", of.name)),
                     _ => true,
                 })
-                .map(|field| field.name)
+                .flat_map(|field| field.names().collect::<Vec<_>>())
                 .collect();
             assert_eq!(plain(ty.name), named(expected), "{who} {}", ty.name);
         }

@@ -203,7 +203,7 @@ export function prove(name: string, way: (session: Session) => Way): void {
     const misplaced = await way(support).query("newsletter", PeopleDocument, first);
     assert.deepEqual(codes(misplaced.errors), ["PURPOSE_NOT_PERMITTED"]);
     assert.equal(misplaced.data ?? null, null);
-    const change = { input: { id: (await somebody(way(support), "customer_care")).id, notes: "x" } };
+    const change = { input: { contactId: (await somebody(way(support), "customer_care")).id, notes: "x" } };
     const forbidden = await way(support).mutate("customer_care", UpdateDocument, change);
     assert.deepEqual(denied(forbidden.errors), ["Contact.notes"]);
     assert.equal(forbidden.errors[0]?.extensions?.inputPath, "input.notes");

@@ -86,7 +86,7 @@ const Q2: &str =
     "query($id: ID!) { contact(id: $id) { id givenName familyName email company jobTitle city country } }";
 const Q3: &str =
     "{ contacts(first: 1000) { nodes { id givenName familyName email company jobTitle city country } } }";
-const M1: &str = "mutation($id: ID!) { withdrawConsent(input: {id: $id}) { consent { id status } } }";
+const M1: &str = "mutation($id: ID!) { withdrawConsent(input: {consentId: $id}) { consent { id status } } }";
 
 impl Query {
     /// All of them, and who answers each.

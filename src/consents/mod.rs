@@ -246,7 +246,7 @@ pub async fn withdraw(
     withdrawal: &Withdrawal,
 ) -> Result<Vec<Uuid>, Error> {
     if withdrawal.at.is_some_and(|at| at > tx.now()) {
-        return Err(fault("at", "`at` is in the future"));
+        return Err(fault("declaredAt", "`declaredAt` is in the future"));
     }
     let (id, contact, address) = (withdrawal.id, withdrawal.contact_id, &withdrawal.address);
     let (whom, targets) = match (id, contact, address, &withdrawal.purpose) {
@@ -266,7 +266,12 @@ pub async fn withdraw(
         (None, Some(_), None, None) | (None, None, Some(_), None) => {
             return Err(fault("purpose", "`purpose` is missing"));
         }
-        _ => return Err(fault("id", "give `id`, or `contactId`, `email` or `phone` with `purpose`")),
+        _ => {
+            return Err(fault(
+                "consentId",
+                "give `consentId`, or `contactId`, `email` or `phone` with `purpose`",
+            ));
+        }
     };
     // Who withdraws from a group means all of it: what rests on no consent ends by an objection.
     let group = withdrawal.purpose.as_ref().filter(|code| has_other_kinds(actor, code));

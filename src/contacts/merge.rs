@@ -154,7 +154,7 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
             Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
         );
     }
-    for (contact, name) in [(&stays, "id"), (&goes, "duplicateId")] {
+    for (contact, name) in [(&stays, "contactId"), (&goes, "duplicateId")] {
         if matches!(contact.state, ContactState::Retained | ContactState::Erased) {
             let message = "the contact is only kept because a law demands it";
             return Err(Error::new(Code::Conflict, message).in_input(format!("input.{name}")));

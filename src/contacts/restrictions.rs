@@ -52,7 +52,7 @@ fn entry(action: &'static str, contact: Uuid, changes: Changes) -> Entry {
 /// `NOT_FOUND`; `CONFLICT` for a contact that is only kept; `BAD_USER_INPUT` for an end in the past.
 pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Result<(), Error> {
     if new.planned_until.is_some_and(|until| until <= tx.now()) {
-        return Err(Error::input("`until` is in the past").in_input("input.until"));
+        return Err(Error::input("`plannedUntil` is in the past").in_input("input.plannedUntil"));
     }
     let before = lock(tx, actor, new.id).await?;
     if before.state == ContactState::Retained {

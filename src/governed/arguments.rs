@@ -10,7 +10,8 @@ use async_graphql_value::Value as Ast;
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use uuid::Uuid;
 
-use crate::error::Error;
+use super::inputs::called;
+use crate::{error::Error, register::InputField};
 
 /// The variables of a request, defaults filled in. A variable without a value and a default is absent, not null.
 #[derive(Debug, Default)]
@@ -85,6 +86,11 @@ impl Arguments {
         self.0.get(name).filter(|value| **value != Value::Null)
     }
 
+    /// What is given for `argument`, and by which of its names.
+    pub(super) fn called(&self, argument: &InputField) -> Result<Option<(&'static str, &Value)>, Error> {
+        called(argument, |name| self.get(name), str::to_owned)
+    }
+
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
         self.get(name).map(|value| text(name, value)).transpose()
     }
@@ -131,7 +137,7 @@ pub(super) fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Error> {
 /// An id: a UUID in its usual form. Nothing else is an id of ours.
 pub(super) fn id(name: &str, value: &Value) -> Result<Uuid, Error> {
     let text = text(name, value)?;
-    Uuid::try_parse(text).map_err(|_| Error::input(format!("`{name}` is not an id")))
+    Uuid::try_parse(text).map_err(|_| Error::input(format!("`{name}` must be an id, a UUID")))
 }
 
 /// An instant, RFC 3339; kept to the microsecond.
@@ -142,5 +148,5 @@ pub(super) fn instant(name: &str, value: &Value) -> Result<DateTime<Utc>, Error>
         .map(|instant| instant.with_timezone(&Utc).trunc_subsecs(6))
         // Years that are written with four digits: instants are compared as text by SQLite.
         .filter(|instant| (1..=9999).contains(&instant.year()))
-        .ok_or_else(|| Error::input(format!("`{name}` is not an instant of the form 2026-11-02T09:00:00Z")))
+        .ok_or_else(|| Error::input(format!("`{name}` must be an instant such as 2026-11-02T09:00:00Z")))
 }

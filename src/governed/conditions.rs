@@ -6,6 +6,7 @@ use sea_orm::Value as Bound;
 use super::{
     Cell,
     arguments::{id, instant, text},
+    inputs::twice,
     rows::{self, Flag},
     sql::{Scope, Sql},
 };
@@ -131,6 +132,11 @@ fn nested(
             "not" => all.push(Condition::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
             name => {
                 let field = comparable(object, name, allowed)?;
+                if let Some(other) = field.filtered_as.filter(|other| *other != name)
+                    && entries.get(other).is_some_and(|value| *value != Value::Null)
+                {
+                    return Err(twice(other, name));
+                }
                 if let Some(flag) = Flag::of(&field.read) {
                     all.push(match value {
                         Value::Boolean(true) => Condition::Flag(flag),
@@ -146,7 +152,7 @@ fn nested(
                     spend(tests, 1)?;
                     let term = Term::of(object, field)
                         .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
-                    all.push(Condition::Test(term, test(field, operator, value)?));
+                    all.push(Condition::Test(term, test(field, name, operator, value)?));
                 }
             }
         }
@@ -169,23 +175,19 @@ fn comparable(
     name: &str,
     allowed: &dyn Fn(&Field) -> bool,
 ) -> Result<&'static Field, Error> {
-    let field = object
-        .field(name)
-        .filter(|field| field.comparable)
+    let mut fields = object.fields.iter().filter(|field| field.comparable);
+    let field = fields
+        .find(|field| field.name == name || field.filtered_as == Some(name))
         .ok_or_else(|| Error::input(format!("`{name}` cannot be compared")))?;
     if allowed(field) {
-        Ok(field)
-    } else {
-        Err(Error::new(
-            Code::ForbiddenField,
-            "lists may be filtered and ordered only by fields that may be fully read",
-        )
-        .at(format!("{}.{name}", object.name)))
+        return Ok(field);
     }
+    let message = "lists may be filtered and ordered only by fields that may be fully read";
+    Err(Error::new(Code::ForbiddenField, message).at(format!("{}.{}", object.name, field.name)))
 }
 
-fn test(field: &Field, operator: &str, value: &Value) -> Result<Test, Error> {
-    let name = format!("{}.{operator}", field.name);
+fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Test, Error> {
+    let name = format!("{called}.{operator}");
     if *value == Value::Null {
         return Err(Error::input(format!("`{name}` is null; use isNull")));
     }

@@ -3,7 +3,7 @@
 use super::{Plan, plan::PlannedWhat};
 use crate::{
     measures::OTHER,
-    register::{MUTATIONS, ROOTS},
+    register::{MUTATIONS, root_field},
 };
 
 /// Values that are read at the cost of one.
@@ -39,6 +39,6 @@ impl Plan {
 
 /// The name of a root field from the register: what a document says is not told further.
 pub(super) fn known(name: &str) -> Option<&'static str> {
-    let reads = ROOTS.iter().map(|root| root.name);
-    reads.chain(MUTATIONS.iter().map(|mutation| mutation.name)).find(|known| *known == name)
+    let read = root_field(name).map(|root| root.name);
+    read.or_else(|| MUTATIONS.iter().map(|mutation| mutation.name).find(|known| *known == name))
 }

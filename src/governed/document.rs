@@ -13,7 +13,7 @@ use async_graphql::{
 use async_graphql_value::Value as AstValue;
 
 use super::{arguments::Variables, bounds};
-use crate::{error::Error, limits::Limits};
+use crate::{error::Error, limits::Limits, names::listed};
 
 pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
@@ -54,13 +54,20 @@ impl<'d> Operation<'d> {
             (DocumentOperations::Multiple(all), Some(name)) => all
                 .iter()
                 .find_map(|(known, operation)| (known == name).then_some(&operation.node))
-                .ok_or_else(|| Error::input("the document has no operation of this name"))?,
+                .ok_or_else(|| {
+                    let mut names: Vec<&str> = all.keys().map(Name::as_str).collect();
+                    names.sort_unstable();
+                    let message =
+                        format!("the document has no operation of this name; it has {}", listed(&names));
+                    Error::input(message).in_input("operationName")
+                })?,
             (DocumentOperations::Multiple(all), None) => match all.values().next() {
                 Some(only) if all.len() == 1 => &only.node,
                 _ => return Err(Error::input("the document has several operations; name one")),
             },
             (DocumentOperations::Single(_), Some(_)) => {
-                return Err(Error::input("the document has no operation of this name"));
+                let message = "the document has no operation of this name; its only one has no name";
+                return Err(Error::input(message).in_input("operationName"));
             }
         };
         bounds::check(document, &variables, limits)?;

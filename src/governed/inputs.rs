@@ -4,10 +4,11 @@ use async_graphql::Value;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::arguments::{id, instant, text};
+use super::arguments::{Arguments, id, instant, text};
 use crate::{
+    context::Actor,
     error::Error,
-    register::{Field, InputField, InputKind, InputType, Right},
+    register::{Field, InputField, InputKind, InputType, Mutation, Right},
 };
 
 /// Most words of a list.
@@ -24,23 +25,40 @@ enum Given {
     Input(Input),
 }
 
-/// An input whose values have been checked. Debug shows names alone.
+/// An input whose values have been checked, each with its name and the one that the caller has used. Debug shows names alone.
 #[derive(Clone, Default)]
 pub struct Input {
     path: String,
-    values: Vec<(&'static str, Given)>,
+    values: Vec<(&'static str, &'static str, Given)>,
+}
+
+/// For whom an input is read, and on which day.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) actor: &'a Actor,
+    pub(super) today: NaiveDate,
 }
 
 /// What giving the values of an input needs, each with its place.
 pub(super) type Needs = Vec<(Right, String)>;
 
+/// What giving the arguments of `mutation` needs, whatever may be wrong with them.
+pub(super) fn needs_of(mutation: &Mutation, arguments: &Arguments) -> Needs {
+    let mut needs =
+        arguments.get("input").map_or_else(Needs::new, |value| needs(mutation.input, value, "input"));
+    if let Some(former) = mutation.former().filter(|former| arguments.get(former.name).is_some()) {
+        needs.extend(former.right.map(|right| (right, former.name.to_owned())));
+    }
+    needs
+}
+
 /// What giving `value` as `ty` needs, whatever may be wrong with the values themselves.
-pub(super) fn needs(ty: &InputType, value: &Value, path: &str) -> Needs {
+fn needs(ty: &InputType, value: &Value, path: &str) -> Needs {
     let Value::Object(entries) = value else { return Needs::new() };
     let mut needs = Needs::new();
-    for field in ty.all() {
-        let Some(value) = entries.get(field.name).filter(|value| **value != Value::Null) else { continue };
-        let place = format!("{path}.{}", field.name);
+    for (field, name) in ty.all().iter().flat_map(|field| field.names().map(move |name| (field, name))) {
+        let Some(value) = entries.get(name).filter(|value| **value != Value::Null) else { continue };
+        let place = format!("{path}.{name}");
         needs.extend(field.right.map(|right| (right, place.clone())));
         match (field.kind, ty.of) {
             (InputKind::Object(nested), _) => needs.extend(self::needs(nested, value, &place)),
@@ -48,7 +66,7 @@ pub(super) fn needs(ty: &InputType, value: &Value, path: &str) -> Needs {
                 let single = std::slice::from_ref(value);
                 let items = if let Value::List(items) = value { items.as_slice() } else { single };
                 for (index, item) in items.iter().enumerate() {
-                    let word = text(field.name, item).unwrap_or_default();
+                    let word = text(name, item).unwrap_or_default();
                     let named = object.given().find(|(known, _)| known.order_name() == word);
                     let right = named.map(|(known, _)| Right::OnField(action, object, known));
                     needs.extend(right.map(|right| (right, format!("{place}.{index}"))));
@@ -65,43 +83,82 @@ impl Input {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` with the place of the first fault.
-    pub(super) fn read(ty: &InputType, value: &Value, path: &str, today: NaiveDate) -> Result<Self, Error> {
+    pub(super) fn read(
+        ty: &InputType,
+        value: &Value,
+        path: &str,
+        reading: Reading<'_>,
+    ) -> Result<Self, Error> {
         let Value::Object(entries) = value else {
             return Err(Error::input("an input must be an object").in_input(path));
         };
         let fields = ty.all();
-        if let Some(unknown) =
-            entries.keys().find(|name| !fields.iter().any(|field| field.name == name.as_str()))
-        {
+        let known = |name: &str| fields.iter().any(|field| field.names().any(|known| known == name));
+        if let Some(unknown) = entries.keys().find(|name| !known(name)) {
             return Err(Error::input("there is no such input field").in_input(format!("{path}.{unknown}")));
         }
         let mut values = Vec::new();
-        for field in fields {
-            let place = format!("{path}.{}", field.name);
-            let Some(value) = entries.get(field.name).filter(|value| **value != Value::Null) else {
-                if field.required {
-                    return Err(Error::input(format!("`{}` is missing", field.name)).in_input(place));
-                }
-                continue;
-            };
-            values.push((field.name, one(&field, value, &place, today)?));
+        for field in &fields {
+            let look = |name: &str| entries.get(name).filter(|value| **value != Value::Null);
+            let place = |name: &str| format!("{path}.{name}");
+            if let Some((called, value)) = called(field, look, place)? {
+                values.push((field.name, called, one(field, called, value, &place(called), reading)?));
+            }
         }
         Ok(Self { path: path.to_owned(), values })
     }
 
-    /// The argument `id` alone.
-    pub(super) fn of_id(value: Option<&Value>) -> Result<Self, Error> {
-        let value = value.ok_or_else(|| Error::input("`id` is missing").in_input("id"))?;
-        let id = id("id", value).map_err(|error| error.in_input("id"))?;
-        Ok(Self { path: String::new(), values: vec![("id", Given::Id(id))] })
+    /// The input of `mutation` by its arguments: `input`, or the argument that stood for its one field.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with the place of the first fault; where both are given, or neither.
+    pub(super) fn of(
+        mutation: &Mutation,
+        arguments: &Arguments,
+        reading: Reading<'_>,
+    ) -> Result<Self, Error> {
+        let input = arguments.get("input");
+        let former = mutation.former().and_then(|field| Some((field, arguments.get(field.name)?)));
+        match (input, former) {
+            (Some(_), Some((former, _))) => Err(twice("input", former.name).in_input(former.name)),
+            (Some(value), None) => Self::read(mutation.input, value, "input", reading),
+            (None, Some((former, value))) => {
+                let name = mutation.input.fields.first().map_or(former.name, |field| field.name);
+                let value = one(&former, former.name, value, former.name, reading)?;
+                Ok(Self { path: String::new(), values: vec![(name, former.name, value)] })
+            }
+            (None, None) => {
+                let demand = InputKind::Object(mutation.input).demand();
+                Err(Error::input(format!("`input` is missing: it must be {demand}")).in_input("input"))
+            }
+        }
+    }
+
+    /// `error` as the caller has named what it is about: where an old name was used, it is told by that one.
+    #[must_use]
+    pub fn as_called(&self, mut error: Error) -> Error {
+        for (name, called, value) in &self.values {
+            if let Given::Input(nested) = value {
+                error = nested.as_called(error);
+            }
+            let place =
+                if self.path.is_empty() { format!("input.{name}") } else { format!("{}.{name}", self.path) };
+            if name != called && error.input.as_ref() == Some(&place) {
+                error.input = Some(self.place(name));
+                error.message = error.message.replace(&format!("`{name}`"), &format!("`{called}`"));
+            }
+        }
+        error
     }
 
     fn get(&self, name: &str) -> Option<&Given> {
-        self.values.iter().find_map(|(known, value)| (*known == name).then_some(value))
+        self.values.iter().find_map(|(known, _, value)| (*known == name).then_some(value))
     }
 
-    /// The place of a field, for errors.
+    /// The place of a field as the caller has named it, for errors.
     pub fn place(&self, name: &str) -> String {
+        let called = self.values.iter().find_map(|(known, called, _)| (*known == name).then_some(*called));
+        let name = called.unwrap_or(name);
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
@@ -205,12 +262,43 @@ impl Input {
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.values.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.values.iter().map(|(name, ..)| name)).finish()
     }
 }
 
-fn one(field: &InputField, value: &Value, place: &str, today: NaiveDate) -> Result<Given, Error> {
-    let name = field.name;
+/// What is given for `field`, and by which of its names.
+///
+/// # Errors
+/// `BAD_USER_INPUT` where both names are used, and where what must be given is not.
+pub(super) fn called<'v>(
+    field: &InputField,
+    look: impl Fn(&str) -> Option<&'v Value>,
+    place: impl Fn(&str) -> String,
+) -> Result<Option<(&'static str, &'v Value)>, Error> {
+    let mut given = field.names().filter_map(|name| Some((name, look(name)?)));
+    match (given.next(), given.next()) {
+        (Some(_), Some((former, _))) => Err(twice(field.name, former).in_input(place(former))),
+        (None, _) if field.required => {
+            let message = format!("`{}` is missing: it must be {}", field.name, field.kind.demand());
+            Err(Error::input(message).in_input(place(field.name)))
+        }
+        (given, _) => Ok(given),
+    }
+}
+
+/// A value that is given by both of its names.
+pub(super) fn twice(name: &str, former: &str) -> Error {
+    Error::input(format!("`{former}` is the old name of `{name}`: give one of them"))
+}
+
+fn one(
+    field: &InputField,
+    name: &str,
+    value: &Value,
+    place: &str,
+    reading: Reading<'_>,
+) -> Result<Given, Error> {
+    let Reading { actor, today } = reading;
     let at = |error: Error| error.in_input(place);
     Ok(match field.kind {
         InputKind::Id => Given::Id(id(name, value).map_err(at)?),
@@ -233,15 +321,22 @@ fn one(field: &InputField, value: &Value, place: &str, today: NaiveDate) -> Resu
             }
         }
         InputKind::Word => Given::Text(word(name, value).map_err(at)?),
+        InputKind::Purpose => {
+            let code = word(name, value).map_err(at)?;
+            if actor.policy.purpose(&code).is_none() {
+                return Err(at(actor.no_purpose(&code)));
+            }
+            Given::Text(code)
+        }
         InputKind::Enum(of) => {
             let word = text(name, value).map_err(at)?;
             if !of.values.iter().any(|(known, _)| *known == word) {
-                return Err(at(Error::input(format!("`{name}` is no {}", of.name))));
+                return Err(at(Error::input(format!("`{name}` must be {}", field.kind.demand()))));
             }
             Given::Text(word.to_owned())
         }
-        InputKind::Words | InputKind::FieldNames(_) => Given::Words(words(field, value, place)?),
-        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, today)?),
+        InputKind::Words | InputKind::FieldNames(_) => Given::Words(words(name, value, place)?),
+        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, reading)?),
     })
 }
 
@@ -255,18 +350,18 @@ fn word(name: &str, value: &Value) -> Result<String, Error> {
     Ok(word.to_owned())
 }
 
-fn words(field: &InputField, value: &Value, place: &str) -> Result<Vec<String>, Error> {
+pub(super) fn words(name: &str, value: &Value, place: &str) -> Result<Vec<String>, Error> {
     let single = std::slice::from_ref(value);
     let items = if let Value::List(items) = value { items.as_slice() } else { single };
     if items.len() > MOST_WORDS {
-        let message = format!("`{}` has more than {MOST_WORDS} entries", field.name);
+        let message = format!("`{name}` has more than {MOST_WORDS} entries");
         return Err(Error::input(message).in_input(place));
     }
     let mut words = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let word = word(field.name, item).map_err(|error| error.in_input(format!("{place}.{index}")))?;
+        let word = word(name, item).map_err(|error| error.in_input(format!("{place}.{index}")))?;
         if words.contains(&word) {
-            let message = format!("`{}` names one twice", field.name);
+            let message = format!("`{name}` names one twice");
             return Err(Error::input(message).in_input(format!("{place}.{index}")));
         }
         words.push(word);

@@ -23,7 +23,7 @@ use crate::{
     error::{Code, Error},
     limits::Limits,
     policy::{Action, Decision},
-    register::{Field, ObjectType, ROOTS, Read, Root, RootField, RowRule, Scalar},
+    register::{Field, ObjectType, Read, Root, RootField, RowRule, Scalar, root_field},
 };
 
 /// A planned operation.
@@ -186,7 +186,8 @@ impl<'p> Planner<'p> {
             }
             _ => {}
         }
-        let coordinate = format!("{kind}.{}", selected.name);
+        let read = (!self.operation.writes && !self.operation.subscribes).then(|| root_field(selected.name));
+        let coordinate = format!("{kind}.{}", read.flatten().map_or(selected.name, |root| root.name));
         if coordinate != "Query.viewer" {
             if self.actor.purpose.is_none() {
                 let message = "this credential permits several purposes; name one in X-Processing-Purpose";
@@ -203,10 +204,8 @@ impl<'p> Planner<'p> {
         } else if self.operation.subscribes {
             self.subscription(selected)
         } else {
-            let root = ROOTS
-                .iter()
-                .find(|root| root.name == selected.name)
-                .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+            let root =
+                read.flatten().ok_or_else(|| Error::input("the document asks for an unknown field"))?;
             self.permitted_root(root, selected)
         };
         self.plan.of_persons |= matches!(planned, Ok(PlannedWhat::State(_) | PlannedWhat::Receipt(_)));

@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{
-    arguments::Arguments,
+    arguments::{Arguments, text},
     document::Selected,
     existing::exists,
     plan::{Planner, json_key},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::Error,
     policy::{Decision, LANGUAGES},
-    register::{CONSENT, receipt_coordinates},
+    register::{CONSENT, RECEIPT_OF, receipt_coordinates},
 };
 
 /// What a receipt counts among the values of an operation: it tells a consent whole.
@@ -62,9 +62,9 @@ pub(super) fn plan<'p>(
         parts.push((json_key(field.key), part));
     }
     // What is no id is the id of nothing: the same answer as for one that is not there.
-    let text = match arguments.get("id") {
-        Some(async_graphql::Value::Number(_)) => "",
-        _ => arguments.text("id")?.unwrap_or_default(),
+    let text = match arguments.called(&RECEIPT_OF)? {
+        Some((name, value)) if !matches!(value, async_graphql::Value::Number(_)) => text(name, value)?,
+        _ => "",
     };
     Ok(PlannedReceipt { consent: Uuid::try_parse(text).ok(), parts })
 }

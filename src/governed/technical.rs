@@ -1,16 +1,21 @@
 //! The types that hold no data of persons: the viewer and explanations of decisions (floor 2).
 
+use async_graphql::Value;
+
 use super::{
     arguments::Arguments,
     document::Selected,
+    inputs::words,
     levels::Level,
     plan::{Planner, json_key},
     write::{write_list, write_text},
 };
 use crate::{
+    context::Actor,
     error::Error,
+    names::{closest, unknown},
     policy::{Action, Decision, PurposeDef},
-    register::{self, Category, PURPOSE},
+    register::{self, Category, EXPLAINED_ROLES, PURPOSE},
 };
 use chrono::SecondsFormat;
 use std::sync::Arc;
@@ -91,13 +96,19 @@ fn purposes<'p>(
     Ok(TechnicalWhat::Purposes { level, codes, list })
 }
 
+/// `BAD_USER_INPUT` for a type that is not there, with those of which the caller may read something.
+fn no_type(planner: &Planner<'_>, given: &str) -> Error {
+    let readable = register::OBJECTS.iter().filter(|object| planner.readable(object));
+    let known: Vec<&str> = readable.map(|object| object.name).collect();
+    Error::input(unknown("governed type", given, &known))
+}
+
 /// The decisions on the fields of a type.
 fn fields<'p>(planner: &mut Planner<'p>, selected: &Selected<'p>) -> Result<TechnicalWhat, Error> {
     let Some(first) = selected.nodes.first() else { return Ok(TechnicalWhat::Ready("[]".to_owned())) };
     let arguments = Arguments::of(&planner.operation.variables, first);
     let name = arguments.text("type")?.unwrap_or_default();
-    let object =
-        register::object(name).ok_or_else(|| Error::input("there is no governed type of this name"))?;
+    let object = register::object(name).ok_or_else(|| no_type(planner, name))?;
     let parts = planner.operation.collect(&selected.sets(), "FieldAccess")?;
     let actor = planner.actor;
     Ok(ready(|out| {
@@ -128,6 +139,34 @@ fn fields<'p>(planner: &mut Planner<'p>, selected: &Selected<'p>) -> Result<Tech
     }))
 }
 
+/// The roles that an explanation is about. Who asks may ask about any, so that each may be told to it.
+fn explained(actor: &Actor, name: &'static str, value: &Value) -> Result<Vec<String>, Error> {
+    let roles = words(name, value, name)?;
+    let single = !matches!(value, Value::List(_));
+    match roles.iter().position(|role| !actor.policy.roles().contains(role)) {
+        Some(index) => {
+            let place = if single { name.to_owned() } else { format!("{name}.{index}") };
+            let given = roles.get(index).map_or("", String::as_str);
+            Err(Error::input(unknown("role", given, actor.policy.roles())).in_input(place))
+        }
+        None if roles.is_empty() => {
+            let message = format!("`{name}` is empty; leave it out for the caller's own");
+            Err(Error::input(message).in_input(name))
+        }
+        None => Ok(roles),
+    }
+}
+
+/// `BAD_USER_INPUT` for a coordinate that is not there. Who asks may ask about any, so that each may be told to it.
+fn no_coordinate(actor: &Actor, given: &str) -> Error {
+    let known: Vec<&str> = actor.policy.cells().map(|(name, _)| name).collect();
+    let expected = match closest(given, &known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "expected is a type and a field as `Contact.email`".to_owned(),
+    };
+    Error::input(format!("there is no such coordinate; {expected}")).in_input("coordinate")
+}
+
 pub(super) fn explain<'p>(
     planner: &mut Planner<'p>,
     selected: &Selected<'p>,
@@ -137,15 +176,14 @@ pub(super) fn explain<'p>(
     let coordinate = arguments.text("coordinate")?.unwrap_or_default().to_owned();
     let code = arguments.text("purpose")?.unwrap_or_default();
     // For the caller's own roles its token narrows what they may.
-    let (roles, only) = match arguments.text("role")? {
-        Some(role) => (vec![role.to_owned()], None),
+    let (roles, only) = match arguments.called(&EXPLAINED_ROLES)? {
+        Some((name, value)) => (explained(actor, name, value)?, None),
         None => (actor.roles.clone(), actor.fields.as_deref()),
     };
-    let object =
-        actor.policy.object(&coordinate).ok_or_else(|| Error::input("there is no such coordinate"))?;
+    let object = actor.policy.object(&coordinate).ok_or_else(|| no_coordinate(actor, &coordinate))?;
+    let purpose = actor.policy.purpose(code).cloned();
+    let purpose = purpose.ok_or_else(|| actor.no_purpose(code).in_input("purpose"))?;
     let table = actor.policy.table(&roles, code, only)?;
-    let purpose =
-        actor.policy.purpose(code).cloned().ok_or_else(|| Error::input("there is no such purpose"))?;
     let action = match coordinate.split(['.', ':']).next() {
         Some("Query" | "Mutation" | "Subscription") => Action::Execute,
         Some("token" | "ground") => Action::Grant,

@@ -3,13 +3,12 @@
 //! Rights on the mutation and on every given input field are decided here, before anything is done; the payload is
 //! planned like a read and read after the write, by the row rules that hold then.
 
-use async_graphql::Value;
 use uuid::Uuid;
 
 use super::{
     arguments::Arguments,
     document::Selected,
-    inputs::{self, Input},
+    inputs::{self, Input, Reading},
     levels::Level,
     plan::{Planner, json_key},
     read::Reader,
@@ -18,7 +17,7 @@ use super::{
 use crate::{
     error::{Code, Error},
     policy::{Action, Grounds},
-    register::{Given, MUTATIONS, Mutation, Right},
+    register::{MUTATIONS, Mutation, Right},
 };
 
 /// Most rows of a payload that may hold several.
@@ -37,7 +36,7 @@ pub struct PlannedWrite {
 impl PlannedWrite {
     /// The id of what is to be changed, if the input names one.
     pub fn target(&self) -> Option<Uuid> {
-        self.input.id("id").or_else(|| self.input.id("contactId"))
+        self.mutation.input.targets().find_map(|name| self.input.id(name))
     }
 }
 
@@ -86,13 +85,9 @@ impl<'p> Planner<'p> {
             return Err(Error::internal("a field without nodes"));
         };
         let arguments = Arguments::of(&self.operation.variables, first);
-        let value = arguments.get("input").unwrap_or(&Value::Null);
         let mut needs: inputs::Needs =
             mutation.needs().into_iter().map(|right| (right, "input".to_owned())).collect();
-        needs.extend(match mutation.given {
-            Given::Input(ty) => inputs::needs(ty, value, "input"),
-            Given::Id(right) => vec![(right, "id".to_owned())],
-        });
+        needs.extend(inputs::needs_of(mutation, &arguments));
         // What may not be done at all is told before what is wrong with it.
         let sees_all = self.actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all);
         if mutation.whole.is_some() && !sees_all {
@@ -115,10 +110,8 @@ impl<'p> Planner<'p> {
                 return Err(Error::new(Code::ForbiddenField, message).at(right.coordinate()).in_input(place));
             }
         }
-        let input = match mutation.given {
-            Given::Input(ty) => Input::read(ty, value, "input", self.today)?,
-            Given::Id(_) => Input::of_id(arguments.get("id"))?,
-        };
+        let reading = Reading { actor: self.actor, today: self.today };
+        let input = Input::of(mutation, &arguments, reading)?;
         Ok(PlannedWrite { mutation, input, outs: self.payload(mutation, selected)? })
     }
 

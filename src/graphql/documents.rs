@@ -21,7 +21,7 @@ use serde_json::{Map, Value as Json};
 use super::shapes::Shapes;
 use crate::{
     recent::Recent,
-    register::{ROOTS, Root, Scalar},
+    register::{Root, Scalar, root_field},
 };
 
 /// Most bytes of all documents that are kept; what they are parsed into takes some forty times as much.
@@ -195,7 +195,7 @@ fn late<'d>(document: &'d ExecutableDocument, operation: &'d OperationDefinition
 
 /// The variable that a root field takes the id of its row from.
 fn id_of(field: &Field) -> Option<&str> {
-    let root = ROOTS.iter().find(|root| root.name == field.name.node.as_str())?;
+    let root = root_field(field.name.node.as_str())?;
     let Root::One(object) = root.root else { return None };
     match &field.get_argument(object.key)?.node {
         Value::Variable(name) if matches!(object.key_scalar(), Scalar::Id) => Some(name.as_str()),

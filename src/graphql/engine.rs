@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_graphql::{
-    Pos, Request as Stock, ServerError, ValidationMode, Value as Json, Variables,
+    Pos, Request as Stock, ValidationMode, Value as Json, Variables,
     dynamic::Schema,
     futures_util::StreamExt,
     parser::{parse_query, types::ExecutableDocument},
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     answer::{Problem, Response, error_body},
     documents::{Document, Documents},
+    faults::told,
     mutations,
     plans::{Key, Plans},
     receipts,
@@ -94,9 +95,6 @@ pub struct Engine {
     pub(super) uses: Uses,
 }
 
-/// Most faults of a document that are told at once.
-const MOST_FAULTS: usize = 10;
-
 /// How long reading back what was written may take when the time of the operation is over.
 const READING_BACK: Duration = Duration::from_secs(2);
 
@@ -127,8 +125,14 @@ impl Engine {
     pub(super) fn parse(&self, query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
         scan(query, &self.limits).map_err(|error| vec![Problem::of(error)])?;
         parse_query(query).map_err(|error| {
-            let positions = error.positions().collect();
-            vec![Problem { positions, ..Problem::of(Error::input("the document does not parse")) }]
+            let positions: Vec<Pos> = error.positions().collect();
+            let message = match positions.first() {
+                Some(Pos { line, column }) => {
+                    format!("the document does not parse: what stands at line {line}, column {column} was not expected there")
+                }
+                None => "the document does not parse".to_owned(),
+            };
+            vec![Problem { positions, ..Problem::of(Error::input(message)) }]
         })
     }
 
@@ -210,7 +214,7 @@ impl Engine {
         let mut introspection = Json::Null;
         let stock = || Variables::from_json(serde_json::Value::Object(variables.clone()));
         if known.is_none() {
-            let faults = self.faults(&document.parsed, name, stock()).await;
+            let faults = self.faults(actor, &document.parsed, name, stock()).await?;
             if !faults.is_empty() {
                 return Ok(Err(invalid(faults, actor)));
             }
@@ -218,9 +222,10 @@ impl Engine {
             self.documents.keep(request.query.clone(), document.clone());
         }
         if let Some(document) = operation.introspection()? {
-            match self.views.of(actor)?.introspect(document, stock()).await {
+            let view = self.views.of(actor)?;
+            match view.introspect(document, stock()).await {
                 Ok(answer) => introspection = answer,
-                Err(errors) => return Ok(Err(invalid(told(errors), actor))),
+                Err(errors) => return Ok(Err(invalid(told(errors, &view), actor))),
             }
         }
         let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
@@ -231,19 +236,26 @@ impl Engine {
         Ok(Ok(Planned { plan, introspection }))
     }
 
-    /// What is wrong with the document by the whole schema. Everything of it is skipped: nothing runs.
+    /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skipped: nothing runs.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the register contradicts itself.
     pub(super) async fn faults(
         &self,
+        actor: &Actor,
         document: &ExecutableDocument,
         name: Option<&str>,
         variables: Variables,
-    ) -> Vec<Problem> {
+    ) -> Result<Vec<Problem>, Error> {
         let mut stock = Stock::new("").variables(variables).only_introspection();
         stock.operation_name = name.map(str::to_owned);
         stock.set_parsed_query(skipped(document.clone()));
         // As a stream, which takes subscriptions too; one of which everything is skipped ends without a word.
         let answer = self.schema.execute_stream(stock).next().await;
-        told(answer.map(|answer| answer.errors).unwrap_or_default())
+        match answer.map(|answer| answer.errors) {
+            Some(errors) if !errors.is_empty() => Ok(told(errors, self.views.of(actor)?.as_ref())),
+            _ => Ok(Vec::new()),
+        }
     }
 
     async fn run(
@@ -319,10 +331,6 @@ struct Planned {
     introspection: Json,
 }
 
-fn told(errors: Vec<ServerError>) -> Vec<Problem> {
-    errors.into_iter().take(MOST_FAULTS).map(fault).collect()
-}
-
 /// Runs a mutation, which is never cut in half: begun in time it goes on to its end.
 async fn write(
     (app, uses): (&App, Option<&Uses>),
@@ -372,37 +380,6 @@ async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, Erro
 fn invalid(problems: Vec<Problem>, actor: &Actor) -> Answer {
     let response = Response { data: None, problems, withheld: Vec::new(), masked: &[] };
     Answer { body: response.json(actor), outcome: Outcome::Invalid }
-}
-
-/// A fault found by validation, at most 300 characters of it. Of a value that does not fit only its place is told: what
-/// async-graphql says of it may quote it.
-fn fault(error: ServerError) -> Problem {
-    let positions: Vec<Pos> = error.locations.into_iter().take(MOST_FAULTS).collect();
-    let place = error
-        .message
-        .strip_prefix("Invalid value for argument \"")
-        .and_then(|rest| rest.split_once("\", "))
-        .map(|(place, reason)| (place.to_owned(), reason));
-    let error = match place {
-        Some((place, reason)) => {
-            let missing = reason.strip_prefix("field \"").and_then(|rest| rest.split_once('"'));
-            let unknown = reason.strip_prefix("unknown field \"").and_then(|rest| rest.split_once('"'));
-            match (missing.filter(|_| reason.ends_with("is required but not provided")), unknown) {
-                (Some((name, _)), _) => {
-                    Error::input(format!("`{name}` is missing")).in_input(format!("{place}.{name}"))
-                }
-                (_, Some((name, _))) => {
-                    Error::input("there is no such input field").in_input(format!("{place}.{name}"))
-                }
-                _ => Error::input("the value does not have the type of its place").in_input(place),
-            }
-        }
-        None if error.message.starts_with("Invalid default value") => {
-            Error::input("a default value does not have the type of its variable")
-        }
-        None => Error::input(error.message.chars().take(300).collect::<String>()),
-    };
-    Problem { positions, ..Problem::of(error) }
 }
 
 fn introspected(data: &Json, key: &str) -> Result<String, Error> {

@@ -11,8 +11,7 @@ use super::{
 use crate::{
     policy::Action,
     register::{
-        ENUMS, Field, Given, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Right,
-        Scalar,
+        ENUMS, Field, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Right, Scalar,
     },
 };
 
@@ -56,8 +55,12 @@ pub(super) fn register(model: Model, object: &ObjectType, plural: &str) -> Model
     for field in object.fields {
         if let Some(of) = filter_of(field) {
             let needs = compared(object, field);
-            filter =
-                filter.field(Member::new(field.name, TypeRef::named(of), field.doc).needs(needs.clone()));
+            let member =
+                |name: &str| Member::new(name, TypeRef::named(&of), field.doc).needs(needs.iter().cloned());
+            filter = match field.filtered_as {
+                Some(name) => filter.field(member(name)).field(member(field.name).old_name_of(name)),
+                None => filter.field(member(field.name)),
+            };
             if !field.read.is_flag() {
                 values.push(Member::value(field.order_name(), field.doc).needs(needs));
             }
@@ -145,9 +148,7 @@ pub(super) fn shared(model: Model) -> Model {
 pub(super) fn given(mut model: Model) -> Model {
     let mut known = BTreeSet::new();
     for mutation in MUTATIONS {
-        if let Given::Input(ty) = mutation.given {
-            model = input_type(model, ty, &mut known);
-        }
+        model = input_type(model, mutation.input, &mut known);
     }
     model
 }
@@ -171,10 +172,24 @@ fn input_type(mut model: Model, ty: &'static InputType, known: &mut BTreeSet<Str
             }
             _ => {}
         }
-        let needs = field.right.iter().flat_map(needs_of);
-        input = input.field(Member::new(field.name, type_of(&field), field.doc).needs(needs));
+        input = members(&field).into_iter().fold(input, Type::field);
     }
     model.register(input)
+}
+
+/// The members that an input field or an argument is given by: its name and, where there is one, its old name. Where there are two,
+/// neither is required by its type.
+pub(super) fn members(field: &InputField) -> Vec<Member> {
+    let member = |field: &InputField, doc: &str| {
+        let needs = field.right.iter().flat_map(needs_of);
+        Member::new(field.name, type_of(field), doc).needs(needs)
+    };
+    let Some(former) = field.former() else { return vec![member(field, field.doc)] };
+    let one = match field.required {
+        true => member(field, &format!("{} Must be given.", field.doc)).needed(),
+        false => member(field, field.doc),
+    };
+    vec![one, member(&former, field.doc).old_name_of(field.name)]
 }
 
 fn names_of(object: &ObjectType) -> String {
@@ -182,18 +197,19 @@ fn names_of(object: &ObjectType) -> String {
 }
 
 fn type_of(field: &InputField) -> TypeRef {
-    let named = |name: &str| match field.required {
+    let required = field.is_required();
+    let named = |name: &str| match required {
         true => TypeRef::named_nn(name),
         false => TypeRef::named(name),
     };
     match field.kind {
         InputKind::Id => named(TypeRef::ID),
-        InputKind::Text(_) | InputKind::Word => named(TypeRef::STRING),
+        InputKind::Text(_) | InputKind::Word | InputKind::Purpose => named(TypeRef::STRING),
         InputKind::Time => named("DateTime"),
         InputKind::Int => named(TypeRef::INT),
         InputKind::Enum(of) => named(of.name),
         InputKind::Object(ty) => named(ty.name),
-        InputKind::Words if field.required => TypeRef::named_nn_list_nn(TypeRef::STRING),
+        InputKind::Words if required => TypeRef::named_nn_list_nn(TypeRef::STRING),
         InputKind::Words => TypeRef::named_nn_list(TypeRef::STRING),
         InputKind::FieldNames(object) => TypeRef::named_nn_list(names_of(object)),
     }

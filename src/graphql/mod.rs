@@ -3,6 +3,7 @@
 mod answer;
 mod documents;
 mod engine;
+mod faults;
 mod inputs;
 mod model;
 mod mutations;

@@ -59,6 +59,10 @@ pub(super) struct Member {
     needs: Vec<Need>,
     /// Of use only beside others, as `and` in a filter.
     joins: bool,
+    /// What is of no use without it goes with it, though its type lets it be left out.
+    needed: bool,
+    /// Why it is not to be used any more, where it serves for a while yet.
+    deprecated: Option<String>,
 }
 
 impl Type {
@@ -111,6 +115,8 @@ impl Member {
             arguments: Vec::new(),
             needs: Vec::new(),
             joins: false,
+            needed: false,
+            deprecated: None,
         }
     }
 
@@ -129,8 +135,20 @@ impl Member {
         self
     }
 
+    /// Of an input or an argument: nothing is of use without it.
+    pub(super) fn needed(mut self) -> Self {
+        self.needed = true;
+        self
+    }
+
+    /// An old name of `name`.
+    pub(super) fn old_name_of(mut self, name: &str) -> Self {
+        self.deprecated = Some(format!("Use `{name}`; this name goes with the next version."));
+        self
+    }
+
     fn is_required(&self) -> bool {
-        matches!(self.ty, Some(TypeRef::NonNull(_)))
+        self.needed || matches!(self.ty, Some(TypeRef::NonNull(_)))
     }
 }
 
@@ -141,6 +159,15 @@ pub(super) type Shown = BTreeSet<String>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     types: Vec<Type>,
+}
+
+/// Names of what there is, but old ones, for those who are told what was expected.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// The members of types, and as `Type.field` the arguments of fields.
+    pub(super) members: BTreeMap<String, Vec<String>>,
+    /// The types that are enums.
+    pub(super) enums: BTreeSet<String>,
 }
 
 /// Where clients begin.
@@ -181,6 +208,24 @@ impl Model {
             }
         }
         reached(&types)
+    }
+
+    /// Names of its members.
+    pub(super) fn names(&self) -> Names {
+        let current = |members: &[Member]| -> Vec<String> {
+            members.iter().filter(|one| one.deprecated.is_none()).map(|one| one.name.clone()).collect()
+        };
+        let mut names = Names::default();
+        for ty in &self.types {
+            names.members.insert(ty.name.clone(), current(&ty.members));
+            if ty.kind == Kind::Enum {
+                names.enums.insert(ty.name.clone());
+            }
+            for member in ty.members.iter().filter(|member| !member.arguments.is_empty()) {
+                names.members.insert(coordinate(&ty.name, member), current(&member.arguments));
+            }
+        }
+        names
     }
 
     /// What its input types take.
@@ -258,7 +303,7 @@ impl Model {
 /// Deepest nesting of selections that async-graphql takes by default.
 const RECURSION: usize = 32;
 
-fn is_built_in(name: &str) -> bool {
+pub(super) fn is_built_in(name: &str) -> bool {
     ["Int", "Float", "String", "Boolean", "ID"].contains(&name)
 }
 
@@ -297,7 +342,11 @@ fn type_ref(member: &Member) -> TypeRef {
 }
 
 fn given(member: &Member) -> InputValue {
-    InputValue::new(&member.name, type_ref(member)).description(&member.doc)
+    let value = InputValue::new(&member.name, type_ref(member)).description(&member.doc);
+    match &member.deprecated {
+        Some(reason) => value.deprecation(Some(reason)),
+        None => value,
+    }
 }
 
 /// A field that the engine answers. Should anything else ever ask for it, it refuses.
@@ -309,6 +358,10 @@ fn answered(member: &Member) -> Field {
             ))
         })
     });
+    let field = match &member.deprecated {
+        Some(reason) => field.deprecation(Some(reason)),
+        None => field,
+    };
     member
         .arguments
         .iter()

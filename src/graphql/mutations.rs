@@ -2,7 +2,7 @@
 //!
 //! The match below is the only way from a declared mutation to a function that writes; it names every one.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::enums::{Channel, ContactPointKind, RecipientKind, RequestKind, RestrictionLimb};
 use sea_orm::ActiveEnum;
 
@@ -60,7 +60,8 @@ async fn once(
     {
         return serde_json::from_slice(&outcome).map_err(|_| fault());
     }
-    let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await?;
+    let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await;
+    let written = written.map_err(|error| planned.input.as_called(error))?;
     if let Some(replay) = replay {
         let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
         tx.keep(app, replay, root, &outcome).await?;
@@ -76,7 +77,7 @@ async fn write(
     input: &Input,
     tx: &mut Transaction,
 ) -> Result<Written, Error> {
-    let id = || input.need_id("id");
+    let id = |name: &str| input.need_id(name);
     Ok(match write {
         Write::CreateContact => Written::one(create_contact(actor, input, tx).await?),
         Write::UpdateContact => {
@@ -100,14 +101,17 @@ async fn write(
             consents::arrive(tx, &reached).await?;
             Written::one(new.contact_id)
         }
-        Write::RemoveContactPoint => Written::one(contacts::remove_point(tx, actor, id()?).await?),
+        Write::RemoveContactPoint => {
+            Written::one(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
+        }
         Write::RecordGround => {
             let contact = contacts::lock(tx, actor, input.need_id("contactId")?).await?;
             Written::one(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
         }
         Write::EndGround => {
-            grounds::end(tx, actor, id()?, input.time("at")).await?;
-            Written::one(id()?)
+            let id = id("groundId")?;
+            grounds::end(tx, actor, id, input.time("endedAt")).await?;
+            Written::one(id)
         }
         Write::RecordObjection => {
             let new = NewObjection {
@@ -115,18 +119,20 @@ async fn write(
                 address: address(input, tx.reader())?,
                 purpose: input.need_text("purpose")?.to_owned(),
                 channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
-                at: input.time("at"),
+                at: input.time("declaredAt"),
                 source: owned(input, "source"),
             };
             Written { ids: objections::record(tx, actor, &new).await?, secret: None }
         }
         Write::EndObjection => {
-            objections::end(tx, actor, id()?, input.time("at")).await?;
-            Written::one(id()?)
+            let id = id("objectionId")?;
+            objections::end(tx, actor, id, input.time("endedAt")).await?;
+            Written::one(id)
         }
         Write::LiftBlock => {
-            suppressions::lift(tx, actor, id()?, input.time("at")).await?;
-            Written::one(id()?)
+            let id = id("blockId")?;
+            suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
+            Written::one(id)
         }
         Write::RecordConsent => Written::one(consents::record(tx, actor, &new_consent(input)?).await?),
         Write::RequestConsent => {
@@ -136,12 +142,12 @@ async fn write(
         Write::RenewConsent => Written::one(consents::renew(tx, actor, &renewal(input)?).await?),
         Write::WithdrawConsent => {
             let withdrawal = Withdrawal {
-                id: input.id("id"),
+                id: input.id("consentId"),
                 contact_id: input.id("contactId"),
                 address: address(input, tx.reader())?,
                 purpose: owned(input, "purpose"),
                 channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
-                at: input.time("at"),
+                at: input.time("declaredAt"),
                 source: owned(input, "source"),
             };
             Written { ids: consents::withdraw(tx, actor, &withdrawal).await?, secret: None }
@@ -157,42 +163,45 @@ async fn write(
             Written::one(requests::open(tx, actor, &new).await?)
         }
         Write::CancelRequest => {
-            requests::cancel(tx, actor, id()?, owned(input, "reason")).await?;
-            Written::one(id()?)
+            let id = id("privacyRequestId")?;
+            requests::cancel(tx, actor, id, owned(input, "reason")).await?;
+            Written::one(id)
         }
         Write::RestrictContact => {
             let new = Restrict {
-                id: id()?,
+                id: id("contactId")?,
                 limb: word::<RestrictionLimb>(input, "limb")?,
                 reason: input.need_text("reason")?.to_owned(),
-                planned_until: input.time("until"),
+                planned_until: input.time("plannedUntil"),
             };
             contacts::restrict(tx, actor, &new).await?;
             Written::one(new.id)
         }
         Write::LiftRestriction => {
-            contacts::lift(tx, actor, id()?, input.need_time("informedAt")?).await?;
-            Written::one(id()?)
+            let id = id("contactId")?;
+            contacts::lift(tx, actor, id, input.need_time("informedAt")?).await?;
+            Written::one(id)
         }
         Write::CreateRecipient => Written::one(recipients::create(tx, new_recipient(input)?).await?),
         Write::AcknowledgeStops => {
-            let (recipient, batch) = (input.need_id("recipientId")?, input.need_id("batch")?);
+            let (recipient, batch) = (id("recipientId")?, id("batchId")?);
             stops::acknowledge_as(tx, actor, recipient, batch).await?;
             Written::one(recipient)
         }
         Write::CreateAccessToken => {
-            let new = new_token(input)?;
+            let new = new_token(actor, input, tx.now())?;
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
             let (id, token) = tokens::create(tx, &actor.policy, new).await?;
             Written { ids: vec![id], secret: Some(token.reveal().to_owned()) }
         }
         Write::RevokeAccessToken => {
-            if !tx.sees(actor, &ACCESS_TOKEN, id()?).await? {
+            let id = id("accessTokenId")?;
+            if !tx.sees(actor, &ACCESS_TOKEN, id).await? {
                 return Err(Error::new(Code::NotFound, "there is no such token"));
             }
-            tokens::revoke(tx, id()?).await?;
-            Written::one(id()?)
+            tokens::revoke(tx, id).await?;
+            Written::one(id)
         }
     })
 }
@@ -232,7 +241,7 @@ fn named(input: &Input, list: &str) -> Result<Vec<(&'static Field, String)>, Err
 
 fn new_merge(input: &Input) -> Result<Merge, Error> {
     let merge = Merge {
-        id: input.need_id("id")?,
+        id: input.need_id("contactId")?,
         duplicate_id: input.need_id("duplicateId")?,
         expected_version: input.int("expectedVersion"),
         take: named(input, "take")?.into_iter().map(|(field, _)| field).collect(),
@@ -257,7 +266,7 @@ fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error
     }
     let source = input.nested("source").map(|nested| source(nested, tx)).transpose()?;
     Ok(Rectification {
-        id: input.need_id("id")?,
+        id: input.need_id("contactId")?,
         expected_version: input.int("expectedVersion"),
         values: changed,
         source,
@@ -313,14 +322,14 @@ fn consent_request(input: &Input) -> Result<signups::Request, Error> {
         language: input.need_text("language")?.to_owned(),
         text_version: owned(input, "textVersion"),
         form: input.need_text("form")?.to_owned(),
-        signed_up_at: input.need_time("signedUpAt")?,
+        signed_up_at: input.need_time("declaredAt")?,
         notice_version: owned(input, "noticeVersion"),
     })
 }
 
 fn renewal(input: &Input) -> Result<Renewal, Error> {
     Ok(Renewal {
-        id: input.need_id("id")?,
+        id: input.need_id("consentId")?,
         text_version: input.need_text("textVersion")?.to_owned(),
         language: input.need_text("language")?.to_owned(),
         proof: input.need_text("proof")?.to_owned(),
@@ -342,14 +351,15 @@ fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
     })
 }
 
-fn new_token(input: &Input) -> Result<NewToken, Error> {
+fn new_token(actor: &Actor, input: &Input, now: DateTime<Utc>) -> Result<NewToken, Error> {
     let list = |name: &str| input.words(name).map(<[String]>::to_vec);
     Ok(NewToken {
         name: input.need_text("name")?.to_owned(),
         roles: list("roles").unwrap_or_default(),
         purposes: list("purposes").unwrap_or_default(),
         fields: list("fields"),
-        expires_at: input.need_time("expiresAt")?,
+        // Where no end is named, the credential that makes it ends it as well.
+        expires_at: input.time("expiresAt").unwrap_or_else(|| tokens::usual_end(now).min(actor.expires_at)),
         recipient_id: input.id("recipientId"),
     })
 }

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     policy::Action,
     register::{
-        Category, ENUMS, Given, MUTATIONS, Mutation, OBJECTS, ObjectType, ROOTS, Read, Right, Root,
-        RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
+        Category, ENUMS, EXPLAINED_ROLES, MUTATIONS, Mutation, OBJECTS, ObjectType, RECEIPT_OF, ROOTS, Read,
+        Right, Root, RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
     },
 };
 
@@ -36,7 +36,7 @@ pub fn build() -> Result<Schema, SchemaError> {
 pub(super) fn model() -> Model {
     let query = ROOTS
         .iter()
-        .map(root_field)
+        .flat_map(root_fields)
         .fold(Type::object("Query", "What can be read. Each operation is for one purpose."), Type::field);
     let mutation = MUTATIONS.iter().map(mutation_field).fold(
         Type::object(
@@ -98,16 +98,17 @@ pub(super) fn given(right: &Right) -> Vec<Need> {
 }
 
 fn mutation_field(mutation: &Mutation) -> Member {
-    Member::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
+    let field = Member::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
         .needs([execute("Mutation", mutation.name)])
         .needs(mutation.needs().iter().flat_map(given))
-        .needs(mutation.whole.map(|_| Need::SeesAll))
-        .argument(match &mutation.given {
-            Given::Input(ty) => Member::new("input", TypeRef::named_nn(ty.name), "What is to be written."),
-            Given::Id(right) => {
-                Member::new("id", TypeRef::named_nn(TypeRef::ID), "Which one.").needs(given(right))
-            }
-        })
+        .needs(mutation.whole.map(|_| Need::SeesAll));
+    let (name, doc) = (mutation.input.name, "What is to be written.");
+    let Some(former) = mutation.former() else {
+        return field.argument(Member::new("input", TypeRef::named_nn(name), doc));
+    };
+    let input = Member::new("input", TypeRef::named(name), &format!("{doc} Must be given.")).needed();
+    let old = inputs::members(&former).into_iter().map(|old| old.old_name_of("input"));
+    old.fold(field.argument(input), Member::argument)
 }
 
 fn subscription_field(subscription: &SubscriptionField) -> Member {
@@ -151,34 +152,40 @@ pub(super) fn enumeration<'a>(
     Type::enumeration(name, doc, values.into_iter().map(|(value, doc)| Member::value(value, doc)))
 }
 
+/// A root field of queries under its name and, where there is one, under its old name.
+fn root_fields(root: &RootField) -> Vec<Member> {
+    let old = root.was.map(|was| root_field(root, was).old_name_of(root.name));
+    std::iter::once(root_field(root, root.name)).chain(old).collect()
+}
+
 /// Everything but the viewer is executed; where rows are answered, something of them must be readable.
-fn root_field(root: &RootField) -> Member {
+fn root_field(root: &RootField, name: &str) -> Member {
     let needs = match root.root {
-        Root::Viewer => return Member::new(root.name, TypeRef::named_nn("Viewer"), root.doc),
+        Root::Viewer => return unrestricted(root, name),
         Root::One(object) | Root::List(object) | Root::Connection(object) => vec![readable(object)],
         Root::ConsentState => vec![read("Consent.status".to_owned())],
         Root::ConsentReceipt => receipt_coordinates().into_iter().map(read).collect(),
         Root::ExplainAccess => Vec::new(),
     };
-    unrestricted(root).needs([execute("Query", root.name)]).needs(needs)
+    unrestricted(root, name).needs([execute("Query", root.name)]).needs(needs)
 }
 
 /// A root field with its arguments.
-fn unrestricted(root: &RootField) -> Member {
+fn unrestricted(root: &RootField, name: &str) -> Member {
     match root.root {
-        Root::Viewer => Member::new(root.name, TypeRef::named_nn("Viewer"), root.doc),
+        Root::Viewer => Member::new(name, TypeRef::named_nn("Viewer"), root.doc),
         Root::One(object) => {
             let ty = if object.key == "id" { TypeRef::ID } else { TypeRef::STRING };
-            Member::new(root.name, TypeRef::named(object.name), root.doc).argument(Member::new(
+            Member::new(name, TypeRef::named(object.name), root.doc).argument(Member::new(
                 object.key,
                 TypeRef::named_nn(ty),
                 "Which one.",
             ))
         }
-        Root::List(object) => Member::new(root.name, TypeRef::named_nn_list(object.name), root.doc),
+        Root::List(object) => Member::new(name, TypeRef::named_nn_list(object.name), root.doc),
         Root::Connection(object) => {
             let plural = object.plural.unwrap_or(object.name);
-            let field = Member::new(root.name, TypeRef::named(format!("{plural}Connection")), root.doc)
+            let field = Member::new(name, TypeRef::named(format!("{plural}Connection")), root.doc)
                 .argument(Member::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows."));
             let searched: Vec<String> = object
                 .fields
@@ -220,7 +227,7 @@ fn unrestricted(root: &RootField) -> Member {
                     "Only what precedes this cursor.",
                 ))
         }
-        Root::ConsentState => Member::new(root.name, TypeRef::named("ConsentStatus"), root.doc)
+        Root::ConsentState => Member::new(name, TypeRef::named("ConsentStatus"), root.doc)
             .argument(Member::new("contactId", TypeRef::named_nn(TypeRef::ID), "Of which contact."))
             .argument(Member::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of the purpose."))
             .argument(Member::new("channel", TypeRef::named_nn("Channel"), "For which channel."))
@@ -229,25 +236,23 @@ fn unrestricted(root: &RootField) -> Member {
                     // By asking for one instant after another one learns these.
                     .needs(CONSENT_TIMES.map(|field| read(format!("Consent.{field}")))),
             ),
-        Root::ConsentReceipt => Member::new(root.name, TypeRef::named("ConsentReceipt"), root.doc)
-            .argument(Member::new("id", TypeRef::named_nn(TypeRef::ID), "Of which consent.")),
-        Root::ExplainAccess => Member::new(root.name, TypeRef::named("AccessExplanation"), root.doc)
-            .argument(Member::new(
-                "coordinate",
-                TypeRef::named_nn(TypeRef::STRING),
-                "Type and field, with a dot between them.",
-            ))
-            .argument(Member::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of a purpose."))
-            .argument(Member::new(
-                "role",
-                TypeRef::named(TypeRef::STRING),
-                "A role; the caller's own by default.",
-            ))
-            .argument(Member::new(
+        Root::ConsentReceipt => inputs::members(&RECEIPT_OF)
+            .into_iter()
+            .fold(Member::new(name, TypeRef::named("ConsentReceipt"), root.doc), Member::argument),
+        Root::ExplainAccess => {
+            let field = Member::new(name, TypeRef::named("AccessExplanation"), root.doc)
+                .argument(Member::new(
+                    "coordinate",
+                    TypeRef::named_nn(TypeRef::STRING),
+                    "Type and field, with a dot between them.",
+                ))
+                .argument(Member::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of a purpose."));
+            inputs::members(&EXPLAINED_ROLES).into_iter().fold(field, Member::argument).argument(Member::new(
                 "contactId",
                 TypeRef::named(TypeRef::ID),
                 "A contact that is visible to the caller.",
-            )),
+            ))
+        }
     }
 }
 

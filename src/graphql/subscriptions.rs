@@ -58,9 +58,10 @@ impl Engine {
             }
             Err(error) => return Err(refused(vec![Problem::of(error)])),
         }
-        let faults = self.faults(&document, name, variables).await;
-        if !faults.is_empty() {
-            return Err(refused(faults));
+        match self.faults(actor, &document, name, variables).await {
+            Ok(faults) if faults.is_empty() => {}
+            Ok(faults) => return Err(refused(faults)),
+            Err(error) => return Err(refused(vec![Problem::of(error)])),
         }
         let subscription = Subscription { document, request };
         match self.plan_again(app, actor, &subscription) {

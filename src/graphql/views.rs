@@ -14,7 +14,7 @@ use async_graphql::{
     parser::types::ExecutableDocument,
 };
 
-use super::model::{Model, Need, Shown};
+use super::model::{Model, Names, Need, Shown, is_built_in};
 use crate::{
     context::Actor,
     error::Error,
@@ -28,6 +28,7 @@ const MOST: usize = 64;
 pub(super) struct View {
     schema: Schema,
     sdl: OnceLock<String>,
+    names: Names,
 }
 
 /// What a view depends on.
@@ -60,9 +61,10 @@ impl Views {
         if let Some(view) = self.known(&kind) {
             return Ok(view);
         }
-        let schema = self.model.only(&self.shown(actor)?).schema(ValidationMode::Fast);
+        let model = self.model.only(&self.shown(actor)?);
+        let schema = model.schema(ValidationMode::Fast);
         let schema = schema.map_err(|_| Error::internal("a view of the schema cannot be built"))?;
-        let view = Arc::new(View { schema, sdl: OnceLock::new() });
+        let view = Arc::new(View { schema, sdl: OnceLock::new(), names: model.names() });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_back((kind, view.clone()));
         if kept.len() > MOST {
@@ -131,6 +133,21 @@ fn met(need: &Need, policy: &Policy, purpose: Option<&PurposeDef>, table: &Table
 }
 
 impl View {
+    /// Names of the members of a type, or as `Type.field` of the arguments of a field, but old ones; none where it is not shown.
+    pub(super) fn names(&self, of: &str) -> &[String] {
+        self.names.members.get(of).map_or(&[], Vec::as_slice)
+    }
+
+    /// The values of an enum that is shown.
+    pub(super) fn values(&self, of: &str) -> Option<&[String]> {
+        self.names.enums.contains(of).then(|| self.names(of))
+    }
+
+    /// Whether a type is shown.
+    pub(super) fn shows(&self, ty: &str) -> bool {
+        is_built_in(ty) || self.names.members.contains_key(ty)
+    }
+
     /// The view in the schema definition language.
     pub(super) fn sdl(&self) -> &str {
         self.sdl.get_or_init(|| self.schema.sdl())

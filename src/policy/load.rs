@@ -39,6 +39,8 @@ pub(super) struct Rules {
     pub(super) lines: Vec<Line>,
     pub(super) roles: Links,
     pub(super) purposes: Links,
+    /// Lines that use an old name of an object: number, old name, name.
+    pub(super) old: Vec<(usize, String, String)>,
 }
 
 pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: &mut Faults) -> Rules {
@@ -139,11 +141,15 @@ impl Loader<'_> {
             }
         };
         let (true, Some(action), Some(allow)) = (good, action, allow) else { return };
+        let name = self.objects.named(object).map_or(object, |known| known.name.as_str());
+        if name != object {
+            self.rules.old.push((number, object.to_owned(), name.to_owned()));
+        }
         let line = Line {
             number,
             role: role.to_owned(),
             purpose: purpose.to_owned(),
-            object: object.to_owned(),
+            object: name.to_owned(),
             action,
             allow,
         };

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 pub struct PolicyObject {
     /// `Contact.email`, `Query.contacts`, `ContactConnection.totalCount`.
     pub name: String,
+    /// Its old name, which policies may use until the next version.
+    pub was: Option<String>,
     /// Groups it belongs to: `data:email`, `type:Contact`.
     pub groups: Vec<String>,
     /// Readable where any other field of the type is; never named in the policy.
@@ -140,6 +142,9 @@ impl Objects {
                 derived: object.derived_id,
                 type_index,
             });
+            if let (Some(was), Some(id)) = (&object.was, objects.id(&object.name)) {
+                objects.by_name.insert(was.clone(), id);
+            }
         }
         let type_index = objects.type_index("token");
         let roles = roles.map(|role| format!("token:role:{role}"));

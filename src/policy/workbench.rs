@@ -181,7 +181,12 @@ impl Policy {
         });
         let idle = idle
             .map(|role| whole("IDLE_ROLE", format!("role `{role}` may do nothing that not everyone may")));
-        unread.chain(silent).chain(idle).chain(self.idle_rules()).collect()
+        let old = self.rules.old.iter().map(|(line, old, name)| Warning {
+            line: *line,
+            code: "OLD_NAME",
+            message: format!("`{old}` is called `{name}` now; the old name serves until the next version"),
+        });
+        unread.chain(silent).chain(idle).chain(self.idle_rules()).chain(old).collect()
     }
 
     /// Rules that can be left out without any decision changing.

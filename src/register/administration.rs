@@ -60,7 +60,8 @@ pub static STOP: ObjectType = ObjectType {
         ),
         time("since", Objection, "since", "When it was declared.").required(),
         time("madeAt", Objection, "made_at", "When the duty was made, at last.").required(),
-        reference("batch", Administration, "batch_id", "The batch in which a stop file told it first."),
+        reference("batch", Administration, "batch_id", "The batch in which a stop file told it first.")
+            .comparable_as("batchId"),
         time("exportedAt", Administration, "exported_at", "When a stop file told it first."),
         time("acknowledgedAt", Administration, "acknowledged_at", "When the recipient acknowledged it."),
         text("acknowledgedBy", Administration, "acknowledged_by", "Actor who recorded that."),

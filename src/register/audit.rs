@@ -26,7 +26,7 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
         text("entityType", Audit, "entity_type", "Type of what it was done to.").required().comparable(),
         reference("entityId", Audit, "entity_id", "Id of what it was done to."),
         one("contact", &CONTACT, "contact_id", "The person it is about, if visible for this purpose.")
-            .comparable(),
+            .comparable_as("contactId"),
         list("changedFields", Audit, "changed_fields", "Coordinates of what changed: type and field."),
         text("policyRevision", Audit, "policy_revision", "Revision of the policy in force."),
         text("requestId", Audit, "request_id", "Id of the request.").comparable(),

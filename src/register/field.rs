@@ -199,6 +199,8 @@ pub struct Field {
     pub mask: Mask,
     /// Whether lists can be filtered and ordered by it.
     pub comparable: bool,
+    /// What filters call it, where not by its name; the name serves in filters until the next version.
+    pub filtered_as: Option<&'static str>,
     /// Whether `search` looks into it.
     pub searched: bool,
     /// How a given value is checked; `None` where no input gives it as such.
@@ -239,6 +241,7 @@ impl Field {
             read,
             mask: Mask::Hidden,
             comparable: false,
+            filtered_as: None,
             searched: false,
             check: None,
             identifies: false,
@@ -278,6 +281,12 @@ impl Field {
     pub(super) const fn comparable(mut self) -> Self {
         self.comparable = true;
         self
+    }
+
+    /// Lists can be filtered and ordered by it; filters call it `name`.
+    pub(super) const fn comparable_as(mut self, name: &'static str) -> Self {
+        self.filtered_as = Some(name);
+        self.comparable()
     }
 
     pub(super) const fn searched(mut self) -> Self {

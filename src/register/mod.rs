@@ -24,11 +24,14 @@ pub use consent::{BLOCK, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, G
 pub use contact::{CONTACT, CONTACT_POINT, PROVENANCE, RESTRICTION};
 pub use enums::{ENUMS, EnumType};
 pub use field::{Category, Cover, Field, Mask, Read, Scalar};
-pub use inputs::{InputField, InputKind, InputType, Right};
-pub use mutations::{Given, MUTATIONS, Mutation, Payload, Write};
+pub use inputs::{Former, InputField, InputKind, InputType, Right};
+pub use mutations::{MUTATIONS, Mutation, Payload, Write};
 pub use purpose::PURPOSE;
 pub use request::PRIVACY_REQUEST;
-pub use roots::{ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField, receipt_coordinates};
+pub use roots::{
+    EXPLAINED_ROLES, RECEIPT_OF, ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField,
+    receipt_coordinates, root_field,
+};
 
 use crate::policy::PolicyObject;
 
@@ -148,28 +151,29 @@ pub fn object(name: &str) -> Option<&'static ObjectType> {
 /// every mutation and subscription.
 pub fn policy_objects() -> Vec<PolicyObject> {
     let mut objects = Vec::new();
-    let mut push = |type_name: &str, name: &str, groups, derived_id| {
-        let name = format!("{type_name}.{name}");
-        objects.push(PolicyObject { name, groups, derived_id, type_name: type_name.to_owned() });
+    let mut push = |type_name: &str, name: &str, was: Option<&str>, groups, derived_id| {
+        let coordinate = |name: &str| format!("{type_name}.{name}");
+        let (name, was) = (coordinate(name), was.map(coordinate));
+        objects.push(PolicyObject { name, was, groups, derived_id, type_name: type_name.to_owned() });
     };
     for object in OBJECTS {
         for field in object.fields {
             let derived = field.category == Category::Key;
             let groups = vec![format!("data:{}", field.category.as_str()), format!("type:{}", object.name)];
-            push(object.name, field.name, if derived { Vec::new() } else { groups }, derived);
+            push(object.name, field.name, None, if derived { Vec::new() } else { groups }, derived);
         }
         if let Some(plural) = object.plural {
-            push(&format!("{plural}Connection"), "totalCount", Vec::new(), false);
+            push(&format!("{plural}Connection"), "totalCount", None, Vec::new(), false);
         }
     }
     for root in ROOTS.iter().filter(|root| !matches!(root.root, Root::Viewer)) {
-        push("Query", root.name, Vec::new(), false);
+        push("Query", root.name, root.was, Vec::new(), false);
     }
     for mutation in MUTATIONS {
-        push("Mutation", mutation.name, Vec::new(), false);
+        push("Mutation", mutation.name, None, Vec::new(), false);
     }
     for subscription in SUBSCRIPTIONS {
-        push("Subscription", subscription.name, Vec::new(), false);
+        push("Subscription", subscription.name, None, Vec::new(), false);
     }
     objects
 }

@@ -2,7 +2,7 @@
 
 use super::inputs::{
     InputField,
-    InputKind::{self, Enum, FieldNames, Id, Int, Object, Text, Time, Word, Words},
+    InputKind::{self, Enum, FieldNames, Id, Int, Object, Purpose, Text, Time, Word, Words},
     InputType,
 };
 use super::{
@@ -34,7 +34,7 @@ pub(super) static GROUND_OF_CONTACT: InputType = InputType {
     doc: "The fact that makes it lawful to keep the contact (Art. 6(1)).",
     of: None,
     fields: &[
-        field("purpose", Word, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
+        field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
         field("reference", Text(Check::Line), "Contract number, duty or balancing test.")
             .needs(Create, "Ground.reference"),
         field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
@@ -61,7 +61,7 @@ pub(super) static UPDATE_CONTACT: InputType = InputType {
     doc: "A change of a contact: what is given is set, what is listed under `clear` is emptied, the rest stays.",
     of: Some((&CONTACT, Update)),
     fields: &[
-        field("id", Id, "Which contact.").required(),
+        field("contactId", Id, "Which contact.").required().was("id"),
         field(
             "expectedVersion",
             Int,
@@ -78,7 +78,7 @@ pub(super) static MERGE_CONTACTS: InputType = InputType {
     doc: "Two contacts that turn out to be one person. Gaps are filled from the duplicate; other addresses of it become contact points, its notes are added; of other values those of the contact that stays hold.",
     of: None,
     fields: &[
-        field("id", Id, "The contact that stays.").required(),
+        field("contactId", Id, "The contact that stays.").required().was("id"),
         field("duplicateId", Id, "The contact that becomes part of it and is gone afterwards.").required(),
         field(
             "expectedVersion",
@@ -103,13 +103,22 @@ pub(super) static ADD_CONTACT_POINT: InputType = InputType {
     ],
 };
 
+pub(super) static REMOVE_CONTACT_POINT: InputType = InputType {
+    name: "RemoveContactPointInput",
+    doc: "A contact point that is to go.",
+    of: None,
+    fields: &[field("contactPointId", Id, "Which contact point.")
+        .required()
+        .needs(Update, "Contact.contactPoints")],
+};
+
 pub(super) static RECORD_GROUND: InputType = InputType {
     name: "RecordGroundInput",
     doc: "A fact that makes a purpose lawful for a contact; needs the right to grant that ground.",
     of: None,
     fields: &[
         field("contactId", Id, "Of which contact.").required(),
-        field("purpose", Word, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
+        field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
         field("reference", Text(Check::Line), "Contract number, duty or balancing test.")
             .needs(Create, "Ground.reference"),
         field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
@@ -122,8 +131,8 @@ pub(super) static END_GROUND: InputType = InputType {
     doc: "The end of a ground.",
     of: None,
     fields: &[
-        field("id", Id, "Which ground.").required().needs(Update, "Ground.until"),
-        field("at", Time, "When it ends; now if absent."),
+        field("groundId", Id, "Which ground.").required().was("id").needs(Update, "Ground.until"),
+        field("endedAt", Time, "When it ends; now if absent.").was("at"),
     ],
 };
 
@@ -141,10 +150,14 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
         .needs(Read, "Contact.email"),
         field("phone", Text(Check::Numbers), "Of the person with this phone number, however it is written.")
             .needs(Read, "Contact.phone"),
-        field("purpose", Word, "Code of the purpose or group.").required().needs(Create, "Objection.purpose"),
+        field("purpose", Purpose, "Code of the purpose or group.")
+            .required()
+            .needs(Create, "Objection.purpose"),
         field("channel", Enum(&CHANNEL), "For which channel; for all if absent.")
             .needs(Create, "Objection.channel"),
-        field("at", Time, "When the person objected; now if absent.").needs(Create, "Objection.objectedAt"),
+        field("declaredAt", Time, "When the person objected; now if absent.")
+            .was("at")
+            .needs(Create, "Objection.objectedAt"),
         field("source", Text(Check::Line), "Where it was declared.").needs(Create, "Objection.source"),
     ],
 };
@@ -154,8 +167,8 @@ pub(super) static END_OBJECTION: InputType = InputType {
     doc: "The end of an objection, taken back by the person. The suppression list keeps what it says of declarations until then.",
     of: None,
     fields: &[
-        field("id", Id, "Which objection.").required().needs(Update, "Objection.endedAt"),
-        field("at", Time, "When it ended; now if absent."),
+        field("objectionId", Id, "Which objection.").required().was("id").needs(Update, "Objection.endedAt"),
+        field("endedAt", Time, "When it ended; now if absent.").was("at"),
     ],
 };
 
@@ -164,8 +177,8 @@ pub(super) static LIFT_BLOCK: InputType = InputType {
     doc: "The end of a block, on one contact alone.",
     of: None,
     fields: &[
-        field("id", Id, "Which block.").required().needs(Update, "Block.endedAt"),
-        field("at", Time, "When the person wanted it again; now if absent."),
+        field("blockId", Id, "Which block.").required().was("id").needs(Update, "Block.endedAt"),
+        field("endedAt", Time, "When the person wanted it again; now if absent.").was("at"),
     ],
 };
 
@@ -175,7 +188,7 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
     of: None,
     fields: &[
         field("contactId", Id, "Of which contact.").required(),
-        field("purpose", Word, "Code of the purpose; never a group (Recital 43).")
+        field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
             .needs(Create, "Consent.purpose"),
         field("channel", Enum(&CHANNEL), "For which channel.").required().needs(Create, "Consent.channel"),
@@ -215,7 +228,7 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
             .needs(Create, "Contact.givenName"),
         field("familyName", Text(Check::Line), "Family name, with an address.")
             .needs(Create, "Contact.familyName"),
-        field("purpose", Word, "Code of the purpose; never a group (Recital 43).")
+        field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
             .needs(Create, "Consent.purpose"),
         field("language", Word, "Language of the text and of the mail.").required(),
@@ -224,8 +237,9 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
         field("form", Text(Check::Line), "The form the person signed up by: what proves that it did.")
             .required()
             .needs(Create, "Consent.source"),
-        field("signedUpAt", Time, "When the person signed up.")
+        field("declaredAt", Time, "When the person signed up.")
             .required()
+            .was("signedUpAt")
             .needs(Create, "Consent.declaredAt"),
         field("noticeVersion", Text(Check::Line), "Version of the privacy notice shown."),
     ],
@@ -236,7 +250,7 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
     doc: "A consent that the person declared anew, with its evidence; one that was withdrawn or refused is recorded anew instead.",
     of: None,
     fields: &[
-        field("id", Id, "Which consent.").required().needs(Update, "Consent.expiresAt"),
+        field("consentId", Id, "Which consent.").required().was("id").needs(Update, "Consent.expiresAt"),
         field("textVersion", Word, "Version of the text declared to.")
             .required()
             .needs(Create, "Consent.text"),
@@ -266,7 +280,7 @@ pub(super) static WITHDRAW_CONSENT: InputType = InputType {
     doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact, or of the person with an address, for a purpose or group, on one channel or all. The addresses are kept on the suppression list and blocked on every record; under a purpose that sees all, also an address that no contact has.",
     of: None,
     fields: &[
-        field("id", Id, "Which consent.").needs(Update, "Consent.withdrawnAt"),
+        field("consentId", Id, "Which consent.").was("id").needs(Update, "Consent.withdrawnAt"),
         field("contactId", Id, "Of which contact.").needs(Update, "Consent.withdrawnAt"),
         field(
             "email",
@@ -277,9 +291,9 @@ pub(super) static WITHDRAW_CONSENT: InputType = InputType {
         field("phone", Text(Check::Numbers), "Of the person with this phone number, however it is written.")
             .needs(Read, "Contact.phone"),
         // What is not named by id is named with its purpose, so that this is the right to withdraw by an address too.
-        field("purpose", Word, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
+        field("purpose", Purpose, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
         field("channel", Enum(&CHANNEL), "On which channel; on all if absent."),
-        field("at", Time, "When the person withdrew; now if absent."),
+        field("declaredAt", Time, "When the person withdrew; now if absent.").was("at"),
         field("source", Text(Check::Line), "Where it was declared."),
     ],
 };
@@ -295,7 +309,7 @@ pub(super) static OPEN_REQUEST: InputType = InputType {
             .needs(Create, "PrivacyRequest.kind"),
         field("receivedAt", Time, "When it was received; now if absent.")
             .needs(Create, "PrivacyRequest.receivedAt"),
-        field("purpose", Word, "The purpose it is about, where it is about one.")
+        field("purpose", Purpose, "The purpose it is about, where it is about one.")
             .needs(Create, "PrivacyRequest.purpose"),
         field("note", Text(Check::Lines), "What is to be noted.").needs(Create, "PrivacyRequest.note"),
     ],
@@ -306,7 +320,10 @@ pub(super) static CANCEL_REQUEST: InputType = InputType {
     doc: "A request that the person takes back.",
     of: None,
     fields: &[
-        field("id", Id, "Which request.").required().needs(Update, "PrivacyRequest.status"),
+        field("privacyRequestId", Id, "Which request.")
+            .required()
+            .was("id")
+            .needs(Update, "PrivacyRequest.status"),
         field("reason", Text(Check::Line), "Why.").needs(Update, "PrivacyRequest.reason"),
     ],
 };
@@ -316,12 +333,13 @@ pub(super) static RESTRICT_CONTACT: InputType = InputType {
     doc: "A restriction of processing (Art. 18(1)); from then on only purposes that are allowed then see the contact.",
     of: None,
     fields: &[
-        field("id", Id, "Which contact.").required(),
+        field("contactId", Id, "Which contact.").required().was("id"),
         field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) it rests on.")
             .required()
             .needs(Create, "Restriction.limb"),
         field("reason", Text(Check::Line), "Why.").required().needs(Create, "Restriction.reason"),
-        field("until", Time, "When it is to be looked at again; it does not end by itself.")
+        field("plannedUntil", Time, "When it is to be looked at again; it does not end by itself.")
+            .was("until")
             .needs(Create, "Restriction.plannedUntil"),
     ],
 };
@@ -331,7 +349,7 @@ pub(super) static LIFT_RESTRICTION: InputType = InputType {
     doc: "The end of every restriction of a contact, after the person was told (Art. 18(3)).",
     of: None,
     fields: &[
-        field("id", Id, "Which contact.").required().needs(Update, "Restriction.liftedAt"),
+        field("contactId", Id, "Which contact.").required().was("id").needs(Update, "Restriction.liftedAt"),
         field("informedAt", Time, "When the person was told.")
             .required()
             .needs(Update, "Restriction.informedAt"),
@@ -365,8 +383,9 @@ pub(super) static ACKNOWLEDGE_STOPS: InputType = InputType {
     of: None,
     fields: &[
         field("recipientId", Id, "Which recipient.").required().needs(Update, "Stop.acknowledgedAt"),
-        field("batch", Id, "The batch, as each line of the stop file names it.")
+        field("batchId", Id, "The batch, as each line of the stop file names it.")
             .required()
+            .was("batch")
             .needs(Update, "Stop.acknowledgedAt"),
     ],
 };
@@ -385,9 +404,19 @@ pub(super) static CREATE_ACCESS_TOKEN: InputType = InputType {
             .needs(Create, "AccessToken.purposes"),
         field("fields", Words, "Coordinates it is narrowed to; no narrowing if absent.")
             .needs(Create, "AccessToken.fields"),
-        field("expiresAt", Time, "When it ends, at most 366 days from now.")
-            .required()
-            .needs(Create, "AccessToken.expiresAt"),
+        field(
+            "expiresAt",
+            Time,
+            "When it ends, at most 366 days from now; in 90 days if absent, and not after the credential that makes it.",
+        )
+        .needs(Create, "AccessToken.expiresAt"),
         field("recipientId", Id, "The recipient that uses it.").needs(Create, "AccessToken.recipient"),
     ],
+};
+
+pub(super) static REVOKE_ACCESS_TOKEN: InputType = InputType {
+    name: "RevokeAccessTokenInput",
+    doc: "The end of a credential.",
+    of: None,
+    fields: &[field("accessTokenId", Id, "Which token.").required().needs(Update, "AccessToken.revokedAt")],
 };

@@ -3,11 +3,11 @@
 use super::mutation_inputs::{
     ACKNOWLEDGE_STOPS, ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT,
     CREATE_RECIPIENT, END_GROUND, END_OBJECTION, LIFT_BLOCK, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST,
-    RECORD_CONSENT, RECORD_GROUND, RECORD_OBJECTION, RENEW_CONSENT, REQUEST_CONSENT, RESTRICT_CONTACT,
-    UPDATE_CONTACT, WITHDRAW_CONSENT,
+    RECORD_CONSENT, RECORD_GROUND, RECORD_OBJECTION, REMOVE_CONTACT_POINT, RENEW_CONSENT, REQUEST_CONSENT,
+    RESTRICT_CONTACT, REVOKE_ACCESS_TOKEN, UPDATE_CONTACT, WITHDRAW_CONSENT,
 };
 use super::{
-    ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, Category, GROUND, InputType, OBJECTION, ObjectType,
+    ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, Category, GROUND, InputField, InputType, OBJECTION, ObjectType,
     PRIVACY_REQUEST, RECIPIENT, Read as From, Right,
 };
 use crate::policy::Action::{self, Create, Read, Update};
@@ -40,15 +40,6 @@ pub enum Write {
     RevokeAccessToken,
 }
 
-/// What a mutation takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Given {
-    /// `input`, of this type.
-    Input(&'static InputType),
-    /// `id` alone, and what that needs.
-    Id(Right),
-}
-
 /// What a mutation answers.
 #[derive(Debug)]
 pub struct Payload {
@@ -75,8 +66,10 @@ pub struct Mutation {
     pub doc: &'static str,
     /// What does it.
     pub write: Write,
-    /// What it takes.
-    pub given: Given,
+    /// What it takes, as `input`.
+    pub input: &'static InputType,
+    /// The argument that takes the one field of the input until the next version.
+    pub was: Option<&'static str>,
     /// The type of which whole rows are written, with all that hangs on them, whatever the input says.
     pub whole: Option<&'static ObjectType>,
     /// What it answers.
@@ -84,6 +77,12 @@ pub struct Mutation {
 }
 
 impl Mutation {
+    /// The argument by which the one field of the input is given until the next version, as that field with its old name.
+    pub fn former(&self) -> Option<InputField> {
+        let (field, name) = (self.input.fields.first()?, self.was?);
+        Some(InputField { name, required: false, was: None, ..*field })
+    }
+
     /// What is needed beside what the input says: where whole rows are written, every field of them is read and updated,
     /// and every field of what hangs on them read, made and updated. Derived from the register, so that none is forgotten.
     pub fn needs(&self) -> Vec<Right> {
@@ -132,11 +131,11 @@ static TOKEN_PAYLOAD: Payload =
 const fn mutation(
     name: &'static str,
     write: Write,
-    given: Given,
+    input: &'static InputType,
     payload: &'static Payload,
     doc: &'static str,
 ) -> Mutation {
-    Mutation { name, doc, write, given, whole: None, payload }
+    Mutation { name, doc, write, input, was: None, whole: None, payload }
 }
 
 /// Every mutation.
@@ -144,14 +143,14 @@ pub static MUTATIONS: &[Mutation] = &[
     mutation(
         "createContact",
         Write::CreateContact,
-        Given::Input(&CREATE_CONTACT),
+        &CREATE_CONTACT,
         &CONTACT_PAYLOAD,
         "Makes a contact with its source and ground.",
     ),
     mutation(
         "updateContact",
         Write::UpdateContact,
-        Given::Input(&UPDATE_CONTACT),
+        &UPDATE_CONTACT,
         &CONTACT_PAYLOAD,
         "Rectifies a contact (Art. 16); a new address invalidates the consents bound to the old one.",
     ),
@@ -160,7 +159,7 @@ pub static MUTATIONS: &[Mutation] = &[
         ..mutation(
             "mergeContacts",
             Write::MergeContacts,
-            Given::Input(&MERGE_CONTACTS),
+            &MERGE_CONTACTS,
             &CONTACT_PAYLOAD,
             "Makes one contact of two that are the same person; of consents and restrictions the stricter holds. Needs a purpose that sees all.",
         )
@@ -168,128 +167,122 @@ pub static MUTATIONS: &[Mutation] = &[
     mutation(
         "addContactPoint",
         Write::AddContactPoint,
-        Given::Input(&ADD_CONTACT_POINT),
+        &ADD_CONTACT_POINT,
         &CONTACT_PAYLOAD,
         "Adds a further contact point.",
     ),
-    mutation(
-        "removeContactPoint",
-        Write::RemoveContactPoint,
-        Given::Id(Right::On(Update, "Contact.contactPoints")),
-        &CONTACT_PAYLOAD,
-        "Removes a further contact point.",
-    ),
-    mutation(
-        "recordGround",
-        Write::RecordGround,
-        Given::Input(&RECORD_GROUND),
-        &GROUND_PAYLOAD,
-        "Records a ground.",
-    ),
-    mutation("endGround", Write::EndGround, Given::Input(&END_GROUND), &GROUND_PAYLOAD, "Ends a ground."),
+    Mutation {
+        was: Some("id"),
+        ..mutation(
+            "removeContactPoint",
+            Write::RemoveContactPoint,
+            &REMOVE_CONTACT_POINT,
+            &CONTACT_PAYLOAD,
+            "Removes a further contact point.",
+        )
+    },
+    mutation("recordGround", Write::RecordGround, &RECORD_GROUND, &GROUND_PAYLOAD, "Records a ground."),
+    mutation("endGround", Write::EndGround, &END_GROUND, &GROUND_PAYLOAD, "Ends a ground."),
     mutation(
         "recordObjection",
         Write::RecordObjection,
-        Given::Input(&RECORD_OBJECTION),
+        &RECORD_OBJECTION,
         &OBJECTION_PAYLOAD,
         "Records an objection (Art. 21); it holds from the next read on.",
     ),
-    mutation(
-        "endObjection",
-        Write::EndObjection,
-        Given::Input(&END_OBJECTION),
-        &OBJECTION_PAYLOAD,
-        "Ends an objection.",
-    ),
+    mutation("endObjection", Write::EndObjection, &END_OBJECTION, &OBJECTION_PAYLOAD, "Ends an objection."),
     mutation(
         "liftBlock",
         Write::LiftBlock,
-        Given::Input(&LIFT_BLOCK),
+        &LIFT_BLOCK,
         &BLOCK_PAYLOAD,
         "Takes back a block of one contact whose person wants advertising again; other records of the address stay blocked.",
     ),
     mutation(
         "recordConsent",
         Write::RecordConsent,
-        Given::Input(&RECORD_CONSENT),
+        &RECORD_CONSENT,
         &CONSENT_PAYLOAD,
         "Records a consent with its evidence (Art. 7(1)).",
     ),
     mutation(
         "requestConsent",
         Write::RequestConsent,
-        Given::Input(&REQUEST_CONSENT),
+        &REQUEST_CONSENT,
         &CONSENT_PAYLOAD,
         "Starts a double opt-in: the person confirms by a mailed link. By address it answers null, whether anybody has it or not.",
     ),
     mutation(
         "renewConsent",
         Write::RenewConsent,
-        Given::Input(&RENEW_CONSENT),
+        &RENEW_CONSENT,
         &CONSENT_PAYLOAD,
         "Records that the person declared a consent anew that holds or has expired (Art. 7(1)).",
     ),
     mutation(
         "withdrawConsent",
         Write::WithdrawConsent,
-        Given::Input(&WITHDRAW_CONSENT),
+        &WITHDRAW_CONSENT,
         &CONSENT_PAYLOAD,
         "Withdraws consents (Art. 7(3)); it holds from the next read on.",
     ),
     mutation(
         "openRequest",
         Write::OpenRequest,
-        Given::Input(&OPEN_REQUEST),
+        &OPEN_REQUEST,
         &REQUEST_PAYLOAD,
         "Opens a data-subject request.",
     ),
     mutation(
         "cancelRequest",
         Write::CancelRequest,
-        Given::Input(&CANCEL_REQUEST),
+        &CANCEL_REQUEST,
         &REQUEST_PAYLOAD,
         "Cancels a request that the person takes back.",
     ),
     mutation(
         "restrictContact",
         Write::RestrictContact,
-        Given::Input(&RESTRICT_CONTACT),
+        &RESTRICT_CONTACT,
         &CONTACT_PAYLOAD,
         "Restricts the processing of a contact (Art. 18).",
     ),
     mutation(
         "liftRestriction",
         Write::LiftRestriction,
-        Given::Input(&LIFT_RESTRICTION),
+        &LIFT_RESTRICTION,
         &CONTACT_PAYLOAD,
         "Lifts the restrictions of a contact (Art. 18(3)).",
     ),
     mutation(
         "createRecipient",
         Write::CreateRecipient,
-        Given::Input(&CREATE_RECIPIENT),
+        &CREATE_RECIPIENT,
         &RECIPIENT_PAYLOAD,
         "Makes a recipient.",
     ),
     mutation(
         "acknowledgeStops",
         Write::AcknowledgeStops,
-        Given::Input(&ACKNOWLEDGE_STOPS),
+        &ACKNOWLEDGE_STOPS,
         &RECIPIENT_PAYLOAD,
         "Notes that a recipient did what a stop file told it; a recipient does so for itself.",
     ),
     mutation(
         "createAccessToken",
         Write::CreateAccessToken,
-        Given::Input(&CREATE_ACCESS_TOKEN),
+        &CREATE_ACCESS_TOKEN,
         &TOKEN_PAYLOAD,
         "Makes an access token and tells its secret, once.",
     ),
-    mutation(
-        "revokeAccessToken",
-        Write::RevokeAccessToken,
-        Given::Id(Right::On(Update, "AccessToken.revokedAt")),
-        &TOKEN_PAYLOAD,
-        "Ends an access token; it counts with the next request.",
-    ),
+    Mutation {
+        was: Some("id"),
+        ..mutation(
+            "revokeAccessToken",
+            Write::RevokeAccessToken,
+            &REVOKE_ACCESS_TOKEN,
+            &TOKEN_PAYLOAD,
+            "Ends an access token; it counts with the next request.",
+        )
+    },
 ];

@@ -2,7 +2,7 @@
 
 use super::{
     ACCESS, ACCESS_TOKEN, AUDIT_ENTRY, CONSENT, CONSENT_CHANGE, CONSENT_EVENT, CONSENT_TEXT, CONTACT,
-    ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT, STOP,
+    InputField, InputKind, ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT, STOP,
 };
 
 /// How a root field is answered.
@@ -33,6 +33,8 @@ pub struct RootField {
     pub doc: &'static str,
     /// How it is answered.
     pub root: Root,
+    /// Its old name, which serves until the next version.
+    pub was: Option<&'static str>,
 }
 
 /// A field of the root of subscriptions: rows of a type, told when they change.
@@ -54,8 +56,29 @@ pub static SUBSCRIPTIONS: &[SubscriptionField] = &[SubscriptionField {
 }];
 
 const fn root(name: &'static str, root: Root, doc: &'static str) -> RootField {
-    RootField { name, doc, root }
+    RootField { name, doc, root, was: None }
 }
+
+const fn renamed(name: &'static str, was: &'static str, root: Root, doc: &'static str) -> RootField {
+    RootField { name, doc, root, was: Some(was) }
+}
+
+/// The root field of queries called `name`, by either name.
+pub fn root_field(name: &str) -> Option<&'static RootField> {
+    ROOTS.iter().find(|root| root.name == name || root.was == Some(name))
+}
+
+/// Of which consent a receipt is asked for.
+pub static RECEIPT_OF: InputField =
+    InputField::new("consentId", InputKind::Id, "Of which consent.").required().was("id");
+
+/// The roles that an explanation is about.
+pub static EXPLAINED_ROLES: InputField = InputField::new(
+    "roles",
+    InputKind::Words,
+    "Roles, as one credential has them; the caller's own by default.",
+)
+.was_of("role", InputKind::Word);
 
 /// Every root field.
 pub static ROOTS: &[RootField] = &[
@@ -89,12 +112,13 @@ pub static ROOTS: &[RootField] = &[
          again with `after` the `endCursor` of the last page that held something, and misses none; an empty page gives no new \
          cursor, and the old one goes on to be good. A cursor outlives the token that got it.",
     ),
-    root(
+    renamed(
+        "privacyRequest",
         "request",
         Root::One(&PRIVACY_REQUEST),
         "One data-subject request; null where there is none for this caller and purpose.",
     ),
-    root("requests", Root::Connection(&PRIVACY_REQUEST), "Data-subject requests."),
+    renamed("privacyRequests", "requests", Root::Connection(&PRIVACY_REQUEST), "Data-subject requests."),
     root("purposes", Root::List(&PURPOSE), "All purposes, by code."),
     root("purpose", Root::One(&PURPOSE), "One purpose by its code."),
     root("recipients", Root::List(&RECIPIENT), "All recipients."),
@@ -104,7 +128,7 @@ pub static ROOTS: &[RootField] = &[
         "Noes that recipients are to be told, and those that they were told.",
     ),
     root("accesses", Root::List(&ACCESS), "Recipients that may fetch data by now, with the purposes."),
-    root("tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
+    renamed("accessTokens", "tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
     root(
         "auditLog",
         Root::Connection(&AUDIT_ENTRY),
@@ -113,7 +137,7 @@ pub static ROOTS: &[RootField] = &[
     root(
         "explainAccess",
         Root::ExplainAccess,
-        "Why a role may or may not use a field for a purpose, with the rules that decide.",
+        "Why roles may or may not use a field for a purpose, with the rules that decide.",
     ),
 ];
 

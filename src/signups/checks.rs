@@ -68,10 +68,10 @@ pub(super) async fn check(
         return Err(Error::new(Code::Conflict, message));
     }
     if new.signed_up_at > now {
-        return Err(fault("signedUpAt", "`signedUpAt` is in the future"));
+        return Err(fault("declaredAt", "`declaredAt` is in the future"));
     }
     if new.signed_up_at < now - app.pages.unconfirmed_time() {
-        return Err(fault("signedUpAt", "the sign-up is older than sign-ups are kept unconfirmed"));
+        return Err(fault("declaredAt", "the sign-up is older than sign-ups are kept unconfirmed"));
     }
     let name = |name, text: &Option<String>| {
         text.as_deref().map_or(Ok(None), |text| value(Check::Line, name, text, now))

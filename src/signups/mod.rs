@@ -117,7 +117,7 @@ async fn write(
     }
     if new.contact_id.is_some() && open.len() < checked.choices.len() {
         let message = "the person has withdrawn, refused or objected since; only a newer sign-up counts";
-        return Err(Error::new(Code::Conflict, message).in_input("input.signedUpAt"));
+        return Err(Error::new(Code::Conflict, message).in_input("input.declaredAt"));
     }
     let ended = open.is_empty();
     let kept = if ended { &checked.choices } else { &open };

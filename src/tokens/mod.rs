@@ -21,6 +21,7 @@ use crate::{
     audit::{Changes, Entry, Transaction},
     context::{Actor, App, Credential},
     error::{Code, Error},
+    names::unknown,
     oidc::User,
     policy::{Action, Policy},
     register::{self, ACCESS_TOKEN},
@@ -28,10 +29,17 @@ use crate::{
 
 /// Longest life of a token.
 const LONGEST_DAYS: i64 = 366;
+/// Life of a token of which nothing else is said.
+const USUAL_DAYS: i64 = 90;
 /// How coarsely the last use is kept: often enough to find tokens nobody uses, and no record of who works when.
 const LAST_USED_MINUTES: i64 = 60;
 /// Compared with when there is no such token, so that the time taken does not tell.
 const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// When a token that is made `now` ends, where nothing else is said.
+pub fn usual_end(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::days(USUAL_DAYS)
+}
 
 /// What a new token shall permit.
 #[derive(Clone, Debug)]
@@ -63,15 +71,21 @@ impl NewToken {
         let fault = |field: &str, index: usize, message: &str| {
             Err(Error::input(message).in_input(format!("input.{field}.{index}")))
         };
-        if let Some(index) = self.roles.iter().position(|role| !policy.roles().contains(role)) {
-            return fault("roles", index, "there is no such role");
+        for (index, role) in self.roles.iter().enumerate() {
+            if !policy.roles().contains(role) {
+                return fault("roles", index, &unknown("role", role, policy.roles()));
+            }
         }
         if self.purposes.is_empty() {
             return Err(Error::input("a token needs at least one purpose").in_input("input.purposes"));
         }
         for (index, code) in self.purposes.iter().enumerate() {
             match policy.purpose(code) {
-                None => return fault("purposes", index, "there is no such purpose"),
+                None => {
+                    let known: Vec<&str> =
+                        policy.purposes().iter().map(|known| known.code.as_str()).collect();
+                    return fault("purposes", index, &unknown("purpose", code, &known));
+                }
                 Some(purpose) if purpose.is_group => {
                     return fault("purposes", index, "a group is no purpose of its own; name its purposes");
                 }
@@ -86,7 +100,8 @@ impl NewToken {
             };
             let unknown = |field: &String| root(field) || !known.iter().any(|object| object.name == *field);
             if let Some(index) = fields.iter().position(unknown) {
-                return fault("fields", index, "there is no such field");
+                let message = "there is no such field; expected is a type and a field as `Contact.email`";
+                return fault("fields", index, message);
             }
             if fields.is_empty() {
                 let message = "a token narrowed to no field could read nothing";
@@ -159,7 +174,8 @@ impl NewToken {
     /// credential.
     ///
     /// # Errors
-    /// `FORBIDDEN` with what may not be granted and the place in the input.
+    /// `FORBIDDEN` with what may not be granted and the place in the input; `BAD_USER_INPUT` for a role or a purpose that is not
+    /// there, with those that the caller may know.
     pub fn check_grant(&self, actor: &Actor) -> Result<(), Error> {
         let forbidden = |message: &str, field: &str| {
             Error::new(Code::Forbidden, message).in_input(format!("input.{field}"))
@@ -172,6 +188,17 @@ impl NewToken {
                 if actor.policy.object(&object).is_some() && !actor.may(&object, Action::Grant) {
                     return Err(forbidden("this may not be granted", field).at(object));
                 }
+            }
+        }
+        // Before those of the policy are told to those who may know all of them.
+        for (index, role) in self.roles.iter().enumerate() {
+            if !actor.policy.roles().contains(role) {
+                return Err(actor.no_role(role).in_input(format!("input.roles.{index}")));
+            }
+        }
+        for (index, code) in self.purposes.iter().enumerate() {
+            if actor.policy.purpose(code).is_none() {
+                return Err(actor.no_purpose(code).in_input(format!("input.purposes.{index}")));
             }
         }
         if self.expires_at > actor.expires_at {

@@ -178,7 +178,7 @@ async function check(page) {
     'Cannot query field "wrong" on type "Contact".',
     'Cannot query field "wrong" on type "Contact".',
   );
-  await write("Revoked", '{ revokeAccessToken(id: "Lovelace") { token { id } } }', "mutation");
+  await write("Revoked", '{ revokeAccessToken(input: { accessTokenId: "Lovelace" }) { token { id } } }', "mutation");
   await marked('Cannot query field "revokeAccessToken" on type "Mutation".\nNot permitted as support for customer_care.');
   for (const body of posts().map((request) => request.postDataJSON())) {
     assert.ok(!body.query.includes("Lovelace"), "a text has left the page");

@@ -137,17 +137,17 @@ async fn a_lifted_block_hides_no_older_no_of_another_address() {
     for world in worlds().await {
         let desk = Desk::of(world).await;
         let at = |month: u32| format!("2026-{month:02}-01T10:00:00Z");
-        desk.object(json!({ "email": "y@example.org", "purpose": MAIL, "at": at(1) })).await;
+        desk.object(json!({ "email": "y@example.org", "purpose": MAIL, "declaredAt": at(1) })).await;
         let a = desk.customer(MAIL, named("Ada", "x@example.org")).await;
         let b = desk.customer(MAIL, named("Ben", "x@example.org")).await;
-        desk.object(json!({ "email": "x@example.org", "purpose": MAIL, "at": at(2) })).await;
+        desk.object(json!({ "email": "x@example.org", "purpose": MAIL, "declaredAt": at(2) })).await;
         assert_eq!(desk.mailed(&[&a, &b]).await, [false, false]);
         for (_, _, block) in desk.blocks(&a).await {
-            desk.write("liftBlock", json!({ "id": block })).await;
+            desk.write("liftBlock", json!({ "blockId": block })).await;
         }
         assert_eq!(desk.mailed(&[&a, &b]).await, [true, false]);
         let c = desk.customer(MAIL, named("Cem", "c@example.org")).await;
-        desk.write("updateContact", json!({ "id": a, "email": "y@example.org" })).await;
+        desk.write("updateContact", json!({ "contactId": a, "email": "y@example.org" })).await;
         assert_eq!(desk.mailed(&[&a, &b, &c]).await, [false, false, true], "the new address has a no");
         desk.write("addContactPoint", json!({ "contactId": c, "kind": "EMAIL", "email": "y@example.org" }))
             .await;
@@ -164,19 +164,19 @@ async fn who_takes_back_an_objection_opens_its_channel_alone() {
         desk.object(json!({ "contactId": b, "purpose": MAIL })).await;
         let phone = desk.object(json!({ "contactId": a, "purpose": MAIL, "channel": "PHONE" })).await;
         assert_eq!(desk.mailed(&[&a, &b]).await, [false, false]);
-        desk.write("endObjection", json!({ "id": phone })).await;
+        desk.write("endObjection", json!({ "objectionId": phone })).await;
         assert_eq!(desk.mailed(&[&a, &b]).await, [false, false], "the mailbox was closed by somebody else");
         // A block that ended when it began would never have held.
         let (_, _, block) = desk.blocks(&a).await.remove(0);
         let query = format!("{{ contact(id: \"{a}\") {{ blocks {{ id since }} }} }}");
         let since = desk.client.data(&desk.staff.desk, &query).await;
         let since = since["contact"]["blocks"][0]["since"].clone();
-        let input = json!({ "id": block, "at": since });
+        let input = json!({ "blockId": block, "endedAt": since });
         let refused = mutate(&desk.client, &desk.staff.desk, "liftBlock", &input, "__typename").await;
         assert_eq!(refusal(&refused, "liftBlock"), "BAD_USER_INPUT");
         // With the objection of all channels everything is open again, for this record.
         let all = desk.object(json!({ "contactId": a, "purpose": MAIL })).await;
-        desk.write("endObjection", json!({ "id": all })).await;
+        desk.write("endObjection", json!({ "objectionId": all })).await;
         assert_eq!(desk.mailed(&[&a, &b]).await, [true, false]);
     }
 }
@@ -198,7 +198,7 @@ async fn a_new_name_is_looked_up_for_every_letter_box() {
         point["kind"] = json!("POSTAL");
         desk.write("addContactPoint", point).await;
         assert_eq!(desk.seen(&desk.letters, &[&said, &other]).await, [false, true]);
-        desk.write("updateContact", json!({ "id": other, "familyName": "Neu" })).await;
+        desk.write("updateContact", json!({ "contactId": other, "familyName": "Neu" })).await;
         assert_eq!(desk.seen(&desk.letters, &[&said, &other]).await, [false, false]);
     }
 }
@@ -220,7 +220,7 @@ async fn a_no_follows_its_person_to_an_address_that_comes() {
                 "2026-09-01T10:00:00Z",
             )
             .await;
-            desk.write("withdrawConsent", json!({ "id": consent })).await;
+            desk.write("withdrawConsent", json!({ "consentId": consent })).await;
             desk.object(json!({ "contactId": said, "purpose": MAIL })).await;
             // The same person a second time, and somebody else who reads there too.
             let same = desk.customer(MAIL, named("Xenia", mailbox)).await;
@@ -229,7 +229,9 @@ async fn a_no_follows_its_person_to_an_address_that_comes() {
                 .await;
             assert_eq!(desk.mailed(&[&said, &same, &other]).await, [false, true, true], "{way}");
             match way {
-                "corrected" => desk.write("updateContact", json!({ "id": said, "email": mailbox })).await,
+                "corrected" => {
+                    desk.write("updateContact", json!({ "contactId": said, "email": mailbox })).await
+                }
                 "added" => {
                     desk.write(
                         "addContactPoint",
@@ -239,7 +241,7 @@ async fn a_no_follows_its_person_to_an_address_that_comes() {
                 }
                 _ => {
                     let third = desk.customer(MAIL, named("Xenia", mailbox)).await;
-                    desk.write("mergeContacts", json!({ "id": third, "duplicateId": said })).await
+                    desk.write("mergeContacts", json!({ "contactId": third, "duplicateId": said })).await
                 }
             };
             assert_eq!(desk.mailed(&[&same, &other]).await, [false, false], "{way}");

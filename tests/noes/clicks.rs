@@ -125,7 +125,7 @@ impl Office {
         let read = self.read(contact).await;
         let mut blocks = read["blocks"].as_array().unwrap().iter();
         let block = blocks.rfind(|block| block["purpose"]["code"] == purpose).unwrap();
-        let input = json!({ "id": block["id"] });
+        let input = json!({ "blockId": block["id"] });
         done(&self.client, &self.staff.desk, "liftBlock", input, "block { endedAt }").await;
     }
 }
@@ -279,7 +279,7 @@ async fn nothing_is_written_of_consents_that_never_were() {
         }
         assert_eq!(office.read(&anna).await["objections"].as_array().unwrap().len(), 1);
         // A yes of before begins nothing, also with an address that comes later. One of after does.
-        let input = json!({ "id": anna, "phone": "+49 30 5550 200" });
+        let input = json!({ "contactId": anna, "phone": "+49 30 5550 200" });
         done(&office.client, &office.staff.desk, "updateContact", input, "contact { id }").await;
         for (purpose, channel) in
             [("event_invitations", "EMAIL"), ("event_invitations", "PHONE"), ("phone_marketing", "PHONE")]
@@ -304,7 +304,7 @@ async fn what_was_never_given_stays_ended_when_an_address_comes() {
         let form = [("purpose", "event_invitations"), ("action", "withdraw")];
         assert_eq!(office.site.post(&path, &form).await.status, 303);
         office.wait();
-        let input = json!({ "id": anna, "phone": "+49 30 5550 300" });
+        let input = json!({ "contactId": anna, "phone": "+49 30 5550 300" });
         done(&office.client, &office.staff.desk, "updateContact", input, "contact { id }").await;
         yes(&office.client, &office.staff.consent, &anna, ("event_invitations", "PHONE"), OLDER).await;
         assert_eq!(office.sees("event_invitations", &[&anna]).await, [false]);
@@ -333,7 +333,7 @@ async fn a_link_ends_the_mails_to_the_mailbox_that_got_it() {
             if purpose == "existing_customer_mail" {
                 assert_eq!(office.link(&anna, purpose).await, path);
             }
-            let input = json!({ "id": anna, "email": new });
+            let input = json!({ "contactId": anna, "email": new });
             done(&office.client, &office.staff.desk, "updateContact", input, "contact { id }").await;
             office.yes(&anna, "newsletter", "EMAIL").await;
             // Nothing is shown any more.

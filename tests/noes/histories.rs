@@ -177,13 +177,13 @@ impl Office {
             }
             Step::Withdraw { record, .. } => {
                 if let Some(id) = ids.get(&record) {
-                    let input = json!({ "contactId": id, "purpose": "newsletter", "at": when });
+                    let input = json!({ "contactId": id, "purpose": "newsletter", "declaredAt": when });
                     done(client, &staff.consent, "withdrawConsent", input, "__typename").await;
                 }
             }
             Step::Object { record, .. } => {
                 if let Some(id) = ids.get(&record) {
-                    let input = json!({ "contactId": id, "purpose": "direct_marketing", "at": when });
+                    let input = json!({ "contactId": id, "purpose": "direct_marketing", "declaredAt": when });
                     done(client, &staff.consent, "recordObjection", input, "__typename").await;
                 }
             }
@@ -193,12 +193,12 @@ impl Office {
                 } else {
                     ("withdrawConsent", "newsletter")
                 };
-                let input = json!({ "email": address(mailbox, 0), "purpose": purpose, "at": when });
+                let input = json!({ "email": address(mailbox, 0), "purpose": purpose, "declaredAt": when });
                 done(client, &staff.consent, name, input, "__typename").await;
             }
             Step::Change { record, mailbox, spelling } => {
                 if let Some(id) = ids.get(&record) {
-                    let input = json!({ "id": id, "email": address(mailbox, spelling) });
+                    let input = json!({ "contactId": id, "email": address(mailbox, spelling) });
                     done(client, &staff.desk, "updateContact", input, "__typename").await;
                 }
             }

@@ -223,7 +223,7 @@ impl<'s> Office<'s> {
             done(client, caller, "recordObjection", input, "objection { id }").await;
         };
         match door {
-            Door::WithdrawId => withdraw(json!({ "id": consent })).await,
+            Door::WithdrawId => withdraw(json!({ "consentId": consent })).await,
             Door::WithdrawContact => {
                 withdraw(json!({ "contactId": contact, "purpose": "newsletter" })).await;
             }
@@ -375,7 +375,7 @@ impl<'s> Office<'s> {
             Way::Corrected => {
                 let contact = self.customer(names, &clean).await.unwrap();
                 self.yes(&contact, OLDER).await;
-                let input = json!({ "id": contact, "email": email });
+                let input = json!({ "contactId": contact, "email": email });
                 done(client, desk, "updateContact", input, "contact { id }").await;
                 self.yes(&contact, "2026-10-02T10:00:00Z").await;
                 vec![contact]
@@ -395,7 +395,7 @@ impl<'s> Office<'s> {
                 self.yes(&other, OLDER).await;
                 let (stays, goes) =
                     if case.way == Way::MergedInto { (&contact, &other) } else { (&other, &contact) };
-                let input = json!({ "id": stays, "duplicateId": goes });
+                let input = json!({ "contactId": stays, "duplicateId": goes });
                 done(client, desk, "mergeContacts", input, "contact { id }").await;
                 self.yes(stays, "2026-10-02T10:00:00Z").await;
                 vec![stays.clone()]

@@ -123,10 +123,10 @@ async fn no_no_of_version_1_is_lost() {
             yes(&client, caller, &id, news, "2026-10-01T10:00:00Z").await;
             all.push(id);
         }
-        let withdrawn = json!({ "contactId": all[0], "purpose": "newsletter", "at": "2026-10-15T10:00:00Z" });
+        let withdrawn =
+            json!({ "contactId": all[0], "purpose": "newsletter", "declaredAt": "2026-10-15T10:00:00Z" });
         done(&client, caller, "withdrawConsent", withdrawn, "__typename").await;
-        let objected =
-            json!({ "contactId": all[2], "purpose": "direct_marketing", "at": "2026-10-15T10:00:00Z" });
+        let objected = json!({ "contactId": all[2], "purpose": "direct_marketing", "declaredAt": "2026-10-15T10:00:00Z" });
         done(&client, caller, "recordObjection", objected, "__typename").await;
         // Addresses of the list on records that are there.
         for (channel, _, bare) in NOES {
@@ -193,7 +193,7 @@ async fn no_no_of_version_1_is_lost() {
         }
         // What was consented to holds, for the address however it is written.
         assert_eq!(sees(&client, &calls, std::slice::from_ref(&paul)).await, [true]);
-        let again = json!({ "id": paul, "phone": "+49 170 7654321" });
+        let again = json!({ "contactId": paul, "phone": "+49 170 7654321" });
         done(&client, desk, "updateContact", again, "__typename").await;
         assert_eq!(sees(&client, &calls, std::slice::from_ref(&paul)).await, [true]);
         let row = contact::Entity::find_by_id(id).one(&app.db.reader).await.unwrap().unwrap();

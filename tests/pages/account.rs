@@ -77,9 +77,9 @@ async fn a_request_is_opened_with_its_period() {
         assert!(page.body.contains("Rectification: correct what is wrong (Art. 16)"));
         assert!(page.body.contains("2 December 2026"), "{}", page.body);
         let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
-        let query = "{ requests { nodes { kind note contact { id } } } }";
+        let query = "{ privacyRequests { nodes { kind note contact { id } } } }";
         let data = site.client().data(&desk, query).await;
-        let nodes = data["requests"]["nodes"].as_array().unwrap().iter();
+        let nodes = data["privacyRequests"]["nodes"].as_array().unwrap().iter();
         let opened: Vec<_> = nodes.filter(|node| node["kind"] == "RECTIFICATION").collect();
         assert_eq!(opened.len(), 1);
         assert_eq!(opened[0]["note"], "my name is\r\nGina Kohler");

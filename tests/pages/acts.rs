@@ -225,7 +225,7 @@ async fn of_consents_that_never_were_nothing_is_written() {
         // A later word of the person than its no.
         test.clock.advance(TimeDelta::minutes(1));
         let ask = json!({ "contactId": id(0, 10), "purpose": "event_invitations", "language": "de", "form": "fair",
-                          "signedUpAt": test.app.now() });
+                          "declaredAt": test.app.now() });
         done(&client, &staff, "requestConsent", ask, "consent { id }").await;
         test.clock.advance(TimeDelta::minutes(1));
         withdraw(&jan, "event_invitations").await;

@@ -171,7 +171,7 @@ async fn what_ended_is_in_use_no_more() {
         let path = format!("/p/{}", site.fresh(id(0, 1)).await);
         assert!(card(&site.get(&path).await.body, "Customer care").is_some());
         let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
-        let restrict = json!({ "id": id(0, 1), "limb": "A", "reason": "contested" });
+        let restrict = json!({ "contactId": id(0, 1), "limb": "A", "reason": "contested" });
         crate::writes::done(&site.client(), &desk, "restrictContact", restrict, "contact { id }").await;
         let page = site.get(&path).await.body;
         assert!(card(&page, "Customer care").is_none());

@@ -212,7 +212,7 @@ async fn of_one_person_with_two_records_both_end() {
         let path = link(&site).await;
         assert_eq!(answer(&site, &path, "K-2001").await.location(), "?done=opened");
         let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
-        let merge = json!({ "id": first, "duplicateId": second });
+        let merge = json!({ "contactId": first, "duplicateId": second });
         done(&site.client(), &desk, "mergeContacts", merge, "contact { id }").await;
         assert!(site.get(&path).await.body.contains("Open my page"));
         assert!(site.get(&link(&site).await).await.body.contains("Anna Muster"));

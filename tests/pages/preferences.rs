@@ -96,7 +96,7 @@ async fn a_link_goes_on_to_work_when_two_records_become_one() {
         let made = "mutation { createContact(input: { givenName: \"Anna\", source: { name: \"call\" } }) { contact { id } } }";
         let made = site.client().data(&desk, made).await["createContact"]["contact"]["id"].clone();
         let merge = format!(
-            "mutation {{ mergeContacts(input: {{ id: {made}, duplicateId: \"{}\" }}) {{ contact {{ id email }} }} }}",
+            "mutation {{ mergeContacts(input: {{ contactId: {made}, duplicateId: \"{}\" }}) {{ contact {{ id email }} }} }}",
             id(0, 1)
         );
         let merged = site.client().data(&desk, &merge).await;

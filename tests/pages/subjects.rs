@@ -34,10 +34,10 @@ async fn nobody_sees_what_belongs_to_another() {
         let nodes = answer["data"]["consents"]["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), 2);
         assert!(nodes.iter().all(|node| node["contact"]["id"] == own.as_str()));
-        let answer = ask(&site, 1, "{ requests(first: 100) { nodes { kind } } }").await;
-        assert_eq!(answer["data"]["requests"]["nodes"].as_array().unwrap().len(), 2);
-        let answer = ask(&site, 2, "{ requests { nodes { kind } } }").await;
-        assert_eq!(answer["data"]["requests"]["nodes"], json!([]));
+        let answer = ask(&site, 1, "{ privacyRequests(first: 100) { nodes { kind } } }").await;
+        assert_eq!(answer["data"]["privacyRequests"]["nodes"].as_array().unwrap().len(), 2);
+        let answer = ask(&site, 2, "{ privacyRequests { nodes { kind } } }").await;
+        assert_eq!(answer["data"]["privacyRequests"]["nodes"], json!([]));
     }
 }
 
@@ -48,7 +48,7 @@ async fn nobody_changes_what_belongs_to_another() {
         // Ids of others are ids of nothing.
         for (name, input, payload) in [
             ("withdrawConsent", format!("contactId: \"{other}\", purpose: \"newsletter\""), "consents"),
-            ("withdrawConsent", format!("id: \"{}\"", id(1, 200)), "consents"),
+            ("withdrawConsent", format!("consentId: \"{}\"", id(1, 200)), "consents"),
             ("recordObjection", format!("contactId: \"{other}\", purpose: \"newsletter\""), "objections"),
             ("openRequest", format!("contactId: \"{other}\", kind: ACCESS"), "request"),
         ] {
@@ -61,9 +61,9 @@ async fn nobody_changes_what_belongs_to_another() {
             "{ contacts { nodes { id } } }",
             "{ auditLog { nodes { id } } }",
             "{ consentChanges { nodes { id } } }",
-            "{ tokens { id } }",
+            "{ accessTokens { id } }",
             "{ recipients { id } }",
-            "mutation { endObjection(input: { id: \"01990000-0000-7000-8000-000400000400\" }) { objection { id } } }",
+            "mutation { endObjection(input: { objectionId: \"01990000-0000-7000-8000-000400000400\" }) { objection { id } } }",
         ] {
             let answer = ask(&site, 1, query).await;
             let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap();
@@ -77,6 +77,7 @@ async fn nobody_changes_what_belongs_to_another() {
 async fn the_role_alone_opens_nothing() {
     let site = sites().await.remove(0);
     let caller = site.test.caller("subject", "consent_management").await;
-    let data = site.client().data(&caller, "{ consents { nodes { id } } requests { nodes { id } } }").await;
-    assert_eq!(data, json!({ "consents": { "nodes": [] }, "requests": { "nodes": [] } }));
+    let data =
+        site.client().data(&caller, "{ consents { nodes { id } } privacyRequests { nodes { id } } }").await;
+    assert_eq!(data, json!({ "consents": { "nodes": [] }, "privacyRequests": { "nodes": [] } }));
 }

@@ -295,7 +295,7 @@ async fn each_record_of_a_mailbox_gets_its_own() {
         test.clock.advance(TimeDelta::minutes(1));
         let staff = test.caller("marketing", "consent_management").await;
         let ask = json!({ "contactId": other, "purpose": "event_invitations", "language": "de", "form": "fair",
-                          "signedUpAt": test.app.now() });
+                          "declaredAt": test.app.now() });
         done(&client, &staff, "requestConsent", ask, "consent { id }").await;
         let tokens = crate::signups::tokens(test).await;
         let pages = [0, 1].map(|at| format!("/p/{}", tokens[at]));

@@ -335,20 +335,20 @@ pub static CASES: &[Case] = &[
         "requests",
         "dpo",
         "rights_fulfilment",
-        "{ requests(first: 50) { nodes { id kind contact { id familyName } } } }",
+        "{ privacyRequests(first: 50) { nodes { id kind contact { id familyName } } } }",
     ),
     case(
         "requests by when they are due",
         "dpo",
         "rights_fulfilment",
-        "{ requests(first: 50, orderBy: [{ field: DUE_AT, direction: ASC }], filter: { status: { eq: RECEIVED } }) \
+        "{ privacyRequests(first: 50, orderBy: [{ field: DUE_AT, direction: ASC }], filter: { status: { eq: RECEIVED } }) \
          { nodes { id dueAt } } }",
     ),
     case(
         "requests that are overdue",
         "dpo",
         "rights_fulfilment",
-        "{ requests(first: 50, filter: { overdue: true }) { nodes { id dueAt } } }",
+        "{ privacyRequests(first: 50, filter: { overdue: true }) { nodes { id dueAt } } }",
     ),
     case(
         "audit log",
@@ -366,7 +366,7 @@ pub static CASES: &[Case] = &[
         "audit log of a contact",
         "dpo",
         "rights_fulfilment",
-        "{ auditLog(first: 50, filter: { contact: { eq: \"{contact}\" } }) { nodes { id action before after } } }",
+        "{ auditLog(first: 50, filter: { contactId: { eq: \"{contact}\" } }) { nodes { id action before after } } }",
     ),
     case(
         "audit log of a thing",

@@ -129,7 +129,7 @@ fn cases(staff: &Staff) -> Vec<(&'static str, &Caller, Value, &'static str)> {
     });
     let point = json!({ "contactId": contact(4_714), "kind": "EMAIL", "email": "further@example.com" });
     vec![
-        ("withdrawConsent", &staff.consent, json!({ "id": consent(4_700) }), "consent { status }"),
+        ("withdrawConsent", &staff.consent, json!({ "consentId": consent(4_700) }), "consent { status }"),
         (
             "withdrawConsent",
             &staff.consent,
@@ -159,16 +159,16 @@ fn cases(staff: &Staff) -> Vec<(&'static str, &Caller, Value, &'static str)> {
         (
             "updateContact",
             &staff.support,
-            json!({ "id": contact(4_711), "email": "other@example.com", "phone": "+49 30 7654321", "jobTitle": "x" }),
+            json!({ "contactId": contact(4_711), "email": "other@example.com", "phone": "+49 30 7654321", "jobTitle": "x" }),
             "contact { id }",
         ),
         ("addContactPoint", &staff.support, point, "__typename"),
         ("openRequest", &staff.desk, json!({ "contactId": contact(4_715), "kind": "ACCESS" }), "__typename"),
-        ("restrictContact", &staff.desk, json!({ "id": contact(4_716), "limb": "A" }), "__typename"),
+        ("restrictContact", &staff.desk, json!({ "contactId": contact(4_716), "limb": "A" }), "__typename"),
         (
             "mergeContacts",
             &staff.desk,
-            json!({ "id": contact(4_720), "duplicateId": contact(4_721) }),
+            json!({ "contactId": contact(4_720), "duplicateId": contact(4_721) }),
             "__typename",
         ),
     ]

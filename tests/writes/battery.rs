@@ -33,7 +33,7 @@ fn support() -> Vec<String> {
         let ground = json!({ "purpose": "customer_care", "reference": "C" });
         let new = json!({ "familyName": "Neu", "email": email, "source": source, "ground": ground });
         queries.push(mutation("createContact", &new, CONTACT));
-        queries.push(mutation("updateContact", &json!({ "id": person(1), "email": email }), CONTACT));
+        queries.push(mutation("updateContact", &json!({ "contactId": person(1), "email": email }), CONTACT));
         let point = json!({ "contactId": person(1), "kind": "EMAIL", "email": email });
         queries.push(mutation("addContactPoint", &point, CONTACT));
     }
@@ -41,12 +41,12 @@ fn support() -> Vec<String> {
     for number in [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 99] {
         let contact = person(number);
         for change in [
-            json!({ "id": contact, "phone": "+49 30 23125 777" }),
-            json!({ "id": contact, "phone": "+49 30 23125 778", "expectedVersion": 1 }),
-            json!({ "id": contact, "phone": "+49 30 23125 779", "expectedVersion": 7 }),
-            json!({ "id": contact, "phone": "bad" }),
-            json!({ "id": contact, "birthDate": "1984-02-29" }),
-            json!({ "id": contact, "clear": ["PHONE"] }),
+            json!({ "contactId": contact, "phone": "+49 30 23125 777" }),
+            json!({ "contactId": contact, "phone": "+49 30 23125 778", "expectedVersion": 1 }),
+            json!({ "contactId": contact, "phone": "+49 30 23125 779", "expectedVersion": 7 }),
+            json!({ "contactId": contact, "phone": "bad" }),
+            json!({ "contactId": contact, "birthDate": "1984-02-29" }),
+            json!({ "contactId": contact, "clear": ["PHONE"] }),
         ] {
             queries.push(mutation("updateContact", &change, CONTACT));
         }
@@ -54,9 +54,13 @@ fn support() -> Vec<String> {
         queries.push(mutation("addContactPoint", &point, CONTACT));
         let ground = json!({ "contactId": contact, "purpose": "customer_care" });
         queries.push(mutation("recordGround", &ground, "ground { id }"));
-        queries.push(mutation("endGround", &json!({ "id": id(3, number * 100 + 1) }), "ground { until }"));
+        queries.push(mutation(
+            "endGround",
+            &json!({ "groundId": id(3, number * 100 + 1) }),
+            "ground { until }",
+        ));
         queries.push(format!(
-            "mutation {{ removeContactPoint(id: \"{}\") {{ {CONTACT} }} }}",
+            "mutation {{ removeContactPoint(input: {{contactPointId: \"{}\"}}) {{ {CONTACT} }} }}",
             id(6, number * 100)
         ));
         let request = json!({ "contactId": contact, "kind": "ACCESS" });
@@ -101,10 +105,14 @@ fn consents() -> Vec<String> {
         queries.push(mutation("recordConsent", &consent, "consent { status }"));
         queries.push(mutation(
             "withdrawConsent",
-            &json!({ "id": id(1, number * 100) }),
+            &json!({ "consentId": id(1, number * 100) }),
             "consent { status }",
         ));
-        queries.push(mutation("endObjection", &json!({ "id": id(4, number * 100) }), "objection { id }"));
+        queries.push(mutation(
+            "endObjection",
+            &json!({ "objectionId": id(4, number * 100) }),
+            "objection { id }",
+        ));
     }
     for email in ["karl@example.org", "fritz@example.org", "nobody@example.org"] {
         let objection = json!({ "email": email, "purpose": "direct_marketing" });
@@ -134,9 +142,9 @@ fn merges() -> Vec<String> {
     let mut queries = Vec::new();
     for erased in [6, 99] {
         for (stays, goes) in [(1, erased), (erased, 1), (erased, erased), (erased, 98)] {
-            let merge = json!({ "id": person(stays), "duplicateId": person(goes) });
+            let merge = json!({ "contactId": person(stays), "duplicateId": person(goes) });
             queries.push(mutation("mergeContacts", &merge, CONTACT));
-            let merge = json!({ "id": person(stays), "duplicateId": person(goes), "expectedVersion": 7, "take": ["EMAIL"] });
+            let merge = json!({ "contactId": person(stays), "duplicateId": person(goes), "expectedVersion": 7, "take": ["EMAIL"] });
             queries.push(mutation("mergeContacts", &merge, CONTACT));
         }
     }
@@ -173,7 +181,7 @@ async fn emptying_what_one_sees_does_not_tell_what_one_does_not_see() {
             let caller = test.caller("support", "customer_care").await;
             let query = mutation(
                 "updateContact",
-                &json!({ "id": person(1), "clear": ["FAMILY_NAME", "GIVEN_NAME"] }),
+                &json!({ "contactId": person(1), "clear": ["FAMILY_NAME", "GIVEN_NAME"] }),
                 "contact { id }",
             );
             let answer = client.ask(&caller, &query).await;

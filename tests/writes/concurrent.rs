@@ -37,7 +37,7 @@ async fn optimistic_locking_loses_no_update() {
             let (client, caller) = (world.client.clone(), staff.support.clone());
             writers.spawn(async move {
                 let input =
-                    json!({ "id": person(1), "expectedVersion": 1, "jobTitle": format!("first {writer}") });
+                    json!({ "contactId": person(1), "expectedVersion": 1, "jobTitle": format!("first {writer}") });
                 code(&mutate(&client, &caller, "updateContact", &input, "contact { version }").await)
                     .to_owned()
             });
@@ -53,7 +53,7 @@ async fn optimistic_locking_loses_no_update() {
                 loop {
                     let query = format!("{{ contact(id: \"{}\") {{ version }} }}", person(1));
                     let seen = client.data(&caller, &query).await["contact"]["version"].clone();
-                    let input = json!({ "id": person(1), "expectedVersion": seen, "jobTitle": format!("second {writer}") });
+                    let input = json!({ "contactId": person(1), "expectedVersion": seen, "jobTitle": format!("second {writer}") });
                     let answer = mutate(&client, &caller, "updateContact", &input, "contact { version }").await;
                     match code(&answer) {
                         "DONE" => return,
@@ -122,7 +122,7 @@ async fn serialization_failures_are_tried_again() {
         for writer in 0..6 {
             let (client, caller) = (client.clone(), staff.support.clone());
             writers.spawn(async move {
-                let input = json!({ "id": person(1), "jobTitle": format!("writer {writer}") });
+                let input = json!({ "contactId": person(1), "jobTitle": format!("writer {writer}") });
                 mutate(&client, &caller, "updateContact", &input, "contact { version }").await
             });
         }
@@ -155,7 +155,7 @@ async fn withdraw_wins() {
                     let (client, partner, query) = (client.clone(), partner.clone(), query.clone());
                     tokio::spawn(async move { client.data(&partner, &query).await })
                 };
-                let input = json!({ "id": id(9, number) });
+                let input = json!({ "consentId": id(9, number) });
                 let answer = mutate(&client, &consent, "withdrawConsent", &input, "consent { status }").await;
                 assert_eq!(answer["data"]["withdrawConsent"]["consent"]["status"], "WITHDRAWN", "{answer}");
                 let after = client.data(&partner, &query).await;

@@ -122,7 +122,7 @@ async fn a_late_consent_does_not_move_to_a_new_address() {
         let partner = world.test.caller("partner", "newsletter").await;
         // Without any consent to it, with one withdrawn, and with one whose time has ended.
         for (hour, number) in [(9, 7), (10, 2), (11, 3)] {
-            let moved = json!({ "id": person(number), "email": format!("moved{number}@example.org") });
+            let moved = json!({ "contactId": person(number), "email": format!("moved{number}@example.org") });
             done(&world.client, &staff.desk, "updateContact", moved, "contact { id }").await;
             let late = newsletter(number, "2026-11-01T10:00:00Z");
             let late = done(&world.client, &staff.consent, "recordConsent", late, STATE).await;
@@ -134,7 +134,7 @@ async fn a_late_consent_does_not_move_to_a_new_address() {
             assert!(sees(&world, &partner, number).await, "person {number}");
         }
         // An accent makes another mailbox.
-        let accent = json!({ "id": person(7), "email": "möved7@example.org" });
+        let accent = json!({ "contactId": person(7), "email": "möved7@example.org" });
         done(&world.client, &staff.desk, "updateContact", accent, "contact { id }").await;
         assert!(!sees(&world, &partner, 7).await);
     }
@@ -163,7 +163,8 @@ async fn the_order_of_recording_does_not_matter() {
                             .await
                     }
                     _ => {
-                        let input = json!({ "contactId": person(number), "purpose": "newsletter", "at": at });
+                        let input =
+                            json!({ "contactId": person(number), "purpose": "newsletter", "declaredAt": at });
                         done(&world.client, &staff.consent, "withdrawConsent", input, STATE).await
                     }
                 };
@@ -230,14 +231,14 @@ async fn an_address_that_changes_invalidates_what_was_given_for_the_old_one() {
         );
         assert!(sees(&world, &partner, 1).await && sees(&world, &events, 1).await);
         // Another way to write the same address is no other address.
-        let same = json!({ "id": person(1), "email": "Anna@Example.org" });
+        let same = json!({ "contactId": person(1), "email": "Anna@Example.org" });
         done(&world.client, &staff.support, "updateContact", same, "contact { id }").await;
         assert!(sees(&world, &partner, 1).await);
-        let moved = json!({ "id": person(1), "email": "anna@new.example" });
+        let moved = json!({ "contactId": person(1), "email": "anna@new.example" });
         done(&world.client, &staff.support, "updateContact", moved, "contact { id }").await;
         // The consent for the phone stays.
         assert!(!sees(&world, &partner, 1).await && sees(&world, &events, 1).await);
-        let back = json!({ "id": person(1), "email": "anna@example.org" });
+        let back = json!({ "contactId": person(1), "email": "anna@example.org" });
         done(&world.client, &staff.support, "updateContact", back, "contact { id }").await;
         assert!(!sees(&world, &partner, 1).await, "going back is no declaration");
         let query = format!(
@@ -257,7 +258,7 @@ async fn an_address_that_changes_invalidates_what_was_given_for_the_old_one() {
         .await;
         assert!(sees(&world, &partner, 1).await);
         // Emptying it is a change too.
-        let emptied = json!({ "id": person(1), "clear": ["EMAIL", "PHONE"] });
+        let emptied = json!({ "contactId": person(1), "clear": ["EMAIL", "PHONE"] });
         done(&world.client, &staff.support, "updateContact", emptied, "contact { id }").await;
         assert!(!sees(&world, &partner, 1).await && !sees(&world, &events, 1).await);
         let entries = "SELECT COUNT(*) FROM audit_entry WHERE action = 'invalidateConsent'";
@@ -305,12 +306,12 @@ async fn an_objection_ends_marketing_until_the_person_declares_afresh() {
                 &world.client,
                 &staff.consent,
                 "endObjection",
-                json!({ "id": open["id"] }),
+                json!({ "objectionId": open["id"] }),
                 "objection { endedAt }",
             )
             .await;
         }
-        let ended = json!({ "id": objection["objection"]["id"] });
+        let ended = json!({ "objectionId": objection["objection"]["id"] });
         done(&world.client, &staff.consent, "endObjection", ended, "objection { endedAt }").await;
         assert!(sees(&world, &mail, 10).await);
         // By address alone: every contact that has it, as its own or a further one.
@@ -333,7 +334,7 @@ async fn an_objection_ends_marketing_until_the_person_declares_afresh() {
             &world.client,
             &staff.consent,
             "endObjection",
-            json!({ "id": objection["id"] }),
+            json!({ "objectionId": objection["id"] }),
             "objection { endedAt }",
         )
         .await;
@@ -344,7 +345,8 @@ async fn an_objection_ends_marketing_until_the_person_declares_afresh() {
             done(&world.client, &staff.consent, "recordObjection", error, "objection { id objectedAt }")
                 .await;
         assert!(!sees(&world, &partner, 10).await);
-        let void = json!({ "id": error["objection"]["id"], "at": error["objection"]["objectedAt"] });
+        let void =
+            json!({ "objectionId": error["objection"]["id"], "endedAt": error["objection"]["objectedAt"] });
         done(&world.client, &staff.consent, "endObjection", void, "objection { endedAt }").await;
         assert!(sees(&world, &partner, 10).await);
         let nobody = json!({ "email": "nobody@example.org", "purpose": "direct_marketing" });
@@ -359,7 +361,7 @@ async fn an_objection_ends_marketing_until_the_person_declares_afresh() {
 async fn a_restriction_closes_the_contact_until_it_is_lifted() {
     for world in worlds().await {
         let staff = Staff::of(&world.test).await;
-        let restrict = |limb: &str| json!({ "id": person(1), "limb": limb, "reason": "contested", "until": "2026-12-01T00:00:00Z" });
+        let restrict = |limb: &str| json!({ "contactId": person(1), "limb": limb, "reason": "contested", "plannedUntil": "2026-12-01T00:00:00Z" });
         let payload = "contact { state restrictedAt version restrictions { limb reason plannedUntil liftedAt informedAt } }";
         let restricted = done(&world.client, &staff.desk, "restrictContact", restrict("A"), payload).await;
         assert_eq!(
@@ -370,7 +372,7 @@ async fn a_restriction_closes_the_contact_until_it_is_lifted() {
         // For a purpose that is not allowed then, the contact is not there: neither to be read nor to be written.
         assert!(!sees(&world, &staff.support, 1).await);
         for (name, input) in [
-            ("updateContact", json!({ "id": person(1), "phone": "+49 30 23125 1" })),
+            ("updateContact", json!({ "contactId": person(1), "phone": "+49 30 23125 1" })),
             ("addContactPoint", json!({ "contactId": person(1), "kind": "EMAIL", "email": "a@b.example" })),
             ("recordGround", json!({ "contactId": person(1), "purpose": "customer_care" })),
         ] {
@@ -378,13 +380,13 @@ async fn a_restriction_closes_the_contact_until_it_is_lifted() {
             assert_eq!(refusal(&answer, name), "NOT_FOUND");
         }
         // Under purposes that are: rectification, withdrawal, lifting.
-        let rectified = json!({ "id": person(1), "familyName": "Kohler" });
+        let rectified = json!({ "contactId": person(1), "familyName": "Kohler" });
         done(&world.client, &staff.desk, "updateContact", rectified, "contact { familyName }").await;
         done(
             &world.client,
             &staff.consent,
             "withdrawConsent",
-            json!({ "id": id(1, 100) }),
+            json!({ "consentId": id(1, 100) }),
             "consent { status }",
         )
         .await;
@@ -393,7 +395,7 @@ async fn a_restriction_closes_the_contact_until_it_is_lifted() {
         let desk = world.test.caller("privacy_desk", "rights_fulfilment").await;
         let support = world.test.caller("support", "customer_care").await;
         assert!(!sees(&world, &support, 1).await, "it does not end by itself");
-        let lift = json!({ "id": person(1), "informedAt": "2026-12-10T00:00:00Z" });
+        let lift = json!({ "contactId": person(1), "informedAt": "2026-12-10T00:00:00Z" });
         let lifted = done(&world.client, &desk, "liftRestriction", lift, payload).await;
         assert_eq!(lifted["contact"]["state"], "ACTIVE");
         let restrictions = lifted["contact"]["restrictions"].as_array().unwrap();
@@ -405,7 +407,7 @@ async fn a_restriction_closes_the_contact_until_it_is_lifted() {
             &world.client,
             &desk,
             "restrictContact",
-            &json!({ "id": person(11), "limb": "A", "reason": "x" }),
+            &json!({ "contactId": person(11), "limb": "A", "reason": "x" }),
             "__typename",
         )
         .await;

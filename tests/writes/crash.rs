@@ -118,19 +118,19 @@ async fn a_killed_process_leaves_neither_change_nor_entry_or_both() {
             ),
             (
                 &staff.support,
-                json!({ "query": "mutation($i: UpdateContactInput!) { updateContact(input: $i) { contact { id } } }", "variables": { "i": { "id": person(1), "email": "killed@example.org" } } }),
+                json!({ "query": "mutation($i: UpdateContactInput!) { updateContact(input: $i) { contact { id } } }", "variables": { "i": { "contactId": person(1), "email": "killed@example.org" } } }),
                 "SELECT COUNT(*) FROM contact c JOIN consent k ON k.contact_id = c.id WHERE c.email = 'killed@example.org' AND k.status = 'INVALIDATED'",
                 "updateContact",
             ),
             (
                 &staff.consent,
-                json!({ "query": "mutation($i: WithdrawConsentInput!) { withdrawConsent(input: $i) { consent { id } } }", "variables": { "i": { "id": id(1, 1000) } } }),
+                json!({ "query": "mutation($i: WithdrawConsentInput!) { withdrawConsent(input: $i) { consent { id } } }", "variables": { "i": { "consentId": id(1, 1000) } } }),
                 "SELECT COUNT(*) FROM consent k JOIN consent_event e ON e.consent_id = k.id WHERE k.status = 'WITHDRAWN' AND e.kind = 'WITHDRAWN'",
                 "withdrawConsent",
             ),
             (
                 &staff.desk,
-                json!({ "query": "mutation($i: MergeContactsInput!) { mergeContacts(input: $i) { contact { id } } }", "variables": { "i": { "id": person(7), "duplicateId": person(8) } } }),
+                json!({ "query": "mutation($i: MergeContactsInput!) { mergeContacts(input: $i) { contact { id } } }", "variables": { "i": { "contactId": person(7), "duplicateId": person(8) } } }),
                 MERGED,
                 "mergeContacts",
             ),

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A call of each mutation that changes something in the test world: who, arguments, payload.
-fn calls<'s>(
+pub fn calls<'s>(
     staff: &'s Staff,
     token: &str,
     point: &str,
@@ -39,7 +39,7 @@ fn calls<'s>(
         (
             "updateContact",
             &staff.support,
-            input(json!({ "id": person(1), "phone": "+49 30 23125 999" })),
+            input(json!({ "contactId": person(1), "phone": "+49 30 23125 999" })),
             contact,
         ),
         (
@@ -48,28 +48,28 @@ fn calls<'s>(
             input(json!({ "contactId": person(1), "kind": "EMAIL", "email": "anna@third.example" })),
             contact,
         ),
-        ("removeContactPoint", &staff.support, json!({ "id": point }), contact),
+        ("removeContactPoint", &staff.support, input(json!({ "contactPointId": point })), contact),
         (
             "recordGround",
             &staff.support,
             input(json!({ "contactId": person(1), "purpose": "customer_care", "reference": "another" })),
             "ground { id }",
         ),
-        ("endGround", &staff.desk, input(json!({ "id": id(3, 200) })), "ground { id }"),
+        ("endGround", &staff.desk, input(json!({ "groundId": id(3, 200) })), "ground { id }"),
         (
             "recordObjection",
             &staff.consent,
             input(json!({ "contactId": person(1), "purpose": "direct_marketing" })),
             "objection { id }",
         ),
-        ("endObjection", &staff.consent, input(json!({ "id": id(4, 400) })), "objection { id }"),
-        ("liftBlock", &staff.consent, input(json!({ "id": id(4, 399) })), "block { id }"),
+        ("endObjection", &staff.consent, input(json!({ "objectionId": id(4, 400) })), "objection { id }"),
+        ("liftBlock", &staff.consent, input(json!({ "blockId": id(4, 399) })), "block { id }"),
         ("recordConsent", &staff.consent, input(newsletter(3, "2026-11-01T09:00:00Z")), "consent { id }"),
         (
             "requestConsent",
             &staff.consent,
             input(
-                json!({ "contactId": person(7), "purpose": "newsletter", "language": "de", "form": "fair", "signedUpAt": "2026-11-02T08:00:00Z" }),
+                json!({ "contactId": person(7), "purpose": "newsletter", "language": "de", "form": "fair", "declaredAt": "2026-11-02T08:00:00Z" }),
             ),
             "consent { id }",
         ),
@@ -77,28 +77,28 @@ fn calls<'s>(
             "renewConsent",
             &staff.consent,
             input(
-                json!({ "id": id(1, 700), "textVersion": "2026-1", "language": "de", "proof": "signed_paper", "declaredAt": "2026-11-01T09:00:00Z", "source": "fair" }),
+                json!({ "consentId": id(1, 700), "textVersion": "2026-1", "language": "de", "proof": "signed_paper", "declaredAt": "2026-11-01T09:00:00Z", "source": "fair" }),
             ),
             "consent { id }",
         ),
-        ("withdrawConsent", &staff.consent, input(json!({ "id": id(1, 100) })), "consent { id }"),
+        ("withdrawConsent", &staff.consent, input(json!({ "consentId": id(1, 100) })), "consent { id }"),
         (
             "openRequest",
             &staff.desk,
             input(json!({ "contactId": person(2), "kind": "ACCESS" })),
             "request { id }",
         ),
-        ("cancelRequest", &staff.desk, input(json!({ "id": id(5, 100) })), "request { id }"),
+        ("cancelRequest", &staff.desk, input(json!({ "privacyRequestId": id(5, 100) })), "request { id }"),
         (
             "restrictContact",
             &staff.desk,
-            input(json!({ "id": person(2), "limb": "A", "reason": "contested" })),
+            input(json!({ "contactId": person(2), "limb": "A", "reason": "contested" })),
             contact,
         ),
         (
             "liftRestriction",
             &staff.desk,
-            input(json!({ "id": person(5), "informedAt": "2026-11-01T00:00:00Z" })),
+            input(json!({ "contactId": person(5), "informedAt": "2026-11-01T00:00:00Z" })),
             contact,
         ),
         (
@@ -110,7 +110,7 @@ fn calls<'s>(
         (
             "acknowledgeStops",
             &staff.desk,
-            input(json!({ "recipientId": recipient, "batch": batch })),
+            input(json!({ "recipientId": recipient, "batchId": batch })),
             "recipient { id }",
         ),
         (
@@ -121,18 +121,27 @@ fn calls<'s>(
             ),
             "token { id } secret",
         ),
-        ("revokeAccessToken", &staff.admin, json!({ "id": token }), "token { id }"),
-        ("mergeContacts", &staff.desk, input(json!({ "id": person(7), "duplicateId": person(1) })), contact),
+        ("revokeAccessToken", &staff.admin, input(json!({ "accessTokenId": token })), "token { id }"),
+        (
+            "mergeContacts",
+            &staff.desk,
+            input(json!({ "contactId": person(7), "duplicateId": person(1) })),
+            contact,
+        ),
     ]
 }
 
 /// Names of the SDL's mutations with the type of their argument.
 async fn declared() -> Vec<(String, String)> {
-    let query = "{ __schema { mutationType { fields { name args { name type { ofType { name } } } } } } }";
+    let query =
+        "{ __schema { mutationType { fields { name args { name type { name ofType { name } } } } } } }";
     let answer = graphql::build().unwrap().execute(Request::new(query).only_introspection()).await;
     let data = answer.data.into_json().unwrap();
     let fields = data["__schema"]["mutationType"]["fields"].as_array().unwrap().clone();
-    let argument = |field: &Value| field["args"][0]["type"]["ofType"]["name"].as_str().unwrap().to_owned();
+    let argument = |field: &Value| {
+        let ty = &field["args"][0]["type"];
+        ty["name"].as_str().or(ty["ofType"]["name"].as_str()).unwrap().to_owned()
+    };
     fields.iter().map(|field| (field["name"].as_str().unwrap().to_owned(), argument(field))).collect()
 }
 
@@ -230,13 +239,13 @@ async fn entry_and_change_share_their_transaction() {
             continue;
         }
         let staff = Staff::of(&world.test).await;
-        let input = json!({ "id": person(1), "phone": "call me" });
+        let input = json!({ "contactId": person(1), "phone": "call me" });
         super::mutate(&world.client, &staff.support, "updateContact", &input, "contact { id }").await;
         let together = "SELECT COUNT(*) FROM audit_entry e JOIN contact c ON c.id = e.contact_id
                         WHERE e.action = 'updateContact' AND e.xmin::text = c.xmin::text";
         // The number is not a phone number: nothing was changed, so nothing is there to share.
         assert_eq!(number(db, together).await, 0);
-        let input = json!({ "id": person(1), "phone": "+49 30 23125 321" });
+        let input = json!({ "contactId": person(1), "phone": "+49 30 23125 321" });
         super::done(&world.client, &staff.support, "updateContact", input, "contact { id }").await;
         assert_eq!(number(db, together).await, 1);
     }
@@ -276,7 +285,7 @@ async fn what_is_as_asked_for_already_is_no_change() {
             &client,
             &staff.consent,
             "withdrawConsent",
-            json!({ "id": id(1, 200) }),
+            json!({ "consentId": id(1, 200) }),
             "consent { id }",
         )
         .await;
@@ -292,7 +301,7 @@ async fn what_is_as_asked_for_already_is_no_change() {
             (
                 &staff.support,
                 "updateContact",
-                json!({ "id": person(1), "givenName": "Anna", "clear": ["COMPANY"] }),
+                json!({ "contactId": person(1), "givenName": "Anna", "clear": ["COMPANY"] }),
                 "contact { id }",
             ),
             (
@@ -308,11 +317,11 @@ async fn what_is_as_asked_for_already_is_no_change() {
                 json!({ "contactId": person(4), "purpose": "direct_marketing" }),
                 "objection { id }",
             ),
-            (&staff.consent, "withdrawConsent", json!({ "id": id(1, 200) }), "consent { id }"),
+            (&staff.consent, "withdrawConsent", json!({ "consentId": id(1, 200) }), "consent { id }"),
             (
                 &staff.desk,
                 "liftRestriction",
-                json!({ "id": person(1), "informedAt": "2026-11-01T00:00:00Z" }),
+                json!({ "contactId": person(1), "informedAt": "2026-11-01T00:00:00Z" }),
                 "contact { id }",
             ),
         ]

@@ -27,7 +27,7 @@ async fn made(client: &Client, staff: &Staff, values: Value) -> String {
 }
 
 fn pair(stays: &str, goes: &str) -> Value {
-    json!({ "id": stays, "duplicateId": goes })
+    json!({ "contactId": stays, "duplicateId": goes })
 }
 
 async fn merged(client: &Client, staff: &Staff, input: Value, payload: &str) -> Value {
@@ -46,9 +46,9 @@ async fn declare(client: &Client, staff: &Staff, contact: &str, (what, channel, 
         ),
         "withdraw" => (
             "withdrawConsent",
-            json!({ "contactId": contact, "purpose": "event_invitations", "channel": channel, "at": at }),
+            json!({ "contactId": contact, "purpose": "event_invitations", "channel": channel, "declaredAt": at }),
         ),
-        _ => ("recordObjection", json!({ "contactId": contact, "purpose": what, "at": at })),
+        _ => ("recordObjection", json!({ "contactId": contact, "purpose": what, "declaredAt": at })),
     };
     done(client, &staff.consent, name, input, "__typename").await;
 }
@@ -111,7 +111,7 @@ async fn only_who_may_read_and_write_all_of_a_contact_merges() {
             test.app.policy.reload(&sources, &zweck::register::policy_objects()).await.unwrap();
         };
         // The place of a wrong input is not told before the right is missing.
-        let wrong = json!({ "id": person(77), "duplicateId": person(77), "take": ["NOTES"] });
+        let wrong = json!({ "contactId": person(77), "duplicateId": person(77), "take": ["NOTES"] });
         for (action, coordinate) in [
             ("read", "Contact.birthDate"),
             ("update", "Contact.notes"),
@@ -165,7 +165,7 @@ async fn which_of_both_is_not_there_is_not_told() {
         }
         assert_eq!(answers.len(), 1, "{answers:?}");
         // Whom a law keeps is there for the desk, and stays apart.
-        for (stays, goes, place) in [(1, 11, "input.duplicateId"), (11, 1, "input.id")] {
+        for (stays, goes, place) in [(1, 11, "input.duplicateId"), (11, 1, "input.contactId")] {
             let input = pair(&person(stays), &person(goes));
             let answer = mutate(&client, &staff.desk, "mergeContacts", &input, "contact { id }").await;
             assert_eq!(refusal(&answer, "mergeContacts"), "CONFLICT");
@@ -639,7 +639,7 @@ async fn a_restriction_of_either_holds_since_the_earlier_one() {
                 let contact = done(client, &staff.desk, "createContact", input, "contact { id }").await;
                 let contact = contact["contact"]["id"].clone();
                 if of_this {
-                    let input = json!({ "id": contact, "limb": "A", "reason": "contested" });
+                    let input = json!({ "contactId": contact, "limb": "A", "reason": "contested" });
                     done(client, &staff.desk, "restrictContact", input, "__typename").await;
                 }
                 ids.push(contact.as_str().unwrap().to_owned());
@@ -668,7 +668,7 @@ async fn all_that_hung_on_the_duplicate_moves_and_leaves_its_trace() {
     for world in worlds().await {
         let (client, staff, db) = (&world.client, Staff::of(&world.test).await, &world.test.app.db.writer);
         let (stays, goes) = (person(7), person(1));
-        let restriction = json!({ "id": goes, "limb": "B", "reason": "unlawful" });
+        let restriction = json!({ "contactId": goes, "limb": "B", "reason": "unlawful" });
         done(client, &staff.desk, "restrictContact", restriction, "__typename").await;
         let objection = json!({ "contactId": goes, "purpose": "existing_customer_mail" });
         done(client, &staff.desk, "recordObjection", objection, "__typename").await;
@@ -706,7 +706,7 @@ async fn all_that_hung_on_the_duplicate_moves_and_leaves_its_trace() {
         }
         // The log tells of each row; by the link an erasure finds older entries, by either id.
         let query = format!(
-            "{{ auditLog(first: 200, filter: {{ action: {{ eq: \"mergeContacts\" }}, contact: {{ eq: \"{stays}\" }} }}) {{ nodes {{ entityType entityId outcome changedFields before after }} }} }}"
+            "{{ auditLog(first: 200, filter: {{ action: {{ eq: \"mergeContacts\" }}, contactId: {{ eq: \"{stays}\" }} }}) {{ nodes {{ entityType entityId outcome changedFields before after }} }} }}"
         );
         let log = client.data(&staff.dpo, &query).await;
         let entries = log["auditLog"]["nodes"].as_array().unwrap();
@@ -838,11 +838,11 @@ async fn what_others_write_meanwhile_is_not_lost() {
             let opened = done(client, &staff.desk, "openRequest", request, "request { id }").await;
             let mut writers = JoinSet::new();
             for (name, input) in [
-                ("cancelRequest", json!({ "id": opened["request"]["id"] })),
+                ("cancelRequest", json!({ "privacyRequestId": opened["request"]["id"] })),
                 ("mergeContacts", pair(&stays, &goes)),
                 ("openRequest", json!({ "contactId": goes, "kind": "ERASURE" })),
-                ("updateContact", json!({ "id": stays, "jobTitle": format!("round {round}") })),
-                ("restrictContact", json!({ "id": goes, "limb": "A", "reason": "contested" })),
+                ("updateContact", json!({ "contactId": stays, "jobTitle": format!("round {round}") })),
+                ("restrictContact", json!({ "contactId": goes, "limb": "A", "reason": "contested" })),
             ] {
                 let (client, caller) = (client.clone(), staff.desk.clone());
                 writers.spawn(async move {

@@ -55,7 +55,7 @@ async fn a_contact_is_made_with_source_and_ground() {
 async fn a_rectification_keeps_where_each_value_comes_from() {
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
-        let input = json!({ "id": person(1), "expectedVersion": 1, "familyName": "Kühn", "city": "Ulm", "clear": ["PHONE"], "source": { "name": "letter" } });
+        let input = json!({ "contactId": person(1), "expectedVersion": 1, "familyName": "Kühn", "city": "Ulm", "clear": ["PHONE"], "source": { "name": "letter" } });
         let payload = "contact { familyName city phone version updatedAt provenance { source fields } }";
         let changed = done(&client, &staff.support, "updateContact", input, payload).await;
         assert_eq!(
@@ -73,7 +73,7 @@ async fn a_rectification_keeps_where_each_value_comes_from() {
             .data(&staff.support, "{ contacts(filter: { familyName: { eq: \"KUHN\" } }) { totalCount } }")
             .await;
         assert_eq!(found["contacts"]["totalCount"], 1);
-        let stale = json!({ "id": person(1), "expectedVersion": 1, "city": "Bonn" });
+        let stale = json!({ "contactId": person(1), "expectedVersion": 1, "city": "Bonn" });
         let answer = mutate(&client, &staff.support, "updateContact", &stale, payload).await;
         assert_eq!(refusal(&answer, "updateContact"), "CONFLICT");
     }
@@ -91,21 +91,21 @@ async fn rights_are_checked_field_by_field() {
             (
                 &staff.support,
                 "updateContact",
-                json!({ "id": person(1), "birthDate": "1984-02-29" }),
+                json!({ "contactId": person(1), "birthDate": "1984-02-29" }),
                 "FORBIDDEN_FIELD Contact.birthDate",
                 "input.birthDate",
             ),
             (
                 &staff.support,
                 "updateContact",
-                json!({ "id": person(1), "clear": ["NOTES"] }),
+                json!({ "contactId": person(1), "clear": ["NOTES"] }),
                 "FORBIDDEN_FIELD Contact.notes",
                 "input.clear.0",
             ),
             (
                 &staff.support,
                 "updateContact",
-                json!({ "id": person(1), "phone": "bad", "notes": "x" }),
+                json!({ "contactId": person(1), "phone": "bad", "notes": "x" }),
                 "FORBIDDEN_FIELD Contact.notes",
                 "input.notes",
             ),
@@ -140,14 +140,14 @@ async fn rights_are_checked_field_by_field() {
             (
                 &staff.dpo,
                 "updateContact",
-                json!({ "id": person(1), "phone": "+49 30 1234" }),
+                json!({ "contactId": person(1), "phone": "+49 30 1234" }),
                 "FORBIDDEN Mutation.updateContact",
                 "-",
             ),
             (
                 &news,
                 "withdrawConsent",
-                json!({ "id": id(1, 100) }),
+                json!({ "consentId": id(1, 100) }),
                 "FORBIDDEN Mutation.withdrawConsent",
                 "-",
             ),
@@ -185,7 +185,7 @@ async fn rights_are_checked_field_by_field() {
         }
         // A payload that may not be read is no reason not to write, unless the client prefers failure.
         let query =
-            "mutation { updateContact(input: {id: \"ID\", city: \"Ulm\"}) { contact { city notes } } }"
+            "mutation { updateContact(input: {contactId: \"ID\", city: \"Ulm\"}) { contact { city notes } } }"
                 .replace("ID", &person(1));
         let (status, strict) =
             client.send(&staff.support, json!({ "query": query }), &[("prefer", "strict")]).await;
@@ -244,7 +244,7 @@ async fn a_narrowed_token_makes_no_wider_one() {
 async fn the_audit_log_tells_each_reader_what_it_may_read() {
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
-        let input = json!({ "id": person(1), "email": "anna@new.example" });
+        let input = json!({ "contactId": person(1), "email": "anna@new.example" });
         done(&client, &staff.support, "updateContact", input, "contact { id }").await;
         let query = "{ auditLog(filter: { action: { eq: \"updateContact\" }, entityType: { eq: \"Contact\" } }) { totalCount nodes { actor roles purpose action outcome entityId contact { familyName } changedFields policyRevision requestId before after } } }";
         let seen = client.data(&staff.dpo, query).await;
@@ -295,7 +295,8 @@ async fn values_are_sealed_by_person_and_category_and_end_with_their_key() {
     use sea_orm::ConnectionTrait;
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
-        let input = json!({ "id": person(1), "email": "sealed@secret.example", "familyName": "Sealedname" });
+        let input =
+            json!({ "contactId": person(1), "email": "sealed@secret.example", "familyName": "Sealedname" });
         done(&client, &staff.support, "updateContact", input, "contact { id }").await;
         let db = &test.app.db.writer;
         let dumped = dump(db).await;
@@ -318,7 +319,7 @@ async fn values_are_sealed_by_person_and_category_and_end_with_their_key() {
 async fn a_new_master_key_opens_what_the_old_one_wrapped() {
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
-        let input = json!({ "id": person(1), "familyName": "Neu" });
+        let input = json!({ "contactId": person(1), "familyName": "Neu" });
         done(&client, &staff.support, "updateContact", input, "contact { id }").await;
         let open = async |keys: Keys| {
             let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
@@ -363,7 +364,7 @@ async fn entries_of_vanished_contacts_stay() {
             db.execute_unprepared(statement).await.unwrap();
         }
         let query = format!(
-            "{{ auditLog(filter: {{ contact: {{ eq: \"{contact}\" }} }}) {{ nodes {{ action entityId contact {{ id }} after }} }} }}"
+            "{{ auditLog(filter: {{ contactId: {{ eq: \"{contact}\" }} }}) {{ nodes {{ action entityId contact {{ id }} after }} }} }}"
         );
         let seen = client.data(&staff.dpo, &query).await;
         let entry = &seen["auditLog"]["nodes"][0];
@@ -386,7 +387,7 @@ async fn requests_are_opened_with_their_period_and_cancelled_once() {
             (request["status"].as_str(), request["overdue"].as_bool()),
             (Some("RECEIVED"), Some(false))
         );
-        let cancel = json!({ "id": request["id"], "reason": "taken back by phone" });
+        let cancel = json!({ "privacyRequestId": request["id"], "reason": "taken back by phone" });
         let payload = "request { status closedAt reason }";
         let cancelled = done(&client, &staff.desk, "cancelRequest", cancel.clone(), payload).await;
         assert_eq!(
@@ -394,7 +395,7 @@ async fn requests_are_opened_with_their_period_and_cancelled_once() {
             json!({ "status": "CANCELLED", "closedAt": "2026-11-02T09:00:00Z", "reason": "taken back by phone" })
         );
         assert_eq!(done(&client, &staff.desk, "cancelRequest", cancel, payload).await, cancelled);
-        let unknown = json!({ "id": person(77) });
+        let unknown = json!({ "privacyRequestId": person(77) });
         let answer = mutate(&client, &staff.desk, "cancelRequest", &unknown, payload).await;
         assert_eq!(refusal(&answer, "cancelRequest"), "NOT_FOUND");
     }
@@ -406,14 +407,14 @@ async fn a_document_runs_in_order_and_each_field_once() {
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
         let query = format!(
-            "mutation M($yes: Boolean!) {{ first: updateContact(input: {{id: \"{0}\", city: \"Ulm\"}}) {{ ...F }}
-               second: updateContact(input: {{id: \"{0}\", expectedVersion: 1, city: \"Bonn\"}}) {{ ...F }}
-               third: updateContact(input: {{id: \"{0}\", expectedVersion: 2, city: \"Köln\"}}) {{ ...F }}
-               first: updateContact(input: {{id: \"{0}\", city: \"Ulm\"}}) {{ contact {{ version }} }}
-               skipped: updateContact(input: {{id: \"{0}\", city: \"Trier\"}}) @skip(if: $yes) {{ ...F }}
+            "mutation M($yes: Boolean!) {{ first: updateContact(input: {{contactId: \"{0}\", city: \"Ulm\"}}) {{ ...F }}
+               second: updateContact(input: {{contactId: \"{0}\", expectedVersion: 1, city: \"Bonn\"}}) {{ ...F }}
+               third: updateContact(input: {{contactId: \"{0}\", expectedVersion: 2, city: \"Köln\"}}) {{ ...F }}
+               first: updateContact(input: {{contactId: \"{0}\", city: \"Ulm\"}}) {{ contact {{ version }} }}
+               skipped: updateContact(input: {{contactId: \"{0}\", city: \"Trier\"}}) @skip(if: $yes) {{ ...F }}
                ...G __typename }}
              fragment F on ContactPayload {{ contact {{ city }} }}
-             fragment G on Mutation {{ first: updateContact(input: {{id: \"{0}\", city: \"Ulm\"}}) {{ __typename }} }}",
+             fragment G on Mutation {{ first: updateContact(input: {{contactId: \"{0}\", city: \"Ulm\"}}) {{ __typename }} }}",
             person(1)
         );
         let answer = client.ask_with(&staff.support, &query, json!({ "yes": true })).await;
@@ -436,7 +437,7 @@ async fn a_bad_cursor_in_a_payload_stops_the_mutation() {
         let staff = Staff::of(&test).await;
         let before = dump(&test.app.db.writer).await;
         let query = format!(
-            "mutation {{ updateContact(input: {{id: \"{}\", city: \"Ulm\"}}) {{ contact {{ consents(after: \"garbage\") {{ nodes {{ id }} }} }} }} }}",
+            "mutation {{ updateContact(input: {{contactId: \"{}\", city: \"Ulm\"}}) {{ contact {{ consents(after: \"garbage\") {{ nodes {{ id }} }} }} }} }}",
             person(1)
         );
         let answer = client.ask(&staff.desk, &query).await;
@@ -459,7 +460,7 @@ async fn a_narrowed_token_changes_what_it_may() {
         };
         let (_, token) = test.make_token(new).await.unwrap();
         let caller = Caller { token, purpose: "customer_care".to_owned() };
-        let input = json!({ "id": person(1), "company": "Werk" });
+        let input = json!({ "contactId": person(1), "company": "Werk" });
         let changed = done(&client, &caller, "updateContact", input, "contact { company }").await;
         assert_eq!(changed["contact"]["company"], "Werk");
     }

@@ -56,7 +56,7 @@ async fn a_no_is_taken_and_its_record_follows() {
         let before = dump(db).await;
         for (name, input) in [
             ("recordConsent", newsletter(3, "2026-11-01T09:00:00Z")),
-            ("updateContact", json!({ "id": person(1), "notes": "x" })),
+            ("updateContact", json!({ "contactId": person(1), "notes": "x" })),
             ("openRequest", json!({ "contactId": person(2), "kind": "ACCESS" })),
         ] {
             let caller = if name == "recordConsent" { &staff.consent } else { &staff.desk };
@@ -102,7 +102,7 @@ async fn a_no_is_taken_and_its_record_follows() {
         assert!(number(db, "SELECT COUNT(*) FROM audit_entry").await >= entries + owed);
         // The record tells what every other does.
         let query = format!(
-            "{{ auditLog(first: 5, filter: {{ contact: {{ eq: \"{}\" }} }}) {{ nodes {{ actor action outcome changedFields }} }} }}",
+            "{{ auditLog(first: 5, filter: {{ contactId: {{ eq: \"{}\" }} }}) {{ nodes {{ actor action outcome changedFields }} }} }}",
             person(1)
         );
         let log = client.data(&staff.dpo, &query).await;

@@ -67,11 +67,11 @@ async fn the_same_key_and_body_is_done_once_and_told_again() {
 async fn what_failed_may_be_tried_again_under_its_key() {
     for world in worlds().await {
         let staff = Staff::of(&world.test).await;
-        let update = "mutation($id: ID!, $v: Int) { updateContact(input: {id: $id, expectedVersion: $v, jobTitle: \"Chef\"}) { contact { version } } }";
+        let update = "mutation($id: ID!, $v: Int) { updateContact(input: {contactId: $id, expectedVersion: $v, jobTitle: \"Chef\"}) { contact { version } } }";
         let variables = json!({ "id": person(1), "v": 2 });
         let (_, refused) = send(&world, &staff.support, "k", update, &variables).await;
         assert_eq!(code(&refused), "CONFLICT");
-        let input = json!({ "id": person(1), "jobTitle": "Chefin" });
+        let input = json!({ "contactId": person(1), "jobTitle": "Chefin" });
         super::done(&world.client, &staff.support, "updateContact", input, "contact { version }").await;
         let (_, done) = send(&world, &staff.support, "k", update, &variables).await;
         assert_eq!(done["data"]["updateContact"]["contact"]["version"], 3, "{done}");
@@ -98,11 +98,11 @@ async fn the_secret_of_a_token_comes_again_and_is_not_kept_open() {
 async fn a_repeat_is_no_side_door() {
     for world in worlds().await {
         let staff = Staff::of(&world.test).await;
-        let update = "mutation($id: ID!) { updateContact(input: {id: $id, jobTitle: \"Chefin\"}) { contact { email } } }";
+        let update = "mutation($id: ID!) { updateContact(input: {contactId: $id, jobTitle: \"Chefin\"}) { contact { email } } }";
         let variables = json!({ "id": person(1) });
         let (_, first) = send(&world, &staff.support, "k", update, &variables).await;
         assert_eq!(first["data"]["updateContact"]["contact"]["email"], "anna@example.org");
-        let restrict = json!({ "id": person(1), "limb": "B", "reason": "unlawful" });
+        let restrict = json!({ "contactId": person(1), "limb": "B", "reason": "unlawful" });
         super::done(&world.client, &staff.desk, "restrictContact", restrict, "contact { state }").await;
         let (_, again) = send(&world, &staff.support, "k", update, &variables).await;
         assert_eq!(again["data"]["updateContact"], json!({ "contact": null }));

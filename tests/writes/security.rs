@@ -47,13 +47,15 @@ async fn refusals_are_logged_with_who_what_and_why_and_no_value() {
             .with_writer(lines.clone())
             .finish();
         let guard = tracing::subscriber::set_default(subscriber);
-        let forbidden = json!({ "id": person(1), "notes": "secret note", "email": "secret@example.org" });
+        let forbidden =
+            json!({ "contactId": person(1), "notes": "secret note", "email": "secret@example.org" });
         mutate(&client, &staff.support, "updateContact", &forbidden, "contact { notes }").await;
-        let nobody = json!({ "id": person(3), "email": "secret@example.org" });
+        let nobody = json!({ "contactId": person(3), "email": "secret@example.org" });
         mutate(&client, &staff.support, "updateContact", &nobody, "contact { email }").await;
         let wide = json!({ "name": "secret name", "roles": ["dpo"], "purposes": ["newsletter"], "expiresAt": "2026-11-20T00:00:00Z" });
         mutate(&client, &staff.admin, "createAccessToken", &wide, "secret").await;
-        let good = json!({ "id": person(1), "email": "secret@example.org", "familyName": "Secretname" });
+        let good =
+            json!({ "contactId": person(1), "email": "secret@example.org", "familyName": "Secretname" });
         mutate(&client, &staff.support, "updateContact", &good, "contact { email familyName }").await;
         client.ask(&staff.support, "{ contacts(search: \"secretname\") { nodes { notes email } } }").await;
         let foreign = Caller { token: staff.support.token.clone(), purpose: "newsletter".to_owned() };

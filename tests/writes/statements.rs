@@ -158,9 +158,9 @@ async fn mutations_take_these_statements() {
         }
         let input = json!({ "contactId": person(7), "purpose": "newsletter", "channel": "EMAIL" });
         mutate(&client, &staff.consent, "withdrawConsent", &input, "consents { id }").await;
-        let input = json!({ "id": person(1), "jobTitle": "first" });
+        let input = json!({ "contactId": person(1), "jobTitle": "first" });
         mutate(&client, &staff.support, "updateContact", &input, "contact { id }").await;
-        let input = json!({ "id": id(1, 101) });
+        let input = json!({ "consentId": id(1, 101) });
         mutate(&client, &staff.consent, "withdrawConsent", &input, "consent { id }").await;
         for _ in 0..100 {
             let unused = "SELECT COUNT(*) FROM access_token WHERE last_used_at IS NULL AND roles IN ('[\"marketing\"]', '[\"support\"]')";
@@ -174,7 +174,12 @@ async fn mutations_take_these_statements() {
             "# The statements of mutations on PostgreSQL, each a way to the server and back: from the look-up of the token to the answer.\n",
         );
         let withdrawn = logged
-            .of(&staff.consent, "withdrawConsent", json!({ "id": id(1, 100) }), "consent { id status }")
+            .of(
+                &staff.consent,
+                "withdrawConsent",
+                json!({ "consentId": id(1, 100) }),
+                "consent { id status }",
+            )
             .await;
         let others = [
             (
@@ -186,7 +191,7 @@ async fn mutations_take_these_statements() {
             (
                 "renewConsent",
                 &staff.consent,
-                json!({ "id": id(1, 700), "textVersion": "2026-1", "language": "de", "proof": "signed_paper",
+                json!({ "consentId": id(1, 700), "textVersion": "2026-1", "language": "de", "proof": "signed_paper",
                         "declaredAt": "2026-11-02T08:40:00Z", "source": "fair" }),
                 "consent { id status }",
             ),
@@ -196,11 +201,11 @@ async fn mutations_take_these_statements() {
                 json!({ "contactId": person(7), "purpose": "event_invitations" }),
                 "objection { id }",
             ),
-            ("endObjection", &staff.consent, json!({ "id": id(4, 400) }), "objection { id }"),
+            ("endObjection", &staff.consent, json!({ "objectionId": id(4, 400) }), "objection { id }"),
             (
                 "updateContact",
                 &staff.support,
-                json!({ "id": person(1), "phone": "+49 30 23125 999" }),
+                json!({ "contactId": person(1), "phone": "+49 30 23125 999" }),
                 "contact { id }",
             ),
         ];

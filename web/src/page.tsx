@@ -123,6 +123,7 @@ export function Page() {
           storage={storage}
           defaultTabs={EXAMPLES}
           introspectionQueryName={INTROSPECTION}
+          inputValueDeprecation
           isHeadersEditorEnabled={false}
           shouldPersistHeaders={false}
           showPersistHeadersSettings={false}

@@ -1,0 +1,88 @@
+//! What validation finds wrong with a document: where, and what was expected, of what the caller is shown alone (floor 5).
+
+use async_graphql::{Pos, ServerError};
+
+use super::{answer::Problem, views::View};
+use crate::{
+    error::Error,
+    names::{closest, listed, unknown},
+};
+
+/// Most faults of a document that are told at once.
+const MOST_FAULTS: usize = 10;
+
+/// The faults as they are told to who is shown `view`.
+pub(super) fn told(errors: Vec<ServerError>, view: &View) -> Vec<Problem> {
+    errors.into_iter().take(MOST_FAULTS).map(|error| fault(error, view)).collect()
+}
+
+/// A fault, at most 300 characters of what async-graphql says of it. Of a value that does not fit only its place and what was expected
+/// are told: what async-graphql says of it may quote it.
+fn fault(error: ServerError, view: &View) -> Problem {
+    let positions: Vec<Pos> = error.locations.into_iter().take(MOST_FAULTS).collect();
+    let place = error
+        .message
+        .strip_prefix("Invalid value for argument \"")
+        .and_then(|rest| rest.split_once("\", "))
+        .map(|(place, reason)| (place.to_owned(), reason));
+    let error = match place {
+        Some((place, reason)) => misfit(&place, reason, view),
+        None if error.message.starts_with("Invalid default value") => {
+            Error::input("a default value does not have the type of its variable")
+        }
+        None => {
+            let message: String = error.message.chars().take(300).collect();
+            Error::input(match meant(&error.message, view) {
+                Some(meant) => format!("{message} Did you mean \"{meant}\"?"),
+                None => message,
+            })
+        }
+    };
+    Problem { positions, ..Problem::of(error) }
+}
+
+/// What is wrong with the value at `place`.
+fn misfit(place: &str, reason: &str, view: &View) -> Error {
+    let quoted = |before: &str| reason.strip_prefix(before).and_then(|rest| rest.split_once('"'));
+    if let Some((name, rest)) = quoted("field \"")
+        && let Some(ty) = between(rest, " of type \"", "\" is required but not provided")
+    {
+        let expected = expected(ty.trim_end_matches('!'), view);
+        return Error::input(format!("`{name}` is missing{expected}")).in_input(format!("{place}.{name}"));
+    }
+    if let Some((name, rest)) = quoted("unknown field \"") {
+        let ty = between(rest, " of type \"", "\"").unwrap_or_default();
+        return Error::input(unknown("input field", name, view.names(ty)))
+            .in_input(format!("{place}.{name}"));
+    }
+    let told = "the value does not have the type of its place";
+    let ty = quoted("enumeration type \"").or_else(|| quoted("expected type \"")).map(|(ty, _)| ty);
+    Error::input(format!("{told}{}", ty.map_or_else(String::new, |ty| expected(ty, view)))).in_input(place)
+}
+
+/// That `ty` was expected, if the caller is shown it; of an enum its values.
+fn expected(ty: &str, view: &View) -> String {
+    let plain = ty.trim_matches(['[', ']', '!']);
+    match view.values(plain) {
+        Some(values) => format!(": expected is one of {}", listed(values)),
+        None if view.shows(plain) => format!(": expected is {ty}"),
+        None => String::new(),
+    }
+}
+
+/// What was meant by a name that validation does not know, if the caller is shown it.
+fn meant<'v>(message: &str, view: &'v View) -> Option<&'v str> {
+    if let Some(rest) = message.strip_prefix("Unknown field \"") {
+        let (name, rest) = rest.split_once('"')?;
+        return closest(name, view.names(between(rest, " on type \"", "\"")?));
+    }
+    let (name, rest) = message.strip_prefix("Unknown argument \"")?.split_once('"')?;
+    let (field, rest) = rest.strip_prefix(" on field \"")?.split_once('"')?;
+    let ty = between(rest, " of type \"", "\"")?;
+    closest(name, view.names(&format!("{ty}.{field}")))
+}
+
+/// What stands in `text` behind `before`, with which it begins, up to `after`.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    text.strip_prefix(before)?.split_once(after).map(|(between, _)| between)
+}
