@@ -137,7 +137,7 @@ async fn walk(app: &App) -> Result<Settled, Error> {
 async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let before = reached(&tx, ids).await?;
-    let stale = before.iter().any(|(row, ..)| is_stale(app, row));
+    let stale = before.iter().any(|(row, points, _)| is_stale(app, row, points));
     let mode = if stale { Mode::Exclusive } else { Mode::Shared };
     tx.lock_identities(before.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode)
         .await?;
@@ -155,16 +155,17 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     }
     let mut settled = Settled::default();
     for (row, points, _) in &behind {
-        if is_stale(app, row) {
+        if is_stale(app, row, points) {
             read_anew(&mut tx, row, points).await?;
             settled.read_anew += 1;
         }
     }
-    for (row, _, reached) in &behind {
-        if is_stale(app, row) {
+    for (row, points, reached) in &behind {
+        let stale = is_stale(app, row, points);
+        if stale {
             noes::settle(&mut tx, reached).await?;
         }
-        if compare(&mut tx, reached).await? > 0 && !is_stale(app, row) {
+        if compare(&mut tx, reached).await? > 0 && !stale {
             settled.mended += 1;
         }
     }
@@ -175,8 +176,10 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
 }
 
 /// Whether another reader, or none, made its keys.
-fn is_stale(app: &App, row: &contact::Model) -> bool {
-    row.key_version != app.reader.version()
+fn is_stale(app: &App, row: &contact::Model, points: &[contact_point::Model]) -> bool {
+    let version = app.reader.version();
+    row.key_version != version
+        || points.iter().any(|point| point.key_version != version)
         || row.family_name_key != identities::household(row.family_name.as_deref())
 }
 
