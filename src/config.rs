@@ -177,14 +177,14 @@ pub struct Identities {
 
 impl Default for Identities {
     fn default() -> Self {
-        Self { region: Reader::default().region }
+        Self { region: Some(Region::DE) }
     }
 }
 
 impl Identities {
     /// The reader of this installation.
     pub fn reader(&self) -> Reader {
-        Reader { region: self.region }
+        Reader::of(self.region)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -89,6 +89,8 @@ pub struct App {
     pub keep_copy: TimeDelta,
     /// Which background jobs failed when they last ran.
     pub failing: FailingJobs,
+    /// Whether the suppression list is to be looked over, as the daily job found it.
+    pub unreviewed: AtomicBool,
 }
 
 /// Background jobs that failed when they last ran, by name. All clones know the same.
@@ -146,6 +148,7 @@ impl App {
             reader: Reader::default(),
             keep_copy: Recipients::default().keep_copy(),
             failing: FailingJobs::default(),
+            unreviewed: AtomicBool::new(false),
         }
     }
 

@@ -2,12 +2,17 @@
 //!
 //! Each piece may be done again, and by several servers at once: what is done once only is leased or locked in the database.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbBackend;
 
-use crate::{audit, consents, context::App, error::Error, mailer::Mailer, measures, servers, signups};
+use crate::{
+    audit, consents, context::App, error::Error, mailer::Mailer, measures, servers, signups, suppressions,
+};
 
 /// How often is looked for mails that are due. The clock strikes for them, and no request: how soon after it something is sent, and
 /// what is busy then, tells nobody whether an address is known.
@@ -61,6 +66,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
         tokio::time::sleep(SETTLED).await;
         loop {
             told(&app, "agree", agree(&app).await);
+            told(&app, "review", review(&app).await);
             tokio::time::sleep(AGREE).await;
         }
     };
@@ -110,6 +116,18 @@ async fn agree(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
+/// Looks whether the suppression list is to be looked over.
+async fn review(app: &App) -> Result<(), Error> {
+    let due = suppressions::is_due(app).await?;
+    app.unreviewed.store(due, Ordering::Relaxed);
+    if due {
+        tracing::warn!(
+            "the suppression list was not looked over for three years; `zweck suppressions status` tells what is on it"
+        );
+    }
+    Ok(())
+}
+
 fn told(app: &App, job: &'static str, done: Result<(), Error>) {
     app.failing.note(job, done.is_err());
     measures::job(job, done.is_ok());
@@ -128,6 +146,7 @@ pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     consents::catch_up(app).await?;
     audit::number(app).await?;
     agree(app).await?;
+    review(app).await?;
     upkeep(app).await?;
     if let Some(mailer) = mailer {
         mailer.deliver(app).await?;

@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use commands::{
     backup, config, contacts, demo, examples, export, files::Overwrite, health, import, import_consents,
-    import_objections, keys, logs, manual, matrix, policy, receipts, schema, stops, tokens,
+    import_objections, keys, logs, manual, matrix, policy, receipts, schema, stops, suppressions, tokens,
 };
 use zweck::config::{Config, Flags};
 
@@ -97,6 +97,9 @@ enum Command {
     /// Manage the master key, under which the keys of the audit log are wrapped.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look over the suppression list: addresses that must not be advertised to.
+    #[command(subcommand)]
+    Suppressions(suppressions::SuppressionsCommand),
     /// Look after consents.
     #[command(subcommand)]
     Consents(ConsentsCommand),
@@ -476,6 +479,7 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
             }
             Command::Consents(ConsentsCommand::VerifyReceipt(args)) => receipts::verify(config, args).await,
             Command::Consents(ConsentsCommand::Receipt(args)) => receipts::receipt(config, args).await,
+            Command::Suppressions(command) => suppressions::run(config, command).await,
             Command::Config(command) => config::run(config, &command).await,
             Command::Healthcheck => health::check(config).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(()),

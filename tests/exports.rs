@@ -14,11 +14,14 @@ use zweck::{
     tokens,
 };
 
-use crate::support::{
-    an_import,
-    app::{TestApp, each},
-    client::{Caller, Client},
-    import, world,
+use crate::{
+    support::{
+        an_import,
+        app::{TestApp, each},
+        client::{Caller, Client},
+        import, world,
+    },
+    writes::{Staff, done},
 };
 
 async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
@@ -26,7 +29,7 @@ async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
     Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
 }
 
-async fn export(test: &TestApp, caller: &Caller, format: Format) -> Result<(Exported, String), Error> {
+pub async fn export(test: &TestApp, caller: &Caller, format: Format) -> Result<(Exported, String), Error> {
     let mut out = Vec::new();
     let engine = Engine::new().unwrap();
     let exported =
@@ -36,14 +39,15 @@ async fn export(test: &TestApp, caller: &Caller, format: Format) -> Result<(Expo
 }
 
 /// An import of an export of Zweck.
-fn own(format: imports::Format) -> Import {
+pub fn own(format: imports::Format) -> Import {
     let (map, external_id) = match format {
         imports::Format::Csv => Import::preset(imports::OWN).unwrap(),
         _ => (Vec::new(), None),
     };
     let optional = map.iter().map(|(target, _)| target.clone()).collect();
     let reading = Reading { format, optional, own: true, ..Reading::default() };
-    Import { map, external_id, source: "other database".to_owned(), reading, ..an_import() }
+    let opt_outs = Import::preset_opt_outs(imports::OWN);
+    Import { map, external_id, opt_outs, source: "other database".to_owned(), reading, ..an_import() }
 }
 
 /// Everything that is to come back: contacts with their ids, points and sources without ids of their own.
@@ -219,7 +223,7 @@ async fn no_export_holds_what_may_not_be_read() {
             for row in &mut bare {
                 row.as_object_mut()
                     .unwrap()
-                    .retain(|name, _| name != "contactPoints" && name != "provenance");
+                    .retain(|name, _| !["contactPoints", "provenance", "optOuts"].contains(&name.as_str()));
             }
             assert_eq!(json!(bare), answer["data"]["contacts"]["nodes"], "{role} {purpose}");
             for format in [Format::Csv, Format::VCard] {
@@ -449,5 +453,102 @@ async fn what_an_import_needs_comes_along_or_nothing_does() {
         let (exported, file) = export(&test, &caller, Format::JsonLines).await.unwrap();
         assert!(exported.columns.left_out.contains(&"Contact.contactPoints".to_owned()), "{exported:?}");
         assert!(!file.contains("contactPoints") && !file.contains("familyName"), "{file}");
+    }
+}
+
+/// What a person objects to in one installation is objected to in the next, to the purpose and channel.
+#[tokio::test]
+async fn who_objects_to_advertising_does_so_where_the_file_comes_in() {
+    for format in [
+        (Format::Csv, imports::Format::Csv),
+        (Format::JsonLines, imports::Format::JsonLines),
+        (Format::VCard, imports::Format::VCard),
+    ] {
+        for (from, to) in each().await.into_iter().zip(each().await) {
+            let (client, staff) = (Client::of(&from), Staff::of(&from).await);
+            let said = |name: &str| match name {
+                "All" => vec![json!({ "purpose": "direct_marketing" })],
+                "News" => vec![json!({ "purpose": "newsletter" })],
+                "Letters" => vec![json!({ "purpose": "direct_marketing", "channel": "POST" })],
+                "Back" => vec![json!({ "purpose": "direct_marketing" })],
+                "Calls" => vec![json!({ "purpose": "phone_marketing" }), json!({ "purpose": "newsletter" })],
+                _ => vec![],
+            };
+            let names = ["All", "News", "Letters", "Back", "Calls", "Nothing"];
+            for name in names {
+                let input = json!({ "familyName": name, "email": format!("{}@example.org", name.to_lowercase()),
+                    "street": format!("{name}weg 1"), "postalCode": "10969", "source": { "name": "shop" } });
+                let made = done(&client, &staff.desk, "createContact", input, "contact { id }").await;
+                for objection in said(name) {
+                    let mut input = objection;
+                    input["contactId"] = made["contact"]["id"].clone();
+                    let made =
+                        done(&client, &staff.consent, "recordObjection", input, "objection { id }").await;
+                    if name == "Back" {
+                        from.clock.advance(chrono::TimeDelta::seconds(1));
+                        let ended = json!({ "id": made["objection"]["id"] });
+                        done(&client, &staff.consent, "endObjection", ended, "__typename").await;
+                    }
+                }
+            }
+            let dpo = from.caller("dpo", "rights_fulfilment").await;
+            let (exported, file) = export(&from, &dpo, format.0).await.unwrap();
+            assert!(exported.columns.opt_outs, "{exported:?}");
+            let into = Import {
+                purpose: "existing_customer_mail".to_owned(),
+                ground: "order".to_owned(),
+                ..own(format.1)
+            };
+            let report = import(&to.app, file.as_bytes(), &into).await.unwrap();
+            assert_eq!((report.rows, report.problems.len()), (6, 0), "{report}");
+            let (client, dpo) = (Client::of(&to), to.caller("dpo", "rights_fulfilment").await);
+            let query =
+                "{ contacts(first: 9) { nodes { familyName objections { purpose { code } channel } } } }";
+            let told = client.data(&dpo, query).await["contacts"]["nodes"].clone();
+            for contact in told.as_array().unwrap() {
+                let mut expected = said(contact["familyName"].as_str().unwrap());
+                if contact["familyName"] == "Back" {
+                    expected.clear();
+                }
+                let mut objections = contact["objections"].as_array().unwrap().clone();
+                objections.sort_by_key(|objection| objection["purpose"]["code"].to_string());
+                expected.sort_by_key(|objection| objection["purpose"].to_string());
+                let told: Vec<Value> =
+                    objections.iter().map(|one| json!([one["purpose"]["code"], one["channel"]])).collect();
+                let expected: Vec<Value> =
+                    expected.iter().map(|one| json!([one["purpose"], one["channel"]])).collect();
+                assert_eq!(told, expected, "{format:?}: {contact}");
+            }
+            assert_eq!(told.as_array().unwrap().len(), 6);
+            let marketing = to.caller("marketing", "existing_customer_mail").await;
+            let shown = client.data(&marketing, "{ contacts(first: 9) { nodes { email } } }").await;
+            let mut shown: Vec<&str> = shown["contacts"]["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["email"].as_str().unwrap())
+                .collect();
+            shown.sort_unstable();
+            let open = [
+                "back@example.org",
+                "calls@example.org",
+                "letters@example.org",
+                "news@example.org",
+                "nothing@example.org",
+            ];
+            assert_eq!(shown, open, "{format:?}");
+        }
+    }
+}
+
+/// Whoever may not read objections is told that the file does not tell them.
+#[tokio::test]
+async fn an_export_without_objections_says_so() {
+    for test in each().await {
+        world::seed(&test.app.db.writer, &world::persons()).await;
+        let support = test.caller("support", "customer_care").await;
+        let (exported, file) = export(&test, &support, Format::Csv).await.unwrap();
+        assert!(!exported.columns.opt_outs && !file.contains("optOut"));
+        assert!(exported.columns.left_out.contains(&"Contact.objections".to_owned()), "{exported:?}");
     }
 }

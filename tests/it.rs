@@ -68,6 +68,7 @@ mod signups;
 mod sockets;
 mod stops;
 mod support;
+mod suppression_reviews;
 mod suppressions;
 mod timing;
 mod tokens;

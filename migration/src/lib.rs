@@ -25,6 +25,7 @@ mod m20261201_000018_owed;
 mod m20261201_000019_masters;
 mod m20261201_000020_restores;
 mod m20261202_000021_households;
+mod m20261202_000022_letter_boxes;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000019_masters::Migration),
             Box::new(m20261201_000020_restores::Migration),
             Box::new(m20261202_000021_households::Migration),
+            Box::new(m20261202_000022_letter_boxes::Migration),
         ]
     }
 }

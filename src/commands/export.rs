@@ -156,6 +156,15 @@ fn summary(exported: &Exported) -> String {
     if !exported.columns.left_out.is_empty() {
         text.push_str(&format!("\nleft out, not readable in full: {}", exported.columns.left_out.join(", ")));
     }
+    if exported.blocked > 0 {
+        text.push_str(&format!(
+            "\n{} contacts are blocked by what somebody else at their address or a list says, which the file does not tell",
+            exported.blocked
+        ));
+    }
+    if !exported.columns.opt_outs {
+        text.push_str("\nthe file does not tell who objects to advertising: it is not for advertising");
+    }
     for (coordinate, count) in &exported.withheld {
         text.push_str(&format!("\nwithheld for want of consent: {coordinate} {count} times"));
     }

@@ -22,6 +22,7 @@ pub(crate) mod policy;
 pub(crate) mod receipts;
 pub(crate) mod schema;
 pub(crate) mod stops;
+pub(crate) mod suppressions;
 pub(crate) mod tokens;
 
 use std::{

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
+use sea_orm::ActiveEnum;
 use serde_json::{Map, Value as Json};
 
-use super::{Columns, vcard};
-use crate::{error::Error, formulas::guarded};
+use super::{Columns, opt_outs, vcard};
+use crate::{error::Error, formulas::guarded, imports::OPT_OUTS_OF_OWN};
 
 /// How an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ impl Format {
                 let mut heads = columns.contact.clone();
                 heads.extend((!columns.points.is_empty()).then_some("contactPoints"));
                 heads.extend((!columns.sources.is_empty()).then_some("provenance"));
+                heads.extend(OPT_OUTS_OF_OWN.iter().map(|(_, head)| *head).filter(|_| columns.opt_outs));
                 // Every cell in quotes, so that no other separator divides it.
                 let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
                 csv.write_record(&heads).map_err(|_| unwritten())?;
@@ -68,6 +70,9 @@ impl<W: Write> Writer<W> {
             Self::Csv(csv, heads) => {
                 // The id stays as it is: it tells which row this is.
                 let cell = |head: &&'static str| match contact.get(*head) {
+                    None if OPT_OUTS_OF_OWN.iter().any(|(_, known)| known == head) => {
+                        opted_out(contact, head)
+                    }
                     None | Some(Json::Null) => String::new(),
                     Some(Json::String(text)) if *head == "id" => text.clone(),
                     Some(Json::String(text)) => guarded(text),
@@ -94,4 +99,17 @@ impl<W: Write> Writer<W> {
         };
         flushed.map_err(|_| unwritten())
     }
+}
+
+/// Codes of what the contact objects to on the channel of a column, with blanks between them.
+fn opted_out(contact: &Map<String, Json>, head: &str) -> String {
+    let channel =
+        OPT_OUTS_OF_OWN.iter().find(|(_, known)| *known == head).map(|(channel, _)| channel.to_value());
+    let mut codes: Vec<String> = opt_outs::told(contact)
+        .filter(|(_, of)| of.is_none() || *of == channel.as_deref())
+        .map(|(code, _)| code)
+        .collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes.join(" ")
 }

@@ -1,6 +1,7 @@
 //! Exports of what a credential may read for a purpose, by the same door as every other read, audited (floor 6).
 
 mod formats;
+mod opt_outs;
 mod receipts;
 mod stops;
 mod vcard;
@@ -18,7 +19,7 @@ use crate::{
     error::{Code, Error},
     graphql::Engine,
     pages::{self, Pages},
-    register::{CONTACT, CONTACT_POINT, Category, ObjectType, PROVENANCE, Read},
+    register::{BLOCK, CONTACT, CONTACT_POINT, Category, OBJECTION, ObjectType, PROVENANCE, PURPOSE, Read},
 };
 
 /// What an export holds.
@@ -30,6 +31,8 @@ pub struct Columns {
     pub points: Vec<&'static str>,
     /// Fields of its sources; empty where they may not be read.
     pub sources: Vec<&'static str>,
+    /// Whether it tells to what advertising each contact objects.
+    pub opt_outs: bool,
     /// Coordinates that are left out, because only masked values may be read or nothing.
     pub left_out: Vec<String>,
 }
@@ -66,7 +69,19 @@ impl Columns {
                 left_out.push(format!("{}.{link}", CONTACT.name));
             }
         }
-        Self { contact, points, sources, left_out }
+        // In part they would look like all of them.
+        let whole = |object, names: &[&'static str]| {
+            pages::readable(actor, object, names.iter().copied()).len() == names.len()
+        };
+        let opt_outs = whole(&CONTACT, &["objections", "blocks"])
+            && actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
+            && whole(&OBJECTION, &opt_outs::FIELDS)
+            && whole(&BLOCK, &opt_outs::OF_BLOCKS)
+            && whole(&PURPOSE, &["code"]);
+        if !opt_outs {
+            left_out.push(format!("{}.objections", CONTACT.name));
+        }
+        Self { contact, points, sources, opt_outs, left_out }
     }
 
     /// What is selected of each contact.
@@ -77,15 +92,26 @@ impl Columns {
         };
         let (points, sources) =
             (children("contactPoints", &self.points), children("provenance", &self.sources));
-        format!("{}{points}{sources}", self.contact.join(" "))
+        let opt_outs = if self.opt_outs { opt_outs::SELECTION } else { "" };
+        format!("{}{points}{sources}{opt_outs}", self.contact.join(" "))
     }
 
     fn coordinates(&self) -> Vec<String> {
         let of = |object: &ObjectType, fields: &[&str]| -> Vec<String> {
             fields.iter().map(|field| format!("{}.{field}", object.name)).collect()
         };
-        [of(&CONTACT, &self.contact), of(&CONTACT_POINT, &self.points), of(&PROVENANCE, &self.sources)]
-            .concat()
+        let told = |fields: &'static [&'static str]| if self.opt_outs { fields } else { &[] };
+        let [contact, points, sources] =
+            [(&CONTACT, &self.contact), (&CONTACT_POINT, &self.points), (&PROVENANCE, &self.sources)]
+                .map(|(object, fields)| of(object, fields));
+        [
+            contact,
+            points,
+            sources,
+            of(&OBJECTION, told(&opt_outs::FIELDS)),
+            of(&BLOCK, told(&opt_outs::OF_BLOCKS)),
+        ]
+        .concat()
     }
 }
 
@@ -96,6 +122,8 @@ pub struct Exported {
     pub rows: u64,
     /// What the file holds, and what it does not.
     pub columns: Columns,
+    /// Contacts that a block stands on, where that is told: who read at their address, or a list, says no.
+    pub blocked: u64,
     /// Values that a missing consent kept back, by coordinate.
     pub withheld: BTreeMap<String, u64>,
 }
@@ -136,10 +164,13 @@ where
         .as_ref()
         .is_some_and(|purpose| !purpose.allowed_restricted && !purpose.allowed_retained);
     let mut writer = format.begin(&columns, all_active, out)?;
-    let mut exported = Exported { rows: 0, columns, withheld: BTreeMap::new() };
+    let mut exported = Exported { rows: 0, columns, blocked: 0, withheld: BTreeMap::new() };
     while let Some(page) = next {
-        for contact in &page.nodes {
-            writer.write(contact)?;
+        for mut contact in page.nodes {
+            if exported.columns.opt_outs {
+                exported.blocked += u64::from(opt_outs::tell(&actor.policy, &mut contact));
+            }
+            writer.write(&contact)?;
             exported.rows += 1;
         }
         for (coordinate, count) in page.withheld {

@@ -10,7 +10,11 @@ use calcard::{
 use chrono::{Datelike, NaiveDate};
 use serde_json::{Map, Value as Json};
 
-use crate::{error::Error, imports::STATE};
+use super::opt_outs;
+use crate::{
+    error::Error,
+    imports::{OPT_OUT, STATE},
+};
 
 /// The card of `contact`, as far as it holds anything. Where its state may not be read, and not `all_active` is known of the
 /// purpose, the card says that it cannot be told.
@@ -20,6 +24,12 @@ pub(super) fn card(contact: &Map<String, Json>, all_active: bool) -> Result<Stri
     card.plain(Property::Kind, Some("individual"));
     let state = text("state").unwrap_or(if all_active { "ACTIVE" } else { "UNKNOWN" });
     card.plain(Property::Other(STATE.to_owned()), (state != "ACTIVE").then_some(state));
+    for (code, channel) in opt_outs::told(contact) {
+        card.plain(
+            Property::Other(OPT_OUT.to_owned()),
+            Some(&format!("{code} {}", channel.unwrap_or("ALL"))),
+        );
+    }
     card.plain(Property::Uid, text("id").map(|id| format!("urn:uuid:{id}")).as_deref());
     let names = [text("givenName"), text("familyName")];
     let full: Vec<&str> = names.into_iter().flatten().collect();

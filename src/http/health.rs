@@ -1,7 +1,7 @@
 //! Whether the server can do its work: asked of the database, cheaply, at most once a second (floor 6).
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -75,6 +75,8 @@ pub enum Warning {
     JobFailing,
     /// A file of the policy was written to and has not been closed for long: the old policy stays in force until it is.
     PolicyHalfWritten,
+    /// The suppression list was not looked over for three years: `zweck suppressions status`.
+    SuppressionsUnreviewed,
     /// PostgreSQL has `fsync` off: a power failure may damage the whole database.
     FsyncOff,
     /// PostgreSQL has `full_page_writes` off: a power failure may leave pages half written.
@@ -180,6 +182,7 @@ async fn check(app: &App) -> (Checks, Vec<Warning>) {
         (unknown, Warning::UnknownMasterKey),
         (app.failing.any(), Warning::JobFailing),
         (app.policy.is_half_written(), Warning::PolicyHalfWritten),
+        (app.unreviewed.load(Ordering::Relaxed), Warning::SuppressionsUnreviewed),
     ];
     let warnings = warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning));
     // Whether the writer answers is told by its check.

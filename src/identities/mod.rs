@@ -19,6 +19,7 @@ mod pieces;
 mod plans;
 mod postal;
 mod spellings;
+mod streets;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -165,16 +166,26 @@ impl<'de> Deserialize<'de> for Region {
     }
 }
 
+/// Rules by which keys are made. The suppression list holds digests of keys and no text: rules that made entries once stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rules {
+    /// Mailboxes, numbers and letter boxes by what they lead to.
+    Second,
+    /// The same, and letter boxes without what tells the way to a door: a floor, a name in brackets, the order of street and number.
+    Third,
+}
+
 /// Reads by the rules of one installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reader {
     /// Where national numbers and addresses without a country are from.
-    pub region: Option<Region>,
+    region: Option<Region>,
+    rules: Rules,
 }
 
 impl Default for Reader {
     fn default() -> Reader {
-        Reader { region: Some(Region::DE) }
+        Reader::of(Some(Region::DE))
     }
 }
 
@@ -182,9 +193,29 @@ impl Reader {
     /// The version of the keys of commit b479e26 (see [`first`]).
     pub const FIRST: &'static str = "1";
 
+    /// The reader of an installation in a region.
+    pub fn of(region: Option<Region>) -> Reader {
+        Reader { region, rules: Rules::Third }
+    }
+
+    /// The reader that made keys of a version beyond the first.
+    pub fn of_version(version: &str) -> Option<Reader> {
+        let (rules, region) = version.split_once(':')?;
+        let rules = match rules {
+            "2" => Rules::Second,
+            "3" => Rules::Third,
+            _ => return None,
+        };
+        Some(Reader { region: if region.is_empty() { None } else { Some(region.parse().ok()?) }, rules })
+    }
+
     /// The version of the keys that it makes: of the rules, and the region.
     pub fn version(&self) -> String {
-        format!("2:{}", self.region.map(|region| region.to_string()).unwrap_or_default())
+        let rules = match self.rules {
+            Rules::Second => '2',
+            Rules::Third => '3',
+        };
+        format!("{rules}:{}", self.region.map(|region| region.to_string()).unwrap_or_default())
     }
 
     /// The mailboxes in a text.
@@ -207,7 +238,7 @@ impl Reader {
         if !postal::is_delivered(parts) {
             return None;
         }
-        Identity::new(Kind::Postal, vec![postal::key(self.region, parts)?], postal::name(family_name))
+        Identity::new(Kind::Postal, vec![self.postal_key(parts)?], postal::name(family_name))
     }
 
     /// The key of a stored e-mail address: that of its first mailbox, else one that tells texts apart and no look-up meets.
@@ -222,7 +253,13 @@ impl Reader {
 
     /// The key of a stored address (street, postal code, city, country).
     pub fn postal_key(&self, parts: [Option<&str>; 4]) -> Option<String> {
-        postal::key(self.region, parts)
+        let [street, rest @ ..] = parts;
+        let street = match self.rules {
+            Rules::Second => street.map(std::borrow::Cow::Borrowed),
+            Rules::Third => street.map(|street| std::borrow::Cow::Owned(streets::usual(street))),
+        };
+        let [code, city, country] = rest;
+        postal::key(self.region, [street.as_deref(), code, city, country])
     }
 }
 

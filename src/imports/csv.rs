@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use entity::enums::{Channel, ContactPointKind};
 
 use super::{
-    Import, Problem, Reason, Target,
-    drafts::{Checked, Checks, Draft, Seen, digest, external_id},
+    Import, OPT_OUTS_OF_OWN, Problem, Reason, Target,
+    drafts::{Checked, Checks, Draft, Seen, Unwanted, digest, external_id},
     heads::{plain, surely_opt_outs, tells_consents, tells_opt_outs},
     own::{self, Told},
     table::Table,
@@ -40,6 +40,8 @@ struct OptOutColumn {
     channel: Option<Channel>,
     /// Whether its head asks for a yes, so that what is none opts out.
     asks_yes: bool,
+    /// Whether it names what is objected to, as exports of Zweck do.
+    tells_codes: bool,
 }
 
 struct Column {
@@ -100,7 +102,14 @@ impl<R: Read> CsvRows<R> {
             let called = || heads.iter().position(|head| plain(head) == plain(&opt_out.column));
             let index = if opt_out.optional { called() } else { Some(find(&opt_out.column)?) };
             let asks_yes = reading.header && tells_consents(&opt_out.column);
-            opt_outs.extend(index.map(|index| OptOutColumn { index, channel: opt_out.channel, asks_yes }));
+            let tells_codes =
+                reading.own && OPT_OUTS_OF_OWN.iter().any(|(_, column)| *column == opt_out.column);
+            opt_outs.extend(index.map(|index| OptOutColumn {
+                index,
+                channel: opt_out.channel,
+                asks_yes,
+                tells_codes,
+            }));
         }
         let ignored: Vec<usize> = import.ignore.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
         let optional = |name: &str| find(name).ok();
@@ -243,11 +252,19 @@ impl<R: Read> CsvRows<R> {
             values.push(("label", label));
             draft.point(ContactPointKind::Postal, column, &values, None);
         }
-        for OptOutColumn { index, channel, asks_yes } in &self.opt_outs {
+        for OptOutColumn { index, channel, asks_yes, tells_codes } in &self.opt_outs {
+            if !self.table.is_filled(*index) {
+                continue;
+            }
+            let cell = self.text(*index);
+            if let (true, Ok(told)) = (*tells_codes, &cell) {
+                told.split_whitespace().for_each(|told| draft.opt_out(own::unwanted(told, *channel)));
+                continue;
+            }
             let says = |cell: String| if *asks_yes { lacks_yes(&cell) } else { opts_out(&cell) };
             // What cannot be read may be a no.
-            if self.table.is_filled(*index) && self.text(*index).map_or(true, says) {
-                draft.opt_out(*channel);
+            if cell.map_or(true, says) {
+                draft.opt_out(Unwanted { channel: *channel, purpose: None, at: None });
             }
         }
         for index in &self.unmapped {

@@ -19,6 +19,9 @@ use crate::{
     register::{CONTACT, CONTACT_POINT, Check, Field},
 };
 
+/// Most things that one row does not want.
+const MOST_UNWANTED: usize = 200;
+
 /// A row that passed every check.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -32,8 +35,19 @@ pub(super) struct Row {
     pub points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
     /// What an export of Zweck tells beyond that.
     pub own: Option<Own>,
-    /// Channels on which the person does not want to be advertised to; none of them stands for all.
-    pub opt_outs: Vec<Option<Channel>>,
+    /// What the person does not want.
+    pub opt_outs: Vec<Unwanted>,
+}
+
+/// Advertising that a person does not want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unwanted {
+    /// On which channel; on all otherwise.
+    pub channel: Option<Channel>,
+    /// Code of the purpose or group, where an export of Zweck names it; all advertising otherwise.
+    pub purpose: Option<String>,
+    /// When the person said so, where an export of Zweck tells it.
+    pub at: Option<DateTime<Utc>>,
 }
 
 impl Row {
@@ -129,7 +143,7 @@ pub(super) struct Draft {
     mailbox: Option<(String, String)>,
     problems: Vec<Problem>,
     left_out: Vec<String>,
-    opt_outs: Vec<Option<Channel>>,
+    opt_outs: Vec<Unwanted>,
 }
 
 impl Draft {
@@ -156,10 +170,13 @@ impl Draft {
         self.fatal = true;
     }
 
-    /// The person does not want to be advertised to on the channel, or on any.
-    pub fn opt_out(&mut self, channel: Option<Channel>) {
-        if !self.opt_outs.contains(&channel) {
-            self.opt_outs.push(channel);
+    /// The person does not want it.
+    pub fn opt_out(&mut self, unwanted: Unwanted) {
+        // More than anybody has said: all of it then.
+        let most = self.opt_outs.len() >= MOST_UNWANTED;
+        let unwanted = if most { Unwanted { channel: None, purpose: None, at: None } } else { unwanted };
+        if !self.opt_outs.contains(&unwanted) {
+            self.opt_outs.push(unwanted);
         }
     }
 

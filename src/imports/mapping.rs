@@ -90,8 +90,17 @@ pub struct OptOut {
     pub optional: bool,
 }
 
+/// Columns of an export of Zweck that name what a person objects to, by the channel.
+pub const OPT_OUTS_OF_OWN: [(Channel, &str); 4] = [
+    (Channel::Email, "optOutEmail"),
+    (Channel::Phone, "optOutPhone"),
+    (Channel::Sms, "optOutSms"),
+    (Channel::Post, "optOutPost"),
+];
+
 /// Opt-outs of common exports: as programs name the columns, and as their reports label them.
 const OPT_OUTS: &[(&str, &[(Channel, &str)])] = &[
+    (OWN, &OPT_OUTS_OF_OWN),
     ("hubspot", &[(Channel::Email, "Unsubscribed from all email")]),
     (
         "salesforce",

@@ -33,11 +33,11 @@ use chrono::{DateTime, Utc};
 
 pub use consents::{ConsentImport, ConsentReport, consents};
 use drafts::{Checked, Checks};
-pub use mapping::{Map, Mapping, OWN, OptOut, Target};
+pub use mapping::{Map, Mapping, OPT_OUTS_OF_OWN, OWN, OptOut, Target};
 pub use objections::{Listing, ObjectionImport, ObjectionReport, objections};
 pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
 pub use report::{Problem, Reason, Report};
-pub use vcard::STATE;
+pub use vcard::{OPT_OUT, STATE};
 
 use crate::{
     context::App,
@@ -81,6 +81,11 @@ pub struct Import {
 }
 
 impl Import {
+    /// Whether the file may tell who does not want to be advertised to.
+    fn may_opt_out(&self) -> bool {
+        !self.opt_outs.is_empty() || self.reading.format != Format::Csv
+    }
+
     /// Checks what can be checked before the file is read.
     fn check(&self, app: &App, policy: &Policy) -> Result<(), Error> {
         match (self.reading.format, self.map.is_empty()) {

@@ -1,16 +1,21 @@
 //! Opt-outs that come with contacts: each an objection to advertising, whatever becomes of the rest of its row (floor 4).
 
-use sea_orm::ConnectionTrait;
+use chrono::{DateTime, Utc};
+use entity::enums::Channel;
+use sea_orm::{ConnectionTrait, Iterable};
 use uuid::Uuid;
 
 use super::{
     Import,
-    door::{Declared, Door, advertising},
-    drafts::Row,
+    door::{Declared, Door, advertising, can_be_objected_to},
+    drafts::{Row, Unwanted},
     known::{self, Known, Who, ids},
     noes::Lines,
 };
-use crate::{audit::Transaction, error::Error, fold::fold, identities::Reader, policy::Policy};
+use crate::{
+    audit::Transaction, contacts::kind_on, error::Error, fold::fold, identities::Reader, policy::Policy,
+    suppressions,
+};
 
 /// A row that opts out.
 struct Meant<'r> {
@@ -116,21 +121,71 @@ pub(super) async fn declare<'r>(
 ) -> Result<bool, Error> {
     let mut changed = false;
     for (meant, contacts) in meant(tx.connection(), tx.reader(), import, rows.collect()).await? {
-        // All is more than one of them.
-        let all = meant.row.opt_outs.contains(&None);
-        for channel in meant.row.opt_outs.iter().filter(|channel| !all || channel.is_none()) {
-            for purpose in advertising(policy) {
-                let declared = Declared {
-                    contacts: &contacts,
-                    addresses: &meant.addresses,
-                    purpose: &purpose,
-                    channel: *channel,
-                    at: None,
-                    source: Some(import.source.trim()),
-                };
-                changed |= door.declare(tx, &declared).await?.changed;
-            }
+        for said in said(policy, &meant.row.opt_outs) {
+            // What names its purpose is not more than it says: no address of another channel is meant.
+            let leads = |who: &&Who| {
+                let of = said.channel.filter(|_| said.exact).map(kind_on);
+                of.is_none_or(|kind| who.address().is_some_and(|one| one.identity().kind() == kind))
+            };
+            let addresses: Vec<Who> = meant.addresses.iter().filter(leads).cloned().collect();
+            let declared = Declared {
+                contacts: &contacts,
+                addresses: &addresses,
+                purpose: &said.purpose,
+                channel: said.channel,
+                at: said.at.filter(|at| *at <= tx.now()),
+                source: Some(import.source.trim()),
+            };
+            changed |= door.declare(tx, &declared).await?.changed;
         }
     }
     Ok(changed)
+}
+
+/// What a row does not want of one purpose or group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    purpose: String,
+    channel: Option<Channel>,
+    at: Option<DateTime<Utc>>,
+    /// Whether the row names the purpose.
+    exact: bool,
+}
+
+/// By purpose or group. A purpose that the policy does not know stands for all advertising.
+fn said(policy: &Policy, unwanted: &[Unwanted]) -> Vec<Said> {
+    let known = |code: &&String| {
+        let purpose = policy.purpose(code.as_str());
+        purpose.is_some_and(|purpose| {
+            suppressions::is_advertising(policy, &purpose.code) && can_be_objected_to(purpose)
+        })
+    };
+    let mut all: Vec<Said> = Vec::new();
+    for Unwanted { channel, purpose, at } in unwanted {
+        let named = purpose.as_ref().filter(known);
+        let purposes = named.map_or_else(|| advertising(policy), |code| vec![code.clone()]);
+        for purpose in purposes {
+            let said = Said { purpose, channel: *channel, at: *at, exact: named.is_some() };
+            if !all.contains(&said) {
+                all.push(said);
+            }
+        }
+    }
+    // All channels are more than one of them, and each of them at one time is all.
+    let on = |said: &Said, channel| Said { channel, ..said.clone() };
+    let whole: Vec<Said> = all
+        .iter()
+        .filter(|said| {
+            all.contains(&on(said, None))
+                || Channel::iter().all(|channel| all.contains(&on(said, Some(channel))))
+        })
+        .map(|said| on(said, None))
+        .collect();
+    all.retain(|said| !whole.contains(&on(said, None)));
+    for said in whole {
+        if !all.contains(&said) {
+            all.push(said);
+        }
+    }
+    all
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use entity::enums::ContactPointKind;
+use entity::enums::{Channel, ContactPointKind};
 use sea_orm::ActiveEnum;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Reason,
     bounded::BoundedLines,
-    drafts::{Checked, Checks, Draft, Own, OwnSource, Seen, external_id},
+    drafts::{Checked, Checks, Draft, Own, OwnSource, Seen, Unwanted, external_id},
 };
 use crate::{
     error::Error,
@@ -173,14 +173,14 @@ impl<R: Read> JsonRows<R> {
                 return Ok(None);
             };
             if read.too_long {
-                return Ok(Some(Checked::refused(read.number, Reason::TooLong)));
+                return Ok(Some(unread(read.number, Reason::TooLong)));
             }
             if self.line.trim_ascii().is_empty() {
                 continue;
             }
             return Ok(Some(match serde_json::from_slice(&self.line) {
                 Ok(Json::Object(contact)) => self.contact(read.number, &contact),
-                _ => Checked::refused(read.number, Reason::InvalidJson),
+                _ => unread(read.number, Reason::InvalidJson),
             }));
         }
     }
@@ -189,7 +189,9 @@ impl<R: Read> JsonRows<R> {
         let mut draft = Draft::new(self.checks, line);
         for (name, value) in contact {
             let Some(field) = CONTACT.field(name) else {
-                draft.leave_out("unknown");
+                if name != "optOuts" {
+                    draft.leave_out("unknown");
+                }
                 continue;
             };
             match value {
@@ -198,6 +200,22 @@ impl<R: Read> JsonRows<R> {
                 _ if field.check.is_some() => draft.fault(field.name, Reason::WrongType),
                 // What Zweck tells of its own record.
                 _ => {}
+            }
+        }
+        match contact.get("optOuts") {
+            None | Some(Json::Null) => {}
+            Some(Json::Array(all)) => {
+                for unwanted in all {
+                    let said = |name: &str| unwanted.get(name).and_then(Json::as_str).map(str::to_owned);
+                    let channel = said("channel").and_then(|channel| Channel::try_from_value(&channel).ok());
+                    let at = said("objectedAt").and_then(|at| at.parse().ok());
+                    draft.opt_out(Unwanted { channel, purpose: said("purpose"), at });
+                }
+            }
+            // It says a no in a way that cannot be read.
+            Some(_) => {
+                draft.fault("optOuts", Reason::WrongType);
+                draft.opt_out(Unwanted { channel: None, purpose: None, at: None });
             }
         }
         let text = |name: &str| contact.get(name).and_then(Json::as_str);
@@ -212,4 +230,17 @@ impl<R: Read> JsonRows<R> {
             Err(reason) => draft.without_id("id", reason),
         }
     }
+}
+
+/// A line that cannot be read: what stands there may opt out.
+fn unread(line: u64, reason: Reason) -> Checked {
+    let mut checked = Checked::refused(line, reason);
+    checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = true);
+    checked
+}
+
+/// What a cell or card of an export of Zweck names: the code of a purpose or group, and since when behind an `@`.
+pub(super) fn unwanted(told: &str, channel: Option<Channel>) -> Unwanted {
+    let (code, at) = told.split_once('@').unwrap_or((told, ""));
+    Unwanted { channel, purpose: Some(code.to_owned()), at: at.parse().ok() }
 }

@@ -71,7 +71,7 @@ pub(super) async fn write(
     let mut unwritten = None;
     if !alone {
         match audit::again(|| insert(app, import, (&rows, &left), door.as_ref())).await {
-            Err(error) if error.code == Code::AuditUnavailable && !import.opt_outs.is_empty() => {
+            Err(error) if error.code == Code::AuditUnavailable && import.may_opt_out() => {
                 unwritten = Some(error);
             }
             done => return Ok(Written { opted_out, lost, ..done? }),

@@ -10,12 +10,14 @@ use calcard::{
         VCardValue,
     },
 };
-use entity::enums::ContactPointKind;
+use entity::enums::{Channel, ContactPointKind};
+use sea_orm::ActiveEnum;
 
 use super::{
     Encoding, Reason,
     cards::{Cards, Piece},
     drafts::{Checked, Checks, Draft, Seen, digest, external_id},
+    own,
     reading::decoded,
 };
 use crate::error::Error;
@@ -23,6 +25,9 @@ use crate::error::Error;
 /// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told: what
 /// restricts it does not come along, so the card does not come in.
 pub const STATE: &str = "X-ZWECK-STATE";
+/// What the person of a card does not want, in cards of Zweck: the code of a purpose or group, `@` and since when, a blank, and the
+/// channel or `ALL`.
+pub const OPT_OUT: &str = "X-ZWECK-OPT-OUT";
 
 /// The cards of a file as rows.
 pub(super) struct CardRows<R> {
@@ -30,11 +35,20 @@ pub(super) struct CardRows<R> {
     encoding: Encoding,
     checks: Checks,
     seen: Seen,
+    /// Whether a card before this one says what its person does not want.
+    opts_out: bool,
+}
+
+/// A card that cannot come in; where it may opt out, that is not taken.
+fn refused(line: u64, reason: Reason, may_opt_out: bool) -> Checked {
+    let mut checked = Checked::refused(line, reason);
+    checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);
+    checked
 }
 
 impl<R: Read> CardRows<R> {
     pub fn new(file: R, encoding: Encoding, checks: Checks) -> Self {
-        Self { cards: Cards::new(file), encoding, checks, seen: Seen::new() }
+        Self { cards: Cards::new(file), encoding, checks, seen: Seen::new(), opts_out: false }
     }
 
     /// The next card.
@@ -44,21 +58,26 @@ impl<R: Read> CardRows<R> {
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         let piece = self.cards.next().map_err(|_| super::broken_off(self.cards.line()))?;
         Ok(piece.map(|piece| match piece {
-            Piece::Refused { line, reason } => Checked::refused(line, reason),
-            Piece::Card { line, bytes, agent } => self.card(line, &bytes, agent),
+            Piece::Refused { line, reason } => refused(line, reason, self.opts_out),
+            Piece::Card { line, bytes, agent } => {
+                let says = bytes.windows(OPT_OUT.len()).any(|at| at.eq_ignore_ascii_case(OPT_OUT.as_bytes()));
+                self.opts_out |= says;
+                self.card(line, &bytes, agent, says)
+            }
         }))
     }
 
-    fn card(&mut self, line: u64, bytes: &[u8], agent: bool) -> Checked {
+    /// Of a card that `says` what its person does not want none is passed over in silence.
+    fn card(&mut self, line: u64, bytes: &[u8], agent: bool, says: bool) -> Checked {
         let text = match decoded(self.encoding, bytes) {
             Ok(text) => text,
-            Err(reason) => return Checked::refused(line, reason),
+            Err(reason) => return refused(line, reason, says),
         };
         let Entry::VCard(card) = Parser::new(&text).entry() else {
-            return Checked::refused(line, Reason::BrokenCard);
+            return refused(line, Reason::BrokenCard, says);
         };
         if card.entries.len() > MOST_ENTRIES {
-            return Checked::refused(line, Reason::TooLong);
+            return refused(line, Reason::TooLong, says);
         }
         let mut draft = Draft::new(self.checks, line);
         if agent {
@@ -181,6 +200,12 @@ fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
             Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {}
             Property::Other(name) if name.eq_ignore_ascii_case(STATE) => {
                 draft.refuse(Some(STATE), Reason::NotActive);
+            }
+            Property::Other(name) if name.eq_ignore_ascii_case(OPT_OUT) => {
+                let text = part(entry, 0).unwrap_or_default();
+                let (code, channel) = text.split_once(' ').unwrap_or((&text, ""));
+                let channel = Channel::try_from_value(&channel.to_owned()).ok();
+                draft.opt_out(own::unwanted(code, channel));
             }
             Property::Other(_) => draft.leave_out("X-"),
             known => draft.leave_out(known.as_str()),

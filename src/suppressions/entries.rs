@@ -89,19 +89,13 @@ pub(super) fn digests(
     for version in versions.iter().filter(|version| **version != reader.version()) {
         if version == Reader::FIRST {
             all.extend(reachable.first_keys(names));
-        } else if let Some(other) = of_version(version) {
+        } else if let Some(other) = Reader::of_version(version) {
             all.extend(reachable.read_by(&other).iter().flat_map(texts));
         }
     }
     all.sort_unstable();
     all.dedup();
     all.iter().map(|text| digest(ring, identity.kind(), text)).collect()
-}
-
-/// The reader of a version beyond the first.
-fn of_version(version: &str) -> Option<Reader> {
-    let region = version.strip_prefix("2:")?;
-    Some(Reader { region: if region.is_empty() { None } else { Some(region.parse().ok()?) } })
 }
 
 /// The versions of the readers that entries were made by; each is found by one step along the index.
@@ -113,11 +107,18 @@ pub(super) async fn versions<C: ConnectionTrait>(connection: &C) -> Result<Vec<S
                SELECT x FROM v WHERE x IS NOT NULL",
     );
     let rows = sql.query(connection).await?;
-    Ok(rows
+    let versions: Vec<String> = rows
         .iter()
         .map(|row| String::try_get_by(row, 0))
         .collect::<Result<_, _>>()
-        .map_err(sea_orm::DbErr::from)?)
+        .map_err(sea_orm::DbErr::from)?;
+    // What cannot be looked for may be a no.
+    if versions.iter().any(|version| version != Reader::FIRST && Reader::of_version(version).is_none()) {
+        return Err(Error::internal(
+            "the suppression list has entries of a version that this program does not know",
+        ));
+    }
+    Ok(versions)
 }
 
 /// Puts what was declared on the list, for the identities of `reached` that it is about, and carries it to every record of them; what

@@ -8,14 +8,14 @@ use zweck::{
     signups::{self, SignUp},
 };
 
-use super::{contact, in_full, sees, yes};
+use super::{contact, sees, yes};
 use crate::{
     pages::{Site, sites},
     signups::{newsletter as asked, sign_up, tokens},
     support::{
         an_import,
         client::{Caller, Client},
-        import,
+        import, in_full,
     },
     writes::{Staff, done, mutate, refusal},
 };

@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use zweck::imports::Import;
 
-use super::in_full;
 use crate::{
     support::{
         an_import,
         app::TestApp,
         client::{Caller, Client},
         database::TestDatabase,
-        import,
+        import, in_full,
     },
     writes::{Staff, mutate},
 };

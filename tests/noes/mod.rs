@@ -4,9 +4,11 @@ mod addresses;
 mod clicks;
 mod crowd;
 mod histories;
+mod kinds;
 mod matrix;
 mod meanwhile;
 mod old;
+mod rounds;
 
 use serde_json::{Value, json};
 
@@ -14,12 +16,6 @@ use crate::{
     support::client::{Caller, Client},
     writes::done,
 };
-
-/// Whether the whole of a test is run and not CI's share of it.
-#[expect(clippy::disallowed_methods, reason = "who wants it whole says so by an environment variable")]
-fn in_full() -> bool {
-    std::env::var("ZWECK_FULL").is_ok_and(|value| value == "1")
-}
 
 /// Which of the contacts the caller sees.
 async fn sees(client: &Client, caller: &Caller, contacts: &[String]) -> Vec<bool> {

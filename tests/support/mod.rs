@@ -63,6 +63,12 @@ pub async fn import<R: std::io::Read + Clone + Send>(
     Ok(Imported { problems, report })
 }
 
+/// Whether the whole of a test is run and not CI's share of it.
+#[expect(clippy::disallowed_methods, reason = "who wants it whole says so by an environment variable")]
+pub fn in_full() -> bool {
+    std::env::var("ZWECK_FULL").is_ok_and(|value| value == "1")
+}
+
 /// An import of nothing yet, for customer care under a contract.
 pub fn an_import() -> zweck::imports::Import {
     zweck::imports::Import {
