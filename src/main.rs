@@ -4,10 +4,14 @@ mod commands;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, FromArgMatches, Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use commands::{
-    backup, config, contacts, demo, examples, export, files::Overwrite, health, import, import_consents,
-    import_objections, keys, logs, manual, matrix, policy, receipts, schema, stops, suppressions, tokens,
+    backup, config, contacts, demo, examples, export,
+    files::Overwrite,
+    health, import, import_consents, import_objections,
+    keys::{self, KeysCommand},
+    logs, manual, policy, receipts, schema, stops, suppressions,
+    tokens::{self, TokenCommand},
 };
 use zweck::config::{Config, Flags};
 
@@ -78,7 +82,7 @@ enum Command {
         check: bool,
     },
     /// Print the GraphQL schema: all of it, or what a token would be shown by GET /schema.graphql.
-    Schema(SchemaArgs),
+    Schema(schema::SchemaArgs),
     /// Manage access tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -93,7 +97,7 @@ enum Command {
     Contacts(ContactsCommand),
     /// Check the policy.
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::PolicyCommand),
     /// Manage the master key, under which the keys of the audit log are wrapped.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -140,59 +144,6 @@ enum Command {
     },
 }
 
-/// Which schema, and what is done with it.
-#[derive(Args)]
-struct SchemaArgs {
-    /// Compare with FILE instead of printing.
-    #[arg(long, value_name = "FILE")]
-    check: Option<PathBuf>,
-    /// Only what a token in this role may use; may be repeated.
-    #[arg(long = "role", requires = "purposes", value_name = "ROLE")]
-    roles: Vec<String>,
-    /// Only what a token for this purpose may use; repeated, what each of them permits by itself.
-    #[arg(long = "purpose", requires = "roles", value_name = "PURPOSE")]
-    purposes: Vec<String>,
-    /// Only what a token narrowed to this coordinate may use, e.g. Contact.email; may be repeated.
-    #[arg(long = "field", requires = "roles", value_name = "COORDINATE")]
-    fields: Vec<String>,
-}
-
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Print a fresh master key.
-    Generate {
-        /// Write it to FILE, which must not exist yet and nobody else can read, instead of printing it.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Say which master key is in use, which ones wrap keys, and which of them every running server knows; exit with 1 where keys cannot
-    /// be opened.
-    Status {
-        /// How it is printed.
-        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
-        format: ListFormat,
-    },
-    /// Take `secrets.master_key` in use and wrap every key anew by it; the old one stands in `secrets.previous_master_key`. Servers may
-    /// run meanwhile if they know both. May be repeated after an interruption.
-    Rotate,
-    /// Make the keys of the installation anew after they were lost for good: links in mails end, nobody on the suppression list is
-    /// recognised by it any more, and receipts are signed by another key.
-    Remake {
-        /// Say that this is what is wanted.
-        #[arg(long, required = true)]
-        accept_loss: bool,
-    },
-}
-
-/// How a list is printed.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum ListFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
 #[derive(Subcommand)]
 enum ConsentsCommand {
     /// Compare every consent with its events and mend those that differ.
@@ -205,69 +156,6 @@ enum ConsentsCommand {
     VerifyReceipt(receipts::VerifyArgs),
     /// Issue the signed record of a consent, or the record to be printed, by what the token may read.
     Receipt(receipts::ReceiptArgs),
-}
-
-#[derive(Subcommand)]
-enum TokenCommand {
-    /// Make a token and print it, once.
-    Create(TokenArgs),
-    /// List tokens: state, end, rights, recipient and last use.
-    List {
-        /// How it is printed.
-        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
-        format: ListFormat,
-        /// Only those in this state.
-        #[arg(long, value_parser = ["valid", "expired", "revoked"])]
-        state: Option<String>,
-    },
-    /// Make a token with the rights of another, which ends after the overlap.
-    Rotate(RotateArgs),
-    /// Print the id that logs have for a user, whose name at the issuer comes from standard input.
-    Actor {
-        /// Short name of the issuer.
-        issuer: String,
-    },
-    /// End a token.
-    Revoke {
-        /// Id of the token, or its name where no other valid one has it.
-        token: String,
-    },
-}
-
-/// Which token is rotated, and how.
-#[derive(Args)]
-struct RotateArgs {
-    /// Id of the token, or its name where no other valid one has it.
-    token: String,
-    /// How long the old token is valid still, e.g. 7d, 12h or 30m.
-    #[arg(long, default_value = "7d", value_parser = commands::tokens::span)]
-    overlap: chrono::TimeDelta,
-    /// Days until the new token ends, at most 366; as many as the old one had if absent.
-    #[arg(long)]
-    expires_in_days: Option<u16>,
-}
-
-/// What a new token permits.
-#[derive(Args)]
-struct TokenArgs {
-    /// Name, for those who manage tokens.
-    #[arg(long)]
-    name: String,
-    /// Role; may be repeated.
-    #[arg(long = "role", required = true, value_name = "ROLE")]
-    roles: Vec<String>,
-    /// Code of a purpose; may be repeated.
-    #[arg(long = "purpose", required = true, value_name = "PURPOSE")]
-    purposes: Vec<String>,
-    /// Coordinate the token is narrowed to, e.g. Contact.email; may be repeated.
-    #[arg(long = "field", value_name = "COORDINATE")]
-    fields: Vec<String>,
-    /// Days until it ends, at most 366.
-    #[arg(long, default_value_t = 90)]
-    expires_in_days: u16,
-    /// Id of the recipient that uses it.
-    #[arg(long)]
-    recipient: Option<uuid::Uuid>,
 }
 
 #[derive(Subcommand)]
@@ -292,112 +180,6 @@ enum ExportCommand {
 enum ContactsCommand {
     /// List contacts that are likely the same person, by what the token may read; merge them by the mutation mergeContacts.
     Duplicates(contacts::DuplicatesArgs),
-}
-
-#[derive(Subcommand)]
-enum PolicyCommand {
-    /// Load the policy strictly and say what is wrong, and what is odd.
-    Check,
-    /// Run the decisions named in cases.yaml.
-    Test {
-        /// Write the outcome as JUnit XML to FILE.
-        #[arg(long, value_name = "FILE")]
-        junit: Option<PathBuf>,
-        #[command(flatten)]
-        overwrite: Overwrite,
-        /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
-        #[arg(long)]
-        coverage: bool,
-        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is stopped by nothing.
-        #[arg(long, requires = "coverage")]
-        denied: bool,
-        /// With `--coverage`: this role alone.
-        #[arg(long, requires = "coverage")]
-        role: Option<String>,
-        /// With `--coverage`: this purpose alone.
-        #[arg(long, requires = "coverage")]
-        purpose: Option<String>,
-        /// With `--coverage`: this type alone, e.g. Contact.
-        #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
-        type_name: Option<String>,
-        /// How it is printed.
-        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
-        format: ListFormat,
-    },
-    /// Say what is decided, and by which rules.
-    Explain {
-        /// Field, root field or grant, e.g. Contact.email, Mutation.updateContact, token:role:partner.
-        object: String,
-        /// Who asks.
-        #[arg(long)]
-        role: String,
-        /// For which purpose.
-        #[arg(long)]
-        purpose: String,
-        /// read, mask, create, update, execute or grant.
-        #[arg(long, default_value = "read")]
-        action: String,
-        /// How it is printed.
-        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
-        format: ListFormat,
-    },
-    /// Print who may do what for which purpose.
-    Matrix(MatrixArgs),
-    /// Print every right that is gained and lost from one directory of policy files to another.
-    Diff {
-        /// Directory of the old policy.
-        old: PathBuf,
-        /// Directory of the new policy.
-        new: PathBuf,
-        /// How it is printed.
-        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
-        format: ListFormat,
-    },
-    /// List the roles that may do something to a field.
-    WhoCan {
-        /// Field, root field or grant.
-        object: String,
-        /// For which purpose.
-        #[arg(long)]
-        purpose: String,
-        /// read, mask, create, update, execute or grant.
-        #[arg(long, default_value = "read")]
-        action: String,
-        /// How it is printed.
-        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
-        format: ListFormat,
-    },
-}
-
-/// Which part of the policy, and how it is printed.
-#[derive(Args)]
-struct MatrixArgs {
-    /// Only this role.
-    #[arg(long)]
-    role: Option<String>,
-    /// Only this purpose.
-    #[arg(long)]
-    purpose: Option<String>,
-    /// Only this type, e.g. Contact or Mutation.
-    #[arg(long = "type", value_name = "TYPE")]
-    type_name: Option<String>,
-    /// How it is printed.
-    #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
-    format: MatrixFormat,
-    /// Compare with FILE, as `--format csv` has written it and somebody has reviewed it, instead of printing; exit with 4 where a right was
-    /// gained or lost.
-    #[arg(long, value_name = "FILE", conflicts_with = "format")]
-    check: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum MatrixFormat {
-    /// A table for each purpose.
-    Table,
-    /// A line for each right.
-    Csv,
-    /// A page with a table for each purpose.
-    Html,
 }
 
 /// What is said where measuring is not built in.
@@ -469,7 +251,7 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
             Command::Export(ExportCommand::Stops(args)) => stops::run(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,
-            Command::Policy(command) => run_policy(config, command).await,
+            Command::Policy(command) => policy::run(config, command).await,
             Command::Keys(KeysCommand::Generate { out }) => keys::generate(out.as_deref()),
             Command::Keys(KeysCommand::Status { format }) => keys::status(config, format).await,
             Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
@@ -496,26 +278,4 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
         commands::close().await;
         done
     })
-}
-
-async fn run_policy(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
-    match command {
-        PolicyCommand::Check => policy::check(config).await,
-        PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, format, .. } => {
-            let part = zweck::policy::Part { role, purpose, type_name };
-            policy::coverage(config, &part, denied, format).await
-        }
-        PolicyCommand::Test { junit, overwrite, format, .. } => {
-            policy::test(config, junit.as_deref(), overwrite, format).await
-        }
-        PolicyCommand::Explain { object, role, purpose, action, format } => {
-            let asked = policy::Asked { object, purpose, action };
-            policy::explain(config, &role, &asked, format).await
-        }
-        PolicyCommand::Matrix(args) => matrix::matrix(config, args).await,
-        PolicyCommand::Diff { old, new, format } => policy::diff(old, new, format).await,
-        PolicyCommand::WhoCan { object, purpose, action, format } => {
-            policy::who_can(config, &policy::Asked { object, purpose, action }, format).await
-        }
-    }
 }

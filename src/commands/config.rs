@@ -6,8 +6,8 @@ use zweck::{
     mailer::Mailer,
 };
 
-use super::{app, connect_within, is_made, logs::log_filter, note, policy, print, usage};
-use crate::{Failure, ListFormat};
+use super::{ListFormat, app, connect_within, is_made, logs::log_filter, note, policy, print, usage};
+use crate::Failure;
 
 /// What is done with the configuration.
 #[derive(Subcommand)]

@@ -1,8 +1,13 @@
 //! `zweck keys`: master keys (floor 7).
 
-use std::{fmt::Write as _, io::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
+use clap::Subcommand;
 use serde_json::json;
 use zweck::{
     audit::{self, Closed, Keyring},
@@ -11,8 +16,35 @@ use zweck::{
     servers::{self, Running},
 };
 
-use super::{ACTOR, connect, failure, files, note, policy, print, unadopted};
-use crate::{Failure, ListFormat};
+use super::{ACTOR, ListFormat, connect, failure, files, note, policy, print, unadopted};
+use crate::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print a fresh master key.
+    Generate {
+        /// Write it to FILE, which must not exist yet and nobody else can read, instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Say which master key is in use, which ones wrap keys, and which of them every running server knows; exit with 1 where keys cannot
+    /// be opened.
+    Status {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Take `secrets.master_key` in use and wrap every key anew by it; the old one stands in `secrets.previous_master_key`. Servers may
+    /// run meanwhile if they know both. May be repeated after an interruption.
+    Rotate,
+    /// Make the keys of the installation anew after they were lost for good: links in mails end, nobody on the suppression list is
+    /// recognised by it any more, and receipts are signed by another key.
+    Remake {
+        /// Say that this is what is wanted.
+        #[arg(long, required = true)]
+        accept_loss: bool,
+    },
+}
 
 /// Prints a fresh master key, or writes it to a file that only its owner can read.
 pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {

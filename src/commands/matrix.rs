@@ -3,18 +3,50 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use askama::Template;
+use clap::Args;
 use zweck::{
     config::Config,
     policy::{Holding, Part, Policy},
 };
 
 use super::{note, print, unproved_policy};
-use crate::{Failure, MatrixArgs, MatrixFormat};
+use crate::Failure;
+
+/// Which part of the policy, and how it is printed.
+#[derive(Args)]
+pub(crate) struct MatrixArgs {
+    /// Only this role.
+    #[arg(long)]
+    role: Option<String>,
+    /// Only this purpose.
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Only this type, e.g. Contact or Mutation.
+    #[arg(long = "type", value_name = "TYPE")]
+    type_name: Option<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
+    format: MatrixFormat,
+    /// Compare with FILE, as `--format csv` has written it and somebody has reviewed it, instead of printing; exit with 4 where a right was
+    /// gained or lost.
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    check: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum MatrixFormat {
+    /// A table for each purpose.
+    Table,
+    /// A line for each right.
+    Csv,
+    /// A page with a table for each purpose.
+    Html,
+}
 
 /// The rights, each with its letter and what it means, the first ones first in a cell.
 const RIGHTS: [(&str, char, &str); 6] = [

@@ -54,6 +54,15 @@ use zweck::{
 
 use crate::Failure;
 
+/// How a list is printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// How long is waited for the last who work with a database.
 const CLOSING: Duration = Duration::from_secs(5);
 /// Who acts on the command line.

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::Subcommand;
 use serde_json::{Value, json};
 use zweck::{
     config::Config,
@@ -15,10 +16,108 @@ use zweck::{
 };
 
 use super::{
+    ListFormat,
     files::{Overwrite, named},
-    note, policy, policy_failure, print, sources, unproved_policy,
+    matrix, note, policy, policy_failure, print, sources, unproved_policy,
 };
-use crate::{Failure, ListFormat};
+use crate::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Load the policy strictly and say what is wrong, and what is odd.
+    Check,
+    /// Run the decisions named in cases.yaml.
+    Test {
+        /// Write the outcome as JUnit XML to FILE.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
+        /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
+        #[arg(long)]
+        coverage: bool,
+        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is stopped by nothing.
+        #[arg(long, requires = "coverage")]
+        denied: bool,
+        /// With `--coverage`: this role alone.
+        #[arg(long, requires = "coverage")]
+        role: Option<String>,
+        /// With `--coverage`: this purpose alone.
+        #[arg(long, requires = "coverage")]
+        purpose: Option<String>,
+        /// With `--coverage`: this type alone, e.g. Contact.
+        #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
+        type_name: Option<String>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Say what is decided, and by which rules.
+    Explain {
+        /// Field, root field or grant, e.g. Contact.email, Mutation.updateContact, token:role:partner.
+        object: String,
+        /// Who asks.
+        #[arg(long)]
+        role: String,
+        /// For which purpose.
+        #[arg(long)]
+        purpose: String,
+        /// read, mask, create, update, execute or grant.
+        #[arg(long, default_value = "read")]
+        action: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Print who may do what for which purpose.
+    Matrix(matrix::MatrixArgs),
+    /// Print every right that is gained and lost from one directory of policy files to another.
+    Diff {
+        /// Directory of the old policy.
+        old: PathBuf,
+        /// Directory of the new policy.
+        new: PathBuf,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// List the roles that may do something to a field.
+    WhoCan {
+        /// Field, root field or grant.
+        object: String,
+        /// For which purpose.
+        #[arg(long)]
+        purpose: String,
+        /// read, mask, create, update, execute or grant.
+        #[arg(long, default_value = "read")]
+        action: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+}
+
+pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::Check => check(config).await,
+        PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, format, .. } => {
+            let part = Part { role, purpose, type_name };
+            coverage(config, &part, denied, format).await
+        }
+        PolicyCommand::Test { junit, overwrite, format, .. } => {
+            test(config, junit.as_deref(), overwrite, format).await
+        }
+        PolicyCommand::Explain { object, role, purpose, action, format } => {
+            let asked = Asked { object, purpose, action };
+            explain(config, &role, &asked, format).await
+        }
+        PolicyCommand::Matrix(args) => matrix::matrix(config, args).await,
+        PolicyCommand::Diff { old, new, format } => diff(old, new, format).await,
+        PolicyCommand::WhoCan { object, purpose, action, format } => {
+            who_can(config, &Asked { object, purpose, action }, format).await
+        }
+    }
+}
 
 /// Loads the policy strictly and tells what is allowed but odd.
 pub(crate) async fn check(config: &Config) -> Result<(), Failure> {

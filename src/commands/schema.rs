@@ -1,8 +1,9 @@
 //! The schema on the command line: all of it, or what a token would be shown (floor 7).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use zweck::{
     config::Config,
     context::{Actor, Clock, Credential, SystemClock},
@@ -11,7 +12,24 @@ use zweck::{
 };
 
 use super::{failure, policy, print as out};
-use crate::{Failure, SchemaArgs};
+use crate::Failure;
+
+/// Which schema, and what is done with it.
+#[derive(Args)]
+pub(crate) struct SchemaArgs {
+    /// Compare with FILE instead of printing.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Only what a token in this role may use; may be repeated.
+    #[arg(long = "role", requires = "purposes", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Only what a token for this purpose may use; repeated, what each of them permits by itself.
+    #[arg(long = "purpose", requires = "roles", value_name = "PURPOSE")]
+    purposes: Vec<String>,
+    /// Only what a token narrowed to this coordinate may use, e.g. Contact.email; may be repeated.
+    #[arg(long = "field", requires = "roles", value_name = "COORDINATE")]
+    fields: Vec<String>,
+}
 
 /// Prints the schema, or compares it with a file.
 pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), Failure> {

@@ -8,8 +8,8 @@ use zweck::{
     suppressions::{self, Overview},
 };
 
-use super::{ACTOR, failure, note, open, print};
-use crate::{Failure, ListFormat};
+use super::{ACTOR, ListFormat, failure, note, open, print};
+use crate::Failure;
 
 /// What is done with the list.
 #[derive(Subcommand)]

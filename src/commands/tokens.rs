@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, io::Read};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, Subcommand};
 use entity::access_token;
 use sea_orm::EntityTrait;
 use serde::Serialize;
@@ -14,8 +15,71 @@ use zweck::{
     tokens::{self, NewToken},
 };
 
-use super::{ACTOR, failure, note, open, print};
-use crate::{Failure, ListFormat, RotateArgs, TokenArgs};
+use super::{ACTOR, ListFormat, failure, note, open, print};
+use crate::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, once.
+    Create(TokenArgs),
+    /// List tokens: state, end, rights, recipient and last use.
+    List {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+        /// Only those in this state.
+        #[arg(long, value_parser = ["valid", "expired", "revoked"])]
+        state: Option<String>,
+    },
+    /// Make a token with the rights of another, which ends after the overlap.
+    Rotate(RotateArgs),
+    /// Print the id that logs have for a user, whose name at the issuer comes from standard input.
+    Actor {
+        /// Short name of the issuer.
+        issuer: String,
+    },
+    /// End a token.
+    Revoke {
+        /// Id of the token, or its name where no other valid one has it.
+        token: String,
+    },
+}
+
+/// Which token is rotated, and how.
+#[derive(Args)]
+pub(crate) struct RotateArgs {
+    /// Id of the token, or its name where no other valid one has it.
+    token: String,
+    /// How long the old token is valid still, e.g. 7d, 12h or 30m.
+    #[arg(long, default_value = "7d", value_parser = span)]
+    overlap: chrono::TimeDelta,
+    /// Days until the new token ends, at most 366; as many as the old one had if absent.
+    #[arg(long)]
+    expires_in_days: Option<u16>,
+}
+
+/// What a new token permits.
+#[derive(Args)]
+pub(crate) struct TokenArgs {
+    /// Name, for those who manage tokens.
+    #[arg(long)]
+    name: String,
+    /// Role; may be repeated.
+    #[arg(long = "role", required = true, value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Code of a purpose; may be repeated.
+    #[arg(long = "purpose", required = true, value_name = "PURPOSE")]
+    purposes: Vec<String>,
+    /// Coordinate the token is narrowed to, e.g. Contact.email; may be repeated.
+    #[arg(long = "field", value_name = "COORDINATE")]
+    fields: Vec<String>,
+    /// Days until it ends, at most 366.
+    #[arg(long, default_value_t = 90)]
+    expires_in_days: u16,
+    /// Id of the recipient that uses it.
+    #[arg(long)]
+    recipient: Option<uuid::Uuid>,
+}
 
 /// Makes a token and prints it: to standard output the token alone, so that it can be piped.
 pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), Failure> {
