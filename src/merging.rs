@@ -110,6 +110,7 @@ async fn join_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error>
             objected_at: known.objected_at.max(block.objected_at),
             ended_at: known.ended_at.zip(block.ended_at).map(|(one, other)| one.max(other)),
             every_channel: known.every_channel || block.every_channel,
+            source: known.source.clone().or(block.source.clone()),
             ..known.clone()
         };
         let gone = tx.delete::<Entity>(&BLOCK, &block).await?;

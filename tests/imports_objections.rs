@@ -472,3 +472,38 @@ async fn the_commands_take_opt_outs_and_lists() {
     ]);
     assert_eq!(bare.status.code(), Some(0), "{}", process::text(&bare.stderr));
 }
+
+/// A no to one channel of somebody who is reached on another alone is kept for the address that comes, and closes nothing else.
+#[tokio::test]
+async fn a_no_to_a_channel_without_an_address_closes_no_other() {
+    for World { test, client } in worlds().await {
+        let (app, staff) = (&test.app, Staff::of(&test).await);
+        let new = async |name: &str, email: &str, phone: Option<&str>| {
+            let new =
+                json!({ "familyName": name, "email": email, "phone": phone, "source": { "name": "letter" } });
+            let made = done(&client, &staff.desk, "createContact", new, "contact { id }").await;
+            made["contact"]["id"].as_str().unwrap().to_owned()
+        };
+        let read = async |contact: &str| {
+            let fields = "objections { channel } blocks { channel }";
+            let query = format!("{{ contact(id: \"{contact}\") {{ {fields} }} }}");
+            client.data(&staff.desk, &query).await["contact"].clone()
+        };
+        let texts = ObjectionImport { channel: Some(entity::enums::Channel::Sms), ..list() };
+        let vera = new("Vera", "vera@channel.example", None).await;
+        let (report, told) =
+            run(app, "email\nvera@channel.example\nnobody@channel.example\n", &texts).await.unwrap();
+        assert_eq!((report.matched, report.unmatched, told.as_slice()), (1, 1, &[][..]), "{report}");
+        let said = json!({ "objections": [{ "channel": "SMS" }], "blocks": [] });
+        assert_eq!(read(&vera).await, said);
+        // With the number it is closed there, for whoever has it.
+        let number = "+49 30 5550 777";
+        let input = json!({ "contactId": vera, "phone": number });
+        done(&client, &staff.desk, "updateContact", input, "contact { id }").await;
+        let sms = json!({ "objections": [], "blocks": [{ "channel": "SMS" }] });
+        assert_eq!(read(&new("Otto", "otto@channel.example", Some(number)).await).await, sms);
+        // Nobody has a record on which it could stand: then all that leads there is closed.
+        let mail = json!({ "objections": [], "blocks": [{ "channel": "EMAIL" }] });
+        assert_eq!(read(&new("Nemo", "nobody@channel.example", None).await).await, mail);
+    }
+}

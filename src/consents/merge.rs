@@ -55,7 +55,7 @@ pub async fn join(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Resul
     for ((purpose, channel), both) in all {
         let channel = Channel::try_from_value(&channel)?;
         let group = actor.policy.purpose(&purpose).and_then(|purpose| purpose.group.as_deref());
-        let refuses = |side: &Side<'_>, row| side.refuses(row, &purpose, group, tx.now());
+        let refuses = |side: &Side<'_>, row| side.refuses(row, (&purpose, group, channel), tx.now());
         let refused = match (both.own, both.other) {
             // What it says itself it goes on saying.
             (Some(_), None) => refuses(&other, None),
@@ -112,16 +112,19 @@ impl<'m> Side<'m> {
     fn refuses(
         &self,
         row: Option<&consent::Model>,
-        purpose: &str,
-        group: Option<&str>,
+        (purpose, group, channel): (&str, Option<&str>, Channel),
         now: DateTime<Utc>,
     ) -> bool {
         let objections = || {
             let meant = |code: &str| code == purpose || Some(code) == group;
-            self.objections.iter().filter(move |objection| meant(&objection.purpose_code))
+            let there =
+                move |objection: &objection::Model| objection.channel.is_none_or(|own| own == channel);
+            self.objections.iter().filter(move |objection| meant(&objection.purpose_code) && there(objection))
         };
-        // A block stands against older consents; by itself it is no word of this person.
-        let own = |objection: &&objection::Model| objection.kind == StopKind::Objection;
+        // A block stands against older consents; by itself it is no word of this person, but where it has the source of one.
+        let own = |objection: &&objection::Model| {
+            objection.kind == StopKind::Objection || objection.source.is_some()
+        };
         let objected =
             || objections().filter(own).any(|objection| objection.ended_at.is_none_or(|end| end > now));
         match row {

@@ -363,9 +363,9 @@ async fn withdraw_of(
         if actor.subject.is_none() {
             // Staff who are told of it keep the word of it.
             place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
-        } else if matches!(place, Entry::Vacant(_)) && meant.reached.on(Some(*channel)).next().is_none() {
-            // The person never said yes to this, so there is no event. The block of its address stands against what comes late. It has
-            // no such address yet: then the block stands on its record alone.
+        } else if matches!(place, Entry::Vacant(_)) {
+            // The person never said yes to this, so there is no event. A block stands against what comes late, and follows to what address
+            // the person gets.
             let declared = withdrawal.declared(purpose, Some(*channel), tx.now());
             suppressions::close(tx, contact_id, &declared, *channel).await?;
         }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_event,
-    enums::{ConsentEventKind, ConsentStatus, StopKind, SuppressionKind},
+    enums::{Channel, ConsentEventKind, ConsentStatus, StopKind, SuppressionKind},
     objection,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Mode, Transaction},
-    contacts::Reached,
+    contacts::{self, Reached},
     error::Error,
     suppressions::{self, Declared, is_advertising},
 };
@@ -89,6 +89,7 @@ async fn of(tx: &Transaction, contact: Uuid) -> Result<Vec<No>, Error> {
         .filter(consent_event::Column::ConsentId.is_in(consents.iter().map(|consent| consent.id)))
         .all(tx.connection())
         .await?;
+    let mut given: Vec<(&str, Channel, DateTime<Utc>)> = Vec::new();
     for consent in consents.iter().filter(|consent| is_advertising(&policy, &consent.purpose_code)) {
         let of = |kinds: &'static [ConsentEventKind]| {
             let own = said.iter().filter(|event| event.consent_id == consent.id);
@@ -97,6 +98,7 @@ async fn of(tx: &Transaction, contact: Uuid) -> Result<Vec<No>, Error> {
         let no = of(&[ConsentEventKind::Withdrawn, ConsentEventKind::Refused]);
         let yes = of(&[ConsentEventKind::Granted, ConsentEventKind::Confirmed, ConsentEventKind::Renewed]);
         let ended = matches!(consent.status, ConsentStatus::Withdrawn | ConsentStatus::Refused);
+        given.extend(yes.map(|yes| (consent.purpose_code.as_str(), consent.channel, at(yes))));
         let (since, source) = match no {
             Some(no) => (at(no), no.source.clone()),
             // A row without its event is for `zweck consents rebuild` to mend; the no counts.
@@ -121,7 +123,7 @@ async fn of(tx: &Transaction, contact: Uuid) -> Result<Vec<No>, Error> {
     }
     let mut objections = objection::Entity::find()
         .filter(objection::Column::ContactId.eq(contact))
-        .filter(objection::Column::Kind.eq(StopKind::Objection))
+        .filter(contacts::own_word())
         .all(tx.connection())
         .await?;
     objections.sort_by_key(|objection| (objection.objected_at, objection.id));
@@ -129,15 +131,23 @@ async fn of(tx: &Transaction, contact: Uuid) -> Result<Vec<No>, Error> {
         // One that ended when it began never held.
         let held = objection.ended_at.is_none_or(|end| end > objection.objected_at);
         if held && is_advertising(&policy, &objection.purpose_code) {
+            let withdrawn = objection.kind == StopKind::Block;
+            let kind = if withdrawn { SuppressionKind::Withdrawal } else { SuppressionKind::Objection };
+            // A yes that the person gave later has answered a withdrawal, never an objection.
+            let answered = given.iter().any(|(purpose, channel, yes)| {
+                *purpose == objection.purpose_code
+                    && objection.channel == Some(*channel)
+                    && *yes > objection.objected_at
+            });
             noes.push(No {
                 declared: Declared {
                     purpose: objection.purpose_code,
-                    kind: SuppressionKind::Objection,
+                    kind,
                     channel: objection.channel,
                     since: objection.objected_at,
                     source: objection.source,
                 },
-                is_standing: true,
+                is_standing: !(withdrawn && answered),
                 taken_back: objection.ended_at,
             });
         }

@@ -127,13 +127,21 @@ pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<Mode, Erro
         .expr(Expr::val(1))
         .from(objection::Entity)
         .and_where(objection::Column::ContactId.is_in(ids.iter().copied()))
-        .and_where(objection::Column::Kind.eq(StopKind::Objection))
+        .cond_where(own_word())
         .and_where(objection::Column::EndedAt.is_null())
         .to_owned();
     let either = Condition::any().add(Expr::exists(refused)).add(Expr::exists(objected));
     let asked = Query::select().expr(Expr::val(1)).cond_where(either).to_owned();
     let says_no = tx.connection().query_one(&asked).await?.is_some();
     Ok(if says_no { Mode::Exclusive } else { Mode::Shared })
+}
+
+/// Rows of `objection` that the person of the record said: its objections, and the blocks that are its own word
+/// (`suppressions::close`).
+pub(crate) fn own_word() -> Condition {
+    use objection::Column;
+    let said = Column::Kind.eq(StopKind::Block).and(Column::Source.is_not_null());
+    Condition::any().add(Column::Kind.eq(StopKind::Objection)).add(said)
 }
 
 /// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later

@@ -105,17 +105,16 @@ impl Door {
             met.changed |= recorded.iter().any(|id| !known.contains(id));
         }
         let addresses: Vec<&Reachable> = declared.addresses.iter().filter_map(Who::address).collect();
-        // Of one channel, the addresses of it; who is named by none of them said it all the same.
+        // Of one channel, the addresses of it. Who is named by none of them said it all the same: on the records of the person, from where it
+        // follows to the address that comes; of a person who has no record, all that leads there is closed.
         let meant = |address: &&&Reachable| {
             declared.channel.is_none_or(|channel| kind_on(channel) == address.identity().kind())
         };
         let named = addresses.iter().filter(meant).count();
-        let channel = declared.channel.filter(|_| named > 0);
-        let typed: Vec<Reachable> = addresses
-            .iter()
-            .filter(|address| named == 0 || meant(address))
-            .map(|one| (*one).clone())
-            .collect();
+        let all = named == 0 && met.contacts == 0;
+        let channel = declared.channel.filter(|_| !all);
+        let typed: Vec<Reachable> =
+            addresses.iter().filter(|address| all || meant(address)).map(|one| (*one).clone()).collect();
         // On every record of the addresses, also of those that are not the person's.
         met.changed |= list(tx, typed, declared, (SuppressionKind::Objection, channel)).await?;
         Ok(met)

@@ -21,6 +21,9 @@ use crate::{
     register::BLOCK,
 };
 
+/// The source of a word that the person said itself and that names none.
+const PERSON: &str = "person";
+
 /// What an entry of the list is on a record.
 fn kind_of(kind: SuppressionKind) -> StopKind {
     match kind {
@@ -85,10 +88,11 @@ pub async fn compare(tx: &mut Transaction, reached: &Reached) -> Result<usize, E
 
 async fn carry(tx: &mut Transaction, reached: &Reached, comes: bool) -> Result<usize, Error> {
     let listed = look(tx, reached).await?.of(reached);
-    stand(tx, reached.contact_id(), &listed, comes).await
+    stand(tx, reached.contact_id(), &listed, comes, None).await
 }
 
-/// Blocks a channel of one contact that no address of it leads to yet: what the person ended before it had such an address.
+/// Blocks a channel of one contact by the word of the person itself, who ended there what it never said yes to. Such a block has the source
+/// of the word, by which it is known: it follows to every address that the person gets (`consents::carry_noes`).
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -105,15 +109,17 @@ pub async fn close(
         every_channel: false,
         since: declared.since,
     };
-    stand(tx, contact_id, &[listed], true).await.map(|_| ())
+    let source = declared.source.as_deref().unwrap_or(PERSON);
+    stand(tx, contact_id, &[listed], true, Some(source)).await.map(|_| ())
 }
 
-/// Makes blocks of a contact stand, or renews them; gives the number of those that changed.
+/// Makes blocks of a contact stand, or renews them, with the source of what the person said itself; gives the number of those that changed.
 async fn stand(
     tx: &mut Transaction,
     contact_id: Uuid,
     listed: &[Listed],
     comes: bool,
+    source: Option<&str>,
 ) -> Result<usize, Error> {
     if listed.is_empty() {
         return Ok(0);
@@ -121,20 +127,25 @@ async fn stand(
     let mut brought = 0;
     let known = Entity::find().filter(Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
     for row in rows_of(tx, contact_id, listed) {
+        let row = Model { source: source.map(str::to_owned), ..row };
         let place = known.iter().find(|known| is_same(known, &row));
         let (id, changes) = match place {
             // It stands, or was taken back by the person since.
-            Some(known) if known.objected_at >= row.objected_at && !(comes && known.ended_at.is_some()) => {
+            Some(known)
+                if known.objected_at >= row.objected_at
+                    && !(comes && known.ended_at.is_some())
+                    && (known.source.is_some() || row.source.is_none()) =>
+            {
                 continue;
             }
             Some(known) => {
                 let later = Model {
                     objected_at: known.objected_at.max(row.objected_at),
                     ended_at: None,
-                    every_channel: true,
+                    every_channel: known.every_channel || row.every_channel,
+                    source: known.source.clone().or(row.source),
                     ..known.clone()
                 };
-                let later = Model { every_channel: known.every_channel || row.every_channel, ..later };
                 (known.id, tx.update::<Entity>(&BLOCK, known, &later).await?)
             }
             None => (row.id, tx.insert::<Entity>(&BLOCK, &row).await?),

@@ -313,6 +313,54 @@ async fn what_was_never_given_stays_ended_when_an_address_comes() {
     }
 }
 
+/// What a person ended without ever having given it is its word for every address that it gets, and against whoever has that.
+#[tokio::test]
+async fn what_was_never_given_is_ended_for_each_address_that_comes() {
+    const CALLS: (&str, &str) = ("event_invitations", "PHONE");
+    for office in Office::all().await {
+        for (number, first) in [(1, None), (2, Some("+49 30 5550 410"))] {
+            let anna = office.customer("Anna", &format!("anna{number}@example.org"), json!({})).await;
+            let set = async |phone: &str| {
+                let input = json!({ "contactId": anna, "phone": phone });
+                done(&office.client, &office.staff.desk, "updateContact", input, "contact { id }").await;
+            };
+            if let Some(first) = first {
+                set(first).await;
+            }
+            yes(&office.client, &office.staff.consent, &anna, ("newsletter", "EMAIL"), OLDER).await;
+            let path = office.link(&anna, "newsletter").await;
+            office.wait();
+            let form = [("purpose", "event_invitations"), ("action", "withdraw")];
+            assert_eq!(office.site.post(&path, &form).await.status, 303);
+            office.wait();
+            for next in 0..2 {
+                let phone = format!("+49 30 5550 4{number}{next}5");
+                let mail = format!("otto{number}{next}@example.org");
+                let otto = office.customer("Otto", &mail, json!({ "phone": phone })).await;
+                set(&phone).await;
+                for contact in [&anna, &otto] {
+                    yes(&office.client, &office.staff.consent, contact, CALLS, OLDER).await;
+                }
+                assert_eq!(office.sees(CALLS.0, &[&anna, &otto]).await, [false, false], "{number} {next}");
+                // It is a block for Otto, and no word of his.
+                assert!(office.read(&otto).await["objections"].as_array().unwrap().is_empty());
+            }
+            // A later yes answers it: the address that comes then is not closed.
+            office.wait();
+            office.yes(&anna, CALLS.0, CALLS.1).await;
+            assert_eq!(office.sees(CALLS.0, &[&anna]).await, [true], "{number}");
+            let phone = format!("+49 30 5550 4{number}90");
+            let otto = office
+                .customer("Otto", &format!("otto{number}@example.org"), json!({ "phone": phone }))
+                .await;
+            yes(&office.client, &office.staff.consent, &otto, CALLS, OLDER).await;
+            set(&phone).await;
+            assert_eq!(office.sees(CALLS.0, &[&otto]).await, [true], "{number}");
+        }
+        assert_eq!(zweck::consents::agree(&office.site.test.app).await.unwrap().mended, 0);
+    }
+}
+
 /// The mail went to the mailbox, whatever became of the record since.
 #[tokio::test]
 async fn a_link_ends_the_mails_to_the_mailbox_that_got_it() {
