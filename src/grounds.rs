@@ -39,8 +39,12 @@ impl NewGround {
     /// # Errors
     /// `BAD_USER_INPUT` for a purpose that takes no recorded ground; `FORBIDDEN` for one that the caller may not grant.
     pub fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
-        let purpose = actor.policy.purpose(&self.purpose).filter(|purpose| !purpose.is_group);
-        let Some(purpose) = purpose else { return Err(self.fault("purpose", "there is no such purpose")) };
+        let Some(purpose) = actor.policy.purpose(&self.purpose) else {
+            return Err(self.fault("purpose", "there is no such purpose"));
+        };
+        if purpose.is_group {
+            return Err(self.fault("purpose", "a group takes no ground; name one of its purposes"));
+        }
         let object = format!("ground:purpose:{}", purpose.code);
         if purpose.grounds != Grounds::Recorded {
             return Err(self.fault("purpose", "this purpose takes no recorded ground"));

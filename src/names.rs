@@ -2,6 +2,8 @@
 
 /// Names that are listed at most.
 const MOST: usize = 30;
+/// Bytes of the longest name that is compared: what is longer is none, and comparing it takes its time.
+const LONGEST: usize = 128;
 /// How alike two names are of which one was meant.
 const ALIKE: f64 = 0.85;
 
@@ -22,12 +24,15 @@ pub fn unknown<S: AsRef<str>>(kind: &str, given: &str, known: &[S]) -> String {
         Some(meant) if is_code(given) => format!("there is no {kind} `{given}`; did you mean `{meant}`?"),
         Some(meant) => format!("there is no such {kind}; did you mean `{meant}`?"),
         None if known.is_empty() => format!("there is no such {kind}"),
-        None => format!("there is no such {kind}; expected is one of {}", listed(known)),
+        None => format!("there is no such {kind}; expected one of {}", listed(known)),
     }
 }
 
 /// The one of `known` that is most like `given`, where one is alike.
 pub fn closest<'k, S: AsRef<str>>(given: &str, known: &'k [S]) -> Option<&'k str> {
+    if given.len() > LONGEST {
+        return None;
+    }
     let given = given.to_lowercase();
     let like = known.iter().map(|known| {
         let known = known.as_ref();
@@ -58,7 +63,7 @@ mod tests {
         );
         assert_eq!(
             unknown("purpose", "hunting", &KNOWN),
-            "there is no such purpose; expected is one of `newsletter`, `direct_marketing`, `accounting`"
+            "there is no such purpose; expected one of `newsletter`, `direct_marketing`, `accounting`"
         );
         assert_eq!(unknown::<&str>("purpose", "hunting", &[]), "there is no such purpose");
     }
@@ -78,6 +83,14 @@ mod tests {
                 "there is no such purpose; did you mean `newsletter`?"
             );
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_name_is_compared_with_none() {
+        let long = format!("newsletter{}", "r".repeat(118));
+        assert_eq!(closest(&long, &[&long]), Some(long.as_str()));
+        let longer = format!("{long}r");
+        assert_eq!(closest(&longer, &[&longer]), None);
     }
 
     #[test]

@@ -72,25 +72,25 @@ async fn documents_that_do_not_fit_say_what_was_expected() {
             point,
             json!({ "i": { "contactId": person(1), "kind": "EMAIL", "shoeSize": "x" } }),
             "input.shoeSize",
-            "there is no such input field; expected is one of `contactId`, `kind`, `label`, `email`, `phone`, `street`, `postalCode`, `city`, `country`",
+            "there is no such input field; expected one of `contactId`, `kind`, `label`, `email`, `phone`, `street`, `postalCode`, `city`, `country`",
         ),
         (
             point,
             json!({ "i": { "contactId": person(1), "kind": "FAX" } }),
             "input.kind",
-            "the value does not have the type of its place: expected is one of `EMAIL`, `PHONE`, `POSTAL`",
+            "this value has the wrong type: expected one of `EMAIL`, `PHONE`, `POSTAL`",
         ),
         (
             point,
             json!({ "i": { "kind": "EMAIL" } }),
             "input.contactId",
-            "`contactId` is missing: expected is ID",
+            "`contactId` is missing: it must be an id, a UUID",
         ),
         (
             update,
             json!({ "i": { "expectedVersion": "x" } }),
             "input.expectedVersion",
-            "the value does not have the type of its place: expected is Int",
+            "this value has the wrong type: expected Int",
         ),
         (
             update,
@@ -165,7 +165,7 @@ async fn what_is_hidden_is_not_suggested() {
             "`A`",
             "RestrictionLimb",
             "AuditEntry",
-            "AuditOutcome`",
+            "AuditOutcome",
         ] {
             assert!(!answer.contains(hidden), "{query} {variables} told {hidden}: {answer}");
         }
@@ -191,7 +191,7 @@ async fn purposes_and_roles_are_told_to_who_may_know_them() {
         // Here everybody may list the purposes.
         let [_, _, message] = asked(&client, &staff.support, GROUND, ground("Grossler")).await;
         assert!(
-            message.starts_with("there is no such purpose; expected is one of `")
+            message.starts_with("there is no such purpose; expected one of `")
                 && message.contains("`accounting`"),
             "{message}"
         );
@@ -200,7 +200,7 @@ async fn purposes_and_roles_are_told_to_who_may_know_them() {
         let [code, place, message] =
             asked(&client, &staff.admin, TOKEN, token(&["partner", "pirate"], &["newsletter"])).await;
         assert_eq!((code.as_str(), place.as_str()), ("BAD_USER_INPUT", "input.roles.1"));
-        assert!(message.starts_with("there is no such role; expected is one of `"), "{message}");
+        assert!(message.starts_with("there is no such role; expected one of `"), "{message}");
         let [_, place, message] =
             asked(&client, &staff.admin, TOKEN, token(&["partner"], &["newsleter"])).await;
         assert_eq!(place, "input.purposes.0");
@@ -246,7 +246,7 @@ async fn who_may_not_know_purposes_is_told_its_own() {
         let variables = json!({ "i": { "contactId": person(1), "purpose": given, "reference": "C" } });
         let [_, place, message] = asked(&client, &support, GROUND, variables).await;
         assert_eq!(place, "input.purpose");
-        assert_eq!(message, "there is no such purpose; expected is one of `customer_care`");
+        assert_eq!(message, "there is no such purpose; expected one of `customer_care`");
     }
     // A user who may make tokens is told the roles that it may grant, and its own.
     let new = "p, role:support, purpose:customer_care, Mutation.createAccessToken, execute, allow\n\
@@ -259,7 +259,7 @@ async fn who_may_not_know_purposes_is_told_its_own() {
     let variables = json!({ "i": { "name": "t", "roles": ["admn"], "purposes": ["customer_care"] } });
     let [code, place, message] = asked(&client, &support, TOKEN, variables).await;
     assert_eq!((code.as_str(), place.as_str()), ("BAD_USER_INPUT", "input.roles.0"));
-    assert_eq!(message, "there is no such role; expected is one of `support`, `partner`");
+    assert_eq!(message, "there is no such role; expected one of `support`, `partner`");
     purposes::reload(&test.app, "cli:test", Ok(Sources::embedded())).await.unwrap();
     for query in [
         "{ contacts { nodes { familyNam } } }",

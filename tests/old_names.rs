@@ -650,11 +650,31 @@ async fn policies_may_use_the_old_names() {
         "{told:?}"
     );
     assert!(new.warnings().iter().all(|warning| warning.code != "OLD_NAME"));
+    // So may its cases: they hold, they are counted as what they speak about, and they are told.
+    for (name, old) in [("Query.accessTokens", "Query.tokens"), ("Query.privacyRequests", "Query.requests")] {
+        assert!(sources.cases.contains(name));
+        sources.cases = sources.cases.replace(name, old);
+    }
+    let proved = Policy::load_proved(&sources, &objects).await.unwrap();
+    let told: Vec<String> = proved
+        .warnings()
+        .iter()
+        .filter(|warning| warning.code == "OLD_NAME")
+        .map(ToString::to_string)
+        .collect();
+    assert!(told.iter().any(|told| told.contains("`cases.yaml`, line ")), "{told:?}");
+    let spoken = |policy: &Policy, sources: &Sources| {
+        let cases = zweck::policy::cases::read(sources).unwrap();
+        let rights = policy.holdings(&part);
+        rights.iter().filter(|right| cases.iter().any(|case| case.speaks_about(policy, right))).count()
+    };
+    assert_eq!(spoken(&proved, &sources), spoken(&new, &Sources::embedded()));
     // A rule under both names is the same rule twice.
     let mut twice = Sources::embedded();
     twice.policy.push_str("p, role:admin, purpose:administration, Query.tokens, execute, allow\n");
     let faults = Policy::load(&twice, &objects).await.unwrap_err();
-    assert_eq!(faults.0.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["DUPLICATE_LINE"]);
+    let told: Vec<String> = faults.0.iter().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].contains("`Query.tokens` is `Query.accessTokens`"), "{told:?}");
 }
 
 /// A token of which no end is said ends in 90 days, and not after the credential that makes it.
@@ -680,6 +700,23 @@ async fn a_token_ends_in_ninety_days() {
             let ends: DateTime<chrono::Utc> = made["token"]["expiresAt"].as_str().unwrap().parse().unwrap();
             assert_eq!(ends, test.app.now() + TimeDelta::days(expected));
         }
+        // Who may not say when a token ends makes none without saying it either.
+        let narrowed = ["name", "roles", "purposes"].map(|name| format!("AccessToken.{name}"));
+        let maker = NewToken {
+            name: "narrow".to_owned(),
+            roles: vec!["admin".to_owned()],
+            purposes: vec!["administration".to_owned()],
+            fields: Some(narrowed.to_vec()),
+            expires_at: test.app.now() + TimeDelta::days(30),
+            recipient_id: None,
+        };
+        let (_, token) = test.make_token(maker).await.unwrap();
+        let caller = Caller { token, purpose: "administration".to_owned() };
+        let input = "{ name: \"t\", roles: [\"partner\"], purposes: [\"newsletter\"] }";
+        let query = format!("mutation {{ createAccessToken(input: {input}) {{ __typename }} }}");
+        let answer = client.ask(&caller, &query).await;
+        let (code, place, _) = refused(&answer);
+        assert_eq!((code.as_str(), place.as_str()), ("FORBIDDEN_FIELD", "input.expiresAt"), "{answer}");
     }
 }
 
@@ -703,7 +740,8 @@ fn places_in_the_sources_are_called_as_the_inputs_call_them() {
     let mut found = BTreeSet::new();
     for (file, text) in crate::floors::all() {
         let code = text.split("#[cfg(test)]").next().unwrap();
-        for place in code.split("\"input.").skip(1) {
+        let faults = code.split("fault(\"").skip(1).filter(|_| !file.starts_with("imports/"));
+        for place in code.split("\"input.").skip(1).chain(faults) {
             let name: String = place.chars().take_while(char::is_ascii_alphanumeric).collect();
             assert!(name.is_empty() || known.contains(name.as_str()), "{file} names input.{name}");
             found.insert(name);

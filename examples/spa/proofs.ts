@@ -185,7 +185,7 @@ export function prove(name: string, way: (session: Session) => Way): void {
     const person = await read();
     assert.ok(person?.version);
     const change = (jobTitle: string) => ({
-      input: { id, expectedVersion: person.version, jobTitle },
+      input: { contactId: id, expectedVersion: person.version, jobTitle },
     });
     const jobTitle = `Buyer ${person.version}`;
     const done = await asked.mutate("customer_care", UpdateDocument, change(jobTitle));

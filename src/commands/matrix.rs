@@ -70,7 +70,7 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Fail
     let part = Part { role: args.role, purpose: args.purpose, type_name: args.type_name };
     let holdings = policy.holdings(&part);
     if let Some(file) = &args.check {
-        return reviewed(&csv(&holdings)?, file);
+        return reviewed(&policy, &csv(&holdings)?, file);
     }
     print(&match args.format {
         MatrixFormat::Csv => csv(&holdings)?,
@@ -89,9 +89,18 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Fail
 }
 
 /// Tells what is another than in the file that somebody has reviewed.
-fn reviewed(now: &str, file: &Path) -> Result<(), Failure> {
+fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), Failure> {
     let before = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lines = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<BTreeSet<String>>();
+    // What was reviewed under an old name is the same right.
+    let named = |line: &str| {
+        let cells: Vec<&str> = line
+            .split(',')
+            .enumerate()
+            .map(|(index, cell)| if index == 2 { policy.name_now(cell) } else { cell })
+            .collect();
+        cells.join(",")
+    };
+    let lines = |text: &str| text.lines().skip(1).map(named).collect::<BTreeSet<String>>();
     let (before, now) = (lines(&before), lines(now));
     for right in now.difference(&before) {
         note(&format!("gained: {right}"));

@@ -173,7 +173,7 @@ pub(crate) async fn coverage(
 ) -> Result<(), Failure> {
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
-    let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(cell));
+    let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(&policy, cell));
     let (rights, denials) = (policy.holdings(part), policy.denials(part));
     let told = [
         (rights.iter().filter(spoken).count(), rights.len()),

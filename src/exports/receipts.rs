@@ -53,7 +53,7 @@ pub async fn receipt(
     consent: Uuid,
     format: ReceiptFormat,
 ) -> Result<String, Error> {
-    let query = format!("query($id: ID!) {{ consentReceipt(id: $id) {{ {} }} }}", format.selection());
+    let query = format!("query($id: ID!) {{ consentReceipt(consentId: $id) {{ {} }} }}", format.selection());
     let variables = Map::from_iter([("id".to_owned(), json!(consent))]);
     let request = Request { query, variables, strict: true, ..Request::default() };
     let answer = engine.execute(app, actor, request).await;

@@ -324,7 +324,7 @@ fn one(
         InputKind::Purpose => {
             let code = word(name, value).map_err(at)?;
             if actor.policy.purpose(&code).is_none() {
-                return Err(at(actor.no_purpose(&code)));
+                return Err(at(actor.no_purpose(&code, true)));
             }
             Given::Text(code)
         }

@@ -253,8 +253,9 @@ impl<'p> Planner<'p> {
                 Ok(PlannedWhat::List(self.level(object, &selected.sets(), 100)?))
             }
             Root::Connection(object) => {
-                let place = format!("Query.{}", root.name);
-                self.check_readable(object, &place)?;
+                self.check_readable(object, &format!("Query.{}", root.name))?;
+                // Cursors go on with the name that they were made under.
+                let place = format!("Query.{}", root.was.unwrap_or(root.name));
                 Ok(PlannedWhat::Page(Box::new(Page::plan(self, object, selected, &arguments, &place, 1)?)))
             }
         }

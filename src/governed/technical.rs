@@ -162,7 +162,7 @@ fn no_coordinate(actor: &Actor, given: &str) -> Error {
     let known: Vec<&str> = actor.policy.cells().map(|(name, _)| name).collect();
     let expected = match closest(given, &known) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => "expected is a type and a field as `Contact.email`".to_owned(),
+        None => "expected a type and a field, such as `Contact.email`".to_owned(),
     };
     Error::input(format!("there is no such coordinate; {expected}")).in_input("coordinate")
 }
@@ -182,7 +182,7 @@ pub(super) fn explain<'p>(
     };
     let object = actor.policy.object(&coordinate).ok_or_else(|| no_coordinate(actor, &coordinate))?;
     let purpose = actor.policy.purpose(code).cloned();
-    let purpose = purpose.ok_or_else(|| actor.no_purpose(code).in_input("purpose"))?;
+    let purpose = purpose.ok_or_else(|| actor.no_purpose(code, false).in_input("purpose"))?;
     let table = actor.policy.table(&roles, code, only)?;
     let action = match coordinate.split(['.', ':']).next() {
         Some("Query" | "Mutation" | "Subscription") => Action::Execute,

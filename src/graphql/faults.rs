@@ -55,7 +55,7 @@ fn misfit(place: &str, reason: &str, view: &View) -> Error {
         return Error::input(unknown("input field", name, view.names(ty)))
             .in_input(format!("{place}.{name}"));
     }
-    let told = "the value does not have the type of its place";
+    let told = "this value has the wrong type";
     let ty = quoted("enumeration type \"").or_else(|| quoted("expected type \"")).map(|(ty, _)| ty);
     Error::input(format!("{told}{}", ty.map_or_else(String::new, |ty| expected(ty, view)))).in_input(place)
 }
@@ -64,8 +64,9 @@ fn misfit(place: &str, reason: &str, view: &View) -> Error {
 fn expected(ty: &str, view: &View) -> String {
     let plain = ty.trim_matches(['[', ']', '!']);
     match view.values(plain) {
-        Some(values) => format!(": expected is one of {}", listed(values)),
-        None if view.shows(plain) => format!(": expected is {ty}"),
+        Some(values) => format!(": expected one of {}", listed(values)),
+        None if plain == "ID" => ": it must be an id, a UUID".to_owned(),
+        None if view.shows(plain) => format!(": expected {ty}"),
         None => String::new(),
     }
 }

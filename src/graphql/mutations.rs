@@ -353,6 +353,11 @@ fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
 
 fn new_token(actor: &Actor, input: &Input, now: DateTime<Utc>) -> Result<NewToken, Error> {
     let list = |name: &str| input.words(name).map(<[String]>::to_vec);
+    // Who may not say when a token ends makes none: the usual end is said in its place.
+    if input.time("expiresAt").is_none() && !actor.may("AccessToken.expiresAt", Action::Create) {
+        let error = Error::new(Code::ForbiddenField, "this may not be written for this purpose");
+        return Err(error.at("AccessToken.expiresAt").in_input("input.expiresAt"));
+    }
     Ok(NewToken {
         name: input.need_text("name")?.to_owned(),
         roles: list("roles").unwrap_or_default(),

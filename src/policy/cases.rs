@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Action, Decision, Holding, Policy, PolicyErrors, Sources, error::PolicyError};
+use super::{Action, Decision, Holding, Policy, PolicyErrors, Sources, Warning, error::PolicyError};
 
 /// A decision that must hold.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,13 +27,13 @@ pub struct Case {
 impl Case {
     /// Whether it says something about a right: of the role by itself, for the purpose, on the object. A case about reading speaks of masked
     /// reading too.
-    pub fn speaks_about(&self, right: &Holding) -> bool {
+    pub fn speaks_about(&self, policy: &Policy, right: &Holding) -> bool {
         let action = if right.right == "mask" { "read" } else { right.right };
         self.roles.len() == 1
             && self.roles.contains(&right.role)
             && self.purpose == right.purpose
             && self.action == action
-            && self.objects.contains(&right.object)
+            && self.objects.iter().any(|object| policy.name_now(object) == right.object)
     }
 }
 
@@ -78,6 +78,27 @@ pub(super) fn line(text: &str, name: &str) -> usize {
         line.strip_prefix("name:").is_some_and(|rest| rest.trim().trim_matches(['"', '\'']) == name)
     };
     text.lines().position(says).map_or(0, |index| index + 1)
+}
+
+/// The old names that `cases` use, with the line of each case.
+pub(super) fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
+    let mut told = Vec::new();
+    for case in cases {
+        for old in &case.objects {
+            let name = policy.name_now(old);
+            if name != old {
+                let place = line(text, &case.name);
+                told.push(Warning {
+                    line: 0,
+                    code: "OLD_NAME",
+                    message: format!(
+                        "`cases.yaml`, line {place}: `{old}` is called `{name}` now; the old name serves until the next version"
+                    ),
+                });
+            }
+        }
+    }
+    told
 }
 
 /// The cases that do not hold under `policy`.

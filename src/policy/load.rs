@@ -154,7 +154,8 @@ impl Loader<'_> {
             allow,
         };
         if let Some(first) = self.seen.get(&line.values()) {
-            faults.add(number, "DUPLICATE_LINE", format!("the same rule is on line {first}"));
+            let anew = if name == object { String::new() } else { format!(": `{object}` is `{name}`") };
+            faults.add(number, "DUPLICATE_LINE", format!("the same rule is on line {first}{anew}"));
             return;
         }
         self.seen.insert(line.values(), number);

@@ -133,10 +133,12 @@ impl Policy {
     /// # Errors
     /// Those of [`Policy::load`]; `CASE` for each named decision that does not hold.
     pub async fn load_proved(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
-        let policy = Self::load(sources, objects).await?;
+        let mut policy = Self::load(sources, objects).await?;
         let cases = cases::read(sources)?;
         let failures = cases::run(&policy, &cases);
         if failures.is_empty() {
+            let old = cases::old_names(&policy, &cases, &sources.cases);
+            policy.warnings.extend(old);
             return Ok(policy);
         }
         let file = sources.file("cases.yaml");
@@ -158,6 +160,11 @@ impl Policy {
     /// purposes on consent without a text.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// What an object is called now that policies may still call by its old name.
+    pub fn name_now<'n>(&'n self, name: &'n str) -> &'n str {
+        self.objects.named(name).map_or(name, |known| known.name.as_str())
     }
 
     /// The purpose or group with this code.

@@ -82,8 +82,8 @@ impl NewToken {
         for (index, code) in self.purposes.iter().enumerate() {
             match policy.purpose(code) {
                 None => {
-                    let known: Vec<&str> =
-                        policy.purposes().iter().map(|known| known.code.as_str()).collect();
+                    let known = policy.purposes().iter().filter(|known| !known.is_group);
+                    let known: Vec<&str> = known.map(|known| known.code.as_str()).collect();
                     return fault("purposes", index, &unknown("purpose", code, &known));
                 }
                 Some(purpose) if purpose.is_group => {
@@ -100,7 +100,7 @@ impl NewToken {
             };
             let unknown = |field: &String| root(field) || !known.iter().any(|object| object.name == *field);
             if let Some(index) = fields.iter().position(unknown) {
-                let message = "there is no such field; expected is a type and a field as `Contact.email`";
+                let message = "there is no such field; expected a type and a field, such as `Contact.email`";
                 return fault("fields", index, message);
             }
             if fields.is_empty() {
@@ -198,7 +198,7 @@ impl NewToken {
         }
         for (index, code) in self.purposes.iter().enumerate() {
             if actor.policy.purpose(code).is_none() {
-                return Err(actor.no_purpose(code).in_input(format!("input.purposes.{index}")));
+                return Err(actor.no_purpose(code, false).in_input(format!("input.purposes.{index}")));
             }
         }
         if self.expires_at > actor.expires_at {

@@ -7,8 +7,7 @@ use uuid::Uuid;
 use super::{Visit, answers::Answer, reading};
 use crate::error::Error;
 
-const RECEIPT: &str =
-    "query($id: ID!, $language: String) { consentReceipt(id: $id) { document html(language: $language) } }";
+const RECEIPT: &str = "query($id: ID!, $language: String) { consentReceipt(consentId: $id) { document html(language: $language) } }";
 
 /// Which paper of which consent is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
