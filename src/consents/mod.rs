@@ -44,7 +44,7 @@ use crate::{
     objections::{self, NewObjection},
     policy::{self, DOUBLE_OPT_IN, Grounds, LegalBasis, PurposeDef},
     register::CONSENT,
-    suppressions::{self, Declared, Meant, Whom},
+    suppressions::{self, Declared, Whom},
 };
 use events::{Declaration, address_of, declare, moved_at, review, written_address};
 use opened::{Opened, find_or_open};
@@ -294,7 +294,7 @@ pub async fn withdraw(
     }
     let mut ids = Vec::new();
     for contact in &meant.contacts {
-        ids.extend(withdraw_of(tx, actor, *contact, &targets, &meant, withdrawal).await?);
+        ids.extend(withdraw_of(tx, actor, *contact, &targets, withdrawal).await?);
     }
     // Each kind on its own: a yes to one of them opens that one again.
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
@@ -343,7 +343,6 @@ async fn withdraw_of(
     actor: &Actor,
     contact_id: Uuid,
     targets: &[(String, Channel)],
-    meant: &Meant,
     withdrawal: &Withdrawal,
 ) -> Result<Vec<Uuid>, Error> {
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();

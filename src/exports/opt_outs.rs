@@ -18,14 +18,16 @@ pub(super) const SELECTION: &str =
 /// all, and since when. Gives whether a block stands on the contact.
 pub(super) fn tell(policy: &Policy, contact: &mut Map<String, Json>) -> bool {
     let list = |contact: &mut Map<String, Json>, name: &str| match contact.remove(name) {
-        Some(Json::Array(all)) => all.into_iter().filter(|one| one["endedAt"].is_null()).collect(),
+        Some(Json::Array(all)) => {
+            all.into_iter().filter(|one| one.get("endedAt").is_none_or(Json::is_null)).collect()
+        }
         _ => Vec::new(),
     };
     let told: Vec<Json> = list(contact, "objections")
         .into_iter()
         .filter_map(|objection| {
-            let code = objection["purpose"]["code"].as_str()?;
-            let told = json!({ "purpose": code, "channel": objection["channel"], "objectedAt": objection["objectedAt"] });
+            let code = objection.pointer("/purpose/code")?.as_str()?;
+            let told = json!({ "purpose": code, "channel": objection.get("channel"), "objectedAt": objection.get("objectedAt") });
             suppressions::is_advertising(policy, code).then_some(told)
         })
         .collect();

@@ -17,7 +17,7 @@ use crate::{
     identities::Reader,
     merging,
     objections::{self, NewObjection},
-    policy::Grounds,
+    policy::{Action, Grounds},
     recipients::{self, NewRecipient},
     register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
     requests::{self, NewRequest},

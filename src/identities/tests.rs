@@ -113,7 +113,8 @@ fn letter_boxes_are_the_same_however_they_are_written() {
         let parts: [Option<&str>; 4] = parts.try_into().unwrap();
         let key = reader(region).postal_key(parts);
         assert_eq!(key.as_deref().unwrap_or("-"), expected, "{region} {parts:?}");
-        let frozen = Reader::of_version(&format!("2:{region}")).unwrap().postal_key(parts);
+        let frozen =
+            Reader::of_version(&reader(region).version().replacen('3', "2", 1)).unwrap().postal_key(parts);
         assert_eq!(
             frozen.as_deref().unwrap_or("-"),
             second.first().unwrap_or(expected),
@@ -325,7 +326,9 @@ proptest! {
             // No number that can be assigned is so short.
             let short = |key: &String| key.trim_start_matches(['+', '0']).len() < SHARED_DIGITS;
             for key in identity.keys().iter().filter(|_| !identity.keys().iter().any(short)) {
-                for other in reader.numbers(key).identities {
+                // A key without its zeros may be read as another number: what shares no key with this one needs no lock with it.
+                let same = |other: &Identity| other.keys().iter().any(|key| identity.keys().contains(key));
+                for other in reader.numbers(key).identities.into_iter().filter(same) {
                     prop_assert_eq!(identity.lock(), other.lock());
                 }
             }

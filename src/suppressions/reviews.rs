@@ -62,7 +62,8 @@ pub struct Overview {
 /// `INTERNAL` from the database.
 pub async fn overview(app: &App) -> Result<Overview, Error> {
     let db = &app.db.reader;
-    let rows: Vec<(String, SuppressionKind, i64, DateTime<Utc>, DateTime<Utc>)> = Entity::find()
+    type Row = (String, SuppressionKind, i64, DateTime<Utc>, DateTime<Utc>);
+    let rows: Vec<Row> = Entity::find()
         .select_only()
         .column(Column::PurposeCode)
         .column(Column::Kind)
