@@ -150,7 +150,9 @@ pub(crate) fn names_several_hosts(url: &str) -> bool {
         .split('&')
         .filter(|setting| ["host=", "hostaddr=", "port="].iter().any(|name| setting.starts_with(name)));
     scheme.starts_with("postgres")
-        && std::iter::once(hosts).chain(set).any(|hosts| hosts.contains(',') || hosts.contains("%2C"))
+        && std::iter::once(hosts)
+            .chain(set)
+            .any(|hosts| hosts.contains(',') || hosts.to_ascii_uppercase().contains("%2C"))
 }
 
 impl fmt::Debug for Database {

@@ -208,9 +208,11 @@ impl Error {
         Self { transient: true, ..Self::new(Code::Internal, "internal error") }
     }
 
-    /// Whether another time may do: nothing was refused, but the database, the log or a place among many could not be had.
+    /// Whether another time may do: nothing was refused, but the database, the log, a key of an issuer or a place among many could not
+    /// be had.
     pub fn may_pass(&self) -> bool {
         self.transient
+            || self.soon
             || matches!(
                 self.code,
                 Code::Overloaded | Code::TimedOut | Code::Internal | Code::AuditUnavailable

@@ -136,13 +136,17 @@ async fn object(
         .filter(objection::Column::ContactId.eq(contact_id))
         .filter(objection::Column::PurposeCode.eq(&new.purpose))
         .filter(objection::Column::Kind.eq(StopKind::Objection))
-        .filter(objection::Column::EndedAt.is_null())
         .all(tx.connection())
         .await?;
     // A repeat without a time of its own says nothing new, unless the person has consented since.
     let mut known = known.into_iter();
     let same = known.find(|known| match new.at {
-        Some(at) => known.channel == new.channel && known.objected_at == at,
+        // One that the person has taken back since is not said again by who tells of that time.
+        Some(at) => {
+            known.channel == new.channel
+                && (known.objected_at == at || (known.objected_at > at && known.ended_at.is_some()))
+        }
+        None if known.ended_at.is_some() => false,
         // One that names no channel says as much already.
         None => {
             (known.channel.is_none() || known.channel == new.channel)

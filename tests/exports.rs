@@ -492,6 +492,8 @@ async fn who_objects_to_advertising_does_so_where_the_file_comes_in() {
                 }
             }
             let dpo = from.caller("dpo", "rights_fulfilment").await;
+            // The clock there is not behind: what is said later than now is said now.
+            to.clock.advance(chrono::TimeDelta::seconds(5));
             let (exported, file) = export(&from, &dpo, format.0).await.unwrap();
             assert!(exported.columns.opt_outs, "{exported:?}");
             let into = Import {
@@ -501,10 +503,28 @@ async fn who_objects_to_advertising_does_so_where_the_file_comes_in() {
             };
             let report = import(&to.app, file.as_bytes(), &into).await.unwrap();
             assert_eq!((report.rows, report.problems.len()), (6, 0), "{report}");
+            // The block that the own objection is has been told.
+            assert_eq!(exported.blocked, 0, "{format:?}");
+            let query = "{ contacts(first: 9) { nodes { familyName objections { purpose { code } channel objectedAt endedAt } } } }";
+            let before = client.data(&dpo, query).await["contacts"]["nodes"].clone();
             let (client, dpo) = (Client::of(&to), to.caller("dpo", "rights_fulfilment").await);
-            let query =
-                "{ contacts(first: 9) { nodes { familyName objections { purpose { code } channel } } } }";
             let told = client.data(&dpo, query).await["contacts"]["nodes"].clone();
+            // Since the same time.
+            let times = |all: &Value| {
+                let mut times: Vec<String> = Vec::new();
+                for contact in all.as_array().unwrap() {
+                    let open = contact["objections"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .filter(|one| one["endedAt"].is_null());
+                    times.extend(open.map(|one| format!("{} {one}", contact["familyName"])));
+                }
+                times.sort();
+                times
+            };
+            assert_eq!(times(&told), times(&before), "{format:?}");
+            assert_eq!(times(&told).len(), 5);
             for contact in told.as_array().unwrap() {
                 let mut expected = said(contact["familyName"].as_str().unwrap());
                 if contact["familyName"] == "Back" {
@@ -550,5 +570,45 @@ async fn an_export_without_objections_says_so() {
         let (exported, file) = export(&test, &support, Format::Csv).await.unwrap();
         assert!(!exported.columns.opt_outs && !file.contains("optOut"));
         assert!(exported.columns.left_out.contains(&"Contact.objections".to_owned()), "{exported:?}");
+        // Such a file brings nobody in for advertising, unless somebody says so.
+        let advertising = |format| Import { purpose: "existing_customer_mail".to_owned(), ..own(format) };
+        let csv = advertising(imports::Format::Csv);
+        let refused = import(&test.app, file.as_bytes(), &csv).await.unwrap_err();
+        assert!(
+            refused.message.contains("it lacks optOutEmail, optOutPhone, optOutSms, optOutPost"),
+            "{refused}"
+        );
+        let (_, lines) = export(&test, &support, Format::JsonLines).await.unwrap();
+        let json = advertising(imports::Format::JsonLines);
+        let report = import(&test.app, lines.as_bytes(), &json).await.unwrap();
+        assert!(report.rows > 0 && report.rejected == report.rows, "{report}");
+        assert!(report.problems.iter().all(|problem| problem.column.as_deref() == Some("optOuts")));
+        let ignore = ["optOutEmail", "optOutPhone", "optOutSms", "optOutPost"].map(str::to_owned).to_vec();
+        let said = Import { ignore, dry_run: true, source: "said".to_owned(), ..csv };
+        assert_eq!(import(&test.app, file.as_bytes(), &said).await.unwrap().rows, report.rows);
+        let said = Import { ignore: vec!["optOuts".to_owned()], dry_run: true, ..json };
+        let report = import(&test.app, lines.as_bytes(), &said).await.unwrap();
+        assert!(report.problems.iter().all(|problem| problem.column.as_deref() != Some("optOuts")));
+    }
+}
+
+/// A no of a row that does not come in stands against the address that it tells.
+#[tokio::test]
+async fn a_no_of_a_contact_that_stays_out_is_kept() {
+    for test in each().await {
+        let line = json!({ "id": "0199c0de-0000-7000-8000-000000000001", "familyName": "Vera", "phone": "+49 30 5550 991",
+            "state": "RESTRICTED", "optOuts": [{ "purpose": "newsletter", "channel": "EMAIL" }] });
+        let report =
+            import(&test.app, line.to_string().as_bytes(), &own(imports::Format::JsonLines)).await.unwrap();
+        assert_eq!((report.imported, report.opted_out, report.noes_not_taken), (0, 1, 0), "{report}");
+        let (client, staff) = (Client::of(&test), Staff::of(&test).await);
+        let new = json!({ "familyName": "Vera", "phone": "030 5550991", "source": { "name": "letter" } });
+        let made =
+            done(&client, &staff.desk, "createContact", new, "contact { blocks { purpose { code } } }").await;
+        let blocks = made["contact"]["blocks"].as_array().unwrap();
+        assert!(
+            !blocks.is_empty() && blocks.iter().all(|block| block["purpose"]["code"] == "newsletter"),
+            "{made}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The suppression list is looked over every three years.
 
 use chrono::{Months, TimeDelta};
-use entity::suppression;
-use sea_orm::EntityTrait;
+use entity::{purpose, suppression};
+use sea_orm::{EntityTrait, IntoActiveModel};
 use serde_json::json;
 use zweck::{context::App, suppressions};
 
@@ -48,5 +48,29 @@ async fn the_list_is_looked_over_every_three_years() {
         assert_eq!(found.reviewed_at, Some(app.now()));
         assert_eq!(found.due_at, app.now().checked_add_months(Months::new(36)));
         assert_eq!(listed(app).await, 3);
+        // Of purposes that nobody knows any more what is listed goes, and only that; not while servers run by a policy that knows them.
+        let row = suppression::Entity::find().one(&app.db.reader).await.unwrap().unwrap();
+        let known = purpose::Entity::find_by_id("newsletter").one(&app.db.reader).await.unwrap().unwrap();
+        for (code, revision) in [("events", known.revision.as_str()), ("raffles", "of before")] {
+            let purpose =
+                purpose::Model { code: code.to_owned(), revision: revision.to_owned(), ..known.clone() };
+            purpose::Entity::insert(purpose.into_active_model()).exec(&app.db.writer).await.unwrap();
+            let listed = suppression::Model {
+                id: app.new_id(),
+                digest: format!("digest of {code}"),
+                purpose_code: code.to_owned(),
+                ..row.clone()
+            };
+            suppression::Entity::insert(listed.into_active_model()).exec(&app.db.writer).await.unwrap();
+        }
+        let both = ["raffles".to_owned(), "events".to_owned()];
+        let refused = suppressions::review(app, "cli:test", &both).await.unwrap_err();
+        assert!(
+            refused.message.contains("`events` is a purpose of the policy that servers run by"),
+            "{refused}"
+        );
+        assert_eq!(listed(app).await, 5);
+        assert_eq!(suppressions::review(app, "cli:test", &both[..1]).await.unwrap(), 1);
+        assert_eq!(listed(app).await, 4);
     }
 }

@@ -1,6 +1,6 @@
 //! Letter boxes by the third rules of keys (floor 0, frozen).
 
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
 
 use crate::run;
 
@@ -18,6 +18,17 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // An older program would not find these: noes would be lost by going back.
+        let listed = Query::select()
+            .expr(Expr::val(1))
+            .from(Alias::new("suppression"))
+            .and_where(Expr::col(Alias::new("key_version")).like("3:%"))
+            .limit(1)
+            .to_owned();
+        if manager.get_connection().query_one(&listed).await?.is_some() {
+            let text = "the suppression list has entries that an older program does not find";
+            return Err(DbErr::Custom(text.to_owned()));
+        }
         run(manager, ANEW).await
     }
 }

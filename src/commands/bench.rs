@@ -17,7 +17,7 @@ use zweck::{
 
 use super::{
     app, connect_within,
-    files::{Overwrite, named},
+    files::{Overwrite, is_output, named},
     note, policy, print,
 };
 use crate::Failure;
@@ -161,8 +161,12 @@ fn look(file: Option<&Path>, overwrite: Overwrite) -> Result<(), Failure> {
 
 /// Writes what was found to a file, where one is asked for.
 fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Result<(), Failure> {
-    let Some(file) = named(file) else { return Ok(()) };
-    Ok(overwrite.open(file)?.write_all((serde_json::to_string_pretty(found)? + "\n").as_bytes())?)
+    let Some(path) = file else { return Ok(()) };
+    let text = serde_json::to_string_pretty(found)? + "\n";
+    match is_output(path) {
+        true => print(&text),
+        false => Ok(overwrite.open(path)?.write_all(text.as_bytes())?),
+    }
 }
 
 /// Serves a yardstick at `server.listen`.

@@ -105,8 +105,10 @@ impl Caller {
 /// Exports contacts.
 pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Failure> {
     let caller = Caller::of(config, &args.caller)?;
-    let output = named(args.output.as_deref()).map(|path| args.overwrite.begin(path)).transpose()?;
+    let named = named(args.output.as_deref());
+    named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
+    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
     let engine = Engine::new().map_err(failure)?;
     let format = match args.format {
         FormatArg::Csv => Format::Csv,
@@ -158,7 +160,7 @@ fn summary(exported: &Exported) -> String {
     }
     if exported.blocked > 0 {
         text.push_str(&format!(
-            "\n{} contacts are blocked by what somebody else at their address or a list says, which the file does not tell",
+            "\n{} contacts are blocked by what the file does not tell: a consent that was withdrawn, somebody else at the address, or a list",
             exported.blocked
         ));
     }

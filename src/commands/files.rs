@@ -2,8 +2,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Seek},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -25,23 +25,24 @@ impl Overwrite {
     /// A file for `path` that takes its place once it is whole, readable by its owner alone.
     ///
     /// # Errors
-    /// There is one already; nothing can be written beside it.
+    /// Those of [`Overwrite::look`]; nothing can be written beside it.
     pub(crate) fn begin(self, path: &Path) -> Result<Output, Failure> {
         self.look(path)?;
-        let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let beside = match is_special(path) {
-            true => std::env::temp_dir(),
-            false => beside.unwrap_or(Path::new(".")).to_owned(),
-        };
-        let part = tempfile::Builder::new().prefix(".zweck-").tempfile_in(&beside);
+        if is_special(path) {
+            // No name of it lies anywhere, whatever becomes of this program.
+            let part = tempfile::tempfile().context("cannot write a temporary file")?;
+            return Ok(Output { part: Part::Apart(part), path: path.to_owned(), overwrite: self });
+        }
+        let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let part = tempfile::Builder::new().prefix(".zweck-").tempfile_in(beside);
         let part = part.with_context(|| format!("cannot write in {}", beside.display()))?;
-        Ok(Output { part, path: path.to_owned(), overwrite: self })
+        Ok(Output { part: Part::Beside(part), path: path.to_owned(), overwrite: self })
     }
 
-    /// A file that grows while the command runs.
+    /// A file that grows while the command runs, or holds nothing that others may not read.
     ///
     /// # Errors
-    /// There is one already; it cannot be made.
+    /// Those of [`Overwrite::look`]; it cannot be made.
     pub(crate) fn open(self, path: &Path) -> Result<File, Failure> {
         self.look(path)?;
         let opened = match self.force || is_special(path) {
@@ -51,8 +52,20 @@ impl Overwrite {
         opened.map_err(|error| unmade(path, &error))
     }
 
-    /// Refuses a file that is there.
+    /// Refuses a path at which no file can be made: before the command begins, since afterwards its work is done and lost.
+    ///
+    /// # Errors
+    /// There is a directory or a disk; there is a file, and nobody said that it is written over.
     pub(crate) fn look(self, path: &Path) -> Result<(), Failure> {
+        let found = std::fs::metadata(path).ok();
+        let wrong = found.and_then(|found| match found.file_type() {
+            kind if kind.is_dir() => Some("a directory"),
+            kind if kind.is_block_device() => Some("a disk"),
+            _ => None,
+        });
+        if let Some(what) = wrong {
+            return Err(Failure::Usage(format!("{} is {what}; name a file", path.display())));
+        }
         if self.force || is_special(path) || path.symlink_metadata().is_err() {
             return Ok(());
         }
@@ -60,9 +73,16 @@ impl Overwrite {
     }
 }
 
+enum Part {
+    /// Beside the place that it will have.
+    Beside(NamedTempFile),
+    /// Of what goes into a device or a pipe.
+    Apart(File),
+}
+
 /// A file on its way.
 pub(crate) struct Output {
-    part: NamedTempFile,
+    part: Part,
     path: PathBuf,
     overwrite: Overwrite,
 }
@@ -70,7 +90,10 @@ pub(crate) struct Output {
 impl Output {
     /// What is written to.
     pub(crate) fn file(&self) -> &File {
-        self.part.as_file()
+        match &self.part {
+            Part::Beside(part) => part.as_file(),
+            Part::Apart(part) => part,
+        }
     }
 
     /// Puts it in its place, on the disk.
@@ -78,29 +101,35 @@ impl Output {
     /// # Errors
     /// Somebody else has made the file meanwhile; the disk refuses.
     pub(crate) fn done(self) -> Result<(), Failure> {
-        self.part.as_file().sync_all()?;
         let path = &self.path;
-        if is_special(path) {
-            // Such as /dev/null, which no file takes the place of.
-            let copied = File::open(self.part.path())
-                .and_then(|mut from| io::copy(&mut from, &mut OpenOptions::new().write(true).open(path)?));
-            copied.with_context(|| format!("cannot write {}", path.display()))?;
-            return Ok(());
-        }
-        let placed = match self.overwrite.force {
-            true => self.part.persist(path),
-            false => self.part.persist_noclobber(path),
-        };
-        match placed {
-            Ok(_) => Ok(()),
-            Err(error) => Err(unmade(path, &error.error)),
+        match self.part {
+            Part::Apart(mut part) => {
+                part.rewind()?;
+                let copied = OpenOptions::new().write(true).open(path);
+                let copied = copied.and_then(|mut into| io::copy(&mut part, &mut into));
+                copied.with_context(|| format!("cannot write {}", path.display()))?;
+                Ok(())
+            }
+            Part::Beside(part) => {
+                part.as_file().sync_all()?;
+                let placed = match self.overwrite.force {
+                    true => part.persist(path),
+                    false => part.persist_noclobber(path),
+                };
+                placed.map(|_| ()).map_err(|error| unmade(path, &error.error))
+            }
         }
     }
 }
 
 /// The file that is asked for; none where it is `-`, which is standard output.
 pub(crate) fn named(path: Option<&Path>) -> Option<&Path> {
-    path.filter(|path| *path != Path::new("-"))
+    path.filter(|path| !is_output(path))
+}
+
+/// Whether standard output is asked for.
+pub(crate) fn is_output(path: &Path) -> bool {
+    ["-", "/dev/stdout"].iter().any(|name| path == Path::new(name))
 }
 
 /// A new file that its owner alone can read, which is never written over another: a key or a database that is gone does not come back.
@@ -114,9 +143,14 @@ pub(crate) fn private(path: &Path) -> Result<File, Failure> {
     })
 }
 
-/// A device or a pipe, in which nothing is kept.
+/// What is written into and never replaced: a device for characters, a pipe, or whatever stands under a name of the system's own, such as
+/// `/dev/stdout`.
 fn is_special(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    let within = ["/dev", "/proc"].iter().any(|of| path.starts_with(of));
+    std::fs::metadata(path).is_ok_and(|found| {
+        let kind = found.file_type();
+        kind.is_char_device() || kind.is_fifo() || kind.is_socket() || (within && kind.is_file())
+    })
 }
 
 fn exists(path: &Path) -> Failure {

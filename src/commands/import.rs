@@ -19,7 +19,11 @@ use zweck::{
     purposes,
 };
 
-use super::{ACTOR, failure, files::Overwrite, note, open, print};
+use super::{
+    ACTOR, failure,
+    files::{Overwrite, is_output},
+    note, open, print,
+};
 use crate::Failure;
 
 /// Who acts.
@@ -262,6 +266,8 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Fa
 pub(super) struct Teller {
     pub(super) bar: ProgressBar,
     json: Option<JsonReport>,
+    /// The report, where there was no file before.
+    fresh: Option<PathBuf>,
     /// Whether the last problem was of a no that was not taken.
     section: Option<bool>,
     heard: bool,
@@ -270,8 +276,13 @@ pub(super) struct Teller {
 impl Teller {
     /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
     pub(super) fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, Failure> {
+        if report.is_some_and(is_output) {
+            let text = "--report writes a file; standard output tells the problems already";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let fresh = report.filter(|path| path.symlink_metadata().is_err()).map(Path::to_owned);
         let json = report.map(|path| JsonReport::create(overwrite.open(path)?)).transpose()?;
-        Ok(Self { bar: bar(bytes), json, section: None, heard: true })
+        Ok(Self { bar: bar(bytes), json, fresh, section: None, heard: true })
     }
 
     pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Error> {
@@ -305,8 +316,14 @@ impl Teller {
         allow_rejected: bool,
     ) -> Result<(), Failure> {
         self.bar.finish_and_clear();
+        let refused = matches!(&done, Err(error) if error.code == Code::BadUserInput);
         if let Some(json) = self.json {
+            let told = !json.empty;
             json.close(done.as_ref().ok())?;
+            // Of what was refused as a whole there is nothing to report, and the next attempt finds nothing in its way.
+            if let Some(path) = self.fresh.filter(|_| refused && !told) {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
         }
         let report = done.map_err(|error| {
             if error.code != Code::BadUserInput {

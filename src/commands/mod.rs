@@ -65,6 +65,8 @@ pub(crate) enum ListFormat {
 
 /// How long is waited for the last who work with a database.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How long a server that starts waits for the keys of issuers.
+const FIRST_KEYS: Duration = Duration::from_secs(2);
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
 
@@ -121,6 +123,12 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
     own.beat(&app).await.map_err(failure)?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
+    // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
+    let first = tokio::spawn({
+        let app = app.clone();
+        async move { app.issuers.refresh(app.now()).await }
+    });
+    _ = tokio::time::timeout(FIRST_KEYS, first).await;
     tokio::spawn(keep_keys(app.clone()));
     if let Some(watch) = watch {
         watch.follow(app.clone());

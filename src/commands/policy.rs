@@ -11,13 +11,16 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use zweck::{
     config::Config,
-    policy::{Action, Decision, Holding, Part, Policy, cases},
+    policy::{
+        Action, Decision, Holding, Part, Policy,
+        cases::{self, CaseFailure},
+    },
     register, watch,
 };
 
 use super::{
     ListFormat,
-    files::{Overwrite, named},
+    files::{Overwrite, is_output, named},
     matrix, note, policy, policy_failure, print, sources, unproved_policy,
 };
 use crate::Failure;
@@ -135,32 +138,50 @@ pub(crate) async fn test(
     overwrite: Overwrite,
     format: ListFormat,
 ) -> Result<(), Failure> {
-    let file = named(junit_file).map(|path| overwrite.begin(path)).transpose()?;
+    let to_output = junit_file.is_some_and(is_output);
+    if to_output && format == ListFormat::Json {
+        let text = "--junit - and --format json both ask for standard output; name a file for one of them";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let file = named(junit_file);
+    file.map(|path| overwrite.look(path)).transpose()?;
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let failures = cases::run(&policy, &cases);
-    match file {
-        Some(file) => {
-            file.file().write_all(junit(&cases, &failures).as_bytes())?;
-            file.done()?;
-        }
-        None if junit_file.is_some() => print(&junit(&cases, &failures))?,
-        None => {}
+    if let Some(path) = file {
+        overwrite.open(path)?.write_all(junit(&cases, &failures).as_bytes())?;
     }
     let total: usize = cases.iter().map(|case| case.objects.len()).sum();
-    if format == ListFormat::Json {
-        let failed: Vec<Value> =
-            failures.iter().map(|failed| json!({ "case": failed.name, "message": failed.message })).collect();
-        print_json(&json!({ "decisions": total, "failures": failed }))?;
-    } else {
-        for failed in &failures {
-            note(&format!("{}: {}", failed.name, failed.message));
+    let holds = format!("{total} decisions hold");
+    let told = match format {
+        ListFormat::Json => {
+            let failed = |failed: &CaseFailure| json!({ "case": failed.name, "message": failed.message });
+            let failed: Vec<Value> = failures.iter().map(failed).collect();
+            print_json(&json!({ "decisions": total, "failures": failed }))
         }
-    }
-    match failures.len() {
-        0 if format == ListFormat::Json => Ok(()),
-        0 => print(&format!("{total} decisions hold\n")),
-        failed => Err(Failure::PolicyTest(format!("{failed} of {total} decisions do not hold"))),
+        ListFormat::Text => {
+            for failed in &failures {
+                note(&format!("{}: {}", failed.name, failed.message));
+            }
+            match (to_output, failures.is_empty()) {
+                (true, holding) => {
+                    if holding {
+                        note(&holds);
+                    }
+                    print(&junit(&cases, &failures))
+                }
+                (false, true) => print(&(holds + "\n")),
+                (false, false) => Ok(()),
+            }
+        }
+    };
+    // Whoever has read enough is told by the exit code all the same.
+    match (told, failures.len()) {
+        (told, 0) => told,
+        (Ok(()) | Err(Failure::Unread), failed) => {
+            Err(Failure::PolicyTest(format!("{failed} of {total} decisions do not hold")))
+        }
+        (told, _) => told,
     }
 }
 
@@ -211,7 +232,7 @@ fn print_json(value: &Value) -> Result<(), Failure> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-fn junit(cases: &[cases::Case], failures: &[cases::CaseFailure]) -> String {
+fn junit(cases: &[cases::Case], failures: &[CaseFailure]) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a String cannot fail, here and below.
     let failed: BTreeSet<&str> = failures.iter().map(|failure| failure.name.as_str()).collect();

@@ -107,8 +107,10 @@ fn read(path: &Path) -> Result<Value, Failure> {
 /// Issues the receipt of a consent.
 pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Failure> {
     let caller = Caller::of(config, &args.caller)?;
-    let output = named(args.out.as_deref()).map(|path| args.overwrite.begin(path)).transpose()?;
+    let named = named(args.out.as_deref());
+    named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
+    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
     let engine = Engine::new().map_err(failure)?;
     let format = match (args.format, args.language.as_str()) {
         (FormatArg::Jsonld, _) => ReceiptFormat::JsonLd,

@@ -53,7 +53,8 @@ enum FormatArg {
 
 /// Writes a stop file, or notes that one was done.
 pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure> {
-    let output = named(args.output.as_deref()).map(|path| args.overwrite.begin(path)).transpose()?;
+    let named = named(args.output.as_deref());
+    named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
     let found = stops::recipient(&app.db.reader, &args.recipient).await;
     let recipient = found.map_err(refused)?;
@@ -68,6 +69,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure>
         FormatArg::Csv => StopFormat::Csv,
         FormatArg::Json => StopFormat::Json,
     };
+    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
     // What is whole counts as told; only then it goes where it was asked for.
     let part = match &output {
         Some(output) => output.file().try_clone(),
@@ -84,16 +86,17 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure>
         Code::BadUserInput => Failure::Failed(anyhow::anyhow!(error.message)),
         _ => refused(error),
     })?;
+    // First the names of the batches: whoever gets no file asks for them again by these.
+    note(&format!("{} stops to be acknowledged", told.stops));
+    for batch in &told.batches {
+        note(&format!("batch {batch}"));
+    }
     match output {
         Some(output) => output.done()?,
         None => {
             part.rewind()?;
             io::copy(&mut part, &mut io::stdout().lock())?;
         }
-    }
-    note(&format!("{} stops to be acknowledged", told.stops));
-    for batch in &told.batches {
-        note(&format!("batch {batch}"));
     }
     Ok(())
 }

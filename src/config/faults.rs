@@ -219,7 +219,8 @@ impl Place<'_> {
             match self.origin.source(part) {
                 "environment" => {
                     let name = part.to_uppercase().replace('.', "__");
-                    return Some((None, format!("environment ZWECK__{name}: ")));
+                    let other = if part == "log.filter" { " (or ZWECK_LOG)" } else { "" };
+                    return Some((None, format!("environment ZWECK__{name}{other}: ")));
                 }
                 "flag" => return Some((None, "flag: ".to_owned())),
                 _ => {}

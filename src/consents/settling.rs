@@ -49,7 +49,7 @@ impl Settled {
 pub async fn settle(app: &App) -> Result<Settled, Error> {
     let known = key_reader::Entity::find_by_id(1).one(&app.db.reader).await?;
     let version = app.reader.version();
-    if known.is_some_and(|known| known.version == version) {
+    if known.is_some_and(|known| known.version == version) && !is_any_stale(app, &version).await? {
         return Ok(Settled::default());
     }
     let settled = walk(app).await?;
@@ -58,6 +58,21 @@ pub async fn settle(app: &App) -> Result<Settled, Error> {
         tracing::info!(contacts = settled.read_anew, version, "the keys of addresses were made anew");
     }
     Ok(settled)
+}
+
+/// Whether a row has keys of another version: an older program that ran beside this one writes those of its own.
+async fn is_any_stale(app: &App, version: &str) -> Result<bool, Error> {
+    let row = contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::KeyVersion.ne(version))
+        .filter(contact::Column::State.ne(ContactState::Erased));
+    let point = contact_point::Entity::find()
+        .select_only()
+        .column(contact_point::Column::Id)
+        .filter(contact_point::Column::KeyVersion.ne(version));
+    Ok(row.limit(1).into_tuple::<Uuid>().one(&app.db.reader).await?.is_some()
+        || point.limit(1).into_tuple::<Uuid>().one(&app.db.reader).await?.is_some())
 }
 
 async fn finish(app: &App) -> Result<(), Error> {

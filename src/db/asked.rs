@@ -122,8 +122,10 @@ pub fn explained(error: &sqlx::Error) -> String {
                 std::io::ErrorKind::ConnectionRefused => {
                     "nobody listens at the address of the database".to_owned()
                 }
-                _ if is_unresolved(inner) => "the name of the database's host leads nowhere".to_owned(),
-                kind => format!("the database cannot be reached: {kind}"),
+                _ if is_unresolved(inner) => {
+                    "the name of the database's host cannot be looked up: there is none, or no DNS".to_owned()
+                }
+                kind => return format!("the connection to the database failed: {kind} (SQLSTATE 08006)"),
             };
             format!("{why} (SQLSTATE 08001); check `database.url`")
         }

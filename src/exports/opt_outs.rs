@@ -9,13 +9,12 @@ use crate::{policy::Policy, suppressions};
 /// What is read of an objection.
 pub(super) const FIELDS: [&str; 4] = ["endedAt", "channel", "purpose", "objectedAt"];
 /// What is read of a block.
-pub(super) const OF_BLOCKS: [&str; 1] = ["endedAt"];
+pub(super) const OF_BLOCKS: [&str; 4] = ["endedAt", "channel", "purpose", "since"];
 /// The same as a client selects it.
-pub(super) const SELECTION: &str =
-    " objections { endedAt channel objectedAt purpose { code } } blocks { endedAt }";
+pub(super) const SELECTION: &str = " objections { endedAt channel objectedAt purpose { code } } blocks { endedAt channel since purpose { code } }";
 
 /// Puts what is objected to now in the place of the objections: `optOuts`, each with the code of the purpose or group, the channel or null for
-/// all, and since when. Gives whether a block stands on the contact.
+/// all, and since when. Gives whether a block stands on the contact that none of these says.
 pub(super) fn tell(policy: &Policy, contact: &mut Map<String, Json>) -> bool {
     let list = |contact: &mut Map<String, Json>, name: &str| match contact.remove(name) {
         Some(Json::Array(all)) => {
@@ -23,24 +22,37 @@ pub(super) fn tell(policy: &Policy, contact: &mut Map<String, Json>) -> bool {
         }
         _ => Vec::new(),
     };
+    let code = |of: &Json| of.pointer("/purpose/code").and_then(Json::as_str).map(str::to_owned);
     let told: Vec<Json> = list(contact, "objections")
         .into_iter()
         .filter_map(|objection| {
-            let code = objection.pointer("/purpose/code")?.as_str()?;
-            let told = json!({ "purpose": code, "channel": objection.get("channel"), "objectedAt": objection.get("objectedAt") });
-            suppressions::is_advertising(policy, code).then_some(told)
+            let code = code(&objection);
+            // What the policy does not know any more may have been advertising, and is read as that.
+            let known = code.as_deref().filter(|code| policy.purpose(code).is_some());
+            let meant = known.is_none_or(|code| suppressions::is_advertising(policy, code));
+            meant.then(|| json!({ "purpose": code, "channel": objection.get("channel"), "objectedAt": objection.get("objectedAt") }))
         })
         .collect();
+    // The person's own objection blocks its own record as well.
+    let covers = |objection: &Json, block: &Json| {
+        let of = |one: &Json, name: &str| one.get(name).and_then(Json::as_str).map(str::to_owned);
+        let channel = of(objection, "channel");
+        of(objection, "purpose") == code(block)
+            && (channel.is_none() || channel == of(block, "channel"))
+            && of(objection, "objectedAt") == of(block, "since")
+    };
+    let blocks = list(contact, "blocks");
+    let untold = blocks.iter().any(|block| !told.iter().any(|objection| covers(objection, block)));
     contact.insert("optOuts".to_owned(), told.into());
-    !list(contact, "blocks").is_empty()
+    untold
 }
 
 /// What a contact objects to, which was told so: the code and since when, with `@` between them, and the channel or `None` for all.
 pub(super) fn told(contact: &Map<String, Json>) -> impl Iterator<Item = (String, Option<&str>)> {
     let all = contact.get("optOuts").and_then(Json::as_array).into_iter().flatten();
-    all.filter_map(|told| {
+    all.map(|told| {
         let text = |name: &str| told.get(name).and_then(Json::as_str);
         let since = text("objectedAt").map(|at| format!("@{at}")).unwrap_or_default();
-        Some((format!("{}{since}", text("purpose")?), text("channel")))
+        (format!("{}{since}", text("purpose").unwrap_or_default()), text("channel"))
     })
 }

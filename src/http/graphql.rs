@@ -115,7 +115,7 @@ pub(super) fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
 /// The credential of a request, looked up anew.
 pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
     let bearer = headers::bearer(head)?;
-    // What asks no database needs no place there: whoever waits for an issuer keeps nobody from his turn.
+    // What asks no database needs no place there.
     let _place = match tokens::is_looked_up(bearer) {
         true => Some(shared.admission.enter().await?),
         false => None,

@@ -253,13 +253,12 @@ impl Reader {
 
     /// The key of a stored address (street, postal code, city, country).
     pub fn postal_key(&self, parts: [Option<&str>; 4]) -> Option<String> {
-        let [street, rest @ ..] = parts;
-        let street = match self.rules {
-            Rules::Second => street.map(std::borrow::Cow::Borrowed),
-            Rules::Third => street.map(|street| std::borrow::Cow::Owned(streets::usual(street))),
-        };
-        let [code, city, country] = rest;
-        postal::key(self.region, [street.as_deref(), code, city, country])
+        if self.rules == Rules::Second {
+            return postal::key(self.region, parts, |street| street);
+        }
+        let [street, code, city, country] = parts;
+        let street = street.map(streets::without_care);
+        postal::key(self.region, [street.as_deref(), code, city, country], |street| streets::usual(&street))
     }
 }
 

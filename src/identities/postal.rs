@@ -8,10 +8,14 @@ use crate::fold::fold;
 /// Bytes of the longest key that is kept in full.
 const LONGEST_KEY: usize = 1_000;
 
-/// The key of an address: street, postal code, city and country.
-pub fn key(region: Option<Region>, parts: [Option<&str>; 4]) -> Option<String> {
+/// The key of an address: street, postal code, city and country; `usual` is done to what is made of the street.
+pub fn key(
+    region: Option<Region>,
+    parts: [Option<&str>; 4],
+    usual: impl Fn(String) -> String,
+) -> Option<String> {
     let [street, code, city, country] = parts.map(|part| text::seen(part.unwrap_or_default()));
-    let street = street_of(&street);
+    let street = usual(street_of(&street));
     let (code, prefix) = postal_code(&code);
     let city = if code.is_empty() { compact(&city) } else { String::new() };
     if street.is_empty() && code.is_empty() && city.is_empty() {

@@ -25,6 +25,8 @@ pub(super) enum Piece {
         line: u64,
         /// Why.
         reason: Reason,
+        /// Whether the mark stands in it.
+        says: bool,
     },
 }
 
@@ -34,6 +36,8 @@ pub(super) struct Cards<R> {
     line: Vec<u8>,
     /// Line of a BEGIN that was read while another card was open.
     begun: Option<u64>,
+    /// What is looked for, in letters of any case.
+    mark: &'static str,
 }
 
 /// A card that is being read.
@@ -46,18 +50,19 @@ struct Open {
     /// Whether the last line says that a card of somebody else follows.
     announces: bool,
     too_long: bool,
+    says: bool,
 }
 
 impl Open {
     fn new(line: u64) -> Self {
         let bytes = b"BEGIN:VCARD\r\n".to_vec();
-        Self { line, bytes, depth: 0, agent: false, announces: false, too_long: false }
+        Self { line, bytes, depth: 0, agent: false, announces: false, too_long: false, says: false }
     }
 }
 
 impl<R: Read> Cards<R> {
-    pub fn new(file: R) -> Self {
-        Self { lines: BoundedLines::new(file, MOST_BYTES), line: Vec::new(), begun: None }
+    pub fn new(file: R, mark: &'static str) -> Self {
+        Self { lines: BoundedLines::new(file, MOST_BYTES), line: Vec::new(), begun: None, mark }
     }
 
     /// The line that was read last.
@@ -72,29 +77,35 @@ impl<R: Read> Cards<R> {
     pub fn next(&mut self) -> io::Result<Option<Piece>> {
         let mut open = self.begun.take().map(Open::new);
         let mut stray: Option<u64> = None;
+        let mut stray_says = false;
         while let Some(read) = self.lines.next(&mut self.line)? {
             // What begins with white space goes on with the line before.
             let text = self.line.trim_ascii_end();
+            let mark = self.mark.as_bytes();
+            let marked = text.windows(mark.len()).any(|at| at.eq_ignore_ascii_case(mark));
             let begins = text.eq_ignore_ascii_case(b"BEGIN:VCARD");
             let Some(card) = &mut open else {
                 if begins {
                     if let Some(line) = stray {
                         self.begun = Some(read.number);
-                        return Ok(Some(Piece::Refused { line, reason: Reason::NotACard }));
+                        let (reason, says) = (Reason::NotACard, stray_says);
+                        return Ok(Some(Piece::Refused { line, reason, says }));
                     }
                     open = Some(Open::new(read.number));
                 } else if !text.trim_ascii().is_empty() || read.too_long {
                     stray.get_or_insert(read.number);
+                    stray_says |= marked;
                 }
                 continue;
             };
+            card.says |= marked && card.depth == 0;
             let ends = text.eq_ignore_ascii_case(b"END:VCARD");
             match (begins, ends, card.depth) {
                 (true, _, 0) if !card.announces => {
                     // The one before was never closed: two persons do not become one.
-                    let line = card.line;
+                    let (line, says) = (card.line, card.says);
                     self.begun = Some(read.number);
-                    return Ok(Some(Piece::Refused { line, reason: Reason::BrokenCard }));
+                    return Ok(Some(Piece::Refused { line, reason: Reason::BrokenCard, says }));
                 }
                 (true, ..) => {
                     card.depth += 1;
@@ -102,9 +113,10 @@ impl<R: Read> Cards<R> {
                 }
                 (_, true, 0) => {
                     card.bytes.extend(b"END:VCARD\r\n");
-                    let Open { line, bytes, agent, too_long, .. } = open.unwrap_or_else(|| Open::new(0));
+                    let Open { line, bytes, agent, too_long, says, .. } =
+                        open.unwrap_or_else(|| Open::new(0));
                     return Ok(Some(match too_long {
-                        true => Piece::Refused { line, reason: Reason::TooLong },
+                        true => Piece::Refused { line, reason: Reason::TooLong, says },
                         false => Piece::Card { line, bytes, agent },
                     }));
                 }
@@ -124,8 +136,10 @@ impl<R: Read> Cards<R> {
             }
         }
         Ok(match (open, stray) {
-            (Some(card), _) => Some(Piece::Refused { line: card.line, reason: Reason::BrokenCard }),
-            (None, Some(line)) => Some(Piece::Refused { line, reason: Reason::NotACard }),
+            (Some(card), _) => {
+                Some(Piece::Refused { line: card.line, reason: Reason::BrokenCard, says: card.says })
+            }
+            (None, Some(line)) => Some(Piece::Refused { line, reason: Reason::NotACard, says: stray_says }),
             (None, None) => None,
         })
     }
@@ -136,12 +150,15 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<(u64, Result<String, Reason>)> {
-        let mut cards = Cards::new(text.as_bytes());
+        let mut cards = Cards::new(text.as_bytes(), "X-NO");
         let mut pieces = Vec::new();
         while let Some(piece) = cards.next().unwrap() {
             pieces.push(match piece {
                 Piece::Card { line, bytes, .. } => (line, Ok(String::from_utf8(bytes).unwrap())),
-                Piece::Refused { line, reason } => (line, Err(reason)),
+                Piece::Refused { line, reason, says } => {
+                    assert_eq!(says, text.lines().any(|one| one == "x-no:a"), "{text}");
+                    (line, Err(reason))
+                }
             });
         }
         pieces
@@ -161,6 +178,11 @@ mod tests {
         let card = "BEGIN:VCARD\r\nFN:a\nAGENT:\nEND:VCARD\r\n".to_owned();
         assert_eq!(cut(text), [(1, Ok(card)), (8, Err(Reason::NotACard))]);
         assert!(cut("").is_empty() && cut("\n \n").is_empty());
+        for text in
+            ["BEGIN:VCARD\nx-no:a\n", "x-no:a\n", "BEGIN:VCARD\nx-no:a\nBEGIN:VCARD\nFN:b\nEND:VCARD\n"]
+        {
+            assert!(cut(text).iter().any(|(_, piece)| piece.is_err()), "{text}");
+        }
     }
 
     #[test]

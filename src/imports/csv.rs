@@ -111,7 +111,19 @@ impl<R: Read> CsvRows<R> {
                 tells_codes,
             }));
         }
-        let ignored: Vec<usize> = import.ignore.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
+        let told = |name: &str| reading.own && OPT_OUTS_OF_OWN.iter().any(|(_, column)| *column == name);
+        let untold =
+            |name: &&str| !import.ignore.iter().any(|ignored| ignored == name) && find(name).is_err();
+        let missing: Vec<&str> = OPT_OUTS_OF_OWN.iter().map(|(_, column)| *column).filter(untold).collect();
+        if reading.own && advertising && !missing.is_empty() {
+            return Err(Error::input(format!(
+                "the file does not tell who objects to advertising: it lacks {}; export it by a token that reads objections, or name them \
+                 with --ignore",
+                missing.join(", ")
+            )));
+        }
+        let ignored = import.ignore.iter().filter(|name| !(told(name) && find(name).is_err()));
+        let ignored: Vec<usize> = ignored.map(|name| find(name)).collect::<Result<_, _>>()?;
         let optional = |name: &str| find(name).ok();
         let own = match (reading.own, &external_id) {
             (true, Some((id, _))) => Some(OwnColumns {

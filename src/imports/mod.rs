@@ -168,15 +168,18 @@ impl<R: Read> Rows<R> {
         let today = app.now().date_naive();
         let checks = Checks::new(&import.reading, today);
         let mut problems = Vec::new();
+        let advertising = suppressions::is_advertising(&app.policy.current(), &import.purpose);
         let rows = match import.reading.format {
             Format::Csv => {
-                let advertising = suppressions::is_advertising(&app.policy.current(), &import.purpose);
                 let (rows, unclear) = csv::CsvRows::open(file, import, advertising, checks, today)?;
                 problems = unclear;
                 Self::Csv(Box::new(rows))
             }
             Format::VCard => Self::VCard(vcard::CardRows::new(file, import.reading.encoding, checks)),
-            Format::JsonLines => Self::JsonLines(own::JsonRows::new(file, checks, today)),
+            Format::JsonLines => {
+                let ignored = import.ignore.iter().any(|name| name == own::OPT_OUTS);
+                Self::JsonLines(own::JsonRows::new(file, checks, today, advertising && !ignored))
+            }
         };
         Ok((rows, problems))
     }

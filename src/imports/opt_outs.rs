@@ -127,7 +127,11 @@ pub(super) async fn declare<'r>(
                 let of = said.channel.filter(|_| said.exact).map(kind_on);
                 of.is_none_or(|kind| who.address().is_some_and(|one| one.identity().kind() == kind))
             };
-            let addresses: Vec<Who> = meant.addresses.iter().filter(leads).cloned().collect();
+            let mut addresses: Vec<Who> = meant.addresses.iter().filter(leads).cloned().collect();
+            if addresses.is_empty() && contacts.is_empty() {
+                // Nothing else keeps the word of a person without a record: it stands for more than it says.
+                addresses.clone_from(&meant.addresses);
+            }
             let declared = Declared {
                 contacts: &contacts,
                 addresses: &addresses,

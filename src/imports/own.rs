@@ -141,6 +141,9 @@ fn add_points(points: &Json, today: NaiveDate, draft: &mut Draft) -> Option<()> 
     Some(())
 }
 
+/// What a person objects to, in an export as JSON.
+pub(super) const OPT_OUTS: &str = "optOuts";
+
 /// The lines of an export of Zweck as JSON, each a contact.
 pub(super) struct JsonRows<R> {
     lines: BoundedLines<R>,
@@ -148,16 +151,19 @@ pub(super) struct JsonRows<R> {
     checks: Checks,
     today: NaiveDate,
     seen: Seen,
+    /// Whether a line must tell what its person objects to.
+    needs_opt_outs: bool,
 }
 
 impl<R: Read> JsonRows<R> {
-    pub fn new(file: R, checks: Checks, today: NaiveDate) -> Self {
+    pub fn new(file: R, checks: Checks, today: NaiveDate, needs_opt_outs: bool) -> Self {
         Self {
             lines: BoundedLines::new(file, MOST_BYTES),
             line: Vec::new(),
             checks,
             today,
             seen: Seen::new(),
+            needs_opt_outs,
         }
     }
 
@@ -173,14 +179,14 @@ impl<R: Read> JsonRows<R> {
                 return Ok(None);
             };
             if read.too_long {
-                return Ok(Some(unread(read.number, Reason::TooLong)));
+                return Ok(Some(unread(read.number, Reason::TooLong, true)));
             }
             if self.line.trim_ascii().is_empty() {
                 continue;
             }
             return Ok(Some(match serde_json::from_slice(&self.line) {
                 Ok(Json::Object(contact)) => self.contact(read.number, &contact),
-                _ => unread(read.number, Reason::InvalidJson),
+                _ => unread(read.number, Reason::InvalidJson, may_opt_out(&self.line)),
             }));
         }
     }
@@ -189,7 +195,7 @@ impl<R: Read> JsonRows<R> {
         let mut draft = Draft::new(self.checks, line);
         for (name, value) in contact {
             let Some(field) = CONTACT.field(name) else {
-                if name != "optOuts" {
+                if name != OPT_OUTS {
                     draft.leave_out("unknown");
                 }
                 continue;
@@ -202,7 +208,10 @@ impl<R: Read> JsonRows<R> {
                 _ => {}
             }
         }
-        match contact.get("optOuts") {
+        match contact.get(OPT_OUTS) {
+            None | Some(Json::Null) if self.needs_opt_outs => {
+                draft.refuse(Some(OPT_OUTS), Reason::MissingValue);
+            }
             None | Some(Json::Null) => {}
             Some(Json::Array(all)) => {
                 for unwanted in all {
@@ -214,7 +223,7 @@ impl<R: Read> JsonRows<R> {
             }
             // It says a no in a way that cannot be read.
             Some(_) => {
-                draft.fault("optOuts", Reason::WrongType);
+                draft.fault(OPT_OUTS, Reason::WrongType);
                 draft.opt_out(Unwanted { channel: None, purpose: None, at: None });
             }
         }
@@ -232,10 +241,18 @@ impl<R: Read> JsonRows<R> {
     }
 }
 
-/// A line that cannot be read: what stands there may opt out.
-fn unread(line: u64, reason: Reason) -> Checked {
+/// Whether a line that is no JSON may say a no: it begins the list of them and does not end it at once.
+fn may_opt_out(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let Some((_, list)) = text.split_once(OPT_OUTS) else { return false };
+    let list: String = list.chars().filter(|c| !c.is_whitespace()).take(4).collect();
+    !list.starts_with("\":[]")
+}
+
+/// A line that cannot be read, and may opt out.
+fn unread(line: u64, reason: Reason, may_opt_out: bool) -> Checked {
     let mut checked = Checked::refused(line, reason);
-    checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = true);
+    checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);
     checked
 }
 

@@ -35,8 +35,6 @@ pub(super) struct CardRows<R> {
     encoding: Encoding,
     checks: Checks,
     seen: Seen,
-    /// Whether a card before this one says what its person does not want.
-    opts_out: bool,
 }
 
 /// A card that cannot come in; where it may opt out, that is not taken.
@@ -48,7 +46,7 @@ fn refused(line: u64, reason: Reason, may_opt_out: bool) -> Checked {
 
 impl<R: Read> CardRows<R> {
     pub fn new(file: R, encoding: Encoding, checks: Checks) -> Self {
-        Self { cards: Cards::new(file), encoding, checks, seen: Seen::new(), opts_out: false }
+        Self { cards: Cards::new(file, OPT_OUT), encoding, checks, seen: Seen::new() }
     }
 
     /// The next card.
@@ -58,10 +56,9 @@ impl<R: Read> CardRows<R> {
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         let piece = self.cards.next().map_err(|_| super::broken_off(self.cards.line()))?;
         Ok(piece.map(|piece| match piece {
-            Piece::Refused { line, reason } => refused(line, reason, self.opts_out),
+            Piece::Refused { line, reason, says } => refused(line, reason, says),
             Piece::Card { line, bytes, agent } => {
                 let says = bytes.windows(OPT_OUT.len()).any(|at| at.eq_ignore_ascii_case(OPT_OUT.as_bytes()));
-                self.opts_out |= says;
                 self.card(line, &bytes, agent, says)
             }
         }))

@@ -1,7 +1,13 @@
 //! The keys of an issuer: kept, read anew in time and when a key is unknown, beside the requests, and outliving a server that fails
 //! (floor 2).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -55,6 +61,8 @@ pub(super) struct KeyStore {
     known: ArcSwap<Known>,
     /// When it was last tried; held while keys are read, so that one reads at a time.
     tried_at: Arc<Mutex<Option<DateTime<Utc>>>>,
+    /// Whether they are being read.
+    reading: AtomicBool,
 }
 
 #[derive(Default)]
@@ -100,6 +108,7 @@ impl KeyStore {
             grace: TimeDelta::seconds(issuer.key_grace_seconds.into()),
             known: ArcSwap::default(),
             tried_at: Arc::default(),
+            reading: AtomicBool::new(false),
         })
     }
 
@@ -124,11 +133,14 @@ impl KeyStore {
 
     /// Has the keys read anew by a task of its own unless that was tried just now. Tells whether they are being read.
     fn read_beside(self: &Arc<Self>, now: DateTime<Utc>) -> bool {
-        let Ok(mut tried_at) = self.tried_at.clone().try_lock_owned() else { return true };
+        let Ok(mut tried_at) = self.tried_at.clone().try_lock_owned() else {
+            return self.reading.load(Ordering::Acquire);
+        };
         if tried_at.is_some_and(|at| is_recent(at, now)) {
             return false;
         }
         *tried_at = Some(now);
+        self.reading.store(true, Ordering::Release);
         let store = self.clone();
         tokio::spawn(async move {
             store.read_or_warn(now).await;
@@ -172,7 +184,10 @@ impl KeyStore {
     }
 
     async fn read_or_warn(&self, now: DateTime<Utc>) {
-        if let Err(reason) = self.read(now).await {
+        self.reading.store(true, Ordering::Release);
+        let read = self.read(now).await;
+        self.reading.store(false, Ordering::Release);
+        if let Err(reason) = read {
             tracing::warn!(
                 issuer = self.name,
                 reason,

@@ -10,6 +10,7 @@ mod signatures;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use async_graphql::futures_util::future::join_all;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use hkdf::Hkdf;
@@ -122,9 +123,7 @@ impl Issuers {
 
     /// Reads keys that are due anew. A server that fails leaves those known in force.
     pub async fn refresh(&self, now: DateTime<Utc>) {
-        for issuer in &self.0 {
-            issuer.keys.refresh(now).await;
-        }
+        join_all(self.0.iter().map(|issuer| issuer.keys.refresh(now))).await;
     }
 
     /// The user that a token names, if all of it holds. Nothing is waited for.

@@ -139,12 +139,18 @@ impl Policy {
         })
     }
 
-    /// The fields that any of these roles may use for any of these purposes. Ids are not among them: they come with the others.
-    pub fn fields_of_use(&self, roles: &[String], purposes: &[String]) -> BTreeSet<&str> {
-        let tables: Vec<Table> =
-            purposes.iter().filter_map(|purpose| self.table(roles, purpose, None).ok()).collect();
+    /// Whether a credential with these roles, narrowed to `fields`, may do anything to one of them for the purpose.
+    pub fn may_use(&self, roles: &[String], purpose: &str, fields: &[String]) -> bool {
+        let Ok(table) = self.table(roles, purpose, Some(fields)) else { return false };
+        fields.iter().any(|field| self.object(field).is_some_and(|id| !rights(&table, id).is_empty()))
+    }
+
+    /// The fields that any of these roles may use for the purpose. Ids are not among them: they come with the others.
+    pub fn fields_of_use(&self, roles: &[String], purpose: &str) -> BTreeSet<&str> {
+        let table = self.table(roles, purpose, None).ok();
         let of_use = |name: &str| {
-            self.object(name).is_some_and(|id| tables.iter().any(|table| !rights(table, id).is_empty()))
+            let found = self.object(name).zip(table.as_ref());
+            found.is_some_and(|(id, table)| !rights(table, id).is_empty())
         };
         let fields = self.objects.iter().filter(|object| object.kind == Kind::Field && !object.derived);
         fields.map(|object| object.name.as_str()).filter(|name| of_use(name)).collect()

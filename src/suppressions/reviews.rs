@@ -4,6 +4,7 @@ use chrono::{DateTime, Months, Utc};
 use entity::{
     audit_entry,
     enums::SuppressionKind,
+    purpose,
     suppression::{Column, Entity},
 };
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -126,6 +127,20 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
         }
     }
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
+    // Servers may run by another policy than that of this command: what was put in force last stands in the database.
+    let loaded: Vec<(String, String)> = purpose::Entity::find()
+        .select_only()
+        .column(purpose::Column::Code)
+        .column(purpose::Column::Revision)
+        .order_by_desc(purpose::Column::LoadedAt)
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    let last = loaded.first().map(|(_, revision)| revision);
+    let in_force = |code: &&String| loaded.iter().any(|(known, of)| known == *code && Some(of) == last);
+    if let Some(code) = ended.iter().find(in_force) {
+        return Err(Error::input(format!("`{code}` is a purpose of the policy that servers run by")));
+    }
     let gone = Entity::delete_many().filter(Column::PurposeCode.is_in(ended)).exec(tx.connection()).await?;
     let told = json!({ "entries": found.parts.iter().map(|part| part.entries).sum::<i64>(), "gone": gone.rows_affected });
     tx.record(entry(told)).await?;

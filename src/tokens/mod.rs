@@ -152,19 +152,17 @@ impl NewToken {
         Err(Error::input(message).in_input(format!("input.purposes.{index}")))
     }
 
-    /// Refuses fields that leave nothing for any of the purposes. What is not there is refused by its name.
+    /// Refuses fields that leave nothing for one of the purposes. What is not there is refused by its name.
     fn check_narrowing(&self, policy: &Policy) -> Result<(), Error> {
         let Some(fields) = self.fields.as_deref().filter(|fields| !fields.is_empty()) else { return Ok(()) };
         if fields.iter().any(|field| policy.object(field).is_none()) {
             return Ok(());
         }
-        let possible = policy.fields_of_use(&self.roles, &self.purposes);
-        if fields.iter().any(|field| possible.contains(field.as_str())) {
-            return Ok(());
-        }
-        let possible: Vec<&str> = possible.into_iter().collect();
+        let idle = |purpose: &&String| !policy.may_use(&self.roles, purpose, fields);
+        let Some(purpose) = self.purposes.iter().find(idle) else { return Ok(()) };
+        let possible: Vec<&str> = policy.fields_of_use(&self.roles, purpose).into_iter().collect();
         let message = format!(
-            "these roles may use none of these fields for these purposes; they may use: {}",
+            "these roles may use none of these fields for `{purpose}`; they may use: {}",
             possible.join(", ")
         );
         Err(Error::input(message).in_input("input.fields"))
