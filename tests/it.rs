@@ -23,6 +23,7 @@ mod docs;
 mod duplicates;
 mod durability;
 mod exports;
+mod failover;
 mod floors;
 mod golden;
 mod graphiql;

@@ -64,6 +64,8 @@ pub async fn each() -> Vec<TestDatabase> {
 /// A throw-away server.
 pub struct Cluster {
     port: u16,
+    /// Where its standby listens, once there is one.
+    standby: u16,
     /// The watchdog: it stops the server when its standard input closes, that is, when this process or the value ends, and at
     /// a word.
     watchdog: Child,
@@ -77,7 +79,8 @@ impl Cluster {
         binaries().map(|bin| start(&bin))
     }
 
-    /// `stop` or `start`; returns when it is done.
+    /// `stop` (at once, as a crash) or `start`; `standby`, which makes one that the server waits for with every commit, and `promote`, which
+    /// makes that the primary. Returns when it is done.
     pub fn tell(&mut self, word: &str) {
         writeln!(self.watchdog.stdin.as_mut().unwrap(), "{word}").unwrap();
         let mut line = String::new();
@@ -87,6 +90,11 @@ impl Cluster {
 
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The same on the standby.
+    pub fn url_of_standby(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.standby)
     }
 }
 
@@ -119,14 +127,25 @@ fn binaries() -> Option<PathBuf> {
 /// Starts a cluster under a shell that ends it with this process. The server refuses to run as root:
 /// then it runs as the user `postgres`.
 fn start(bin: &Path) -> Cluster {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port, standby] = [(); 2]
+        .map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|listener| listener.local_addr().unwrap().port());
     let script = format!(
         "set -e; dir=$(mktemp -d); bin={bin}; \
          $bin/initdb -D $dir/data -U postgres -A trust -E UTF8 --locale=C.UTF-8 >/dev/null; \
          start() {{ $bin/pg_ctl -D $dir/data -s -w -l $dir/log -o \"-p {port} -k $dir -c listen_addresses=127.0.0.1 \
          -c fsync=off -c full_page_writes=off -c max_connections=300\" start </dev/null >/dev/null 2>&1; }}; \
          stop() {{ $bin/pg_ctl -D $dir/data -m immediate -s stop; }}; \
-         start; echo ready; while read word; do $word; echo $word done; done; stop || true; rm -rf $dir",
+         standby() {{ $bin/pg_basebackup -h 127.0.0.1 -p {port} -U postgres -D $dir/standby -R -c fast; \
+         echo \"primary_conninfo = 'host=127.0.0.1 port={port} user=postgres application_name=standby'\" \
+         >> $dir/standby/postgresql.auto.conf; \
+         $bin/pg_ctl -D $dir/standby -s -w -l $dir/standby.log -o \"-p {standby} -k $dir -c listen_addresses=127.0.0.1 \
+         -c fsync=off -c full_page_writes=off -c max_connections=300\" start </dev/null >/dev/null 2>&1; \
+         $bin/psql -q -X -h 127.0.0.1 -p {port} -U postgres -c \"ALTER SYSTEM SET synchronous_standby_names = 'standby'\" \
+         -c 'SELECT pg_reload_conf()' >/dev/null; }}; \
+         promote() {{ $bin/pg_ctl -D $dir/standby -s -w promote; }}; \
+         start; echo ready; while read word; do $word; echo $word done; done; stop || true; \
+         if [ -d $dir/standby ]; then $bin/pg_ctl -D $dir/standby -m immediate -s stop || true; fi; rm -rf $dir",
         bin = bin.display()
     );
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
@@ -150,5 +169,5 @@ fn start(bin: &Path) -> Cluster {
     let mut told = BufReader::new(watchdog.stdout.take().unwrap());
     told.read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n", "the PostgreSQL cluster did not start");
-    Cluster { port, watchdog, told }
+    Cluster { port, standby, watchdog, told }
 }
