@@ -153,7 +153,11 @@ async fn readers_come_by_an_address_of_their_own() {
         ("ZWECK__SECRETS__MASTER_KEY", key.as_str()),
     ];
     let listed = run(directory.path(), &settings, &["token", "list"]);
-    assert!(listed.status.success() && text(&listed.stdout).contains("roles support"), "{}", text(&listed.stderr));
+    assert!(
+        listed.status.success() && text(&listed.stdout).contains("roles support"),
+        "{}",
+        text(&listed.stderr)
+    );
     // A role that may not even read is told plainly.
     database.db.writer.execute_unprepared("CREATE ROLE zweck_nobody LOGIN CONNECTION LIMIT 0").await.unwrap();
     let nobody = database.url.replace("postgres@", "zweck_nobody@");

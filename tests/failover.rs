@@ -111,7 +111,8 @@ async fn a_standby_that_the_primary_waits_for_has_all_that_was_answered() {
         assert!(!told.contains(&id));
         match kept.contains(&id) {
             true => {
-                assert_eq!(outcome["outcome"], "UNKNOWN", "a write that was done is told as one that failed");
+                let told = ["UNKNOWN", "DONE"].iter().any(|word| outcome["outcome"] == *word);
+                assert!(told, "a write that was done is told as one that was not: {outcome}");
                 found += 1;
             }
             false => made += 1,

@@ -144,7 +144,7 @@ fn start(bin: &Path) -> Cluster {
          $bin/psql -q -X -h 127.0.0.1 -p {port} -U postgres -c \"ALTER SYSTEM SET synchronous_standby_names = 'standby'\" \
          -c 'SELECT pg_reload_conf()' >/dev/null; }}; \
          promote() {{ $bin/pg_ctl -D $dir/standby -s -w promote; }}; \
-         start; echo ready; while read word; do $word; echo $word done; done; stop || true; \
+         start; echo ready; while read word; do $word; echo $word done; done; stop 2>/dev/null || true; \
          if [ -d $dir/standby ]; then $bin/pg_ctl -D $dir/standby -m immediate -s stop || true; fi; rm -rf $dir",
         bin = bin.display()
     );
