@@ -26,6 +26,7 @@ mod m20261201_000019_masters;
 mod m20261201_000020_restores;
 mod m20261202_000021_households;
 mod m20261202_000022_letter_boxes;
+mod m20261202_000023_keys_in_bulk;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000020_restores::Migration),
             Box::new(m20261202_000021_households::Migration),
             Box::new(m20261202_000022_letter_boxes::Migration),
+            Box::new(m20261202_000023_keys_in_bulk::Migration),
         ]
     }
 }

@@ -108,6 +108,19 @@ impl Transaction {
         Ok(())
     }
 
+    /// Has PostgreSQL plan each statement of this transaction for the values and tables at hand. A plan that it keeps was made for tables as
+    /// they were: an import into an empty database would go on scanning what it has filled since.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database.
+    pub async fn plan_anew(&self) -> Result<(), Error> {
+        if self.inner.get_database_backend() == DbBackend::Postgres {
+            let sql = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)";
+            self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        }
+        Ok(())
+    }
+
     /// Whether all of `locks` are held, in `mode` or a stronger one.
     pub fn holds(&self, locks: impl IntoIterator<Item = u64>, mode: Mode) -> bool {
         locks.into_iter().all(|lock| self.held.identities.get(&lock).is_some_and(|held| *held >= mode))

@@ -257,10 +257,10 @@ fn person(number: u64) -> Result<contact::Model, Error> {
         ("country", country.to_owned()),
         ("language", "de".to_owned()),
     ];
-    for (name, value) in values {
-        let field = CONTACT.field(name).ok_or_else(|| Error::internal("the register"))?;
-        contacts::set(&Reader::default(), &mut contact, field, Some(&value))?;
-    }
+    let field = |name| CONTACT.field(name).ok_or_else(|| Error::internal("the register"));
+    let fields = values.iter().map(|(name, value)| Ok((field(name)?, value.as_str())));
+    let fields: Vec<_> = fields.collect::<Result<_, Error>>()?;
+    contacts::set_all(&Reader::default(), &mut contact, fields)?;
     Ok(contact)
 }
 

@@ -24,7 +24,7 @@ pub use address::Address;
 pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
 pub use reached::{Reachable, Reached, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
-pub use rows::{blank, set, set_keys};
+pub use rows::{blank, set, set_all, set_keys};
 
 use crate::{
     audit::{Changes, Entry, Mode, Rows, Transaction},
@@ -246,9 +246,7 @@ pub async fn create_as(
         return Err(Error::input(message).in_input("input"));
     }
     let mut model = blank(tx.reader(), id, tx.now());
-    for (field, value) in values {
-        set(tx.reader(), &mut model, field, Some(value))?;
-    }
+    set_all(tx.reader(), &mut model, values.iter().map(|(field, value)| (*field, value.as_str())))?;
     let reached = Reached::of(tx.reader(), &model, &[]);
     tx.lock_identities(reached.locks(), Mode::Shared).await?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();

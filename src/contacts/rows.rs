@@ -64,6 +64,22 @@ fn column(name: &str) -> Result<contact::Column, Error> {
     contact::Column::from_str(name).map_err(|_| Error::internal("a column of contacts that is not there"))
 }
 
+/// Puts values of given fields in their columns, and makes the keys of the addresses.
+///
+/// # Errors
+/// `INTERNAL` for a field without a column, and for a date that is none.
+pub fn set_all<'v>(
+    reader: &Reader,
+    contact: &mut contact::Model,
+    values: impl IntoIterator<Item = (&'v Field, &'v str)>,
+) -> Result<(), Error> {
+    for (field, value) in values {
+        place(contact, field, Some(value))?;
+    }
+    set_keys(reader, contact);
+    Ok(())
+}
+
 /// Sets a checked value of a given field, its folded companion, and the keys of the addresses.
 ///
 /// # Errors
@@ -74,6 +90,12 @@ pub fn set(
     field: &Field,
     value: Option<&str>,
 ) -> Result<(), Error> {
+    place(contact, field, value)?;
+    set_keys(reader, contact);
+    Ok(())
+}
+
+fn place(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
     let Read::Column { column: name, scalar, folded, .. } = field.read else {
         return Err(Error::internal("a given field without a column"));
     };
@@ -89,7 +111,6 @@ pub fn set(
     if let Some(folded) = folded {
         contact.try_set(column(folded)?, Value::from(value.map(fold)))?;
     }
-    set_keys(reader, contact);
     Ok(())
 }
 

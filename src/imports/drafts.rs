@@ -1,9 +1,12 @@
 //! A row in the making: each value checked alike, whatever the format of the file (floor 4).
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::OnceLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::enums::{Channel, ContactPointKind};
+use entity::{
+    contact,
+    enums::{Channel, ContactPointKind},
+};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -37,6 +40,8 @@ pub(super) struct Row {
     pub own: Option<Own>,
     /// What the person does not want.
     pub opt_outs: Vec<Unwanted>,
+    /// The row as a contact and its addresses, once they were read.
+    read: OnceLock<(contact::Model, Reached)>,
 }
 
 /// Advertising that a person does not want.
@@ -52,15 +57,29 @@ pub(super) struct Unwanted {
 
 impl Row {
     /// The addresses by which the contact would be reached, under an id that stands for the row.
-    pub fn reached(&self, reader: &Reader) -> Result<Reached, Error> {
+    pub fn reached(&self, reader: &Reader) -> Result<&Reached, Error> {
+        Ok(&self.read(reader)?.1)
+    }
+
+    /// The contact that the row becomes, with `id` and made at `now`.
+    pub fn contact(&self, reader: &Reader, id: Uuid, now: DateTime<Utc>) -> Result<contact::Model, Error> {
+        let (contact, _) = self.read(reader)?;
+        Ok(contact::Model { id, created_at: now, updated_at: now, ..contact.clone() })
+    }
+
+    /// Read once, since every row is looked up, locked and written by its addresses: all readers of a program read alike.
+    fn read(&self, reader: &Reader) -> Result<&(contact::Model, Reached), Error> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
         let id = Uuid::from_u128(u128::from(self.line));
         let mut contact = contacts::blank(reader, id, DateTime::<Utc>::UNIX_EPOCH);
-        for (field, value) in &self.values {
-            contacts::set(reader, &mut contact, field, Some(value))?;
-        }
+        let values = self.values.iter().map(|(field, value)| (*field, value.as_str()));
+        contacts::set_all(reader, &mut contact, values)?;
         let points = self.points.iter().map(|(point, _)| point.row(reader, Uuid::nil(), contact.created_at));
         let points: Vec<_> = points.collect();
-        Ok(Reached::of(reader, &contact, &points))
+        let reached = Reached::of(reader, &contact, &points);
+        Ok(self.read.get_or_init(|| (contact, reached)))
     }
 }
 
@@ -343,6 +362,7 @@ impl Draft {
             points: self.points,
             own,
             opt_outs: self.opt_outs,
+            read: OnceLock::new(),
         };
         let (row, left) = if self.fatal { (None, Some(row)) } else { (Some(row), None) };
         Checked {
@@ -359,7 +379,15 @@ impl Draft {
         // Known by no id, and by its addresses all the same.
         let (values, points, opt_outs) = (self.values, self.points, self.opt_outs);
         let opts_out = !opt_outs.is_empty();
-        let left = Row { line: self.line, external_id: String::new(), values, points, own: None, opt_outs };
+        let left = Row {
+            line: self.line,
+            external_id: String::new(),
+            values,
+            points,
+            own: None,
+            opt_outs,
+            read: OnceLock::new(),
+        };
         Checked { problems: self.problems, left: opts_out.then_some(left), ..Checked::default() }
     }
 }

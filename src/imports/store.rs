@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     audit::{self, Author, Changes, Entry, Mode, Recorded, Transaction},
-    contacts::{self, Reached},
+    contacts::Reached,
     context::{App, Ring},
     error::{Code, Error},
     identities::Reader,
@@ -94,6 +94,7 @@ async fn insert(
 ) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
+    tx.plan_anew().await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
     let locks = brought(app, rows.iter().chain(left))?;
     match door {
@@ -131,6 +132,7 @@ async fn take(
 ) -> Result<(), Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
+    tx.plan_anew().await?;
     tx.owe(recorded);
     let all = || rows.iter().chain(left);
     let locks = brought(app, all())?;
@@ -143,8 +145,8 @@ async fn take(
 
 /// What is locked of the addresses of rows.
 fn brought<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
-    let reached: Vec<Reached> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
-    Ok(reached.iter().flat_map(Reached::locks).collect())
+    let reached: Vec<&Reached> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
+    Ok(reached.into_iter().flat_map(Reached::locks).collect())
 }
 
 /// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one
@@ -161,7 +163,7 @@ async fn suppress<C: ConnectionTrait>(
     }
     let mut reached = Vec::with_capacity(sorted.missing.len());
     for row in &sorted.missing {
-        reached.push(row.reached(reader)?);
+        reached.push(row.reached(reader)?.clone());
     }
     let found = suppressions::find(connection, ring, reader, &reached).await?;
     let mut reached = reached.iter();
@@ -192,18 +194,15 @@ impl Made {
             Some(own) => (own.id, own.created_at),
             None => (tx.new_subject(), None),
         };
-        let mut contact = contacts::blank(tx.reader(), id, tx.now());
+        let mut contact = row.contact(tx.reader(), id, tx.now())?;
         contact.created_at = created_at.unwrap_or(tx.now());
-        for (field, value) in &row.values {
-            contacts::set(tx.reader(), &mut contact, field, Some(value))?;
-        }
         let points = row.points.iter().map(|(point, created_at)| contact_point::Model {
             contact_id: id,
             ..point.row(tx.reader(), tx.new_id(), created_at.unwrap_or(tx.now()))
         });
         let points: Vec<contact_point::Model> = points.collect();
         // It was looked for before it had an id.
-        let listed = found.of(&row.reached(tx.reader())?);
+        let listed = found.of(row.reached(tx.reader())?);
         Ok(Self {
             blocks: suppressions::rows_of(tx, id, &listed),
             points,
