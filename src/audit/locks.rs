@@ -108,14 +108,15 @@ impl Transaction {
         Ok(())
     }
 
-    /// Has PostgreSQL plan each statement of this transaction for the values and tables at hand. A plan that it keeps was made for tables as
+    /// Whether PostgreSQL plans each statement of this transaction from here on for the values and tables at hand. A plan that it keeps was made for tables as
     /// they were: an import into an empty database would go on scanning what it has filled since.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn plan_anew(&self) -> Result<(), Error> {
+    pub async fn plan_anew(&self, anew: bool) -> Result<(), Error> {
         if self.inner.get_database_backend() == DbBackend::Postgres {
-            let sql = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)";
+            let mode = if anew { "force_custom_plan" } else { "auto" };
+            let sql = format!("SELECT set_config('plan_cache_mode', '{mode}', true)");
             self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         }
         Ok(())

@@ -94,7 +94,7 @@ async fn insert(
 ) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
-    tx.plan_anew().await?;
+    tx.plan_anew(true).await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
     let locks = brought(app, rows.iter().chain(left))?;
     match door {
@@ -106,6 +106,8 @@ async fn insert(
     let ring = tx.known_ring().await?;
     let policy = app.policy.current();
     let found = suppress(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted).await?;
+    // What is written is checked row by row by plans that are kept.
+    tx.plan_anew(false).await?;
     let Sorted { missing, refused } = sorted;
     for chunk in missing.chunks(CHUNK) {
         insert_chunk(import, chunk, &found, &mut tx).await?;
@@ -132,7 +134,6 @@ async fn take(
 ) -> Result<(), Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
-    tx.plan_anew().await?;
     tx.owe(recorded);
     let all = || rows.iter().chain(left);
     let locks = brought(app, all())?;

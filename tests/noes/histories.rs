@@ -321,16 +321,22 @@ fn histories_of_declarations_are_as_the_law_has_them() {
     let runtime = Runtime::new().unwrap();
     let office = runtime.block_on(Office::new());
     let cases = if in_full() { 10_000 } else { 60 };
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let history = Cell::new(0);
-    let result = runner.run(&prop::collection::vec(step(), 12), |steps| {
-        history.set(history.get() + 1);
-        runtime.block_on(office.run(&steps, history.get()))
-    });
-    if let Err(TestError::Fail(reason, steps)) = result {
-        panic!("{reason}\n{steps:#?}");
+    let met = || office.met.each_ref().map(Cell::get);
+    // Chance decides how often somebody is shown, and how often a yes is not enough: as many again until both were seen.
+    for _ in 0..10 {
+        let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+        let result = runner.run(&prop::collection::vec(step(), 12), |steps| {
+            history.set(history.get() + 1);
+            runtime.block_on(office.run(&steps, history.get()))
+        });
+        if let Err(TestError::Fail(reason, steps)) = result {
+            panic!("{reason}\n{steps:#?}");
+        }
+        result.unwrap();
+        if met().iter().all(|met| *met > cases) {
+            return;
+        }
     }
-    result.unwrap();
-    let met = office.met.each_ref().map(Cell::get);
-    assert!(met.iter().all(|met| *met > cases / 2), "{met:?}");
+    panic!("{:?}", met());
 }

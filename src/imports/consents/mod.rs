@@ -313,7 +313,6 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     async fn commit(&self, lines: &[Line], recorded: Recorded) -> Result<Vec<Fate>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
-        tx.plan_anew().await?;
         tx.owe(recorded);
         let (known, about) = self.named(lines).lock(&mut tx).await?;
         let ring = tx.known_ring().await?;

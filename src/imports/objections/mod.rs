@@ -264,7 +264,6 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     async fn commit(&self, lines: &[Line], recorded: Recorded) -> Result<Vec<Fate>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
-        tx.plan_anew().await?;
         tx.owe(recorded);
         // First all that the lines are about, in the order of locks.
         let all: Vec<&Who> = lines.iter().flat_map(|line| &line.who).collect();
