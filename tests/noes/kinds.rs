@@ -6,12 +6,13 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use zweck::{
     exports::Format,
-    imports::{self, ConsentImport, Import, Listing, ObjectionImport, OptOut, Reading},
+    imports::{self, ConsentImport, Import, OptOut},
 };
 
 use super::{contact, sees, yes};
 use crate::{
     exports::{export, own},
+    imports_consents, imports_objections,
     support::{
         an_import,
         app::{TestApp, each},
@@ -267,15 +268,7 @@ impl Office {
 
     async fn consent_file(&self, line: &str) {
         let file = format!("phone,purpose,channel,status,declaredAt,textVersion,language,proof\n{line}");
-        let import = ConsentImport {
-            ignore: Vec::new(),
-            map: Vec::new(),
-            source: Some("old list".to_owned()),
-            contact_source: None,
-            actor: "cli:import".to_owned(),
-            reading: Reading::default(),
-            dry_run: false,
-        };
+        let import = ConsentImport { source: Some("old list".to_owned()), ..imports_consents::import() };
         let report =
             imports::consents(&self.test.app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();
         assert_eq!(report.rows, 1, "{report}");
@@ -323,18 +316,7 @@ impl Office {
                         cell("city")
                     ),
                 };
-                let import = ObjectionImport {
-                    kind: Listing::Objection,
-                    purpose: None,
-                    channel: None,
-                    preset: None,
-                    map: Vec::new(),
-                    ignore: Vec::new(),
-                    source: Some("old tool".to_owned()),
-                    actor: "cli:import".to_owned(),
-                    reading: Reading::default(),
-                    dry_run: false,
-                };
+                let import = imports_objections::list();
                 let app = &self.test.app;
                 let report =
                     imports::objections(app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();

@@ -4,12 +4,13 @@ use axum::{body::Body, http::Request};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use zweck::{
-    imports::{self, ConsentImport, Import, Reading, Reason},
+    imports::{self, ConsentImport, Import, Reason},
     signups::{self, SignUp},
 };
 
 use super::{contact, sees, yes};
 use crate::{
+    imports_consents,
     pages::{Site, sites},
     signups::{newsletter as asked, sign_up, tokens},
     support::{
@@ -291,15 +292,7 @@ impl<'s> Office<'s> {
 
     async fn consent_file(&self, line: &str) {
         let file = format!("email,purpose,channel,status,declaredAt,textVersion,language,proof\n{line}");
-        let import = ConsentImport {
-            ignore: Vec::new(),
-            map: Vec::new(),
-            source: Some("old list".to_owned()),
-            contact_source: None,
-            actor: "cli:import".to_owned(),
-            reading: Reading::default(),
-            dry_run: false,
-        };
+        let import = ConsentImport { source: Some("old list".to_owned()), ..imports_consents::import() };
         let report = imports::consents(&self.site.test.app, || Ok(file.as_bytes()), &import, |_| Ok(()))
             .await
             .unwrap();

@@ -8,10 +8,11 @@ use entity::{contact, enums::StopKind, objection};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use zweck::imports::{self, ConsentImport, Import, Listing, ObjectionImport, Reading, Reason};
+use zweck::imports::{self, ConsentImport, Import, Reason};
 
 use super::{contact, yes};
 use crate::{
+    imports_consents, imports_objections,
     support::{
         an_import, app::TestApp, client::Client, database::TestDatabase, dump::number, import, in_full,
     },
@@ -70,15 +71,7 @@ async fn consent_file(test: &TestApp, round: Round) {
     };
     let lines: String = (0..BOXES).rev().map(line).collect();
     let file = format!("email,purpose,channel,status,declaredAt,textVersion,language,proof\n{lines}");
-    let import = ConsentImport {
-        ignore: Vec::new(),
-        map: Vec::new(),
-        source: Some("old list".to_owned()),
-        contact_source: None,
-        actor: "cli:import".to_owned(),
-        reading: Reading::default(),
-        dry_run: false,
-    };
+    let import = ConsentImport { source: Some("old list".to_owned()), ..imports_consents::import() };
     imports::consents(&test.app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();
 }
 
@@ -90,18 +83,7 @@ async fn objection_file(test: &TestApp, round: Round) {
         round.email(2),
         round.phone(4)
     );
-    let import = ObjectionImport {
-        kind: Listing::Objection,
-        purpose: None,
-        channel: None,
-        preset: None,
-        map: Vec::new(),
-        ignore: Vec::new(),
-        source: Some("old tool".to_owned()),
-        actor: "cli:import".to_owned(),
-        reading: Reading::default(),
-        dry_run: false,
-    };
+    let import = imports_objections::list();
     imports::objections(&test.app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();
 }
 
