@@ -127,6 +127,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "zweck consents receipt 01961f6e-8b7a-7c3d-9e2f-5a4b3c2d1e0f --format html --language de > record.html",
         ],
     ),
+    ("suppressions status", &["zweck suppressions status", "zweck suppressions status --format json"]),
+    ("suppressions review", &["zweck suppressions review", "zweck suppressions review --end old_newsletter"]),
     ("config default", &["zweck config default > zweck.toml"]),
     ("config print", &["zweck config print --config zweck.toml", "zweck config print --format json"]),
     ("config check", &["zweck config check --config zweck.toml", "zweck config check --online"]),
@@ -266,6 +268,7 @@ mod tests {
             "policy matrix",
             "policy test",
             "policy who-can",
+            "suppressions status",
             "token list",
         ];
         // They print a sentence, one value, a document with a form of its own, or what is wrong.
@@ -293,6 +296,7 @@ mod tests {
             "restore",
             "schema",
             "serve",
+            "suppressions review",
             "token actor",
             "token create",
             "token revoke",

@@ -15,18 +15,12 @@ use crate::Failure;
 #[derive(Subcommand)]
 pub(crate) enum SuppressionsCommand {
     /// Tell what is on the suppression list, by purpose and kind, and when it is to be looked over. No address is told: there is none.
-    #[command(
-        after_help = "Examples:\n  zweck suppressions status\n  zweck suppressions status --format json"
-    )]
     Status {
         /// How it is printed.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
     /// Note that the list was looked over, as is due every three years; with --end, take off it what stands there for a purpose that is no more.
-    #[command(
-        after_help = "Examples:\n  zweck suppressions review\n  zweck suppressions review --end old_newsletter"
-    )]
     Review {
         /// Code of a purpose that the policy does not know any more; may be repeated.
         #[arg(long, value_name = "PURPOSE")]
