@@ -63,6 +63,8 @@ pub struct Sealer {
     keys: Keys,
     known: HashMap<(Uuid, String), Generation>,
     fresh: Vec<ActiveModel>,
+    /// The key that wraps those that are made here: the database refuses them where another one is in use by then.
+    wrapping: Option<Wrapping>,
     /// Subjects made in this transaction, which have no keys yet.
     new: HashSet<Uuid>,
     /// Keys of which it is known that there are none.
@@ -72,8 +74,8 @@ pub struct Sealer {
 impl Sealer {
     /// A sealer that knows no key yet.
     pub fn new(keys: &Keys) -> Self {
-        let (known, fresh) = (HashMap::new(), Vec::new());
-        Self { keys: keys.clone(), known, fresh, new: HashSet::new(), absent: HashSet::new() }
+        let (known, fresh, wrapping) = (HashMap::new(), Vec::new(), None);
+        Self { keys: keys.clone(), known, fresh, wrapping, new: HashSet::new(), absent: HashSet::new() }
     }
 
     /// Notes that `subject` is made in this transaction.
@@ -162,7 +164,11 @@ impl Sealer {
             if let Entry::Vacant(vacant) = self.known.entry(place) {
                 let number = next.get(*category).copied().unwrap_or_default();
                 let fresh = Generation { key: rand::random(), number };
-                self.fresh.push(wrapped(&self.keys, subject, category, fresh, now)?);
+                let wrapping = match &mut self.wrapping {
+                    Some(wrapping) => wrapping,
+                    none => none.insert(Wrapping::of(&self.keys)?),
+                };
+                self.fresh.push(wrapping.wrap(subject, category, fresh, now)?);
                 vacant.insert(fresh);
             }
         }
@@ -230,25 +236,37 @@ pub fn first(
     key: Key,
     now: DateTime<Utc>,
 ) -> Result<ActiveModel, Error> {
-    wrapped(keys, subject, category, Generation { key, number: 0 }, now)
+    Wrapping::of(keys)?.wrap(subject, category, Generation { key, number: 0 }, now)
 }
 
-fn wrapped(
-    keys: &Keys,
-    subject: Uuid,
-    category: &str,
-    key: Generation,
-    now: DateTime<Utc>,
-) -> Result<ActiveModel, Error> {
-    let (master, name) = keys.wrapping(USAGE)?;
-    Ok(ActiveModel {
-        subject_id: Set(subject),
-        category: Set(category.to_owned()),
-        generation: Set(key.number),
-        wrapped: Set(seal(&master, &context(subject, category), &key.key)?),
-        wrapped_by: Set(name),
-        created_at: Set(now),
-    })
+/// The key that wraps keys of subjects, and the name of its master key.
+struct Wrapping {
+    key: Key,
+    name: String,
+}
+
+impl Wrapping {
+    fn of(keys: &Keys) -> Result<Self, Error> {
+        let (key, name) = keys.wrapping(USAGE)?;
+        Ok(Self { key, name })
+    }
+
+    fn wrap(
+        &self,
+        subject: Uuid,
+        category: &str,
+        key: Generation,
+        now: DateTime<Utc>,
+    ) -> Result<ActiveModel, Error> {
+        Ok(ActiveModel {
+            subject_id: Set(subject),
+            category: Set(category.to_owned()),
+            generation: Set(key.number),
+            wrapped: Set(seal(&self.key, &context(subject, category), &key.key)?),
+            wrapped_by: Set(self.name.clone()),
+            created_at: Set(now),
+        })
+    }
 }
 
 /// The key in `row`; `None` when it cannot be opened: its master key is not known, or it is not what was wrapped.
@@ -326,7 +344,7 @@ pub fn opens(keys: &Keys, row: &subject_key::Model) -> Result<bool, Error> {
 pub fn rewrapped(keys: &Keys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
     let Some(key) = unwrap(keys, row)? else { return Ok(None) };
     let key = Generation { key, number: row.generation };
-    wrapped(keys, row.subject_id, &row.category, key, row.created_at).map(Some)
+    Wrapping::of(keys)?.wrap(row.subject_id, &row.category, key, row.created_at).map(Some)
 }
 
 /// The key in `row`.

@@ -10,7 +10,7 @@ use zweck::{
     imports::{Encoding, Import, OnInvalid, Reading, Reason},
 };
 
-use crate::support::{Imported, an_import, app::each, import as import_file, skipped};
+use crate::support::{Imported, an_import, app::each, import as import_file, import_from, skipped};
 
 fn import(map: &[&str]) -> Import {
     Import {
@@ -212,9 +212,9 @@ async fn without_an_external_id_the_row_itself_is_known_again() {
 
 /// A file that breaks off.
 #[derive(Clone)]
-struct Broken<'a>(&'a [u8]);
+struct Broken(io::Cursor<Vec<u8>>);
 
-impl Read for Broken<'_> {
+impl Read for Broken {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
             Ok(0) => Err(io::Error::other("broken")),
@@ -231,7 +231,9 @@ async fn an_interrupted_import_goes_on_where_it_stopped() {
     }
     let position = text.find("Given 1050").unwrap();
     for test in each().await {
-        let broken = import_file(&test.app, Broken(&text.as_bytes()[..position]), &basic()).await;
+        let broken =
+            import_from(&test.app, Broken(io::Cursor::new(text.as_bytes()[..position].to_vec())), &basic())
+                .await;
         assert_eq!(broken.unwrap_err().code, Code::BadUserInput);
         assert_eq!(contacts(&test.app).await, 1000);
         let report = run(&test.app, text.as_bytes()).await;

@@ -1,6 +1,7 @@
 //! Imports contacts from files: every value with its source, every contact with its ground, never a consent. Consents come in
 //! from files of their own, with their evidence (floor 4).
 
+mod batches;
 mod bounded;
 mod cards;
 mod consents;
@@ -31,6 +32,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+use batches::Batches;
 pub use consents::{ConsentImport, ConsentReport, consents};
 use drafts::{Checked, Checks};
 pub use mapping::{Map, Mapping, OPT_OUTS_OF_OWN, OWN, OptOut, Target};
@@ -45,9 +47,6 @@ use crate::{
     policy::{Grounds, Policy},
     suppressions,
 };
-
-/// Rows that are read, and written in one transaction.
-const BATCH: usize = 100;
 
 /// What to import, and how.
 #[derive(Clone, Debug)]
@@ -196,7 +195,7 @@ impl<R: Read> Rows<R> {
 /// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
 /// in the order of the file; a row that is rejected has at least one.
 ///
-/// The file is read as a stream and written in batches, each in a transaction of its own: after an interruption the
+/// The file is read as a stream, one batch while the one before is written, each in a transaction of its own: after an interruption the
 /// same import again goes on where it stopped, since rows of earlier batches are found by source and external id. Only where an
 /// unmapped column may say no to advertising it is read twice. While the audit log cannot be written its opt-outs are taken all the
 /// same, and nothing else.
@@ -205,38 +204,28 @@ impl<R: Read> Rows<R> {
 /// `AUDIT_UNAVAILABLE` where contacts could not come in;
 /// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `tell` gives; batches before
 /// that stay.
-pub async fn contacts<R: Read + Send>(
+pub async fn contacts<R: Read + Send + 'static>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,
     import: &Import,
     mut tell: impl FnMut(Problem) -> Result<(), Error> + Send,
 ) -> Result<Report, Error> {
     import.check(app, &app.policy.current())?;
-    let (mut rows, mut unclear) = Rows::looked(open, import, app)?;
+    let (rows, mut unclear) = Rows::looked(open, import, app)?;
+    let mut batches = Batches::begin(rows, app.reader)?;
     let mut unwritten = None;
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {
-        let (mut batch, mut left) = (Vec::with_capacity(BATCH), Vec::new());
-        let mut problems = std::mem::take(&mut unclear);
-        let mut ended = false;
-        for _ in 0..BATCH {
-            let Some(checked) = rows.next()? else {
-                ended = true;
-                break;
-            };
-            report.rows += 1;
-            problems.extend(checked.problems);
-            for name in checked.left_out {
-                *report.left_out.entry(name).or_default() += 1;
-            }
-            left.extend(checked.left);
-            match checked.row {
-                Some(row) => batch.push(row),
-                None => report.rejected += 1,
-            }
+        let batch = batches.next().await?;
+        report.rows += batch.read;
+        report.rejected += batch.rejected;
+        for name in batch.left_out {
+            *report.left_out.entry(name).or_default() += 1;
         }
-        let total = count(batch.len());
-        let mut written = store::write(app, import, (batch, left), unwritten.is_some()).await?;
+        let mut problems = std::mem::take(&mut unclear);
+        problems.extend(batch.problems);
+        let total = count(batch.rows.len());
+        let mut written = store::write(app, import, (batch.rows, batch.left), unwritten.is_some()).await?;
         unwritten = unwritten.or(written.unwritten.take());
         report.opted_out += written.opted_out;
         let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();
@@ -252,7 +241,7 @@ pub async fn contacts<R: Read + Send>(
             problems.iter().filter(|problem| problem.no_not_taken).map(|problem| problem.line).collect();
         report.noes_not_taken += count(noes.len());
         problems.into_iter().try_for_each(&mut tell)?;
-        match (ended, &unwritten) {
+        match (batch.is_last, &unwritten) {
             (false, _) => {}
             (true, None) => return Ok(report),
             (true, Some(error)) => {

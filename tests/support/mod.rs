@@ -46,8 +46,17 @@ impl std::fmt::Display for Imported {
     }
 }
 
+/// Imports what `text` holds and keeps what is told.
+pub async fn import(
+    app: &zweck::context::App,
+    text: &[u8],
+    import: &zweck::imports::Import,
+) -> Result<Imported, zweck::error::Error> {
+    import_from(app, std::io::Cursor::new(text.to_vec()), import).await
+}
+
 /// Imports `file` and keeps what is told.
-pub async fn import<R: std::io::Read + Clone + Send>(
+pub async fn import_from<R: std::io::Read + Clone + Send + 'static>(
     app: &zweck::context::App,
     file: R,
     import: &zweck::imports::Import,
