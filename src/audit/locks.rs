@@ -108,8 +108,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Whether PostgreSQL plans each statement of this transaction from here on for the values and tables at hand. A plan that it keeps was made for tables as
-    /// they were: an import into an empty database would go on scanning what it has filled since.
+    /// Says whether PostgreSQL plans each further statement of this transaction `anew`, for the values and tables at hand, or keeps plans.
+    /// A kept plan is made for the tables as they were: an import into an empty database would go on scanning what it has filled since.
     ///
     /// # Errors
     /// `INTERNAL` from the database.

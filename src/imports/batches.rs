@@ -46,7 +46,7 @@ impl Batch {
             }
         }
         for row in batch.rows.iter().chain(&batch.left) {
-            // The row keeps what was read; the writer takes it from there.
+            // The row keeps the keys of its addresses, so that the writer does not wait for them.
             row.reached(reader)?;
         }
         Ok(batch)

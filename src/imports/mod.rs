@@ -195,8 +195,8 @@ impl<R: Read> Rows<R> {
 /// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
 /// in the order of the file; a row that is rejected has at least one.
 ///
-/// The file is read as a stream, one batch while the one before is written, each in a transaction of its own: after an interruption the
-/// same import again goes on where it stopped, since rows of earlier batches are found by source and external id. Only where an
+/// The file is read as a stream. A batch is read while the one before is written, and each is written in a transaction of its own: after an
+/// interruption the same import again goes on where it stopped, since rows of earlier batches are found by source and external id. Only where an
 /// unmapped column may say no to advertising it is read twice. While the audit log cannot be written its opt-outs are taken all the
 /// same, and nothing else.
 ///
