@@ -113,14 +113,55 @@ impl Sealer {
         subject: Uuid,
         parts: &BTreeMap<&'static str, Vec<u8>>,
     ) -> Result<String, Error> {
-        let missing: Vec<&'static str> = parts
-            .keys()
-            .copied()
-            .filter(|part| !self.known.contains_key(&(subject, (*part).to_owned())))
-            .collect();
+        let missing = self.missing(subject, parts);
         if !missing.is_empty() {
             self.load(connection, now, subject, &missing).await?;
         }
+        self.sealed(id, subject, parts)
+    }
+
+    /// The same without a look at the database; `None` where a key of `subject` may be there.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the master key in use is not known here.
+    pub fn seal_known(
+        &mut self,
+        now: DateTime<Utc>,
+        id: Uuid,
+        subject: Uuid,
+        parts: &BTreeMap<&'static str, Vec<u8>>,
+    ) -> Result<Option<String>, Error> {
+        let missing = self.missing(subject, parts);
+        if missing.iter().any(|category| self.may_have(subject, category)) {
+            return Ok(None);
+        }
+        self.make(now, subject, &missing, &HashMap::new())?;
+        self.sealed(id, subject, parts).map(Some)
+    }
+
+    /// Gives all that it knows away and begins anew.
+    pub fn take_all(&mut self) -> Self {
+        let empty = Self::new(&self.keys);
+        std::mem::replace(self, empty)
+    }
+
+    /// Categories of which no key of `subject` is known yet.
+    fn missing(&self, subject: Uuid, parts: &BTreeMap<&'static str, Vec<u8>>) -> Vec<&'static str> {
+        let unknown = |part: &&'static str| !self.known.contains_key(&(subject, (*part).to_owned()));
+        parts.keys().copied().filter(unknown).collect()
+    }
+
+    /// Whether the database may hold a key that is not known here.
+    fn may_have(&self, subject: Uuid, category: &'static str) -> bool {
+        !self.new.contains(&subject) && !self.absent.contains(&(subject, category))
+    }
+
+    fn sealed(
+        &self,
+        id: Uuid,
+        subject: Uuid,
+        parts: &BTreeMap<&'static str, Vec<u8>>,
+    ) -> Result<String, Error> {
         let mut sealed = BTreeMap::new();
         for (category, plain) in parts {
             let key = self.known.get(&(subject, (*category).to_owned()));
@@ -138,10 +179,7 @@ impl Sealer {
         subject: Uuid,
         categories: &[&'static str],
     ) -> Result<(), Error> {
-        let asked = categories
-            .iter()
-            .copied()
-            .filter(|category| !self.new.contains(&subject) && !self.absent.contains(&(subject, *category)));
+        let asked = categories.iter().copied().filter(|category| self.may_have(subject, category));
         let asked: Vec<&str> = asked.collect();
         let of_subject = Entity::find()
             .filter(Column::SubjectId.eq(subject))
@@ -159,6 +197,17 @@ impl Sealer {
                 self.known.insert((subject, row.category), Generation { key, number: row.generation });
             }
         }
+        self.make(now, subject, categories, &next)
+    }
+
+    /// Makes the keys of `categories` that are not known, in the generation that comes `next`.
+    fn make(
+        &mut self,
+        now: DateTime<Utc>,
+        subject: Uuid,
+        categories: &[&'static str],
+        next: &HashMap<String, i32>,
+    ) -> Result<(), Error> {
         for category in categories {
             let place = (subject, (*category).to_owned());
             if let Entry::Vacant(vacant) = self.known.entry(place) {

@@ -126,7 +126,7 @@ impl Transaction {
     /// `INTERNAL` from the database.
     pub async fn look_at(&self, contacts: &[Uuid]) -> Result<usize, Error> {
         self.touched.at(Place::of(contacts));
-        Ok(news(&self.inner, &self.policy, self.now, &Place::of(contacts), None).await?.len())
+        Ok(news(&self.inner, &self.policy, self.now(), &Place::of(contacts), None).await?.len())
     }
 
     /// What began and what ended at `place`; `along` is executed with the question.
@@ -135,7 +135,7 @@ impl Transaction {
         place: &Place,
         along: Option<&InsertStatement>,
     ) -> Result<Vec<News>, Error> {
-        news(&self.inner, &self.policy, self.now, place, along).await
+        news(&self.inner, &self.policy, self.now(), place, along).await
     }
 
     /// Tells it, and gives whether it waits for its place. On PostgreSQL it goes to the queue, for [`super::number`]: no writer waits
@@ -163,7 +163,7 @@ impl Transaction {
         let mut last = last(&self.inner).await?;
         let mut rows = Vec::with_capacity(news.len());
         for News { consent: (contact_id, purpose_code, channel), kind, at } in news {
-            let id = id_after(last, self.now);
+            let id = id_after(last, self.now());
             last = Some(id);
             let channel = Channel::try_from_value(&channel)?;
             let row = consent_change::Model { id, contact_id, purpose_code, channel, kind, at };

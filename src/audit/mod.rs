@@ -4,7 +4,9 @@
 //! must record what it did, or cannot commit.
 
 mod again;
+mod beside;
 mod changes;
+mod entries;
 mod following;
 mod locks;
 mod masters;
@@ -17,15 +19,11 @@ mod ring;
 mod rotation;
 mod rows;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{audit_entry, enums::AuditOutcome, subject_key};
+use entity::{audit_entry, subject_key};
 use sea_orm::{
-    ActiveValue::Set,
     ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryTrait, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
     sea_query::{Expr, InsertStatement},
@@ -36,6 +34,7 @@ use uuid::Uuid;
 
 pub use again::{Past, again};
 pub use changes::{Change, Changes};
+pub use entries::{Author, Entry};
 pub use following::untold;
 pub use locks::{Mode, USES};
 pub use masters::{KeyUse, Keyring, adopt, keyring, refresh, unknown_masters};
@@ -48,10 +47,11 @@ pub use ring::{known_ring, remake, ring};
 pub use rotation::{Rotated, rotate};
 pub use rows::Rows;
 
+use entries::Stamp;
 use following::Touched;
 
 use crate::{
-    context::{Actor, App, Keys, Ring, id_at},
+    context::{Actor, App, Keys, Ring},
     db::Db,
     error::{Code, Error},
     feed::Change as Told,
@@ -63,64 +63,9 @@ use crate::{
     sealing::Sealer,
 };
 
-/// Who writes, for what, under which policy: what every entry says of its author.
-#[derive(Clone, Debug)]
-pub struct Author {
-    /// `token:<id>`, `user:<issuer>:<pseudonym>` or `cli:<command>`.
-    pub actor: String,
-    /// Roles without prefix.
-    pub roles: Vec<String>,
-    /// Code of the purpose.
-    pub purpose: Option<String>,
-    /// Revision of the policy in force.
-    pub policy_revision: String,
-    /// Id of the request.
-    pub request_id: Option<String>,
-}
-
-impl Author {
-    /// A command of the operator.
-    pub fn command(app: &App, actor: &str, purpose: Option<&str>) -> Self {
-        Self {
-            actor: actor.to_owned(),
-            roles: Vec::new(),
-            purpose: purpose.map(str::to_owned),
-            policy_revision: app.policy.current().revision().to_owned(),
-            request_id: None,
-        }
-    }
-}
-
-impl From<&Actor> for Author {
-    fn from(actor: &Actor) -> Self {
-        Self {
-            actor: actor.id.clone(),
-            roles: actor.roles.clone(),
-            purpose: actor.purpose.as_ref().map(|purpose| purpose.code.clone()),
-            policy_revision: actor.policy.revision().to_owned(),
-            request_id: Some(actor.request_id.clone()),
-        }
-    }
-}
-
-/// What was done to one thing.
-#[derive(Debug)]
-pub struct Entry {
-    /// What was done, e.g. `updateContact`.
-    pub action: &'static str,
-    /// Type of the thing.
-    pub entity_type: &'static str,
-    /// Its id, where it has one.
-    pub entity_id: Option<Uuid>,
-    /// The person it is about.
-    pub contact_id: Option<Uuid>,
-    /// What changed; empty where everything was as asked for already.
-    pub changes: Changes,
-}
-
 /// The only transaction that write functions take.
 pub struct Transaction {
-    author: Author,
+    stamp: Stamp,
     inner: DatabaseTransaction,
     sealer: Sealer,
     keys: Keys,
@@ -128,9 +73,6 @@ pub struct Transaction {
     ring: Arc<OnceCell<Ring>>,
     /// The same, where this transaction has made them.
     made: Option<Ring>,
-    now: DateTime<Utc>,
-    /// Ids given out so far, which keeps them in order.
-    ids: AtomicU32,
     entries: Vec<audit_entry::ActiveModel>,
     /// The database, for what is beside the transaction.
     db: Db,
@@ -166,20 +108,18 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let inner = open(app, options).await?;
     // The time is read behind the door: what others wrote before is older.
     let now = app.now();
-    let (sealer, ids) = (Sealer::new(&app.keys), AtomicU32::new(0));
+    let (stamp, sealer) = (Stamp::new(author, now), Sealer::new(&app.keys));
     let db = app.db.clone();
     let (policy, touched) = (app.policy.current(), Touched::default());
     let (keys, ring, made) = (app.keys.clone(), app.ring.clone(), None);
     let (entries, told) = (Vec::new(), Vec::new());
     Ok(Transaction {
-        author,
+        stamp,
         inner,
         sealer,
         keys,
         ring,
         made,
-        now,
-        ids,
         entries,
         db,
         told,
@@ -204,13 +144,12 @@ async fn open(app: &App, options: TransactionOptions) -> Result<DatabaseTransact
 impl Transaction {
     /// The instant of the transaction.
     pub fn now(&self) -> DateTime<Utc> {
-        self.now
+        self.stamp.now
     }
 
     /// A fresh id of that instant; later ones of the same transaction are greater, so that entries stay in order.
     pub fn new_id(&self) -> Uuid {
-        let number = self.ids.fetch_add(1, Ordering::Relaxed);
-        id_at(self.now + TimeDelta::microseconds(number.into()))
+        self.stamp.new_id()
     }
 
     /// A fresh id for a new thing that entries will be about: it has no keys yet.
@@ -222,7 +161,7 @@ impl Transaction {
 
     /// Who writes.
     pub fn author(&self) -> &Author {
-        &self.author
+        &self.stamp.author
     }
 
     /// Names who writes, once that is known: a link tells whose it is only when it is locked.
@@ -233,7 +172,7 @@ impl Transaction {
         if !self.entries.is_empty() {
             return Err(Error::internal("another author of a change that was recorded already"));
         }
-        self.author = author;
+        self.stamp.author = author;
         Ok(())
     }
 
@@ -249,7 +188,7 @@ impl Transaction {
 
     /// Until when a recipient must have read, so that it may have kept nothing of it.
     pub fn kept_since(&self) -> DateTime<Utc> {
-        self.now - self.keep_copy
+        self.now() - self.keep_copy
     }
 
     /// Where statements run.
@@ -262,13 +201,13 @@ impl Transaction {
     /// # Errors
     /// `INTERNAL` from the database.
     pub async fn sees(&self, actor: &Actor, object: &ObjectType, id: Uuid) -> Result<bool, Error> {
-        let scope = Scope::of(actor, self.now, self.inner.get_database_backend());
+        let scope = Scope::of(actor, self.now(), self.inner.get_database_backend());
         governed::exists(&self.inner, &scope, object, id).await
     }
 
     /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
     pub fn rule(&self, actor: &Actor, object: &ObjectType) -> Expr {
-        governed::permitted(&Scope::of(actor, self.now, self.inner.get_database_backend()), object)
+        governed::permitted(&Scope::of(actor, self.now(), self.inner.get_database_backend()), object)
     }
 
     /// Takes keys of `subject` that were read along with what is written, once its contact was locked, so that they are not asked for
@@ -297,30 +236,24 @@ impl Transaction {
     /// `AUDIT_UNAVAILABLE` when keys cannot be had.
     pub async fn record(&mut self, entry: Entry) -> Result<(), Error> {
         let id = self.new_id();
-        let subject = entry.contact_id.or(entry.entity_id).unwrap_or(Uuid::nil());
-        let parts = entry.changes.by_category()?;
+        let (subject, parts) = (entry.subject(), entry.changes.by_category()?);
         let sealed = match self.recorded {
-            Recorded::Now => self.sealer.seal(&self.inner, self.now, id, subject, &parts).await,
+            Recorded::Now => self.sealer.seal(&self.inner, self.now(), id, subject, &parts).await,
             Recorded::Later => self.seal_owed(id, subject, &parts).await,
         };
-        let sealed = sealed.map_err(unavailable)?;
+        let row = self.stamp.row(id, &entry, sealed.map_err(unavailable)?);
+        self.add_entry(&entry, row);
+        Ok(())
+    }
+
+    /// Keeps an entry until all of them are written, and what those who follow are told of it.
+    fn add_entry(&mut self, entry: &Entry, row: audit_entry::ActiveModel) {
         let followed = entry.entity_type == ACCESS_TOKEN.name
             || SUBSCRIPTIONS.iter().any(|subscription| subscription.object.name == entry.entity_type);
         if let (Some(id), true) = (entry.entity_id, followed && !entry.changes.is_empty()) {
             self.told.push(Told { entity_type: entry.entity_type, id });
         }
-        let outcome = if entry.changes.is_empty() { AuditOutcome::Unchanged } else { AuditOutcome::Changed };
-        let bare = self.entry(entry.action, entry.entity_type, outcome);
-        self.entries.push(audit_entry::ActiveModel {
-            id: Set(id),
-            entity_id: Set(entry.entity_id),
-            contact_id: Set(entry.contact_id),
-            subject_id: Set(subject),
-            changed_fields: Set(serde_json::json!(entry.changes.coordinates()).to_string()),
-            sealed: Set(sealed),
-            ..bare
-        });
-        Ok(())
+        self.entries.push(row);
     }
 
     /// Whether anything is recorded by now.
@@ -336,41 +269,9 @@ impl Transaction {
         contacts: &[Uuid],
         coordinate: &str,
     ) {
-        for contact in contacts {
-            let entry = self.entry(action, entity_type, AuditOutcome::Changed);
-            self.entries.push(audit_entry::ActiveModel {
-                contact_id: Set(Some(*contact)),
-                subject_id: Set(*contact),
-                changed_fields: Set(serde_json::json!([coordinate]).to_string()),
-                ..entry
-            });
-        }
-    }
-
-    /// An entry about nothing in particular yet.
-    fn entry(
-        &self,
-        action: &'static str,
-        entity_type: &'static str,
-        outcome: AuditOutcome,
-    ) -> audit_entry::ActiveModel {
-        audit_entry::ActiveModel {
-            id: Set(self.new_id()),
-            at: Set(self.now),
-            actor: Set(self.author.actor.clone()),
-            roles: Set(serde_json::json!(self.author.roles).to_string()),
-            purpose_code: Set(self.author.purpose.clone()),
-            action: Set(action.to_owned()),
-            outcome: Set(outcome),
-            entity_type: Set(entity_type.to_owned()),
-            entity_id: Set(None),
-            contact_id: Set(None),
-            subject_id: Set(Uuid::nil()),
-            changed_fields: Set("[]".to_owned()),
-            sealed: Set("{}".to_owned()),
-            policy_revision: Set(self.author.policy_revision.clone()),
-            request_id: Set(self.author.request_id.clone()),
-        }
+        let rows =
+            contacts.iter().map(|contact| self.stamp.bare_row(action, entity_type, *contact, coordinate));
+        self.entries.extend(rows);
     }
 
     /// Writes the entries, tells those who follow which consents began or ended, and commits, with the changes or not at all.
@@ -438,7 +339,7 @@ impl Transaction {
 
 impl std::fmt::Debug for Transaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transaction").field("author", &self.author.actor).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("author", &self.author().actor).finish_non_exhaustive()
     }
 }
 

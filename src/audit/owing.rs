@@ -65,7 +65,7 @@ impl Transaction {
         parts: &BTreeMap<&'static str, Vec<u8>>,
     ) -> Result<String, Error> {
         let attempt = self.attempt().await?;
-        let sealed = self.sealer.seal(&attempt, self.now, id, subject, parts).await;
+        let sealed = self.sealer.seal(&attempt, self.now(), id, subject, parts).await;
         if sealed.is_ok() {
             attempt.commit().await?
         } else {

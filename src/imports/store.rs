@@ -1,6 +1,6 @@
 //! Writes a batch of rows: contact, provenance, ground and audit entry together or not at all (floor 4).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use entity::{contact, contact_point, ground, objection, provenance};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -253,7 +253,13 @@ async fn insert_chunk(
     tx: &mut Transaction,
 ) -> Result<(), Error> {
     let made = rows.iter().map(|row| Made::of(tx, import, row, found));
-    let made: Vec<Made> = made.collect::<Result<_, _>>()?;
+    let made: Arc<Vec<Made>> = Arc::new(made.collect::<Result<_, _>>()?);
+    let telling = made.clone();
+    let entries = move || telling.iter().flat_map(Made::entries).collect();
+    tx.record_beside(entries, async |tx| insert_rows(tx, &made).await).await
+}
+
+async fn insert_rows(tx: &Transaction, made: &[Made]) -> Result<(), Error> {
     tx.insert_all::<contact::Entity>(made.iter().map(|made| made.contact.clone())).await?;
     let points: Vec<contact_point::Model> = made.iter().flat_map(|made| made.points.clone()).collect();
     for points in points.chunks(CHUNK) {
@@ -267,11 +273,6 @@ async fn insert_chunk(
     let blocks: Vec<objection::Model> = made.iter().flat_map(|made| made.blocks.clone()).collect();
     for blocks in blocks.chunks(CHUNK) {
         tx.insert_all::<objection::Entity>(blocks.iter().cloned()).await?;
-    }
-    for made in &made {
-        for entry in made.entries() {
-            tx.record(entry).await?;
-        }
     }
     Ok(())
 }

@@ -1,0 +1,58 @@
+//! Entries that are made and sealed while the rows that they tell of are written (floor 3).
+
+use entity::audit_entry;
+
+use super::{Entry, Recorded, Stamp, Transaction, unavailable};
+use crate::{error::Error, sealing::Sealer};
+
+/// An entry, and its row where its values are sealed already.
+type Sealed = (Entry, Option<audit_entry::ActiveModel>);
+
+impl Transaction {
+    /// Runs `writes`; meanwhile a thread makes `entries` and seals those about subjects that this transaction has made. Those of others,
+    /// whose keys must be looked for, are sealed after `writes`.
+    ///
+    /// # Errors
+    /// Those of `writes`; `AUDIT_UNAVAILABLE` when keys cannot be had.
+    pub async fn record_beside<E>(
+        &mut self,
+        entries: E,
+        writes: impl AsyncFnOnce(&Self) -> Result<(), Error>,
+    ) -> Result<(), Error>
+    where
+        E: FnOnce() -> Vec<Entry> + Send + 'static,
+    {
+        if self.recorded == Recorded::Later {
+            writes(self).await?;
+            for entry in entries() {
+                self.record(entry).await?;
+            }
+            return Ok(());
+        }
+        // Nothing else can be recorded meanwhile: `writes` has the transaction to read from alone.
+        let (stamp, sealer) = (self.stamp.clone(), self.sealer.take_all());
+        let sealing = tokio::task::spawn_blocking(move || seal(&stamp, sealer, entries()));
+        writes(self).await?;
+        let sealed = sealing.await.map_err(|_| Error::internal("entries that cannot be sealed"))?;
+        let (sealer, sealed) = sealed.map_err(unavailable)?;
+        self.sealer = sealer;
+        for (entry, row) in sealed {
+            match row {
+                Some(row) => self.add_entry(&entry, row),
+                None => self.record(entry).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seal(stamp: &Stamp, mut sealer: Sealer, entries: Vec<Entry>) -> Result<(Sealer, Vec<Sealed>), Error> {
+    let mut all = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let (id, parts) = (stamp.new_id(), entry.changes.by_category()?);
+        let sealed = sealer.seal_known(stamp.now, id, entry.subject(), &parts)?;
+        let row = sealed.map(|sealed| stamp.row(id, &entry, sealed));
+        all.push((entry, row));
+    }
+    Ok((sealer, all))
+}
