@@ -187,6 +187,19 @@ impl Db {
         Ok(None)
     }
 
+    /// Has PostgreSQL look at what `tables` hold by now, by which it plans, but for those that are being looked at already. SQLite plans
+    /// without.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn gather_statistics(&self, tables: &[&str]) -> Result<(), DbErr> {
+        if self.backend() == DbBackend::Postgres {
+            let tables = tables.join(", ");
+            self.writer.execute_unprepared(&format!("ANALYZE (SKIP_LOCKED) {tables}")).await?;
+        }
+        Ok(())
+    }
+
     /// Runs the pending migrations.
     ///
     /// # Errors

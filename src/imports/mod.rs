@@ -19,6 +19,7 @@ mod own;
 mod reader;
 mod reading;
 mod report;
+mod statistics;
 mod store;
 mod table;
 mod times;
@@ -39,6 +40,7 @@ pub use mapping::{Map, Mapping, OPT_OUTS_OF_OWN, OWN, OptOut, Target};
 pub use objections::{Listing, ObjectionImport, ObjectionReport, objections};
 pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
 pub use report::{Problem, Reason, Report};
+use statistics::Statistics;
 pub use vcard::{OPT_OUT, STATE};
 
 use crate::{
@@ -213,7 +215,7 @@ pub async fn contacts<R: Read + Send + 'static>(
     import.check(app, &app.policy.current())?;
     let (rows, mut unclear) = Rows::looked(open, import, app)?;
     let mut batches = Batches::begin(rows, app.reader)?;
-    let mut unwritten = None;
+    let (mut unwritten, mut statistics) = (None, Statistics::begin());
     let mut report = Report { dry_run: import.dry_run, ..Report::default() };
     loop {
         let batch = batches.next().await?;
@@ -231,6 +233,9 @@ pub async fn contacts<R: Read + Send + 'static>(
         let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();
         problems.extend(written.lost.iter().map(lost));
         report.imported += written.imported;
+        if !import.dry_run {
+            statistics.after(app, written.imported).await;
+        }
         report.rejected += count(written.refused.len());
         report.unchanged += total - written.imported - count(written.refused.len());
         let refused = |(line, reason)| Problem::of(line, None, reason);

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 use uuid::Uuid;
 
 use super::{
-    Import, Reason,
+    Import, Reason, count,
     door::Door,
     drafts::{OwnSource, Row},
     opt_outs,
@@ -398,8 +398,4 @@ fn ground_of(tx: &Transaction, import: &Import, contact_id: Uuid) -> ground::Mod
         recorded_by: import.actor.clone(),
         created_at: tx.now(),
     }
-}
-
-fn count(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or_default()
 }

@@ -23,9 +23,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    Problem, Reason,
+    Problem, Reason, count,
     door::{Declared, Door},
     known::{self, Known, ids},
+    statistics::Statistics,
     table::Table,
 };
 use crate::{
@@ -81,6 +82,7 @@ struct Run<'a, T> {
     told: HashSet<u64>,
     /// What a trial would have put on the suppression list.
     listed: telling::Listed,
+    statistics: Statistics,
 }
 
 /// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no, or may say it,
@@ -102,7 +104,8 @@ pub async fn consents<R: Read + Send>(
     let (rules, door) = (Rules::of(app, import).await?, Door::of(app, &import.actor)?);
     let report = ConsentReport { dry_run: import.dry_run, ..ConsentReport::default() };
     let (best, ended, held, told, listed) = Default::default();
-    let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told, listed };
+    let statistics = Statistics::begin();
+    let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told, listed, statistics };
     let file = || open().map_err(|_| Error::input("the file cannot be opened"));
     for pass in [Pass::Look, Pass::Ends, Pass::Grants] {
         run.pass(file()?, pass).await?;
@@ -268,6 +271,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             }
             false => audit::again(|| self.commit(&lines, Recorded::Now)).await?,
         };
+        if !self.import.dry_run {
+            self.statistics.after(self.app, count(lines.len())).await;
+        }
         for (line, fate) in lines.iter().zip(fates) {
             let reason = match fate {
                 Fate::Done(Outcome::Taken) => {

@@ -18,9 +18,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Problem, Reading,
+    Problem, Reading, count,
     door::{self, Declared, Door, advertising, can_be_objected_to},
     known::{self, Known, Who, ids},
+    statistics::Statistics,
     table::Table,
 };
 use crate::imports::noes::Lines;
@@ -156,6 +157,7 @@ struct Run<'a, T> {
     door: Door,
     tell: T,
     report: ObjectionReport,
+    statistics: Statistics,
 }
 
 /// Imports such a file. Problems of lines that object, or may, and are not taken are told first, the others as they are found.
@@ -174,7 +176,8 @@ pub async fn objections<R: Read + Send>(
     let purposes = import.check(app)?;
     let door = Door::of(app, &import.actor)?;
     let report = ObjectionReport::new(import);
-    let mut run = Run { app, import, purposes, door, tell, report };
+    let statistics = Statistics::begin();
+    let mut run = Run { app, import, purposes, door, tell, report, statistics };
     let file = || open().map_err(|_| Error::input("the file cannot be opened"));
     run.look(file()?)?;
     run.write(file()?).await?;
@@ -250,6 +253,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             _ => (audit::again(|| self.commit(&lines, Recorded::Now)).await?, Recorded::Now),
         };
         self.report.owed |= recorded == Recorded::Later;
+        if !self.import.dry_run {
+            self.statistics.after(self.app, count(lines.len())).await;
+        }
         for fate in fates {
             *match fate {
                 Fate::Matched => &mut self.report.matched,
