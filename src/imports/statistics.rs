@@ -8,8 +8,10 @@ use sea_orm::EntityName;
 
 use crate::context::App;
 
-/// Rows after which they are gathered for the first time; then each time there are twice as many, so that it costs a small share.
-const FIRST: u64 = 1_000;
+/// Rows after which they are gathered for the first time: fewer are scanned as fast as found.
+const FIRST: u64 = 4_000;
+/// They are gathered again each time there are so many times as many, so that it costs a small share.
+const GROWTH: u64 = 4;
 
 /// When statistics are gathered next.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl Statistics {
             return;
         }
         while self.next <= self.rows {
-            self.next *= 2;
+            self.next *= GROWTH;
         }
         let tables = [
             contact::Entity.table_name(),
