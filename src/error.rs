@@ -314,18 +314,6 @@ fn code_of(error: &sea_orm::DbErr) -> Option<String> {
     inner.code().map(|code| code.into_owned())
 }
 
-impl From<crate::policy::Unknown> for Error {
-    /// Names come from the client and are not told back.
-    fn from(unknown: crate::policy::Unknown) -> Self {
-        use crate::policy::Unknown;
-        Self::input(match unknown {
-            Unknown::Role(_) => "there is no such role",
-            Unknown::Purpose(_) => "there is no such purpose",
-            Unknown::Group(_) => "a group is no purpose of its own",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,11 +7,14 @@ use unic_langid::LanguageIdentifier;
 
 use crate::error::Error;
 
+/// Languages that pages and mails are written in, the first by default.
+pub const LANGUAGES: [&str; 2] = ["de", "en"];
+
 /// The texts of mails.
 pub static MAILS: Area =
     Area::new(include_str!("../locales/de/mails.ftl"), include_str!("../locales/en/mails.ftl"));
 
-/// The texts of one area in every language of [`crate::policy::LANGUAGES`].
+/// The texts of one area in every language of [`LANGUAGES`].
 pub struct Area {
     german: &'static str,
     english: &'static str,

@@ -20,6 +20,8 @@ use notify::{
 };
 use tokio::sync::mpsc;
 
+use resting::{PATIENCE, REST, Read};
+
 use crate::{
     context::App,
     measures,
@@ -29,10 +31,7 @@ use crate::{
 
 /// Who loads.
 const ACTOR: &str = "server:watch";
-/// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
-const REST: Duration = Duration::from_millis(500);
-/// How many times as long somebody may have a file open without a change until that is told.
-const PATIENCE: u32 = 120;
+
 /// Most rights that the log tells one by one.
 const MOST_TOLD: usize = 20;
 
@@ -107,8 +106,6 @@ impl Watch {
         });
     }
 }
-
-type Read = Result<Sources, PolicyErrors>;
 
 struct Watched<W> {
     watcher: W,

@@ -10,6 +10,7 @@
     reason = "tests fail by panicking, print why they skip, and nobody reads their documentation"
 )]
 
+mod arrows;
 mod audits;
 mod changes;
 mod chinook;

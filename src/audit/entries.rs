@@ -75,6 +75,15 @@ impl Entry {
     }
 }
 
+/// What was written, and whether its entries are in the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// They are.
+    Now,
+    /// They follow.
+    Later,
+}
+
 /// What all entries of a transaction have in common: who, when, and ids in order.
 #[derive(Clone)]
 pub(super) struct Stamp {

@@ -3,46 +3,15 @@
 //! Whoever brings an address to a contact locks its identity SHARED, whoever declares something about it EXCLUSIVE: so a no and an
 //! address that comes in at the same instant meet. SQLite has one writer, which holds everything.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::Transaction;
+use super::{Mode, Transaction};
 use crate::error::Error;
 
 /// The number of the lock of all uses by recipients.
 pub const USES: i64 = 134_653_220_711_170;
-
-/// How an identity is locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
-    /// By those who bring it.
-    Shared,
-    /// By those who declare something about it.
-    Exclusive,
-}
-
-impl Mode {
-    fn function(self) -> &'static str {
-        match self {
-            Self::Shared => "pg_advisory_xact_lock_shared",
-            Self::Exclusive => "pg_advisory_xact_lock",
-        }
-    }
-}
-
-/// What a transaction has locked.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    identities: BTreeMap<u64, Mode>,
-    /// Whether contacts are locked already: then identities come too late.
-    contacts: AtomicBool,
-    /// How the uses by recipients are locked.
-    uses: Option<Mode>,
-}
 
 impl Transaction {
     /// Locks identities until the end of the transaction, in the order of their numbers. What is looked up of them is looked up by a

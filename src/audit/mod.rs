@@ -8,6 +8,7 @@ mod beside;
 mod changes;
 mod entries;
 mod following;
+mod held;
 mod locks;
 mod masters;
 mod numbering;
@@ -18,6 +19,7 @@ mod replays;
 mod ring;
 mod rotation;
 mod rows;
+mod touched;
 
 use std::sync::Arc;
 
@@ -34,13 +36,14 @@ use uuid::Uuid;
 
 pub use again::{Past, again};
 pub use changes::{Change, Changes};
-pub use entries::{Author, Entry};
+pub use entries::{Author, Entry, Recorded};
 pub use following::untold;
-pub use locks::{Mode, USES};
+pub use held::Mode;
+pub use locks::USES;
 pub use masters::{KeyUse, Keyring, adopt, keyring, refresh, unknown_masters};
 pub use numbering::number;
 pub use openable::{Closed, closed, give_up};
-pub use owing::{Recorded, settle, taken};
+pub use owing::{settle, taken};
 pub use probe::{Probed, probe};
 pub use replays::{Replay, sweep};
 pub use ring::{known_ring, remake, ring};
@@ -48,7 +51,8 @@ pub use rotation::{Rotated, rotate};
 pub use rows::Rows;
 
 use entries::Stamp;
-use following::Touched;
+use held::Held;
+use touched::Touched;
 
 use crate::{
     context::{Actor, App, Keys, Ring},
@@ -87,7 +91,7 @@ pub struct Transaction {
     /// How long recipients may have kept what they read.
     keep_copy: TimeDelta,
     /// What is locked.
-    held: locks::Held,
+    held: Held,
     /// Whether entries are written now.
     recorded: Recorded,
 }
@@ -127,7 +131,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         touched,
         reader: app.reader,
         keep_copy: app.keep_copy,
-        held: locks::Held::default(),
+        held: Held::default(),
         recorded: Recorded::Now,
     })
 }

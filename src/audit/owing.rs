@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Past, Transaction, again, open};
+use super::{Past, Recorded, Transaction, again, open};
 use crate::{
     context::App,
     error::{Code, Error},
@@ -22,15 +22,6 @@ use crate::{
 
 /// Entries that move together.
 const BATCH: u64 = 500;
-
-/// What was written, and whether its entries are in the audit log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// They are.
-    Now,
-    /// They follow.
-    Later,
-}
 
 /// Runs `once`, which is one transaction that takes a no, as [`again`] does; where the audit log cannot be written, once more with
 /// [`Recorded::Later`], by which it has to [`Transaction::owe`] its entries.

@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{CommonTableExpression, InsertStatement, UpdateStatement, WithClause},
 };
 
-use super::{Changes, Transaction, following::Touched};
+use super::{Changes, Transaction, touched::Touched};
 use crate::{error::Error, register::ObjectType};
 
 /// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.

@@ -8,6 +8,7 @@ mod check;
 mod children;
 pub mod data;
 mod databases;
+mod fault;
 mod growth;
 mod load;
 mod measure;
@@ -17,6 +18,7 @@ mod report;
 mod run;
 mod yardsticks;
 
+pub use fault::Fault;
 pub use growth::{Growing, Grown, Held, Page, Rules, run as grow};
 pub use measure::Sample;
 pub use queries::{Kind, Query};
@@ -25,8 +27,6 @@ pub use run::run;
 pub use yardsticks::{Yardstick, serve};
 
 use children::Child;
-
-use crate::error::Error;
 
 /// Tells how far it is.
 pub type Say = dyn Fn(&str) + Send + Sync;
@@ -48,32 +48,6 @@ pub struct Options {
     pub fsync: bool,
     /// Whether it is only to be seen that all of it works: without warming up, and without load where `wrk` is missing.
     pub smoke: bool,
-}
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// It was called in a wrong way.
-    #[error("{0}")]
-    Usage(String),
-    /// Something did not work.
-    #[error("{0}")]
-    Failed(String),
-    /// Answers differ.
-    #[error("the answers differ: {0}")]
-    Differs(String),
-}
-
-impl From<std::io::Error> for Fault {
-    fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self::Failed(error.message)
-    }
 }
 
 /// The tokens that are asked with.

@@ -1,6 +1,9 @@
 //! How commands end when they did not do their work (floor 7).
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Why a command did not do its work.
 pub(crate) enum Failure {
@@ -48,7 +51,17 @@ impl Failure {
             Failure::PolicyTest(text) => (4, text),
             Failure::Unread => return ExitCode::SUCCESS,
         };
-        super::complain(&text);
+        complain(&text);
         ExitCode::from(code)
     }
+}
+
+/// Says on standard error why a command did not do its work.
+pub(crate) fn complain(text: &str) {
+    note(&format!("error: {text}"));
+}
+
+pub(crate) fn note(text: &str) {
+    // Nothing can be said when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

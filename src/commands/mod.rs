@@ -52,6 +52,8 @@ use zweck::{
     purposes, register, servers, watch,
 };
 
+use exit::note;
+
 use crate::Failure;
 
 /// How a list is printed.
@@ -243,11 +245,6 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
     print(&format!("{total} consents looked at; {differing} differed{done}; {untold} were not told\n"))
 }
 
-/// Says on standard error why a command did not do its work.
-pub(crate) fn complain(text: &str) {
-    note(&format!("error: {text}"));
-}
-
 /// The files of the policy, once nobody writes to them.
 async fn sources(config: &Config) -> Result<Sources, Failure> {
     match &config.policy.dir {
@@ -381,9 +378,4 @@ fn failure(error: impl Into<Error>) -> Failure {
 fn print(text: &str) -> Result<(), Failure> {
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
-}
-
-fn note(text: &str) {
-    // Nothing can be said when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::shown;
-use crate::policy::LANGUAGES;
+use crate::locales::LANGUAGES;
 
 /// Most characters of an address of this server: a scheme, a host (RFC 1035: 253) and a port.
 pub const LONGEST_URL: usize = 280;

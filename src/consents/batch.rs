@@ -12,12 +12,13 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 use super::{
-    events::{self, address_of, blank, projected, written_address},
-    granting::is_for_present_address,
+    events::{self, address_of, projected, written_address},
+    granting::{Grant, is_for_present_address},
+    opened::blank,
 };
 use crate::{
     audit::{Changes, Entry, Transaction},
-    contacts::{Reachable, Reached},
+    contacts::Reached,
     context::Ring,
     error::Error,
     identities::Reader,
@@ -58,42 +59,6 @@ pub enum Said {
         /// Where.
         source: Option<String>,
     },
-}
-
-/// A consent with its evidence.
-#[derive(Clone)]
-pub struct Grant {
-    /// When it was declared.
-    pub declared_at: DateTime<Utc>,
-    /// When it was confirmed by double opt-in, where it was.
-    pub confirmed_at: Option<DateTime<Utc>>,
-    /// The text declared to.
-    pub text_id: Uuid,
-    /// Kind of proof.
-    pub proof: String,
-    /// Where it was declared.
-    pub source: String,
-    /// Where the proof is.
-    pub evidence: Option<String>,
-    /// The address it was given for, where that is told.
-    pub address: Option<String>,
-    /// Addresses that are told of the person beside, of the kind that the channel leads to.
-    pub told: Vec<Reachable>,
-    /// Until when it holds.
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
-impl Grant {
-    /// Since when it holds.
-    pub fn granted_at(&self) -> DateTime<Utc> {
-        self.confirmed_at.unwrap_or(self.declared_at)
-    }
-}
-
-impl std::fmt::Debug for Grant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Grant").field("declared_at", &self.declared_at).finish_non_exhaustive()
-    }
 }
 
 /// Why what is told is not taken.

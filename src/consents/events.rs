@@ -102,32 +102,6 @@ pub(super) fn moved_at(contact: &contact::Model, channel: Channel) -> Option<Dat
     }
 }
 
-/// A consent of a contact to a purpose on a channel that nothing is declared for yet.
-pub(super) fn blank(
-    id: Uuid,
-    (contact_id, purpose, channel): (Uuid, &str, Channel),
-    now: DateTime<Utc>,
-) -> consent::Model {
-    consent::Model {
-        id,
-        contact_id,
-        purpose_code: purpose.to_owned(),
-        channel,
-        status: ConsentStatus::Pending,
-        bound_address: None,
-        declared_at: None,
-        granted_at: None,
-        confirmed_at: None,
-        withdrawn_at: None,
-        expires_at: None,
-        review_due_at: None,
-        source: None,
-        consent_text_id: None,
-        created_at: now,
-        updated_at: now,
-    }
-}
-
 /// The events of a consent.
 pub(super) async fn of<C: ConnectionTrait>(
     connection: &C,

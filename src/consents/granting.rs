@@ -1,12 +1,47 @@
 //! For which address a consent that is told was given (floor 4).
 
+use chrono::{DateTime, Utc};
 use entity::{contact, enums::Channel};
+use uuid::Uuid;
 
-use super::{
-    batch::Grant,
-    events::{moved_at, written_address},
-};
+use super::events::{moved_at, written_address};
 use crate::{contacts::Reachable, fold::fold, identities::Reader};
+
+/// A consent with its evidence.
+#[derive(Clone)]
+pub struct Grant {
+    /// When it was declared.
+    pub declared_at: DateTime<Utc>,
+    /// When it was confirmed by double opt-in, where it was.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// The text declared to.
+    pub text_id: Uuid,
+    /// Kind of proof.
+    pub proof: String,
+    /// Where it was declared.
+    pub source: String,
+    /// Where the proof is.
+    pub evidence: Option<String>,
+    /// The address it was given for, where that is told.
+    pub address: Option<String>,
+    /// Addresses that are told of the person beside, of the kind that the channel leads to.
+    pub told: Vec<Reachable>,
+    /// Until when it holds.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Grant {
+    /// Since when it holds.
+    pub fn granted_at(&self) -> DateTime<Utc> {
+        self.confirmed_at.unwrap_or(self.declared_at)
+    }
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant").field("declared_at", &self.declared_at).finish_non_exhaustive()
+    }
+}
 
 /// Whether the grant was given for the address that the contact has now: the one it tells of, else the one it had then.
 pub(super) fn is_for_present_address(

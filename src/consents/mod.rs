@@ -26,9 +26,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use asked::{Asked, answer, ask};
-pub use batch::{Grant, Hindrance, Outcome, Present, Said, Told};
+pub use batch::{Hindrance, Outcome, Present, Said, Told};
 pub use ends::{demand_renewals, expire};
 pub use events::after;
+pub use granting::Grant;
 pub use noes::{arrive, carry_noes};
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use renewals::renewable;

@@ -1,7 +1,12 @@
 //! Consents as they are written to: each read with its events, and with the keys that its values are sealed under, in one statement
 //! (floor 4).
 
-use entity::{consent, consent_event, enums::Channel, subject_key};
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_event,
+    enums::{Channel, ConsentStatus},
+    subject_key,
+};
 use sea_orm::{
     ActiveEnum, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult, IdenStatic, Iterable,
     JoinType, Order, QueryResult,
@@ -9,7 +14,6 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::events::blank;
 use crate::{
     audit::Transaction,
     context::Actor,
@@ -28,6 +32,32 @@ const FIRST: i32 = 0;
 /// What is read of a key.
 const OF_KEY: [subject_key::Column; 3] =
     [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
+
+/// A consent of a contact to a purpose on a channel that nothing is declared for yet.
+pub(super) fn blank(
+    id: Uuid,
+    (contact_id, purpose, channel): (Uuid, &str, Channel),
+    now: DateTime<Utc>,
+) -> consent::Model {
+    consent::Model {
+        id,
+        contact_id,
+        purpose_code: purpose.to_owned(),
+        channel,
+        status: ConsentStatus::Pending,
+        bound_address: None,
+        declared_at: None,
+        granted_at: None,
+        confirmed_at: None,
+        withdrawn_at: None,
+        expires_at: None,
+        review_due_at: None,
+        source: None,
+        consent_text_id: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
 
 /// A consent, read or about to be made. Its contact is locked.
 pub(super) struct Opened {

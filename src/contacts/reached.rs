@@ -3,7 +3,7 @@
 use entity::{contact, contact_point, enums::Channel};
 use uuid::Uuid;
 
-use crate::identities::{Identity, Kind, Reader, first};
+use crate::identities::{Identity, Kind, Reader, spellings};
 
 /// A reachable identity of a contact, with what it was read from.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -45,8 +45,8 @@ impl Reachable {
     /// The keys of the first reader under which it may have been put on the suppression list.
     pub fn first_keys(&self, names: (Option<&str>, Option<&str>)) -> Vec<String> {
         match &self.written {
-            Written::Text(text) => first::keys(&self.identity, &[text], names),
-            Written::Parts(parts) => first::postal_keys(parts.each_ref().map(Option::as_deref)),
+            Written::Text(text) => spellings::keys(&self.identity, &[text], names),
+            Written::Parts(parts) => spellings::postal_keys(parts.each_ref().map(Option::as_deref)),
         }
     }
 

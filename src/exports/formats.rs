@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use sea_orm::ActiveEnum;
 use serde_json::{Map, Value as Json};
 
-use super::{Columns, opt_outs, vcard};
+use super::{columns::Columns, opt_outs, vcard};
 use crate::{error::Error, formulas::guarded, imports::OPT_OUTS_OF_OWN};
 
 /// How an export is written.

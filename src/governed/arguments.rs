@@ -10,7 +10,6 @@ use async_graphql_value::Value as Ast;
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use uuid::Uuid;
 
-use super::inputs::called;
 use crate::{error::Error, register::InputField};
 
 /// The variables of a request, defaults filled in. A variable without a value and a default is absent, not null.
@@ -149,4 +148,29 @@ pub(super) fn instant(name: &str, value: &Value) -> Result<DateTime<Utc>, Error>
         // Years that are written with four digits: instants are compared as text by SQLite.
         .filter(|instant| (1..=9999).contains(&instant.year()))
         .ok_or_else(|| Error::input(format!("`{name}` must be an instant such as 2026-11-02T09:00:00Z")))
+}
+
+/// What is given for `field`, and by which of its names.
+///
+/// # Errors
+/// `BAD_USER_INPUT` where both names are used, and where what must be given is not.
+pub(super) fn called<'v>(
+    field: &InputField,
+    look: impl Fn(&str) -> Option<&'v Value>,
+    place: impl Fn(&str) -> String,
+) -> Result<Option<(&'static str, &'v Value)>, Error> {
+    let mut given = field.names().filter_map(|name| Some((name, look(name)?)));
+    match (given.next(), given.next()) {
+        (Some(_), Some((former, _))) => Err(twice(field.name, former).in_input(place(former))),
+        (None, _) if field.required => {
+            let message = format!("`{}` is missing: it must be {}", field.name, field.kind.demand());
+            Err(Error::input(message).in_input(place(field.name)))
+        }
+        (given, _) => Ok(given),
+    }
+}
+
+/// A value that is given by both of its names.
+pub(super) fn twice(name: &str, former: &str) -> Error {
+    Error::input(format!("`{former}` is the old name of `{name}`: give one of them"))
 }

@@ -6,17 +6,19 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Positioned,
-    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+    Name, Positioned,
+    parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
 };
 use async_graphql_value::Value;
 use serde_json::{Map, Value as Json};
 
-use super::document::Fragments;
 use crate::{
     error::{Code, Error},
     limits::Limits,
 };
+
+/// Fragments of a document by name.
+pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// Lists of introspection that may not be nested in each other deeper than this: each level multiplies the answer.
 const DEEPEST_LISTS: u64 = 2;

@@ -5,8 +5,7 @@ use sea_orm::Value as Bound;
 
 use super::{
     Cell,
-    arguments::{id, instant, text},
-    inputs::twice,
+    arguments::{id, instant, text, twice},
     rows::{self, Flag},
     sql::{Scope, Sql},
 };

@@ -12,10 +12,11 @@ use async_graphql::{
 
 use async_graphql_value::Value as AstValue;
 
-use super::{arguments::Variables, bounds};
+use super::{
+    arguments::Variables,
+    bounds::{self, Fragments},
+};
 use crate::{error::Error, limits::Limits, names::listed};
-
-pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// An operation with what is needed to walk it.
 pub struct Operation<'d> {

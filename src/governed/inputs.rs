@@ -4,7 +4,7 @@ use async_graphql::Value;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::arguments::{Arguments, id, instant, text};
+use super::arguments::{Arguments, called, id, instant, text, twice};
 use crate::{
     context::Actor,
     error::Error,
@@ -264,31 +264,6 @@ impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.values.iter().map(|(name, ..)| name)).finish()
     }
-}
-
-/// What is given for `field`, and by which of its names.
-///
-/// # Errors
-/// `BAD_USER_INPUT` where both names are used, and where what must be given is not.
-pub(super) fn called<'v>(
-    field: &InputField,
-    look: impl Fn(&str) -> Option<&'v Value>,
-    place: impl Fn(&str) -> String,
-) -> Result<Option<(&'static str, &'v Value)>, Error> {
-    let mut given = field.names().filter_map(|name| Some((name, look(name)?)));
-    match (given.next(), given.next()) {
-        (Some(_), Some((former, _))) => Err(twice(field.name, former).in_input(place(former))),
-        (None, _) if field.required => {
-            let message = format!("`{}` is missing: it must be {}", field.name, field.kind.demand());
-            Err(Error::input(message).in_input(place(field.name)))
-        }
-        (given, _) => Ok(given),
-    }
-}
-
-/// A value that is given by both of its names.
-pub(super) fn twice(name: &str, former: &str) -> Error {
-    Error::input(format!("`{former}` is the old name of `{name}`: give one of them"))
 }
 
 fn one(

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    policy::{Decision, LANGUAGES},
+    locales::LANGUAGES,
+    policy::Decision,
     register::{CONSENT, RECEIPT_OF, receipt_coordinates},
 };
 

@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use async_graphql::dynamic::TypeRef;
 
-use super::{
-    model::{Member, Model, Need, Type},
-    schema::{enumeration, given as needs_of, readable},
-};
+use super::model::{Member, Model, Need, Type, enumeration, needs_of, readable};
 use crate::{
     policy::Action,
     register::{

@@ -13,7 +13,10 @@ use async_graphql::dynamic::{
 use async_graphql::futures_util::stream::Empty;
 
 use super::shapes::Shape;
-use crate::policy::Action;
+use crate::{
+    policy::Action,
+    register::{ObjectType, Right},
+};
 
 /// What a caller must be able to do, for a member to be shown.
 #[derive(Clone, Debug)]
@@ -379,6 +382,33 @@ fn followed(member: &Member) -> SubscriptionField {
     });
     let field = field.description(&member.doc);
     member.arguments.iter().fold(field, |field, argument| field.argument(given(argument)))
+}
+
+pub(super) fn read(coordinate: String) -> Need {
+    Need::May(Action::Read, coordinate)
+}
+
+/// That anything of a type can be read: its key, which is never null, can.
+pub(super) fn readable(object: &ObjectType) -> Need {
+    read(format!("{}.{}", object.name, object.key))
+}
+
+/// What giving a value needs.
+pub(super) fn needs_of(right: &Right) -> Vec<Need> {
+    let mut needs = vec![Need::May(right.action(), right.coordinate())];
+    // Where values may be withheld row by row, nobody changes them blindly.
+    if matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some()) {
+        needs.push(Need::NothingWithheld);
+    }
+    needs
+}
+
+pub(super) fn enumeration<'a>(
+    name: impl Into<String>,
+    doc: &str,
+    values: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Type {
+    Type::enumeration(name, doc, values.into_iter().map(|(value, doc)| Member::value(value, doc)))
 }
 
 #[cfg(test)]

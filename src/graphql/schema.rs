@@ -13,14 +13,14 @@ use async_graphql::{
 
 use super::{
     inputs,
-    model::{Member, Model, Need, Type},
+    model::{Member, Model, Need, Type, enumeration, needs_of, read, readable},
     technical::technical,
 };
 use crate::{
     policy::Action,
     register::{
         Category, ENUMS, EXPLAINED_ROLES, MUTATIONS, Mutation, OBJECTS, ObjectType, RECEIPT_OF, ROOTS, Read,
-        Right, Root, RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
+        Root, RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
     },
 };
 
@@ -75,32 +75,13 @@ fn execute(root: &str, name: &str) -> Need {
     Need::May(Action::Execute, format!("{root}.{name}"))
 }
 
-fn read(coordinate: String) -> Need {
-    Need::May(Action::Read, coordinate)
-}
-
-/// That anything of a type can be read: its key, which is never null, can.
-pub(super) fn readable(object: &ObjectType) -> Need {
-    read(format!("{}.{}", object.name, object.key))
-}
-
 /// What the status of a consent at any instant tells.
 const CONSENT_TIMES: [&str; 4] = ["declaredAt", "grantedAt", "withdrawnAt", "expiresAt"];
-
-/// What giving a value needs.
-pub(super) fn given(right: &Right) -> Vec<Need> {
-    let mut needs = vec![Need::May(right.action(), right.coordinate())];
-    // Where values may be withheld row by row, nobody changes them blindly.
-    if matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some()) {
-        needs.push(Need::NothingWithheld);
-    }
-    needs
-}
 
 fn mutation_field(mutation: &Mutation) -> Member {
     let field = Member::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
         .needs([execute("Mutation", mutation.name)])
-        .needs(mutation.needs().iter().flat_map(given))
+        .needs(mutation.needs().iter().flat_map(needs_of))
         .needs(mutation.whole.map(|_| Need::SeesAll));
     let (name, doc) = (mutation.input.name, "What is to be written.");
     let Some(former) = mutation.former() else {
@@ -142,14 +123,6 @@ fn payloads(mut model: Model) -> Model {
         model = model.register(of);
     }
     model
-}
-
-pub(super) fn enumeration<'a>(
-    name: impl Into<String>,
-    doc: &str,
-    values: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Type {
-    Type::enumeration(name, doc, values.into_iter().map(|(value, doc)| Member::value(value, doc)))
 }
 
 /// A root field of queries under its name and, where there is one, under its old name.

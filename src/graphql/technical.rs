@@ -2,10 +2,7 @@
 
 use async_graphql::dynamic::TypeRef;
 
-use super::{
-    model::{Member, Model, Type},
-    schema::{enumeration, readable},
-};
+use super::model::{Member, Model, Type, enumeration, readable};
 use crate::register::PURPOSE;
 
 /// The types that hold no data of persons.

@@ -129,3 +129,11 @@ fn respond(format: Format, status: StatusCode, body: Vec<u8>) -> Response {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     response
 }
+
+/// Nothing is at the path of `request`.
+pub(super) async fn unknown(request: axum::extract::Request) -> Response {
+    let id = RequestId::of(&request);
+    let format = Format::negotiate(request.headers()).unwrap_or_default();
+    let error = Error::new(Code::NotFound, "there is nothing at this path");
+    refuse(format, StatusCode::NOT_FOUND, &error, &id)
+}

@@ -16,10 +16,11 @@ use axum::{
 use tracing::Instrument;
 
 use super::{
-    Format, Shared, address,
+    Format, address,
     answer::{self, Noted, RequestId},
     body, headers,
     rates::Account,
+    shared::Shared,
 };
 use crate::{
     audit::{self, Replay},

@@ -11,8 +11,9 @@ use axum::{
 };
 
 use super::{
-    Format, Shared,
+    Format,
     answer::{self, RequestId},
+    shared::Shared,
 };
 use crate::{audit, error::Error, receipts};
 

@@ -16,7 +16,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
 use super::{Ending, guard, health::Health};
-use crate::{config::Server, context::App, error::Error, measures};
+use crate::{
+    config::Server,
+    context::App,
+    error::{Code, Error},
+    measures,
+};
 
 /// How often what was measured is gathered, read or not: else it would pile up.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -36,7 +41,9 @@ struct Shared {
 /// `INTERNAL` when there is no registry.
 pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
     let health = Arc::new(Health::new(app.clone(), ending));
-    let shared = Shared { app, health, registry: measures::registry()?, told: Arc::default() };
+    let registry = measures::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
+    measures::known_codes(Code::ALL.into_iter().map(Code::as_str));
+    let shared = Shared { app, health, registry, told: Arc::default() };
     let router = Router::new()
         .route("/livez", get(async || json(StatusCode::OK, "{\"status\":\"alive\"}".to_owned())))
         .route("/readyz", get(ready))
@@ -47,7 +54,7 @@ pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
 
 /// Serves `router`, made by [`management`], as long as the process lives.
 pub async fn manage(listener: TcpListener, router: Router) {
-    if let Ok(registry) = measures::registry() {
+    if let Some(registry) = measures::registry() {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(UPKEEP).await;

@@ -17,6 +17,7 @@ mod pages;
 mod rates;
 mod sdl;
 mod serve;
+mod shared;
 mod signpost;
 mod socket;
 
@@ -47,7 +48,10 @@ use crate::{
 };
 
 use admission::Admission;
+use answer::unknown;
 use rates::Rates;
+use shared::Shared;
+use socket::places::Sockets;
 
 pub use crate::limits::Limits;
 pub use answer::RequestId;
@@ -59,7 +63,7 @@ pub use management::{manage, management};
 pub use outbox::outbox;
 pub use pages::fit;
 pub use serve::serve_within;
-pub use socket::SocketLimits;
+pub use socket::places::SocketLimits;
 
 /// What the server is to offer.
 #[derive(Clone, Debug, Default)]
@@ -80,26 +84,12 @@ impl From<Limits> for Settings {
     }
 }
 
-/// What the handlers share.
-#[derive(Clone)]
-struct Shared {
-    app: Arc<App>,
-    engine: Arc<Engine>,
-    limits: Limits,
-    /// `None` where credentials may spend without limit.
-    rates: Option<Arc<Rates>>,
-    admission: Admission,
-    sockets: Arc<socket::Sockets>,
-    /// Whether the page GraphiQL is served.
-    graphiql: bool,
-}
-
 /// Every route of the server.
 pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
     let limits = settings.limits;
     let (rates, admission) = (Rates::new(limits.cost_per_minute), Admission::new(limits.operations));
-    let sockets = Arc::new(socket::Sockets::new(settings.sockets));
+    let sockets = Arc::new(Sockets::new(settings.sockets));
     let shared = Shared { app, engine, limits, rates, admission, sockets, graphiql: settings.graphiql };
     let page = if settings.graphiql { graphiql::routes() } else { Router::new() };
     let public =
@@ -178,13 +168,6 @@ async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) 
     );
     measures::answered(response.status().as_u16(), start.elapsed());
     response
-}
-
-async fn unknown(request: Request) -> Response {
-    let id = RequestId::of(&request);
-    let format = Format::negotiate(request.headers()).unwrap_or_default();
-    let error = Error::new(Code::NotFound, "there is nothing at this path");
-    answer::refuse(format, StatusCode::NOT_FOUND, &error, &id)
 }
 
 /// Marks the answer of a handler that panicked.

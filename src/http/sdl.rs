@@ -11,10 +11,11 @@ use axum::{
 };
 
 use super::{
-    Format, Shared,
+    Format,
     answer::{self, Noted, RequestId},
     graphql::{authenticate, log_refusal},
     headers,
+    shared::Shared,
 };
 use crate::{context::Actor, error::Error};
 

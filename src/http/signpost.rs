@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Shared, answer, answer::RequestId, headers::Format};
+use super::{answer, answer::RequestId, headers::Format, shared::Shared};
 use crate::error::{Code, Error};
 
 /// Nothing but the text, and no icon.

@@ -3,14 +3,14 @@
 //! A declaration belongs to a person, a block to what is reached: a mailbox, a line, a letter box. However a text spells it,
 //! its key is the same; what could not be read is said, never filed.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
 use crate::fold::fold;
 
 pub use numbers::is_damaged;
+pub use region::{Region, UnknownRegion};
 
 pub mod first;
 mod mailboxes;
@@ -18,7 +18,8 @@ mod numbers;
 mod pieces;
 mod plans;
 mod postal;
-mod spellings;
+mod region;
+pub mod spellings;
 mod streets;
 #[cfg(test)]
 mod tests;
@@ -115,57 +116,6 @@ pub struct Reading {
     pub unread: bool,
 }
 
-/// A region of national numbers (ISO 3166-1 alpha-2), e.g. `DE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region(phonenumber::country::Id);
-
-impl Region {
-    /// Germany.
-    pub const DE: Region = Region(phonenumber::country::Id::DE);
-
-    /// As the library of numbers names it.
-    pub fn id(self) -> phonenumber::country::Id {
-        self.0
-    }
-}
-
-impl From<phonenumber::country::Id> for Region {
-    fn from(id: phonenumber::country::Id) -> Region {
-        Region(id)
-    }
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_ref())
-    }
-}
-
-/// A text that is the code of no region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the code of a region (ISO 3166-1 alpha-2), e.g. DE")]
-pub struct UnknownRegion;
-
-impl FromStr for Region {
-    type Err = UnknownRegion;
-
-    fn from_str(code: &str) -> Result<Region, UnknownRegion> {
-        code.trim().to_ascii_uppercase().parse().map(Region).map_err(|_| UnknownRegion)
-    }
-}
-
-impl Serialize for Region {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Region {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Region, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
 /// Rules by which keys are made. The suppression list holds digests of keys and no text: rules that made entries once stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rules {
@@ -227,7 +177,7 @@ impl Reader {
 
     /// The lines in a text.
     pub fn numbers(&self, text: &str) -> Reading {
-        let (lines, unread) = numbers::read(*self, text);
+        let (lines, unread) = numbers::read(self.region, text);
         // The key stays, so that what was listed under it once is found.
         let unread = unread || numbers::is_damaged(text);
         Reading::of(Kind::Number, lines.into_iter().map(|line| line.keys), unread)

@@ -1,9 +1,9 @@
 //! Phone numbers in a text, and the line that each reaches (floor 1).
 
 use super::{
-    Reader,
     pieces::{self, Piece, Sign},
     plans::{self, Number, Plan},
+    region::Region,
     text,
 };
 
@@ -24,8 +24,8 @@ pub struct Line {
 }
 
 /// The numbers in a text, and whether something in it could not be read.
-pub fn read(reader: Reader, given: &str) -> (Vec<Line>, bool) {
-    let plan = reader.region.and_then(|region| plans::of(region.id()));
+pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
+    let plan = region.and_then(|region| plans::of(region.id()));
     let reading = Reading { plan };
     let mut lines: Vec<Line> = Vec::new();
     let mut unread = false;

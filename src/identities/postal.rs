@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Region, text};
+use super::{region::Region, text};
 use crate::fold::fold;
 
 /// Bytes of the longest key that is kept in full.

@@ -341,11 +341,11 @@ proptest! {
         prop_assert_eq!(first::dialled(&text), crate::fold::dialled(&text));
         prop_assert_eq!(first::address([Some(&text), None, Some("x"), None]), crate::fold::address([Some(&text), None, Some("x"), None]));
         for identity in Reader::default().emails(&text).identities {
-            let keys = first::keys(&identity, &[&text], (Some("Ada"), Some("Muster")));
+            let keys = spellings::keys(&identity, &[&text], (Some("Ada"), Some("Muster")));
             prop_assert!(keys.contains(&crate::fold::mailbox(&text)));
         }
         for identity in Reader::default().numbers(&text).identities {
-            let keys = first::keys(&identity, &[&text], (None, None));
+            let keys = spellings::keys(&identity, &[&text], (None, None));
             prop_assert!(keys.contains(&crate::fold::dialled(&text)) && keys.contains(&identity.key().to_owned()));
         }
     }

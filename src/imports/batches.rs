@@ -4,7 +4,7 @@ use std::{io::Read, thread};
 
 use tokio::sync::mpsc::{self, Receiver};
 
-use super::{Problem, Rows, drafts::Row};
+use super::{drafts::Row, report::Problem, rows::Rows};
 use crate::{error::Error, identities::Reader};
 
 /// Rows that are read, and written in one transaction.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::bounded::MOST_BYTES;
+use crate::error::Error;
 
 /// Where the reading stands in a row (RFC 4180).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,4 +141,11 @@ impl<R: Read> Read for Lines<R> {
         }
         Ok(count)
     }
+}
+
+pub(super) fn broken_off(line: u64) -> Error {
+    Error::input(format!(
+        "the file cannot be read on from line {line}: it breaks off, or a row there is longer than 16 MiB because a quote is not \
+         closed; what was imported before stays"
+    ))
 }

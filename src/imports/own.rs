@@ -173,8 +173,10 @@ impl<R: Read> JsonRows<R> {
     /// `BAD_USER_INPUT` where the file breaks off.
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
         loop {
-            let Some(read) =
-                self.lines.next(&mut self.line).map_err(|_| super::broken_off(self.lines.read() + 1))?
+            let Some(read) = self
+                .lines
+                .next(&mut self.line)
+                .map_err(|_| super::lines::broken_off(self.lines.read() + 1))?
             else {
                 return Ok(None);
             };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Reason, Target};
+use super::{report::Reason, target::Target};
 
 /// A region whose national phone numbers are known, by its code (ISO 3166-1), e.g. `DE`.
 pub use phonenumber::country::Id as Region;

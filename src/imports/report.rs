@@ -296,3 +296,7 @@ impl fmt::Display for Report {
         Ok(())
     }
 }
+
+pub(super) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or_default()
+}

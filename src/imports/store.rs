@@ -7,10 +7,11 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 use uuid::Uuid;
 
 use super::{
-    Import, Reason, count,
+    Import, Reason,
     door::Door,
     drafts::{OwnSource, Row},
     opt_outs,
+    report::count,
 };
 use crate::{
     audit::{self, Author, Changes, Entry, Mode, Recorded, Transaction},

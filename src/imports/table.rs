@@ -91,7 +91,7 @@ impl<R: Read> Table<R> {
     pub fn next(&mut self) -> Result<Option<Result<u64, Unreadable>>, Error> {
         let start = self.reader.position().byte();
         let Ok(more) = self.reader.read_byte_record(&mut self.record) else {
-            return Err(super::broken_off(self.reader.get_ref().line_of_row()));
+            return Err(super::lines::broken_off(self.reader.get_ref().line_of_row()));
         };
         let end = self.reader.position().byte();
         let lines = self.reader.get_mut();

@@ -54,7 +54,7 @@ impl<R: Read> CardRows<R> {
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
-        let piece = self.cards.next().map_err(|_| super::broken_off(self.cards.line()))?;
+        let piece = self.cards.next().map_err(|_| super::lines::broken_off(self.cards.line()))?;
         Ok(piece.map(|piece| match piece {
             Piece::Refused { line, reason, says } => refused(line, reason, says),
             Piece::Card { line, bytes, agent } => {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub use leases::{Outcome, settle, take};
 
 use crate::{
-    audit::Transaction, config::pages::Pages, context::Ring, error::Error, links, policy::LANGUAGES,
+    audit::Transaction, config::pages::Pages, context::Ring, error::Error, links, locales::LANGUAGES,
 };
 
 /// A mail that one link is to be sent by.

@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{Action, Decision, Holding, Policy, PolicyErrors, Sources, Warning, error::PolicyError};
+use super::{
+    Action, Decision, Policy, PolicyErrors, PolicyObject, Sources,
+    error::PolicyError,
+    workbench::{Holding, Warning},
+};
 
 /// A decision that must hold.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +50,31 @@ pub struct CaseFailure {
     pub message: String,
 }
 
+impl Policy {
+    /// Loads a policy as [`Policy::load`] does, and asks its own cases: what must hold is part of a policy, whoever puts it in force.
+    ///
+    /// # Errors
+    /// Those of [`Policy::load`]; `CASE` for each named decision that does not hold.
+    pub async fn load_proved(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
+        let mut policy = Self::load(sources, objects).await?;
+        let cases = read(sources)?;
+        let failures = run(&policy, &cases);
+        if failures.is_empty() {
+            let old = old_names(&policy, &cases, &sources.cases);
+            policy.warnings.extend(old);
+            return Ok(policy);
+        }
+        let file = sources.file("cases.yaml");
+        let fault = |failure: CaseFailure| PolicyError {
+            file: file.clone(),
+            line: line(&sources.cases, &failure.name),
+            code: "CASE",
+            message: format!("`{}` does not hold: {}", failure.name, failure.message),
+        };
+        Err(PolicyErrors(failures.into_iter().map(fault).collect()))
+    }
+}
+
 /// Reads the cases of `sources`.
 ///
 /// # Errors
@@ -72,7 +101,7 @@ pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
 }
 
 /// The line on which the case called `name` says so, or 0 where that is written over several lines.
-pub(super) fn line(text: &str, name: &str) -> usize {
+fn line(text: &str, name: &str) -> usize {
     let says = |line: &str| {
         let line = line.trim_start().trim_start_matches("- ").trim_start();
         line.strip_prefix("name:").is_some_and(|rest| rest.trim().trim_matches(['"', '\'']) == name)
@@ -81,7 +110,7 @@ pub(super) fn line(text: &str, name: &str) -> usize {
 }
 
 /// The old names that `cases` use, with the line of each case.
-pub(super) fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
+fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
     let mut told = Vec::new();
     for case in cases {
         for old in &case.objects {

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 
 use super::{
+    declared::Declared,
     load::{Line, Rules},
     objects::Objects,
     pairs::Pairs,
-    purposes::Declared,
     sources::MODEL,
     table::Planes,
 };

@@ -161,3 +161,20 @@ impl<'a, 'i> Entry<'a, 'i> {
         }
     }
 }
+
+/// A period like `P2Y`, `P6M`, `P30D`.
+pub(super) fn period(entry: &mut Entry<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<String> {
+    let text = entry.optional(key, faults)?;
+    let number = text
+        .strip_prefix('P')
+        .and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D']))
+        .and_then(|number| number.parse::<u16>().ok());
+    if number.is_none_or(|number| number == 0) {
+        faults.add(
+            entry.line_of(key),
+            "BAD_PERIOD",
+            format!("`{text}` must be a period like P2Y, P6M or P30D"),
+        );
+    }
+    Some(text)
+}

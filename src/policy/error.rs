@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::Error;
+
 /// One fault of the policy files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
@@ -102,4 +104,15 @@ pub enum Unknown {
     /// A group is never the purpose of an operation.
     #[error("`{0}` is a group of purposes and no purpose of its own")]
     Group(String),
+}
+
+impl From<Unknown> for Error {
+    /// Names come from the client and are not told back.
+    fn from(unknown: crate::policy::Unknown) -> Self {
+        Self::input(match unknown {
+            Unknown::Role(_) => "there is no such role",
+            Unknown::Purpose(_) => "there is no such purpose",
+            Unknown::Group(_) => "a group is no purpose of its own",
+        })
+    }
 }

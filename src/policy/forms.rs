@@ -1,50 +1,17 @@
 //! Sign-up forms and what versions of texts demand, as `purposes.toml` declares them (floor 1).
 
 use super::{
-    entries::Entry,
+    declared::{Channel, ConsentText, Declared, Demand, FormDef, Grounds},
+    entries::{Entry, period},
     error::Faults,
-    purposes::{Channel, Declared, Grounds, period},
-    texts::ConsentText,
 };
+use crate::locales::LANGUAGES;
 
 /// The proof of a consent that the person confirmed by a link mailed to the address.
 pub const DOUBLE_OPT_IN: &str = "double_opt_in";
 
-/// Languages that pages and mails are written in, the first by default.
-pub const LANGUAGES: [&str; 2] = ["de", "en"];
-
 /// Names that a form may ask for beside the e-mail address.
 const NAMES: [&str; 2] = ["givenName", "familyName"];
-
-/// A form by which persons sign up (`/p/signup/<code>`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormDef {
-    /// Code, also in its address.
-    pub code: String,
-    /// Title, German.
-    pub title_de: String,
-    /// Title, English.
-    pub title_en: String,
-    /// Purposes that can be consented to, each by a box of its own.
-    pub purposes: Vec<String>,
-    /// Names asked for beside the e-mail address, none of them required.
-    pub fields: Vec<String>,
-    /// Version of the privacy notice that it leads to (Art. 13).
-    pub notice_version: Option<String>,
-    /// Address of that notice.
-    pub notice_url: Option<String>,
-    /// Line in the file.
-    pub(super) line: usize,
-}
-
-/// What a version of a text demands of consents to earlier ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
-    purpose: String,
-    version: String,
-    renew_within: Option<String>,
-    line: usize,
-}
 
 pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Faults) -> FormDef {
     let form = FormDef {

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use super::{
+    declared::Declared,
     error::Faults,
     links::{Links, Refused},
     objects::{Action, Kind, Objects},
-    purposes::{ANY, ANYONE, Declared},
+    purposes::{ANY, ANYONE},
 };
 
 /// A rule of the policy.

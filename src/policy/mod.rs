@@ -2,6 +2,7 @@
 
 pub mod cases;
 mod compile;
+mod declared;
 mod entries;
 mod error;
 mod forms;
@@ -19,22 +20,21 @@ mod workbench;
 
 use std::sync::Arc;
 
+pub use declared::{Channel, ConsentText, FormDef, Grounds, LegalBasis, PurposeDef, RoleDef};
 pub use entries::LONGEST_CODE;
 pub use error::{PolicyError, PolicyErrors, Unknown};
-pub use forms::{DOUBLE_OPT_IN, FormDef, LANGUAGES};
+pub use forms::DOUBLE_OPT_IN;
 pub use live::{Live, Revisions};
 pub use objects::{Action, ObjectId, PolicyObject};
-pub use purposes::{Channel, Grounds, LegalBasis, PurposeDef, RoleDef};
 pub use sources::Sources;
 pub use table::{Decision, Table};
-pub use texts::ConsentText;
 pub use workbench::{Holding, Part, Warning};
 
 use compile::Compiled;
+use declared::Declared;
 use error::Faults;
 use load::Rules;
 use objects::Objects;
-use purposes::Declared;
 use table::{Caller, Planes};
 
 use crate::recent::Recent;
@@ -126,29 +126,6 @@ impl Policy {
         };
         policy.warnings = policy.odd();
         Ok(policy)
-    }
-
-    /// Loads a policy as [`Policy::load`] does, and asks its own cases: what must hold is part of a policy, whoever puts it in force.
-    ///
-    /// # Errors
-    /// Those of [`Policy::load`]; `CASE` for each named decision that does not hold.
-    pub async fn load_proved(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
-        let mut policy = Self::load(sources, objects).await?;
-        let cases = cases::read(sources)?;
-        let failures = cases::run(&policy, &cases);
-        if failures.is_empty() {
-            let old = cases::old_names(&policy, &cases, &sources.cases);
-            policy.warnings.extend(old);
-            return Ok(policy);
-        }
-        let file = sources.file("cases.yaml");
-        let fault = |failure: cases::CaseFailure| PolicyError {
-            file: file.clone(),
-            line: cases::line(&sources.cases, &failure.name),
-            code: "CASE",
-            message: format!("`{}` does not hold: {}", failure.name, failure.message),
-        };
-        Err(PolicyErrors(failures.into_iter().map(fault).collect()))
     }
 
     /// First 16 hexadecimal digits of the SHA-256 over all files.

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
+    declared::Declared,
     load::Rules,
     objects::{Action, Objects},
-    purposes::Declared,
 };
 
 /// The lines of a policy that can match a cell, by the numbers of its object and by the action; in the order of the file.

@@ -6,11 +6,10 @@ use std::{
 };
 
 use rust_embed::RustEmbed;
-use sha2::{Digest, Sha256};
 
 use super::{
+    declared::{ConsentText, Declared, Grounds},
     error::{Faults, PolicyError},
-    purposes::{Declared, Grounds},
 };
 
 /// Longest text, in characters.
@@ -19,28 +18,6 @@ const LONGEST: usize = 20_000;
 #[derive(RustEmbed)]
 #[folder = "policies/texts"]
 struct Embedded;
-
-/// A consent text. It is known by its hash: once published it never changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsentText {
-    /// Code of the purpose.
-    pub purpose: String,
-    /// Language (BCP 47).
-    pub language: String,
-    /// Version.
-    pub version: String,
-    /// The text in full.
-    pub text: String,
-    /// How long consents to earlier versions go on to hold, ISO 8601; without end where there is none.
-    pub renew_within: Option<String>,
-}
-
-impl ConsentText {
-    /// SHA-256 of the text, hexadecimal.
-    pub fn sha256(&self) -> String {
-        Sha256::digest(&self.text).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
 
 /// Texts by the name of their file under `texts/`.
 pub(super) type Files = BTreeMap<String, String>;

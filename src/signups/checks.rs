@@ -3,15 +3,16 @@
 use chrono::{DateTime, Utc};
 use entity::{
     consent, consent_event, consent_text, contact, contact_point,
-    enums::{Channel, ConsentEventKind},
+    enums::{Channel, ConsentEventKind, ContactState},
     objection,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    Select,
     sea_query::{Expr, SelectStatement, UnionType},
 };
 
-use super::{Chosen, SignUp};
+use super::choices::{Chosen, SignUp};
 use crate::{
     audit::Transaction,
     contacts::{Reachable, Reached},
@@ -22,6 +23,12 @@ use crate::{
     register::Check,
     suppressions,
 };
+
+/// Contacts whose persons may see what is kept.
+pub(super) fn present() -> Select<contact::Entity> {
+    contact::Entity::find()
+        .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
+}
 
 /// Values of a sign-up as they are kept.
 pub(super) struct Checked {

@@ -1,13 +1,14 @@
 //! Fresh links: whoever reads a mailbox is mailed one that opens for a short time what is kept (floor 4).
 
-use entity::{
-    contact,
-    enums::{ContactState, LinkKind},
-};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use entity::{contact, enums::LinkKind};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{Link, checks, mailboxes, make_link};
+use super::{
+    Link,
+    checks::{self, present},
+    mailboxes, make_link,
+};
 use crate::{
     audit::{self, Author, Changes, Entry},
     context::App,
@@ -15,12 +16,6 @@ use crate::{
     mails::{self, NewMail, Turn, Withheld},
     register::Category,
 };
-
-/// Contacts whose persons may see what is kept.
-pub(super) fn present() -> Select<contact::Entity> {
-    contact::Entity::find()
-        .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
-}
 
 /// Sends a fresh link to `address` if it is that of a contact; nothing tells whether it is.
 ///

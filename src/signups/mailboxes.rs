@@ -13,7 +13,10 @@ use sea_orm::{
 use subtle::{Choice, ConstantTimeEq};
 use uuid::Uuid;
 
-use super::{checks::persons, confirm, fresh::present};
+use super::{
+    answers,
+    checks::{persons, present},
+};
 use crate::{
     audit::{self, Author, Changes, Entry, Transaction},
     context::App,
@@ -171,8 +174,8 @@ async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tr
     // Contacts are locked before links: whose record it is, is looked for first, and again behind the locks.
     let found = knowing(tx.connection(), &link, told).await?;
     if let Some(id) = found {
-        let actor = confirm::act_as(&mut tx, app, id, request_id)?;
-        if confirm::lock(&tx, &actor, id).await?.is_none() {
+        let actor = answers::act_as(&mut tx, app, id, request_id)?;
+        if answers::lock(&tx, &actor, id).await?.is_none() {
             return Err(Error::repeat());
         }
     }

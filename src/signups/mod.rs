@@ -3,7 +3,9 @@
 //! A sign-up is done the same way whether the address is known or not, and says nothing of it. Until it is confirmed nothing is
 //! written of the person but the sign-up itself, which is deleted after a while.
 
+mod answers;
 mod checks;
+mod choices;
 mod confirm;
 mod fresh;
 mod mailboxes;
@@ -18,10 +20,11 @@ mod waiting;
 use chrono::{DateTime, Utc};
 use entity::{enums::LinkKind, link, sign_up};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use confirm::{Answered, asks, confirm, confirm_shown, pending};
+pub use answers::Answered;
+pub use choices::{Choice, SignUp};
+pub use confirm::{asks, confirm, confirm_shown, pending};
 pub use fresh::{ask_fresh, ask_fresh_for};
 pub use mailboxes::{Fresh, Mailbox, Tried, fresh, records, tell};
 pub use offers::{Offer, Pending, Shown};
@@ -37,46 +40,7 @@ use crate::{
     mails::{self, NewMail, Turn, Withheld},
     register::Category,
 };
-
-/// What a person signs up to, with the evidence of it.
-#[derive(Clone, Debug)]
-pub struct SignUp {
-    /// The contact, where it is asked for one that is known.
-    pub contact_id: Option<Uuid>,
-    /// E-mail address.
-    pub address: String,
-    /// Given name, if given.
-    pub given_name: Option<String>,
-    /// Family name, if given.
-    pub family_name: Option<String>,
-    /// Language of the texts and of the mail.
-    pub language: String,
-    /// The form it was made by.
-    pub source: String,
-    /// What is consented to.
-    pub choices: Vec<Choice>,
-    /// Version of the privacy notice shown.
-    pub notice_version: Option<String>,
-    /// When the person signed up.
-    pub signed_up_at: DateTime<Utc>,
-}
-
-/// One purpose that is consented to.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// Code of the purpose.
-    pub purpose: String,
-    /// Version of the text; the current one otherwise.
-    pub text_version: Option<String>,
-}
-
-/// A choice as it is kept until it is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Chosen {
-    purpose: String,
-    channel: String,
-    text: Uuid,
-}
+use choices::Chosen;
 
 /// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, or has
 /// withdrawn or objected since: no mail is sent then. Where the mailbox got one a short while ago, the link of that one opens this

@@ -21,8 +21,9 @@ use crate::{
     consents::{self, Asked},
     context::{Actor, App, Credential},
     error::Error,
+    locales::LANGUAGES,
     mails::{self, NewMail, Turn},
-    policy::{LANGUAGES, Policy},
+    policy::Policy,
     register::CONTACT,
 };
 

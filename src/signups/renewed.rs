@@ -4,8 +4,8 @@ use entity::{consent, consent_text, enums::ConsentEventKind, link, mail};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
 use super::{
+    answers::{Answered, act_as, close, hold, lock, mail_of},
     checks::blocked,
-    confirm::{Answered, act_as, close, hold, lock, mail_of},
     offers::{self, Offer, Shown},
 };
 use crate::{

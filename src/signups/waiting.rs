@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Chosen, checks::blocked};
+use super::{checks::blocked, choices::Chosen};
 use crate::{
     audit::Transaction,
     config::pages::Pages,

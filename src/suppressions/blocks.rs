@@ -11,7 +11,11 @@ use entity::{
 use sea_orm::{ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::{Declared, Listed, look, statements::Text};
+use super::{
+    Declared,
+    lookup::{Listed, look},
+    statements::Text,
+};
 use crate::{
     audit::{Changes, Entry, Transaction},
     contacts::{self, Reachable, Reached, channels_to},

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Declared,
     blocks::{channels, holders},
-    channels_of,
+    lookup::channels_of,
     statements::Text,
 };
 use crate::{

@@ -9,7 +9,11 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{Declared, Found, PARAMETERS, blocks, with_identities};
+use super::{
+    Declared, blocks,
+    lookup::{Found, PARAMETERS},
+    meeting::with_identities,
+};
 use crate::{contacts::Reached, error::Error, policy::Policy};
 
 /// What is to be put on the list, and what was found there.

@@ -10,8 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{PATIENCE, REST, Read};
 use crate::policy::{PolicyError, PolicyErrors, Sources};
+
+/// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
+pub(super) const REST: Duration = Duration::from_millis(500);
+
+/// How many times as long somebody may have a file open without a change until that is told.
+pub(super) const PATIENCE: u32 = 120;
+
+pub(super) type Read = Result<Sources, PolicyErrors>;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);

@@ -3,12 +3,14 @@
 //! In process, through the engine, by one caller: what is asked is the course of the figures, not their height. Rows come in bulk
 //! from the database itself and not through the audited door, which would take hours.
 
+mod growing;
 mod held;
 mod pages;
 mod policies;
 mod table;
 mod worlds;
 
+pub use growing::Growing;
 pub use held::Held;
 pub use pages::Page;
 pub use policies::Rules;
@@ -23,21 +25,6 @@ use super::{
     run::machine,
 };
 use crate::context::{Clock, SystemClock};
-
-/// How it is measured.
-#[derive(Clone, Debug)]
-pub struct Growing {
-    /// Contacts of the largest database.
-    pub contacts: u64,
-    /// Rounds, of which the median counts.
-    pub rounds: u32,
-    /// Milliseconds of one measure.
-    pub millis: u64,
-    /// Lines of the longest policy.
-    pub lines: usize,
-    /// Most roles, and as many purposes.
-    pub roles: usize,
-}
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]

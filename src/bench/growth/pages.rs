@@ -16,7 +16,7 @@ use super::{
         policy::sources,
         report::median,
     },
-    Growing,
+    growing::Growing,
     worlds::World,
 };
 use crate::graphql::Request;

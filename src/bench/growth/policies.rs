@@ -15,7 +15,8 @@ use super::{
         policy::{Filled, filled, sources},
         report::median,
     },
-    Growing, Held, held,
+    growing::Growing,
+    held::{self, Held},
     worlds::{ACTOR, World},
 };
 use crate::{

@@ -14,7 +14,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Answer, Refused, answer, authenticate,
+    answers::{Answer, Refused, answer, authenticate},
     rows::{self, Pool, on},
     sql,
 };

@@ -3,6 +3,7 @@
 //! They are measured against and serve nobody: what they lack is what the product is. They use the pools of the application as they
 //! are, so that connections differ in nothing.
 
+mod answers;
 mod hand;
 mod rows;
 mod sql;
@@ -10,21 +11,10 @@ mod stock;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::Bytes,
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
-    serve::ListenerExt,
-};
-use sea_orm::sqlx;
+use axum::{Router, serve::ListenerExt};
 use tokio::net::TcpListener;
 
-use crate::{
-    context::{App, Credential},
-    http::stop_signal,
-    jobs, tokens,
-};
+use crate::{context::App, http::stop_signal, jobs};
 
 /// Which yardstick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,38 +43,4 @@ pub async fn serve(yardstick: Yardstick, app: Arc<App>, listener: TcpListener) -
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, router).with_graceful_shutdown(stop_signal()).await
-}
-
-/// Why there is no answer.
-struct Refused(StatusCode);
-
-impl From<sqlx::Error> for Refused {
-    fn from(_: sqlx::Error) -> Self {
-        Self(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-}
-
-impl From<serde_json::Error> for Refused {
-    fn from(_: serde_json::Error) -> Self {
-        Self(StatusCode::BAD_REQUEST)
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        self.0.into_response()
-    }
-}
-
-type Answer = Result<Response, Refused>;
-
-fn answer(json: Vec<u8>) -> Answer {
-    Ok(([(CONTENT_TYPE, "application/json")], Bytes::from(json)).into_response())
-}
-
-/// The credential of a request, looked up in the database as the server does.
-async fn authenticate(app: &App, head: &HeaderMap) -> Result<Credential, Refused> {
-    let bearer = head.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let refused = || Refused(StatusCode::UNAUTHORIZED);
-    tokens::authenticate(app, bearer.ok_or_else(refused)?).await.map_err(|_| refused())
 }

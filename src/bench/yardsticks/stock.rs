@@ -15,7 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use super::{
-    Answer, answer, authenticate,
+    answers::{Answer, answer, authenticate},
     rows::{self, Pool},
 };
 use crate::context::App;

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    Visit,
     answers::{Answer, Fault, Frame, fault_of, is_first, page},
     changes,
     choices::{self, Choice, Group},
@@ -15,6 +14,7 @@ use super::{
     reading::{self, Consent, Known, PrivacyRequest, Text},
     texts::{Texts, paragraphs},
     uses,
+    visit::Visit,
 };
 use crate::{audit, error::Error, policy::Policy, suppressions};
 

@@ -4,11 +4,10 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    Visit,
-    choices::{has_consents, is_objectable},
+    choices::{Person, has_consents, is_objectable},
     forms::Form,
-    preferences::Person,
     reading::ask,
+    visit::Visit,
 };
 use crate::{
     context::Actor,

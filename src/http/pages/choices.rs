@@ -5,16 +5,36 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Visit,
     answers::Frame,
     forms::Form,
     reading::{Known, holds},
-    uses::Details,
+    visit::Visit,
 };
 use crate::{
+    context::Actor,
     error::Error,
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
 };
+
+/// What is told of a purpose in use.
+#[derive(Debug)]
+pub(super) struct Details {
+    pub(super) basis: Option<String>,
+    pub(super) since: String,
+    /// None where the policy keeps them back.
+    pub(super) recipients: Option<Vec<String>>,
+    /// Why it cannot be ended here.
+    pub(super) fixed: Option<String>,
+}
+
+/// A person by a link that holds.
+pub(super) struct Person {
+    pub(super) contact: Uuid,
+    /// Code of the purpose whose mail had the link.
+    pub(super) purpose: String,
+    pub(super) actor: Actor,
+    pub(super) known: Known,
+}
 
 /// A purpose as the page shows it.
 #[derive(Debug)]

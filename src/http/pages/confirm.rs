@@ -5,10 +5,10 @@ use axum::http::StatusCode;
 use entity::enums::LinkKind;
 
 use super::{
-    Visit,
     answers::{Answer, Frame, page},
     forms::Form,
     texts::paragraphs,
+    visit::Visit,
 };
 use crate::{
     error::Error,

@@ -9,13 +9,13 @@ use askama::Template;
 use axum::http::StatusCode;
 
 use super::{
-    Visit,
     answers::{Answer, Fault, Frame, fault_of, is_first, page},
     changes,
     choices::{self, Choice, Group, has_consents, is_objectable},
     forms::Form,
     preferences::notice,
     reading,
+    visit::Visit,
 };
 use crate::{
     audit,

@@ -17,6 +17,7 @@ mod reading;
 mod sign_up;
 mod texts;
 mod uses;
+mod visit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,40 +33,22 @@ use tracing::Instrument;
 
 pub(super) use clients::Peer;
 
-use super::{
-    Shared,
-    admission::Admission,
-    answer::{Noted, RequestId},
-};
+use super::{answer::Noted, shared::Shared};
 use crate::{
     audit,
     config::pages::Pages,
-    context::{Actor, App},
     error::{Code, Error},
-    graphql::Engine,
-    limits::Limits,
     links,
     policy::{Action, Grounds, Policy},
     signups,
 };
 use answers::Answer;
-use clients::{Client, Clients};
+use clients::Clients;
 use forms::Form;
-use papers::Paper;
-use texts::Texts;
+use visit::{Site, Visit};
 
 /// How much longer than an operation may take its answer is waited for.
 const OVERTIME: Duration = Duration::from_secs(3);
-
-/// What the handlers share.
-#[derive(Clone)]
-struct Site {
-    app: Arc<App>,
-    engine: Arc<Engine>,
-    limits: Limits,
-    admission: Admission,
-    clients: Option<Arc<Clients>>,
-}
 
 /// The pages. `proxied`: clients come through a proxy that says who they are.
 pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
@@ -117,95 +100,6 @@ pub fn fit(policy: &Policy, pages: &Pages) -> Result<(), String> {
             ))
         }
         None => Ok(()),
-    }
-}
-
-/// Somebody who asks for a page.
-struct Visit {
-    app: Arc<App>,
-    engine: Arc<Engine>,
-    texts: Texts,
-    /// Whether the person has chosen the language, which links go on to name then.
-    chosen: bool,
-    /// What was done just before, which the page is to tell.
-    notice: Option<String>,
-    /// The receipt or record that is asked for instead of the page.
-    paper: Option<Paper>,
-    request_id: String,
-    /// What clients may send, and which of them this one is.
-    clients: Option<Arc<Clients>>,
-    client: Client,
-}
-
-impl Visit {
-    fn of(site: &Site, request: &Request) -> Self {
-        let query = request.uri().query().unwrap_or_default();
-        let given = |name: &str| {
-            let mut pairs = form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
-        };
-        let chosen = given("lang").and_then(|code| Texts::of(&code));
-        let texts = chosen.unwrap_or_else(|| Texts::negotiate(request.headers(), &site.app.pages.language));
-        Self {
-            app: site.app.clone(),
-            engine: site.engine.clone(),
-            texts,
-            chosen: chosen.is_some(),
-            notice: given("done"),
-            paper: Paper::of(given("consent").as_deref(), given("as").as_deref()),
-            request_id: RequestId::of(request).as_str().to_owned(),
-            clients: site.clients.clone(),
-            client: site.clients.as_ref().map_or(Client::Other, |clients| {
-                clients.who(request.headers(), request.extensions().get::<Peer>().copied())
-            }),
-        }
-    }
-
-    /// Whether the client may send one more form.
-    fn may_send(&self) -> bool {
-        self.clients.as_ref().is_none_or(|clients| clients.may_send(self.client))
-    }
-
-    /// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at the same address,
-    /// and what ends something is never refused. Other forms of one link are counted by themselves.
-    fn may_send_by(&self, token: &str, opened: &Opened, form: &Form) -> bool {
-        match opened {
-            // A mail program tells the person what came of it, and it costs nothing.
-            Opened::Nothing => form.is_one_click() || self.may_send(),
-            _ if changes::is_end(form) => true,
-            _ => self.clients.as_ref().is_none_or(|clients| clients.may_send_by(token)),
-        }
-    }
-
-    /// The person `contact` as the engine knows it.
-    fn subject(&self, contact: uuid::Uuid) -> Result<Actor, Error> {
-        let (app, policy) = (&self.app, self.app.policy.current());
-        Actor::of_subject(policy, contact, &app.pages.purpose, app.now(), self.request_id.clone())
-    }
-
-    /// The page below `/p/` to be fetched next, in the language that was chosen.
-    fn see(&self, path: &str) -> Answer {
-        let language = if self.chosen { format!("?lang={}", self.texts.language) } else { String::new() };
-        Answer::See(format!("/p/{path}{language}"))
-    }
-
-    /// The same page again, which tells what was done. Its address is not repeated: a token stands in it.
-    fn back(&self, done: &str) -> Answer {
-        let language = if self.chosen { format!("lang={}&", self.texts.language) } else { String::new() };
-        Answer::See(format!("?{language}done={done}"))
-    }
-
-    fn message(&self, status: StatusCode, name: &str, parts: &[&str]) -> Result<Answer, Error> {
-        answers::message(&self.app.pages, self.texts, status, name, parts)
-    }
-
-    /// The one answer for links that are unknown, ended, used or no links at all.
-    fn invalid(&self) -> Result<Answer, Error> {
-        answers::asking(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
-    }
-
-    fn nowhere(&self) -> Answer {
-        answers::refusal(&self.app.pages, self.texts, StatusCode::NOT_FOUND)
     }
 }
 
@@ -268,6 +162,17 @@ fn status_of(error: &Error) -> StatusCode {
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at the same address,
+/// and what ends something is never refused. Other forms of one link are counted by themselves.
+fn may_send_by(visit: &Visit, token: &str, opened: &Opened, form: &Form) -> bool {
+    match opened {
+        // A mail program tells the person what came of it, and it costs nothing.
+        Opened::Nothing => form.is_one_click() || visit.may_send(),
+        _ if changes::is_end(form) => true,
+        _ => visit.clients.as_ref().is_none_or(|clients| clients.may_send_by(token)),
     }
 }
 
@@ -356,7 +261,7 @@ async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Err
             Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))))
         }
         Place::Token(token) => match open(&visit, &token).await? {
-            opened if !visit.may_send_by(&token, &opened, form) => {
+            opened if !may_send_by(&visit, &token, &opened, form) => {
                 Ok(answers::refusal(&visit.app.pages, visit.texts, StatusCode::TOO_MANY_REQUESTS))
             }
             Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
@@ -400,7 +305,7 @@ enum Opened {
     /// What is mailed to a mailbox of several records.
     Mailbox(signups::Mailbox),
     /// What the person receives.
-    Preferences(Box<preferences::Person>),
+    Preferences(Box<choices::Person>),
     Nothing,
 }
 

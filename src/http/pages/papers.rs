@@ -4,29 +4,14 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Visit, answers::Answer, reading};
+use super::{
+    answers::Answer,
+    reading,
+    visit::{Paper, Visit},
+};
 use crate::error::Error;
 
 const RECEIPT: &str = "query($id: ID!, $language: String) { consentReceipt(consentId: $id) { document html(language: $language) } }";
-
-/// Which paper of which consent is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Paper {
-    consent: Uuid,
-    printed: bool,
-}
-
-impl Paper {
-    /// What an address asks for behind its question mark, if it does: `consent` by its id `as` receipt or record.
-    pub(super) fn of(consent: Option<&str>, kind: Option<&str>) -> Option<Self> {
-        let printed = match kind? {
-            "receipt" => false,
-            "record" => true,
-            _ => return None,
-        };
-        Some(Self { consent: consent?.parse().ok()?, printed })
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,23 +7,14 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    Visit,
     answers::{Answer, Frame, page},
     changes,
-    choices::{self, Choice, Group},
+    choices::{self, Choice, Group, Person},
     forms::Form,
-    reading::{self, Known},
+    reading,
+    visit::Visit,
 };
-use crate::{audit, contacts, context::Actor, error::Error, fold, links, signups};
-
-/// A person by a link that holds.
-pub(super) struct Person {
-    pub(super) contact: Uuid,
-    /// Code of the purpose whose mail had the link.
-    pub(super) purpose: String,
-    pub(super) actor: Actor,
-    pub(super) known: Known,
-}
+use crate::{audit, contacts, error::Error, fold, links, signups};
 
 #[derive(Template)]
 #[template(path = "preferences.html")]

@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::Visit;
+use super::visit::Visit;
 use crate::{
     context::Actor,
     error::{Code, Error, Outcome},

@@ -4,10 +4,10 @@ use askama::Template;
 use axum::http::StatusCode;
 
 use super::{
-    Visit,
     answers::{Answer, Fault, Frame, fault_of, is_first, page},
     forms::Form,
     texts::{Texts, paragraphs},
+    visit::Visit,
 };
 use crate::{
     audit::{self, Author},

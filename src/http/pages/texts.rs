@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 use chrono::{DateTime, Utc};
 
-use crate::{locales::Area, policy::LANGUAGES};
+use crate::locales::{Area, LANGUAGES};
 
 static PAGES: Area =
     Area::new(include_str!("../../../locales/de/pages.ftl"), include_str!("../../../locales/en/pages.ftl"));

@@ -4,27 +4,16 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    Visit,
-    choices::Choice,
+    choices::{Choice, Details},
     reading::{self, Access, Known, Recipient, holds},
     texts::Texts,
+    visit::Visit,
 };
 use crate::{
     context::Actor,
     error::Error,
     policy::{Grounds, PurposeDef},
 };
-
-/// What is told of a purpose in use.
-#[derive(Debug)]
-pub(super) struct Details {
-    pub(super) basis: Option<String>,
-    pub(super) since: String,
-    /// None where the policy keeps them back.
-    pub(super) recipients: Option<Vec<String>>,
-    /// Why it cannot be ended here.
-    pub(super) fixed: Option<String>,
-}
 
 /// Completes `choices`, what the person can end, by every other purpose in use, and tells of each in use what there is to be told; in
 /// the order of the policy.

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    Place, Shared, SocketLimits,
     messages::{Close, Incoming, about, parse, plain},
+    places::{Place, SocketLimits},
 };
 use crate::{
     context::Actor,
@@ -29,6 +29,7 @@ use crate::{
         graphql::{authenticate, log_refusal},
         headers,
         rates::Account,
+        shared::Shared,
     },
     register::ACCESS_TOKEN,
 };

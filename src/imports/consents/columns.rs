@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::ConsentImport;
+use super::wanted::{ConsentImport, FIELDS, OPT_OUT};
 use crate::{
     error::Error,
     imports::{
@@ -12,30 +12,6 @@ use crate::{
         words::{says_no_under, tells_status},
     },
 };
-
-/// What a column may hold.
-pub(super) const FIELDS: [&str; 17] = [
-    "contactId",
-    "email",
-    "phone",
-    "externalId",
-    "purpose",
-    "channel",
-    "status",
-    "declaredAt",
-    "confirmedAt",
-    "textVersion",
-    "language",
-    "proof",
-    "source",
-    "evidence",
-    "address",
-    "expiresAt",
-    OPT_OUT,
-];
-
-/// Who does not want it: a yes there is a no, and nothing else there is a yes.
-pub(super) const OPT_OUT: &str = "optOut";
 
 /// The columns of a file, by what they hold.
 pub(super) struct Columns {

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    ConsentImport,
-    columns::{Columns, OPT_OUT},
+    columns::Columns,
+    wanted::{ConsentImport, OPT_OUT},
 };
 use crate::{
     consents::Said,

@@ -23,9 +23,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    Problem, Reason, count,
+    Problem, Reason,
     door::{Declared, Door},
     known::{self, Known, ids},
+    report::count,
     statistics::Statistics,
     table::Table,
 };

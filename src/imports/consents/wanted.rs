@@ -1,7 +1,30 @@
 //! What an import of consents is asked for (floor 4).
 
-use super::columns::FIELDS;
 use crate::{error::Error, imports::Reading};
+
+/// Who does not want it: a yes there is a no, and nothing else there is a yes.
+pub(super) const OPT_OUT: &str = "optOut";
+
+/// What a column may hold.
+pub(super) const FIELDS: [&str; 17] = [
+    "contactId",
+    "email",
+    "phone",
+    "externalId",
+    "purpose",
+    "channel",
+    "status",
+    "declaredAt",
+    "confirmedAt",
+    "textVersion",
+    "language",
+    "proof",
+    "source",
+    "evidence",
+    "address",
+    "expiresAt",
+    OPT_OUT,
+];
 
 /// What to import, and how.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, io::Read};
 
 use super::{
-    Listing, ObjectionImport,
     presets::{Gate, PRESETS, Preset},
+    wanted::{FIELDS, Listing, OPT_OUT, ObjectionImport},
 };
 use crate::{
     error::Error,
@@ -14,23 +14,6 @@ use crate::{
     },
 };
 
-/// What a column may hold.
-pub(super) const FIELDS: [&str; 12] = [
-    "email",
-    "phone",
-    "street",
-    "postalCode",
-    "city",
-    "country",
-    "familyName",
-    "channel",
-    "at",
-    "source",
-    "status",
-    OPT_OUT,
-];
-/// Who does not want it: a yes there is a no.
-const OPT_OUT: &str = "optOut";
 /// What says nothing without a street.
 const BESIDE_A_STREET: [&str; 3] = ["city", "country", "familyName"];
 

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use entity::enums::Channel;
 
 use super::{
-    Listing, ObjectionImport,
     columns::{Columns, channel_of},
     presets::Gate,
+    wanted::{Listing, ObjectionImport},
 };
 use crate::contacts::Reachable;
 use crate::identities::Reader;

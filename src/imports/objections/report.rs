@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::{Listing, ObjectionImport};
+use super::wanted::{Listing, ObjectionImport};
 use crate::imports::report::OWED;
 
 /// The outcome. `rows = matched + unmatched + unchanged + leftOut + rejected`.

@@ -1,0 +1,31 @@
+//! What a transaction has locked (floor 3).
+
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+
+/// How an identity is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// By those who bring it.
+    Shared,
+    /// By those who declare something about it.
+    Exclusive,
+}
+
+impl Mode {
+    pub(super) fn function(self) -> &'static str {
+        match self {
+            Self::Shared => "pg_advisory_xact_lock_shared",
+            Self::Exclusive => "pg_advisory_xact_lock",
+        }
+    }
+}
+
+/// What a transaction has locked.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) identities: BTreeMap<u64, Mode>,
+    /// Whether contacts are locked already: then identities come too late.
+    pub(super) contacts: AtomicBool,
+    /// How the uses by recipients are locked.
+    pub(super) uses: Option<Mode>,
+}

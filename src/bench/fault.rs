@@ -1,0 +1,29 @@
+//! Why something was not measured (floor 6).
+
+use crate::error::Error;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It was called in a wrong way.
+    #[error("{0}")]
+    Usage(String),
+    /// Something did not work.
+    #[error("{0}")]
+    Failed(String),
+    /// Answers differ.
+    #[error("the answers differ: {0}")]
+    Differs(String),
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.message)
+    }
+}

@@ -1,0 +1,16 @@
+//! How growth is measured (floor 6).
+
+/// How it is measured.
+#[derive(Clone, Debug)]
+pub struct Growing {
+    /// Contacts of the largest database.
+    pub contacts: u64,
+    /// Rounds, of which the median counts.
+    pub rounds: u32,
+    /// Milliseconds of one measure.
+    pub millis: u64,
+    /// Lines of the longest policy.
+    pub lines: usize,
+    /// Most roles, and as many purposes.
+    pub roles: usize,
+}

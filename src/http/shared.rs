@@ -1,0 +1,20 @@
+//! What the handlers share (floor 6).
+
+use std::sync::Arc;
+
+use super::{admission::Admission, rates::Rates, socket::places::Sockets};
+use crate::{context::App, graphql::Engine, limits::Limits};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) app: Arc<App>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) limits: Limits,
+    /// `None` where credentials may spend without limit.
+    pub(super) rates: Option<Arc<Rates>>,
+    pub(super) admission: Admission,
+    pub(super) sockets: Arc<Sockets>,
+    /// Whether the page GraphiQL is served.
+    pub(super) graphiql: bool,
+}
