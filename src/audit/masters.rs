@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::{master_key, subject_key};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::{Author, Changes, Entry, again, begin, ring};
+use super::{Author, Changes, Entry, again, begin, in_use::row, ring};
 use crate::{
     context::App,
     error::{Code, Error},
@@ -120,19 +120,6 @@ fn unopened(app: &App, closed: &[subject_key::Model]) -> Result<Error, Error> {
     ))
 }
 
-/// Reads anew which master key is in use; where it is not known here, nothing is wrapped until the next time.
-///
-/// # Errors
-/// `INTERNAL` from the database.
-pub async fn refresh(app: &App) -> Result<(), Error> {
-    if let Some(row) = row(app).await?
-        && !app.keys.take_in_use(&row.name)?
-    {
-        tracing::error!(master_key = row.name, "this server does not know the master key in use");
-    }
-    Ok(())
-}
-
 /// The names of master keys that wrap keys and are not known here: what was sealed under those keys cannot be opened.
 ///
 /// # Errors
@@ -187,10 +174,6 @@ pub(super) async fn names<C: ConnectionTrait>(connection: &C) -> Result<Vec<Stri
             None => return Ok(names),
         }
     }
-}
-
-pub(super) async fn row(app: &App) -> Result<Option<master_key::Model>, Error> {
-    Ok(master_key::Entity::find_by_id(1).one(&app.db.reader).await?)
 }
 
 fn foreign(app: &App, name: &str) -> Error {

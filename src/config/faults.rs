@@ -15,7 +15,13 @@ use figment::{
 };
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, oidc, origin, origin::Origin, shown};
+use super::{
+    oidc,
+    origin::Origin,
+    settings::Config,
+    shown,
+    values::{NO_ADDRESS, NO_LISTEN, NO_REGION},
+};
 
 /// How alike a word must be to be meant.
 const ALIKE: f64 = 0.8;
@@ -246,7 +252,7 @@ impl Place<'_> {
             Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
                 format!("`{key}` must be {}", in_words(&expected.to_string()))
             }
-            Kind::Message(message) if key.starts_with("secrets.") || origin::is_ours(message) => {
+            Kind::Message(message) if key.starts_with("secrets.") || is_ours(message) => {
                 format!("`{key}` {message}")
             }
             Kind::MissingField(name) => format!("`{key}.{name}` is missing"),
@@ -301,6 +307,11 @@ fn most_alike(word: &str, known: impl IntoIterator<Item = String>) -> Option<Str
     let like = known.into_iter().map(|known| (strsim::jaro_winkler(word, &known), known));
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 >= ALIKE).then_some(best.1)
+}
+
+/// Whether a message is one of ours, which tells no value.
+fn is_ours(message: &str) -> bool {
+    [NO_ADDRESS, NO_LISTEN, NO_REGION, oidc::NO_CLAIM, oidc::NO_TEXTS].contains(&message)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::shown;
+use super::redacted;
 use crate::locales::LANGUAGES;
 
 /// Most characters of an address of this server: a scheme, a host (RFC 1035: 253) and a port.
@@ -156,7 +156,7 @@ fn is_base(url: &str) -> bool {
 #[serde(deny_unknown_fields, default)]
 pub struct Mail {
     /// `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required` or, for this machine alone, `smtp://127.0.0.1:25`.
-    #[serde(serialize_with = "shown::mail_url")]
+    #[serde(serialize_with = "redacted::mail_url")]
     pub url: Option<String>,
     /// Who mails are from, e.g. `Example <privacy@example.com>`.
     pub from: Option<String>,

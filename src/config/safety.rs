@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::Config;
+use super::{redacted::has_password, settings::Config};
 
 impl Config {
     /// Faults of addresses that a type does not find.
@@ -97,16 +97,6 @@ impl Config {
         .into_iter()
         .collect()
     }
-}
-
-/// Whether an address holds a password: before the `@`, or among the settings behind the `?`.
-pub(super) fn has_password(url: &str) -> bool {
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let (address, settings) = rest.split_once('?').unwrap_or((rest, ""));
-    let authority = address.split('/').next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map(|(user, _)| user).unwrap_or_default();
-    let named = settings.split('&').any(|setting| setting.starts_with("password="));
-    named || user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
 }
 
 /// Addresses that only this machine reaches.

@@ -1,12 +1,10 @@
 //! The configuration as operators see it: every key, its value, where it comes from, secrets starred (floor 1).
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::fmt::Write as _;
 
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Config, safety::has_password};
-use crate::identities::Region;
+use super::settings::Config;
 
 /// The commented file of defaults: the documentation of every key.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -59,49 +57,6 @@ impl Config {
         });
         Value::Object(told.collect())
     }
-}
-
-/// What is secret.
-pub(super) fn starred<T, S: Serializer>(secret: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(_) => serializer.serialize_some("***"),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// The address of a database. One of PostgreSQL may hold a password, anywhere: only its scheme is shown.
-pub(super) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    match url.split_once("://") {
-        Some(("sqlite", _)) => serializer.serialize_str(url),
-        Some((scheme, _)) => serializer.serialize_str(&format!("{scheme}://***")),
-        None => serializer.serialize_str("***"),
-    }
-}
-
-/// The same of an address that may not be set.
-pub(super) fn reader_url<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    match text {
-        Some(text) => url(text, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// The address of a mail server, starred where it holds a password.
-pub(super) fn mail_url<S: Serializer>(url: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    match url {
-        Some(url) if has_password(url) => serializer.serialize_some("***"),
-        url => url.serialize(serializer),
-    }
-}
-
-/// An address, empty for none.
-pub(super) fn address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&address.map(|address| address.to_string()).unwrap_or_default())
-}
-
-/// A region, empty for none.
-pub(super) fn region<S: Serializer>(region: &Option<Region>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&region.map(|region| region.to_string()).unwrap_or_default())
 }
 
 #[cfg(test)]

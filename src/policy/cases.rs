@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{
     Action, Decision, Policy, PolicyErrors, PolicyObject, Sources,
     error::PolicyError,
-    workbench::{Holding, Warning},
+    rights::{Holding, Warning},
 };
 
 /// A decision that must hold.

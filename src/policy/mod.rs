@@ -12,6 +12,7 @@ mod load;
 mod objects;
 mod pairs;
 mod purposes;
+mod rights;
 mod size;
 mod sources;
 mod table;
@@ -26,9 +27,9 @@ pub use error::{PolicyError, PolicyErrors, Unknown};
 pub use forms::DOUBLE_OPT_IN;
 pub use live::{Live, Revisions};
 pub use objects::{Action, ObjectId, PolicyObject};
+pub use rights::{Holding, Part, Warning};
 pub use sources::Sources;
 pub use table::{Decision, Table};
-pub use workbench::{Holding, Part, Warning};
 
 use compile::Compiled;
 use declared::Declared;

@@ -1,12 +1,12 @@
 //! Recipients, what they are to be told, and access tokens (floor 1).
 
-use super::field::{
-    Category::{Administration, Objection},
-    choice, created_at, date, id, list, one, reference, text, time,
-};
 use super::{
     CONTACT, ObjectType, PURPOSE, RowRule,
     enums::{CHANNEL, CONTACT_POINT_KIND, RECIPIENT_KIND},
+};
+use super::{
+    field::{choice, created_at, date, id, list, one, reference, text, time},
+    kinds::Category::{Administration, Objection},
 };
 
 /// Somebody to whom data is disclosed.

@@ -1,7 +1,10 @@
 //! The audit log (floor 1).
 
-use super::field::{Category::Audit, choice, id, list, one, reference, sealed, text, time};
 use super::{CONTACT, ObjectType, RowRule, enums::AUDIT_OUTCOME};
+use super::{
+    field::{choice, id, list, one, reference, sealed, text, time},
+    kinds::Category::Audit,
+};
 
 /// A record of a change.
 pub static AUDIT_ENTRY: ObjectType = ObjectType {

@@ -1,55 +1,11 @@
-//! Consents with their events and texts, recorded grounds and objections (floor 1).
+//! Events and texts of consents, recorded grounds, objections and blocks (floor 1).
 
-use super::field::{
-    Category::*, Read, choice, computed, created_at, expiring, id, many, one, reference, text, time,
-};
 use super::{
-    CONTACT, ObjectType, PURPOSE, RowRule,
-    enums::{BLOCK_KIND, CHANGE_KIND, CHANNEL, CONSENT_EVENT_KIND, CONSENT_STATUS},
-};
-
-/// A consent of a contact to a purpose on a channel.
-pub static CONSENT: ObjectType = ObjectType {
-    name: "Consent",
-    doc: "State of a consent per contact, purpose and channel: the projection of its events (Art. 7).",
-    table: "consent",
-    key: "id",
-    rows: RowRule::OfContactAndPurpose,
-    plural: Some("Consent"),
-    fields: &[
-        id(),
-        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").comparable(),
-        choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().comparable(),
-        expiring(
-            "status",
-            Consent,
-            "status",
-            &CONSENT_STATUS,
-            "Present state; EXPIRED from the instant it ends.",
-        )
-        .required()
-        .comparable(),
-        time("declaredAt", Consent, "declared_at", "When the person last declared."),
-        time("grantedAt", Consent, "granted_at", "When it was granted."),
-        time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
-        time("withdrawnAt", Consent, "withdrawn_at", "When it was withdrawn (Art. 7(3))."),
-        time("expiresAt", Consent, "expires_at", "When it ends by itself."),
-        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
-        computed(
-            "reviewDue",
-            Consent,
-            Read::ReviewDue,
-            "Whether it is in force and its review has come: the person is to declare it anew, or it ends.",
-        )
-        .comparable(),
-        text("source", Consent, "source", "Where the declaration was made."),
-        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
-        many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
-        created_at(),
-        time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
-    ],
-    unserved: &[("bound_address", "folded address the consent was given for")],
+    ObjectType, RowRule,
+    enums::{BLOCK_KIND, CHANNEL, CONSENT_EVENT_KIND},
+    field::{choice, created_at, id, one, text, time},
+    kinds::Category::*,
+    purpose::PURPOSE,
 };
 
 /// One declaration or change of a consent.
@@ -109,28 +65,6 @@ pub static CONSENT_TEXT: ObjectType = ObjectType {
             "renew_within",
             "How long consents to earlier versions go on to hold, ISO 8601; without end where null.",
         ),
-    ],
-    unserved: &[],
-};
-
-/// A consent that began or ceased to hold.
-pub static CONSENT_CHANGE: ObjectType = ObjectType {
-    name: "ConsentChange",
-    doc: "A consent that began or ceased to hold, for those who follow; told of contacts that are gone too.",
-    table: "consent_change",
-    key: "id",
-    rows: RowRule::Change,
-    plural: Some("ConsentChange"),
-    fields: &[
-        id(),
-        reference("contactId", Consent, "contact_id", "Id of the person, also where the contact is gone."),
-        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "What the consent is for."),
-        choice("channel", Consent, "channel", &CHANNEL, "For which channel.").required().comparable(),
-        choice("kind", Consent, "kind", &CHANGE_KIND, "Whether it holds from then on.")
-            .required()
-            .comparable(),
-        time("at", Consent, "at", "When.").required(),
     ],
     unserved: &[],
 };

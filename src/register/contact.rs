@@ -1,12 +1,16 @@
-//! Contacts, their further contact points and the provenance of their values (floor 1).
+//! The record of a person, its consents and its requests, which lead to each other (floor 1).
 
-use super::field::{
-    Category::*, Cover, Mask, Read, choice, computed, connection, created_at, date, folded, id, int, list,
-    many, text, time,
-};
 use super::{
-    BLOCK, CONSENT, Check, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, RowRule,
-    enums::{CONTACT_POINT_KIND, CONTACT_STATE, RESTRICTION_LIMB},
+    Check, ObjectType, RowRule,
+    consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION},
+    enums::{CHANNEL, CONSENT_STATUS, CONTACT_STATE, REQUEST_KIND, REQUEST_STATUS},
+    field::{
+        Read, choice, computed, connection, created_at, date, expiring, folded, id, int, many, one, text,
+        time,
+    },
+    kinds::{Category::*, Cover, Mask},
+    parts::{CONTACT_POINT, PROVENANCE, RESTRICTION},
+    purpose::PURPOSE,
 };
 
 /// A natural person whose data is kept.
@@ -105,92 +109,82 @@ pub static CONTACT: ObjectType = ObjectType {
     ],
 };
 
-/// A further e-mail address, phone number or postal address of a contact.
-pub static CONTACT_POINT: ObjectType = ObjectType {
-    name: "ContactPoint",
-    doc: "A further e-mail address, phone number or postal address of a contact.",
-    table: "contact_point",
+/// A consent of a contact to a purpose on a channel.
+pub static CONSENT: ObjectType = ObjectType {
+    name: "Consent",
+    doc: "State of a consent per contact, purpose and channel: the projection of its events (Art. 7).",
+    table: "consent",
     key: "id",
-    rows: RowRule::OfContact,
-    plural: None,
+    rows: RowRule::OfContactAndPurpose,
+    plural: Some("Consent"),
     fields: &[
         id(),
-        choice("kind", Technical, "kind", &CONTACT_POINT_KIND, "What kind of contact point.").required(),
-        text("label", Technical, "label", "What it is used for, e.g. work.").given(Check::Line),
-        text("email", Email, "email", "The e-mail address.")
-            .masked(Mask::Email)
-            .covered_by(Cover::Email)
-            .given(Check::Email),
-        text("phone", Phone, "phone", "The phone number.").covered_by(Cover::Phone).given(Check::Phone),
-        text("street", Postal, "street", "Street and house number.")
-            .covered_by(Cover::Post)
-            .given(Check::Line),
-        text("postalCode", Postal, "postal_code", "Postal code.").covered_by(Cover::Post).given(Check::Line),
-        text("city", Postal, "city", "City.").masked(Mask::Initial).given(Check::Line),
-        text("country", Postal, "country", "Country.").given(Check::Line),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").comparable(),
+        choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().comparable(),
+        expiring(
+            "status",
+            Consent,
+            "status",
+            &CONSENT_STATUS,
+            "Present state; EXPIRED from the instant it ends.",
+        )
+        .required()
+        .comparable(),
+        time("declaredAt", Consent, "declared_at", "When the person last declared."),
+        time("grantedAt", Consent, "granted_at", "When it was granted."),
+        time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
+        time("withdrawnAt", Consent, "withdrawn_at", "When it was withdrawn (Art. 7(3))."),
+        time("expiresAt", Consent, "expires_at", "When it ends by itself."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        computed(
+            "reviewDue",
+            Consent,
+            Read::ReviewDue,
+            "Whether it is in force and its review has come: the person is to declare it anew, or it ends.",
+        )
+        .comparable(),
+        text("source", Consent, "source", "Where the declaration was made."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+        many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
         created_at(),
+        time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
     ],
-    unserved: &[
-        ("contact_id", "the contact it belongs to, reached from there"),
-        ("email_folded", "companion of email"),
-        ("email_key", "key of the mailbox, for consents bound to it"),
-        ("phone_folded", "companion of phone"),
-        ("phone_key", "key of the number, for consents bound to it"),
-        ("postal_key", "key of the postal address"),
-        ("key_version", "reader that made the keys"),
-    ],
+    unserved: &[("bound_address", "folded address the consent was given for")],
 };
 
-/// Where the data of a contact comes from.
-pub static PROVENANCE: ObjectType = ObjectType {
-    name: "Provenance",
-    doc: "Where data of a contact comes from: source, when, by whom.",
-    table: "provenance",
+/// A request of a data subject.
+pub static PRIVACY_REQUEST: ObjectType = ObjectType {
+    name: "PrivacyRequest",
+    doc: "A data-subject request (Art. 15 to 21); it outlives the contact.",
+    table: "privacy_request",
     key: "id",
-    rows: RowRule::OfContact,
-    plural: None,
+    rows: RowRule::Request,
+    plural: Some("Request"),
     fields: &[
         id(),
-        text("source", Provenance, "source", "Name of the source."),
-        text("externalId", Provenance, "external_id", "Id of the person in the source."),
-        time("collectedAt", Provenance, "collected_at", "When the source collected it."),
-        time("recordedAt", Provenance, "recorded_at", "When it was recorded here."),
-        text("recordedBy", Provenance, "recorded_by", "Actor who recorded it."),
-        list("fields", Provenance, "fields", "Names of the fields it brought."),
-        time("informedAt", Provenance, "informed_at", "When the person was informed (Art. 14(3))."),
-        text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice given."),
-    ],
-    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
-};
-
-/// A restriction of the processing of a contact.
-pub static RESTRICTION: ObjectType = ObjectType {
-    name: "Restriction",
-    doc: "A restriction of the processing of a contact (Art. 18); lifted only after the person was told.",
-    table: "restriction",
-    key: "id",
-    rows: RowRule::OfContact,
-    plural: None,
-    fields: &[
-        id(),
-        choice("limb", Restriction, "limb", &RESTRICTION_LIMB, "Point of Art. 18(1) it rests on.").required(),
-        text("reason", Restriction, "reason", "Why."),
-        time("restrictedAt", Restriction, "restricted_at", "Since when.").required(),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it is about, where it is about one."),
+        choice("kind", Request, "kind", &REQUEST_KIND, "Which right is used.").required().comparable(),
+        choice("status", Request, "status", &REQUEST_STATUS, "Where the work stands.")
+            .required()
+            .comparable(),
+        time("receivedAt", Request, "received_at", "When it was received.").required(),
+        time("dueAt", Request, "due_at", "End of the period (Art. 12(3)).").required(),
+        time("extendedUntil", Request, "extended_until", "End of the extended period."),
         time(
-            "plannedUntil",
-            Restriction,
-            "planned_until",
-            "When it is to be looked at again; it does not end by itself.",
+            "identityVerifiedAt",
+            Request,
+            "identity_verified_at",
+            "When the identity was verified (Art. 12(6)).",
         ),
-        time(
-            "informedAt",
-            Restriction,
-            "informed_at",
-            "When the person was told of the lifting (Art. 18(3)).",
-        ),
-        time("liftedAt", Restriction, "lifted_at", "When it was lifted."),
-        text("recordedBy", Restriction, "recorded_by", "Actor who recorded it."),
+        time("closedAt", Request, "closed_at", "When it was closed."),
+        computed("overdue", Request, Read::Overdue, "Whether it is open after the end of its period.")
+            .comparable(),
+        text("assignee", Request, "assignee", "Who works on it."),
+        text("reason", Request, "reason", "Reason of a refusal or an extension."),
+        text("note", Request, "note", "What was noted when it came in."),
         created_at(),
     ],
-    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+    unserved: &[],
 };

@@ -1,132 +1,94 @@
 //! How one governed field is declared (floor 1).
 
-use super::{Check, EnumType, ObjectType};
+use super::{
+    check::Check,
+    enums::EnumType,
+    kinds::{Category, Cover, Mask, Scalar},
+};
 
-/// The kind of data a field holds; the policy grants by it (`data:<category>`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Category {
-    /// `id`, `createdAt`: readable where any field of the type is.
-    Key,
-    /// Names and language.
-    Identity,
-    /// E-mail addresses.
-    Email,
-    /// Phone numbers.
-    Phone,
-    /// Postal addresses and their parts.
-    Postal,
-    /// Company and job.
-    Employment,
-    /// Birth date.
-    Birth,
-    /// Text written by staff.
-    FreeText,
-    /// Links by which the person decides.
-    Preference,
-    /// State and bookkeeping of a record.
-    Technical,
-    /// Where a value comes from.
-    Provenance,
-    /// Recorded grounds.
-    Ground,
-    /// Objections.
+/// Whose rows a caller may see (DESIGN: the ground decides).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowRule {
+    /// Contacts: visible by state, ground and objection.
+    Contact,
+    /// Rows of a visible contact.
+    OfContact,
+    /// Rows of a visible contact, under their own purpose only, unless the purpose sees all.
+    OfContactAndPurpose,
+    /// Objections of a visible contact: under the own purpose and its group, unless the purpose sees all.
     Objection,
-    /// Consents and their events.
-    Consent,
-    /// Data-subject requests.
+    /// Blocks of addresses of a visible contact, likewise.
+    Block,
+    /// Events of a consent that is itself visible.
+    OfConsent,
+    /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
+    Change,
+    /// Requests, and what recipients are to be told, outlive the contact: a purpose that sees all sees each of them.
     Request,
-    /// Restrictions of processing.
-    Restriction,
-    /// What was done, by whom, when.
+    /// Entries of the audit log outlive the contact likewise; other purposes see what was done for them.
     Audit,
-    /// Values before and after a change.
-    AuditValue,
-    /// Tokens and recipients.
-    Administration,
-    /// The way from one governed type to another.
-    Link,
+    /// Rows that belong to no person.
+    Everyone,
+    /// Tokens of recipients, as long as they hold.
+    Access,
 }
 
-impl Category {
-    /// The name in the policy.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Category::Key => "key",
-            Category::Identity => "identity",
-            Category::Email => "email",
-            Category::Phone => "phone",
-            Category::Postal => "postal",
-            Category::Employment => "employment",
-            Category::Birth => "birth",
-            Category::FreeText => "free_text",
-            Category::Preference => "preference",
-            Category::Technical => "technical",
-            Category::Provenance => "provenance",
-            Category::Ground => "ground",
-            Category::Objection => "objection",
-            Category::Consent => "consent",
-            Category::Request => "request",
-            Category::Restriction => "restriction",
-            Category::Audit => "audit",
-            Category::AuditValue => "audit_value",
-            Category::Administration => "administration",
-            Category::Link => "link",
+/// A governed type: one table, one line per field.
+#[derive(Debug)]
+pub struct ObjectType {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// Table it is read from.
+    pub table: &'static str,
+    /// The field that is never null: `id`, or `code` for purposes.
+    pub key: &'static str,
+    /// Which rows a caller may see.
+    pub rows: RowRule,
+    /// Prefix of its connection, filter and order types, e.g. `Request` for `RequestConnection`.
+    pub plural: Option<&'static str>,
+    /// The fields.
+    pub fields: &'static [Field],
+    /// Columns of the table that no field serves, each with the reason.
+    pub unserved: &'static [(&'static str, &'static str)],
+}
+
+impl ObjectType {
+    /// The field called `name`.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The fields that inputs and imports give.
+    pub fn given(&self) -> impl Iterator<Item = (&'static Field, Check)> + use<> {
+        self.fields.iter().filter_map(|field| Some((field, field.check?)))
+    }
+
+    /// The types whose rows hang on rows of this one, and those whose rows hang on theirs.
+    pub fn hanging(&self) -> Vec<&'static ObjectType> {
+        let mut hanging = Vec::new();
+        for field in self.fields {
+            if let Read::Many { object, .. } | Read::Connection { object, .. } = field.read {
+                hanging.push(object);
+                hanging.extend(object.hanging());
+            }
+        }
+        hanging
+    }
+
+    /// The column that holds the key.
+    pub fn key_column(&self) -> &'static str {
+        self.field(self.key).and_then(Field::column).unwrap_or("id")
+    }
+
+    /// The scalar of the key column.
+    pub fn key_scalar(&self) -> Scalar {
+        match self.field(self.key).map(|field| &field.read) {
+            Some(Read::Column { scalar, .. }) => *scalar,
+            _ => Scalar::Id,
         }
     }
-}
-
-/// The channels whose consent a field needs under a purpose on consent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Cover {
-    /// A consent for e-mail.
-    Email,
-    /// A consent for calls or text messages.
-    Phone,
-    /// A consent for post.
-    Post,
-}
-
-/// What a caller gets who may only see the masked value. Masks keep the type; null stays null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mask {
-    /// `***`: nothing of the value.
-    Hidden,
-    /// `***@***`: neither length nor domain.
-    Email,
-    /// The year of a date, a reduced-precision ISO 8601 string (`1984`).
-    Year,
-    /// The first letter: `S***`.
-    Initial,
-    /// There is no masked form: masked is null.
-    Null,
-}
-
-/// What kind of value a column holds.
-#[derive(Clone, Copy, Debug)]
-pub enum Scalar {
-    /// An opaque UUID.
-    Id,
-    /// Text.
-    Text,
-    /// A JSON array of text.
-    TextList,
-    /// A JSON array of names of an enum.
-    EnumList(&'static EnumType),
-    /// A 32-bit integer.
-    Int,
-    /// An instant, RFC 3339 in UTC.
-    DateTime,
-    /// A calendar date, ISO 8601.
-    Date,
-    /// One of an enum's names.
-    Enum(&'static EnumType),
-    /// A status that reads `EXPIRED` once `expires_at` has passed while it is `GRANTED`.
-    Expiring(&'static EnumType),
-    /// Sealed values of an audit entry, before or after the change; a JSON object by coordinate.
-    Sealed {
-        /// Whether those after the change.
-        after: bool,
-    },
 }
 
 /// How a field is read.

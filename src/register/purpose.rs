@@ -1,9 +1,12 @@
 //! Purposes, as the policy declares them (floor 1).
 
-use super::field::{Category::Technical, Read, choice, choices, computed, text};
 use super::{
     ObjectType, RowRule,
     enums::{CHANNEL, LEGAL_BASIS},
+};
+use super::{
+    field::{Read, choice, choices, computed, text},
+    kinds::Category::Technical,
 };
 
 /// Why data is processed.

@@ -1,0 +1,23 @@
+//! The master key that the database says is in use (floor 3).
+
+use entity::master_key;
+use sea_orm::EntityTrait;
+
+use crate::{context::App, error::Error};
+
+/// Reads anew which master key is in use; where it is not known here, nothing is wrapped until the next time.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn refresh(app: &App) -> Result<(), Error> {
+    if let Some(row) = row(app).await?
+        && !app.keys.take_in_use(&row.name)?
+    {
+        tracing::error!(master_key = row.name, "this server does not know the master key in use");
+    }
+    Ok(())
+}
+
+pub(super) async fn row(app: &App) -> Result<Option<master_key::Model>, Error> {
+    Ok(master_key::Entity::find_by_id(1).one(&app.db.reader).await?)
+}

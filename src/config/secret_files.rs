@@ -1,0 +1,43 @@
+//! Secrets that lie in files of their own (floor 1).
+
+use std::path::Path;
+
+use super::{settings::Secrets, values::key_of};
+
+impl Secrets {
+    /// Takes master keys out of their files, where those are named, and gives the settings that were read so and what is wrong.
+    pub(super) fn read_files(&mut self) -> (Vec<&'static str>, Vec<String>) {
+        let Self { master_key, master_key_file, previous_master_key, previous_master_key_file, .. } = self;
+        let read = [
+            ("secrets.master_key", from_file("master_key", master_key, master_key_file.as_deref())),
+            (
+                "secrets.previous_master_key",
+                from_file("previous_master_key", previous_master_key, previous_master_key_file.as_deref()),
+            ),
+        ];
+        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        for (key, read) in read {
+            match read {
+                Ok(true) => keys.push(key),
+                Ok(false) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+        (keys, faults)
+    }
+}
+
+/// Whether there is such a file, and its key was read.
+fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Result<bool, String> {
+    let Some(file) = file else { return Ok(false) };
+    if key.is_some() {
+        return Err(format!("`secrets.{name}` and `secrets.{name}_file` are both set"));
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|_| format!("the file of `secrets.{name}_file` cannot be read"))?;
+    let read = key_of(text.trim());
+    *key = Some(
+        read.ok_or_else(|| format!("the file of `secrets.{name}_file` must hold 64 hexadecimal digits"))?,
+    );
+    Ok(true)
+}

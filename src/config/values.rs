@@ -1,0 +1,69 @@
+//! How texts become values (floor 1).
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::identities::Region;
+
+/// What is said of an address that is none.
+pub(super) const NO_ADDRESS: &str =
+    "must be an IP address and a port, e.g. 127.0.0.1:9090 or localhost:9090, or empty";
+
+/// The same of one that must be there.
+pub(super) const NO_LISTEN: &str = "must be an IP address and a port, e.g. 127.0.0.1:8080 or localhost:8080";
+
+/// What is said of a region that is none.
+pub(super) const NO_REGION: &str = "must be the code of a region (ISO 3166-1 alpha-2) such as DE, or empty";
+
+/// An address and a port. Of names only `localhost` is known without asking anybody.
+pub(super) fn address_of(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?))),
+        None => text.parse().ok(),
+    }
+}
+
+/// An address and a port, or none for an empty text.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    address_of(&text).map(Some).ok_or_else(|| D::Error::custom(NO_ADDRESS))
+}
+
+/// A region, or none for an empty text.
+pub(super) fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| D::Error::custom(NO_REGION))
+}
+
+/// 64 hexadecimal digits as 32 bytes.
+pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut key = [0u8; 32];
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    Some(key)
+}
+
+/// The address of a server; `localhost` is this machine.
+pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    address_of(&text).ok_or_else(|| D::Error::custom(NO_LISTEN))
+}
+
+pub(super) fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+    let wrong = || D::Error::custom("must be 64 hexadecimal digits");
+    let Some(text) = Option::<String>::deserialize(deserializer).map_err(|_| wrong())? else {
+        return Ok(None);
+    };
+    key_of(&text).map(Some).ok_or_else(wrong)
+}
