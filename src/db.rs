@@ -187,8 +187,7 @@ impl Db {
         Ok(None)
     }
 
-    /// Has PostgreSQL look at what `tables` hold by now, by which it plans, but for those that are being looked at already. SQLite plans
-    /// without.
+    /// Gathers the statistics of `tables` by which PostgreSQL plans, and skips tables that are locked. SQLite needs none.
     ///
     /// # Errors
     /// From the database.

@@ -78,6 +78,15 @@ impl Code {
         }
     }
 
+    /// The limit that a request with this error has hit, as metrics name it.
+    pub fn limit(self) -> Option<&'static str> {
+        match self {
+            Code::QueryTooComplex => Some("document"),
+            Code::RateLimited => Some("rate"),
+            _ => None,
+        }
+    }
+
     /// The code that clients see as `word`.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == word)

@@ -124,20 +124,18 @@ pub fn decided(allowed: u64, denied: usize, masked: usize) {
     }
 }
 
-/// Tells errors with these codes as 0 before they happen.
-pub fn known_codes(codes: impl IntoIterator<Item = &'static str>) {
+/// Starts the counters of errors with these codes at 0, so that the first error is seen as a rise.
+pub fn start_at_zero(codes: impl IntoIterator<Item = &'static str>) {
     for code in codes {
         counter!(ERRORS, "code" => code).increment(0);
     }
 }
 
-/// Counts an error that a client is told, by its code.
-pub fn told(code: &'static str) {
+/// Counts an error that a client is told, by its code, and the limit that the request has hit, if it is one.
+pub fn told(code: &'static str, limit: Option<&'static str>) {
     counter!(ERRORS, "code" => code).increment(1);
-    match code {
-        "QUERY_TOO_COMPLEX" => counter!(LIMITS, "limit" => "document").increment(1),
-        "RATE_LIMITED" => counter!(LIMITS, "limit" => "rate").increment(1),
-        _ => {}
+    if let Some(limit) = limit {
+        counter!(LIMITS, "limit" => limit).increment(1);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Entries that are made and sealed while the rows that they tell of are written (floor 3).
+//! Entries that are made and sealed while the rows that they are about are written (floor 3).
 
 use entity::audit_entry;
 
@@ -9,8 +9,8 @@ use crate::{error::Error, sealing::Sealer};
 type Sealed = (Entry, Option<audit_entry::ActiveModel>);
 
 impl Transaction {
-    /// Runs `writes`; meanwhile a thread makes `entries` and seals those about subjects that this transaction has made. Those of others,
-    /// whose keys must be looked for, are sealed after `writes`.
+    /// Runs `writes`. Meanwhile a thread makes `entries` and seals those about subjects that this transaction has made. The others are
+    /// sealed after `writes`, since their keys must be looked up.
     ///
     /// # Errors
     /// Those of `writes`; `AUDIT_UNAVAILABLE` when keys cannot be had.
@@ -29,7 +29,7 @@ impl Transaction {
             }
             return Ok(());
         }
-        // Nothing else can be recorded meanwhile: `writes` has the transaction to read from alone.
+        // `writes` borrows the transaction shared, so it cannot record anything while the sealer is away.
         let (stamp, sealer) = (self.stamp.clone(), self.sealer.take_all());
         let sealing = tokio::task::spawn_blocking(move || seal(&stamp, sealer, entries()));
         writes(self).await?;

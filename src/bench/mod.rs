@@ -16,7 +16,7 @@ pub mod policy;
 mod queries;
 mod report;
 mod run;
-mod servers;
+mod setup;
 mod yardsticks;
 
 pub use fault::Fault;
@@ -25,5 +25,5 @@ pub use measure::Sample;
 pub use queries::{Kind, Query};
 pub use report::{Figure, Machine, Measured, Report, Target};
 pub use run::run;
-pub use servers::{Options, Say, Servers, Tokens};
+pub use setup::{Options, Say, Servers, Tokens};
 pub use yardsticks::{Yardstick, serve};

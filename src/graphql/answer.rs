@@ -36,7 +36,7 @@ impl Problem {
     }
 
     fn write(&self, out: &mut String, request_id: &str, purpose: Option<&str>) {
-        measures::told(self.error.code.as_str());
+        measures::told(self.error.code.as_str(), self.error.code.limit());
         out.push_str("{\"message\":");
         write_text(out, &self.error.message);
         if !self.positions.is_empty() {

@@ -42,7 +42,7 @@ struct Shared {
 pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
     let health = Arc::new(Health::new(app.clone(), ending));
     let registry = measures::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
-    measures::known_codes(Code::ALL.into_iter().map(Code::as_str));
+    measures::start_at_zero(Code::ALL.into_iter().map(Code::as_str));
     let shared = Shared { app, health, registry, told: Arc::default() };
     let router = Router::new()
         .route("/livez", get(async || json(StatusCode::OK, "{\"status\":\"alive\"}".to_owned())))

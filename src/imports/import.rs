@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    reading::{Format, Reading},
+    reading::{Format, Reading, check_text},
     target::{Map, OptOut},
 };
 use crate::{
@@ -66,11 +66,7 @@ impl Import {
         }
         let notice = self.notice_version.as_ref().map(|version| ("notice version", version));
         for (name, value) in [("source", &self.source), ("ground", &self.ground)].into_iter().chain(notice) {
-            if value.trim().is_empty() || value.chars().count() > 500 || value.chars().any(char::is_control) {
-                return Err(Error::input(format!(
-                    "`{name}` must be 1 to 500 characters without control characters"
-                )));
-            }
+            check_text(name, value)?;
         }
         if self.since.is_some_and(|since| since > app.now()) {
             return Err(Error::input("a ground cannot begin in the future"));
@@ -78,9 +74,7 @@ impl Import {
         if self.informed_at.is_some_and(|informed| informed > app.now()) {
             return Err(Error::input("nobody was informed in the future"));
         }
-        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
-            return Err(Error::input("this delimiter cannot be used"));
-        }
+        self.reading.check()?;
         let Some(purpose) = policy.purpose(&self.purpose) else {
             return Err(Error::input(format!("there is no purpose `{}`", self.purpose)));
         };

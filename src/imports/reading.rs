@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 
 use super::{report::Reason, target::Target};
+use crate::error::Error;
+
+/// Longest text that is kept with what is imported, in characters.
+const LONGEST_TEXT: usize = 500;
 
 /// A region whose national phone numbers are known, by its code (ISO 3166-1), e.g. `DE`.
 pub use phonenumber::country::Id as Region;
@@ -60,6 +64,27 @@ pub struct Reading {
     pub optional: Vec<Target>,
     /// Whether the CSV file is an export of Zweck: contacts keep their ids, contact points and sources.
     pub own: bool,
+}
+
+impl Reading {
+    /// Checks what can be checked before the file is read.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n') {
+            return Err(Error::input("this delimiter cannot be used"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks a text that is kept with what is imported, such as the name of the source.
+pub(super) fn check_text(name: &str, value: &str) -> Result<(), Error> {
+    if value.trim().is_empty() || value.chars().count() > LONGEST_TEXT || value.chars().any(char::is_control)
+    {
+        return Err(Error::input(format!(
+            "`{name}` must be 1 to {LONGEST_TEXT} characters without control characters"
+        )));
+    }
+    Ok(())
 }
 
 impl Default for Reading {

@@ -1,5 +1,7 @@
-//! Statistics of the tables that an import fills. PostgreSQL plans by them and gathers them by itself only a while later: until then it
-//! takes a table that was empty for small, and scans it for each look-up (floor 4).
+//! Statistics of the tables that an import fills, gathered while it runs (floor 4).
+//!
+//! PostgreSQL plans by statistics, and its own job gathers them up to a minute later. Until then a table that was empty counts as small, and
+//! each look-up scans it.
 
 use entity::{
     consent, consent_event, contact, contact_point, ground, objection, provenance, subject_key, suppression,
@@ -8,9 +10,9 @@ use sea_orm::EntityName;
 
 use crate::context::App;
 
-/// Rows after which they are gathered for the first time: fewer are scanned as fast as found.
+/// Rows after which statistics are gathered for the first time. A scan of fewer rows is as fast as an index.
 const FIRST: u64 = 4_000;
-/// They are gathered again each time there are so many times as many, so that it costs a small share.
+/// Statistics are gathered again each time the number of rows has grown by this factor, so that they cost a small share.
 const GROWTH: u64 = 4;
 
 /// When statistics are gathered next.
@@ -21,12 +23,12 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    /// Of an import that begins.
+    /// For an import that begins.
     pub fn begin() -> Self {
         Self { rows: 0, next: FIRST }
     }
 
-    /// Gathers them where it is time for it after `rows` more. That they cannot be gathered hinders no import.
+    /// Counts `rows` more, and gathers statistics when it is time. An import goes on where they cannot be gathered; the log says so.
     pub async fn after(&mut self, app: &App, rows: u64) {
         self.rows += rows;
         if self.rows < self.next {

@@ -95,6 +95,7 @@ async fn insert(
 ) -> Result<Written, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
+    // Before the first statistics of the import a kept plan would go on scanning.
     tx.plan_anew(true).await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
     let locks = brought(app, rows.iter().chain(left))?;
@@ -107,7 +108,7 @@ async fn insert(
     let ring = tx.known_ring().await?;
     let policy = app.policy.current();
     let found = suppress(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted).await?;
-    // What is written is checked row by row by plans that are kept.
+    // Kept plans check each row that is written.
     tx.plan_anew(false).await?;
     let Sorted { missing, refused } = sorted;
     for chunk in missing.chunks(CHUNK) {

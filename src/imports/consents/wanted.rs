@@ -1,6 +1,9 @@
 //! What an import of consents is asked for (floor 4).
 
-use crate::{error::Error, imports::Reading};
+use crate::{
+    error::Error,
+    imports::reading::{Reading, check_text},
+};
 
 /// Who does not want it: a yes there is a no, and nothing else there is a yes.
 pub(super) const OPT_OUT: &str = "optOut";
@@ -73,14 +76,9 @@ impl ConsentImport {
     pub(super) fn check(&self) -> Result<(), Error> {
         let named = [("source", &self.source), ("contact source", &self.contact_source)];
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            if value.trim().is_empty() || value.chars().count() > 500 || value.chars().any(char::is_control) {
-                let message = format!("`{name}` must be 1 to 500 characters without control characters");
-                return Err(Error::input(message));
-            }
+            check_text(name, value)?;
         }
-        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
-            return Err(Error::input("this delimiter cannot be used"));
-        }
+        self.reading.check()?;
         Ok(())
     }
 }

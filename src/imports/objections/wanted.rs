@@ -7,8 +7,8 @@ use crate::{
     context::App,
     error::Error,
     imports::{
-        Reading,
         door::{advertising, can_be_objected_to},
+        reading::{Reading, check_text},
     },
 };
 
@@ -103,16 +103,10 @@ impl ObjectionImport {
     }
 
     pub(super) fn check(&self, app: &App) -> Result<Vec<String>, Error> {
-        if let Some(source) = &self.source
-            && (source.trim().is_empty()
-                || source.chars().count() > 500
-                || source.chars().any(char::is_control))
-        {
-            return Err(Error::input("`source` must be 1 to 500 characters without control characters"));
+        if let Some(source) = &self.source {
+            check_text("source", source)?;
         }
-        if !self.reading.delimiter.is_ascii() || matches!(self.reading.delimiter, b'"' | b'\r' | b'\n') {
-            return Err(Error::input("this delimiter cannot be used"));
-        }
+        self.reading.check()?;
         if self.kind == Listing::ExternalList && self.preset.is_some() {
             return Err(Error::input(
                 "a preset reads what a program knows of its own recipients; a list of others has none",
