@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use uuid::Uuid;
 use zweck::{
     context::{Actor, Credential, Keys},
-    governed::{Cell, Operation, Plan, Row, write_page_of},
+    engine::{Cell, Operation, Plan, Row, write_page_of},
     limits::Limits,
     policy::{Policy, Sources},
     register,

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use crate::{
     audit::{Changes, Entry, Mode, Transaction},
     context::Actor,
+    engine::{self, Scope, Standing},
     error::{Code, Error},
-    governed::{self, Scope, Standing},
     identities::Kind,
     policy::Grounds,
     register::{Category, RECIPIENT},
@@ -233,8 +233,7 @@ impl Again {
         let codes: Vec<String> = on_consent.iter().map(|purpose| purpose.code.clone()).collect();
         let mut consents = BTreeMap::new();
         if !scopes.is_empty() {
-            let standing =
-                governed::standing(tx.connection(), &scopes, &contacts, Some(&codes), None).await?;
+            let standing = engine::standing(tx.connection(), &scopes, &contacts, Some(&codes), None).await?;
             let holds: BTreeSet<Which> = standing
                 .into_iter()
                 .filter_map(|one| match one {

@@ -23,8 +23,8 @@ use uuid::Uuid;
 use super::{Transaction, touched::Place};
 use crate::{
     context::{App, id_after},
+    engine::{self, InForce, Scope, Standing},
     error::Error,
-    governed::{self, InForce, Scope, Standing},
     policy::{Grounds, Policy},
 };
 
@@ -146,7 +146,7 @@ async fn news<C: ConnectionTrait>(
     let contacts: Vec<Uuid> = place.contacts.iter().copied().collect();
     let purposes: Vec<String> = place.purposes.iter().cloned().collect();
     let only = (!place.any).then_some(purposes.as_slice());
-    let standing = governed::standing(connection, &scopes, &contacts, only, along).await?;
+    let standing = engine::standing(connection, &scopes, &contacts, only, along).await?;
     let (mut holds, mut told) = (BTreeSet::new(), BTreeMap::new());
     for one in standing {
         match one {

@@ -59,9 +59,9 @@ use touched::Touched;
 use crate::{
     context::{Actor, App, Keys, Ring},
     db::Db,
+    engine::{self, Scope},
     error::{Code, Error},
     feed::Change as Told,
-    governed::{self, Scope},
     identities::Reader,
     measures,
     policy::Policy,
@@ -208,12 +208,12 @@ impl Transaction {
     /// `INTERNAL` from the database.
     pub async fn sees(&self, actor: &Actor, object: &ObjectType, id: Uuid) -> Result<bool, Error> {
         let scope = Scope::of(actor, self.now(), self.inner.get_database_backend());
-        governed::exists(&self.inner, &scope, object, id).await
+        engine::exists(&self.inner, &scope, object, id).await
     }
 
     /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
     pub fn rule(&self, actor: &Actor, object: &ObjectType) -> Expr {
-        governed::permitted(&Scope::of(actor, self.now(), self.inner.get_database_backend()), object)
+        engine::permitted(&Scope::of(actor, self.now(), self.inner.get_database_backend()), object)
     }
 
     /// Takes keys of `subject` that were read along with what is written, once its contact was locked, so that they are not asked for

@@ -4,8 +4,8 @@ use async_graphql::Pos;
 
 use crate::{
     context::Actor,
+    engine::{Denial, write_text},
     error::{Code, Error},
-    governed::{Denial, write_text},
     measures,
 };
 

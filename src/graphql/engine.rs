@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     answer::{Problem, Response, error_body},
+    consent_state,
     documents::{Document, Documents},
     faults::told,
     mutations,
@@ -24,8 +25,8 @@ use super::{
 use crate::{
     audit::{self, Recorded, Replay},
     context::{Actor, App},
+    engine::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
     error::{Code, Error},
-    governed::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
     limits::Limits,
     measures::{self, Timing},
     recipients::Uses,
@@ -293,15 +294,19 @@ impl Engine {
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
         for root in &plan.roots {
-            let json = match (root.write(), root.receipt()) {
+            let json = match (root.write(), root.receipt(), root.consent_state()) {
                 // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
-                (Some(planned), _) => {
+                (Some(planned), ..) => {
                     let replay = request.replay.as_ref();
                     let uses = plan.of_persons.then_some(&self.uses);
                     Box::pin(write((app, uses), actor, &mut reader, (root, planned), replay, deadline)).await
                 }
-                (_, Some(planned)) => {
+                (_, Some(planned), _) => {
                     let reading = Box::pin(receipts::read(app, actor, planned));
+                    in_time(deadline, reading).await.map(Some)
+                }
+                (.., Some(planned)) => {
+                    let reading = Box::pin(consent_state::read(app, actor, planned));
                     in_time(deadline, reading).await.map(Some)
                 }
                 _ => in_time(deadline, Box::pin(reader.root(root))).await,

@@ -1,6 +1,7 @@
 //! The GraphQL face: the schema, made from the register, and the engine that answers (floor 5).
 
 mod answer;
+mod consent_state;
 mod documents;
 mod engine;
 mod faults;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::documents::{Choice, Document, Same};
-use crate::{context::Actor, governed::Plan, policy::Table, recent::Recent};
+use crate::{context::Actor, engine::Plan, policy::Table, recent::Recent};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
 const MOST_PARTS: usize = 32 * 1024;

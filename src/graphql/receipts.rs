@@ -2,8 +2,8 @@
 
 use crate::{
     context::{Actor, App},
+    engine::{PlannedReceipt, ReceiptPart, Scope},
     error::Error,
-    governed::{Part, PlannedReceipt, Scope},
     receipts,
 };
 
@@ -14,7 +14,7 @@ pub(super) async fn read(app: &App, actor: &Actor, planned: &PlannedReceipt) -> 
     let Some(consent) = planned.visible(connection, &scope).await? else { return null() };
     let Some(document) = receipts::document(connection, app, consent).await? else { return null() };
     planned.write(|part| match part {
-        Part::Html(language) => receipts::html(&document, language),
+        ReceiptPart::Html(language) => receipts::html(&document, language),
         _ => serde_json::to_string(&document).map_err(|_| Error::internal("a receipt as text")),
     })
 }

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     audit,
     context::{Actor, App},
+    engine::{Operation, Plan, Reader},
     error::Error,
     feed::Change,
-    governed::{Operation, Plan, Reader},
 };
 
 /// A subscription whose document fits the schema.

@@ -15,7 +15,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
 use serde_json::Value;
 use zweck::{
     context::{Actor, App},
-    governed::overhear,
+    engine::overhear,
     graphql::{Engine, Request},
     tokens,
 };

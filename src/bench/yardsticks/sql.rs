@@ -3,7 +3,7 @@
 //! `$1` is the purpose and `$2` the instant in all of them.
 
 /// Contacts with a live consent that no objection has ended, bound to the address that the contact has: the rule of
-/// `governed::rows`, as one would write it for this one purpose.
+/// `engine::rows`, as one would write it for this one purpose.
 macro_rules! visible {
     () => {
         "c.state = 'ACTIVE' AND EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = c.id AND g.purpose_code = $1 \

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::visit::Visit;
 use crate::{
     context::Actor,
+    engine::{self, Scope},
     error::{Code, Error, Outcome},
-    governed::{self, Scope},
     graphql::Request,
     policy::{Action, Channel, PurposeDef},
     register::CONTACT,
@@ -245,7 +245,7 @@ pub(super) async fn reaches(visit: &Visit, key: &str, purpose: &Arc<PurposeDef>)
     let db = &visit.app.db;
     let (now, backend) = (visit.app.now(), db.backend());
     let scope = Scope { purpose: Some(purpose.clone()), now, backend, subject: None };
-    governed::reaches(&db.reader, &scope, key).await
+    engine::reaches(&db.reader, &scope, key).await
 }
 
 /// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes by.
@@ -256,5 +256,5 @@ pub(super) async fn holds(visit: &Visit, contact: Uuid, purpose: &Arc<PurposeDef
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let actor = Actor::of_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
     let scope = Scope::of(&actor, app.now(), app.db.backend());
-    governed::exists(&app.db.reader, &scope, &CONTACT, contact).await
+    engine::exists(&app.db.reader, &scope, &CONTACT, contact).await
 }

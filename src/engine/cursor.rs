@@ -1,0 +1,66 @@
+//! Cursors: the order values of a row, sealed for one caller, purpose, place and order. Room: engine.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::{ChaCha20Poly1305, Nonce, aead::Payload};
+use chacha20poly1305::{KeyInit as _, aead::Aead as _};
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+use super::cell::Cell;
+use crate::{context::Keys, error::Error};
+
+/// Seals and opens cursors. The nonce is derived from what is sealed (as in RFC 5297): the same row gives the same
+/// cursor, and a nonce never serves two contents.
+pub(in crate::engine) struct Cursors {
+    cipher: ChaCha20Poly1305,
+    /// Under the other known master keys: what was sealed before a rotation, or by another server, can be opened.
+    others: Vec<ChaCha20Poly1305>,
+    nonces: [u8; 32],
+}
+
+impl Cursors {
+    pub(in crate::engine) fn new(keys: &Keys) -> Result<Self, Error> {
+        let cipher = |key: [u8; 32]| ChaCha20Poly1305::new(&key.into());
+        let others = keys.derive_others("cursor")?.into_iter().map(cipher).collect();
+        Ok(Self { cipher: cipher(keys.derive("cursor")?), others, nonces: keys.derive("cursor-nonce")? })
+    }
+
+    pub(in crate::engine) fn seal(&self, place: &str, values: &[Cell]) -> Result<String, Error> {
+        let fault = || Error::internal("a cursor could not be sealed");
+        let plain = serde_json::to_vec(values).map_err(|_| fault())?;
+        let mut nonce = [0u8; 12];
+        let mut input = Vec::with_capacity(plain.len() + place.len() + 8);
+        input.extend((place.len() as u64).to_be_bytes());
+        input.extend(place.as_bytes());
+        input.extend(&plain);
+        Hkdf::<Sha256>::new(Some(&self.nonces), &input).expand(b"nonce", &mut nonce).map_err(|_| fault())?;
+        let payload = Payload { msg: &plain, aad: place.as_bytes() };
+        let sealed = self.cipher.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| fault())?;
+        let mut bytes = nonce.to_vec();
+        bytes.extend(sealed);
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// # Errors
+    /// `BAD_USER_INPUT`, the same for a bent cursor and for one of another caller, purpose, place or order.
+    pub(in crate::engine) fn open(
+        &self,
+        place: &str,
+        cursor: &str,
+        width: usize,
+    ) -> Result<Vec<Cell>, Error> {
+        let open = || {
+            let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+            let (nonce, sealed) = bytes.split_at_checked(12)?;
+            let open = |cipher: &ChaCha20Poly1305| {
+                let payload = Payload { msg: sealed, aad: place.as_bytes() };
+                cipher.decrypt(Nonce::from_slice(nonce), payload).ok()
+            };
+            let plain = std::iter::once(&self.cipher).chain(&self.others).find_map(open)?;
+            let values: Vec<Cell> = serde_json::from_slice(&plain).ok()?;
+            (values.len() == width).then_some(values)
+        };
+        open().ok_or_else(|| Error::input("this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed"))
+    }
+}

@@ -1,0 +1,345 @@
+//! Input of a mutation, read and checked against the register. Room: engine/document.
+
+use async_graphql::Value;
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::arguments::{Arguments, called, id, instant, text, twice};
+use crate::{
+    context::Actor,
+    error::Error,
+    register::{Field, InputField, InputKind, InputType, Mutation, Right},
+};
+
+/// Most words of a list.
+const MOST_WORDS: usize = 200;
+
+/// A value of an input.
+#[derive(Clone)]
+enum Given {
+    Id(Uuid),
+    Text(String),
+    Time(DateTime<Utc>),
+    Int(i32),
+    Words(Vec<String>),
+    Input(Input),
+}
+
+/// An input whose values have been checked, each with its name and the one that the caller has used. Debug shows names alone.
+#[derive(Clone, Default)]
+pub struct Input {
+    path: String,
+    values: Vec<(&'static str, &'static str, Given)>,
+}
+
+/// For whom an input is read, and on which day.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Reading<'a> {
+    pub(in crate::engine) actor: &'a Actor,
+    pub(in crate::engine) today: NaiveDate,
+}
+
+/// What giving the values of an input needs, each with its place.
+pub(in crate::engine) type Needs = Vec<(Right, String)>;
+
+/// What giving the arguments of `mutation` needs, whatever may be wrong with them.
+pub(in crate::engine) fn needs_of(mutation: &Mutation, arguments: &Arguments) -> Needs {
+    let mut needs =
+        arguments.get("input").map_or_else(Needs::new, |value| needs(mutation.input, value, "input"));
+    if let Some(former) = mutation.former().filter(|former| arguments.get(former.name).is_some()) {
+        needs.extend(former.right.map(|right| (right, former.name.to_owned())));
+    }
+    needs
+}
+
+/// What giving `value` as `ty` needs, whatever may be wrong with the values themselves.
+fn needs(ty: &InputType, value: &Value, path: &str) -> Needs {
+    let Value::Object(entries) = value else { return Needs::new() };
+    let mut needs = Needs::new();
+    for (field, name) in ty.all().iter().flat_map(|field| field.names().map(move |name| (field, name))) {
+        let Some(value) = entries.get(name).filter(|value| **value != Value::Null) else { continue };
+        let place = format!("{path}.{name}");
+        needs.extend(field.right.map(|right| (right, place.clone())));
+        match (field.kind, ty.of) {
+            (InputKind::Object(nested), _) => needs.extend(self::needs(nested, value, &place)),
+            (InputKind::FieldNames(object), Some((_, action))) => {
+                let single = std::slice::from_ref(value);
+                let items = if let Value::List(items) = value { items.as_slice() } else { single };
+                for (index, item) in items.iter().enumerate() {
+                    let word = text(name, item).unwrap_or_default();
+                    let named = object.given().find(|(known, _)| known.order_name() == word);
+                    let right = named.map(|(known, _)| Right::OnField(action, object, known));
+                    needs.extend(right.map(|right| (right, format!("{place}.{index}"))));
+                }
+            }
+            _ => {}
+        }
+    }
+    needs
+}
+
+impl Input {
+    /// Reads `value` as `ty`. A null counts as absent.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with the place of the first fault.
+    pub(in crate::engine) fn read(
+        ty: &InputType,
+        value: &Value,
+        path: &str,
+        reading: Reading<'_>,
+    ) -> Result<Self, Error> {
+        let Value::Object(entries) = value else {
+            return Err(Error::input("an input must be an object").in_input(path));
+        };
+        let fields = ty.all();
+        let known = |name: &str| fields.iter().any(|field| field.names().any(|known| known == name));
+        if let Some(unknown) = entries.keys().find(|name| !known(name)) {
+            return Err(Error::input("there is no such input field").in_input(format!("{path}.{unknown}")));
+        }
+        let mut values = Vec::new();
+        for field in &fields {
+            let look = |name: &str| entries.get(name).filter(|value| **value != Value::Null);
+            let place = |name: &str| format!("{path}.{name}");
+            if let Some((called, value)) = called(field, look, place)? {
+                values.push((field.name, called, one(field, called, value, &place(called), reading)?));
+            }
+        }
+        Ok(Self { path: path.to_owned(), values })
+    }
+
+    /// The input of `mutation` by its arguments: `input`, or the argument that stood for its one field.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with the place of the first fault; where both are given, or neither.
+    pub(in crate::engine) fn of(
+        mutation: &Mutation,
+        arguments: &Arguments,
+        reading: Reading<'_>,
+    ) -> Result<Self, Error> {
+        let input = arguments.get("input");
+        let former = mutation.former().and_then(|field| Some((field, arguments.get(field.name)?)));
+        match (input, former) {
+            (Some(_), Some((former, _))) => Err(twice("input", former.name).in_input(former.name)),
+            (Some(value), None) => Self::read(mutation.input, value, "input", reading),
+            (None, Some((former, value))) => {
+                let name = mutation.input.fields.first().map_or(former.name, |field| field.name);
+                let value = one(&former, former.name, value, former.name, reading)?;
+                Ok(Self { path: String::new(), values: vec![(name, former.name, value)] })
+            }
+            (None, None) => {
+                let demand = InputKind::Object(mutation.input).demand();
+                Err(Error::input(format!("`input` is missing: it must be {demand}")).in_input("input"))
+            }
+        }
+    }
+
+    /// `error` as the caller has named what it is about: where an old name was used, it is told by that one.
+    #[must_use]
+    pub fn as_called(&self, mut error: Error) -> Error {
+        for (name, called, value) in &self.values {
+            if let Given::Input(nested) = value {
+                error = nested.as_called(error);
+            }
+            let place =
+                if self.path.is_empty() { format!("input.{name}") } else { format!("{}.{name}", self.path) };
+            if name != called && error.input.as_ref() == Some(&place) {
+                error.input = Some(self.place(name));
+                error.message = error.message.replace(&format!("`{name}`"), &format!("`{called}`"));
+            }
+        }
+        error
+    }
+
+    fn get(&self, name: &str) -> Option<&Given> {
+        self.values.iter().find_map(|(known, _, value)| (*known == name).then_some(value))
+    }
+
+    /// The place of a field as the caller has named it, for errors.
+    pub fn place(&self, name: &str) -> String {
+        let called = self.values.iter().find_map(|(known, called, _)| (*known == name).then_some(*called));
+        let name = called.unwrap_or(name);
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// `BAD_USER_INPUT` about the field `name`.
+    pub fn fault(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::input(message).in_input(self.place(name))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        self.fault(name, format!("`{name}` is missing"))
+    }
+
+    /// An id, if given.
+    pub fn id(&self, name: &str) -> Option<Uuid> {
+        match self.get(name) {
+            Some(Given::Id(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Text, a word or an enum's name, if given.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Given::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An instant, if given.
+    pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        match self.get(name) {
+            Some(Given::Time(at)) => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// A number, if given.
+    pub fn int(&self, name: &str) -> Option<i32> {
+        match self.get(name) {
+            Some(Given::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A list of words, if given.
+    pub fn words(&self, name: &str) -> Option<&[String]> {
+        match self.get(name) {
+            Some(Given::Words(words)) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// A nested input, if given.
+    pub fn nested(&self, name: &str) -> Option<&Input> {
+        match self.get(name) {
+            Some(Given::Input(input)) => Some(input),
+            _ => None,
+        }
+    }
+
+    /// An id that must be there.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; here as below the schema has seen to it already.
+    pub fn need_id(&self, name: &str) -> Result<Uuid, Error> {
+        self.id(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// Text that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn need_text(&self, name: &str) -> Result<&str, Error> {
+        self.text(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// An instant that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn need_time(&self, name: &str) -> Result<DateTime<Utc>, Error> {
+        self.time(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// A nested input that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn need_nested(&self, name: &str) -> Result<&Input, Error> {
+        self.nested(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// The values of the given fields of `object`.
+    pub fn fields_of(
+        &self,
+        object: &'static crate::register::ObjectType,
+    ) -> impl Iterator<Item = (&'static Field, &str)> {
+        object.given().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.values.iter().map(|(name, ..)| name)).finish()
+    }
+}
+
+fn one(
+    field: &InputField,
+    name: &str,
+    value: &Value,
+    place: &str,
+    reading: Reading<'_>,
+) -> Result<Given, Error> {
+    let Reading { actor, today } = reading;
+    let at = |error: Error| error.in_input(place);
+    Ok(match field.kind {
+        InputKind::Id => Given::Id(id(name, value).map_err(at)?),
+        InputKind::Time => Given::Time(instant(name, value).map_err(at)?),
+        InputKind::Int => {
+            let number = match value {
+                Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
+                _ => None,
+            };
+            Given::Int(number.ok_or_else(|| at(Error::input(format!("`{name}` must be a whole number"))))?)
+        }
+        InputKind::Text(check) => {
+            let Value::String(text) = value else {
+                return Err(at(Error::input(format!("`{name}` must be a text"))));
+            };
+            match check.check(text, today) {
+                Ok(Some(text)) => Given::Text(text),
+                Ok(None) => return Err(at(Error::input(format!("`{name}` is empty")))),
+                Err(fault) => return Err(at(Error::input(format!("`{name}` {}", fault.demand())))),
+            }
+        }
+        InputKind::Word => Given::Text(word(name, value).map_err(at)?),
+        InputKind::Purpose => {
+            let code = word(name, value).map_err(at)?;
+            if actor.policy.purpose(&code).is_none() {
+                return Err(at(actor.no_purpose(&code, true)));
+            }
+            Given::Text(code)
+        }
+        InputKind::Enum(of) => {
+            let word = text(name, value).map_err(at)?;
+            if !of.values.iter().any(|(known, _)| *known == word) {
+                return Err(at(Error::input(format!("`{name}` must be {}", field.kind.demand()))));
+            }
+            Given::Text(word.to_owned())
+        }
+        InputKind::Words | InputKind::FieldNames(_) => Given::Words(words(name, value, place)?),
+        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, reading)?),
+    })
+}
+
+/// A word: not empty, at most 200 characters, no white space around, no control characters.
+fn word(name: &str, value: &Value) -> Result<String, Error> {
+    let word = text(name, value)?;
+    let fits = !word.is_empty() && word.chars().count() <= 200 && word.trim() == word;
+    if !fits || word.chars().any(char::is_control) {
+        return Err(Error::input(format!("`{name}` must be a word of 1 to 200 characters")));
+    }
+    Ok(word.to_owned())
+}
+
+pub(in crate::engine) fn words(name: &str, value: &Value, place: &str) -> Result<Vec<String>, Error> {
+    let single = std::slice::from_ref(value);
+    let items = if let Value::List(items) = value { items.as_slice() } else { single };
+    if items.len() > MOST_WORDS {
+        let message = format!("`{name}` has more than {MOST_WORDS} entries");
+        return Err(Error::input(message).in_input(place));
+    }
+    let mut words = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let word = word(name, item).map_err(|error| error.in_input(format!("{place}.{index}")))?;
+        if words.contains(&word) {
+            let message = format!("`{name}` names one twice");
+            return Err(Error::input(message).in_input(format!("{place}.{index}")));
+        }
+        words.push(word);
+    }
+    Ok(words)
+}

@@ -1,0 +1,134 @@
+//! Limits of the text of a document, before it is parsed. Room: engine/document.
+
+use crate::{
+    error::{Code, Error},
+    limits::Limits,
+};
+
+/// Deepest nesting of brackets, those of values included.
+const NESTING: u64 = 200;
+
+/// Longest name. Response keys are repeated in every row.
+const LONGEST_NAME: usize = 255;
+
+/// Refuses documents that are too long to be parsed.
+///
+/// # Errors
+/// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a name that is too long.
+pub fn scan(document: &str, limits: &Limits) -> Result<(), Error> {
+    let too = |what: String| Err(Error::new(Code::QueryTooComplex, what));
+    if document.len() as u64 > limits.document_bytes {
+        return too(format!("the document has more than {} bytes", limits.document_bytes));
+    }
+    let (mut rest, mut tokens, mut nesting) = (document.as_bytes(), 0u64, 0u64);
+    while let [first, ..] = rest {
+        let (length, counts) = match first {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' => (1, false),
+            b'#' => (until(rest, |byte| matches!(byte, b'\n' | b'\r')), false),
+            b'"' => (string(rest), true),
+            b'.' => (until(rest, |byte| byte != b'.').min(3), true),
+            b'{' | b'[' | b'(' => {
+                nesting += 1;
+                if nesting > NESTING {
+                    return too("the document is nested too deeply".to_owned());
+                }
+                (1, true)
+            }
+            b'}' | b']' | b')' => {
+                nesting = nesting.saturating_sub(1);
+                (1, true)
+            }
+            byte if is_word(*byte) => {
+                let length = until(rest, |byte| !is_word(byte));
+                if length > LONGEST_NAME {
+                    let message = format!("a name in the document is longer than {LONGEST_NAME} bytes");
+                    return Err(Error::input(message));
+                }
+                (length, true)
+            }
+            _ => (1, true),
+        };
+        tokens += u64::from(counts);
+        if tokens > limits.tokens {
+            return too(format!("the document has more than {} tokens", limits.tokens));
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Bytes before the first that is `end`.
+fn until(bytes: &[u8], end: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| end(*byte)).unwrap_or(bytes.len())
+}
+
+/// Length of the string that begins here. One that does not end is the end of what the parser reads.
+fn string(bytes: &[u8]) -> usize {
+    if let Some(block) = bytes.strip_prefix(b"\"\"\"") {
+        let mut at = 0;
+        while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
+            if rest.starts_with(b"\"\"\"") {
+                return at + 6;
+            }
+            at += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 };
+        }
+        // Without an end it is an empty string and the beginning of another.
+        return 2;
+    }
+    let mut at = 1;
+    loop {
+        match bytes.get(at) {
+            Some(b'\\') => at += 2,
+            Some(b'"') => return at + 1,
+            Some(b'\n' | b'\r') | None => return bytes.len(),
+            Some(_) => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(document: &str, limits: &Limits) -> Option<Code> {
+        scan(document, limits).err().map(|error| error.code)
+    }
+
+    #[test]
+    fn what_is_counted_is_what_the_parser_sees() {
+        let tight = |tokens| Limits { tokens, ..Limits::default() };
+        for (document, tokens) in [
+            ("{ a }", 3),
+            ("{a,b # c d {\n}", 4),
+            ("{a(x:\"} } } [[[ \\\" (\")...F}", 10),
+            ("{a(x:\"\"\"} \\\"\"\" \" [[\n[ \"\"\")}", 8),
+            ("query($x:Int=-1.5){a}", 15),
+            ("\u{feff}{a}", 6),
+        ] {
+            assert_eq!(refused(document, &tight(tokens)), None, "{document}");
+            assert_eq!(refused(document, &tight(tokens - 1)), Some(Code::QueryTooComplex), "{document}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_deep_is_refused() {
+        let limits = Limits { document_bytes: 2_000_000, tokens: 1_000_000, ..Limits::default() };
+        for open in ["[", "{", "(", "[{", "{a(x:["] {
+            let deep = format!("{{ a(x: {}", open.repeat(100_000));
+            assert_eq!(refused(&deep, &limits), Some(Code::QueryTooComplex), "{open}");
+        }
+        assert_eq!(refused(&format!("{{ {} }}", "a".repeat(256)), &limits), Some(Code::BadUserInput));
+        assert_eq!(refused(&format!("{{ {} }}", "a".repeat(255)), &limits), None);
+        assert_eq!(refused(&" ".repeat(2_000_001), &limits), Some(Code::QueryTooComplex));
+        // Hidden from whoever takes the rest for a string.
+        for hide in ["\"\"\"", "\"\"\" \\\"\"\"", "\"a\" ", "# \"\n", "\"\" # \"\"\" \r"] {
+            let deep = format!("{{ a(x: {hide} {}", "[".repeat(500));
+            let code = refused(&deep, &limits);
+            assert!(code == Some(Code::QueryTooComplex) || hide.starts_with("\"\"\""), "{hide}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The operation of a document: fragments collected, directives evaluated (GraphQL, 6.3.2). Room: engine/document.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Pos, Positioned, Value,
+    parser::types::{
+        BaseType, Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition,
+        InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet, VariableDefinition,
+    },
+};
+use async_graphql_value::Value as AstValue;
+
+use super::{
+    arguments::Variables,
+    complexity::{self, Fragments},
+};
+use crate::{error::Error, limits::Limits, names::listed};
+
+/// An operation with what is needed to walk it.
+pub struct Operation<'d> {
+    /// Whether it is a mutation.
+    pub writes: bool,
+    /// Whether it is a subscription.
+    pub subscribes: bool,
+    pub(in crate::engine) root: &'d SelectionSet,
+    fragments: &'d Fragments,
+    definitions: &'d [Positioned<VariableDefinition>],
+    pub(in crate::engine) variables: Variables,
+    /// Variables that are put in when the plan is run.
+    pub late: &'d [String],
+}
+
+/// Fields of one response key, merged.
+pub(in crate::engine) struct Selected<'d> {
+    pub(in crate::engine) key: &'d str,
+    pub(in crate::engine) name: &'d str,
+    pub(in crate::engine) nodes: Vec<&'d Positioned<Field>>,
+}
+
+impl<'d> Operation<'d> {
+    /// Chooses the operation of `document` and checks it against `limits`.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for an unknown or missing name, `QUERY_TOO_COMPLEX`.
+    pub fn choose(
+        document: &'d ExecutableDocument,
+        name: Option<&str>,
+        variables: serde_json::Map<String, serde_json::Value>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let operation: &OperationDefinition = match (&document.operations, name) {
+            (DocumentOperations::Single(operation), None) => &operation.node,
+            (DocumentOperations::Multiple(all), Some(name)) => all
+                .iter()
+                .find_map(|(known, operation)| (known == name).then_some(&operation.node))
+                .ok_or_else(|| {
+                    let mut names: Vec<&str> = all.keys().map(Name::as_str).collect();
+                    names.sort_unstable();
+                    let message =
+                        format!("the document has no operation of this name; it has {}", listed(&names));
+                    Error::input(message).in_input("operationName")
+                })?,
+            (DocumentOperations::Multiple(all), None) => match all.values().next() {
+                Some(only) if all.len() == 1 => &only.node,
+                _ => return Err(Error::input("the document has several operations; name one")),
+            },
+            (DocumentOperations::Single(_), Some(_)) => {
+                let message = "the document has no operation of this name; its only one has no name";
+                return Err(Error::input(message).in_input("operationName"));
+            }
+        };
+        complexity::check(document, &variables, limits)?;
+        Ok(Self {
+            writes: operation.ty == OperationType::Mutation,
+            subscribes: operation.ty == OperationType::Subscription,
+            root: &operation.selection_set.node,
+            fragments: &document.fragments,
+            definitions: &operation.variable_definitions,
+            variables: Variables::new(&operation.variable_definitions, variables)?,
+            late: &[],
+        })
+    }
+
+    /// The variable that stands for the argument `name` of `field`, if it is put in when the plan is run.
+    pub(in crate::engine) fn late(&self, field: &Field, name: &str) -> Option<&'d str> {
+        let late: &'d [String] = self.late;
+        match &field.get_argument(name)?.node {
+            AstValue::Variable(variable) => {
+                late.iter().map(String::as_str).find(|late| *late == variable.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    /// The type its root fields belong to.
+    pub(in crate::engine) fn root_type(&self) -> &'static str {
+        match (self.writes, self.subscribes) {
+            (true, _) => "Mutation",
+            (_, true) => "Subscription",
+            _ => "Query",
+        }
+    }
+
+    /// What it asks of the schema itself, as a document of its own; `None` where it asks nothing of it.
+    ///
+    /// # Errors
+    /// As the plan.
+    pub fn introspection(&self) -> Result<Option<ExecutableDocument>, Error> {
+        let mut items = Vec::new();
+        for selected in self.collect(&[self.root], self.root_type())? {
+            let [first, rest @ ..] = selected.nodes.as_slice() else { continue };
+            if !matches!(selected.name, "__schema" | "__type") {
+                continue;
+            }
+            // Equal response keys of the root are not merged by async-graphql.
+            let mut field = (*first).clone();
+            let more = rest.iter().flat_map(|node| node.node.selection_set.node.items.iter().cloned());
+            field.node.selection_set.node.items.extend(more);
+            items.push(Positioned::new(Selection::Field(field), first.pos));
+        }
+        let Some(pos) = items.first().map(|item| item.pos) else { return Ok(None) };
+        // Nothing of introspection takes another type; what the caller is not shown must not be named.
+        let known = |definition: &&Positioned<VariableDefinition>| matches!(&definition.node.var_type.node.base, BaseType::Named(name) if matches!(name.as_str(), "String" | "Boolean"));
+        let operation = OperationDefinition {
+            ty: OperationType::Query,
+            variable_definitions: self.definitions.iter().filter(known).cloned().collect(),
+            directives: Vec::new(),
+            selection_set: Positioned::new(SelectionSet { items }, pos),
+        };
+        let of_the_schema = |fragment: &Positioned<FragmentDefinition>| {
+            fragment.node.type_condition.node.on.node.starts_with("__")
+        };
+        let fragments = self.fragments.iter().filter(|(_, fragment)| of_the_schema(fragment));
+        Ok(Some(ExecutableDocument {
+            operations: DocumentOperations::Single(Positioned::new(operation, pos)),
+            fragments: fragments.map(|(name, fragment)| (name.clone(), fragment.clone())).collect(),
+        }))
+    }
+
+    /// The fields of `sets` on the type `on`, fragments spread, @skip and @include applied, equal response keys merged in
+    /// the order of their first appearance (GraphQL, CollectFields).
+    pub(in crate::engine) fn collect(
+        &self,
+        sets: &[&'d SelectionSet],
+        on: &str,
+    ) -> Result<Vec<Selected<'d>>, Error> {
+        let mut collected: Vec<Selected<'d>> = Vec::new();
+        let mut index = HashMap::new();
+        for set in sets {
+            self.gather(set, on, &mut collected, &mut index)?;
+        }
+        for selected in &collected {
+            self.check_equal(selected)?;
+        }
+        Ok(collected)
+    }
+
+    fn gather(
+        &self,
+        set: &'d SelectionSet,
+        on: &str,
+        into: &mut Vec<Selected<'d>>,
+        index: &mut HashMap<&'d str, usize>,
+    ) -> Result<(), Error> {
+        for selection in &set.items {
+            let (directives, nested) = match &selection.node {
+                Selection::Field(field) => (&field.node.directives, None),
+                Selection::InlineFragment(inline) => {
+                    let condition =
+                        inline.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
+                    (&inline.node.directives, Some((condition, &inline.node.selection_set.node)))
+                }
+                Selection::FragmentSpread(spread) => {
+                    let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) else {
+                        return Err(Error::input("a fragment is not defined"));
+                    };
+                    let condition = Some(&fragment.node.type_condition.node.on.node);
+                    (&spread.node.directives, Some((condition, &fragment.node.selection_set.node)))
+                }
+            };
+            if !self.included(directives)? {
+                continue;
+            }
+            match (nested, &selection.node) {
+                (Some((condition, set)), _) => {
+                    if condition.is_none_or(|condition| condition == on) {
+                        self.gather(set, on, into, index)?;
+                    }
+                }
+                (None, Selection::Field(field)) => {
+                    let key = field.node.response_key().node.as_str();
+                    let at = *index.entry(key).or_insert_with(|| {
+                        into.push(Selected { key, name: field.node.name.node.as_str(), nodes: Vec::new() });
+                        into.len() - 1
+                    });
+                    if let Some(selected) = into.get_mut(at) {
+                        selected.nodes.push(field);
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn included(&self, directives: &[Positioned<Directive>]) -> Result<bool, Error> {
+        for directive in directives {
+            let skip = match directive.node.name.node.as_str() {
+                "skip" => true,
+                "include" => false,
+                _ => continue,
+            };
+            let condition =
+                directive.node.get_argument("if").and_then(|value| self.variables.resolve(&value.node));
+            match condition {
+                Some(Value::Boolean(condition)) if condition == skip => return Ok(false),
+                Some(Value::Boolean(_)) => {}
+                _ => return Err(Error::input("@skip and @include need a Boolean `if`")),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Fields of one response key must be the same field with the same arguments (GraphQL, 5.3.2).
+    fn check_equal(&self, selected: &Selected<'d>) -> Result<(), Error> {
+        let [first, rest @ ..] = selected.nodes.as_slice() else { return Ok(()) };
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let expected = self.variables.arguments(first);
+        for other in rest {
+            if other.node.name.node != selected.name || self.variables.arguments(other) != expected {
+                let message = format!("the response key `{}` is used for different fields", selected.key);
+                return Err(Error::input(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The document with everything skipped: it can be validated as it is, and nothing of it runs.
+pub fn skipped(mut document: ExecutableDocument) -> ExecutableDocument {
+    let skip = |operation: &mut Positioned<OperationDefinition>| {
+        let pos = operation.pos;
+        let selection_set = std::mem::replace(
+            &mut operation.node.selection_set,
+            Positioned::new(SelectionSet::default(), pos),
+        );
+        let yes = Positioned::new(async_graphql_value::Value::Boolean(true), pos);
+        let directive = Directive {
+            name: Positioned::new(Name::new("skip"), pos),
+            arguments: vec![(Positioned::new(Name::new("if"), pos), yes)],
+        };
+        let inline = InlineFragment {
+            type_condition: None,
+            directives: vec![Positioned::new(directive, pos)],
+            selection_set,
+        };
+        let inline = Selection::InlineFragment(Positioned::new(inline, pos));
+        operation.node.selection_set.node.items.push(Positioned::new(inline, pos));
+    };
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => skip(operation),
+        DocumentOperations::Multiple(all) => all.values_mut().for_each(skip),
+    }
+    document
+}
+
+impl<'d> Selected<'d> {
+    pub(in crate::engine) fn sets(&self) -> Vec<&'d SelectionSet> {
+        self.nodes.iter().map(|node| &node.node.selection_set.node).collect()
+    }
+
+    pub(in crate::engine) fn positions(&self) -> Vec<Pos> {
+        self.nodes.iter().map(|node| node.pos).collect()
+    }
+}

@@ -1,0 +1,34 @@
+//! Finds the consent whose status is asked for. Room: engine/executor.
+
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::lookup::found;
+use crate::{
+    engine::{
+        plan::{PlannedConsentState, selection::Level},
+        scope::Scope,
+    },
+    error::Error,
+    register::CONSENT,
+};
+
+impl PlannedConsentState {
+    /// The consent, if it exists for the caller of `scope`.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database.
+    pub async fn visible<C: ConnectionTrait>(
+        &self,
+        connection: &C,
+        scope: &Scope,
+    ) -> Result<Option<Uuid>, Error> {
+        let Some(contact) = self.contact else { return Ok(None) };
+        let mut sql = scope.select(&Level::new(&CONSENT), "");
+        sql.push(" AND t.contact_id = ").bind(contact);
+        sql.push(" AND t.purpose_code = ").bind(self.purpose.as_str());
+        sql.push(" AND t.channel = ").bind(self.channel.as_str());
+        let rows = found(connection, sql).await?;
+        Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
+    }
+}

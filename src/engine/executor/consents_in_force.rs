@@ -1,0 +1,119 @@
+//! Consents that are in force, beside those that were announced last to be so. Room: engine/executor.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, StatementBuilder, sea_query::InsertStatement};
+use uuid::Uuid;
+
+use super::lookup;
+use crate::{
+    engine::{
+        cell::Cell,
+        scope::Scope,
+        sql::{builder::Sql, row_rules},
+    },
+    error::Error,
+};
+
+/// A consent by contact, purpose and channel.
+pub type InForce = (Uuid, String, String);
+
+/// A consent as it stands.
+#[derive(Debug)]
+pub enum Standing {
+    /// It is in force, as reads would find it.
+    Holds(InForce),
+    /// What was told last of it is that it began.
+    Told {
+        /// Which consent.
+        consent: InForce,
+        /// Since when, as it was told.
+        since: DateTime<Utc>,
+        /// When it ends by time.
+        end: Option<DateTime<Utc>>,
+    },
+}
+
+/// The consents of `contacts` that are in force for the purposes of `scopes`, and those of which that was told last: of the purposes
+/// in `only`, where it is some. `along` is a statement that is to be executed with it, on PostgreSQL alone.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn standing<C: ConnectionTrait>(
+    connection: &C,
+    scopes: &[Scope],
+    contacts: &[Uuid],
+    only: Option<&[String]>,
+    along: Option<&InsertStatement>,
+) -> Result<Vec<Standing>, Error> {
+    let backend = connection.get_database_backend();
+    let mut sql = match along {
+        Some(write) => Sql::along(backend, StatementBuilder::build(write, &backend)),
+        None => Sql::new(backend, ""),
+    };
+    // The last word on each is found by its index, however long the history is. On PostgreSQL what waits in the queue is newer than
+    // all that has its place: both are looked at by one statement, so that nothing moves in between.
+    let queued = backend == DbBackend::Postgres;
+    if queued {
+        told(&mut sql, "consent_change_queue", contacts, only);
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change_queue n ")
+            .push(SAME)
+            .push(" AND n.number > h.number)");
+        sql.push(" UNION ALL ");
+    }
+    told(&mut sql, "consent_change", contacts, only);
+    sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change n ").push(SAME).push(" AND n.id > h.id)");
+    if queued {
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change_queue n ").push(SAME).push(")");
+    }
+    for scope in scopes {
+        sql.push(
+            " UNION ALL SELECT g.contact_id, g.purpose_code, g.channel, NULL, NULL FROM consent g \
+             JOIN contact c ON c.id = g.contact_id WHERE ",
+        );
+        of(&mut sql, "g.contact_id", contacts);
+        sql.push(" AND ");
+        row_rules::in_force(&mut sql, scope);
+    }
+    let rows = lookup::found(connection, sql).await?;
+    Ok(rows.iter().map(decode).collect::<Result<_, DbErr>>()?)
+}
+
+/// What is about the consent that `h` is about.
+const SAME: &str =
+    "WHERE n.contact_id = h.contact_id AND n.purpose_code = h.purpose_code AND n.channel = h.channel";
+
+/// What `table` tells of consents that began.
+fn told(sql: &mut Sql, table: &str, contacts: &[Uuid], only: Option<&[String]>) {
+    sql.push("SELECT h.contact_id, h.purpose_code, h.channel, h.at, k.expires_at FROM ").push(table);
+    sql.push(
+        " h LEFT JOIN consent k ON k.contact_id = h.contact_id AND k.purpose_code = h.purpose_code \
+         AND k.channel = h.channel WHERE ",
+    );
+    of(sql, "h.contact_id", contacts);
+    if let Some(codes) = only {
+        let codes: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
+        match codes.as_slice() {
+            [Cell::Text(code)] => sql.push(" AND h.purpose_code = ").bind(code.as_str()),
+            codes => sql.push(" AND ").among("h.purpose_code", codes),
+        };
+    }
+    sql.push(" AND h.kind = 'GRANTED'");
+}
+
+/// One contact is by far the most frequent, and is compared as such.
+fn of(sql: &mut Sql, column: &str, contacts: &[Uuid]) {
+    if let [contact] = contacts {
+        sql.push(column).push(" = ").bind(*contact);
+    } else {
+        let contacts: Vec<Cell> = contacts.iter().copied().map(Cell::Uuid).collect();
+        sql.among(column, &contacts);
+    }
+}
+
+fn decode(row: &QueryResult) -> Result<Standing, DbErr> {
+    let consent = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+    Ok(match row.try_get_by_index(3)? {
+        Some(since) => Standing::Told { consent, since, end: row.try_get_by_index(4)? },
+        None => Standing::Holds(consent),
+    })
+}

@@ -1,0 +1,68 @@
+//! Links by which persons decide, made of the addresses they are made for. Room: engine/executor.
+
+use uuid::Uuid;
+
+use crate::{
+    config::pages::Pages,
+    context::{App, Ring},
+    engine::{
+        cell::{Cell, Row},
+        plan::{
+            Plan,
+            selection::{Column, ColumnOf, Level},
+        },
+        scope::Scope,
+    },
+    error::Error,
+    links::{self, Mailbox, Preference},
+};
+
+/// What links of persons are made with.
+pub(in crate::engine) struct Links<'r> {
+    ring: &'r Ring,
+    pages: &'r Pages,
+}
+
+impl<'r> Links<'r> {
+    /// What `plan` needs of it; nothing where there are no public pages.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the keys of the installation were not fetched.
+    pub(in crate::engine) fn of(plan: &Plan, app: &'r App) -> Result<Option<Self>, Error> {
+        if !plan.makes_links || app.pages.public_url.is_none() {
+            return Ok(None);
+        }
+        let ring = app.ring.get().ok_or_else(|| Error::internal("the keys of the installation"))?;
+        Ok(Some(Self { ring, pages: &app.pages }))
+    }
+
+    /// The link to the preferences of a contact, for mails of the purpose of `scope` to the mailbox `address`.
+    fn preference(&self, scope: &Scope, contact: Uuid, address: &str) -> Result<String, Error> {
+        let purpose = scope.purpose.as_ref().map_or_else(String::new, |purpose| purpose.code.clone());
+        let mailbox = Mailbox::of(self.ring, address)?;
+        let token = links::preference(self.ring, &Preference { contact, purpose, mailbox })?;
+        self.pages.url(&token).ok_or_else(|| Error::internal("a link without an address of the pages"))
+    }
+}
+
+/// Makes links of the addresses they are made for, in place; without `links` there are none.
+pub(super) fn link(
+    links: Option<&Links<'_>>,
+    scope: &Scope,
+    rows: &mut [Row],
+    level: &Level,
+) -> Result<(), Error> {
+    let is_link = |column: &Column| matches!(column.of, ColumnOf::Preference(_));
+    let Some(slot) = level.columns.iter().position(is_link) else { return Ok(()) };
+    for row in rows {
+        let contact = row.first().cloned();
+        let Some(cell) = row.get_mut(slot) else { continue };
+        *cell = match (links, contact, &*cell) {
+            (Some(links), Some(Cell::Uuid(contact)), Cell::Text(address)) => {
+                Cell::Text(links.preference(scope, contact, address)?)
+            }
+            _ => Cell::Null,
+        };
+    }
+    Ok(())
+}

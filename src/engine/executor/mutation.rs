@@ -1,0 +1,43 @@
+//! Reads and writes the payload of a mutation. Room: engine/executor.
+
+use super::reader::Reader;
+use crate::{
+    engine::{
+        cell::Cell,
+        json::write_text,
+        plan::{PayloadPart, PlannedWrite, Written},
+    },
+    error::Error,
+};
+
+impl Reader<'_> {
+    /// Reads and writes the payload of what was `written`.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database.
+    pub async fn payload(&mut self, planned: &PlannedWrite, written: &Written) -> Result<String, Error> {
+        let mut json = String::from("{");
+        for (index, (key, out)) in planned.outs.iter().enumerate() {
+            json.push_str(if index == 0 { "" } else { "," });
+            json.push_str(key);
+            match out {
+                PayloadPart::Typename => write_text(&mut json, planned.mutation.payload.name),
+                PayloadPart::Null => json.push_str("null"),
+                PayloadPart::Secret => match &written.secret {
+                    Some(secret) => write_text(&mut json, secret),
+                    None => json.push_str("null"),
+                },
+                PayloadPart::One(level) => {
+                    let key = written.ids.first().map_or(Cell::Null, |id| Cell::Uuid(*id));
+                    json.push_str(&self.one(level, &key).await?);
+                }
+                PayloadPart::Many(level) => {
+                    let keys: Vec<Cell> = written.ids.iter().map(|id| Cell::Uuid(*id)).collect();
+                    json.push_str(&self.keyed(level, &keys, true).await?);
+                }
+            }
+        }
+        json.push('}');
+        Ok(json)
+    }
+}

@@ -1,0 +1,56 @@
+//! Writes the types that hold no data of persons. Room: engine/executor.
+
+use super::{
+    lookup::{exists, token_name},
+    reader::Reader,
+};
+use crate::{
+    engine::{
+        cell::Cell,
+        json::write_text,
+        plan::{Technical, TechnicalWhat},
+        scope::Scope,
+    },
+    error::Error,
+    register::CONTACT,
+};
+
+impl<'r> Reader<'r> {
+    pub(in crate::engine) async fn technical(&mut self, parts: &[Technical]) -> Result<String, Error> {
+        let mut contact = None;
+        let mut out = String::from("{");
+        for part in parts {
+            if out.len() > 1 && !part.key.is_empty() {
+                out.push(',');
+            }
+            out.push_str(&part.key);
+            match &part.what {
+                TechnicalWhat::Ready(json) => out.push_str(json),
+                TechnicalWhat::Purposes { level, codes, list } => {
+                    let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
+                    out.push_str(&self.keyed(level, &keys, *list).await?);
+                }
+                TechnicalWhat::OnlyIfVisible(id) => {
+                    if !exists(self.db, &self.scope, &CONTACT, *id).await? {
+                        return Ok("null".to_owned());
+                    }
+                    contact = Some(*id);
+                }
+                TechnicalWhat::TokenName(id) => match token_name(self.db, self.scope.backend, *id).await? {
+                    Some(name) => write_text(&mut out, &name),
+                    None => out.push_str("null"),
+                },
+                TechnicalWhat::ContactVisible(purpose) => {
+                    let scope = Scope { purpose: Some(purpose.clone()), ..self.scope.clone() };
+                    let visible = match contact {
+                        Some(id) => exists(self.db, &scope, &CONTACT, id).await?,
+                        None => false,
+                    };
+                    out.push_str(if visible { "true" } else { "false" });
+                }
+            }
+        }
+        out.push('}');
+        Ok(out)
+    }
+}

@@ -1,0 +1,243 @@
+//! Rows become JSON text: a plain loop into one buffer. Room: engine/executor.
+
+use chrono::{Datelike as _, Timelike as _};
+use std::ops::Range;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use uuid::Uuid;
+
+use super::rows::Line;
+use crate::{
+    engine::{
+        cell::{Cell, Seen},
+        json::{write_list, write_text},
+        plan::selection::{Level, Node, What},
+    },
+    error::Error,
+    register::{Mask, Scalar},
+};
+
+/// What a level's children wrote.
+#[derive(Debug)]
+pub(in crate::engine) enum ChildJson<'p> {
+    /// For each parent a part of one text.
+    Parts(Parts),
+    /// What is written of the key alone.
+    Key(&'p Level),
+}
+
+/// Parts of one text, for the parents in order.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Parts {
+    pub(in crate::engine) text: String,
+    places: Vec<(Cell, Range<usize>)>,
+    /// What stands for a parent without a part.
+    pub(in crate::engine) empty: &'static str,
+}
+
+impl Parts {
+    pub(in crate::engine) fn new(empty: &'static str) -> Self {
+        Self { empty, ..Self::default() }
+    }
+
+    /// Notes what was written from `start` on as the part of `key`, which comes behind those noted before.
+    pub(in crate::engine) fn note(&mut self, key: Seen<'_>, start: usize) {
+        self.places.push((key.cell(), start..self.text.len()));
+    }
+
+    fn part(&self, key: Seen<'_>) -> &str {
+        let found = self.places.binary_search_by(|(known, _)| Seen::from(known).cmp(&key)).ok();
+        let range = found.and_then(|place| self.places.get(place)).map(|(_, range)| range.clone());
+        range.and_then(|range| self.text.get(range)).unwrap_or(self.empty)
+    }
+}
+
+/// Writes `line` as the object that `node` asks for. `withheld` counts values that a missing consent keeps back.
+///
+/// # Errors
+/// A value cannot be read.
+pub(in crate::engine) fn write_row(
+    out: &mut String,
+    node: &Node,
+    line: Line<'_>,
+    children: &[ChildJson<'_>],
+    context: &mut Context<'_>,
+) -> Result<(), Error> {
+    for (index, field) in node.outs.iter().enumerate() {
+        out.push(if index == 0 { '{' } else { ',' });
+        out.push_str(&field.key);
+        match &field.what {
+            What::Null => out.push_str("null"),
+            What::Typename(name) => write_text(out, name),
+            What::Value { slot, scalar, mask, cover } => match cover {
+                Some((cover, withheld)) if !line.says(*cover)? => {
+                    if let Some(count) = context.withheld.get_mut(*withheld) {
+                        *count += 1;
+                    }
+                    out.push_str("null");
+                }
+                _ => match mask {
+                    None => write_value(out, line.seen(*slot)?, *scalar),
+                    Some(mask) => write_masked(out, line.seen(*slot)?, *mask),
+                },
+            },
+            What::Flag { mask: Some(_), .. } => out.push_str("null"),
+            What::Flag { slot, mask: None } => out.push_str(if line.says(*slot)? { "true" } else { "false" }),
+            What::Child { child, slot } => {
+                let key = line.seen(*slot)?;
+                match children.get(*child) {
+                    Some(ChildJson::Parts(parts)) => out.push_str(parts.part(key)),
+                    Some(ChildJson::Key(level)) if key != Seen::Null => match level.nodes.first() {
+                        Some(node) => write_row(out, node, Line::of_key(level, key), &[], context)?,
+                        None => out.push_str("null"),
+                    },
+                    _ => out.push_str("null"),
+                }
+            }
+        }
+    }
+    out.push_str(if node.outs.is_empty() { "{}" } else { "}" });
+    Ok(())
+}
+
+/// What rows are written under.
+pub(in crate::engine) struct Context<'a> {
+    pub(in crate::engine) withheld: &'a mut [u64],
+}
+
+fn write_value(out: &mut String, value: Seen<'_>, scalar: Scalar) {
+    match value {
+        Seen::Null => out.push_str("null"),
+        // Lists are kept as JSON text, written by us and parsed again here: what is no list is null.
+        Seen::Text(text) if matches!(scalar, Scalar::TextList | Scalar::EnumList(_)) => {
+            match serde_json::from_str::<Vec<String>>(text) {
+                Ok(items) => write_list(out, items.iter().map(String::as_str)),
+                Err(_) => out.push_str("null"),
+            }
+        }
+        // Opened by the reader: JSON already.
+        Seen::Text(json) if matches!(scalar, Scalar::Sealed { .. }) => out.push_str(json),
+        Seen::Text(text) => write_text(out, text),
+        Seen::Uuid(id) => {
+            out.push('"');
+            out.push_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+            out.push('"');
+        }
+        Seen::Int(number) => out.push_str(&number.to_string()),
+        Seen::Time(instant) => {
+            out.push('"');
+            write_instant(out, instant);
+            out.push('"');
+        }
+        Seen::Date(date) => {
+            out.push('"');
+            out.push_str(&date.to_string());
+            out.push('"');
+        }
+    }
+}
+
+/// Writes an instant (RFC 3339, UTC) with as many digits of the second as it has, in threes.
+fn write_instant(out: &mut String, instant: DateTime<Utc>) {
+    let (year, nanos) = (instant.year(), instant.nanosecond());
+    // Leap seconds are told as such by the second of 60.
+    if !(0..=9_999).contains(&year) || nanos >= 1_000_000_000 {
+        out.push_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        return;
+    }
+    write_digits(out, year.unsigned_abs(), 4);
+    for (sign, number) in [
+        ('-', instant.month()),
+        ('-', instant.day()),
+        ('T', instant.hour()),
+        (':', instant.minute()),
+        (':', instant.second()),
+    ] {
+        out.push(sign);
+        write_digits(out, number, 2);
+    }
+    if nanos > 0 {
+        let (digits, unit) = match nanos {
+            nanos if nanos % 1_000_000 == 0 => (3, 1_000_000),
+            nanos if nanos % 1_000 == 0 => (6, 1_000),
+            _ => (9, 1),
+        };
+        out.push('.');
+        write_digits(out, nanos / unit, digits);
+    }
+    out.push('Z');
+}
+
+/// Writes the last `digits` digits of `number`.
+fn write_digits(out: &mut String, number: u32, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = number / 10_u32.pow(place) % 10;
+        out.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
+}
+
+/// The masked form: it keeps the type, and tells neither length nor enough to tell two people apart.
+fn write_masked(out: &mut String, value: Seen<'_>, mask: Mask) {
+    match (mask, value) {
+        (_, Seen::Null) | (Mask::Null, _) => out.push_str("null"),
+        (Mask::Hidden, _) => out.push_str("\"***\""),
+        (Mask::Email, _) => out.push_str("\"***@***\""),
+        (Mask::Year, Seen::Date(date)) => write_text(out, &date.format("%Y").to_string()),
+        (Mask::Year, _) => out.push_str("null"),
+        (Mask::Initial, Seen::Text(text)) => {
+            let initial: String = text.chars().take(1).chain("***".chars()).collect();
+            write_text(out, &initial);
+        }
+        (Mask::Initial, _) => out.push_str("null"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_written_as_serde_writes_them() {
+        for text in ["", "plain", "a\"b\\c\nd\re\tf", "\u{1}\u{1f}", "Ünï \u{7f} 🦀", "\"", "\\"] {
+            let mut out = String::new();
+            write_text(&mut out, text);
+            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn instants_are_written_as_chrono_writes_them() {
+        let at = |secs, nanos| DateTime::from_timestamp(secs, nanos).unwrap();
+        for instant in [
+            at(0, 0),
+            at(1_793_610_000, 0),
+            at(1_793_610_001, 120_000_000),
+            at(1_793_610_059, 123_456_000),
+            at(951_782_399, 1),
+            at(951_782_399, 999_999_999),
+            at(1_793_610_059, 1_500_000_000),
+            at(-62_167_219_200, 0),
+            at(-62_167_219_201, 0),
+            at(253_402_300_800, 7_000),
+        ] {
+            let mut out = String::new();
+            write_instant(&mut out, instant);
+            assert_eq!(out, instant.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        }
+    }
+
+    #[test]
+    fn masks_hide_length_and_keep_null() {
+        let masked = |value: Seen<'_>, mask| {
+            let mut out = String::new();
+            write_masked(&mut out, value, mask);
+            out
+        };
+        let text = Seen::Text;
+        assert_eq!(masked(text("a@b.c"), Mask::Email), masked(text("someone.else@example.org"), Mask::Email));
+        assert_eq!(masked(text("Stuttgart"), Mask::Initial), "\"S***\"");
+        assert_eq!(masked(Seen::Date("1984-02-29".parse().unwrap()), Mask::Year), "\"1984\"");
+        assert_eq!(masked(Seen::Null, Mask::Hidden), "null");
+        assert_eq!(masked(text("x"), Mask::Null), "null");
+    }
+}

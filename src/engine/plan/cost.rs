@@ -1,0 +1,45 @@
+//! What an operation costs and what metrics call it, by its plan. Room: engine/plan.
+
+use super::{Plan, PlannedWhat};
+use crate::{
+    measures::OTHER,
+    register::{MUTATIONS, root_field},
+};
+
+/// Values that are read at the cost of one.
+const VALUES_AT_ONE: u64 = 1_000;
+
+/// What a mutation costs: a transaction with its audit entry.
+const COST_OF_WRITING: u64 = 10;
+
+impl Plan {
+    /// What the operation costs: 1, and 1 for every 1,000 values, and 10 for every mutation.
+    pub fn cost(&self) -> u64 {
+        let writes = self.roots.iter().filter(|root| root.write().is_some()).count() as u64;
+        1 + self.values / VALUES_AT_ONE + writes.saturating_mul(COST_OF_WRITING)
+    }
+
+    /// How many columns, fields, levels, conditions and refusals it has in all: what it takes to be kept.
+    pub fn weight(&self) -> usize {
+        let roots = self.roots.iter().map(|root| match &root.what {
+            PlannedWhat::One(level, _) | PlannedWhat::List(level) | PlannedWhat::Change(level, _) => {
+                level.weight()
+            }
+            PlannedWhat::Page(page) => page.weight(),
+            _ => 1,
+        });
+        let denials = self.denials.iter().map(|denial| 2 + denial.positions.len());
+        roots.sum::<usize>() + denials.sum::<usize>() + self.masked.len() + self.withheld.len()
+    }
+
+    /// What the operation is called in measures: its root field, as the register spells it.
+    pub fn name(&self) -> &'static str {
+        self.only.unwrap_or(OTHER)
+    }
+}
+
+/// The name of a root field from the register: what a document says is not told further.
+pub(in crate::engine) fn known(name: &str) -> Option<&'static str> {
+    let read = root_field(name).map(|root| root.name);
+    read.or_else(|| MUTATIONS.iter().map(|mutation| mutation.name).find(|known| *known == name))
+}

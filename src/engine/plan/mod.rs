@@ -1,0 +1,220 @@
+//! The plan as data: decisions, columns and children of a whole operation, known before anything is read. Room: engine/plan.
+//!
+//! A new kind of root field is data here, a maker in `planner/` and a runner in `executor/`.
+
+pub(in crate::engine) mod condition;
+pub(in crate::engine) mod cost;
+pub(in crate::engine) mod selection;
+
+use std::sync::Arc;
+
+use async_graphql::Pos;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use self::{
+    condition::Condition,
+    selection::{Level, Page},
+};
+use crate::{
+    engine::{cell::Cell, document::input::Input},
+    error::Error,
+    policy::PurposeDef,
+    register::Mutation,
+};
+
+/// A planned operation.
+#[derive(Default)]
+pub struct Plan {
+    /// The root fields, in the order of the document.
+    pub roots: Vec<PlannedRoot>,
+    /// One entry per denied coordinate, in the order of the document.
+    pub denials: Vec<Denial>,
+    /// Coordinates of which only masked values are read.
+    pub masked: Vec<String>,
+    /// Coordinates whose values a missing consent may keep back.
+    pub withheld: Vec<String>,
+    /// How many fields are read in full.
+    pub allowed: u64,
+    /// The root field it asks for, if it is one.
+    pub(in crate::engine) only: Option<&'static str>,
+    /// Whether links of persons are made, which needs the keys of the installation.
+    pub makes_links: bool,
+    /// Values that may be read at most: the fields of every row.
+    pub values: u64,
+    /// Whether it may tell anything of persons.
+    pub of_persons: bool,
+    /// Whether it is that of a mutation.
+    pub writes: bool,
+    /// Whether it holds nothing of the caller but its decisions, and of the moment nothing: it may serve again.
+    pub reusable: bool,
+}
+
+/// The key of the one row that is asked for.
+pub(in crate::engine) enum KeyOf {
+    /// Known.
+    Is(Cell),
+    /// Whatever this variable says.
+    Variable(String),
+}
+
+/// A denied coordinate.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// What is refused, with its coordinate.
+    pub error: Error,
+    /// Everywhere the document asks for it.
+    pub positions: Vec<Pos>,
+    /// The root field that is refused as a whole, if one is.
+    pub root: Option<String>,
+}
+
+/// A root field.
+pub struct PlannedRoot {
+    /// Its response key.
+    pub key: String,
+    pub(in crate::engine) what: PlannedWhat,
+}
+
+impl PlannedRoot {
+    /// What it writes, if it is a mutation.
+    pub fn write(&self) -> Option<&PlannedWrite> {
+        match &self.what {
+            PlannedWhat::Write(planned) => Some(planned),
+            _ => None,
+        }
+    }
+
+    /// The status it asks for, if it asks for one.
+    pub fn consent_state(&self) -> Option<&PlannedConsentState> {
+        match &self.what {
+            PlannedWhat::State(planned) => Some(planned),
+            _ => None,
+        }
+    }
+
+    /// The receipt it asks for, if it asks for one.
+    pub fn receipt(&self) -> Option<&PlannedReceipt> {
+        match &self.what {
+            PlannedWhat::Receipt(planned) => Some(planned),
+            _ => None,
+        }
+    }
+}
+
+pub(in crate::engine) enum PlannedWhat {
+    /// Answered by async-graphql: introspection.
+    Introspection,
+    /// The name of the root type.
+    Typename(&'static str),
+    /// Refused; the denial says why.
+    Null,
+    One(Level, KeyOf),
+    List(Level),
+    Page(Box<Page>),
+    Technical(Vec<Technical>),
+    /// Made of what stands in higher rooms.
+    State(PlannedConsentState),
+    /// Made of what stands in higher rooms.
+    Receipt(PlannedReceipt),
+    /// What is told of a row that changed, if it fits the filter.
+    Change(Level, Option<Condition>),
+    Write(Box<PlannedWrite>),
+}
+
+/// A receipt that is asked for.
+#[derive(Debug)]
+pub struct PlannedReceipt {
+    pub(in crate::engine) consent: Option<Uuid>,
+    /// Response keys as JSON, each with its colon.
+    pub(in crate::engine) parts: Vec<(String, ReceiptPart)>,
+}
+
+/// What is asked of a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceiptPart {
+    /// The signed document.
+    Document,
+    /// The printable record in a language.
+    Html(String),
+    /// The name of the type.
+    Typename,
+}
+
+/// The consent whose status is asked for, and the instant.
+#[derive(Debug)]
+pub struct PlannedConsentState {
+    pub(in crate::engine) contact: Option<Uuid>,
+    pub(in crate::engine) purpose: String,
+    pub(in crate::engine) channel: String,
+    /// The instant; now if absent.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// One field of a technical object.
+pub(in crate::engine) struct Technical {
+    /// The response key as JSON, with its colon.
+    pub(in crate::engine) key: String,
+    pub(in crate::engine) what: TechnicalWhat,
+}
+
+pub(in crate::engine) enum TechnicalWhat {
+    /// JSON, known already.
+    Ready(String),
+    /// Purposes with these codes, as a list or the only one.
+    Purposes { level: Level, codes: Vec<String>, list: bool },
+    /// Whether a contact has a ground for a purpose.
+    ContactVisible(Arc<PurposeDef>),
+    /// The contact must be visible to the caller, else there is no answer; written as nothing.
+    OnlyIfVisible(uuid::Uuid),
+    /// What those who manage tokens call the caller's own.
+    TokenName(uuid::Uuid),
+}
+
+/// A planned mutation.
+#[derive(Debug)]
+pub struct PlannedWrite {
+    /// Which one.
+    pub mutation: &'static Mutation,
+    /// Its input, checked.
+    pub input: Input,
+    pub(in crate::engine) outs: Vec<(String, PayloadPart)>,
+}
+
+impl PlannedWrite {
+    /// The id of what is to be changed, if the input names one.
+    pub fn target(&self) -> Option<Uuid> {
+        self.mutation.input.targets().find_map(|name| self.input.id(name))
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::engine) enum PayloadPart {
+    Typename,
+    One(Level),
+    Many(Level),
+    Secret,
+    Null,
+}
+
+/// What a write tells of itself.
+#[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct Written {
+    /// Ids of what the payload shows; where it shows one, the first.
+    pub ids: Vec<Uuid>,
+    /// A secret that is told once.
+    pub secret: Option<String>,
+}
+
+impl Written {
+    /// One thing was written.
+    pub fn one(id: Uuid) -> Self {
+        Self { ids: vec![id], secret: None }
+    }
+}
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Written").field("ids", &self.ids).finish_non_exhaustive()
+    }
+}

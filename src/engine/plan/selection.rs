@@ -1,0 +1,259 @@
+//! What is fetched of one type at once, the objects written from it, the pages and rows that hang on it, as data. Room: engine/plan.
+
+use super::condition::{Condition, Flag, Search, Step, Term};
+use crate::{
+    engine::cell::Cell,
+    register::{Cover, Mask, ObjectType, RowRule, Scalar},
+};
+
+/// What a column is in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Kind {
+    Id,
+    Int,
+    Text,
+    Time,
+    Date,
+}
+
+impl Column {
+    pub(in crate::engine) fn kind(&self) -> Kind {
+        match (self.of, self.scalar) {
+            (ColumnOf::Cover(_) | ColumnOf::Flag(_), _) | (_, Scalar::Int) => Kind::Int,
+            (_, Scalar::Id) => Kind::Id,
+            (_, Scalar::DateTime) => Kind::Time,
+            (_, Scalar::Date) => Kind::Date,
+            (
+                _,
+                Scalar::Text
+                | Scalar::TextList
+                | Scalar::EnumList(_)
+                | Scalar::Enum(_)
+                | Scalar::Expiring(_)
+                | Scalar::Sealed { .. },
+            ) => Kind::Text,
+        }
+    }
+}
+
+/// Rows of one type: what is fetched at once, and the objects written from it.
+#[derive(Debug)]
+pub(in crate::engine) struct Level {
+    pub(in crate::engine) object: &'static ObjectType,
+    /// The key comes first.
+    pub(in crate::engine) columns: Vec<Column>,
+    pub(in crate::engine) nodes: Vec<Node>,
+    pub(in crate::engine) children: Vec<Child>,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) struct Column {
+    pub(in crate::engine) of: ColumnOf,
+    pub(in crate::engine) scalar: Scalar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum ColumnOf {
+    Plain(&'static str),
+    /// Whether the row is covered for a channel, 0 or 1.
+    Cover(Cover),
+    /// A value to order by.
+    Term(Term),
+    /// A status that ends by time.
+    Expiring(&'static str),
+    /// Sealed values, opened after they are fetched: those before the change, or those after it.
+    Sealed {
+        after: bool,
+    },
+    /// Whether something is so at the present instant, 0 or 1.
+    Flag(Flag),
+    /// The link made for the address in this column, once it is fetched.
+    Preference(&'static str),
+}
+
+/// An object to write.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Node {
+    pub(in crate::engine) outs: Vec<Out>,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) struct Out {
+    /// The response key as JSON, with its colon.
+    pub(in crate::engine) key: String,
+    pub(in crate::engine) what: What,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) enum What {
+    /// Denied.
+    Null,
+    Typename(&'static str),
+    Value {
+        slot: usize,
+        scalar: Scalar,
+        mask: Option<Mask>,
+        cover: Option<(usize, usize)>,
+    },
+    /// True or false.
+    Flag {
+        slot: usize,
+        mask: Option<Mask>,
+    },
+    Child {
+        child: usize,
+        slot: usize,
+    },
+}
+
+/// Rows of another type that hang on those of a level.
+#[derive(Debug)]
+pub(in crate::engine) struct Child {
+    /// The column of the parents that holds what they are joined by.
+    pub(in crate::engine) parent_slot: usize,
+    /// The slot of the children's column that it equals.
+    pub(in crate::engine) slot: usize,
+    pub(in crate::engine) kind: ChildKind,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) enum ChildKind {
+    /// A row of which nothing is asked but what it is named by: it is there, and everybody may see it.
+    Key(Level),
+    One(Level),
+    Many(Level),
+    Connection(Box<Page>),
+}
+
+impl Level {
+    pub(in crate::engine) fn new(object: &'static ObjectType) -> Self {
+        let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
+        level.column(ColumnOf::Plain(object.key_column()), object.key_scalar());
+        level
+    }
+
+    /// Whether nothing is asked of its rows but their key.
+    pub(in crate::engine) fn is_key_alone(&self) -> bool {
+        self.columns.len() == 1 && self.children.is_empty()
+    }
+
+    /// How many columns, fields and levels it has in all.
+    pub(in crate::engine) fn weight(&self) -> usize {
+        let fields: usize = self.nodes.iter().map(|node| 1 + node.outs.len()).sum();
+        let children = self.children.iter().map(|child| match &child.kind {
+            ChildKind::Key(level) | ChildKind::One(level) | ChildKind::Many(level) => level.weight(),
+            ChildKind::Connection(page) => page.weight(),
+        });
+        2 + self.columns.len() + fields + children.sum::<usize>()
+    }
+
+    /// The slot of a column, fetched from now on.
+    pub(in crate::engine) fn column(&mut self, of: ColumnOf, scalar: Scalar) -> usize {
+        self.columns.iter().position(|known| known.of == of).unwrap_or_else(|| {
+            self.columns.push(Column { of, scalar });
+            self.columns.len() - 1
+        })
+    }
+}
+
+/// A page of a connection.
+#[derive(Debug)]
+pub(in crate::engine) struct Page {
+    pub(in crate::engine) level: Level,
+    /// What its cursors are bound to beside the caller.
+    pub(in crate::engine) place: String,
+    pub(in crate::engine) rows: u64,
+    pub(in crate::engine) backward: bool,
+    /// Order values of the row behind which, and before which, the page lies.
+    pub(in crate::engine) after: Option<Vec<Cell>>,
+    pub(in crate::engine) before: Option<Vec<Cell>>,
+    pub(in crate::engine) filter: Option<Condition>,
+    pub(in crate::engine) search: Option<Search>,
+    pub(in crate::engine) order: Vec<Step>,
+    /// Slots of the order values, for cursors.
+    pub(in crate::engine) order_slots: Vec<usize>,
+    pub(in crate::engine) outs: Vec<(String, PageWhat)>,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) enum PageWhat {
+    Null,
+    Typename(String),
+    Edges(Vec<(String, EdgeWhat)>),
+    Nodes(usize),
+    Info(Vec<(String, InfoWhat)>),
+    Total,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) enum EdgeWhat {
+    Typename(String),
+    Node(usize),
+    Cursor,
+}
+
+#[derive(Debug)]
+pub(in crate::engine) enum InfoWhat {
+    Typename,
+    HasNext,
+    HasPrevious,
+    Start,
+    End,
+}
+
+impl Page {
+    /// How many columns, fields, levels and conditions it has in all.
+    pub(in crate::engine) fn weight(&self) -> usize {
+        let outs = self.outs.iter().map(|(_, what)| match what {
+            PageWhat::Edges(parts) => 1 + parts.len(),
+            PageWhat::Info(parts) => 1 + parts.len(),
+            _ => 1,
+        });
+        let conditions = self.filter.as_ref().map_or(0, Condition::weight);
+        let search = self.search.as_ref().map_or(0, Search::weight);
+        4 + self.level.weight() + outs.sum::<usize>() + conditions + search + self.order.len()
+    }
+
+    /// What its cursors are bound to for `caller`.
+    pub(in crate::engine) fn place_for(&self, caller: &str) -> String {
+        whole(self.level.object, caller, &self.place)
+    }
+
+    /// Whether it is in the order of the keys, whatever is at the top.
+    pub(in crate::engine) fn is_by_key(&self) -> bool {
+        let key = self.level.object.key_column();
+        matches!(self.order.as_slice(), [only] if only.term.column == key && !only.falls(false))
+    }
+
+    /// The order values of the row that the page lies behind, or before, and whether it is before.
+    pub(in crate::engine) fn cursor(&self) -> Option<(&Vec<Cell>, bool)> {
+        let after = self.after.as_ref().map(|values| (values, false));
+        after.or(self.before.as_ref().map(|values| (values, true)))
+    }
+
+    /// Whether any row is asked for.
+    pub(in crate::engine) fn wants_rows(&self) -> bool {
+        self.outs
+            .iter()
+            .any(|(_, what)| matches!(what, PageWhat::Edges(_) | PageWhat::Nodes(_) | PageWhat::Info(_)))
+    }
+
+    /// Whether the number of all rows is asked for.
+    pub(in crate::engine) fn wants_total(&self) -> bool {
+        self.outs.iter().any(|(_, what)| matches!(what, PageWhat::Total))
+    }
+}
+
+/// Who follows changes goes on where it was with its next token; whose rows come after is decided by the row rule alone.
+pub(in crate::engine) fn whole(object: &ObjectType, caller: &str, place: &str) -> String {
+    let caller = if object.rows == RowRule::Change { "" } else { caller };
+    format!("{caller}{place}")
+}
+
+/// The key of a row that `text` names. What is no id is the id of nothing: the same answer as for one that is not there.
+pub(in crate::engine) fn key(object: &ObjectType, text: &str) -> Cell {
+    match object.key_scalar() {
+        Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),
+        _ => Cell::Text(text.to_owned()),
+    }
+}

@@ -1,0 +1,35 @@
+//! Plans the status of a consent at an instant. Room: engine/planner.
+
+use super::context::Planner;
+use crate::{
+    engine::{
+        document::arguments::{Arguments, instant},
+        plan::PlannedConsentState,
+    },
+    error::Error,
+    policy::Decision,
+};
+
+impl PlannedConsentState {
+    pub(in crate::engine) fn plan(planner: &Planner<'_>, arguments: &Arguments) -> Result<Self, Error> {
+        // By asking for one instant after another one would learn the others.
+        let needed: &[&str] = match arguments.get("at") {
+            Some(_) => &["status", "declaredAt", "grantedAt", "withdrawnAt", "expiresAt"],
+            None => &["status"],
+        };
+        for field in needed {
+            let coordinate = format!("Consent.{field}");
+            if planner.decide(&coordinate) != Decision::Allow {
+                return Err(Error::not_readable(&coordinate));
+            }
+        }
+        let text = |name: &str| Ok::<_, Error>(arguments.text(name)?.unwrap_or_default().to_owned());
+        Ok(Self {
+            // What is no id is the id of nobody.
+            contact: uuid::Uuid::try_parse(&text("contactId")?).ok(),
+            purpose: text("purpose")?,
+            channel: text("channel")?,
+            at: arguments.get("at").map(|value| instant("at", value)).transpose()?,
+        })
+    }
+}

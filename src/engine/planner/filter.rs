@@ -1,0 +1,242 @@
+//! Plans filters, orders and searches; each field must be fully readable. Room: engine/planner.
+
+use async_graphql::Value;
+use sea_orm::Value as Bound;
+
+use crate::{
+    engine::{
+        cell::Cell,
+        document::arguments::{id, instant, text, twice},
+        plan::condition::{Condition, Flag, Search, Step, Term, Test},
+    },
+    error::{Code, Error},
+    fold::{fold, searched},
+    register::{Field, ObjectType, Read, Scalar},
+};
+
+/// Most tests of one filter, and deepest nesting.
+const MOST_TESTS: usize = 100;
+
+const DEEPEST: usize = 8;
+
+/// Most values of an `in`, steps of an order, words of a search.
+const MOST_VALUES: usize = 1_000;
+
+const MOST_STEPS: usize = 5;
+
+const MOST_WORDS: usize = 8;
+
+/// Reads the filter `value` on `object`. `allowed` says whether a field may be fully read.
+///
+/// # Errors
+/// `FORBIDDEN_FIELD` with the coordinate, `BAD_USER_INPUT`, `QUERY_TOO_COMPLEX`.
+pub(in crate::engine) fn filter(
+    object: &ObjectType,
+    value: &Value,
+    allowed: &dyn Fn(&Field) -> bool,
+) -> Result<Condition, Error> {
+    let mut tests = 0;
+    nested(object, value, allowed, 0, &mut tests)
+}
+
+fn nested(
+    object: &ObjectType,
+    value: &Value,
+    allowed: &dyn Fn(&Field) -> bool,
+    depth: usize,
+    tests: &mut usize,
+) -> Result<Condition, Error> {
+    if depth > DEEPEST {
+        return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
+    }
+    let Value::Object(entries) = value else { return Err(Error::input("a filter must be an object")) };
+    spend(tests, 1)?;
+    let mut all = Vec::new();
+    for (name, value) in entries.iter().filter(|(_, value)| **value != Value::Null) {
+        match name.as_str() {
+            "and" | "or" => {
+                let single = std::slice::from_ref(value);
+                let items = if let Value::List(items) = value { items.as_slice() } else { single };
+                let parts = items.iter().map(|item| nested(object, item, allowed, depth + 1, tests));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                all.push(if name == "and" { Condition::All(parts) } else { Condition::Any(parts) });
+            }
+            "not" => all.push(Condition::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
+            name => {
+                let field = comparable(object, name, allowed)?;
+                if let Some(other) = field.filtered_as.filter(|other| *other != name)
+                    && entries.get(other).is_some_and(|value| *value != Value::Null)
+                {
+                    return Err(twice(other, name));
+                }
+                if let Some(flag) = Flag::of(&field.read) {
+                    all.push(match value {
+                        Value::Boolean(true) => Condition::Flag(flag),
+                        Value::Boolean(false) => Condition::Not(Box::new(Condition::Flag(flag))),
+                        _ => return Err(Error::input(format!("`{name}` must be true or false"))),
+                    });
+                    continue;
+                }
+                let Value::Object(operators) = value else {
+                    return Err(Error::input(format!("`{name}` must be an object")));
+                };
+                for (operator, value) in operators {
+                    spend(tests, 1)?;
+                    let term = Term::of(object, field)
+                        .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
+                    all.push(Condition::Test(term, test(field, name, operator, value)?));
+                }
+            }
+        }
+    }
+    Ok(Condition::All(all))
+}
+
+/// Counts objects and tests of a filter.
+fn spend(tests: &mut usize, more: usize) -> Result<(), Error> {
+    *tests += more;
+    if *tests > MOST_TESTS {
+        let message = format!("the filter has more than {MOST_TESTS} objects and tests");
+        return Err(Error::new(Code::QueryTooComplex, message));
+    }
+    Ok(())
+}
+
+fn comparable(
+    object: &ObjectType,
+    name: &str,
+    allowed: &dyn Fn(&Field) -> bool,
+) -> Result<&'static Field, Error> {
+    let mut fields = object.fields.iter().filter(|field| field.comparable);
+    let field = fields
+        .find(|field| field.name == name || field.filtered_as == Some(name))
+        .ok_or_else(|| Error::input(format!("`{name}` cannot be compared")))?;
+    if allowed(field) {
+        return Ok(field);
+    }
+    let message = "lists may be filtered and ordered only by fields that may be fully read";
+    Err(Error::new(Code::ForbiddenField, message).at(format!("{}.{}", object.name, field.name)))
+}
+
+fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Test, Error> {
+    let name = format!("{called}.{operator}");
+    if *value == Value::Null {
+        return Err(Error::input(format!("`{name}` is null; use isNull")));
+    }
+    Ok(match operator {
+        "isNull" => match value {
+            Value::Boolean(yes) => Test::IsNull(*yes),
+            _ => return Err(Error::input(format!("`{name}` must be true or false"))),
+        },
+        "startsWith" => Test::StartsWith(fold(text(&name, value)?)),
+        "contains" => Test::Contains(fold(text(&name, value)?)),
+        "in" => {
+            let single = std::slice::from_ref(value);
+            let items = if let Value::List(items) = value { items.as_slice() } else { single };
+            if items.len() > MOST_VALUES {
+                let message = format!("`{name}` has more than {MOST_VALUES} values");
+                return Err(Error::new(Code::QueryTooComplex, message));
+            }
+            Test::In(items.iter().map(|item| cell(field, &name, item)).collect::<Result<_, _>>()?)
+        }
+        "eq" => Test::Compare(" = ", bound(field, &name, value)?),
+        "lt" => Test::Compare(" < ", bound(field, &name, value)?),
+        "lte" => Test::Compare(" <= ", bound(field, &name, value)?),
+        "gt" => Test::Compare(" > ", bound(field, &name, value)?),
+        "gte" => Test::Compare(" >= ", bound(field, &name, value)?),
+        _ => return Err(Error::input(format!("`{name}` is not an operator"))),
+    })
+}
+
+/// The value as the column holds it: one of several.
+fn cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
+    Ok(match field.read {
+        Read::Column { scalar: Scalar::Id, .. } => Cell::Uuid(id(name, value)?),
+        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Cell::Uuid(id(name, value)?),
+        Read::Column { folded: Some(_), .. } => Cell::Text(fold(text(name, value)?)),
+        _ => Cell::Text(text(name, value)?.to_owned()),
+    })
+}
+
+/// The value as the column holds it.
+fn bound(field: &Field, name: &str, value: &Value) -> Result<Bound, Error> {
+    Ok(match field.read {
+        Read::Column { scalar: Scalar::Id, .. } => id(name, value)?.into(),
+        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => id(name, value)?.into(),
+        Read::Column { scalar: Scalar::DateTime, .. } => instant(name, value)?.into(),
+        Read::Column { folded: Some(_), .. } => fold(text(name, value)?).into(),
+        _ => text(name, value)?.into(),
+    })
+}
+
+impl Search {
+    pub(in crate::engine) fn of(
+        object: &ObjectType,
+        query: &str,
+        allowed: &dyn Fn(&Field) -> bool,
+    ) -> Result<Self, Error> {
+        let words = searched(query);
+        if words.len() > MOST_WORDS {
+            return Err(Error::new(
+                Code::QueryTooComplex,
+                format!("a search has at most {MOST_WORDS} words"),
+            ));
+        }
+        let fields = object.fields.iter().filter(|field| field.searched && allowed(field));
+        let terms: Vec<Term> = fields.filter_map(|field| Term::of(object, field)).collect();
+        if terms.is_empty() {
+            return Err(Error::new(Code::ForbiddenField, "there is no field that may be searched")
+                .at(format!("{}(search:)", object.name)));
+        }
+        Ok(Self { words, terms })
+    }
+}
+
+/// Reads `orderBy`.
+///
+/// # Errors
+/// As [`filter`].
+pub(in crate::engine) fn order(
+    object: &ObjectType,
+    value: Option<&Value>,
+    allowed: &dyn Fn(&Field) -> bool,
+) -> Result<Vec<Step>, Error> {
+    let mut steps: Vec<Step> = Vec::new();
+    let items = match value {
+        None => &[][..],
+        Some(Value::List(items)) => items.as_slice(),
+        Some(single) => std::slice::from_ref(single),
+    };
+    if items.len() > MOST_STEPS {
+        return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MOST_STEPS} steps")));
+    }
+    for item in items {
+        let Value::Object(entries) = item else { return Err(Error::input("`orderBy` must be an object")) };
+        let word = |name: &str| entries.get(name).map(|value| text(name, value)).transpose();
+        let wanted = word("field")?.unwrap_or_default();
+        let name = object
+            .fields
+            .iter()
+            .find(|field| field.order_name() == wanted)
+            .map_or(wanted, |field| field.name);
+        let field = comparable(object, name, allowed)?;
+        let term = Term::of(object, field).ok_or_else(|| Error::input("this field cannot be ordered by"))?;
+        if steps.iter().any(|step| step.term == term) {
+            return Err(Error::input(format!("`{wanted}` is ordered by twice")));
+        }
+        let (scalar, required) = match field.read {
+            Read::Column { scalar, required, .. } => (scalar, required),
+            Read::One { object, .. } => (object.key_scalar(), false),
+            _ => (Scalar::Text, false),
+        };
+        let descending = word("direction")? == Some("DESC");
+        steps.push(Step { term, scalar, descending, nullable: !required || field.cover.is_some() });
+    }
+    let mut key = Step::key(object);
+    // In the direction of what stands before it, so that an index of both serves the order, read one way or the other.
+    key.descending = steps.last().is_some_and(|step| step.descending);
+    if !steps.iter().any(|step| step.term == key.term) {
+        steps.push(key);
+    }
+    Ok(steps)
+}

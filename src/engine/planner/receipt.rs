@@ -1,0 +1,61 @@
+//! Plans the receipt of a consent. Room: engine/planner.
+
+use uuid::Uuid;
+
+use super::context::Planner;
+use crate::{
+    engine::{
+        document::{
+            arguments::{Arguments, text},
+            operation::Selected,
+        },
+        json::json_key,
+        plan::{PlannedReceipt, ReceiptPart},
+    },
+    error::Error,
+    locales::LANGUAGES,
+    policy::Decision,
+    register::{RECEIPT_OF, receipt_coordinates},
+};
+
+/// What a receipt counts among the values of an operation: it tells a consent whole.
+const VALUES: u64 = 1_000;
+
+pub(in crate::engine) fn plan<'p>(
+    planner: &mut Planner<'p>,
+    selected: &Selected<'p>,
+    arguments: &Arguments,
+) -> Result<PlannedReceipt, Error> {
+    let coordinates = receipt_coordinates();
+    for coordinate in &coordinates {
+        if planner.decide(coordinate) != Decision::Allow {
+            return Err(Error::not_readable(coordinate));
+        }
+    }
+    planner.plan.allowed += coordinates.len() as u64;
+    planner.plan.values = planner.plan.values.saturating_add(VALUES);
+    let mut parts = Vec::new();
+    for field in planner.operation.collect(&selected.sets(), "ConsentReceipt")? {
+        let part = match field.name {
+            "document" => ReceiptPart::Document,
+            "html" => ReceiptPart::Html(language(planner, &field)?),
+            _ => ReceiptPart::Typename,
+        };
+        parts.push((json_key(field.key), part));
+    }
+    // What is no id is the id of nothing: the same answer as for one that is not there.
+    let text = match arguments.called(&RECEIPT_OF)? {
+        Some((name, value)) if !matches!(value, async_graphql::Value::Number(_)) => text(name, value)?,
+        _ => "",
+    };
+    Ok(PlannedReceipt { consent: Uuid::try_parse(text).ok(), parts })
+}
+
+fn language(planner: &Planner<'_>, field: &Selected<'_>) -> Result<String, Error> {
+    let given = field.nodes.first().map(|node| Arguments::of(&planner.operation.variables, node));
+    let language = given.as_ref().map(|given| given.text("language")).transpose()?.flatten().unwrap_or("en");
+    if !LANGUAGES.contains(&language) {
+        return Err(Error::input("`language` must be de or en").at("ConsentReceipt.html"));
+    }
+    Ok(language.to_owned())
+}

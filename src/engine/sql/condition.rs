@@ -1,0 +1,157 @@
+//! Conditions, orders and searches as SQL. Room: engine/sql.
+
+use super::{builder::Sql, row_rules};
+use crate::engine::{
+    plan::condition::{Condition, Flag, Search, Step, Term, Test},
+    scope::Scope,
+};
+
+impl Term {
+    /// A test that a missing value does not pass. The value is tested as it stands, which an index can serve; only of what passes
+    /// it is asked whether a consent covers it.
+    fn tested(&self, sql: &mut Sql, scope: &Scope, test: impl Fn(&Term, &mut Sql)) {
+        let Some(cover) = self.cover.filter(|_| scope.on_consent()) else { return test(self, sql) };
+        sql.push("(");
+        test(&Term { cover: None, ..*self }, sql);
+        sql.push(" AND ");
+        row_rules::covered(sql, scope, self.rule, cover);
+        sql.push(")");
+    }
+
+    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope) {
+        match self.cover.filter(|_| scope.on_consent()) {
+            None if self.expiring => {
+                sql.push("(");
+                row_rules::expiring(sql, scope, self.column);
+                sql.push(")");
+            }
+            None => {
+                sql.push("t.").push(self.column);
+            }
+            Some(cover) => {
+                sql.push("CASE WHEN ");
+                row_rules::covered(sql, scope, self.rule, cover);
+                sql.push(" THEN t.").push(self.column).push(" END");
+            }
+        }
+    }
+}
+
+impl Condition {
+    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope) {
+        match self {
+            Condition::All(parts) => join(sql, scope, parts, " AND ", "1 = 1"),
+            Condition::Any(parts) => join(sql, scope, parts, " OR ", "1 = 0"),
+            // Two-valued: what is not known to hold does not hold.
+            Condition::Not(part) => {
+                sql.push("NOT COALESCE((");
+                part.push(sql, scope);
+                sql.push("), FALSE)");
+            }
+            Condition::Test(term, test) => test.push(term, sql, scope),
+            Condition::Flag(flag) => flag.push(sql, scope),
+        }
+    }
+}
+
+fn join(sql: &mut Sql, scope: &Scope, parts: &[Condition], word: &str, empty: &str) {
+    if parts.is_empty() {
+        sql.push(empty);
+        return;
+    }
+    for (index, part) in parts.iter().enumerate() {
+        sql.push(if index == 0 { "(" } else { word });
+        part.push(sql, scope);
+    }
+    sql.push(")");
+}
+
+impl Test {
+    fn push(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
+        match self {
+            // Of what no consent covers nothing is known but that it is missing.
+            Test::IsNull(true) => self.holds(term, sql, scope),
+            _ => term.tested(sql, scope, |plain, sql| self.holds(plain, sql, scope)),
+        }
+    }
+
+    fn holds(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
+        match self {
+            Test::In(values) if values.is_empty() => {
+                sql.push("1 = 0");
+            }
+            Test::In(values) => {
+                term.push(sql, scope);
+                sql.within(values);
+            }
+            Test::Compare(operator, value) => {
+                term.push(sql, scope);
+                sql.push(operator).bind(value.clone());
+            }
+            // Bytewise: the range of all texts that begin so, which an index can serve.
+            Test::StartsWith(prefix) => {
+                sql.push("(");
+                term.push(sql, scope);
+                sql.push(" >= ").bind(prefix.as_str()).push(" AND ");
+                term.push(sql, scope);
+                sql.push(" < ").bind(format!("{prefix}\u{10ffff}")).push(")");
+            }
+            Test::Contains(part) => contains(term, part, sql, scope),
+            Test::IsNull(yes) => {
+                term.push(sql, scope);
+                sql.push(if *yes { " IS NULL" } else { " IS NOT NULL" });
+            }
+        }
+    }
+}
+
+fn contains(term: &Term, part: &str, sql: &mut Sql, scope: &Scope) {
+    let function = if scope.backend == sea_orm::DbBackend::Postgres { "strpos(" } else { "instr(" };
+    sql.push(function);
+    term.push(sql, scope);
+    sql.push(", ").bind(part).push(") > 0");
+}
+
+impl Search {
+    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope) {
+        sql.push("1 = 1");
+        for forms in &self.words {
+            let tests = self.terms.iter().flat_map(|term| forms.iter().map(move |form| (term, form)));
+            for (index, (term, form)) in tests.enumerate() {
+                sql.push(if index == 0 { " AND (" } else { " OR " });
+                term.tested(sql, scope, |plain, sql| contains(plain, form, sql, scope));
+            }
+            sql.push(")");
+        }
+    }
+}
+
+impl Step {
+    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope, flipped: bool) {
+        self.term.push(sql, scope);
+        sql.push(match (self.descending != flipped, self.nullable) {
+            (false, false) => " ASC",
+            (true, false) => " DESC",
+            // Missing values last when ascending, first when descending, as one index serves both.
+            (false, true) => " ASC NULLS LAST",
+            (true, true) => " DESC NULLS FIRST",
+        });
+    }
+}
+
+impl Flag {
+    /// The condition on the row `t`; it is never unknown.
+    pub(in crate::engine) fn push(self, sql: &mut Sql, scope: &Scope) {
+        match self {
+            Self::Overdue => {
+                sql.push("(t.closed_at IS NULL AND COALESCE(t.extended_until, t.due_at) < ").bind(scope.now);
+            }
+            Self::ReviewDue => {
+                sql.push("(t.status = 'GRANTED' AND (t.expires_at IS NULL OR t.expires_at > ")
+                    .bind(scope.now);
+                sql.push(") AND t.review_due_at IS NOT NULL AND t.review_due_at <= ").bind(scope.now);
+            }
+        }
+        sql.push(")");
+    }
+}

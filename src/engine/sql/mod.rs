@@ -1,0 +1,8 @@
+//! Statements: the row rule, consents that cover a channel, conditions, keysets, the rows of a level. Room: engine/sql.
+
+pub(in crate::engine) mod builder;
+pub(in crate::engine) mod condition;
+pub(in crate::engine) mod consent_coverage;
+pub(in crate::engine) mod keyset;
+pub(in crate::engine) mod row_rules;
+pub(in crate::engine) mod statement;
