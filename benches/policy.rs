@@ -7,12 +7,12 @@ use std::{fmt::Write as _, hint::black_box};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use zweck::{
     policy::{Policy, Sources},
-    register,
+    registry,
 };
 
 /// A policy of `lines` lines, one for each field, action, purpose and role until there are enough.
 fn sources(lines: usize) -> Sources {
-    let objects: Vec<String> = register::policy_objects()
+    let objects: Vec<String> = registry::policy_objects()
         .into_iter()
         .filter(|object| !object.derived_id && !object.groups.is_empty())
         .map(|object| object.name)
@@ -41,7 +41,7 @@ fn sources(lines: usize) -> Sources {
 
 fn policy(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let objects = register::policy_objects();
+    let objects = registry::policy_objects();
     let shipped = runtime.block_on(Policy::load(&Sources::embedded(), &objects)).unwrap();
     let table = shipped.table(&["marketing".to_owned()], "newsletter", None).unwrap();
     let email = shipped.object("Contact.email").unwrap();

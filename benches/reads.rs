@@ -11,11 +11,12 @@ use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use uuid::Uuid;
 use zweck::{
-    context::{Actor, Credential, Keys},
+    auth::{actor::Actor, credential::Credential},
+    base::limits::Limits,
+    crypto::master_keys::Keys,
     engine::{Cell, Operation, Plan, Row, write_page_of},
-    limits::Limits,
     policy::{Policy, Sources},
-    register,
+    registry,
 };
 
 #[global_allocator]
@@ -87,7 +88,7 @@ fn rows(contacts: &[Contact]) -> Vec<Row> {
 }
 
 async fn actor() -> Actor {
-    let policy = Policy::load(&Sources::embedded(), &register::policy_objects()).await.unwrap();
+    let policy = Policy::load(&Sources::embedded(), &registry::policy_objects()).await.unwrap();
     let credential = Credential {
         actor_id: "token:bench".to_owned(),
         roles: vec!["sales".to_owned()],

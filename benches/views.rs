@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::sync::Arc;
 use zweck::{
-    context::{Actor, App, Credential, Keys, SystemClock},
+    app::App,
+    auth::{actor::Actor, credential::Credential, oidc::Issuers},
+    base::clock::SystemClock,
+    crypto::master_keys::Keys,
     db::Db,
     graphql::{Engine, Request},
-    oidc::Issuers,
     policy::{Live, Policy, Sources},
-    register,
+    registry,
 };
 
 #[global_allocator]
@@ -29,7 +31,7 @@ fn views(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let app = runtime.block_on(async {
-        let policy = Policy::load(&Sources::embedded(), &register::policy_objects()).await.unwrap();
+        let policy = Policy::load(&Sources::embedded(), &registry::policy_objects()).await.unwrap();
         let db =
             Db::connect(&format!("sqlite://{}", directory.path().join("x.db").display()), 1).await.unwrap();
         App::new(db, Live::new(policy), Arc::new(SystemClock), Keys::new([7; 32]), Issuers::default())

@@ -1,11 +1,11 @@
-//! The command line: starts the server, migrates, manages tokens, imports, exports, checks the policy (floor 7).
+//! The command line: starts the server, migrates, manages tokens, imports, exports, checks the policy. Room: main.
 
-mod commands;
+mod cli;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{FromArgMatches, Parser, Subcommand};
-use commands::{
+use cli::{
     backup, config, contacts, demo, examples, export,
     files::Overwrite,
     health, import, import_consents, import_objections,
@@ -15,7 +15,7 @@ use commands::{
 };
 use zweck::config::{Config, Flags};
 
-pub(crate) use commands::exit::Failure;
+pub(crate) use cli::exit::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -127,7 +127,7 @@ enum Command {
     },
     /// Measure this program against yardsticks, on an empty database of its own.
     #[cfg(feature = "bench")]
-    Bench(commands::bench::BenchArgs),
+    Bench(cli::bench::BenchArgs),
     /// Measure this program against yardsticks; only in a build with `--features bench`.
     #[cfg(not(feature = "bench"))]
     Bench {
@@ -228,11 +228,11 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let done = match command {
-            Command::Serve { migrate, .. } => commands::serve(config, migrate).await,
+            Command::Serve { migrate, .. } => cli::serve(config, migrate).await,
             Command::Demo { file, people, page, .. } => {
                 demo::run(config, file, usize::try_from(people).unwrap_or(500), page.as_deref()).await
             }
-            Command::Migrate => commands::migrate(config).await,
+            Command::Migrate => cli::migrate(config).await,
             Command::Backup { file } => backup::backup(config, &file).await,
             Command::Restore { file, check } => backup::restore(config, &file, check).await,
             Command::Schema(args) => schema::print(config, &args).await,
@@ -257,7 +257,7 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
             Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
             Command::Keys(KeysCommand::Remake { .. }) => keys::remake(config).await,
             Command::Consents(ConsentsCommand::Rebuild { check }) => {
-                commands::rebuild_consents(config, check).await
+                cli::rebuild_consents(config, check).await
             }
             Command::Consents(ConsentsCommand::VerifyReceipt(args)) => receipts::verify(config, args).await,
             Command::Consents(ConsentsCommand::Receipt(args)) => receipts::receipt(config, args).await,
@@ -266,16 +266,16 @@ fn start(command: Command, config: &Config, database_url: Option<String>) -> Res
             Command::Healthcheck => health::check(config).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(()),
             #[cfg(feature = "bench")]
-            Command::Bench(args) => commands::bench::run(&args, database_url).await,
+            Command::Bench(args) => cli::bench::run(&args, database_url).await,
             #[cfg(feature = "bench")]
-            Command::Yardstick { kind } => commands::bench::yardstick(config, kind).await,
+            Command::Yardstick { kind } => cli::bench::yardstick(config, kind).await,
             #[cfg(not(feature = "bench"))]
             Command::Bench { .. } => {
                 let _ = database_url;
                 Err(Failure::Usage(NO_BENCH.to_owned()))
             }
         };
-        commands::close().await;
+        cli::close().await;
         done
     })
 }

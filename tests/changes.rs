@@ -10,7 +10,10 @@ use std::{
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use zweck::{consents, policy::Sources, purposes};
+use zweck::{
+    domain::{consents, purposes},
+    policy::Sources,
+};
 
 use crate::{
     reads::{World, worlds},

@@ -8,7 +8,7 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
-use zweck::imports::{Import, OnInvalid, Reading};
+use zweck::exchange::imports::{Import, OnInvalid, Reading};
 
 use crate::{
     imports::sample,

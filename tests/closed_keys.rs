@@ -6,7 +6,7 @@ use entity::subject_key;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use zweck::{audit, context::Keys, db::Db, error::Code};
+use zweck::{audit, base::error::Code, crypto::master_keys::Keys, db::Db};
 
 use crate::{
     keys::{command, literal, server},
@@ -284,7 +284,7 @@ async fn sign_ups_that_cannot_be_deleted_hold_up_no_other() {
         for statement in refuse {
             db.execute_unprepared(statement).await.unwrap();
         }
-        assert!(zweck::signups::sweep(&test.app).await.is_err(), "what was passed over is told");
+        assert!(zweck::domain::signups::sweep(&test.app).await.is_err(), "what was passed over is told");
         assert_eq!(number(db, "SELECT COUNT(*) FROM sign_up").await, 7);
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use zweck::{
     db::Db,
-    register::{ENUMS, OBJECTS, Read, Scalar, UNSERVED_TABLES},
+    registry::{ENUMS, OBJECTS, Read, Scalar, UNSERVED_TABLES},
 };
 
 use crate::support::{
@@ -30,7 +30,7 @@ fn contact(id: Uuid) -> entity::contact::ActiveModel {
     entity::contact::ActiveModel {
         id: Set(id),
         given_name: Set(Some("Jürgen".to_owned())),
-        given_name_folded: Set(Some(zweck::fold::fold("Jürgen"))),
+        given_name_folded: Set(Some(zweck::base::fold::fold("Jürgen"))),
         birth_date: Set(Some("1984-02-29".parse().unwrap())),
         state: Set(ContactState::Active),
         created_at: Set(now()),
@@ -382,8 +382,8 @@ async fn keys_of_the_longest_addresses_fit_their_index() {
     let mut letters = (0..2_000_u32).filter_map(|number| char::from_u32(0x4e00 + number * 7919 % 20_000));
     let mut part = || letters.by_ref().take(500).collect::<String>();
     let parts = [part(), part(), part(), part()];
-    let whole = zweck::fold::address(parts.each_ref().map(|part| Some(part.as_str()))).unwrap();
-    let almost = zweck::fold::address([Some(&parts[0][..996]), None, None, None]).unwrap();
+    let whole = zweck::base::fold::address(parts.each_ref().map(|part| Some(part.as_str()))).unwrap();
+    let almost = zweck::base::fold::address([Some(&parts[0][..996]), None, None, None]).unwrap();
     assert_eq!((almost.len(), whole.len()), (999, 71));
     for database in each().await {
         insert_consent(&database.db.writer).await;
@@ -421,7 +421,7 @@ async fn what_is_named_by_its_key_is_there() {
         for object in OBJECTS {
             for field in object.fields {
                 let Read::One { object: other, column } = field.read else { continue };
-                if other.rows != zweck::register::RowRule::Everyone {
+                if other.rows != zweck::registry::RowRule::Everyone {
                     continue;
                 }
                 named += 1;

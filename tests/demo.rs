@@ -71,7 +71,9 @@ async fn the_demo_shows_the_point() {
         assert_eq!(number(db, entries).await, i64::try_from(PEOPLE).unwrap());
         let unaudited = "SELECT COUNT(*) FROM contact WHERE id NOT IN (SELECT contact_id FROM audit_entry WHERE contact_id IS NOT NULL)";
         assert_eq!(number(db, unaudited).await, 0);
-        assert!(zweck::consents::rebuild(&test.app, "cli:test", true).await.unwrap().differing.is_empty());
+        assert!(
+            zweck::domain::consents::rebuild(&test.app, "cli:test", true).await.unwrap().differing.is_empty()
+        );
         // The third query of the demo: seen, withdrawn, seen no more.
         let (partner, marketing) =
             (caller("partner", "newsletter"), caller("marketing", "consent_management"));

@@ -192,7 +192,7 @@ const FIELDS: (&str, &str) = ("<!-- fields: made from the register -->\n", "<!--
 fn fields() -> String {
     use std::fmt::Write;
 
-    use zweck::register::{OBJECTS, Read};
+    use zweck::registry::{OBJECTS, Read};
     let mut out = String::new();
     for object in OBJECTS {
         writeln!(out, "\n### {}\n\n{}\n\n| field | category | |\n|---|---|---|", object.name, object.doc)
@@ -229,7 +229,7 @@ fn the_page_on_personal_data_tells_of_every_field() {
     for entity in fs::read_dir(root().join("entity/src")).unwrap() {
         let path = entity.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let governed = zweck::register::OBJECTS.iter().any(|object| object.table == name);
+        let governed = zweck::registry::OBJECTS.iter().any(|object| object.table == name);
         assert!(
             governed || ["lib", "enums"].contains(&name.as_str()) || before.contains(&format!("`{name}`")),
             "docs/personal-data.md does not tell of the table `{name}`"

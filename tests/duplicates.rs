@@ -6,12 +6,14 @@ use entity::contact;
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 use zweck::{
-    context::Actor,
-    duplicates::{self, Common, Duplicates, Likelihood},
-    error::{Code, Error},
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::access_tokens,
+    exchange::{
+        duplicates::{self, Common, Duplicates, Likelihood},
+        imports::Import,
+    },
     graphql::Engine,
-    imports::Import,
-    tokens,
 };
 
 use crate::support::{
@@ -23,7 +25,7 @@ use crate::support::{
 
 async fn find(test: &TestApp, caller: &Caller) -> Result<Duplicates, Error> {
     let actor = async || {
-        let credential = tokens::authenticate(&test.app, caller.token.reveal()).await?;
+        let credential = access_tokens::authenticate(&test.app, caller.token.reveal()).await?;
         Actor::new(test.app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
     };
     duplicates::find(&test.app, &Engine::new().unwrap(), actor).await

@@ -6,12 +6,15 @@ use entity::{contact, contact_point, provenance};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use zweck::{
-    context::{Actor, App},
-    error::{Code, Error},
-    exports::{self, Exported, Format},
+    app::App,
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::access_tokens,
+    exchange::{
+        exports::{self, Exported, Format},
+        imports::{self, Import, Reading, Reason},
+    },
     graphql::Engine,
-    imports::{self, Import, Reading, Reason},
-    tokens,
 };
 
 use crate::{
@@ -25,7 +28,7 @@ use crate::{
 };
 
 async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
-    let credential = tokens::authenticate(app, caller.token.reveal()).await?;
+    let credential = access_tokens::authenticate(app, caller.token.reveal()).await?;
     Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
 }
 
@@ -440,7 +443,7 @@ async fn what_an_import_needs_comes_along_or_nothing_does() {
     for test in each().await {
         fill(&test).await;
         let fields = ["Contact.state", "Contact.givenName", "Contact.contactPoints", "ContactPoint.email"];
-        let new = tokens::NewToken {
+        let new = access_tokens::NewToken {
             name: "narrow".to_owned(),
             roles: vec!["dpo".to_owned()],
             purposes: vec!["rights_fulfilment".to_owned()],

@@ -13,11 +13,7 @@ use entity::contact;
 use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use zweck::{
-    context::{App, Keys},
-    db::Db,
-    policy::Live,
-};
+use zweck::{app::App, crypto::master_keys::Keys, db::Db, policy::Live};
 
 use crate::support::{
     app::TestApp,
@@ -101,7 +97,7 @@ async fn a_standby_that_the_primary_waits_for_has_all_that_was_answered() {
         Live::new(crate::policy::shipped().await),
         test.clock.clone(),
         Keys::new([7; 32]),
-        zweck::oidc::Issuers::default(),
+        zweck::auth::oidc::Issuers::default(),
     );
     let after = Client::over(Arc::new(app));
     let (mut found, mut made) = (0, 0);

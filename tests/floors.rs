@@ -1,63 +1,43 @@
-//! The structure holds by test: a lower floor never imports a higher one, and Casbin has one user.
+//! The structure holds by test: a room imports only those before it, and Casbin has one user.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
-use crate::arrows::arrows;
+use crate::arrows::arrows_of;
 
-/// Floors of the modules of the server crate, as ARCHITECTURE.md says.
-const FLOORS: &[(&str, u8)] = &[
-    ("config", 1),
-    ("declarations", 1),
-    ("durable", 1),
-    ("error", 1),
-    ("fold", 1),
-    ("recent", 1),
-    ("formulas", 1),
-    ("identities", 1),
-    ("kept", 1),
-    ("limits", 1),
-    ("locales", 1),
-    ("measures", 1),
-    ("names", 1),
-    ("policy", 1),
-    ("register", 1),
-    ("context", 2),
-    ("db", 2),
-    ("feed", 2),
-    ("engine", 2),
-    ("links", 2),
-    ("oidc", 2),
-    ("sealing", 2),
-    ("audit", 3),
-    ("tokens", 3),
-    ("consents", 4),
-    ("contacts", 4),
-    ("grounds", 4),
-    ("imports", 4),
-    ("mails", 4),
-    ("merging", 4),
-    ("objections", 4),
-    ("purposes", 4),
-    ("receipts", 4),
-    ("recipients", 4),
-    ("requests", 4),
-    ("servers", 4),
-    ("signups", 4),
-    ("stops", 4),
-    ("suppressions", 4),
-    ("graphql", 5),
-    ("bench", 6),
-    ("demo", 6),
-    ("duplicates", 6),
-    ("exports", 6),
-    ("http", 6),
-    ("jobs", 6),
-    ("mailer", 6),
-    ("pages", 6),
-    ("watch", 6),
-    ("commands", 7),
-    ("main", 7),
-    ("lib", 7),
+/// The rooms, as ARCHITECTURE.md says: a room imports those before it.
+const ROOMS: [&str; 18] = [
+    "base", "config", "policy", "registry", "db", "crypto", "auth", "app", "engine", "audit", "domain",
+    "graphql", "jobs", "http", "exchange", "demo", "bench", "cli",
+];
+
+/// What a room leaves alone though it comes before: work in the background is never needed for an answer.
+const FORBIDDEN: [(&str, &str); 1] = [("http", "jobs")];
+
+/// Parts of the engine, and which of them each imports beside what lies in no folder.
+const ENGINE: [(&str, &[&str]); 5] = [
+    ("document", &[]),
+    ("plan", &["document"]),
+    ("planner", &["document", "plan"]),
+    ("sql", &["plan"]),
+    ("executor", &["plan", "sql"]),
+];
+
+/// Parts of the domain: each imports those before it.
+const DOMAIN: [&str; 14] = [
+    "access_tokens",
+    "purposes",
+    "recipients",
+    "contacts",
+    "grounds",
+    "suppressions",
+    "stops",
+    "objections",
+    "requests",
+    "consents",
+    "receipts",
+    "merge",
+    "mail_outbox",
+    "signups",
 ];
 
 fn sources(directory: &Path, out: &mut Vec<(String, String)>) {
@@ -79,24 +59,138 @@ pub fn all() -> Vec<(String, String)> {
     out
 }
 
-/// The module of the crate that a file belongs to.
+/// The room that a file belongs to. The binary and its commands are one.
 fn room(file: &str) -> &str {
-    file.split(['/', '.']).next().unwrap()
+    match file.split(['/', '.']).next().unwrap() {
+        // The library's root names every room, as the binary does.
+        "main" | "lib" => "cli",
+        room => room,
+    }
+}
+
+/// The part of a room that a file belongs to, if it lies in one.
+fn part(file: &str) -> Option<&str> {
+    let mut names = file.split(['/', '.']).skip(1);
+    names.next().filter(|name| !["mod", "rs"].contains(name))
+}
+
+/// What is wrong with an import.
+fn fault(file: &str, other: &str) -> Option<String> {
+    let place = |file: &str| {
+        let found = ROOMS.iter().position(|known| *known == room(file));
+        found.unwrap_or_else(|| panic!("{file} lies in no room"))
+    };
+    let (from, to) = (room(file), room(other));
+    if place(other) > place(file) || FORBIDDEN.contains(&(from, to)) {
+        return Some(format!("{file} imports {other}, which its room may not"));
+    }
+    if from != to {
+        return None;
+    }
+    let (Some(own), Some(theirs)) = (part(file), part(other)) else { return None };
+    let allowed = match from {
+        _ if own == theirs => true,
+        "engine" => {
+            let is_leaf = |name: &str| ENGINE.iter().all(|(part, _)| *part != name);
+            let uses = ENGINE.iter().find(|(part, _)| *part == own).map(|(_, uses)| *uses);
+            is_leaf(theirs) || uses.is_some_and(|uses| uses.contains(&theirs))
+        }
+        "domain" => {
+            let place = |name: &str| {
+                let found = DOMAIN.iter().position(|known| *known == name);
+                found.unwrap_or_else(|| panic!("domain/{name} has no place in the order"))
+            };
+            place(theirs) <= place(own)
+        }
+        _ => true,
+    };
+    (!allowed).then(|| format!("{file} imports {other}, which its part of {from} may not"))
+}
+
+/// All imports of `files` that are against the order.
+fn faults(files: &[(String, String)]) -> Vec<String> {
+    let arrows = arrows_of(files);
+    let pairs = arrows.iter().flat_map(|(file, others)| others.iter().map(move |other| (file, other)));
+    pairs.filter_map(|(file, other)| fault(file, other)).collect()
 }
 
 #[test]
-fn a_lower_floor_never_imports_a_higher_one() {
-    let floors: BTreeMap<&str, u8> = FLOORS.iter().copied().collect();
-    let floor = |file: &str| *floors.get(room(file)).unwrap_or_else(|| panic!("{file} stands on no floor"));
-    for (file, others) in arrows() {
-        for other in others {
+fn a_room_imports_only_those_before_it() {
+    let faults = faults(&all());
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// The check finds one import against the order wherever it stands: in each room one of the next room, in each part of the engine and the
+/// domain one of a part that it may not use.
+#[test]
+fn one_import_against_the_order_is_found_in_every_room_and_part() {
+    let files = all();
+    let wrong = |from: &str, to: &str| {
+        let mut files = files.clone();
+        let (_, text) =
+            files.iter_mut().find(|(file, _)| file.starts_with(from) && !file.ends_with("mod.rs")).unwrap();
+        text.push_str(&format!("\nuse crate::{to}::anything;\n"));
+        assert_eq!(faults(&files).len(), 1, "{from} may import {to}");
+    };
+    for pair in ROOMS.windows(2) {
+        // The binary is a crate of its own, and nothing can import it.
+        if pair[1] != "cli" {
+            wrong(pair[0], pair[1]);
+        }
+    }
+    for (room, other) in FORBIDDEN {
+        wrong(room, other);
+    }
+    for (part, uses) in ENGINE {
+        for (other, _) in ENGINE.iter().filter(|(other, _)| *other != part && !uses.contains(other)) {
+            wrong(&format!("engine/{part}/"), &format!("engine::{other}"));
+        }
+    }
+    for pair in DOMAIN.windows(2) {
+        wrong(&format!("domain/{}", pair[0]), &format!("domain::{}", pair[1]));
+    }
+}
+
+/// A plan is data: nothing of a document but places in it, no text of statements.
+#[test]
+fn a_plan_is_data_alone() {
+    for (file, text) in all().iter().filter(|(file, _)| file.starts_with("engine/plan/")) {
+        let graphql = text.replace("async_graphql::Pos;", "");
+        assert!(!graphql.contains("async_graphql"), "{file} knows documents");
+        assert!(
+            !["Sql", "SELECT", "sea_orm"].iter().any(|word| text.contains(word)),
+            "{file} knows statements"
+        );
+    }
+}
+
+/// The rooms that are pure know no database; what a declaration or a decision is can be read without one.
+#[test]
+fn pure_rooms_know_no_database() {
+    for (file, text) in all() {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        if ["config", "policy", "registry"].contains(&room(&file)) {
             assert!(
-                floor(&other) <= floor(&file),
-                "{file} (floor {}) imports {other} (floor {})",
-                floor(&file),
-                floor(&other)
+                !code.contains("sqlx::") && !code.contains("DatabaseConnection"),
+                "{file} knows a database"
             );
         }
+        assert!(
+            !code.contains("migration::") || ["db", "http", "cli", "bench", "demo"].contains(&room(&file)),
+            "{file} runs migrations"
+        );
+    }
+}
+
+/// `src` shows rooms, the two roots of the crates, and nothing else.
+#[test]
+fn the_source_shows_rooms_and_nothing_else() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let known =
+            ROOMS.contains(&name.trim_end_matches(".rs")) || ["lib.rs", "main.rs"].contains(&name.as_str());
+        assert!(known, "src/{name} is no room");
     }
 }
 
@@ -111,9 +205,9 @@ fn casbin_has_one_user_and_sql_its_places() {
                 "engine/executor/level.rs",
                 "engine/executor/lookup.rs",
                 "audit/locks.rs",
-                "db.rs",
-                "suppressions/statements.rs",
-                "recipients/uses.rs"
+                "db/mod.rs",
+                "domain/suppressions/statements.rs",
+                "domain/recipients/uses.rs"
             ]
             .contains(&file.as_str()),
             "{file} runs SQL of its own"
@@ -121,23 +215,24 @@ fn casbin_has_one_user_and_sql_its_places() {
         // In builds that measure, the yardsticks have SQL of their own.
         assert!(
             !text.contains("sqlx::query")
-                || ["db/asked.rs", "engine/executor/fetch.rs", "kept.rs"].contains(&file.as_str())
+                || ["db/asked.rs", "engine/executor/fetch.rs", "db/connection_cache.rs"]
+                    .contains(&file.as_str())
                 || file.starts_with("bench/"),
             "{file} runs SQL past SeaORM"
         );
         assert!(
             !text.contains("kept.fetch(")
-                || ["engine/executor/fetch.rs", "tokens/mod.rs"].contains(&file.as_str()),
+                || ["engine/executor/fetch.rs", "domain/access_tokens/mod.rs"].contains(&file.as_str()),
             "{file} runs SQL of its own"
         );
-        let first = text.lines().next().unwrap();
-        let says = text
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .any(|line| line.contains("floor") || line.contains("Room: "));
+        let doc: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let directory =
+            file.rsplit_once('/').map_or(file.trim_end_matches(".rs"), |(directory, _)| directory);
+        let says = doc.iter().any(|line| line.ends_with(&format!("Room: {directory}.")));
+        let is_root = ["lib.rs", "main.rs"].contains(&file.as_str());
         assert!(
-            first.starts_with("//! ") && (says || file == "lib.rs"),
-            "{file} does not say its job and floor"
+            !doc.is_empty() && (says || is_root),
+            "{file} does not say its job and its room, {directory}"
         );
     }
 }
@@ -149,7 +244,7 @@ fn casbin_has_one_user_and_sql_its_places() {
 fn the_writers_pool_has_one_door() {
     let mut doors = Vec::new();
     for (file, text) in all() {
-        if text.contains(".writer") && file != "db.rs" {
+        if text.contains(".writer") && file != "db/mod.rs" {
             doors.push(file);
         }
     }
@@ -161,25 +256,25 @@ fn the_writers_pool_has_one_door() {
         [
             "audit/mod.rs",
             "audit/replays.rs",
-            "commands/mod.rs",
-            "recipients/uses.rs",
-            "servers.rs",
-            "tokens/mod.rs"
+            "cli/mod.rs",
+            "domain/access_tokens/mod.rs",
+            "domain/recipients/uses.rs",
+            "jobs/servers.rs"
         ]
     );
     let lib = all().into_iter().find(|(file, _)| file == "lib.rs").unwrap().1;
     assert!(lib.contains("#[cfg(feature = \"bench\")]\npub mod bench;"), "what measures is in every build");
     let text = |name: &str| all().into_iter().find(|(file, _)| file == name).unwrap().1;
     let uses = |name: &str| text(name).matches(".writer").count();
-    assert_eq!((uses("audit/mod.rs"), uses("commands/mod.rs"), uses("tokens/mod.rs")), (1, 1, 1));
-    assert!(text("commands/mod.rs").contains("Migrator::get_pending_migrations(&db.writer)"));
-    assert!(text("tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
+    assert_eq!((uses("audit/mod.rs"), uses("cli/mod.rs"), uses("domain/access_tokens/mod.rs")), (1, 1, 1));
+    assert!(text("cli/mod.rs").contains("Migrator::get_pending_migrations(&db.writer)"));
+    assert!(text("domain/access_tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
     assert!(text("audit/replays.rs").contains("forget(&app.db.writer, app.now())"));
     assert_eq!(uses("audit/replays.rs"), 1);
     assert!(text("audit/numbering.rs").contains("super::open(app, "));
     assert!(text("audit/owing.rs").contains("open(app, "));
-    assert!(text("recipients/uses.rs").contains("app.db.writer.query_one_raw("));
-    assert_eq!(uses("recipients/uses.rs"), 1);
+    assert!(text("domain/recipients/uses.rs").contains("app.db.writer.query_one_raw("));
+    assert_eq!(uses("domain/recipients/uses.rs"), 1);
 }
 
 /// Which consents begin or end is found out from what is written through `audit/rows.rs`: contacts, consents and objections are
@@ -224,36 +319,9 @@ fn what_consents_hang_on_is_written_through_the_rows_of_the_door_alone() {
             assert!(!text.contains(&format!("{name}::ActiveModel")), "{file} writes `{name}` past the door");
         }
         let unprepared = text.contains("execute_unprepared") || text.contains("execute_raw");
-        assert!(!unprepared || file == "db.rs", "{file} runs statements of its own");
+        assert!(!unprepared || file == "db/mod.rs", "{file} runs statements of its own");
     }
     assert!(seen > 5, "only {seen} writes were seen");
-}
-
-/// On floor 4 sideways only downwards in this order: a feature may use those before it.
-#[test]
-fn features_use_each_other_one_way() {
-    let order = [
-        "purposes",
-        "recipients",
-        "contacts",
-        "grounds",
-        "suppressions",
-        "stops",
-        "objections",
-        "requests",
-        "consents",
-        "merging",
-        "mails",
-        "signups",
-        "imports",
-    ];
-    let place = |name: &str| order.iter().position(|known| *known == name);
-    for (file, others) in arrows() {
-        let Some(own) = place(room(&file)) else { continue };
-        for other in others {
-            assert!(place(room(&other)).is_none_or(|place| place <= own), "{file} imports {other}");
-        }
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use serde_json::Value;
 use zweck::{
     policy::{Decision, Policy},
-    register::{self, OBJECTS, Read},
+    registry::{self, OBJECTS, Read},
 };
 
 use crate::support::{
@@ -46,7 +46,7 @@ async fn the_golden_file_holds_every_decision() {
             for object in OBJECTS {
                 write!(text, "{role} {} {}:", purpose.code, object.name).unwrap();
                 for decision in [Decision::Allow, Decision::Mask, Decision::Deny] {
-                    let cell = |field: &&register::Field| {
+                    let cell = |field: &&registry::Field| {
                         let coordinate = format!("{}.{}", object.name, field.name);
                         cells[&(role.clone(), purpose.code.clone(), coordinate)] == decision
                     };
@@ -82,7 +82,7 @@ async fn the_golden_file_holds_every_decision() {
 }
 
 /// A selection of every field of a type, links with their key alone.
-fn everything(object: &register::ObjectType) -> String {
+fn everything(object: &registry::ObjectType) -> String {
     let fields = object.fields.iter().map(|field| match field.read {
         Read::One { object, .. } | Read::Many { object, .. } => {
             format!("{} {{ {} }}", field.name, object.key)

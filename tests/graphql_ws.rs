@@ -92,7 +92,7 @@ async fn the_client_of_browsers_follows_until_its_credential_ends() {
     let (test, client) = (world.test, world.client);
     let server = Server::over(&test, SocketLimits::default()).await;
     let desk = test.caller("privacy_desk", "rights_fulfilment").await;
-    let new = zweck::tokens::NewToken {
+    let new = zweck::domain::access_tokens::NewToken {
         name: "browser".to_owned(),
         roles: vec!["dpo".to_owned()],
         purposes: vec!["rights_fulfilment".to_owned(), "newsletter".to_owned()],

@@ -355,7 +355,7 @@ async fn what_is_large_but_within_limits_is_answered() {
 #[tokio::test]
 async fn a_narrowed_token_counts_and_explains_no_more_than_it_reads() {
     for World { test, client } in worlds().await {
-        let new = |fields: &[&str]| zweck::tokens::NewToken {
+        let new = |fields: &[&str]| zweck::domain::access_tokens::NewToken {
             name: "narrow".to_owned(),
             roles: vec!["dpo".to_owned()],
             purposes: vec!["rights_fulfilment".to_owned()],

@@ -269,7 +269,7 @@ async fn a_revoked_token_is_refused_by_the_very_next_request() {
         let token = test.token(&["support"], &["customer_care"]).await;
         let send_viewer = || send(&router, post(token.reveal(), &[], VIEWER));
         assert_eq!(send_viewer().await.status(), StatusCode::OK);
-        let id = zweck::tokens::list(&test.app.db.reader).await.unwrap()[0].id;
+        let id = zweck::domain::access_tokens::list(&test.app.db.reader).await.unwrap()[0].id;
         test.revoke_token(id).await.unwrap();
         assert_eq!(send_viewer().await.status(), StatusCode::UNAUTHORIZED);
     }

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use entity::{contact, ground, provenance};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use zweck::{
-    context::App,
-    error::Code,
-    imports::{Encoding, Import, OnInvalid, Reading, Reason},
+    app::App,
+    base::error::Code,
+    exchange::imports::{Encoding, Import, OnInvalid, Reading, Reason},
 };
 
 use crate::support::{Imported, an_import, app::each, import as import_file, import_from, skipped};

@@ -12,9 +12,9 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sea_orm::EntityTrait;
 use serde_json::json;
 use zweck::{
-    context::App,
-    error::Error,
-    imports::{self, ConsentImport, ConsentReport, Encoding, Problem, Reading},
+    app::App,
+    base::error::Error,
+    exchange::imports::{self, ConsentImport, ConsentReport, Encoding, Problem, Reading},
 };
 
 use crate::{
@@ -331,7 +331,7 @@ async fn what_cannot_be_a_file_of_consents_is_refused() {
     ];
     for (file, import) in cases {
         let error = try_run(&test.app, file.as_bytes(), &import).await.err().unwrap();
-        assert_eq!(error.code, zweck::error::Code::BadUserInput, "{file}");
+        assert_eq!(error.code, zweck::base::error::Code::BadUserInput, "{file}");
     }
     // Without a header columns have numbers.
     let numbered = ConsentImport {
@@ -440,8 +440,11 @@ async fn many_lines_come_in_batches() {
     for test in each().await {
         let app = &test.app;
         let contacts = (0..u128::from(persons)).map(|number| {
-            let mut contact =
-                zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, number), start());
+            let mut contact = zweck::domain::contacts::blank(
+                &zweck::base::identities::Reader::default(),
+                id(0, number),
+                start(),
+            );
             contact.email = Some(format!("p{number}@example.org"));
             contact.email_key = contact.email.clone();
             contact
@@ -582,15 +585,18 @@ async fn a_withdrawal_at_a_time_that_cannot_be_is_told_and_taken() {
 /// Contacts with these addresses and numbers, by their number.
 pub async fn people(app: &App, all: &[(u128, Option<&str>, Option<&str>)]) {
     for (number, email, phone) in all {
-        let mut contact =
-            zweck::contacts::blank(&zweck::identities::Reader::default(), id(0, *number), start());
+        let mut contact = zweck::domain::contacts::blank(
+            &zweck::base::identities::Reader::default(),
+            id(0, *number),
+            start(),
+        );
         contact.email = email.map(str::to_owned);
         // Records of one mailbox that have one name are one person's.
         contact.family_name = Some("Muster".to_owned());
         contact.family_name_folded = Some("muster".to_owned());
         contact.phone = phone.map(str::to_owned);
-        contact.phone_folded = phone.map(zweck::fold::fold);
-        zweck::contacts::set_keys(&zweck::identities::Reader::default(), &mut contact);
+        contact.phone_folded = phone.map(zweck::base::fold::fold);
+        zweck::domain::contacts::set_keys(&zweck::base::identities::Reader::default(), &mut contact);
         let row = sea_orm::ActiveModelTrait::reset_all(sea_orm::IntoActiveModel::into_active_model(contact));
         contact::Entity::insert(row).exec_without_returning(&app.db.writer).await.unwrap();
     }
@@ -662,7 +668,7 @@ async fn nothing_widens_by_absence() {
             ("status,Status", "GRANTED,WITHDRAWN", "status"),
         ] {
             let error = try_run(app, file(head, cell).as_bytes(), &import()).await.err().unwrap();
-            assert_eq!(error.code, zweck::error::Code::BadUserInput, "{head}");
+            assert_eq!(error.code, zweck::base::error::Code::BadUserInput, "{head}");
             assert!(
                 error.message.contains(&format!("`{field}`"))
                     || error.message.contains(&format!("--map {field}=")),

@@ -7,8 +7,8 @@ use entity::{
 use sea_orm::EntityTrait;
 use serde_json::json;
 use zweck::{
-    context::App,
-    imports::{Listing, ObjectionImport},
+    app::App,
+    exchange::imports::{Listing, ObjectionImport},
 };
 
 use crate::{

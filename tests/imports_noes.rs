@@ -12,8 +12,8 @@ use entity::{
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use serde_json::json;
 use zweck::{
-    context::App,
-    imports::{Import, Listing, ObjectionImport, Reason},
+    app::App,
+    exchange::imports::{Import, Listing, ObjectionImport, Reason},
 };
 
 use crate::{
@@ -57,7 +57,7 @@ async fn told(app: &App, text: &str) -> (u64, u64, u64) {
     let counts =
         |done: &imports_consents::Done| (done.report.ended, done.report.strays, done.report.unchanged);
     let before = dump(&app.db.writer).await;
-    let trial = zweck::imports::ConsentImport { dry_run: true, ..imports_consents::import() };
+    let trial = zweck::exchange::imports::ConsentImport { dry_run: true, ..imports_consents::import() };
     let trial = imports_consents::try_run(app, text.as_bytes(), &trial).await.unwrap();
     assert_same(&dump(&app.db.writer).await, &before, "a trial");
     let first = imports_consents::try_run(app, text.as_bytes(), &imports_consents::import()).await.unwrap();
@@ -313,7 +313,7 @@ async fn damaged_numbers_are_said_and_not_filed() {
 
 /// The number that a mailbox is locked by.
 fn lock(email: &str) -> i64 {
-    zweck::identities::Reader::default().emails(email).identities[0].lock().cast_signed()
+    zweck::base::identities::Reader::default().emails(email).identities[0].lock().cast_signed()
 }
 
 /// A connection of somebody else, of whose statements nothing is logged.

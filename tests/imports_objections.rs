@@ -4,9 +4,9 @@ use entity::{contact, enums::StopKind, objection};
 use sea_orm::EntityTrait;
 use serde_json::json;
 use zweck::{
-    context::App,
-    error::Error,
-    imports::{self, Import, Listing, ObjectionImport, ObjectionReport, Problem, Reading, Reason},
+    app::App,
+    base::error::Error,
+    exchange::imports::{self, Import, Listing, ObjectionImport, ObjectionReport, Problem, Reading, Reason},
 };
 
 use crate::{

@@ -7,13 +7,13 @@ use entity::audit_entry;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 use zweck::{
+    app::App,
     audit,
-    context::{App, Keys},
+    base::error::{Code, Error},
+    crypto::{master_keys::Keys, sealing::Opener},
     db::Db,
-    error::{Code, Error},
     http::{Ending, Health},
     policy::Live,
-    sealing::Opener,
 };
 
 use crate::{
@@ -34,7 +34,7 @@ pub const NEW: [u8; 32] = [8; 32];
 pub async fn server(test: &TestApp, keys: Keys) -> Result<Arc<App>, Error> {
     let db = Db::connect(&test.url, 4).await.unwrap();
     let policy = Live::new(test.app.policy.current());
-    let app = App::new(db, policy, test.clock.clone(), keys, zweck::oidc::Issuers::default());
+    let app = App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default());
     audit::adopt(&app).await?;
     Ok(Arc::new(app.with_pages(crate::support::app::pages())))
 }
@@ -285,7 +285,7 @@ async fn a_database_without_its_keys_is_refused_until_they_are_restored() {
             Live::new(test.app.policy.current()),
             test.clock.clone(),
             Keys::new(OLD),
-            zweck::oidc::Issuers::default(),
+            zweck::auth::oidc::Issuers::default(),
         );
         assert!(audit::ring(&fresh).await.is_err());
         assert_eq!(number(db, "SELECT COUNT(*) FROM subject_key").await, 0, "new keys stand in the way");
@@ -335,7 +335,7 @@ async fn a_consent_ends_though_another_cannot_be_written() {
             test.app.db.writer.execute_unprepared(statement).await.unwrap();
         }
         test.clock.advance(TimeDelta::days(30));
-        assert!(zweck::consents::expire(&test.app).await.is_err(), "what was passed over is told");
+        assert!(zweck::domain::consents::expire(&test.app).await.is_err(), "what was passed over is told");
         let ended = "SELECT COUNT(*) FROM consent WHERE status = 'EXPIRED' AND expires_at IS NOT NULL";
         assert!(number(&test.app.db.reader, ended).await >= 2);
         let query = format!("{{ consent(id: \"{}\") {{ status }} }}", ids[2]);

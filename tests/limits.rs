@@ -19,9 +19,10 @@ use tokio::{
 };
 use tower::ServiceExt;
 use zweck::{
-    context::{App, Keys},
+    app::App,
+    base::error::{Code, Error},
+    crypto::master_keys::Keys,
     db::Db,
-    error::{Code, Error},
     graphql::Engine,
     http::{Ending, Limits, router, serve_within},
     policy::Live,
@@ -69,7 +70,7 @@ async fn the_database_gives_up_statements_that_read_too_long() {
 async fn within_a_second(test: &TestApp) -> Arc<App> {
     let db = Db::connect_within(&test.url, 4, Duration::from_secs(1)).await.unwrap();
     let policy = Live::new(shipped().await);
-    let (clock, issuers) = (test.clock.clone(), zweck::oidc::Issuers::default());
+    let (clock, issuers) = (test.clock.clone(), zweck::auth::oidc::Issuers::default());
     Arc::new(App::new(db, policy, clock, Keys::new([7; 32]), issuers))
 }
 

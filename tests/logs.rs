@@ -12,11 +12,13 @@ use tracing_subscriber::{
     fmt::{MakeWriter, format::FmtSpan},
 };
 use zweck::{
-    context::Actor,
-    exports,
+    auth::actor::Actor,
+    domain::access_tokens,
+    exchange::{
+        exports,
+        imports::{Format, Import, Reading},
+    },
     graphql::Engine,
-    imports::{Format, Import, Reading},
-    tokens,
 };
 
 use crate::{
@@ -96,7 +98,7 @@ async fn no_line_tells_a_value_or_a_token() {
             .unwrap();
         let engine = Engine::new().unwrap();
         let actor = async || {
-            let credential = tokens::authenticate(&test.app, staff.dpo.token.reveal()).await?;
+            let credential = access_tokens::authenticate(&test.app, staff.dpo.token.reveal()).await?;
             Actor::new(test.app.policy.current(), &credential, Some(&staff.dpo.purpose), "test".to_owned())
         };
         let mut out = Vec::new();

@@ -11,11 +11,13 @@ use tokio::{
     net::TcpStream,
 };
 use zweck::{
-    context::{App, Clock, Keys, ManualClock, SystemClock},
+    app::App,
+    base::clock::{Clock, ManualClock, SystemClock},
+    crypto::master_keys::Keys,
     db::Db,
+    domain::signups::{self, SignUp},
     jobs,
     policy::Live,
-    signups::{self, SignUp},
 };
 
 use crate::{
@@ -133,7 +135,7 @@ async fn each_kind_of_mail_says_what_it_must_in_both_languages() {
         assert!(unsubscribe.starts_with("<https://crm.example/p/p") && unsubscribe.ends_with('>'));
         let preference = unsubscribe.trim_matches(['<', '>']).rsplit('/').next().unwrap().to_owned();
         let ring = zweck::audit::ring(&test.app).await.unwrap();
-        let opened = zweck::links::open_preference(ring, &preference).unwrap();
+        let opened = zweck::crypto::link_tokens::open_preference(ring, &preference).unwrap();
         assert_eq!((opened.contact, opened.purpose.as_str()), (contact, "newsletter"));
         assert!(renewal.text.contains(&preference));
         // The header is never folded: folding would break the address in it.
@@ -275,7 +277,7 @@ async fn after(server: &Server) -> App {
     let later: DateTime<Utc> = SystemClock.now() + TimeDelta::minutes(10);
     let policy = Live::new(crate::policy::shipped().await);
     let keys = Keys::new(master.try_into().unwrap());
-    App::new(db, policy, Arc::new(ManualClock::new(later)), keys, zweck::oidc::Issuers::default())
+    App::new(db, policy, Arc::new(ManualClock::new(later)), keys, zweck::auth::oidc::Issuers::default())
         .with_pages(pages())
 }
 

@@ -13,8 +13,9 @@ use sea_orm::DbBackend;
 use serde_json::Value;
 use tower::ServiceExt;
 use zweck::{
+    app::App,
     config::Server,
-    context::{App, Keys},
+    crypto::master_keys::Keys,
     graphql::Engine,
     http::{Ending, Limits, guard, management},
     policy::Live,
@@ -135,7 +136,7 @@ async fn readiness_warns_of_what_should_be_looked_at() {
             Live::new(crate::policy::shipped().await),
             test.clock.clone(),
             Keys::new([8; 32]),
-            zweck::oidc::Issuers::default(),
+            zweck::auth::oidc::Issuers::default(),
         );
         let (_, told) = warnings(Arc::new(stranger)).await;
         assert_eq!(told, [&["unknown_master_key"], lax.as_slice()].concat());

@@ -1,7 +1,7 @@
 //! What is refused says what was expected, as far as the caller may know it, and tells no value back.
 
 use serde_json::{Value, json};
-use zweck::{policy::Sources, purposes};
+use zweck::{domain::purposes, policy::Sources};
 
 use crate::{
     policy::without_cases,

@@ -17,11 +17,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
 use zweck::{
-    audit,
-    context::{App, Keys, ManualClock},
-    db::Db,
-    jobs,
-    oidc::Issuers,
+    app::App, audit, auth::oidc::Issuers, base::clock::ManualClock, crypto::master_keys::Keys, db::Db, jobs,
     policy::Live,
 };
 

@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use zweck::{
-    context::App,
-    error::Code,
+    app::App,
+    base::error::Code,
+    domain::access_tokens,
     graphql::Engine,
     http::{self, Limits},
-    tokens,
 };
 
 use crate::reads::worlds;
@@ -91,10 +91,13 @@ impl Desk {
     }
 
     async fn takes(&self, token: &str) -> bool {
-        match tokens::authenticate(&self.app, token).await {
+        match access_tokens::authenticate(&self.app, token).await {
             Ok(_) => true,
             Err(error) => {
-                assert_eq!((error.code, &error.message), (Code::Unauthenticated, &tokens::refused().message));
+                assert_eq!(
+                    (error.code, &error.message),
+                    (Code::Unauthenticated, &access_tokens::refused().message)
+                );
                 false
             }
         }
@@ -111,7 +114,7 @@ async fn a_user_is_who_the_issuer_says_and_may_what_the_policy_says() {
         app.issuers.refresh(app.now()).await;
         let client = Client::over(app.clone());
         let token = signer.token(&header("k1"), &claims(&app));
-        let credential = tokens::authenticate(&app, &token).await.unwrap();
+        let credential = access_tokens::authenticate(&app, &token).await.unwrap();
         assert_eq!(
             (credential.roles, credential.purposes),
             (vec!["support".to_owned()], vec!["customer_care".to_owned()])
@@ -400,7 +403,7 @@ async fn clocks_may_differ_a_little_and_a_token_ends() {
         assert!(desk.takes(&token(changes.clone())).await, "{changes}");
     }
     let whole = token(json!({}));
-    let credential = tokens::authenticate(&desk.app, &whole).await.unwrap();
+    let credential = access_tokens::authenticate(&desk.app, &whole).await.unwrap();
     assert_eq!(credential.expires_at.timestamp(), now + 3630);
     desk.test.clock.advance(TimeDelta::seconds(3629));
     assert!(desk.takes(&whole).await);
@@ -415,7 +418,7 @@ async fn claims_give_what_is_mapped_and_nothing_else() {
     let given = async |changes: Value| {
         let base = with(&claims(&desk.app), &json!({ "oid": "4711" }));
         let token = desk.signer.token(&header("k1"), &with(&base, &changes));
-        let credential = tokens::authenticate(&desk.app, &token).await.unwrap();
+        let credential = access_tokens::authenticate(&desk.app, &token).await.unwrap();
         (credential.roles.join(","), credential.purposes.join(","))
     };
     let roles = |roles: Value| json!({ "realm_access": { "roles": roles } });
@@ -475,7 +478,7 @@ impl Desk {
 
     /// Refused, and told whether to try again.
     async fn soon(&self, token: &str) -> bool {
-        let refused = tokens::authenticate(&self.app, token).await.unwrap_err();
+        let refused = access_tokens::authenticate(&self.app, token).await.unwrap_err();
         assert_eq!(refused.code, Code::Unauthenticated);
         refused.soon
     }
@@ -488,7 +491,7 @@ impl Desk {
 /// Presents a token again for as long as its key is being looked for.
 async fn takes_soon(app: &App, token: &str) -> bool {
     for _ in 0..1_000 {
-        match tokens::authenticate(app, token).await {
+        match access_tokens::authenticate(app, token).await {
             Ok(_) => return true,
             Err(refused) if refused.soon => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
             Err(_) => return false,
@@ -608,7 +611,7 @@ async fn a_server_that_hangs_holds_up_nobody_whose_key_is_known() {
     let mut requests = JoinSet::new();
     for _ in 0..20 {
         let (app, token) = (app.clone(), token.clone());
-        requests.spawn(async move { tokens::authenticate(&app, &token).await.is_err() });
+        requests.spawn(async move { access_tokens::authenticate(&app, &token).await.is_err() });
     }
     assert!(requests.join_all().await.into_iter().all(|refused| refused));
     assert!(start.elapsed().as_millis() < 1_000, "{:?}", start.elapsed());
@@ -624,7 +627,7 @@ async fn a_request_that_is_dropped_leaves_the_keys_read() {
     let token = next.token(&header("k2"), &claims(&desk.app));
     tokio::select! {
         biased;
-        answer = tokens::authenticate(&desk.app, &token) => assert!(answer.unwrap_err().soon),
+        answer = access_tokens::authenticate(&desk.app, &token) => assert!(answer.unwrap_err().soon),
         () = std::future::ready(()) => {}
     }
     assert!(desk.takes_soon(&token).await);
@@ -693,7 +696,7 @@ async fn keys_come_from_a_file_too() {
     assert!(app.issuers.read_files(app.now()).await.unwrap_err().contains("oidc.staff.jwks_file"));
     std::fs::write(file.path(), json!({ "keys": [signer.jwk("k1")] }).to_string()).unwrap();
     app.issuers.read_files(app.now()).await.unwrap();
-    assert!(tokens::authenticate(&app, &signer.token(&header("k1"), &claims(&app))).await.is_ok());
+    assert!(access_tokens::authenticate(&app, &signer.token(&header("k1"), &claims(&app))).await.is_ok());
     // Another file, another key; no restart.
     let next = Signer::ed();
     std::fs::write(file.path(), json!({ "keys": [next.jwk("k2")] }).to_string()).unwrap();
@@ -766,7 +769,8 @@ async fn issuers_are_kept_apart() {
         (&staff, other, None),
         (&partner, ISSUER, None),
     ] {
-        let credential = tokens::authenticate(&app, &signer.token(&header("k"), &of(issuer))).await.ok();
+        let credential =
+            access_tokens::authenticate(&app, &signer.token(&header("k"), &of(issuer))).await.ok();
         let found = credential.map(|credential| credential.actor_id.split(':').nth(1).unwrap().to_owned());
         assert_eq!(found.as_deref(), name, "{issuer}");
     }
@@ -851,7 +855,9 @@ async fn every_algorithm_with_a_public_key_can_be_named() {
             let other = json!({ "alg": "RS256", "kid": "k1", "typ": "at+jwt" });
             let (_, rest) = token.split_once('.').unwrap();
             assert!(
-                tokens::authenticate(&app, &format!("{}.{rest}", encode(other.to_string()))).await.is_err()
+                access_tokens::authenticate(&app, &format!("{}.{rest}", encode(other.to_string())))
+                    .await
+                    .is_err()
             );
         }
     }

@@ -9,10 +9,10 @@ use async_graphql::parser::{
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Map, Value, json};
 use zweck::{
+    domain::access_tokens::NewToken,
     graphql::Engine,
     policy::{Policy, Sources},
-    register::{self, InputField, MUTATIONS, Mutation, OBJECTS, ROOTS, Root},
-    tokens::NewToken,
+    registry::{self, InputField, MUTATIONS, Mutation, OBJECTS, ROOTS, Root},
 };
 
 use crate::{
@@ -115,7 +115,7 @@ fn ids_are_called_by_what_they_name() {
             .flat_map(|object| object.fields)
             .filter(|field| field.filtered_as.is_some())
             .count()
-        + [&register::RECEIPT_OF, &register::EXPLAINED_ROLES].iter().filter(|one| one.was.is_some()).count();
+        + [&registry::RECEIPT_OF, &registry::EXPLAINED_ROLES].iter().filter(|one| one.was.is_some()).count();
     assert_eq!(old, declared, "what the register calls old is what the schema calls old");
 }
 
@@ -228,7 +228,7 @@ fn refused(answer: &Value) -> (String, String, String) {
 /// Every call of a mutation that has something with an old name, with all of that given: name, caller, input, payload.
 async fn old_calls(test: &TestApp, staff: &Staff) -> Vec<(&'static str, Caller, Value, &'static str)> {
     let spare = test.caller("partner", "newsletter").await;
-    let tokens = zweck::tokens::list(&test.app.db.reader).await.unwrap();
+    let tokens = zweck::domain::access_tokens::list(&test.app.db.reader).await.unwrap();
     let token = tokens.iter().find(|row| row.lookup == spare.token.lookup()).unwrap().id.to_string();
     blocked(test).await;
     let owed = owed(test).await;
@@ -625,7 +625,7 @@ async fn both_names_of_arguments_and_filters_are_one() {
 /// A policy that uses the old names decides the same, and is told which they are.
 #[tokio::test]
 async fn policies_may_use_the_old_names() {
-    let objects = register::policy_objects();
+    let objects = registry::policy_objects();
     let new = Policy::load(&Sources::embedded(), &objects).await.unwrap();
     let mut sources = Sources::embedded();
     for (name, old) in
@@ -741,7 +741,9 @@ fn places_in_the_sources_are_called_as_the_inputs_call_them() {
     for (file, text) in crate::floors::all() {
         let code = text.split("#[cfg(test)]").next().unwrap();
         let faults = code.split("fault(\"").skip(1).filter(|_| {
-            !file.starts_with("imports/") && !file.starts_with("http/") && !file.starts_with("bench/")
+            !file.starts_with("exchange/imports/")
+                && !file.starts_with("http/")
+                && !file.starts_with("bench/")
         });
         for place in code.split("\"input.").skip(1).chain(faults) {
             let name: String = place.chars().take_while(char::is_ascii_alphanumeric).collect();

@@ -4,7 +4,7 @@ use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 use proptest::{prelude::*, test_runner::TestRunner};
 use zweck::{
     policy::{Action, Decision, Live, Part, Policy, PolicyErrors, Sources, cases},
-    register,
+    registry,
 };
 
 const EFFECT: &str = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
@@ -24,7 +24,7 @@ pub fn without_cases(sources: Sources) -> Sources {
 }
 
 async fn load(sources: &Sources) -> Result<Policy, PolicyErrors> {
-    Policy::load(sources, &register::policy_objects()).await
+    Policy::load(sources, &registry::policy_objects()).await
 }
 
 /// Casbin with the whole policy, and a subject that has all of `roles`.
@@ -64,9 +64,9 @@ async fn compare(policy: &Policy, roles: &[String], purpose: &str) {
         };
         assert_eq!(table.allows(id, action), expected, "{roles:?} {purpose} {object} {}", action.as_str());
     }
-    for object in register::OBJECTS {
+    for object in registry::OBJECTS {
         let decide = |field: &str| table.decide(policy.object(&format!("{}.{field}", object.name)).unwrap());
-        let keys = |field: &&register::Field| field.category == register::Category::Key;
+        let keys = |field: &&registry::Field| field.category == registry::Category::Key;
         let any = object
             .fields
             .iter()
@@ -294,11 +294,11 @@ async fn a_bad_reload_keeps_the_old_policy() {
     let live = Live::new(shipped().await);
     let before = live.current().revision().to_owned();
     let bad = Sources { policy: "p, role:dpo".to_owned(), ..Sources::embedded() };
-    live.reload(&bad, &register::policy_objects()).await.unwrap_err();
+    live.reload(&bad, &registry::policy_objects()).await.unwrap_err();
     assert_eq!(live.current().revision(), before);
     let mut good = Sources::embedded();
     good.policy.push_str("\np, role:partner, purpose:newsletter, Contact.language, read, allow\n");
-    let revisions = live.reload(&good, &register::policy_objects()).await.unwrap();
+    let revisions = live.reload(&good, &registry::policy_objects()).await.unwrap();
     assert_eq!(revisions.before, before);
     assert_eq!(live.current().revision(), revisions.after);
 }
@@ -374,7 +374,7 @@ async fn a_policy_that_breaks_its_own_cases_is_refused() {
     let mut broken = Sources::embedded();
     broken.policy.push_str("\np, role:marketing, purpose:newsletter, Contact.notes, read, allow\n");
     assert!(load(&broken).await.is_ok(), "it can be looked at");
-    let refused = Policy::load_proved(&broken, &register::policy_objects()).await.unwrap_err().0;
+    let refused = Policy::load_proved(&broken, &registry::policy_objects()).await.unwrap_err().0;
     assert_eq!((refused.len(), refused[0].code), (1, "CASE"), "{refused:?}");
     let line =
         broken.cases.lines().position(|line| line == "- name: marketing sees nothing further").unwrap();
@@ -384,7 +384,7 @@ async fn a_policy_that_breaks_its_own_cases_is_refused() {
         "{}",
         refused[0].message
     );
-    assert!(Policy::load_proved(&Sources::embedded(), &register::policy_objects()).await.is_ok());
+    assert!(Policy::load_proved(&Sources::embedded(), &registry::policy_objects()).await.is_ok());
 }
 
 /// The list of rights is the decisions themselves.

@@ -7,19 +7,24 @@ use entity::audit_entry;
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
 use zweck::{
+    app::App,
     audit,
+    auth::{actor::Actor, oidc::Issuers},
+    base::error::Error,
     config::pages::Pages,
-    contacts,
-    context::{Actor, App, Keys, Ring},
+    crypto::{
+        installation_keys::Ring,
+        link_tokens::{self, Preference},
+        master_keys::Keys,
+    },
     db::Db,
-    error::Error,
-    exports::{self, Format},
+    domain::{access_tokens, contacts},
+    exchange::{
+        exports::{self, Format},
+        imports::{self, Import, Reading},
+    },
     graphql::Engine,
-    imports::{self, Import, Reading},
-    links::{self, Preference},
-    oidc::Issuers,
     policy::Live,
-    tokens,
 };
 
 use crate::{
@@ -54,7 +59,7 @@ async fn worlds() -> Vec<(TestApp, Client)> {
 /// What a link opens.
 fn opened(ring: &Ring, url: &Value) -> Preference {
     let token = url.as_str().unwrap().strip_prefix(BASE).unwrap();
-    links::open_preference(ring, token).unwrap()
+    link_tokens::open_preference(ring, token).unwrap()
 }
 
 fn of(number: u128) -> String {
@@ -77,7 +82,7 @@ async fn a_link_is_of_one_person_purpose_and_address() {
             let expected = Preference {
                 contact: id(0, number),
                 purpose: purpose.to_owned(),
-                mailbox: links::Mailbox::Key(email.to_owned()),
+                mailbox: link_tokens::Mailbox::Key(email.to_owned()),
             };
             assert_eq!(opened(ring, &url), expected, "{role} {purpose}");
             // The same tomorrow.
@@ -162,7 +167,7 @@ async fn who_only_watches_gets_no_link_and_no_way_leads_to_one() {
 }
 
 async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
-    let credential = tokens::authenticate(app, caller.token.reveal()).await?;
+    let credential = access_tokens::authenticate(app, caller.token.reveal()).await?;
     Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
 }
 

@@ -12,10 +12,11 @@ use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use uuid::Uuid;
 use zweck::{
+    domain::{purposes, receipts, signups},
     graphql::Engine,
     http::{Limits, router},
     policy::{self, Sources},
-    purposes, receipts, register, signups,
+    registry,
 };
 
 use crate::{
@@ -199,7 +200,7 @@ async fn the_bgh_checklist() {
 async fn changes_by_the_api(world: &World, staff: &Staff, contact: Uuid) {
     // No mutation changes an event or a text: rights to update them are asked for by the merger of contacts alone, which moves events
     // to the consent of the same person.
-    for mutation in register::MUTATIONS.iter().filter(|mutation| mutation.whole.is_none()) {
+    for mutation in registry::MUTATIONS.iter().filter(|mutation| mutation.whole.is_none()) {
         for right in mutation.needs() {
             let updates = right.action() == policy::Action::Update;
             let of = right.coordinate();
@@ -431,15 +432,19 @@ async fn a_receipt_needs_all_that_it_tells() {
         let french = format!("{{ consentReceipt(consentId: \"{consent}\") {{ html(language: \"fr\") }} }}");
         assert_eq!(problems(&client.ask(&caller, &french).await), ["BAD_USER_INPUT ConsentReceipt.html"]);
         // A token that is narrowed by one field less than a receipt tells. Ids follow from the others.
-        let all = register::receipt_coordinates();
+        let all = registry::receipt_coordinates();
         assert!(all.len() > 40 && all.iter().any(|one| one == "ConsentEvent.address"));
         let policy = test.app.policy.current();
         for missing in all.iter().filter(|one| !one.ends_with(".id") && !one.ends_with(".createdAt")) {
             let mut fields: Vec<String> = all.iter().filter(|one| *one != missing).cloned().collect();
             fields.push("Contact.givenName".to_owned());
-            let actor =
-                zweck::context::Actor::new(policy.clone(), &narrowed(&fields, &test), None, "r".to_owned())
-                    .unwrap();
+            let actor = zweck::auth::actor::Actor::new(
+                policy.clone(),
+                &narrowed(&fields, &test),
+                None,
+                "r".to_owned(),
+            )
+            .unwrap();
             let engine = Engine::new().unwrap();
             let request =
                 zweck::graphql::Request { query: query(&consent.to_string()), ..Default::default() };
@@ -450,8 +455,8 @@ async fn a_receipt_needs_all_that_it_tells() {
     }
 }
 
-fn narrowed(fields: &[String], test: &TestApp) -> zweck::context::Credential {
-    zweck::context::Credential {
+fn narrowed(fields: &[String], test: &TestApp) -> zweck::auth::credential::Credential {
+    zweck::auth::credential::Credential {
         actor_id: "token:test".to_owned(),
         roles: vec!["marketing".to_owned()],
         purposes: vec!["consent_management".to_owned()],

@@ -21,11 +21,13 @@ use sea_orm::ActiveEnum;
 use serde_json::{Map, Value, json};
 use zweck::{
     audit,
-    context::Ring,
-    fold::{fold, mailbox},
-    links::{self, Preference},
+    base::fold::{fold, mailbox},
+    crypto::{
+        installation_keys::Ring,
+        link_tokens::{self, Preference},
+    },
     policy::{Action, Decision, Grounds, LegalBasis, Policy, PurposeDef, Table},
-    register::{self, Read},
+    registry::{self, Read},
 };
 
 use crate::{
@@ -167,9 +169,9 @@ impl Reference<'_> {
                 let preference = Preference {
                     contact: id(0, person.number),
                     purpose: self.purpose.code.clone(),
-                    mailbox: links::Mailbox::Key(mailbox(email)),
+                    mailbox: link_tokens::Mailbox::Key(mailbox(email)),
                 };
-                let token = links::preference(self.ring, &preference).unwrap();
+                let token = link_tokens::preference(self.ring, &preference).unwrap();
                 json!(format!("https://crm.example/p/{token}"))
             }),
             ("Consent", "reviewDueAt") => {
@@ -278,7 +280,7 @@ impl Reference<'_> {
             return json!(ty);
         }
         let coordinate = format!("{ty}.{name}");
-        let field = register::object(ty).unwrap().field(&name).unwrap();
+        let field = registry::object(ty).unwrap().field(&name).unwrap();
         let decision = self.decide(&coordinate);
         let target = match field.read {
             Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {

@@ -11,7 +11,10 @@ use std::{
 use chrono::TimeDelta;
 use entity::mail;
 use tempfile::TempDir;
-use zweck::{config::pages::Mail, jobs, mailer::Mailer};
+use zweck::{
+    config::pages::Mail,
+    jobs::{self, mailer::Mailer},
+};
 
 use crate::{
     reads::{World, worlds},

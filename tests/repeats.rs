@@ -1,7 +1,7 @@
 //! Documents and plans that are kept serve again: for other ids, callers and values each as if it were the first time.
 
 use serde_json::{Value, json};
-use zweck::{policy::Sources, purposes};
+use zweck::{domain::purposes, policy::Sources};
 
 use crate::{
     reads::{World, worlds},

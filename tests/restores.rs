@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use zweck::{audit, consents, context::Keys};
+use zweck::{audit, crypto::master_keys::Keys, domain::consents};
 
 use crate::{
     keys::server,

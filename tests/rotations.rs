@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use zweck::context::{App, Keys};
+use zweck::{app::App, crypto::master_keys::Keys};
 
 use crate::{
     keys::{NEW, OLD, both, command, hex, sealed, server},
@@ -84,12 +84,12 @@ async fn killed_rotations(test: &TestApp, server: &App) -> Killed {
     let rows: Vec<_> = (0..MORE)
         .map(|_| {
             let (subject, key) = (uuid::Uuid::from_u128(rand::random()), rand::random());
-            zweck::sealing::first(&server.keys, subject, "identity", key, server.now()).unwrap()
+            zweck::crypto::sealing::first(&server.keys, subject, "identity", key, server.now()).unwrap()
         })
         .collect();
     for rows in rows.chunks(500) {
         // Other writers are in the way for a moment.
-        zweck::sealing::insert(&server.db.writer, &server.keys, rows).await.unwrap();
+        zweck::crypto::sealing::insert(&server.db.writer, &server.keys, rows).await.unwrap();
     }
     let names = [OLD, NEW].map(|key| Keys::new(key).configured().unwrap());
     let under = async |name: &str| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_graphql::{Request, Value};
-use zweck::{graphql, register};
+use zweck::{graphql, registry};
 
 const COMMITTED: &str = include_str!("../schema.graphql");
 
@@ -84,7 +84,7 @@ async fn every_object_type_is_governed_or_technical() {
         "PageInfo",
     ]
     .into();
-    let payloads: BTreeSet<&str> = register::MUTATIONS.iter().map(|mutation| mutation.payload.name).collect();
+    let payloads: BTreeSet<&str> = registry::MUTATIONS.iter().map(|mutation| mutation.payload.name).collect();
     let mut governed = BTreeSet::new();
     for ty in data["__schema"]["types"].as_array().unwrap() {
         let name = ty["name"].as_str().unwrap();
@@ -99,26 +99,26 @@ async fn every_object_type_is_governed_or_technical() {
         }
         if let Some(plural) = name.strip_suffix("Connection").or_else(|| name.strip_suffix("Edge")) {
             assert!(
-                register::OBJECTS.iter().any(|object| object.plural == Some(plural)),
+                registry::OBJECTS.iter().any(|object| object.plural == Some(plural)),
                 "{name} is not governed"
             );
             continue;
         }
-        let object = register::object(name);
+        let object = registry::object(name);
         assert!(object.is_some(), "{name} is neither governed nor technical");
         let served: BTreeSet<String> = names(&ty["fields"]).into_iter().map(|(field, _)| field).collect();
         let declared = object.into_iter().flat_map(|object| object.fields).map(|field| field.name.to_owned());
         assert_eq!(served, declared.collect(), "{name}");
         governed.insert(name.to_owned());
     }
-    assert_eq!(governed.len(), register::OBJECTS.len());
+    assert_eq!(governed.len(), registry::OBJECTS.len());
     // Every subscription is declared, is about a governed type, and is spoken about in the policy.
     let types = data["__schema"]["types"].as_array().unwrap();
     let root = types.iter().find(|ty| ty["name"] == "Subscription").unwrap();
     let served: Vec<String> = names(&root["fields"]).into_iter().map(|(field, _)| field).collect();
-    let declared: Vec<&str> = register::SUBSCRIPTIONS.iter().map(|subscription| subscription.name).collect();
+    let declared: Vec<&str> = registry::SUBSCRIPTIONS.iter().map(|subscription| subscription.name).collect();
     assert_eq!(served, declared);
-    let objects = register::policy_objects();
+    let objects = registry::policy_objects();
     for name in declared {
         assert!(objects.iter().any(|object| object.name == format!("Subscription.{name}")), "{name}");
     }

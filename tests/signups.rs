@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use zweck::{
     audit::{self, Author},
-    context::{Actor, Credential},
-    error::{Code, Error},
-    links,
-    objections::{self, NewObjection},
-    signups::{self, Choice, Fresh, SignUp},
+    auth::{actor::Actor, credential::Credential},
+    base::error::{Code, Error},
+    crypto::link_tokens,
+    domain::{
+        objections::{self, NewObjection},
+        signups::{self, Choice, Fresh, SignUp},
+    },
 };
 
 use crate::{
@@ -55,7 +57,7 @@ pub async fn tokens(test: &TestApp) -> Vec<String> {
     let ring = audit::ring(&test.app).await.unwrap();
     let mails = mail::Entity::find().order_by_asc(mail::Column::Id).all(&test.app.db.reader).await.unwrap();
     let sent = mails.into_iter().filter(|mail| mail.period.is_some());
-    sent.map(|mail| links::mailed(ring, mail.link_id).unwrap()).collect()
+    sent.map(|mail| link_tokens::mailed(ring, mail.link_id).unwrap()).collect()
 }
 
 /// Every consent to the newsletter of the contact.
@@ -544,10 +546,9 @@ async fn without_pages_nothing_is_asked() {
         let test = &world.test;
         let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
         let policy = zweck::policy::Live::new(crate::policy::shipped().await);
-        let keys = zweck::context::Keys::new([7; 32]);
-        let issuers = zweck::oidc::Issuers::default();
-        let app =
-            std::sync::Arc::new(zweck::context::App::new(db, policy, test.clock.clone(), keys, issuers));
+        let keys = zweck::crypto::master_keys::Keys::new([7; 32]);
+        let issuers = zweck::auth::oidc::Issuers::default();
+        let app = std::sync::Arc::new(zweck::app::App::new(db, policy, test.clock.clone(), keys, issuers));
         let client = crate::support::client::Client::over(app.clone());
         let partner = test.caller("partner", "newsletter").await;
         let input = asked("anna@example.org", "2026-11-02T09:00:00Z");

@@ -13,12 +13,11 @@ use tokio_tungstenite::{
 };
 use uuid::Uuid;
 use zweck::{
-    feed::Change,
+    db::change_feed::Change,
+    domain::{access_tokens::NewToken, purposes},
     graphql::Engine,
     http::{Ending, Settings, SocketLimits, router, serve},
     policy::Sources,
-    purposes,
-    tokens::NewToken,
 };
 
 use crate::{
@@ -329,7 +328,7 @@ async fn a_credential_that_ends_ends_its_subscriptions() {
             expires_at: test.app.now() + TimeDelta::days(days),
             recipient_id: None,
         };
-        let follower = async |token: (Uuid, zweck::tokens::BearerToken)| {
+        let follower = async |token: (Uuid, zweck::domain::access_tokens::BearerToken)| {
             (
                 token.0,
                 server

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use zweck::{
     audit::{self, Author, Mode},
-    exports::{self, StopFormat},
+    base::identities::{Kind, Reader},
+    domain::{access_tokens::NewToken, stops::Told, suppressions::told_digest},
+    exchange::{
+        exports::{self, StopFormat},
+        imports::{self, ConsentImport, ObjectionImport, Reading},
+    },
     graphql::Engine,
-    identities::{Kind, Reader},
-    imports::{self, ConsentImport, ObjectionImport, Reading},
-    stops::Told,
-    suppressions::told_digest,
-    tokens::NewToken,
 };
 
 use crate::{
@@ -118,7 +118,7 @@ impl<'s> Office<'s> {
         (told, String::from_utf8(out).unwrap())
     }
 
-    async fn acknowledge(&self, batch: Uuid) -> Result<u64, zweck::error::Error> {
+    async fn acknowledge(&self, batch: Uuid) -> Result<u64, zweck::base::error::Error> {
         exports::acknowledge(&self.site.test.app, ACTOR, self.house, batch).await
     }
 }
@@ -179,7 +179,7 @@ async fn no(office: &Office<'_>, door: &str, contact: &str, consent: &str, email
         "file of objections" => {
             let file = format!("email\n{email}\n");
             let import = ObjectionImport {
-                kind: zweck::imports::Listing::Objection,
+                kind: zweck::exchange::imports::Listing::Objection,
                 purpose: Some("newsletter".to_owned()),
                 channel: None,
                 preset: None,
@@ -440,9 +440,10 @@ async fn nothing_leaves_that_cannot_be_noted() {
         let engine = Engine::new().unwrap();
         let actor = async || {
             let credential =
-                zweck::tokens::authenticate(&site.test.app, office.partner.token.reveal()).await?;
+                zweck::domain::access_tokens::authenticate(&site.test.app, office.partner.token.reveal())
+                    .await?;
             let policy = site.test.app.policy.current();
-            zweck::context::Actor::new(policy, &credential, Some("newsletter"), "r".to_owned())
+            zweck::auth::actor::Actor::new(policy, &credential, Some("newsletter"), "r".to_owned())
         };
         let mut out = Vec::new();
         let format = exports::Format::JsonLines;

@@ -4,7 +4,7 @@ use chrono::{Months, TimeDelta};
 use entity::{purpose, suppression};
 use sea_orm::{EntityTrait, IntoActiveModel};
 use serde_json::json;
-use zweck::{context::App, suppressions};
+use zweck::{app::App, domain::suppressions};
 
 use crate::{
     support::{app::each, client::Client},

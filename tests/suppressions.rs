@@ -7,14 +7,14 @@ use entity::{contact, enums::Channel, suppression};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::{Value, json};
 use zweck::{
+    app::App,
     audit,
-    contacts::Address,
-    context::{App, Keys},
-    identities::Reader,
-    imports::{Import, Reason},
+    base::identities::Reader,
+    crypto::master_keys::Keys,
+    domain::{contacts::Address, suppressions},
+    exchange::imports::{Import, Reason},
     policy::Policy,
-    register::{Category, Check, InputKind, InputType, MUTATIONS, Right},
-    suppressions,
+    registry::{Category, Check, InputKind, InputType, MUTATIONS, Right},
 };
 
 use crate::{
@@ -176,7 +176,7 @@ async fn whoever_does_not_see_all_is_told_nothing_of_unknown_addresses() {
                 }
             }
         }
-        test.app.policy.reload(&sources, &zweck::register::policy_objects()).await.unwrap();
+        test.app.policy.reload(&sources, &zweck::registry::policy_objects()).await.unwrap();
         let own = test.caller("marketing", "existing_customer_mail").await;
         let news = test.caller("marketing", "newsletter").await;
         let before = dump(&test.app.db.writer).await;
@@ -588,7 +588,7 @@ async fn a_new_master_key_recognises_what_was_listed_under_the_old_one() {
         let open = async |keys: Keys| {
             let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
             let policy = zweck::policy::Live::new(test.app.policy.current());
-            App::new(db, policy, test.clock.clone(), keys, zweck::oidc::Issuers::default())
+            App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default())
         };
         let rotating = open(Keys::with_previous([8; 32], vec![[7; 32]])).await;
         assert!(audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped > 0);

@@ -9,14 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbBackend;
 use serde_json::json;
 use zweck::{
+    app::App,
+    auth::oidc::Issuers,
     config::pages::Mail,
-    context::{App, Keys},
+    crypto::master_keys::Keys,
     db::Db,
-    jobs,
-    mailer::Mailer,
-    oidc::Issuers,
+    domain::signups,
+    jobs::{self, mailer::Mailer},
     policy::Live,
-    signups,
 };
 
 use crate::{

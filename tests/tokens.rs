@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use sea_orm::EntityTrait;
 use zweck::{
-    error::Code,
-    tokens::{self, BearerToken, NewToken},
+    base::error::Code,
+    domain::access_tokens::{self, BearerToken, NewToken},
 };
 
 use crate::support::{
@@ -27,7 +27,7 @@ fn new_token(test: &TestApp) -> NewToken {
 async fn a_token_says_what_it_was_made_for() {
     for test in each().await {
         let (id, token) = test.make_token(new_token(&test)).await.unwrap();
-        let credential = tokens::authenticate(&test.app, token.reveal()).await.unwrap();
+        let credential = access_tokens::authenticate(&test.app, token.reveal()).await.unwrap();
         assert_eq!(credential.actor_id, format!("token:{id}"));
         assert_eq!(credential.roles, ["support"]);
         assert_eq!(credential.purposes, ["customer_care"]);
@@ -57,7 +57,7 @@ async fn every_credential_that_does_not_hold_gets_the_same_answer() {
         let mut short = new_token(&test);
         short.expires_at = app.now() + TimeDelta::minutes(1);
         let (_, expired) = test.make_token(short).await.unwrap();
-        assert!(tokens::authenticate(app, expired.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, expired.reveal()).await.is_ok());
         test.clock.advance(TimeDelta::minutes(1));
         let mut typo = token.reveal().to_owned();
         typo.pop();
@@ -70,11 +70,11 @@ async fn every_credential_that_does_not_hold_gets_the_same_answer() {
             expired.reveal().to_owned(),
         ];
         for (index, text) in presented.iter().enumerate() {
-            let error = tokens::authenticate(app, text).await.unwrap_err();
+            let error = access_tokens::authenticate(app, text).await.unwrap_err();
             assert_eq!(error.code, Code::Unauthenticated, "case {index}");
-            assert_eq!(error.message, tokens::refused().message, "case {index}");
+            assert_eq!(error.message, access_tokens::refused().message, "case {index}");
         }
-        assert!(tokens::authenticate(app, token.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, token.reveal()).await.is_ok());
     }
 }
 
@@ -99,17 +99,17 @@ async fn a_revocation_counts_at_once_and_a_repeat_changes_nothing() {
     for test in each().await {
         let app = &test.app;
         let (id, token) = test.make_token(new_token(&test)).await.unwrap();
-        assert!(tokens::authenticate(app, token.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, token.reveal()).await.is_ok());
         test.revoke_token(id).await.unwrap();
-        let first = tokens::list(&app.db.reader).await.unwrap().remove(0);
-        assert!(tokens::authenticate(app, token.reveal()).await.is_err());
+        let first = access_tokens::list(&app.db.reader).await.unwrap().remove(0);
+        assert!(access_tokens::authenticate(app, token.reveal()).await.is_err());
         test.clock.advance(TimeDelta::minutes(5));
         test.revoke_token(id).await.unwrap();
-        let second = tokens::list(&app.db.reader).await.unwrap().remove(0);
+        let second = access_tokens::list(&app.db.reader).await.unwrap().remove(0);
         assert_eq!(first.revoked_at, second.revoked_at);
         let unknown = test.revoke_token(app.new_id()).await.unwrap_err();
         assert_eq!(unknown.code, Code::NotFound);
-        assert_eq!(tokens::list(&app.db.reader).await.unwrap().len(), 1);
+        assert_eq!(access_tokens::list(&app.db.reader).await.unwrap().len(), 1);
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_rotation_gives_the_same_rights_and_ends_the_old_token_after_the_overl
         let made = app.now();
         let (next_id, next) = test.rotate_token(id, TimeDelta::days(7), None).await.unwrap();
         assert_ne!(next.reveal(), old.reveal());
-        let [before, after] = [&old, &next].map(|token| tokens::authenticate(app, token.reveal()));
+        let [before, after] = [&old, &next].map(|token| access_tokens::authenticate(app, token.reveal()));
         let (before, after) = (before.await.unwrap(), after.await.unwrap());
         assert_eq!(after.actor_id, format!("token:{next_id}"));
         assert_eq!(
@@ -146,10 +146,10 @@ async fn a_rotation_gives_the_same_rights_and_ends_the_old_token_after_the_overl
         assert_eq!((told(next_id, "createAccessToken"), told(id, "rotateAccessToken")), (1, 1));
 
         test.clock.advance(TimeDelta::days(7) - TimeDelta::microseconds(1));
-        assert!(tokens::authenticate(app, old.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, old.reveal()).await.is_ok());
         test.clock.advance(TimeDelta::microseconds(1));
-        assert!(tokens::authenticate(app, old.reveal()).await.is_err());
-        assert!(tokens::authenticate(app, next.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, old.reveal()).await.is_err());
+        assert!(access_tokens::authenticate(app, next.reveal()).await.is_ok());
         let ended = test.rotate_token(id, TimeDelta::days(7), None).await.unwrap_err();
         assert_eq!(ended.code, Code::Conflict);
         assert_eq!(
@@ -176,16 +176,16 @@ async fn a_rotation_never_prolongs_the_old_token_and_is_done_whole() {
             test.rotate_token(id, TimeDelta::zero(), late).await.unwrap_err().code,
             Code::BadUserInput
         );
-        assert!(tokens::authenticate(app, old.reveal()).await.is_ok());
-        assert_eq!(tokens::list(&app.db.reader).await.unwrap().len(), 1);
+        assert!(access_tokens::authenticate(app, old.reveal()).await.is_ok());
+        assert_eq!(access_tokens::list(&app.db.reader).await.unwrap().len(), 1);
         let soon = app.now() + TimeDelta::days(1);
         let (_, next) = test.rotate_token(id, TimeDelta::days(366), Some(soon)).await.unwrap();
-        assert_eq!(tokens::authenticate(app, old.reveal()).await.unwrap().expires_at, ends);
-        assert_eq!(tokens::authenticate(app, next.reveal()).await.unwrap().expires_at, soon);
+        assert_eq!(access_tokens::authenticate(app, old.reveal()).await.unwrap().expires_at, ends);
+        assert_eq!(access_tokens::authenticate(app, next.reveal()).await.unwrap().expires_at, soon);
         // Without an overlap, or with one before now, it ends at once.
         let (id, old) = test.make_token(new_token(&test)).await.unwrap();
         test.rotate_token(id, TimeDelta::days(-1), None).await.unwrap();
-        assert!(tokens::authenticate(app, old.reveal()).await.is_err());
+        assert!(access_tokens::authenticate(app, old.reveal()).await.is_err());
     }
 }
 
@@ -204,7 +204,7 @@ async fn a_revocation_elsewhere_counts_with_the_next_request() {
                 loop {
                     // What is known before the request begins.
                     let over = done.load(std::sync::atomic::Ordering::SeqCst);
-                    let answer = tokens::authenticate(&test.app, token.reveal()).await;
+                    let answer = access_tokens::authenticate(&test.app, token.reveal()).await;
                     if over {
                         assert!(answer.is_err(), "a revoked token was taken");
                         return taken;
@@ -217,10 +217,10 @@ async fn a_revocation_elsewhere_counts_with_the_next_request() {
         let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
         let policy = zweck::policy::Live::new(test.app.policy.current());
         let (clock, keys) = (test.clock.clone(), test.app.keys.clone());
-        let other = zweck::context::App::new(db, policy, clock, keys, zweck::oidc::Issuers::default());
+        let other = zweck::app::App::new(db, policy, clock, keys, zweck::auth::oidc::Issuers::default());
         let author = zweck::audit::Author::command(&other, "cli:test", None);
         let mut tx = zweck::audit::begin(&other, author).await.unwrap();
-        tokens::revoke(&mut tx, id).await.unwrap();
+        access_tokens::revoke(&mut tx, id).await.unwrap();
         tx.commit().await.unwrap();
         done.store(true, std::sync::atomic::Ordering::SeqCst);
         for taken in readers.join_all().await {
@@ -255,7 +255,7 @@ async fn a_token_cannot_say_what_the_policy_does_not_know() {
             let error = test.make_token(new).await.unwrap_err();
             assert_eq!(error.code, Code::BadUserInput);
         }
-        assert!(tokens::list(&test.app.db.reader).await.unwrap().is_empty());
+        assert!(access_tokens::list(&test.app.db.reader).await.unwrap().is_empty());
     }
 }
 

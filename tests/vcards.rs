@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use entity::{contact, contact_point, enums::ContactPointKind, provenance};
 use sea_orm::EntityTrait;
 use zweck::{
-    context::App,
-    imports::{Format, Import, OnInvalid, Reading, Reason},
+    app::App,
+    exchange::imports::{Format, Import, OnInvalid, Reading, Reason},
 };
 
 use crate::{

@@ -9,12 +9,11 @@ use async_graphql::parser::{
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use zweck::{
-    context::{Actor, Credential},
+    auth::{actor::Actor, credential::Credential},
+    domain::{access_tokens::NewToken, purposes},
     graphql::{Engine, Request},
     policy::{Action, Decision, Policy, Sources, Table},
-    purposes,
-    register::{self, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS},
-    tokens::NewToken,
+    registry::{self, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS},
 };
 
 use crate::support::{
@@ -136,7 +135,7 @@ impl Oracle<'_> {
         self.may(Action::Read, &format!("{}.{}", object.name, object.key))
     }
 
-    fn target(field: &register::Field) -> Option<&'static ObjectType> {
+    fn target(field: &registry::Field) -> Option<&'static ObjectType> {
         match field.read {
             Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
                 Some(object)
@@ -145,7 +144,7 @@ impl Oracle<'_> {
         }
     }
 
-    fn field(&self, object: &ObjectType, field: &register::Field) -> bool {
+    fn field(&self, object: &ObjectType, field: &registry::Field) -> bool {
         let coordinate = format!("{}.{}", object.name, field.name);
         match Self::target(field) {
             Some(target) => self.may(Action::Read, &coordinate) && self.readable(target),
@@ -153,7 +152,7 @@ impl Oracle<'_> {
         }
     }
 
-    fn compared(&self, object: &ObjectType, field: &register::Field) -> bool {
+    fn compared(&self, object: &ObjectType, field: &registry::Field) -> bool {
         let coordinate = format!("{}.{}", object.name, field.name);
         field.comparable
             && self.may(Action::Read, &coordinate)
@@ -172,12 +171,12 @@ impl Oracle<'_> {
             Root::One(object) | Root::List(object) | Root::Connection(object) => self.readable(object),
             Root::ConsentState => self.may(Action::Read, "Consent.status"),
             Root::ConsentReceipt => {
-                register::receipt_coordinates().iter().all(|coordinate| self.may(Action::Read, coordinate))
+                registry::receipt_coordinates().iter().all(|coordinate| self.may(Action::Read, coordinate))
             }
         }
     }
 
-    fn mutation(&self, mutation: &register::Mutation) -> bool {
+    fn mutation(&self, mutation: &registry::Mutation) -> bool {
         let input = |ty: &InputType| {
             ty.all()
                 .iter()
@@ -209,24 +208,24 @@ impl Oracle<'_> {
             shown.get(ty).into_iter().flatten().filter(|member| !member.contains('(')).cloned().collect()
         };
         let executes = |name: &str| self.may(Action::Execute, &format!("Query.{name}"));
-        let roots: Vec<&register::RootField> = ROOTS
+        let roots: Vec<&registry::RootField> = ROOTS
             .iter()
             .filter(|root| matches!(root.root, Root::Viewer) || (executes(root.name) && self.root(root.root)))
             .collect();
         let names = roots.iter().flat_map(|root| std::iter::once(root.name).chain(root.was)).collect();
         assert_eq!(plain("Query"), named(names), "{who}");
-        let followed: Vec<&register::SubscriptionField> = SUBSCRIPTIONS
+        let followed: Vec<&registry::SubscriptionField> = SUBSCRIPTIONS
             .iter()
             .filter(|one| {
                 self.may(Action::Execute, &format!("Subscription.{}", one.name)) && self.readable(one.object)
             })
             .collect();
         assert_eq!(plain("Subscription"), named(followed.iter().map(|one| one.name).collect()), "{who}");
-        let mutations: Vec<&register::Mutation> =
+        let mutations: Vec<&registry::Mutation> =
             MUTATIONS.iter().filter(|mutation| self.mutation(mutation)).collect();
         assert_eq!(plain("Mutation"), named(mutations.iter().map(|one| one.name).collect()), "{who}");
         // The viewer is told of purposes.
-        self.reach(&register::PURPOSE);
+        self.reach(&registry::PURPOSE);
         for root in roots {
             if let Root::One(object) | Root::List(object) | Root::Connection(object) = root.root {
                 self.reach(object);
@@ -243,7 +242,7 @@ impl Oracle<'_> {
             assert_eq!(plain(object.name), named(expected), "{who} {}", object.name);
             assert_eq!(shown.contains_key(object.name), self.objects.contains(object.name), "{who}");
             let Some(plural) = object.plural else { continue };
-            let fields: Vec<&register::Field> = object
+            let fields: Vec<&registry::Field> = object
                 .fields
                 .iter()
                 .filter(|field| self.objects.contains(object.name) && self.compared(object, field))
@@ -280,8 +279,8 @@ impl Oracle<'_> {
                 .filter(|field| field.right.as_ref().is_none_or(|right| self.gives(right)))
                 // A nested input or a list of names goes where nothing of it may be given.
                 .filter(|field| match field.kind {
-                    register::InputKind::Object(nested) => shown.contains_key(nested.name),
-                    register::InputKind::FieldNames(of) => shown.contains_key(&format!("{}Field", of.name)),
+                    registry::InputKind::Object(nested) => shown.contains_key(nested.name),
+                    registry::InputKind::FieldNames(of) => shown.contains_key(&format!("{}Field", of.name)),
                     _ => true,
                 })
                 .flat_map(|field| field.names().collect::<Vec<_>>())

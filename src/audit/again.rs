@@ -1,9 +1,9 @@
-//! One transaction, tried again where other writers were in the way (floor 3).
+//! One transaction, tried again where other writers were in the way. Room: audit.
 
 use std::time::Duration;
 
 use super::{Probed, probe};
-use crate::{context::App, error::Error};
+use crate::{app::App, base::error::Error};
 
 /// Attempts before other writers are given way for good.
 const ATTEMPTS: u32 = 8;

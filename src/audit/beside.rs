@@ -1,9 +1,9 @@
-//! Entries that are made and sealed while the rows that they are about are written (floor 3).
+//! Entries that are made and sealed while the rows that they are about are written. Room: audit.
 
 use entity::audit_entry;
 
 use super::{Entry, Recorded, Stamp, Transaction, unavailable};
-use crate::{error::Error, sealing::Sealer};
+use crate::{base::error::Error, crypto::sealing::Sealer};
 
 /// An entry, and its row where its values are sealed already.
 type Sealed = (Entry, Option<audit_entry::ActiveModel>);

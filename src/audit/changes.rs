@@ -1,4 +1,4 @@
-//! What changed in a row, field by field as the register declares them (floor 3).
+//! What changed in a row, field by field as the register declares them. Room: audit.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use sea_orm::{EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
 use serde_json::Value as Json;
 
 use crate::{
-    error::Error,
-    register::{Category, Field, ObjectType, Read, Scalar},
+    base::error::Error,
+    registry::{Category, Field, ObjectType, Read, Scalar},
 };
 
 /// One field before and after.

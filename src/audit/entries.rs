@@ -1,4 +1,4 @@
-//! What an entry of the audit log says (floor 3).
+//! What an entry of the audit log says. Room: audit.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
 use super::Changes;
-use crate::context::{Actor, App, id_at};
+use crate::{app::App, auth::actor::Actor, base::ids::id_at};
 
 /// Who writes, for what, under which policy: what every entry says of its author.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Consents that began or ceased to hold, told to those who follow in the transaction that made it so (floor 3).
+//! Consents that began or ceased to hold, told to those who follow in the transaction that made it so. Room: audit.
 //!
 //! Nobody has to remember to tell: whatever is written to contacts, consents and objections notes its contacts, and before the
 //! commit the consents in force of these, by the row rule itself, are compared with what was told last. Purposes on other grounds
@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use super::{Transaction, touched::Place};
 use crate::{
-    context::{App, id_after},
+    app::App,
+    base::{error::Error, ids::id_after},
     engine::{self, InForce, Scope, Standing},
-    error::Error,
     policy::{Grounds, Policy},
 };
 

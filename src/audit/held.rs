@@ -1,4 +1,4 @@
-//! What a transaction has locked (floor 3).
+//! What a transaction has locked. Room: audit.
 
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 

@@ -1,9 +1,9 @@
-//! The master key that the database says is in use (floor 3).
+//! The master key that the database says is in use. Room: audit.
 
 use entity::master_key;
 use sea_orm::EntityTrait;
 
-use crate::{context::App, error::Error};
+use crate::{app::App, base::error::Error};
 
 /// Reads anew which master key is in use; where it is not known here, nothing is wrapped until the next time.
 ///

@@ -1,4 +1,4 @@
-//! Locks of reachable identities, which come before those of contacts (floor 3).
+//! Locks of reachable identities, which come before those of contacts. Room: audit.
 //!
 //! Whoever brings an address to a contact locks its identity SHARED, whoever declares something about it EXCLUSIVE: so a no and an
 //! address that comes in at the same instant meet. SQLite has one writer, which holds everything.
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::{Mode, Transaction};
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The number of the lock of all uses by recipients.
 pub const USES: i64 = 134_653_220_711_170;

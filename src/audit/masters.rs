@@ -1,4 +1,4 @@
-//! Which master key is in use: the database says it, and takes keys under no other (floor 3).
+//! Which master key is in use: the database says it, and takes keys under no other. Room: audit.
 
 use chrono::{DateTime, Utc};
 use entity::{master_key, subject_key};
@@ -6,9 +6,9 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Query
 
 use super::{Author, Changes, Entry, again, begin, in_use::row, ring};
 use crate::{
-    context::App,
-    error::{Code, Error},
-    register::Category,
+    app::App,
+    base::error::{Code, Error},
+    registry::Category,
 };
 
 /// How many keys there are under one master key.

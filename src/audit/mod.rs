@@ -1,4 +1,4 @@
-//! The one door for writing: change and audit entry commit together or not at all (floor 3).
+//! The one door for writing: change and audit entry commit together or not at all. Room: audit.
 //!
 //! Write functions take a [`Transaction`], which nothing else can make: raw `begin` is refused by a lint. Who gets one
 //! must record what it did, or cannot commit.
@@ -57,16 +57,18 @@ use held::Held;
 use touched::Touched;
 
 use crate::{
-    context::{Actor, App, Keys, Ring},
-    db::Db,
+    app::App,
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        identities::Reader,
+        metrics,
+    },
+    crypto::{installation_keys::Ring, master_keys::Keys, sealing::Sealer},
+    db::{Db, change_feed::Change as Told},
     engine::{self, Scope},
-    error::{Code, Error},
-    feed::Change as Told,
-    identities::Reader,
-    measures,
     policy::Policy,
-    register::{ACCESS_TOKEN, Category, ObjectType, SUBSCRIPTIONS},
-    sealing::Sealer,
+    registry::{ACCESS_TOKEN, Category, ObjectType, SUBSCRIPTIONS},
 };
 
 /// The only transaction that write functions take.
@@ -305,7 +307,7 @@ impl Transaction {
         self.inner.commit().await.map_err(Error::of_commit)?;
         // Whoever is answered may rely on it, also after a power failure. Other writers go on meanwhile.
         self.db.flush().await.map_err(|_| Error::unclear())?;
-        measures::entries(number);
+        metrics::entries(number);
         self.told.into_iter().for_each(|change| self.db.feed.tell(change));
         if queued {
             self.db.feed.tell_queued();

@@ -1,4 +1,4 @@
-//! Changes of consents get their places among those that were told, one batch after the other (floor 3).
+//! Changes of consents get their places among those that were told, one batch after the other. Room: audit.
 //!
 //! On PostgreSQL whoever writes a change queues it and waits for nobody. What is committed moves from there to `consent_change`, with
 //! ids above all that others may have read: a cursor skips none. One at a time does it, whichever server it is, and in one
@@ -13,8 +13,8 @@ use sea_orm::{
 
 use super::following::{last, write};
 use crate::{
-    context::{App, id_after},
-    error::Error,
+    app::App,
+    base::{error::Error, ids::id_after},
 };
 
 /// Changes that move together.

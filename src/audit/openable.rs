@@ -1,4 +1,4 @@
-//! What can be opened of all that is sealed: every key and every entry is tried, a batch at a time (floor 3).
+//! What can be opened of all that is sealed: every key and every entry is tried, a batch at a time. Room: audit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::{Author, Changes, Entry, again, begin, ring};
 use crate::{
-    context::App,
-    error::Error,
-    register::Category,
-    sealing::{self, Opener},
+    app::App,
+    base::error::Error,
+    crypto::sealing::{self, Opener},
+    registry::Category,
 };
 
 /// Rows that are looked at together.

@@ -1,4 +1,4 @@
-//! Entries that are owed: a no is taken also while the audit log cannot be written, and its record follows (floor 3).
+//! Entries that are owed: a no is taken also while the audit log cannot be written, and its record follows. Room: audit.
 //!
 //! Everything else is refused then. What is owed waits in a table of its own, in the transaction of the no, and moves to the log as
 //! soon as that takes it.
@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::{Past, Recorded, Transaction, again, open};
 use crate::{
-    context::App,
-    error::{Code, Error},
+    app::App,
+    base::error::{Code, Error},
 };
 
 /// Entries that move together.

@@ -1,10 +1,10 @@
-//! Whether the audit log can be written and read, asked without leaving a trace (floor 3).
+//! Whether the audit log can be written and read, asked without leaving a trace. Room: audit.
 
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
 use super::{Author, Changes, Entry, begin};
-use crate::{context::App, register::Category, sealing::Opener};
+use crate::{app::App, crypto::sealing::Opener, registry::Category};
 
 /// What is sealed, and opened again.
 const COORDINATE: &str = "Health.probe";

@@ -1,4 +1,4 @@
-//! Safe retries: the outcome of a mutation is kept for a day under the client's Idempotency-Key (floor 3).
+//! Safe retries: the outcome of a mutation is kept for a day under the client's Idempotency-Key. Room: audit.
 //!
 //! What is kept is what was written and a secret that was told, sealed; no value of a person. A repeat reads the answer
 //! anew, so that it never tells more than a read may by then.
@@ -11,9 +11,13 @@ use sha2::Sha256;
 
 use super::Transaction;
 use crate::{
-    context::{App, Keys, Ring},
-    error::{Code, Error},
-    sealing::{open, seal},
+    app::App,
+    base::error::{Code, Error},
+    crypto::{
+        installation_keys::Ring,
+        master_keys::Keys,
+        sealing::{open, seal},
+    },
 };
 
 /// How long outcomes are kept.

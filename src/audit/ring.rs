@@ -1,4 +1,4 @@
-//! Keys that outlive a rotation of the master key: made once, wrapped in the database (floor 3).
+//! Keys that outlive a rotation of the master key: made once, wrapped in the database. Room: audit.
 
 use entity::{
     audit_entry, link,
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{Author, Changes, Entry, Transaction, again, begin};
 use crate::{
-    context::{App, Keys, Ring},
-    error::Error,
-    register::Category,
-    sealing,
+    app::App,
+    base::error::Error,
+    crypto::{installation_keys::Ring, master_keys::Keys, sealing},
+    registry::Category,
 };
 
 /// The key belongs to no person.

@@ -1,5 +1,5 @@
-//! A new master key: the database has it in use from one instant on, every subject key is wrapped anew, no value is sealed anew
-//! (floor 3).
+//! A new master key: the database has it in use from one instant on, every subject key is wrapped anew, no value is sealed
+//! anew. Room: audit.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
     Author, Changes, Entry, Transaction, again, begin, masters,
     openable::{Place, behind, place},
 };
-use crate::{context::App, error::Error, register::Category, sealing};
+use crate::{app::App, base::error::Error, crypto::sealing, registry::Category};
 
 /// Keys that are wrapped anew in one transaction.
 const BATCH: u64 = 500;

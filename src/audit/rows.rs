@@ -1,4 +1,4 @@
-//! Rows written through the door: each write tells what it changed, field by field (floor 3).
+//! Rows written through the door: each write tells what it changed, field by field. Room: audit.
 //!
 //! Each also notes of which contacts a consent may have begun or ended by it: contacts, consents and objections are written in no
 //! other way.
@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::{Changes, Transaction, touched::Touched};
-use crate::{error::Error, register::ObjectType};
+use crate::{base::error::Error, registry::ObjectType};
 
 /// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Contacts of which a consent may have begun or ended by what was written (floor 3).
+//! Contacts of which a consent may have begun or ended by what was written. Room: audit.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Rows in bulk, made by the database itself: for measures and plans at sizes that the audited door takes hours for (floor 6).
+//! Rows in bulk, made by the database itself: for measures and plans at sizes that the audited door takes hours for. Room: bench.
 //!
 //! The same rows each time. Statements alone, without the rest of the crate: the tests of query plans use them too.
 

@@ -1,4 +1,4 @@
-//! Answers must be equal before anything is measured, byte for byte (floor 6).
+//! Answers must be equal before anything is measured, byte for byte. Room: bench.
 
 use entity::{consent, consent_change, enums::ConsentChangeKind};
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder, QuerySelect};
@@ -10,7 +10,7 @@ use super::{
     data::{self, Data},
     queries::{Kind, Query},
 };
-use crate::{context::App, error::Error};
+use crate::{app::App, base::error::Error};
 
 /// Contacts that are asked for one by one.
 const SAMPLE: usize = 20;

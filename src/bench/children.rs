@@ -1,4 +1,4 @@
-//! Child processes of this program, each on a port of its own, and what the kernel says of them (floor 6).
+//! Child processes of this program, each on a port of its own, and what the kernel says of them. Room: bench.
 
 use std::{
     fs::{self, File, OpenOptions},

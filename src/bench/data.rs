@@ -1,4 +1,4 @@
-//! The data that is measured with: the same each time, written through the audited door (floor 6).
+//! The data that is measured with: the same each time, written through the audited door. Room: bench.
 
 use std::time::Duration;
 
@@ -13,13 +13,12 @@ use uuid::Uuid;
 
 use super::policy::PURPOSE;
 use crate::{
+    app::App,
     audit::{self, Author, Changes, Entry, Transaction},
-    contacts,
-    context::App,
-    error::Error,
-    identities::Reader,
-    register::{CONTACT, Category},
-    sealing,
+    base::{error::Error, identities::Reader},
+    crypto::sealing,
+    domain::contacts,
+    registry::{CONTACT, Category},
 };
 
 /// Contacts at scale 1; each has three consents, and each fifth a request.
@@ -352,7 +351,7 @@ fn request(contact: &contact::Model, number: u64) -> privacy_request::Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declarations::project;
+    use crate::domain::consents::projection::project;
 
     #[test]
     fn ids_are_ordered_and_the_same_each_time() {

@@ -1,4 +1,4 @@
-//! Where the data lies: a file of SQLite, a throw-away PostgreSQL cluster, or an empty database that is named (floor 6).
+//! Where the data lies: a file of SQLite, a throw-away PostgreSQL cluster, or an empty database that is named. Room: bench.
 
 use std::{
     io::{BufRead, BufReader},

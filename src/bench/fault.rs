@@ -1,6 +1,6 @@
-//! Why something was not measured (floor 6).
+//! Why something was not measured. Room: bench.
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]

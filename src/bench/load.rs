@@ -1,4 +1,4 @@
-//! Load by `wrk` (Debian: `apt install wrk`): the script it runs and what it prints (floor 6).
+//! Load by `wrk` (Debian: `apt install wrk`): the script it runs and what it prints. Room: bench.
 
 use std::{
     fs, io,

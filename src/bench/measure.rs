@@ -1,4 +1,4 @@
-//! Rounds: each query by each kind in turn, so that what the machine does meanwhile meets all alike (floor 6).
+//! Rounds: each query by each kind in turn, so that what the machine does meanwhile meets all alike. Room: bench.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{
     load::{Load, write_ids},
     queries::{Kind, Query},
 };
-use crate::context::App;
+use crate::app::App;
 
 /// One query, by one kind, at so many connections.
 #[derive(Clone, Debug, Serialize)]
@@ -152,7 +152,7 @@ impl Bench<'_> {
         let entries = audit_entry::Entity::find().count(reader).await;
         let changes = consent_change::Entity::find().count(reader).await;
         let told = events.and_then(|events| Ok([events, entries?, changes?]));
-        told.map_err(|error| Fault::from(crate::error::Error::from(error)))
+        told.map_err(|error| Fault::from(crate::base::error::Error::from(error)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `zweck bench`: the server measured against yardsticks in one run, on one machine (floor 6).
+//! `zweck bench`: the server measured against yardsticks in one run, on one machine. Room: bench.
 //!
 //! The server, handlers by hand and stock async-graphql run as child processes over the same rows. Before anything is loaded their
 //! answers must be equal byte for byte. Only ratios within a run say something.

@@ -1,8 +1,8 @@
-//! The policy that is measured under, written to a directory of its own (floor 6).
+//! The policy that is measured under, written to a directory of its own. Room: bench.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use crate::{policy::Sources, register};
+use crate::{policy::Sources, registry};
 
 /// The role that may read all that the standard queries ask for.
 pub const ROLE: &str = "bench";
@@ -74,7 +74,7 @@ pub fn filled(roles: usize, lines: usize) -> Filled {
         ));
     }
     let mut count = sources.policy.lines().filter(|line| line.starts_with("p,")).count();
-    let objects: Vec<String> = register::policy_objects()
+    let objects: Vec<String> = registry::policy_objects()
         .into_iter()
         .filter(|object| !object.derived_id && !object.groups.is_empty())
         .map(|object| object.name)
@@ -114,7 +114,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path()).unwrap();
         let sources = Sources::read(directory.path()).unwrap();
-        let policy = Policy::load(&sources, &register::policy_objects()).await.unwrap();
+        let policy = Policy::load(&sources, &registry::policy_objects()).await.unwrap();
         let cases = crate::policy::cases::read(&sources).unwrap();
         let failures = crate::policy::cases::run(&policy, &cases);
         assert_eq!((cases.len(), failures), (2, Vec::new()));
@@ -125,7 +125,7 @@ mod tests {
         for (roles, lines, pairs) in [(1, 400, 1), (8, 50, 90), (4, 500, 30)] {
             let filled = filled(roles, lines);
             assert_eq!((filled.lines, filled.pairs), (lines, pairs));
-            let policy = Policy::load(&filled.sources, &register::policy_objects()).await.unwrap();
+            let policy = Policy::load(&filled.sources, &registry::policy_objects()).await.unwrap();
             assert!(policy.bytes() > lines * 100);
         }
     }

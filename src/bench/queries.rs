@@ -1,4 +1,4 @@
-//! The standard queries, and how each kind of server is asked for them (floor 6).
+//! The standard queries, and how each kind of server is asked for them. Room: bench.
 
 use serde::Serialize;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What came out: medians over the rounds, ratios within the run, targets met and missed (floor 6).
+//! What came out: medians over the rounds, ratios within the run, targets met and missed. Room: bench.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! One run: databases, data, servers, equality, load, report (floor 6).
+//! One run: databases, data, servers, equality, load, report. Room: bench.
 
 use std::{
     path::Path,
@@ -22,14 +22,18 @@ use super::{
     report::{Machine, Measured, Report, figures, median, targets},
 };
 use crate::{
+    app::App,
     audit::{self, Author},
-    consents,
-    context::{App, Clock, Keys, SystemClock},
+    auth::oidc::Issuers,
+    base::clock::{Clock, SystemClock},
+    crypto::master_keys::Keys,
     db::Db,
-    oidc::Issuers,
+    domain::{
+        access_tokens::{self, NewToken},
+        consents, purposes,
+    },
     policy::{Live, Policy, Sources},
-    purposes, register,
-    tokens::{self, NewToken},
+    registry,
 };
 
 const ACTOR: &str = "cli:bench";
@@ -116,7 +120,7 @@ async fn measure(
 /// The application over the database, brought up to date.
 async fn open(place: &Place, rules: &Path, master: [u8; 32]) -> Result<App, Fault> {
     let sources = Sources::read(rules).map_err(|error| Fault::Failed(error.to_string()))?;
-    let policy = Policy::load(&sources, &register::policy_objects()).await;
+    let policy = Policy::load(&sources, &registry::policy_objects()).await;
     let policy = policy.map_err(|error| Fault::Failed(error.to_string()))?;
     let unusable =
         |_| Fault::Failed(format!("the {} database cannot be opened or brought up to date", place.name));
@@ -143,7 +147,7 @@ async fn token(app: &App, role: &str) -> Result<String, Fault> {
         recipient_id: None,
     };
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
-    let (_, token) = tokens::create(&mut tx, &app.policy.current(), new).await?;
+    let (_, token) = access_tokens::create(&mut tx, &app.policy.current(), new).await?;
     tx.commit().await?;
     Ok(token.reveal().to_owned())
 }

@@ -1,4 +1,4 @@
-//! What a measurement needs: its options, the servers that answer, the tokens that they are asked with (floor 6).
+//! What a measurement needs: its options, the servers that answer, the tokens that they are asked with. Room: bench.
 
 use super::{children::Child, fault::Fault, queries::Kind};
 

@@ -1,4 +1,4 @@
-//! All that is wrong with a configuration at once: where each fault is, what was expected, what was meant (floor 1).
+//! All that is wrong with a configuration at once: where each fault is, what was expected, what was meant. Room: config.
 //!
 //! No fault tells a value: values may be secrets.
 

@@ -1,4 +1,4 @@
-//! The configuration as it is put together: defaults, a file, the environment, flags; checked as a whole (floor 1).
+//! The configuration as it is put together: defaults, a file, the environment, flags; checked as a whole. Room: config.
 
 use std::path::{Path, PathBuf};
 

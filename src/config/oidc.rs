@@ -1,4 +1,4 @@
-//! `[oidc.<name>]`: an issuer whose tokens are taken, and what its claims mean here (floor 1).
+//! `[oidc.<name>]`: an issuer whose tokens are taken, and what its claims mean here. Room: config.
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Where values of the configuration come from (floor 1).
+//! Where values of the configuration come from. Room: config.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

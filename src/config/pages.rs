@@ -1,4 +1,4 @@
-//! The public pages and the mails that lead to them (floor 1).
+//! The public pages and the mails that lead to them. Room: config.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::redacted;
-use crate::locales::LANGUAGES;
+use crate::base::i18n::LANGUAGES;
 
 /// Most characters of an address of this server: a scheme, a host (RFC 1035: 253) and a port.
 pub const LONGEST_URL: usize = 280;

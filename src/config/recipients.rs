@@ -1,4 +1,4 @@
-//! `[recipients]`: to whom data is disclosed (floor 1).
+//! `[recipients]`: to whom data is disclosed. Room: config.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
-//! Values as they may be shown: secrets are starred (floor 1).
+//! Values as they may be shown: secrets are starred. Room: config.
 
 use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::identities::Region;
+use crate::base::identities::Region;
 
 /// What is secret.
 pub(super) fn starred<T, S: Serializer>(secret: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! What a server for real data must not be started with (floor 1).
+//! What a server for real data must not be started with. Room: config.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Secrets that lie in files of their own (floor 1).
+//! Secrets that lie in files of their own. Room: config.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-//! The settings, section by section, with their defaults (floor 1).
+//! The settings, section by section, with their defaults. Room: config.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{oidc, origin::Origin, pages, recipients, redacted, values};
-use crate::{
+use crate::base::{
     identities::{Reader, Region},
     limits::Limits,
 };

@@ -1,10 +1,10 @@
-//! How texts become values (floor 1).
+//! How texts become values. Room: config.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::identities::Region;
+use crate::base::identities::Region;
 
 /// What is said of an address that is none.
 pub(super) const NO_ADDRESS: &str =

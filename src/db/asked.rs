@@ -1,4 +1,4 @@
-//! What a server of PostgreSQL is asked before it is trusted: whether it is there, and whether it holds readers read-only (floor 2).
+//! What a server of PostgreSQL is asked before it is trusted: whether it is there, and whether it holds readers read-only. Room: db.
 
 use std::time::Duration;
 

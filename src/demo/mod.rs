@@ -1,4 +1,4 @@
-//! Fills an empty database with people who do not exist, through the audited door, and makes a token for each role (floor 6).
+//! Fills an empty database with people who do not exist, through the audited door, and makes a token for each role. Room: demo.
 
 mod people;
 
@@ -13,18 +13,21 @@ use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use crate::{
+    app::App,
     audit::{self, Author, Entry, Transaction},
-    consents::{self, NewConsent, Withdrawal},
-    contacts::{self, Address, Rectification, Restrict, Source},
-    context::{Actor, App, Credential},
-    error::Error,
-    grounds::{self, NewGround},
-    objections::{self, NewObjection},
+    auth::{actor::Actor, credential::Credential},
+    base::error::Error,
+    domain::{
+        access_tokens::{self, BearerToken, NewToken},
+        consents::{self, NewConsent, Withdrawal},
+        contacts::{self, Address, Rectification, Restrict, Source},
+        grounds::{self, NewGround},
+        objections::{self, NewObjection},
+        requests::{self, NewRequest},
+        suppressions,
+    },
     policy::Policy,
-    register::{CONTACT, PRIVACY_REQUEST},
-    requests::{self, NewRequest},
-    suppressions,
-    tokens::{self, BearerToken, NewToken},
+    registry::{CONTACT, PRIVACY_REQUEST},
 };
 use people::People;
 
@@ -106,7 +109,7 @@ pub async fn seed(app: &App, people: usize) -> Result<Demo, Error> {
             expires_at: app.now() + TimeDelta::days(1),
             recipient_id: None,
         };
-        let (_, token) = tokens::create(&mut tx, &policy, new).await?;
+        let (_, token) = access_tokens::create(&mut tx, &policy, new).await?;
         tokens.push(DemoToken { role, does, purposes, token });
     }
     tx.commit().await?;

@@ -1,4 +1,4 @@
-//! Plausible people who do not exist: names of several languages, reserved addresses and fictitious numbers (floor 6).
+//! Plausible people who do not exist: names of several languages, reserved addresses and fictitious numbers. Room: demo.
 
 use fake::{
     Fake,
@@ -12,8 +12,8 @@ use fake::{
 };
 
 use crate::{
-    contacts::Values,
-    register::{CONTACT, Field},
+    domain::contacts::Values,
+    registry::{CONTACT, Field},
 };
 
 /// Cities with a postal code of theirs.
@@ -130,5 +130,5 @@ fn names<R: Rng>(language: &str, random: &mut R) -> (String, String) {
 
 /// The letters of a name that an address may hold.
 fn ascii(name: &str) -> String {
-    crate::fold::fold(name).chars().filter(char::is_ascii_alphanumeric).collect()
+    crate::base::fold::fold(name).chars().filter(char::is_ascii_alphanumeric).collect()
 }

@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::cell::Cell;
-use crate::{context::Keys, error::Error};
+use crate::{base::error::Error, crypto::master_keys::Keys};
 
 /// Seals and opens cursors. The nonce is derived from what is sealed (as in RFC 5297): the same row gives the same
 /// cursor, and a nonce never serves two contents.

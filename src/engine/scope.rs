@@ -7,7 +7,7 @@ use sea_orm::DbBackend;
 use uuid::Uuid;
 
 use crate::{
-    context::Actor,
+    auth::actor::Actor,
     policy::{Grounds, PurposeDef},
 };
 

@@ -1,12 +1,14 @@
-//! The response as JSON: data in the order of the plan, errors once per coordinate, what was withheld or masked (floor 5).
+//! The response as JSON: data in the order of the plan, errors once per coordinate, what was withheld or masked. Room: graphql.
 
 use async_graphql::Pos;
 
 use crate::{
-    context::Actor,
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        metrics,
+    },
     engine::{Denial, write_text},
-    error::{Code, Error},
-    measures,
 };
 
 /// An entry of `errors`.
@@ -36,7 +38,7 @@ impl Problem {
     }
 
     fn write(&self, out: &mut String, request_id: &str, purpose: Option<&str>) {
-        measures::told(self.error.code.as_str(), self.error.code.limit());
+        metrics::told(self.error.code.as_str(), self.error.code.limit());
         out.push_str("{\"message\":");
         write_text(out, &self.error.message);
         if !self.positions.is_empty() {

@@ -1,12 +1,13 @@
-//! The status of a consent at an instant, read for a caller who may see the consent (floor 5).
+//! The status of a consent at an instant, read for a caller who may see the consent. Room: graphql.
 
 use sea_orm::ActiveEnum;
 
 use crate::{
-    consents,
-    context::{Actor, App},
+    app::App,
+    auth::actor::Actor,
+    base::error::Error,
+    domain::consents,
     engine::{PlannedConsentState, Scope, write_text},
-    error::Error,
 };
 
 /// The JSON of the status; null where the consent does not exist for the caller.

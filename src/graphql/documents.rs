@@ -1,4 +1,4 @@
-//! Documents that were parsed and validated of late, and what is known of their variables (floor 5).
+//! Documents that were parsed and validated of late, and what is known of their variables. Room: graphql.
 //!
 //! A document is the same for everybody: what is kept of it is what it says, never what somebody may do or has read.
 
@@ -20,8 +20,8 @@ use serde_json::{Map, Value as Json};
 
 use super::shapes::Shapes;
 use crate::{
-    recent::Recent,
-    register::{Root, Scalar, root_field},
+    base::cache::Recent,
+    registry::{Root, Scalar, root_field},
 };
 
 /// Most bytes of all documents that are kept; what they are parsed into takes some forty times as much.

@@ -1,4 +1,4 @@
-//! One operation from document to answer: parse, bound, validate, plan, read, write (floor 5).
+//! One operation from document to answer: parse, bound, validate, plan, read, write. Room: graphql.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,13 +23,16 @@ use super::{
     views::Views,
 };
 use crate::{
+    app::App,
     audit::{self, Recorded, Replay},
-    context::{Actor, App},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        limits::Limits,
+        metrics::{self, Timing},
+    },
+    domain::recipients::Uses,
     engine::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
-    error::{Code, Error},
-    limits::Limits,
-    measures::{self, Timing},
-    recipients::Uses,
 };
 
 /// Who counts what operations cost.
@@ -270,7 +273,7 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let plan = plan.as_ref();
         timing.name(plan.name());
-        measures::decided(plan.allowed, plan.denials.len(), plan.masked.len());
+        metrics::decided(plan.allowed, plan.denials.len(), plan.masked.len());
         for denial in &plan.denials {
             log_refusal(&denial.error, actor, None);
         }

@@ -1,9 +1,9 @@
-//! What validation finds wrong with a document: where, and what was expected, of what the caller is shown alone (floor 5).
+//! What validation finds wrong with a document: where, and what was expected, of what the caller is shown alone. Room: graphql.
 
 use async_graphql::{Pos, ServerError};
 
 use super::{answer::Problem, views::View};
-use crate::{
+use crate::base::{
     error::Error,
     names::{closest, listed, unknown},
 };

@@ -1,4 +1,4 @@
-//! Filters and orders of the schema, derived from the comparable fields of the register (floor 5).
+//! Filters and orders of the schema, derived from the comparable fields of the register. Room: graphql.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use async_graphql::dynamic::TypeRef;
 use super::model::{Member, Model, Need, Type, enumeration, needs_of, readable};
 use crate::{
     policy::Action,
-    register::{
+    registry::{
         ENUMS, Field, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Right, Scalar,
     },
 };

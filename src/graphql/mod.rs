@@ -1,4 +1,4 @@
-//! The GraphQL face: the schema, made from the register, and the engine that answers (floor 5).
+//! The GraphQL face: the schema, made from the register, and the engine that answers. Room: graphql.
 
 mod answer;
 mod consent_state;

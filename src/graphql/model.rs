@@ -1,4 +1,4 @@
-//! Types of the schema as plain data, each member with what using it needs: whole for all, narrowed for one caller (floor 5).
+//! Types of the schema as plain data, each member with what using it needs: whole for all, narrowed for one caller. Room: graphql.
 //!
 //! async-graphql's types cannot be looked into once they are made; these can. What a caller may not use is left out before
 //! its schema is made, so that nothing of it can be told.
@@ -15,7 +15,7 @@ use async_graphql::futures_util::stream::Empty;
 use super::shapes::Shape;
 use crate::{
     policy::Action,
-    register::{ObjectType, Right},
+    registry::{ObjectType, Right},
 };
 
 /// What a caller must be able to do, for a member to be shown.

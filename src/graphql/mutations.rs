@@ -1,4 +1,4 @@
-//! Runs mutations: one transaction each, tried again where other writers were in the way (floor 5).
+//! Runs mutations: one transaction each, tried again where other writers were in the way. Room: graphql.
 //!
 //! The match below is the only way from a declared mutation to a function that writes; it names every one.
 
@@ -7,22 +7,27 @@ use entity::enums::{Channel, ContactPointKind, RecipientKind, RequestKind, Restr
 use sea_orm::ActiveEnum;
 
 use crate::{
+    app::App,
     audit::{self, Author, Recorded, Replay, Transaction},
-    consents::{self, NewConsent, Renewal, Withdrawal},
-    contacts::{self, Address, NewPoint, Rectification, Restrict, Source, merge::Merge},
-    context::{Actor, App},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        identities::Reader,
+    },
+    domain::{
+        access_tokens::{self, NewToken},
+        consents::{self, NewConsent, Renewal, Withdrawal},
+        contacts::{self, Address, NewPoint, Rectification, Restrict, Source, merge::Merge},
+        grounds::{self, NewGround},
+        merge,
+        objections::{self, NewObjection},
+        recipients::{self, NewRecipient},
+        requests::{self, NewRequest},
+        signups, stops, suppressions,
+    },
     engine::{Input, PlannedWrite, Written},
-    error::{Code, Error},
-    grounds::{self, NewGround},
-    identities::Reader,
-    merging,
-    objections::{self, NewObjection},
     policy::{Action, Grounds},
-    recipients::{self, NewRecipient},
-    register::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
-    requests::{self, NewRequest},
-    signups, stops, suppressions,
-    tokens::{self, NewToken},
+    registry::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
 };
 
 /// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same. A no is taken also while
@@ -88,7 +93,7 @@ async fn write(
         }
         Write::MergeContacts => {
             let merge = new_merge(input)?;
-            merging::merge(tx, actor, &merge).await?;
+            merge::merge(tx, actor, &merge).await?;
             Written::one(merge.id)
         }
         Write::AddContactPoint => {
@@ -192,7 +197,7 @@ async fn write(
             let new = new_token(actor, input, tx.now())?;
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
-            let (id, token) = tokens::create(tx, &actor.policy, new).await?;
+            let (id, token) = access_tokens::create(tx, &actor.policy, new).await?;
             Written { ids: vec![id], secret: Some(token.reveal().to_owned()) }
         }
         Write::RevokeAccessToken => {
@@ -200,7 +205,7 @@ async fn write(
             if !tx.sees(actor, &ACCESS_TOKEN, id).await? {
                 return Err(Error::new(Code::NotFound, "there is no such token"));
             }
-            tokens::revoke(tx, id).await?;
+            access_tokens::revoke(tx, id).await?;
             Written::one(id)
         }
     })
@@ -364,7 +369,9 @@ fn new_token(actor: &Actor, input: &Input, now: DateTime<Utc>) -> Result<NewToke
         purposes: list("purposes").unwrap_or_default(),
         fields: list("fields"),
         // Where no end is named, the credential that makes it ends it as well.
-        expires_at: input.time("expiresAt").unwrap_or_else(|| tokens::usual_end(now).min(actor.expires_at)),
+        expires_at: input
+            .time("expiresAt")
+            .unwrap_or_else(|| access_tokens::usual_end(now).min(actor.expires_at)),
         recipient_id: input.id("recipientId"),
     })
 }

@@ -1,4 +1,4 @@
-//! Plans of queries that were made of late, for callers with the same decisions (floor 5).
+//! Plans of queries that were made of late, for callers with the same decisions. Room: graphql.
 //!
 //! A plan says which columns are read and how they are written; rows are found by the statement of each run, which carries the row
 //! rule and the instant. It is bound to the very table of decisions it was made with: under another policy, role, purpose or
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::documents::{Choice, Document, Same};
-use crate::{context::Actor, engine::Plan, policy::Table, recent::Recent};
+use crate::{auth::actor::Actor, base::cache::Recent, engine::Plan, policy::Table};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
 const MOST_PARTS: usize = 32 * 1024;

@@ -1,10 +1,11 @@
-//! Receipts of consents, read for a caller who may see them (floor 5).
+//! Receipts of consents, read for a caller who may see them. Room: graphql.
 
 use crate::{
-    context::{Actor, App},
+    app::App,
+    auth::actor::Actor,
+    base::error::Error,
+    domain::receipts,
     engine::{PlannedReceipt, ReceiptPart, Scope},
-    error::Error,
-    receipts,
 };
 
 /// The JSON of a receipt; null where the consent does not exist for the caller.

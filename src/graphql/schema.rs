@@ -1,4 +1,4 @@
-//! The schema of the API, derived from the register: nothing is named twice (floor 5).
+//! The schema of the API, derived from the register: nothing is named twice. Room: graphql.
 //!
 //! It parses, validates and answers introspection. Its resolvers serve nothing: data is read by the governed
 //! engine alone, so that there is no second way to a field. Each member says what using it needs, just as the plan decides it,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     policy::Action,
-    register::{
+    registry::{
         Category, ENUMS, EXPLAINED_ROLES, MUTATIONS, Mutation, OBJECTS, ObjectType, RECEIPT_OF, ROOTS, Read,
         Root, RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
     },

@@ -1,4 +1,4 @@
-//! Whether values of variables have the types that are declared for them, without a document (floor 5).
+//! Whether values of variables have the types that are declared for them, without a document. Room: graphql.
 //!
 //! It never says yes where validation would say no: a document that was validated with other values needs no validation for
 //! values that fit. Where it says no, validation finds out, and says why.

@@ -1,4 +1,4 @@
-//! Subscriptions: validated once, then planned and read anew for every event, as the actor of that instant (floor 5).
+//! Subscriptions: validated once, then planned and read anew for every event, as the actor of that instant. Room: graphql.
 
 use async_graphql::{Variables, parser::types::ExecutableDocument};
 
@@ -7,11 +7,12 @@ use super::{
     engine::{Engine, Request, log_refusal},
 };
 use crate::{
+    app::App,
     audit,
-    context::{Actor, App},
+    auth::actor::Actor,
+    base::error::Error,
+    db::change_feed::Change,
     engine::{Operation, Plan, Reader},
-    error::Error,
-    feed::Change,
 };
 
 /// A subscription whose document fits the schema.

@@ -1,9 +1,9 @@
-//! The types that hold no data of persons (floor 5).
+//! The types that hold no data of persons. Room: graphql.
 
 use async_graphql::dynamic::TypeRef;
 
 use super::model::{Member, Model, Type, enumeration, readable};
-use crate::register::PURPOSE;
+use crate::registry::PURPOSE;
 
 /// The types that hold no data of persons.
 pub(super) fn technical(model: Model) -> Model {

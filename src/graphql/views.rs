@@ -1,4 +1,4 @@
-//! What each caller is shown of the schema: by introspection and as SDL, kept for callers of the same kind (floor 5).
+//! What each caller is shown of the schema: by introspection and as SDL, kept for callers of the same kind. Room: graphql.
 //!
 //! A view is made of the members that the caller's decisions permit, under the purpose of the operation or, where none is
 //! named yet, under one or another of those its credential permits. Documents are not validated by it: who asks for a field
@@ -16,8 +16,8 @@ use async_graphql::{
 
 use super::model::{Model, Names, Need, Shown, is_built_in};
 use crate::{
-    context::Actor,
-    error::Error,
+    auth::actor::Actor,
+    base::error::Error,
     policy::{Action, Decision, Grounds, Policy, PurposeDef, Table},
 };
 
@@ -172,14 +172,14 @@ mod tests {
 
     use super::{super::schema::model, *};
     use crate::{
-        context::Credential,
+        auth::credential::Credential,
         policy::{Policy, Sources},
-        register,
+        registry,
     };
 
     #[tokio::test]
     async fn views_are_kept_up_to_a_number_and_the_one_not_used_for_longest_goes() {
-        let policy = Policy::load(&Sources::embedded(), &register::policy_objects()).await.unwrap();
+        let policy = Policy::load(&Sources::embedded(), &registry::policy_objects()).await.unwrap();
         let policy = Arc::new(policy);
         let actor = |number: usize| {
             let credential = Credential {

@@ -1,9 +1,9 @@
-//! Reads a GraphQL request out of an address: `GET /graphql?query=...` (floor 6).
+//! Reads a GraphQL request out of an address: `GET /graphql?query=...`. Room: http.
 
 use percent_encoding::percent_decode;
 
 use super::body::{Members, json};
-use crate::{error::Error, graphql::Request};
+use crate::{base::error::Error, graphql::Request};
 
 /// Reads the request in the query part of an address, in the form of `application/x-www-form-urlencoded`. Parameters of other
 /// names are ignored, as GraphQL over HTTP asks; one given twice is an error.

@@ -1,10 +1,10 @@
-//! How many operations are under way at once; what is too much is told so instead of waiting without end (floor 6).
+//! How many operations are under way at once; what is too much is told so instead of waiting without end. Room: http.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 
 /// How long an operation waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(1);

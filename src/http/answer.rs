@@ -1,4 +1,4 @@
-//! Answers: bodies, statuses and the headers that every answer has (floor 6).
+//! Answers: bodies, statuses and the headers that every answer has. Room: http.
 
 use axum::{
     body::Body,
@@ -13,8 +13,8 @@ use axum::{
 
 use super::Format;
 use crate::{
-    context::App,
-    error::{Code, Error},
+    app::App,
+    base::error::{Code, Error},
     graphql::{self, Answer, Outcome},
 };
 

@@ -1,4 +1,4 @@
-//! Reads the body of a GraphQL request, within its limit (floor 6).
+//! Reads the body of a GraphQL request, within its limit. Room: http.
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +13,10 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::{error::Error, graphql::Request, limits::Limits};
+use crate::{
+    base::{error::Error, limits::Limits},
+    graphql::Request,
+};
 
 /// Reads the body.
 ///

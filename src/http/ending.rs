@@ -1,4 +1,4 @@
-//! The end of a server: no new connection, every request under way answered, then the rest is closed (floor 6).
+//! The end of a server: no new connection, every request under way answered, then the rest is closed. Room: http.
 
 use std::{
     future::{Future, pending, poll_fn},

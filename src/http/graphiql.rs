@@ -1,4 +1,4 @@
-//! `GET /graphiql`: the page of `web/`, embedded when it was built, under a strict content security policy (floor 6).
+//! `GET /graphiql`: the page of `web/`, embedded when it was built, under a strict content security policy. Room: http.
 
 use axum::{
     Router,

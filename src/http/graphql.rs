@@ -1,4 +1,4 @@
-//! `/graphql`: GraphQL over HTTP, the credential checked before anything is read (floor 6).
+//! `/graphql`: GraphQL over HTTP, the credential checked before anything is read. Room: http.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::{
     audit::{self, Replay},
-    context::{Actor, Credential},
-    error::{Code, Error},
+    auth::{actor::Actor, credential::Credential},
+    base::error::{Code, Error},
+    domain::access_tokens,
     graphql::Meter,
-    tokens,
 };
 
 /// How much longer than an operation may take its answer is waited for: reads end in time by themselves, and what is written is
@@ -117,11 +117,11 @@ pub(super) fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
 pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
     let bearer = headers::bearer(head)?;
     // What asks no database needs no place there.
-    let _place = match tokens::is_looked_up(bearer) {
+    let _place = match access_tokens::is_looked_up(bearer) {
         true => Some(shared.admission.enter().await?),
         false => None,
     };
-    tokens::authenticate(&shared.app, bearer).await.map_err(|error| match error.transient {
+    access_tokens::authenticate(&shared.app, bearer).await.map_err(|error| match error.transient {
         // There was no connection: nothing was done, and another time there may be one.
         true => Error::new(Code::Overloaded, "more is under way than can be done at once; try again"),
         false => error,

@@ -1,4 +1,4 @@
-//! What browsers are told with every answer: security headers, and which pages of others may ask (floor 6).
+//! What browsers are told with every answer: security headers, and which pages of others may ask. Room: http.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the headers of a request say: who, for which purpose, in which format (floor 6).
+//! What the headers of a request say: who, for which purpose, in which format. Room: http.
 
 use axum::http::{
     HeaderMap, HeaderName,
@@ -6,8 +6,8 @@ use axum::http::{
 };
 
 use crate::{
-    error::{Code, Error},
-    tokens,
+    base::error::{Code, Error},
+    domain::access_tokens,
 };
 
 /// Chooses the purpose of the operation among those the credential permits.
@@ -150,11 +150,11 @@ fn is_utf8(value: &str) -> bool {
 /// `UNAUTHENTICATED` without a header, with several, or with another scheme.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(tokens::refused()) };
-    let text = value.to_str().map_err(|_| tokens::refused())?;
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(access_tokens::refused()) };
+    let text = value.to_str().map_err(|_| access_tokens::refused())?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(tokens::refused()),
+        _ => Err(access_tokens::refused()),
     }
 }
 

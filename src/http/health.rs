@@ -1,4 +1,4 @@
-//! Whether the server can do its work: asked of the database, cheaply, at most once a second (floor 6).
+//! Whether the server can do its work: asked of the database, cheaply, at most once a second. Room: http.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -11,8 +11,8 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::Ending;
 use crate::{
+    app::App,
     audit::{self, Probed},
-    context::App,
     db::{Held, Lax},
 };
 

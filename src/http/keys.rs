@@ -1,4 +1,4 @@
-//! `GET /.well-known/zweck/keys.json`: the public keys that receipts are signed with, for everybody (floor 6).
+//! `GET /.well-known/zweck/keys.json`: the public keys that receipts are signed with, for everybody. Room: http.
 
 use axum::{
     body::Body,
@@ -15,7 +15,7 @@ use super::{
     answer::{self, RequestId},
     shared::Shared,
 };
-use crate::{audit, error::Error, receipts};
+use crate::{audit, base::error::Error, domain::receipts};
 
 /// An hour: the key changes with the database alone.
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=3600");

@@ -1,4 +1,4 @@
-//! The listener of the operators: whether the server lives, whether it is ready, what it measures (floor 6).
+//! The listener of the operators: whether the server lives, whether it is ready, what it measures. Room: http.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,10 +17,12 @@ use tokio::net::TcpListener;
 
 use super::{Ending, guard, health::Health};
 use crate::{
+    app::App,
+    base::{
+        error::{Code, Error},
+        metrics,
+    },
     config::Server,
-    context::App,
-    error::{Code, Error},
-    measures,
 };
 
 /// How often what was measured is gathered, read or not: else it would pile up.
@@ -41,8 +43,8 @@ struct Shared {
 /// `INTERNAL` when there is no registry.
 pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
     let health = Arc::new(Health::new(app.clone(), ending));
-    let registry = measures::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
-    measures::start_at_zero(Code::ALL.into_iter().map(Code::as_str));
+    let registry = metrics::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
+    metrics::start_at_zero(Code::ALL.into_iter().map(Code::as_str));
     let shared = Shared { app, health, registry, told: Arc::default() };
     let router = Router::new()
         .route("/livez", get(async || json(StatusCode::OK, "{\"status\":\"alive\"}".to_owned())))
@@ -54,7 +56,7 @@ pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
 
 /// Serves `router`, made by [`management`], as long as the process lives.
 pub async fn manage(listener: TcpListener, router: Router) {
-    if let Some(registry) = measures::registry() {
+    if let Some(registry) = metrics::registry() {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(UPKEEP).await;
@@ -83,12 +85,12 @@ fn json(status: StatusCode, text: String) -> Response {
 
 async fn measured(State(shared): State<Shared>) -> Response {
     for pool in shared.app.db.pools() {
-        measures::pool(pool.name, pool.in_use, pool.idle, pool.largest);
+        metrics::pool(pool.name, pool.in_use, pool.idle, pool.largest);
     }
     let revision = shared.app.policy.current().revision().to_owned();
     {
         let mut told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-        measures::policy(&revision, told.as_deref());
+        metrics::policy(&revision, told.as_deref());
         *told = Some(revision);
     }
     let text = shared.registry.render();

@@ -1,4 +1,4 @@
-//! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end (floor 6).
+//! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end. Room: http.
 
 mod address;
 mod admission;
@@ -41,10 +41,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::{
-    context::App,
-    error::{Code, Error},
+    app::App,
+    base::{
+        error::{Code, Error},
+        metrics,
+    },
+    domain::receipts,
     graphql::Engine,
-    measures, receipts,
 };
 
 use admission::Admission;
@@ -53,7 +56,7 @@ use rates::Rates;
 use shared::Shared;
 use socket::places::Sockets;
 
-pub use crate::limits::Limits;
+pub use crate::base::limits::Limits;
 pub use answer::RequestId;
 pub use ending::Ending;
 pub use guard::guard;
@@ -166,7 +169,7 @@ async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) 
         micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
-    measures::answered(response.status().as_u16(), start.elapsed());
+    metrics::answered(response.status().as_u16(), start.elapsed());
     response
 }
 

@@ -1,4 +1,4 @@
-//! `GET /outbox/TOKEN`: the mails of the demo, which are sent to nobody (floor 6).
+//! `GET /outbox/TOKEN`: the mails of the demo, which are sent to nobody. Room: http.
 //!
 //! Only the demo has this route. It answers who asks this machine by the name of this machine and knows the token of the run; everybody
 //! else gets the answer of a path that is not there.
@@ -16,7 +16,7 @@ use axum::{
 };
 use subtle::ConstantTimeEq;
 
-use crate::mailer::Outbox;
+use crate::domain::mail_outbox::shown::Outbox;
 
 /// Styles of the public pages, and nothing else.
 const POLICY: &str =

@@ -1,4 +1,4 @@
-//! What each credential may spend in a minute, and the headers that tell how much is left (floor 6).
+//! What each credential may spend in a minute, and the headers that tell how much is left. Room: http.
 
 use std::{
     num::NonZeroU32,
@@ -20,7 +20,7 @@ use governor::{
 };
 
 use crate::{
-    error::{Code, Error},
+    base::error::{Code, Error},
     graphql::Meter,
 };
 

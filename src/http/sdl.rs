@@ -1,4 +1,4 @@
-//! `GET /schema.graphql`: the schema as far as the credential may use it (floor 6).
+//! `GET /schema.graphql`: the schema as far as the credential may use it. Room: http.
 
 use axum::{
     body::Body,
@@ -17,7 +17,7 @@ use super::{
     headers,
     shared::Shared,
 };
-use crate::{context::Actor, error::Error};
+use crate::{auth::actor::Actor, base::error::Error};
 
 /// Answers one request.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {

@@ -1,4 +1,4 @@
-//! Connections: as many as there may be, none slower than it may be, and an orderly end (floor 6).
+//! Connections: as many as there may be, none slower than it may be, and an orderly end. Room: http.
 
 use std::{
     io::{self, Write},
@@ -28,7 +28,7 @@ use super::{
     ending::{self, Closing, Ending},
     pages::Peer,
 };
-use crate::limits::Limits;
+use crate::base::limits::Limits;
 
 /// Longest head of a request, its address included.
 const HEAD_BYTES: usize = 128 * 1024;

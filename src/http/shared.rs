@@ -1,9 +1,9 @@
-//! What the handlers share (floor 6).
+//! What the handlers share. Room: http.
 
 use std::sync::Arc;
 
 use super::{admission::Admission, rates::Rates, socket::places::Sockets};
-use crate::{context::App, graphql::Engine, limits::Limits};
+use crate::{app::App, base::limits::Limits, graphql::Engine};
 
 /// What the handlers share.
 #[derive(Clone)]

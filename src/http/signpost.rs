@@ -1,4 +1,4 @@
-//! `GET /`: where things are, the same for everybody and without a word of what is in them (floor 6).
+//! `GET /`: where things are, the same for everybody and without a word of what is in them. Room: http.
 
 use askama::Template;
 use axum::{
@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::{answer, answer::RequestId, headers::Format, shared::Shared};
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 
 /// Nothing but the text, and no icon.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

@@ -1,4 +1,4 @@
-//! Named decisions that must hold, each with its legal reason: `cases.yaml` (floor 1).
+//! Named decisions that must hold, each with its legal reason: `cases.yaml`. Room: policy.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! Makes planes of rules: the one user of Casbin, which decides every cell (floor 1).
+//! Makes planes of rules: the one user of Casbin, which decides every cell. Room: policy.
 //!
 //! Raw `enforce` is linear in the lines of the policy, so each cell is put to a small enforcer that holds only the
 //! lines that can match it, and of cells that differ in names alone one is asked. A test compares every cell with `enforce` over the

@@ -1,4 +1,4 @@
-//! What `purposes.toml` and the texts declare, as data: roles, purposes, forms and texts (floor 1).
+//! What `purposes.toml` and the texts declare, as data: roles, purposes, forms and texts. Room: policy.
 
 use std::sync::Arc;
 

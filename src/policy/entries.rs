@@ -1,4 +1,4 @@
-//! Reads the tables of a TOML file key by key, so that every fault is found with its line (floor 1).
+//! Reads the tables of a TOML file key by key, so that every fault is found with its line. Room: policy.
 
 use toml::{
     Spanned,

@@ -1,8 +1,8 @@
-//! What is wrong with a policy: every fault with its file and line, all of them at once (floor 1).
+//! What is wrong with a policy: every fault with its file and line, all of them at once. Room: policy.
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// One fault of the policy files.
 #[derive(Clone, Debug, PartialEq, Eq)]

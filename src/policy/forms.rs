@@ -1,11 +1,11 @@
-//! Sign-up forms and what versions of texts demand, as `purposes.toml` declares them (floor 1).
+//! Sign-up forms and what versions of texts demand, as `purposes.toml` declares them. Room: policy.
 
 use super::{
     declared::{Channel, ConsentText, Declared, Demand, FormDef, Grounds},
     entries::{Entry, period},
     error::Faults,
 };
-use crate::locales::LANGUAGES;
+use crate::base::i18n::LANGUAGES;
 
 /// The proof of a consent that the person confirmed by a link mailed to the address.
 pub const DOUBLE_OPT_IN: &str = "double_opt_in";

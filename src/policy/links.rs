@@ -1,4 +1,4 @@
-//! Who belongs to whom: roles, purposes and objects, without cycles and without chains that Casbin cuts off (floor 1).
+//! Who belongs to whom: roles, purposes and objects, without cycles and without chains that Casbin cuts off. Room: policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The policy in force, swapped as a whole (floor 1).
+//! The policy in force, swapped as a whole. Room: policy.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! Reads `policy.csv` strictly: what is not understood is refused, with its line (floor 1).
+//! Reads `policy.csv` strictly: what is not understood is refused, with its line. Room: policy.
 //!
 //! One rule a line; blanks around values do not count; empty lines and lines that begin with `#` are comments; there
 //! is no quoting. `p, role, purpose, object, action, effect` is a rule, `g, role, role` lets the first role inherit,

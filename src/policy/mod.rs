@@ -1,4 +1,4 @@
-//! Who may do what to which field for which purpose: Casbin decides, a table answers (floor 1).
+//! Who may do what to which field for which purpose: Casbin decides, a table answers. Room: policy.
 
 pub mod cases;
 mod compile;
@@ -38,7 +38,7 @@ use load::Rules;
 use objects::Objects;
 use table::{Caller, Planes};
 
-use crate::recent::Recent;
+use crate::base::cache::Recent;
 
 /// A loaded policy.
 pub struct Policy {

@@ -1,4 +1,4 @@
-//! What rules speak about: fields, totals, root fields and grants, each with a number (floor 1).
+//! What rules speak about: fields, totals, root fields and grants, each with a number. Room: policy.
 
 use std::collections::{BTreeSet, HashMap};
 

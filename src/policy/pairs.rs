@@ -1,4 +1,4 @@
-//! Every pair of a role and a purpose with the rules that can match it, cell by cell (floor 1).
+//! Every pair of a role and a purpose with the rules that can match it, cell by cell. Room: policy.
 //!
 //! Rules are looked up by what they speak about, so that the work grows with what matches and not with rules times pairs.
 

@@ -1,4 +1,4 @@
-//! Roles and purposes as data: `purposes.toml` (floor 1).
+//! Roles and purposes as data: `purposes.toml`. Room: policy.
 
 use std::sync::Arc;
 

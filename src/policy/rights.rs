@@ -1,4 +1,4 @@
-//! Rights as a list, and what is odd about them (floor 1).
+//! Rights as a list, and what is odd about them. Room: policy.
 
 /// A right that a role has for a purpose.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

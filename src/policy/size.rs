@@ -1,4 +1,4 @@
-//! What a policy holds in memory (floor 1).
+//! What a policy holds in memory. Room: policy.
 
 use std::mem::{size_of, size_of_val};
 

@@ -1,4 +1,4 @@
-//! The policy as text, embedded or read from a directory (floor 1).
+//! The policy as text, embedded or read from a directory. Room: policy.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,4 +1,4 @@
-//! The decisions for one caller and purpose: one byte per object (floor 1).
+//! The decisions for one caller and purpose: one byte per object. Room: policy.
 
 use super::objects::{Action, Kind, ObjectId, Objects};
 

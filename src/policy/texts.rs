@@ -1,4 +1,4 @@
-//! Consent texts as files: `texts/<purpose>/<language>/<version>.txt` (floor 1).
+//! Consent texts as files: `texts/<purpose>/<language>/<version>.txt`. Room: policy.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Looks at a policy as a whole: every right as a list, what a change gains and loses, rules that change nothing (floor 1).
+//! Looks at a policy as a whole: every right as a list, what a change gains and loses, rules that change nothing. Room: policy.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -10,9 +10,8 @@ use entity::{
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::json;
 use zweck::{
-    exports::{self, StopFormat},
-    fold::fold,
-    identities::Reader,
+    base::{fold::fold, identities::Reader},
+    exchange::exports::{self, StopFormat},
 };
 
 use crate::{
@@ -39,7 +38,7 @@ async fn fill(test: &TestApp) {
             contact::ActiveModel {
                 id: Set(id(0, *number)),
                 family_name_folded: Set(Some(fold(&name))),
-                family_name_key: Set(zweck::identities::household(Some(&name))),
+                family_name_key: Set(zweck::base::identities::household(Some(&name))),
                 family_name: Set(Some(name)),
                 email: Set(Some(EMAIL.to_owned())),
                 email_folded: Set(Some(fold(EMAIL))),

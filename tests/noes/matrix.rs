@@ -4,8 +4,8 @@ use axum::{body::Body, http::Request};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use zweck::{
-    imports::{self, ConsentImport, Import, Reason},
-    signups::{self, SignUp},
+    domain::signups::{self, SignUp},
+    exchange::imports::{self, ConsentImport, Import, Reason},
 };
 
 use super::{contact, sees, yes};
@@ -502,7 +502,10 @@ async fn a_no_holds_for_every_record_by_every_door_and_way() {
             run(&office, &case).await;
         }
         let app = &site.test.app;
-        assert_eq!(zweck::consents::agree(app).await.unwrap(), zweck::consents::Settled::default());
+        assert_eq!(
+            zweck::domain::consents::agree(app).await.unwrap(),
+            zweck::domain::consents::Settled::default()
+        );
     });
     futures_util::future::join_all(runs).await;
 }

@@ -6,7 +6,7 @@ use entity::{contact, enums::StopKind, objection};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use zweck::imports::Import;
+use zweck::exchange::imports::Import;
 
 use crate::{
     support::{
@@ -86,7 +86,7 @@ async fn a_no_and_a_file_that_come_at_once_meet() {
             let file = format!("id,name,mail\n{lines}");
             let report = runtime.block_on(import(&app, file.as_bytes(), &new)).unwrap();
             assert!(
-                report.told().iter().all(|told| told.2 == zweck::imports::Reason::Suppressed),
+                report.told().iter().all(|told| told.2 == zweck::exchange::imports::Reason::Suppressed),
                 "{report}"
             );
         });
@@ -116,5 +116,5 @@ async fn a_no_and_a_file_that_come_at_once_meet() {
     }
     assert!(contacts.len() > rows / 2);
     assert_eq!(without, Vec::<usize>::new(), "contacts without their no");
-    assert_eq!(zweck::consents::agree(&test.app).await.unwrap().mended, 0);
+    assert_eq!(zweck::domain::consents::agree(&test.app).await.unwrap().mended, 0);
 }

@@ -12,11 +12,11 @@ use serde_json::json;
 use uuid::Uuid;
 use zweck::{
     audit,
-    consents::{self, Settled},
-    identities::{
+    base::identities::{
         Reader,
         first::{address, dialled, mailbox},
     },
+    domain::consents::{self, Settled},
 };
 
 use super::{contact as made, sees, yes};

@@ -8,7 +8,7 @@ use entity::{contact, enums::StopKind, objection};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use zweck::imports::{self, ConsentImport, Import, Reason};
+use zweck::exchange::imports::{self, ConsentImport, Import, Reason};
 
 use super::{contact, yes};
 use crate::{
@@ -219,5 +219,5 @@ async fn importers_writers_and_noes_never_lock_each_other_out() {
         "{rounds} rounds: the database broke up {} deadlocks",
         number(&test.app.db.writer, deadlocks).await
     );
-    assert_eq!(zweck::consents::agree(&test.app).await.unwrap().mended, 0);
+    assert_eq!(zweck::domain::consents::agree(&test.app).await.unwrap().mended, 0);
 }

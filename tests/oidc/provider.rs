@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use http_body_util::BodyExt;
 use ring::hmac;
 use serde_json::{Value, json};
-use zweck::context::{Clock, ManualClock, SystemClock};
+use zweck::base::clock::{Clock, ManualClock, SystemClock};
 
 use super::{one, takes_soon};
 use crate::support::{

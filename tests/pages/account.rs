@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
-use zweck::{audit, receipts};
+use zweck::{audit, domain::receipts};
 
 use super::{sites, values};
 use crate::{signups::tokens, support::world::id};

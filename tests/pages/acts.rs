@@ -8,7 +8,7 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
-use zweck::signups;
+use zweck::domain::signups;
 
 use super::{Site, post, sites, values};
 use crate::{

@@ -11,11 +11,12 @@ use std::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zweck::{
+    app::App,
     audit,
-    context::{App, Keys, SystemClock},
+    auth::oidc::Issuers,
+    base::clock::SystemClock,
+    crypto::{link_tokens, master_keys::Keys},
     db::Db,
-    links,
-    oidc::Issuers,
     policy::Live,
 };
 
@@ -176,9 +177,9 @@ impl Stage {
         let keys = Keys::new(key.try_into().unwrap());
         let app = App::new(db, policy, Arc::new(SystemClock), keys, Issuers::default());
         let ring = audit::ring(&app).await.unwrap();
-        let mailbox = links::Mailbox::Key(EMAIL.to_owned());
-        let meant = links::Preference { contact, purpose: "newsletter".to_owned(), mailbox };
-        links::preference(ring, &meant).unwrap()
+        let mailbox = link_tokens::Mailbox::Key(EMAIL.to_owned());
+        let meant = link_tokens::Preference { contact, purpose: "newsletter".to_owned(), mailbox };
+        link_tokens::preference(ring, &meant).unwrap()
     }
 }
 

@@ -6,8 +6,10 @@ use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::json;
 use zweck::{
     audit::{self, Author},
-    recipients::{self, NewRecipient},
-    tokens::NewToken,
+    domain::{
+        access_tokens::NewToken,
+        recipients::{self, NewRecipient},
+    },
 };
 
 use super::{Site, sites};

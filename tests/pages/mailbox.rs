@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use zweck::signups;
+use zweck::domain::signups;
 
 use super::{Reply, Site, sites};
 use crate::{

@@ -22,10 +22,11 @@ use tower::ServiceExt;
 use uuid::Uuid;
 use zweck::{
     audit,
-    fold::mailbox,
+    base::fold::mailbox,
+    crypto::link_tokens,
+    domain::signups,
     graphql::Engine,
     http::{Settings, router},
-    links, signups,
 };
 
 use crate::support::{
@@ -98,15 +99,23 @@ impl Site {
     /// The link in the mails of `purpose` to a contact with this address.
     pub async fn preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
         let ring = audit::ring(&self.test.app).await.unwrap();
-        let mailbox = links::Mailbox::of(ring, &mailbox(email)).unwrap();
-        links::preference(ring, &links::Preference { contact, purpose: purpose.to_owned(), mailbox }).unwrap()
+        let mailbox = link_tokens::Mailbox::of(ring, &mailbox(email)).unwrap();
+        link_tokens::preference(
+            ring,
+            &link_tokens::Preference { contact, purpose: purpose.to_owned(), mailbox },
+        )
+        .unwrap()
     }
 
     /// The same as it was made before links named the mailbox.
     pub async fn old_preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
         let ring = audit::ring(&self.test.app).await.unwrap();
-        let mailbox = links::Mailbox::Digest(links::short_digest(ring, &mailbox(email)).unwrap());
-        links::preference(ring, &links::Preference { contact, purpose: purpose.to_owned(), mailbox }).unwrap()
+        let mailbox = link_tokens::Mailbox::Digest(link_tokens::short_digest(ring, &mailbox(email)).unwrap());
+        link_tokens::preference(
+            ring,
+            &link_tokens::Preference { contact, purpose: purpose.to_owned(), mailbox },
+        )
+        .unwrap()
     }
 
     /// A link that opens what is kept of the contact, as it is mailed.

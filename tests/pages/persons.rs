@@ -17,7 +17,7 @@ use crate::{
 /// Signs up by a name and confirms; the contact.
 async fn confirm(site: &Site, given: Option<&str>, family: Option<&str>) -> String {
     site.test.clock.advance(TimeDelta::hours(25));
-    let new = zweck::signups::SignUp {
+    let new = zweck::domain::signups::SignUp {
         given_name: given.map(str::to_owned),
         family_name: family.map(str::to_owned),
         ..newsletter("Family@example.org", site.test.app.now())
@@ -25,7 +25,7 @@ async fn confirm(site: &Site, given: Option<&str>, family: Option<&str>) -> Stri
     sign_up(&site.test, &new).await.unwrap();
     site.test.clock.advance(TimeDelta::minutes(1));
     let token = tokens(&site.test).await.pop().unwrap();
-    zweck::signups::confirm(&site.test.app, &token, "r").await.unwrap().unwrap().to_string()
+    zweck::domain::signups::confirm(&site.test.app, &token, "r").await.unwrap().unwrap().to_string()
 }
 
 async fn records(site: &Site) -> i64 {
@@ -96,7 +96,7 @@ async fn two_who_sign_up_at_once_answer_each_for_itself() {
         site.test.clock.advance(TimeDelta::hours(25));
         for token in &links {
             assert_eq!(site.get(&format!("/p/{token}")).await.body.matches("Signed up on").count(), 1);
-            let contact = zweck::signups::confirm(&site.test.app, token, "r").await.unwrap().unwrap();
+            let contact = zweck::domain::signups::confirm(&site.test.app, token, "r").await.unwrap().unwrap();
             contacts.push(contact.to_string());
         }
         let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;

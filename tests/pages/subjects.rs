@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use zweck::{
-    context::Actor,
+    auth::actor::Actor,
     graphql::{Engine, Request},
 };
 

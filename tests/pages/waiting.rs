@@ -6,14 +6,15 @@ use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zweck::{
+    app::App,
     audit::{self, Author},
+    auth::oidc::Issuers,
     config::pages::Pages,
-    context::{App, Keys},
+    crypto::{link_tokens, master_keys::Keys},
     db::Db,
-    jobs, links,
-    oidc::Issuers,
+    domain::signups,
+    jobs,
     policy::Live,
-    signups,
 };
 
 use super::{Reply, Site, sites, values};
@@ -240,7 +241,7 @@ async fn what_is_ended_or_answered_before_its_mail_is_not_mailed_about() {
         let row = site.test.mails().await.remove(0);
         assert_eq!((row.fault.as_deref(), row.recipient, row.period), (Some("NOTHING_WAITS"), None, None));
         assert!(site.test.app.now() > at);
-        let token = links::mailed(audit::ring(&site.test.app).await.unwrap(), row.link_id).unwrap();
+        let token = link_tokens::mailed(audit::ring(&site.test.app).await.unwrap(), row.link_id).unwrap();
         assert_eq!(site.get(&format!("/p/{token}")).await.status, 404);
     }
 }

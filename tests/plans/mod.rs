@@ -14,10 +14,11 @@ use entity::access_token;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait, Statement};
 use serde_json::Value;
 use zweck::{
-    context::{Actor, App},
+    app::App,
+    auth::actor::Actor,
+    domain::access_tokens,
     engine::overhear,
     graphql::{Engine, Request},
-    tokens,
 };
 
 use crate::support::{
@@ -38,7 +39,7 @@ type Filled = BTreeMap<&'static str, String>;
 
 async fn actor(test: &TestApp, case: &Case) -> Actor {
     let caller = test.caller(case.role, case.purpose).await;
-    let credential = tokens::authenticate(&test.app, caller.token.reveal()).await.unwrap();
+    let credential = access_tokens::authenticate(&test.app, caller.token.reveal()).await.unwrap();
     let policy = test.app.policy.current();
     Actor::new(policy, &credential, Some(case.purpose), "test".to_owned()).unwrap()
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 use zweck::{
+    app::App,
     audit::{self, Author},
+    base::{clock::ManualClock, error::Error},
     config::pages::Pages,
-    context::{App, Keys, ManualClock},
-    error::Error,
+    crypto::master_keys::Keys,
+    domain::{
+        access_tokens::{self, BearerToken, NewToken},
+        purposes, recipients,
+    },
     policy::Live,
-    purposes, recipients,
-    tokens::{self, BearerToken, NewToken},
 };
 
 use super::database::{self, TestDatabase};
@@ -48,9 +51,14 @@ impl TestApp {
     pub async fn over(database: TestDatabase) -> Self {
         let clock = Arc::new(ManualClock::new(start()));
         let policy = Live::new(crate::policy::shipped().await);
-        let app =
-            App::new(database.db, policy, clock.clone(), Keys::new([7; 32]), zweck::oidc::Issuers::default())
-                .with_pages(pages());
+        let app = App::new(
+            database.db,
+            policy,
+            clock.clone(),
+            Keys::new([7; 32]),
+            zweck::auth::oidc::Issuers::default(),
+        )
+        .with_pages(pages());
         audit::adopt(&app).await.unwrap();
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
@@ -75,7 +83,7 @@ impl TestApp {
     /// Makes a token as the command line does.
     pub async fn make_token(&self, new: NewToken) -> Result<(Uuid, BearerToken), Error> {
         let mut tx = self.begin().await;
-        let made = tokens::create(&mut tx, &self.app.policy.current(), new).await?;
+        let made = access_tokens::create(&mut tx, &self.app.policy.current(), new).await?;
         tx.commit().await?;
         Ok(made)
     }
@@ -83,7 +91,7 @@ impl TestApp {
     /// Ends a token as the command line does.
     pub async fn revoke_token(&self, id: Uuid) -> Result<(), Error> {
         let mut tx = self.begin().await;
-        tokens::revoke(&mut tx, id).await?;
+        access_tokens::revoke(&mut tx, id).await?;
         tx.commit().await
     }
 
@@ -95,7 +103,8 @@ impl TestApp {
         expires_at: Option<DateTime<Utc>>,
     ) -> Result<(Uuid, BearerToken), Error> {
         let mut tx = self.begin().await;
-        let made = tokens::rotate(&mut tx, &self.app.policy.current(), id, overlap, expires_at).await?;
+        let made =
+            access_tokens::rotate(&mut tx, &self.app.policy.current(), id, overlap, expires_at).await?;
         tx.commit().await?;
         Ok(made)
     }

@@ -7,11 +7,11 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use zweck::{
+    app::App,
     audit,
-    context::App,
+    domain::access_tokens::BearerToken,
     graphql::Engine,
     http::{Limits, router},
-    tokens::BearerToken,
 };
 
 use super::app::TestApp;

@@ -25,11 +25,7 @@ use ring::{
     },
 };
 use serde_json::{Value, json};
-use zweck::{
-    context::{App, Clock},
-    oidc::Issuers,
-    policy::Live,
-};
+use zweck::{app::App, auth::oidc::Issuers, base::clock::Clock, policy::Live};
 
 use super::app::TestApp;
 

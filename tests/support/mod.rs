@@ -19,20 +19,20 @@ pub fn skipped(reason: &str) {
 /// An import's report with the problems it told.
 #[derive(Debug, serde::Serialize)]
 pub struct Imported {
-    pub problems: Vec<zweck::imports::Problem>,
+    pub problems: Vec<zweck::exchange::imports::Problem>,
     #[serde(flatten)]
-    pub report: zweck::imports::Report,
+    pub report: zweck::exchange::imports::Report,
 }
 
 impl Imported {
     /// Each problem as line, column and reason.
-    pub fn told(&self) -> Vec<(u64, Option<&str>, zweck::imports::Reason)> {
+    pub fn told(&self) -> Vec<(u64, Option<&str>, zweck::exchange::imports::Reason)> {
         self.problems.iter().map(|told| (told.line, told.column.as_deref(), told.reason)).collect()
     }
 }
 
 impl std::ops::Deref for Imported {
-    type Target = zweck::imports::Report;
+    type Target = zweck::exchange::imports::Report;
 
     fn deref(&self) -> &Self::Target {
         &self.report
@@ -48,25 +48,25 @@ impl std::fmt::Display for Imported {
 
 /// Imports what `text` holds and keeps what is told.
 pub async fn import(
-    app: &zweck::context::App,
+    app: &zweck::app::App,
     text: &[u8],
-    import: &zweck::imports::Import,
-) -> Result<Imported, zweck::error::Error> {
+    import: &zweck::exchange::imports::Import,
+) -> Result<Imported, zweck::base::error::Error> {
     import_from(app, std::io::Cursor::new(text.to_vec()), import).await
 }
 
 /// Imports `file` and keeps what is told.
 pub async fn import_from<R: std::io::Read + Clone + Send + 'static>(
-    app: &zweck::context::App,
+    app: &zweck::app::App,
     file: R,
-    import: &zweck::imports::Import,
-) -> Result<Imported, zweck::error::Error> {
+    import: &zweck::exchange::imports::Import,
+) -> Result<Imported, zweck::base::error::Error> {
     let mut problems = Vec::new();
     let tell = |problem| {
         problems.push(problem);
         Ok(())
     };
-    let report = zweck::imports::contacts(app, move || Ok(file.clone()), import, tell).await?;
+    let report = zweck::exchange::imports::contacts(app, move || Ok(file.clone()), import, tell).await?;
     assert_eq!(report.rows, report.imported + report.unchanged + report.rejected);
     assert_eq!(report.problems, u64::try_from(problems.len()).unwrap());
     Ok(Imported { problems, report })
@@ -79,8 +79,8 @@ pub fn in_full() -> bool {
 }
 
 /// An import of nothing yet, for customer care under a contract.
-pub fn an_import() -> zweck::imports::Import {
-    zweck::imports::Import {
+pub fn an_import() -> zweck::exchange::imports::Import {
+    zweck::exchange::imports::Import {
         map: Vec::new(),
         opt_outs: Vec::new(),
         ignore: Vec::new(),
@@ -90,7 +90,7 @@ pub fn an_import() -> zweck::imports::Import {
         ground: "contract".to_owned(),
         since: None,
         actor: "cli:import".to_owned(),
-        reading: zweck::imports::Reading::default(),
+        reading: zweck::exchange::imports::Reading::default(),
         informed_at: None,
         notice_version: None,
         dry_run: false,

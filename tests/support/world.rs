@@ -11,7 +11,7 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait};
 use uuid::Uuid;
-use zweck::{fold::fold, identities::Reader};
+use zweck::base::{fold::fold, identities::Reader};
 
 use super::app::start;
 
@@ -152,7 +152,7 @@ async fn insert(db: &DatabaseConnection, person: &Person) {
         given_name_folded: folded(Some(person.given_name)),
         family_name: text(Some(person.family_name)),
         family_name_folded: folded(Some(person.family_name)),
-        family_name_key: Set(zweck::identities::household(Some(person.family_name))),
+        family_name_key: Set(zweck::base::identities::household(Some(person.family_name))),
         email: text(person.email),
         email_folded: folded(person.email),
         email_key: Set(person.email.map(|email| Reader::default().email_key(email))),

@@ -176,7 +176,7 @@ async fn emptying_what_one_sees_does_not_tell_what_one_does_not_see() {
                 (persons[0].email, persons[0].phone, persons[0].city) = (None, None, None);
             }
             crate::support::world::seed(&test.app.db.writer, &persons).await;
-            test.app.policy.reload(&policy(deny), &zweck::register::policy_objects()).await.unwrap();
+            test.app.policy.reload(&policy(deny), &zweck::registry::policy_objects()).await.unwrap();
             let client = crate::support::client::Client::of(&test);
             let caller = test.caller("support", "customer_care").await;
             let query = mutation(

@@ -107,12 +107,12 @@ async fn serialization_failures_are_tried_again() {
         let strict = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
         db.execute_unprepared(&strict).await.unwrap();
         // Connections that are open keep what they began with: the server is started anew.
-        let app = zweck::context::App::new(
+        let app = zweck::app::App::new(
             zweck::db::Db::connect(&world.test.url, 8).await.unwrap(),
             zweck::policy::Live::new(world.test.app.policy.current()),
             world.test.clock.clone(),
-            zweck::context::Keys::new([7; 32]),
-            zweck::oidc::Issuers::default(),
+            zweck::crypto::master_keys::Keys::new([7; 32]),
+            zweck::auth::oidc::Issuers::default(),
         );
         let isolation = "SELECT COUNT(*) FROM pg_settings WHERE name = 'transaction_isolation' AND setting = 'serializable'";
         assert_eq!(number(&app.db.writer, isolation).await, 1);
@@ -181,7 +181,8 @@ async fn consenting(db: &sea_orm::DatabaseConnection, many: u128) {
     use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
     let now = crate::support::app::start();
     let contacts = (0..many).map(|number| {
-        let mut row = zweck::contacts::blank(&zweck::identities::Reader::default(), id(8, number), now);
+        let mut row =
+            zweck::domain::contacts::blank(&zweck::base::identities::Reader::default(), id(8, number), now);
         row.email = Some(format!("w{number}@example.org"));
         row.email_folded.clone_from(&row.email);
         row.email_key.clone_from(&row.email);

@@ -421,7 +421,7 @@ async fn consents_that_differ_from_their_events_are_found_and_mended() {
         let staff = Staff::of(&world.test).await;
         let app = &world.test.app;
         // The test world has states without the events that would make them.
-        zweck::consents::rebuild(app, "cli:test", false).await.unwrap();
+        zweck::domain::consents::rebuild(app, "cli:test", false).await.unwrap();
         done(
             &world.client,
             &staff.consent,
@@ -430,16 +430,16 @@ async fn consents_that_differ_from_their_events_are_found_and_mended() {
             "consent { id }",
         )
         .await;
-        let clean = zweck::consents::rebuild(app, "cli:test", true).await.unwrap();
+        let clean = zweck::domain::consents::rebuild(app, "cli:test", true).await.unwrap();
         assert!(clean.differing.is_empty());
         let broken = "UPDATE consent SET status = 'WITHDRAWN' WHERE declared_at IS NOT NULL AND contact_id IN (SELECT id FROM contact WHERE given_name = 'Gina') AND purpose_code = 'newsletter'";
         app.db.writer.execute_unprepared(broken).await.unwrap();
-        let found = zweck::consents::rebuild(app, "cli:test", true).await.unwrap();
+        let found = zweck::domain::consents::rebuild(app, "cli:test", true).await.unwrap();
         assert_eq!((found.consents, found.differing.len()), (clean.consents, 1));
-        let mended = zweck::consents::rebuild(app, "cli:test", false).await.unwrap();
+        let mended = zweck::domain::consents::rebuild(app, "cli:test", false).await.unwrap();
         // Whoever follows is told with what is mended.
         assert_eq!((mended.differing, mended.untold), (found.differing, 0));
-        assert!(zweck::consents::rebuild(app, "cli:test", true).await.unwrap().differing.is_empty());
+        assert!(zweck::domain::consents::rebuild(app, "cli:test", true).await.unwrap().differing.is_empty());
         let partner = world.test.caller("partner", "newsletter").await;
         assert!(sees(&world, &partner, 7).await);
     }
@@ -450,15 +450,15 @@ async fn a_published_text_never_changes() {
     for world in worlds().await {
         let app = &world.test.app;
         let mut sources = zweck::policy::Sources::embedded();
-        let objects = zweck::register::policy_objects();
+        let objects = zweck::registry::policy_objects();
         sources.texts.insert("newsletter/de/2026-2.txt".to_owned(), "Ich willige ein.".to_owned());
         app.policy.reload(&sources, &objects).await.unwrap();
-        zweck::purposes::sync(app, "cli:test").await.unwrap();
+        zweck::domain::purposes::sync(app, "cli:test").await.unwrap();
         let texts = "SELECT COUNT(*) FROM consent_text WHERE purpose_code = 'newsletter'";
         assert_eq!(number(&app.db.writer, texts).await, 3);
         sources.texts.insert("newsletter/de/2026-2.txt".to_owned(), "Ich willige in alles ein.".to_owned());
         app.policy.reload(&sources, &objects).await.unwrap();
-        let error = zweck::purposes::sync(app, "cli:test").await.unwrap_err();
+        let error = zweck::domain::purposes::sync(app, "cli:test").await.unwrap_err();
         assert!(error.message.contains("newsletter/de/2026-2"), "{error}");
         assert_eq!(number(&app.db.writer, texts).await, 3);
         // Both loads that went through left an entry with both revisions.

@@ -183,7 +183,7 @@ async fn every_mutation_leaves_an_entry_in_its_own_transaction_or_does_nothing()
         let db = &world.test.app.db.writer;
         let staff = Staff::of(&world.test).await;
         let spare = world.test.caller("partner", "newsletter").await;
-        let tokens = zweck::tokens::list(&world.test.app.db.reader).await.unwrap();
+        let tokens = zweck::domain::access_tokens::list(&world.test.app.db.reader).await.unwrap();
         let token = tokens.iter().find(|row| row.lookup == spare.token.lookup()).unwrap().id.to_string();
         super::blocked(&world.test).await;
         let owed = super::owed(&world.test).await;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use zweck::register::MUTATIONS;
+use zweck::registry::MUTATIONS;
 
 use super::{Staff, done, mutate, person, refusal};
 use crate::{
@@ -57,7 +57,7 @@ const CONSENTS: &str = "consents(filter: { purpose: { eq: \"event_invitations\" 
 
 /// Consents whose state is not what their events say.
 async fn differing(world: &World) -> Vec<uuid::Uuid> {
-    zweck::consents::rebuild(&world.test.app, "cli:test", true).await.unwrap().differing
+    zweck::domain::consents::rebuild(&world.test.app, "cli:test", true).await.unwrap().differing
 }
 
 async fn invited(world: &World, caller: &Caller, contact: &str) -> bool {
@@ -93,7 +93,7 @@ async fn only_who_may_read_and_write_all_of_a_contact_merges() {
             refusal(&answer, "mergeContacts");
             assert_eq!(problems(&answer), ["FORBIDDEN Mutation.mergeContacts"]);
         }
-        let narrow = zweck::tokens::NewToken {
+        let narrow = zweck::domain::access_tokens::NewToken {
             name: "narrow".to_owned(),
             roles: vec!["privacy_desk".to_owned()],
             purposes: vec!["rights_fulfilment".to_owned()],
@@ -108,7 +108,7 @@ async fn only_who_may_read_and_write_all_of_a_contact_merges() {
         let policy = async |lines: &str| {
             let mut sources = zweck::policy::Sources::embedded();
             sources.policy.push_str(lines);
-            test.app.policy.reload(&sources, &zweck::register::policy_objects()).await.unwrap();
+            test.app.policy.reload(&sources, &zweck::registry::policy_objects()).await.unwrap();
         };
         // The place of a wrong input is not told before the right is missing.
         let wrong = json!({ "contactId": person(77), "duplicateId": person(77), "take": ["NOTES"] });

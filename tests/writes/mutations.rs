@@ -1,7 +1,7 @@
 //! What each mutation does: values, provenance, rights, grants, and what the audit log then tells to whom.
 
 use serde_json::{Value, json};
-use zweck::context::Keys;
+use zweck::crypto::master_keys::Keys;
 
 use super::{Staff, done, mutate, person, refusal};
 use crate::{
@@ -209,7 +209,7 @@ async fn a_narrowed_token_makes_no_wider_one() {
             "AccessToken.expiresAt",
             "Contact.email",
         ];
-        let new = zweck::tokens::NewToken {
+        let new = zweck::domain::access_tokens::NewToken {
             name: "narrow".to_owned(),
             roles: vec!["admin".to_owned()],
             purposes: vec!["administration".to_owned()],
@@ -233,7 +233,8 @@ async fn a_narrowed_token_makes_no_wider_one() {
         )
         .await;
         assert_eq!(made["secret"].as_str().unwrap().len(), 70);
-        let minted = zweck::tokens::BearerToken::parse(made["secret"].as_str().unwrap()).unwrap();
+        let minted =
+            zweck::domain::access_tokens::BearerToken::parse(made["secret"].as_str().unwrap()).unwrap();
         let minted = Caller { token: minted, purpose: "newsletter".to_owned() };
         let seen = client.ask(&minted, "{ contacts { nodes { email givenName } } }").await;
         assert_eq!(problems(&seen), ["FORBIDDEN_FIELD Contact.givenName"]);
@@ -275,7 +276,7 @@ async fn the_audit_log_tells_each_reader_what_it_may_read() {
         // Who reads values of entries still reads only values of fields that it may read.
         let mut sources = zweck::policy::Sources::embedded();
         sources.policy.push_str("\np, role:dpo, purpose:rights_fulfilment, Contact.email, read, deny\n");
-        test.app.policy.reload(&sources, &zweck::register::policy_objects()).await.unwrap();
+        test.app.policy.reload(&sources, &zweck::registry::policy_objects()).await.unwrap();
         let narrowed = client.ask(&staff.dpo, query).await;
         let entry = &narrowed["data"]["auditLog"]["nodes"][0];
         assert!(
@@ -324,7 +325,7 @@ async fn a_new_master_key_opens_what_the_old_one_wrapped() {
         let open = async |keys: Keys| {
             let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
             let policy = zweck::policy::Live::new(test.app.policy.current());
-            zweck::context::App::new(db, policy, test.clock.clone(), keys, zweck::oidc::Issuers::default())
+            zweck::app::App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default())
         };
         let rotating = open(Keys::with_previous([8; 32], vec![[7; 32]])).await;
         let stale = number(&rotating.db.reader, "SELECT COUNT(*) FROM subject_key").await;
@@ -450,7 +451,7 @@ async fn a_bad_cursor_in_a_payload_stops_the_mutation() {
 #[tokio::test]
 async fn a_narrowed_token_changes_what_it_may() {
     for World { test, client } in worlds().await {
-        let new = zweck::tokens::NewToken {
+        let new = zweck::domain::access_tokens::NewToken {
             name: "narrow".to_owned(),
             roles: vec!["support".to_owned()],
             purposes: vec!["customer_care".to_owned()],

@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use zweck::{
     audit,
-    imports::{Import, Listing, ObjectionImport},
+    exchange::imports::{Import, Listing, ObjectionImport},
     jobs,
 };
 

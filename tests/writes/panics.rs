@@ -8,7 +8,9 @@ use std::sync::{
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use zweck::{
-    context::{App, Clock, Keys, ManualClock},
+    app::App,
+    base::clock::{Clock, ManualClock},
+    crypto::master_keys::Keys,
     policy::Live,
 };
 
@@ -48,7 +50,7 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
             policy,
             bomb.clone(),
             Keys::new([7; 32]),
-            zweck::oidc::Issuers::default(),
+            zweck::auth::oidc::Issuers::default(),
         )));
         let input = json!({ "familyName": "Panne", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
         let query =

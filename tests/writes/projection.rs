@@ -7,7 +7,7 @@ use entity::{
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use uuid::Uuid;
-use zweck::declarations::{project, status_at};
+use zweck::domain::consents::projection::{project, status_at};
 
 use crate::support::app::start;
 

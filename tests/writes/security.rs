@@ -60,8 +60,10 @@ async fn refusals_are_logged_with_who_what_and_why_and_no_value() {
         client.ask(&staff.support, "{ contacts(search: \"secretname\") { nodes { notes email } } }").await;
         let foreign = Caller { token: staff.support.token.clone(), purpose: "newsletter".to_owned() };
         client.ask(&foreign, "{ contacts { totalCount } }").await;
-        let unknown =
-            Caller { token: zweck::tokens::BearerToken::generate(), purpose: "newsletter".to_owned() };
+        let unknown = Caller {
+            token: zweck::domain::access_tokens::BearerToken::generate(),
+            purpose: "newsletter".to_owned(),
+        };
         client.ask(&unknown, "{ contacts { totalCount } }").await;
         drop(guard);
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

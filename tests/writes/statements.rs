@@ -7,7 +7,7 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
-use zweck::{consents, context::App};
+use zweck::{app::App, domain::consents};
 
 use super::{Staff, mutate, person};
 use crate::{
@@ -146,8 +146,8 @@ async fn mutations_take_these_statements() {
             zweck::db::Db::connect(&world.test.url, 1).await.unwrap(),
             zweck::policy::Live::new(world.test.app.policy.current()),
             world.test.clock.clone(),
-            zweck::context::Keys::new([7; 32]),
-            zweck::oidc::Issuers::default(),
+            zweck::crypto::master_keys::Keys::new([7; 32]),
+            zweck::auth::oidc::Issuers::default(),
         );
         let client = Client::over(std::sync::Arc::new(app));
         let staff = Staff::of(&world.test).await;

@@ -1,4 +1,4 @@
-//! How growth is measured (floor 6).
+//! How growth is measured. Room: bench/growth.
 
 /// How it is measured.
 #[derive(Clone, Debug)]

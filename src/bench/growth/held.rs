@@ -1,4 +1,4 @@
-//! What caches hold when they are full (floor 6).
+//! What caches hold when they are full. Room: bench/growth.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     graphql::Request,
-    register::{CONTACT, Read},
+    registry::{CONTACT, Read},
 };
 
 /// Views of the schema that the engine keeps at most, and statements that a connection keeps at most.

@@ -1,4 +1,4 @@
-//! `zweck bench growth`: what a page costs as contacts grow, and a request as the policy grows (floor 6).
+//! `zweck bench growth`: what a page costs as contacts grow, and a request as the policy grows. Room: bench/growth.
 //!
 //! In process, through the engine, by one caller: what is asked is the course of the figures, not their height. Rows come in bulk
 //! from the database itself and not through the audited door, which would take hours.
@@ -24,7 +24,7 @@ use super::{
     report::{Machine, Target},
     run::machine,
 };
-use crate::context::{Clock, SystemClock};
+use crate::base::clock::{Clock, SystemClock};
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]

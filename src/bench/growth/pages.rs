@@ -1,4 +1,4 @@
-//! What one page costs at 10,000, 100,000 and 1,000,000 contacts (floor 6).
+//! What one page costs at 10,000, 100,000 and 1,000,000 contacts. Room: bench/growth.
 
 use std::{
     path::Path,

@@ -1,4 +1,4 @@
-//! What policies cost: to load, to hold, and one request under them (floor 6).
+//! What policies cost: to load, to hold, and one request under them. Room: bench/growth.
 
 use std::{
     path::Path,
@@ -20,9 +20,10 @@ use super::{
     worlds::{ACTOR, World},
 };
 use crate::{
+    domain::purposes,
     graphql::Request,
     policy::{Policy, Sources},
-    purposes, register,
+    registry,
 };
 
 /// Contacts of the database under it: few, since they are not what grows here.
@@ -83,7 +84,7 @@ pub(super) async fn measure(
 }
 
 async fn load(sources: &Sources) -> Result<Policy, Fault> {
-    let policy = Policy::load(sources, &register::policy_objects()).await;
+    let policy = Policy::load(sources, &registry::policy_objects()).await;
     policy.map_err(|error| Fault::Failed(error.to_string()))
 }
 

@@ -1,4 +1,4 @@
-//! The figures as a table (floor 6).
+//! The figures as a table. Room: bench/growth.
 
 use std::fmt::Write as _;
 

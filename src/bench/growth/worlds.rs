@@ -1,4 +1,4 @@
-//! Databases that differ in nothing but the number of contacts (floor 6).
+//! Databases that differ in nothing but the number of contacts. Room: bench/growth.
 
 use std::{path::Path, sync::Arc};
 
@@ -18,14 +18,19 @@ use super::super::{
     policy,
 };
 use crate::{
+    app::App,
     audit::{self, Author},
-    context::{Actor, App, Clock, Credential, Keys, SystemClock},
+    auth::{actor::Actor, credential::Credential, oidc::Issuers},
+    base::clock::{Clock, SystemClock},
+    crypto::master_keys::Keys,
     db::Db,
+    domain::{
+        access_tokens::{self, BearerToken, NewToken},
+        purposes,
+    },
     graphql::{Engine, Outcome, Request},
-    oidc::Issuers,
     policy::{Live, Policy, Sources},
-    purposes, register,
-    tokens::{self, BearerToken, NewToken},
+    registry,
 };
 
 /// Who is told as the author of what a bench writes.
@@ -57,7 +62,7 @@ impl World {
         let unusable = |_| Fault::Failed(format!("the {} database cannot be opened", place.name));
         let db = Db::connect(&url, READERS).await.map_err(unusable)?;
         db.migrate().await.map_err(unusable)?;
-        let policy = Policy::load(sources, &register::policy_objects()).await;
+        let policy = Policy::load(sources, &registry::policy_objects()).await;
         let policy = policy.map_err(|error| Fault::Failed(error.to_string()))?;
         let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
         let app = App::new(db, Live::new(policy), clock, Keys::random(), Issuers::default());
@@ -76,7 +81,7 @@ impl World {
 
     /// Asks as a request does, but for HTTP: the credential is looked up, the caller's decisions are made, the answer is written.
     pub(super) async fn ask(&self, request: Request) -> Result<Vec<u8>, Fault> {
-        let credential: Credential = tokens::authenticate(&self.app, self.token.reveal()).await?;
+        let credential: Credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
         let answer = self.engine.execute(&self.app, &actor, request).await;
@@ -88,7 +93,7 @@ impl World {
 
     /// Has the schema shown to a caller that is narrowed to `fields`.
     pub(super) async fn look(&self, fields: Vec<String>) -> Result<(), Fault> {
-        let mut credential = tokens::authenticate(&self.app, self.token.reveal()).await?;
+        let mut credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
         credential.fields = Some(fields);
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
@@ -153,7 +158,7 @@ async fn token(app: &App) -> Result<BearerToken, Fault> {
         recipient_id: None,
     };
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
-    let (_, token) = tokens::create(&mut tx, &app.policy.current(), new).await?;
+    let (_, token) = access_tokens::create(&mut tx, &app.policy.current(), new).await?;
     tx.commit().await?;
     Ok(token)
 }

@@ -1,4 +1,4 @@
-//! What both yardsticks answer with, and who may ask (floor 6).
+//! What both yardsticks answer with, and who may ask. Room: bench/yardsticks.
 
 use axum::{
     body::Bytes,
@@ -7,10 +7,7 @@ use axum::{
 };
 use sea_orm::sqlx;
 
-use crate::{
-    context::{App, Credential},
-    tokens,
-};
+use crate::{app::App, auth::credential::Credential, domain::access_tokens};
 
 /// Why there is no answer.
 pub(super) struct Refused(pub StatusCode);
@@ -43,5 +40,5 @@ pub(super) fn answer(json: Vec<u8>) -> Answer {
 pub(super) async fn authenticate(app: &App, head: &HeaderMap) -> Result<Credential, Refused> {
     let bearer = head.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let refused = || Refused(StatusCode::UNAUTHORIZED);
-    tokens::authenticate(app, bearer.ok_or_else(refused)?).await.map_err(|_| refused())
+    access_tokens::authenticate(app, bearer.ok_or_else(refused)?).await.map_err(|_| refused())
 }

@@ -1,4 +1,4 @@
-//! Handlers by hand: axum and sqlx, no GraphQL; the same answers byte for byte (floor 6).
+//! Handlers by hand: axum and sqlx, no GraphQL; the same answers byte for byte. Room: bench/yardsticks.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,10 +18,7 @@ use super::{
     rows::{self, Pool, on},
     sql,
 };
-use crate::{
-    bench::policy::PURPOSE,
-    context::{App, id_after},
-};
+use crate::{app::App, base::ids::id_after, bench::policy::PURPOSE};
 
 struct Hand {
     app: Arc<App>,

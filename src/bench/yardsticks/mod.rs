@@ -1,4 +1,4 @@
-//! The yardsticks: the same data with the same look-up of the token and the same row rule, and no rights on fields (floor 6).
+//! The yardsticks: the same data with the same look-up of the token and the same row rule, and no rights on fields. Room: bench/yardsticks.
 //!
 //! They are measured against and serve nobody: what they lack is what the product is. They use the pools of the application as they
 //! are, so that connections differ in nothing.
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::{Router, serve::ListenerExt};
 use tokio::net::TcpListener;
 
-use crate::{context::App, http::stop_signal, jobs};
+use crate::{app::App, http::stop_signal, jobs};
 
 /// Which yardstick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

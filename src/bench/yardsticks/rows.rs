@@ -1,4 +1,4 @@
-//! What the yardsticks read: rows as the database has them, columns by their place (floor 6).
+//! What the yardsticks read: rows as the database has them, columns by their place. Room: bench/yardsticks.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{

@@ -1,4 +1,4 @@
-//! The statements of the yardsticks, written by hand: the row rule in each that finds contacts (floor 6).
+//! The statements of the yardsticks, written by hand: the row rule in each that finds contacts. Room: bench/yardsticks.
 //!
 //! `$1` is the purpose and `$2` the instant in all of them.
 

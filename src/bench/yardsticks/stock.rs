@@ -1,4 +1,4 @@
-//! Stock async-graphql: objects by derive, children by DataLoader, no rights on fields (floor 6).
+//! Stock async-graphql: objects by derive, children by DataLoader, no rights on fields. Room: bench/yardsticks.
 //!
 //! Names are those of the schema. It is given what helps it: only the columns of the standard queries are fetched, and times are
 //! written as text once, not through a scalar.
@@ -18,7 +18,7 @@ use super::{
     answers::{Answer, answer, authenticate},
     rows::{self, Pool},
 };
-use crate::context::App;
+use crate::app::App;
 
 type StockSchema = Schema<Query, EmptyMutation, EmptySubscription>;
 

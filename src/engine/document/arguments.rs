@@ -12,7 +12,7 @@ use async_graphql_value::Value as Ast;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{error::Error, register::InputField};
+use crate::{base::error::Error, registry::InputField};
 
 /// The variables of a request, defaults filled in. A variable without a value and a default is absent, not null.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use async_graphql::{
 use async_graphql_value::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::{
+use crate::base::{
     error::{Code, Error},
     limits::Limits,
 };

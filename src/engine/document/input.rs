@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::arguments::{Arguments, called, id, instant, text, twice};
 use crate::{
-    context::Actor,
-    error::Error,
-    register::{Field, InputField, InputKind, InputType, Mutation, Right},
+    auth::actor::Actor,
+    base::error::Error,
+    registry::{Field, InputField, InputKind, InputType, Mutation, Right},
 };
 
 /// Most words of a list.
@@ -254,7 +254,7 @@ impl Input {
     /// The values of the given fields of `object`.
     pub fn fields_of(
         &self,
-        object: &'static crate::register::ObjectType,
+        object: &'static crate::registry::ObjectType,
     ) -> impl Iterator<Item = (&'static Field, &str)> {
         object.given().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
     }

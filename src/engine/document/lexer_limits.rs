@@ -1,6 +1,6 @@
 //! Limits of the text of a document, before it is parsed. Room: engine/document.
 
-use crate::{
+use crate::base::{
     error::{Code, Error},
     limits::Limits,
 };

@@ -15,7 +15,7 @@ use super::{
     arguments::Variables,
     complexity::{self, Fragments},
 };
-use crate::{error::Error, limits::Limits, names::listed};
+use crate::base::{error::Error, limits::Limits, names::listed};
 
 /// An operation with what is needed to walk it.
 pub struct Operation<'d> {

@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::lookup::found;
 use crate::{
+    base::error::Error,
     engine::{
         plan::{PlannedConsentState, selection::Level},
         scope::Scope,
     },
-    error::Error,
-    register::CONSENT,
+    registry::CONSENT,
 };
 
 impl PlannedConsentState {

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::lookup;
 use crate::{
+    base::error::Error,
     engine::{
         cell::Cell,
         scope::Scope,
         sql::{builder::Sql, row_rules},
     },
-    error::Error,
 };
 
 /// A consent by contact, purpose and channel.

@@ -8,9 +8,9 @@ use sea_orm::{
 
 use super::rows::Fetched;
 use crate::{
+    base::error::Error,
+    db::connection_cache::{self, Kept},
     engine::{sql::builder::Sql, statement_log},
-    error::Error,
-    kept::{self, Kept},
 };
 
 impl Sql {
@@ -38,7 +38,7 @@ impl Sql {
                     sqlx::query_with(text, arguments)
                         .fetch_all(db.get_postgres_connection_pool())
                         .await
-                        .map_err(kept::told)?
+                        .map_err(connection_cache::told)?
                 }
             };
             Ok(Fetched::Postgres(rows))
@@ -49,7 +49,7 @@ impl Sql {
             }
             let text = AssertSqlSafe(self.text);
             let rows = sqlx::query_with(text, arguments).fetch_all(db.get_sqlite_connection_pool()).await;
-            Ok(Fetched::Sqlite(rows.map_err(kept::told)?))
+            Ok(Fetched::Sqlite(rows.map_err(connection_cache::told)?))
         }
     }
 }

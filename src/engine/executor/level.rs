@@ -10,6 +10,7 @@ use super::{
     writer::{ChildJson, Parts},
 };
 use crate::{
+    base::error::Error,
     engine::{
         cell::{Cell, Seen},
         plan::selection::{Child, ChildKind, Level, Page},
@@ -19,7 +20,6 @@ use crate::{
             statement::{Which, joined},
         },
     },
-    error::Error,
 };
 
 impl Reader<'_> {

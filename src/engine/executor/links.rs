@@ -3,8 +3,13 @@
 use uuid::Uuid;
 
 use crate::{
+    app::App,
+    base::error::Error,
     config::pages::Pages,
-    context::{App, Ring},
+    crypto::{
+        installation_keys::Ring,
+        link_tokens::{self, Mailbox, Preference},
+    },
     engine::{
         cell::{Cell, Row},
         plan::{
@@ -13,8 +18,6 @@ use crate::{
         },
         scope::Scope,
     },
-    error::Error,
-    links::{self, Mailbox, Preference},
 };
 
 /// What links of persons are made with.
@@ -40,7 +43,7 @@ impl<'r> Links<'r> {
     fn preference(&self, scope: &Scope, contact: Uuid, address: &str) -> Result<String, Error> {
         let purpose = scope.purpose.as_ref().map_or_else(String::new, |purpose| purpose.code.clone());
         let mailbox = Mailbox::of(self.ring, address)?;
-        let token = links::preference(self.ring, &Preference { contact, purpose, mailbox })?;
+        let token = link_tokens::preference(self.ring, &Preference { contact, purpose, mailbox })?;
         self.pages.url(&token).ok_or_else(|| Error::internal("a link without an address of the pages"))
     }
 }

@@ -3,12 +3,12 @@
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::{
+    base::error::Error,
     engine::{
         scope::Scope,
         sql::{builder::Sql, row_rules},
     },
-    error::Error,
-    register::{CONTACT, CONTACT_POINT, Cover, ObjectType},
+    registry::{CONTACT, CONTACT_POINT, Cover, ObjectType},
 };
 
 /// Whether the row of `object` with this key exists for the caller of `scope`.

@@ -20,14 +20,15 @@ use sea_orm::{DatabaseConnection, DbBackend};
 
 use self::{reader::Reader, rows::Fetched};
 use crate::{
-    context::{Actor, Keys},
+    auth::actor::Actor,
+    base::error::Error,
+    crypto::master_keys::Keys,
     engine::{
         cell::Row,
         plan::{KeyOf, Plan, PlannedRoot, PlannedWhat, selection::key},
         scope::Scope,
         sql::statement::Which,
     },
-    error::Error,
 };
 
 /// Writes the first root field of `plan`, a page without children, from `rows` instead of a database: execution and

@@ -2,12 +2,12 @@
 
 use super::reader::Reader;
 use crate::{
+    base::error::Error,
     engine::{
         cell::Cell,
         json::write_text,
         plan::{PayloadPart, PlannedWrite, Written},
     },
-    error::Error,
 };
 
 impl Reader<'_> {

@@ -6,11 +6,11 @@ use super::{
     writer::{ChildJson, Context, write_row},
 };
 use crate::{
+    base::error::Error,
     engine::{
         json::write_text,
         plan::selection::{EdgeWhat, InfoWhat, Level, Page, PageWhat},
     },
-    error::Error,
 };
 
 impl Reader<'_> {

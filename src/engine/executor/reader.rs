@@ -9,7 +9,11 @@ use super::{
     rows::{Fetched, Line, Part},
 };
 use crate::{
-    context::{Actor, App, Keys},
+    app::App,
+    auth::actor::Actor,
+    base::error::Error,
+    crypto::{master_keys::Keys, sealing::Opener},
+    db::connection_cache::Kept,
     engine::{
         cell::{Cell, Row},
         cursor::Cursors,
@@ -23,11 +27,8 @@ use crate::{
             statement::{Made, Which},
         },
     },
-    error::Error,
-    kept::Kept,
     policy::Action,
-    register,
-    sealing::Opener,
+    registry,
 };
 
 /// Runs a plan for an actor, root field by root field.
@@ -229,5 +230,5 @@ impl Batch {
 /// Whether values at a coordinate belong to a channel.
 fn is_channel_bound(coordinate: &str) -> bool {
     let (name, field) = coordinate.split_once('.').unwrap_or_default();
-    register::object(name).and_then(|object| object.field(field)).is_some_and(|field| field.cover.is_some())
+    registry::object(name).and_then(|object| object.field(field)).is_some_and(|field| field.cover.is_some())
 }

@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::lookup::exists;
 use crate::{
+    base::error::Error,
     engine::{
         json::write_text,
         plan::{PlannedReceipt, ReceiptPart},
         scope::Scope,
     },
-    error::Error,
-    register::CONSENT,
+    registry::CONSENT,
 };
 
 impl PlannedReceipt {

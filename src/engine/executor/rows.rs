@@ -5,11 +5,11 @@ use sea_orm::sqlx::{self, Row as _, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
+    base::error::Error,
     engine::{
         cell::{Cell, Row, Seen},
         plan::selection::{Column, Kind, Level},
     },
-    error::Error,
 };
 
 /// The rows of one statement.

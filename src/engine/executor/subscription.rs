@@ -2,9 +2,9 @@
 
 use super::reader::Reader;
 use crate::{
+    base::error::Error,
+    db::change_feed::Change,
     engine::plan::{PlannedRoot, PlannedWhat},
-    error::Error,
-    feed::Change,
 };
 
 impl Reader<'_> {

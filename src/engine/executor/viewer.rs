@@ -5,14 +5,14 @@ use super::{
     reader::Reader,
 };
 use crate::{
+    base::error::Error,
     engine::{
         cell::Cell,
         json::write_text,
         plan::{Technical, TechnicalWhat},
         scope::Scope,
     },
-    error::Error,
-    register::CONTACT,
+    registry::CONTACT,
 };
 
 impl<'r> Reader<'r> {

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::rows::Line;
 use crate::{
+    base::error::Error,
     engine::{
         cell::{Cell, Seen},
         json::{write_list, write_text},
         plan::selection::{Level, Node, What},
     },
-    error::Error,
-    register::{Mask, Scalar},
+    registry::{Mask, Scalar},
 };
 
 /// What a level's children wrote.

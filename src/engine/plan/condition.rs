@@ -1,10 +1,8 @@
 //! Conditions on rows, orders and searches, as data. Room: engine/plan.
 
-use sea_orm::Value as Bound;
-
 use crate::{
     engine::cell::Cell,
-    register::{Cover, Field, ObjectType, Read, RowRule, Scalar},
+    registry::{Cover, Field, ObjectType, Read, RowRule, Scalar},
 };
 
 /// What is compared: a column, null where its channel is not covered.
@@ -39,10 +37,20 @@ pub(in crate::engine) enum Condition {
     Flag(Flag),
 }
 
+/// How a value is compared with another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Operator {
+    Equal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
 #[derive(Debug)]
 pub(in crate::engine) enum Test {
     In(Vec<Cell>),
-    Compare(&'static str, Bound),
+    Compare(Operator, Cell),
     StartsWith(String),
     Contains(String),
     IsNull(bool),

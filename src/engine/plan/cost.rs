@@ -2,8 +2,8 @@
 
 use super::{Plan, PlannedWhat};
 use crate::{
-    measures::OTHER,
-    register::{MUTATIONS, root_field},
+    base::metrics::OTHER,
+    registry::{MUTATIONS, root_field},
 };
 
 /// Values that are read at the cost of one.

@@ -17,10 +17,10 @@ use self::{
     selection::{Level, Page},
 };
 use crate::{
+    base::error::Error,
     engine::{cell::Cell, document::input::Input},
-    error::Error,
     policy::PurposeDef,
-    register::Mutation,
+    registry::Mutation,
 };
 
 /// A planned operation.

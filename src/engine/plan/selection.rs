@@ -3,7 +3,7 @@
 use super::condition::{Condition, Flag, Search, Step, Term};
 use crate::{
     engine::cell::Cell,
-    register::{Cover, Mask, ObjectType, RowRule, Scalar},
+    registry::{Cover, Mask, ObjectType, RowRule, Scalar},
 };
 
 /// What a column is in the database.

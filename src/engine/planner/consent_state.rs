@@ -2,11 +2,11 @@
 
 use super::context::Planner;
 use crate::{
+    base::error::Error,
     engine::{
         document::arguments::{Arguments, instant},
         plan::PlannedConsentState,
     },
-    error::Error,
     policy::Decision,
 };
 

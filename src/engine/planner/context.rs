@@ -3,17 +3,20 @@
 use chrono::NaiveDate;
 
 use crate::{
-    context::{Actor, Keys},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        limits::Limits,
+    },
+    crypto::master_keys::Keys,
     engine::{
         cell::Cell,
         cursor::Cursors,
         document::operation::{Operation, Selected},
         plan::{Denial, Plan},
     },
-    error::{Code, Error},
-    limits::Limits,
     policy::{Action, Decision},
-    register::{Field, ObjectType, Read},
+    registry::{Field, ObjectType, Read},
 };
 
 pub(in crate::engine) struct Planner<'p> {

@@ -1,17 +1,18 @@
 //! Plans filters, orders and searches; each field must be fully readable. Room: engine/planner.
 
 use async_graphql::Value;
-use sea_orm::Value as Bound;
 
 use crate::{
+    base::{
+        error::{Code, Error},
+        fold::{fold, searched},
+    },
     engine::{
         cell::Cell,
         document::arguments::{id, instant, text, twice},
-        plan::condition::{Condition, Flag, Search, Step, Term, Test},
+        plan::condition::{Condition, Flag, Operator, Search, Step, Term, Test},
     },
-    error::{Code, Error},
-    fold::{fold, searched},
-    register::{Field, ObjectType, Read, Scalar},
+    registry::{Field, ObjectType, Read, Scalar},
 };
 
 /// Most tests of one filter, and deepest nesting.
@@ -139,33 +140,23 @@ fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Te
             }
             Test::In(items.iter().map(|item| cell(field, &name, item)).collect::<Result<_, _>>()?)
         }
-        "eq" => Test::Compare(" = ", bound(field, &name, value)?),
-        "lt" => Test::Compare(" < ", bound(field, &name, value)?),
-        "lte" => Test::Compare(" <= ", bound(field, &name, value)?),
-        "gt" => Test::Compare(" > ", bound(field, &name, value)?),
-        "gte" => Test::Compare(" >= ", bound(field, &name, value)?),
+        "eq" => Test::Compare(Operator::Equal, cell(field, &name, value)?),
+        "lt" => Test::Compare(Operator::Less, cell(field, &name, value)?),
+        "lte" => Test::Compare(Operator::LessOrEqual, cell(field, &name, value)?),
+        "gt" => Test::Compare(Operator::Greater, cell(field, &name, value)?),
+        "gte" => Test::Compare(Operator::GreaterOrEqual, cell(field, &name, value)?),
         _ => return Err(Error::input(format!("`{name}` is not an operator"))),
     })
 }
 
-/// The value as the column holds it: one of several.
+/// The value as the column holds it.
 fn cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
     Ok(match field.read {
         Read::Column { scalar: Scalar::Id, .. } => Cell::Uuid(id(name, value)?),
         Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Cell::Uuid(id(name, value)?),
+        Read::Column { scalar: Scalar::DateTime, .. } => Cell::Time(instant(name, value)?),
         Read::Column { folded: Some(_), .. } => Cell::Text(fold(text(name, value)?)),
         _ => Cell::Text(text(name, value)?.to_owned()),
-    })
-}
-
-/// The value as the column holds it.
-fn bound(field: &Field, name: &str, value: &Value) -> Result<Bound, Error> {
-    Ok(match field.read {
-        Read::Column { scalar: Scalar::Id, .. } => id(name, value)?.into(),
-        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => id(name, value)?.into(),
-        Read::Column { scalar: Scalar::DateTime, .. } => instant(name, value)?.into(),
-        Read::Column { folded: Some(_), .. } => fold(text(name, value)?).into(),
-        _ => text(name, value)?.into(),
     })
 }
 

@@ -14,7 +14,12 @@ use chrono::NaiveDate;
 
 use self::context::Planner;
 use crate::{
-    context::{Actor, Keys},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        limits::Limits,
+    },
+    crypto::master_keys::Keys,
     engine::{
         document::{
             arguments::Arguments,
@@ -26,10 +31,8 @@ use crate::{
             selection::{Page, key},
         },
     },
-    error::{Code, Error},
-    limits::Limits,
     policy::Action,
-    register::{Root, RootField, root_field},
+    registry::{Root, RootField, root_field},
 };
 
 impl Plan {

@@ -5,6 +5,7 @@
 
 use super::context::Planner;
 use crate::{
+    base::error::{Code, Error},
     engine::{
         document::{
             arguments::Arguments,
@@ -14,9 +15,8 @@ use crate::{
         json::json_key,
         plan::{PayloadPart, PlannedWrite},
     },
-    error::{Code, Error},
     policy::{Action, Grounds},
-    register::{MUTATIONS, Mutation, Right},
+    registry::{MUTATIONS, Mutation, Right},
 };
 
 /// Most rows of a payload that may hold several.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::context::Planner;
 use crate::{
+    base::{error::Error, i18n::LANGUAGES},
     engine::{
         document::{
             arguments::{Arguments, text},
@@ -12,10 +13,8 @@ use crate::{
         json::json_key,
         plan::{PlannedReceipt, ReceiptPart},
     },
-    error::Error,
-    locales::LANGUAGES,
     policy::Decision,
-    register::{RECEIPT_OF, receipt_coordinates},
+    registry::{RECEIPT_OF, receipt_coordinates},
 };
 
 /// What a receipt counts among the values of an operation: it tells a consent whole.

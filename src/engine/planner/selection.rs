@@ -4,6 +4,7 @@ use async_graphql::{Value, parser::types::SelectionSet};
 
 use super::{context::Planner, filter};
 use crate::{
+    base::error::{Code, Error},
     engine::{
         document::{arguments::Arguments, operation::Selected},
         json::json_key,
@@ -14,9 +15,8 @@ use crate::{
             },
         },
     },
-    error::{Code, Error},
     policy::{Decision, Grounds},
-    register::{Field, ObjectType, Read, RowRule, Scalar},
+    registry::{Field, ObjectType, Read, RowRule, Scalar},
 };
 
 impl<'p> Planner<'p> {

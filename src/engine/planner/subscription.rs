@@ -2,12 +2,12 @@
 
 use super::{context::Planner, filter};
 use crate::{
+    base::error::Error,
     engine::{
         document::{arguments::Arguments, operation::Selected},
         plan::PlannedWhat,
     },
-    error::Error,
-    register::{Field, SUBSCRIPTIONS},
+    registry::{Field, SUBSCRIPTIONS},
 };
 
 impl<'p> Planner<'p> {

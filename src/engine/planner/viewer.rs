@@ -5,7 +5,11 @@ use chrono::SecondsFormat;
 
 use super::context::Planner;
 use crate::{
-    context::Actor,
+    auth::actor::Actor,
+    base::{
+        error::Error,
+        names::{closest, unknown},
+    },
     engine::{
         document::{
             arguments::{Arguments, id},
@@ -15,10 +19,8 @@ use crate::{
         json::{json_key, write_list, write_text},
         plan::{Technical, TechnicalWhat},
     },
-    error::Error,
-    names::{closest, unknown},
     policy::{Action, Decision},
-    register::{self, Category, EXPLAINED_ROLES, PURPOSE},
+    registry::{self, Category, EXPLAINED_ROLES, PURPOSE},
 };
 
 fn ready(write: impl FnOnce(&mut String)) -> TechnicalWhat {
@@ -79,7 +81,7 @@ fn purposes<'p>(
 
 /// `BAD_USER_INPUT` for a type that is not there, with those of which the caller may read something.
 fn no_type(planner: &Planner<'_>, given: &str) -> Error {
-    let readable = register::OBJECTS.iter().filter(|object| planner.readable(object));
+    let readable = registry::OBJECTS.iter().filter(|object| planner.readable(object));
     let known: Vec<&str> = readable.map(|object| object.name).collect();
     Error::input(unknown("governed type", given, &known))
 }
@@ -89,7 +91,7 @@ fn fields<'p>(planner: &mut Planner<'p>, selected: &Selected<'p>) -> Result<Tech
     let Some(first) = selected.nodes.first() else { return Ok(TechnicalWhat::Ready("[]".to_owned())) };
     let arguments = Arguments::of(&planner.operation.variables, first);
     let name = arguments.text("type")?.unwrap_or_default();
-    let object = register::object(name).ok_or_else(|| no_type(planner, name))?;
+    let object = registry::object(name).ok_or_else(|| no_type(planner, name))?;
     let parts = planner.operation.collect(&selected.sets(), "FieldAccess")?;
     let actor = planner.actor;
     Ok(ready(|out| {

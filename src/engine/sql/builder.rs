@@ -49,6 +49,14 @@ impl Sql {
         self.push_number(place as u64 + 1)
     }
 
+    /// Puts in the value of a cell, bound; what has none is null, which equals nothing.
+    pub(in crate::engine) fn bind_cell(&mut self, cell: &Cell) -> &mut Self {
+        match cell.bound() {
+            Some(value) => self.bind(value),
+            None => self.push("NULL"),
+        }
+    }
+
     /// `column IN (keys)` as one bound value, so that the statement stays the same for any number of keys.
     pub(in crate::engine) fn among(&mut self, column: &str, keys: &[Cell]) -> &mut Self {
         self.push(column).within(keys)

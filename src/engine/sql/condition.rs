@@ -2,7 +2,7 @@
 
 use super::{builder::Sql, row_rules};
 use crate::engine::{
-    plan::condition::{Condition, Flag, Search, Step, Term, Test},
+    plan::condition::{Condition, Flag, Operator, Search, Step, Term, Test},
     scope::Scope,
 };
 
@@ -86,7 +86,14 @@ impl Test {
             }
             Test::Compare(operator, value) => {
                 term.push(sql, scope);
-                sql.push(operator).bind(value.clone());
+                sql.push(match operator {
+                    Operator::Equal => " = ",
+                    Operator::Less => " < ",
+                    Operator::LessOrEqual => " <= ",
+                    Operator::Greater => " > ",
+                    Operator::GreaterOrEqual => " >= ",
+                });
+                sql.bind_cell(value);
             }
             // Bytewise: the range of all texts that begin so, which an index can serve.
             Test::StartsWith(prefix) => {

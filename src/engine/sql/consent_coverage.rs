@@ -6,7 +6,7 @@ use super::{
     builder::Sql,
     row_rules::{self, visible_by},
 };
-use crate::{engine::scope::Scope, register::Cover};
+use crate::{engine::scope::Scope, registry::Cover};
 
 /// How the consents of the contact `t` are found that make it visible and cover its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::builder::Sql;
 use crate::{
     engine::scope::Scope,
     policy::{Grounds, LegalBasis},
-    register::{Cover, ObjectType, RowRule},
+    registry::{Cover, ObjectType, RowRule},
 };
 
 /// The address a consent on the channel of `g` is bound to, on the contact `c`.

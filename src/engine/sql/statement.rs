@@ -19,7 +19,7 @@ use crate::{
         plan::selection::{Child, ChildKind, Column, ColumnOf, Kind, Level, Page},
         scope::Scope,
     },
-    register::{CONSENT, RowRule},
+    registry::{CONSENT, RowRule},
 };
 
 /// A statement, and where in its rows the columns of each level stand.
@@ -63,12 +63,7 @@ impl Scope {
         let key = level.object.key_column();
         match which {
             Which::One(key_value) => {
-                sql.push(" AND t.").push(key).push(" = ");
-                // A key that is null is the key of nothing.
-                match key_value.bound() {
-                    Some(value) => sql.bind(value),
-                    None => sql.push("NULL"),
-                };
+                sql.push(" AND t.").push(key).push(" = ").bind_cell(key_value);
             }
             Which::All => {}
             Which::Keys(keys) => {

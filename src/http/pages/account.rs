@@ -1,4 +1,4 @@
-//! All that a person may see of itself, by a link mailed to it just now: name, history, texts, requests (floor 6).
+//! All that a person may see of itself, by a link mailed to it just now: name, history, texts, requests. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -16,7 +16,7 @@ use super::{
     uses,
     visit::Visit,
 };
-use crate::{audit, error::Error, policy::Policy, suppressions};
+use crate::{audit, base::error::Error, domain::suppressions, policy::Policy};
 
 /// The rights that are used by a request; objections have buttons of their own.
 const KINDS: [&str; 5] = ["ACCESS", "RECTIFICATION", "ERASURE", "RESTRICTION", "PORTABILITY"];

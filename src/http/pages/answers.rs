@@ -1,4 +1,4 @@
-//! Answers of the public pages: what every one of them has, whatever it is about (floor 6).
+//! Answers of the public pages: what every one of them has, whatever it is about. Room: http/pages.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 use super::texts::{NAMES, Texts};
-use crate::{config::pages::Pages, error::Error};
+use crate::{base::error::Error, config::pages::Pages};
 
 /// Nothing is loaded but the own stylesheet, nothing runs, and forms go nowhere else.
 const POLICY: &str =

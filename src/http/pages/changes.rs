@@ -1,4 +1,4 @@
-//! What persons do on their pages: withdraw, object, open a request; through the engine, which decides, writes and records (floor 6).
+//! What persons do on their pages: withdraw, object, open a request; through the engine, which decides, writes and records. Room: http/pages.
 
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    context::Actor,
-    error::{Code, Error, Outcome},
+    auth::actor::Actor,
+    base::error::{Code, Error, Outcome},
     policy::{Action, Channel, Grounds, PurposeDef},
 };
 

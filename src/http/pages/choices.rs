@@ -1,4 +1,4 @@
-//! What persons can end: consents to be withdrawn, uses to be objected to (Art. 7(3), 21) (floor 6).
+//! What persons can end: consents to be withdrawn, uses to be objected to (Art. 7(3), 21). Room: http/pages.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    context::Actor,
-    error::Error,
+    auth::actor::Actor,
+    base::error::Error,
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
 };
 

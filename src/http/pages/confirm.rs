@@ -1,4 +1,4 @@
-//! Declarations that a person confirms or renews by a link mailed to it: shown by GET, made by the button of the page alone (floor 6).
+//! Declarations that a person confirms or renews by a link mailed to it: shown by GET, made by the button of the page alone. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -11,8 +11,8 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    error::Error,
-    signups::{self, Answered, Offer, Pending, Shown},
+    base::error::Error,
+    domain::signups::{self, Answered, Offer, Pending, Shown},
 };
 
 /// A declaration as the page shows it.

@@ -1,4 +1,4 @@
-//! What a form sends, read within its limits (floor 6).
+//! What a form sends, read within its limits. Room: http/pages.
 
 use axum::{
     body::Body,
@@ -6,7 +6,7 @@ use axum::{
 };
 use bytes::Bytes;
 
-use crate::{http::body, limits::Limits};
+use crate::{base::limits::Limits, http::body};
 
 /// Most bytes of a form.
 const LARGEST: usize = 32 * 1024;

@@ -1,5 +1,5 @@
 //! A mailbox of several records: whether it is advertised to, with a switch for each kind; and one question, whose answer opens the
-//! record of the person who knows it (floor 6).
+//! record of the person who knows it. Room: http/pages.
 //!
 //! Of the records nothing is told: not whose they are, not how many.
 
@@ -19,12 +19,14 @@ use super::{
 };
 use crate::{
     audit,
-    contacts::Address,
-    context::Actor,
-    error::Error,
+    auth::actor::Actor,
+    base::error::Error,
+    domain::{
+        contacts::Address,
+        signups::{self, Mailbox, Tried},
+        suppressions,
+    },
     policy::{Channel, Grounds, PurposeDef},
-    signups::{self, Mailbox, Tried},
-    suppressions,
 };
 
 #[derive(Template)]

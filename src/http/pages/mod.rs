@@ -1,4 +1,4 @@
-//! The public pages `/p/...`: sign-up, confirmation, preferences, one-click unsubscribe; HTML without a script (floor 6).
+//! The public pages `/p/...`: sign-up, confirmation, preferences, one-click unsubscribe; HTML without a script. Room: http/pages.
 //!
 //! What persons see is read through the engine, and what they do is done through it, as a client in the role of the persons: there
 //! is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or used looks alike.
@@ -36,11 +36,11 @@ pub(super) use clients::Peer;
 use super::{answer::Noted, shared::Shared};
 use crate::{
     audit,
+    base::error::{Code, Error},
     config::pages::Pages,
-    error::{Code, Error},
-    links,
+    crypto::link_tokens,
+    domain::signups,
     policy::{Action, Grounds, Policy},
-    signups,
 };
 use answers::Answer;
 use clients::Clients;
@@ -253,7 +253,7 @@ async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Err
     match place {
         Place::SignUp(code) => sign_up::take(&visit, &code, form).await,
         Place::Link => ask_for_link(&visit, form).await,
-        Place::Token(token) if form.is_one_click() && !links::is_mailed(&token) => {
+        Place::Token(token) if form.is_one_click() && !link_tokens::is_mailed(&token) => {
             // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
             if !preferences::unsubscribe(&visit, &token).await? {
                 return visit.invalid();
@@ -311,7 +311,7 @@ enum Opened {
 
 async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
     let app = &visit.app;
-    if links::is_mailed(token) {
+    if link_tokens::is_mailed(token) {
         if let Some(pending) = signups::pending(app, token).await? {
             return Ok(Opened::Declaration(pending));
         }
@@ -321,7 +321,7 @@ async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
             None => Opened::Nothing,
         });
     }
-    let Some(link) = links::open_preference(audit::ring(app).await?, token) else {
+    let Some(link) = link_tokens::open_preference(audit::ring(app).await?, token) else {
         return Ok(Opened::Nothing);
     };
     let person = preferences::person(visit, &link).await?;

@@ -1,4 +1,4 @@
-//! What persons may take with them: the receipt of a consent, and its record in print (floor 6).
+//! What persons may take with them: the receipt of a consent, and its record in print. Room: http/pages.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::{
     reading,
     visit::{Paper, Visit},
 };
-use crate::error::Error;
+use crate::base::error::Error;
 
 const RECEIPT: &str = "query($id: ID!, $language: String) { consentReceipt(consentId: $id) { document html(language: $language) } }";
 

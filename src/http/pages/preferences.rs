@@ -1,4 +1,4 @@
-//! What a person receives, by the link of any mail: it may have been passed on, so nothing tells who it is (floor 6).
+//! What a person receives, by the link of any mail: it may have been passed on, so nothing tells who it is. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -14,7 +14,12 @@ use super::{
     reading,
     visit::Visit,
 };
-use crate::{audit, contacts, error::Error, fold, links, signups};
+use crate::{
+    audit,
+    base::{error::Error, fold},
+    crypto::link_tokens,
+    domain::{contacts, signups},
+};
 
 #[derive(Template)]
 #[template(path = "preferences.html")]
@@ -29,7 +34,7 @@ struct Preferences<'p> {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn person(visit: &Visit, link: &links::Preference) -> Result<Option<Person>, Error> {
+pub(super) async fn person(visit: &Visit, link: &link_tokens::Preference) -> Result<Option<Person>, Error> {
     let Some(person) = whose(visit, link).await? else { return Ok(None) };
     let own = is_own(visit, person.contact, &link.mailbox).await?;
     Ok(own.then_some(person))
@@ -42,11 +47,13 @@ pub(super) async fn person(visit: &Visit, link: &links::Preference) -> Result<Op
 /// # Errors
 /// Those of the engine.
 pub(super) async fn unsubscribe(visit: &Visit, token: &str) -> Result<bool, Error> {
-    let Some(link) = links::open_preference(audit::ring(&visit.app).await?, token) else { return Ok(false) };
+    let Some(link) = link_tokens::open_preference(audit::ring(&visit.app).await?, token) else {
+        return Ok(false);
+    };
     let Some(person) = whose(visit, &link).await? else { return Ok(false) };
     changes::unsubscribe(visit, &person).await?;
     // Looked at only now: an address that is corrected meanwhile is either met above or met below.
-    if let links::Mailbox::Key(key) = &link.mailbox
+    if let link_tokens::Mailbox::Key(key) = &link.mailbox
         && !is_own(visit, person.contact, &link.mailbox).await?
     {
         changes::stop_mails(visit, &person.actor, key, &person.purpose).await?;
@@ -54,7 +61,7 @@ pub(super) async fn unsubscribe(visit: &Visit, token: &str) -> Result<bool, Erro
     Ok(true)
 }
 
-async fn whose(visit: &Visit, link: &links::Preference) -> Result<Option<Person>, Error> {
+async fn whose(visit: &Visit, link: &link_tokens::Preference) -> Result<Option<Person>, Error> {
     // A withdrawal must not get lost because two records became one.
     let contact = contacts::merge::stays(&visit.app.db.reader, link.contact).await?;
     let actor = visit.subject(contact)?;
@@ -63,7 +70,7 @@ async fn whose(visit: &Visit, link: &links::Preference) -> Result<Option<Person>
 }
 
 /// Whether a mailbox is one of the person's: the primary one or a further one.
-async fn is_own(visit: &Visit, contact: Uuid, mailbox: &links::Mailbox) -> Result<bool, Error> {
+async fn is_own(visit: &Visit, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
     let (app, ring) = (&visit.app, audit::ring(&visit.app).await?);
     let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
         .select_only()
@@ -84,8 +91,8 @@ async fn is_own(visit: &Visit, contact: Uuid, mailbox: &links::Mailbox) -> Resul
     keys.extend(email.as_deref().map(fold::mailbox));
     let anew = match mailbox {
         // Another reader may have made the key that the link names.
-        links::Mailbox::Key(key) => Some(app.reader.email_key(key)),
-        links::Mailbox::Digest(_) => None,
+        link_tokens::Mailbox::Key(key) => Some(app.reader.email_key(key)),
+        link_tokens::Mailbox::Digest(_) => None,
     };
     for key in keys {
         if anew.as_ref() == Some(&key) || mailbox.is(ring, &key)? {

@@ -1,4 +1,4 @@
-//! What persons see of themselves, asked of the engine as a client asks (floor 6).
+//! What persons see of themselves, asked of the engine as a client asks. Room: http/pages.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::visit::Visit;
 use crate::{
-    context::Actor,
+    auth::actor::Actor,
+    base::error::{Code, Error, Outcome},
     engine::{self, Scope},
-    error::{Code, Error, Outcome},
     graphql::Request,
     policy::{Action, Channel, PurposeDef},
-    register::CONTACT,
+    registry::CONTACT,
 };
 
 /// What the page needs that a forwarded mail may open.

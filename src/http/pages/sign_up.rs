@@ -1,4 +1,4 @@
-//! Forms by which persons sign up: every text in full, nothing ticked in advance, the same answer for every address (floor 6).
+//! Forms by which persons sign up: every text in full, nothing ticked in advance, the same answer for every address. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     audit::{self, Author},
-    error::Error,
+    base::error::Error,
+    domain::signups::{self, Choice, SignUp},
     policy::{FormDef, Policy},
-    register::Check,
-    signups::{self, Choice, SignUp},
+    registry::Check,
 };
 
 /// A purpose with its text.

@@ -1,9 +1,9 @@
-//! In which language a page speaks, and what it says (floor 6).
+//! In which language a page speaks, and what it says. Room: http/pages.
 
 use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 use chrono::{DateTime, Utc};
 
-use crate::locales::{Area, LANGUAGES};
+use crate::base::i18n::{Area, LANGUAGES};
 
 static PAGES: Area =
     Area::new(include_str!("../../../locales/de/pages.ftl"), include_str!("../../../locales/en/pages.ftl"));

@@ -1,4 +1,4 @@
-//! Everything that the data of a person is used for: on which basis, since when, and who else may see it (Art. 15(1)) (floor 6).
+//! Everything that the data of a person is used for: on which basis, since when, and who else may see it (Art. 15(1)). Room: http/pages.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    context::Actor,
-    error::Error,
+    auth::actor::Actor,
+    base::error::Error,
     policy::{Grounds, PurposeDef},
 };
 

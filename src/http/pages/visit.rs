@@ -1,4 +1,4 @@
-//! Somebody who asks for a page, and what every page needs for that (floor 6).
+//! Somebody who asks for a page, and what every page needs for that. Room: http/pages.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use super::{
     texts::Texts,
 };
 use crate::{
-    context::{Actor, App},
-    error::Error,
+    app::App,
+    auth::actor::Actor,
+    base::{error::Error, limits::Limits},
     graphql::Engine,
     http::{RequestId, admission::Admission},
-    limits::Limits,
 };
 
 /// Which paper of which consent is asked for.

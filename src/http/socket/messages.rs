@@ -1,4 +1,4 @@
-//! Messages of graphql-transport-ws, and why connections are closed (floor 6).
+//! Messages of graphql-transport-ws, and why connections are closed. Room: http/socket.
 
 use axum::{
     extract::ws::{CloseFrame, Message, Utf8Bytes},

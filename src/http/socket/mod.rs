@@ -1,4 +1,4 @@
-//! WebSocket on `/graphql`: subscriptions by the protocol graphql-transport-ws (floor 6).
+//! WebSocket on `/graphql`: subscriptions by the protocol graphql-transport-ws. Room: http/socket.
 //!
 //! Here a connection is let in: by its origin, its sub-protocol and how many there are already. `session.rs` speaks with it.
 
@@ -22,7 +22,7 @@ use super::{
     graphql,
     shared::Shared,
 };
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 use session::Session;
 
 /// The one sub-protocol that is spoken.

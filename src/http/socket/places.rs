@@ -1,4 +1,4 @@
-//! How many WebSockets there may be, altogether and of one credential (floor 6).
+//! How many WebSockets there may be, altogether and of one credential. Room: http/socket.
 
 use std::{
     collections::HashMap,

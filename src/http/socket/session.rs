@@ -1,4 +1,4 @@
-//! One connection from its first message to its close (floor 6).
+//! One connection from its first message to its close. Room: http/socket.
 //!
 //! One task does one thing at a time: it takes a message, tells a change, or looks whether everything still holds. Who does
 //! not take what is told is waited for, and misses changes meanwhile; who writes never waits. A change that cannot be read now waits
@@ -20,9 +20,9 @@ use super::{
     places::{Place, SocketLimits},
 };
 use crate::{
-    context::Actor,
-    error::{Code, Error},
-    feed::Change,
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    db::change_feed::Change,
     graphql::{Meter, Request, Subscription, Told, errors_of},
     http::{
         RequestId,
@@ -31,7 +31,7 @@ use crate::{
         rates::Account,
         shared::Shared,
     },
-    register::ACCESS_TOKEN,
+    registry::ACCESS_TOKEN,
 };
 
 /// How long the client's own close is waited for.

@@ -1,0 +1,6 @@
+//! Who calls: credential, actor with its decision table, OIDC. Room: auth.
+
+pub mod actor;
+pub mod credential;
+mod known_names;
+pub mod oidc;

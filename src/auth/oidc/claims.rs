@@ -1,0 +1,135 @@
+//! What the claims of a verified token mean: whether it counts now, and who may do what. Room: auth/oidc.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+
+use crate::config::oidc::{ClaimPath, Issuer};
+
+/// Why a token is refused: for the operator's log, never for the caller.
+pub(super) type Reason = &'static str;
+
+/// Longest subject, by OpenID Connect Core 1.0, section 2.
+const LONGEST_SUBJECT: usize = 255;
+
+/// What a token says, once all of it holds.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    pub(super) subject: String,
+    pub(super) roles: Vec<String>,
+    pub(super) purposes: Vec<String>,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Checks every claim that restricts the token, and reads the others.
+pub(super) fn read(
+    claims: &Map<String, Value>,
+    issuer: &Issuer,
+    now: DateTime<Utc>,
+) -> Result<Meaning, Reason> {
+    if claims.get("iss").and_then(Value::as_str) != Some(issuer.issuer.as_str()) {
+        return Err("another issuer");
+    }
+    let audience = listed(claims.get("aud")).ok_or("no audience")?;
+    if !audience.iter().any(|name| issuer.audience.iter().any(|own| own == name)) {
+        return Err("another audience");
+    }
+    let expires_at = in_time(claims, issuer, now)?;
+    check_use(claims, issuer)?;
+    let subject = at(claims, &issuer.subject_claim).and_then(Value::as_str).ok_or("no subject")?;
+    if subject.trim().is_empty() || subject.len() > LONGEST_SUBJECT {
+        return Err("no subject");
+    }
+    let purposes_claim = issuer.purposes_claim.as_ref().unwrap_or(&issuer.roles_claim);
+    Ok(Meaning {
+        subject: subject.to_owned(),
+        roles: mapped(claims, &issuer.roles_claim, &issuer.roles),
+        purposes: mapped(claims, purposes_claim, &issuer.purposes),
+        expires_at,
+    })
+}
+
+/// When the token ends, if it counts now.
+fn in_time(
+    claims: &Map<String, Value>,
+    issuer: &Issuer,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, Reason> {
+    let leeway = TimeDelta::seconds(issuer.leeway_seconds.into());
+    let ends = instant(claims, "exp")?.ok_or("no exp")?;
+    let issued = instant(claims, "iat")?.ok_or("no iat")?;
+    if issued > now + leeway || instant(claims, "nbf")?.is_some_and(|begins| begins > now + leeway) {
+        return Err("not valid yet");
+    }
+    let oldest = issued + TimeDelta::seconds(issuer.max_age_seconds.into());
+    let expires_at = ends.min(oldest) + leeway;
+    if now >= expires_at { Err(if ends > oldest { "too old" } else { "expired" }) } else { Ok(expires_at) }
+}
+
+/// Whether the token is one that a bearer may present here: an access token, of a client that is welcome.
+fn check_use(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Reason> {
+    // Bound to a key (RFC 7800) whose possession is not proven here.
+    if claims.contains_key("cnf") {
+        return Err("bound to a key");
+    }
+    // Tokens for log-outs, ID tokens by the hashes that they alone have, and what Keycloak says of its tokens in a claim.
+    let others = ["events", "at_hash", "c_hash"].iter().any(|name| claims.contains_key(*name));
+    // Without these hashes an ID token still answers the nonce of a client, and names neither a scope nor itself (RFC 9068, 2.2).
+    let answers = claims.contains_key("nonce")
+        && !["scope", "scp", "client_id", "jti"].iter().any(|name| claims.contains_key(*name));
+    let kind = claims.get("typ").and_then(Value::as_str);
+    if answers || others || kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err("no access token");
+    }
+    let clients: Vec<&Value> = ["azp", "client_id"].iter().filter_map(|name| claims.get(*name)).collect();
+    let welcome = |client: &&Value| issuer.clients.iter().any(|own| client.as_str() == Some(own));
+    if !issuer.clients.is_empty() && (clients.is_empty() || !clients.iter().all(welcome)) {
+        return Err("another client");
+    }
+    Ok(())
+}
+
+/// A NumericDate of RFC 7519: seconds, possibly with a fraction. What is there and is none refuses the token.
+fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>>, Reason> {
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    let seconds =
+        value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds)).ok_or("a time is no time")?;
+    #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1e11")]
+    let whole = seconds as i64;
+    DateTime::from_timestamp(whole, 0).map(Some).ok_or("a time is no time")
+}
+
+/// The claim at a path.
+fn at<'a>(claims: &'a Map<String, Value>, path: &ClaimPath) -> Option<&'a Value> {
+    let (first, rest) = path.0.split_first()?;
+    rest.iter().try_fold(claims.get(first)?, |value, name| value.get(name))
+}
+
+/// One text or several.
+fn listed(value: Option<&Value>) -> Option<Vec<&str>> {
+    match value? {
+        Value::String(text) => Some(vec![text]),
+        Value::Array(list) => list.iter().map(Value::as_str).collect(),
+        _ => None,
+    }
+}
+
+/// What the values of a claim give, each once. Values that mean nothing here give nothing.
+fn mapped(claims: &Map<String, Value>, path: &ClaimPath, map: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    // One text holds one value, or several: parted by spaces in claims such as `scope`, by commas or semicolons from some servers.
+    let values: Vec<&str> = match at(claims, path) {
+        Some(Value::String(text)) if map.contains_key(text) => vec![text],
+        Some(Value::String(text)) if text.contains([',', ';']) => {
+            text.split([',', ';']).map(str::trim).collect()
+        }
+        Some(Value::String(text)) => text.split(' ').collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let mut names: Vec<String> =
+        values.into_iter().filter_map(|value| map.get(value)).flatten().cloned().collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,348 @@
+//! The keys of an issuer: kept, read anew in time and when a key is unknown, beside the requests, and outliving a server that
+//! fails. Room: auth/oidc.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{
+    DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{
+    fetch::{Client, LARGEST},
+    signatures::PublicKey,
+};
+use crate::config::oidc::{Algorithm, Issuer};
+
+/// How old the keys may become before they are read anew, beside the requests.
+const REFRESH: TimeDelta = TimeDelta::minutes(10);
+/// Shortest time between two readings, however many unknown keys are presented.
+const PAUSE: TimeDelta = TimeDelta::seconds(30);
+/// How long keys count that cannot be read anew. Without an end, who keeps the server away keeps a stolen key alive.
+const OUTAGE: TimeDelta = TimeDelta::hours(24);
+/// More keys than any issuer has.
+const MOST: usize = 100;
+
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// The issuer lists none of that name, as far as is known.
+    Unknown,
+    /// The issuer is being asked for it.
+    LookedFor,
+}
+
+enum Source {
+    File(PathBuf),
+    Url(String),
+    /// OpenID Connect Discovery 1.0, from the issuer's identifier.
+    Discovery(String),
+}
+
+/// The keys of one issuer.
+pub(super) struct KeyStore {
+    /// The issuer's short name, for the log.
+    name: String,
+    source: Source,
+    client: Client,
+    grace: TimeDelta,
+    known: ArcSwap<Known>,
+    /// When it was last tried; held while keys are read, so that one reads at a time.
+    tried_at: Arc<Mutex<Option<DateTime<Utc>>>>,
+    /// Whether they are being read.
+    reading: AtomicBool,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: Vec<Key>,
+    read_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone)]
+struct Key {
+    kid: Option<String>,
+    /// The algorithms it may be used with.
+    algorithms: Vec<Algorithm>,
+    key: Arc<PublicKey>,
+    /// When it was first missed in the issuer's list.
+    missed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    keys: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Discovered {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl KeyStore {
+    pub(super) fn new(name: &str, issuer: &Issuer) -> Result<Self, String> {
+        let source = match (&issuer.jwks_file, &issuer.jwks_url) {
+            (Some(file), _) => Source::File(file.clone()),
+            (None, Some(url)) => Source::Url(url.clone()),
+            (None, None) => Source::Discovery(issuer.issuer.clone()),
+        };
+        let client = Client::new(issuer.ca_file.as_deref())
+            .map_err(|error| format!("`oidc.{name}.ca_file`: {error}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            source,
+            client,
+            grace: TimeDelta::seconds(issuer.key_grace_seconds.into()),
+            known: ArcSwap::default(),
+            tried_at: Arc::default(),
+            reading: AtomicBool::new(false),
+        })
+    }
+
+    /// The one key that a token names and that fits its algorithm. Nobody waits for the issuer: where the key is not known it is looked
+    /// for beside the requests, by one for all, and the next request finds it.
+    pub(super) fn find(
+        self: &Arc<Self>,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<PublicKey>, NoKey> {
+        let known = self.known.load_full();
+        let found = self.look(&known, kid, algorithm, now);
+        if found.is_some() && !self.is_due(&known, now) {
+            return found.ok_or(NoKey::Unknown);
+        }
+        let reading = self.read_beside(now);
+        // Another request may have read them since.
+        let found = found.or_else(|| self.look(&self.known.load(), kid, algorithm, now));
+        found.ok_or(if reading { NoKey::LookedFor } else { NoKey::Unknown })
+    }
+
+    /// Has the keys read anew by a task of its own unless that was tried just now. Tells whether they are being read.
+    fn read_beside(self: &Arc<Self>, now: DateTime<Utc>) -> bool {
+        let Ok(mut tried_at) = self.tried_at.clone().try_lock_owned() else {
+            return self.reading.load(Ordering::Acquire);
+        };
+        if tried_at.is_some_and(|at| is_recent(at, now)) {
+            return false;
+        }
+        *tried_at = Some(now);
+        self.reading.store(true, Ordering::Release);
+        let store = self.clone();
+        tokio::spawn(async move {
+            store.read_or_warn(now).await;
+            drop(tried_at);
+        });
+        true
+    }
+
+    fn look(
+        &self,
+        known: &Known,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        now: DateTime<Utc>,
+    ) -> Option<Arc<PublicKey>> {
+        let read_at = known.read_at?;
+        let counts = |key: &&Key| match key.missed_at {
+            None => now - read_at <= OUTAGE,
+            Some(at) => now - at < self.grace,
+        };
+        // Without a name the issuer means the key that it lists.
+        let named = |key: &&Key| match kid {
+            Some(_) => key.kid.as_deref() == kid,
+            None => key.missed_at.is_none(),
+        };
+        let fitting = known.keys.iter().filter(|key| key.algorithms.contains(&algorithm));
+        let mut keys = fitting.filter(named).filter(counts);
+        // Of several none: a token must say which key it means.
+        match (keys.next(), keys.next()) {
+            (Some(key), None) => Some(key.key.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is time to read the keys anew, which nobody does or did just now.
+    fn is_due(&self, known: &Known, now: DateTime<Utc>) -> bool {
+        let fresh = known.read_at.is_some_and(|at| (now - at).abs() < REFRESH);
+        let tried =
+            || self.tried_at.try_lock().map_or(true, |tried| tried.is_some_and(|at| is_recent(at, now)));
+        !fresh && !tried()
+    }
+
+    async fn read_or_warn(&self, now: DateTime<Utc>) {
+        self.reading.store(true, Ordering::Release);
+        let read = self.read(now).await;
+        self.reading.store(false, Ordering::Release);
+        if let Err(reason) = read {
+            tracing::warn!(
+                issuer = self.name,
+                reason,
+                "the keys of an issuer could not be read; those known stay"
+            );
+        }
+    }
+
+    /// Reads the keys where they are due.
+    pub(super) async fn refresh(&self, now: DateTime<Utc>) {
+        if !self.is_due(&self.known.load_full(), now) {
+            return;
+        }
+        let mut tried_at = self.tried_at.lock().await;
+        if tried_at.is_some_and(|at| is_recent(at, now)) {
+            return;
+        }
+        *tried_at = Some(now);
+        self.read_or_warn(now).await;
+    }
+
+    /// Whether keys come from a file, which must be there before anything starts.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.source, Source::File(_))
+    }
+
+    /// Reads the keys and puts them in the place of those known.
+    ///
+    /// # Errors
+    /// Why there are none; then those known stay.
+    pub(super) async fn read(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
+        let text = match &self.source {
+            Source::File(file) => {
+                let length = tokio::fs::metadata(file).await.map_err(|_| "the file cannot be read")?.len();
+                if usize::try_from(length).map_or(true, |length| length > LARGEST) {
+                    return Err("the file is too large");
+                }
+                tokio::fs::read(file).await.map_err(|_| "the file cannot be read")?.into()
+            }
+            Source::Url(url) => self.client.get(url).await?,
+            Source::Discovery(issuer) => {
+                let base = issuer.trim_end_matches('/');
+                let found = self.client.get(&format!("{base}/.well-known/openid-configuration")).await?;
+                let found: Discovered = serde_json::from_slice(&found)
+                    .map_err(|_| "the issuer's configuration cannot be read")?;
+                if found.issuer != *issuer {
+                    return Err("the issuer's configuration is that of another");
+                }
+                self.client.get(&found.jwks_uri).await?
+            }
+        };
+        let listed: Listed = serde_json::from_slice(&text).map_err(|_| "the keys cannot be read")?;
+        if listed.keys.len() > MOST {
+            return Err("there are too many keys");
+        }
+        let mut keys: Vec<Key> = listed.keys.into_iter().filter_map(usable).collect();
+        if keys.is_empty() {
+            return Err("there is no key that fits");
+        }
+        for old in &self.known.load().keys {
+            // Which keys without a name are gone cannot be told; a name that is there again means the new key.
+            let gone = old.kid.is_some() && keys.iter().all(|key| key.kid != old.kid);
+            let missed_at = old.missed_at.unwrap_or(now);
+            if gone && now - missed_at < self.grace && keys.len() < 2 * MOST {
+                keys.push(Key { missed_at: Some(missed_at), ..old.clone() });
+            }
+        }
+        self.known.store(Arc::new(Known { keys, read_at: Some(now) }));
+        Ok(())
+    }
+}
+
+/// A clock that was put back does not keep the keys from being read.
+fn is_recent(tried_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    (now - tried_at).abs() < PAUSE
+}
+
+/// The algorithms of one key of RSA.
+const RSA: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// A coordinate of a point, as long as its curve demands (RFC 7518, 6.2.1.2). Some servers leave out its leading zeros.
+fn coordinate<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let start = LENGTH.checked_sub(bytes.len())?;
+    let mut whole = [0; LENGTH];
+    whole.get_mut(start..)?.copy_from_slice(&bytes);
+    (!bytes.is_empty()).then_some(whole)
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A public key that signatures of tokens can be checked with. Others are passed over: sets hold keys for encryption too.
+fn usable(listed: Value) -> Option<Key> {
+    // The crate for JWTs knows fewer algorithms.
+    let only = match listed.get("alg") {
+        Some(Value::String(name)) => Some(name.clone()),
+        Some(Value::Null) | None => None,
+        Some(_) => return None,
+    };
+    let jwk: Jwk = serde_json::from_value(listed).ok()?;
+    let common = &jwk.common;
+    let signs = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+    if !signs || !verifies {
+        return None;
+    }
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+    let (key, mut algorithms) = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P521 => {
+            let (x, y) = (coordinate::<66>(&ec.x)?, coordinate::<66>(&ec.y)?);
+            let key = PublicKey::of_p521(&x, &y)?;
+            (key, vec![Algorithm::ES512])
+        }
+        AlgorithmParameters::RSA(rsa) => {
+            let modulus = decode(&rsa.n)?;
+            // Some issuers write a leading zero.
+            let modulus: Vec<u8> = modulus.into_iter().skip_while(|byte| *byte == 0).collect();
+            if !(256..=1024).contains(&modulus.len()) {
+                return None;
+            }
+            let key = DecodingKey::from_rsa_raw_components(&modulus, &decode(&rsa.e)?);
+            (key.into(), RSA.to_vec())
+        }
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+            let (x, y) = (coordinate::<32>(&ec.x)?, coordinate::<32>(&ec.y)?);
+            let key = DecodingKey::from_ec_components(&encode(&x), &encode(&y)).ok()?;
+            (key.into(), vec![Algorithm::ES256])
+        }
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
+            let (x, y) = (coordinate::<48>(&ec.x)?, coordinate::<48>(&ec.y)?);
+            let key = DecodingKey::from_ec_components(&encode(&x), &encode(&y)).ok()?;
+            (key.into(), vec![Algorithm::ES384])
+        }
+        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+            let whole = decode(&okp.x)?.len() == 32;
+            (DecodingKey::from_ed_components(&okp.x).ok().filter(|_| whole)?.into(), vec![Algorithm::EdDSA])
+        }
+        _ => return None,
+    };
+    if let Some(only) = only {
+        algorithms.retain(|algorithm| Algorithm::of_name(&only) == Some(*algorithm));
+    }
+    (!algorithms.is_empty()).then(|| Key {
+        kid: jwk.common.key_id,
+        algorithms,
+        key: Arc::new(key),
+        missed_at: None,
+    })
+}

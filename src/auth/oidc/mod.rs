@@ -1,0 +1,228 @@
+//! Users: tokens of OpenID Connect issuers, verified with the issuers' public keys. Room: auth/oidc.
+//!
+//! A token is a JWT in the form of RFC 9068, signed with a public-key algorithm. It is verified on every request, and gives
+//! what an access token gives: an actor, roles, purposes and an end.
+
+mod claims;
+mod fetch;
+mod keys;
+mod signatures;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_graphql::futures_util::future::join_all;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use hkdf::Hkdf;
+use serde::Deserialize;
+use sha2::Sha256;
+
+use self::{
+    claims::{Meaning, Reason},
+    keys::{KeyStore, NoKey},
+    signatures::Header,
+};
+use crate::{
+    config::oidc::{Algorithm, Issuer as Settings},
+    policy::Policy,
+};
+
+/// Longest token. Those with a hundred roles have half of it.
+const LONGEST: usize = 16 * 1024;
+
+/// Every issuer whose tokens are taken.
+#[derive(Default)]
+pub struct Issuers(Vec<Issuer>);
+
+struct Issuer {
+    name: String,
+    settings: Settings,
+    keys: Arc<KeyStore>,
+    actor_key: [u8; 32],
+}
+
+/// What a token that holds gives.
+#[derive(Debug)]
+pub struct User {
+    /// `user:<issuer's short name>:<pseudonym>`.
+    pub actor_id: String,
+    /// Roles without prefix.
+    pub roles: Vec<String>,
+    /// Codes of purposes.
+    pub purposes: Vec<String>,
+    /// When the token ends, the difference of clocks included.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A token that does not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    /// Whether it may hold in a moment: the issuer is being asked for the key that it names.
+    pub soon: bool,
+}
+
+/// What is said of a key that the issuer is being asked for.
+const LOOKED_FOR: Reason = "no such key, yet: the issuer is asked for it";
+
+#[derive(Deserialize)]
+struct Unverified {
+    iss: String,
+}
+
+impl Issuers {
+    /// The issuers of the configuration. Keys are read later, but for those of files.
+    ///
+    /// # Errors
+    /// A text for the operator: a file of certificates cannot be read.
+    pub fn new(settings: &BTreeMap<String, Settings>, actor_key: [u8; 32]) -> Result<Self, String> {
+        signatures::install();
+        let issuer = |(name, settings): (&String, &Settings)| {
+            let keys = Arc::new(KeyStore::new(name, settings)?);
+            Ok(Issuer { name: name.clone(), settings: settings.clone(), keys, actor_key })
+        };
+        settings.iter().map(issuer).collect::<Result<_, String>>().map(Self)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the policy does not know of what claims are mapped to.
+    ///
+    /// # Errors
+    /// A text for the operator, naming the first.
+    pub fn check(&self, policy: &Policy) -> Result<(), String> {
+        for Issuer { name, settings, .. } in &self.0 {
+            let mut roles = settings.roles.values().flatten();
+            if let Some(role) = roles.find(|role| !policy.roles().contains(*role)) {
+                return Err(format!("`oidc.{name}.roles`: the policy has no role `{role}`"));
+            }
+            let mut purposes = settings.purposes.values().flatten();
+            let unknown = |code: &&String| policy.purpose(code).is_none_or(|purpose| purpose.is_group);
+            if let Some(code) = purposes.find(unknown) {
+                return Err(format!(
+                    "`oidc.{name}.purposes`: the policy has no purpose `{code}`, or it is a group"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the keys that lie in files.
+    ///
+    /// # Errors
+    /// A text for the operator: a file cannot be read, or holds no key.
+    pub async fn read_files(&self, now: DateTime<Utc>) -> Result<(), String> {
+        for issuer in self.0.iter().filter(|issuer| issuer.keys.is_file()) {
+            let read = issuer.keys.read(now).await;
+            read.map_err(|reason| format!("`oidc.{}.jwks_file`: {reason}", issuer.name))?;
+        }
+        Ok(())
+    }
+
+    /// Reads keys that are due anew. A server that fails leaves those known in force.
+    pub async fn refresh(&self, now: DateTime<Utc>) {
+        join_all(self.0.iter().map(|issuer| issuer.keys.refresh(now))).await;
+    }
+
+    /// The user that a token names, if all of it holds. Nothing is waited for.
+    ///
+    /// # Errors
+    /// Whether the issuer is being asked for the key; any other reason is for the log alone.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<User, Refused> {
+        let Some(issuer) = self.issuer_of(token) else {
+            // Which it names is what somebody typed; a slash at the end that is missing is the likeliest.
+            tracing::info!(
+                target: "zweck::security",
+                "a token that is not ours names no issuer that is configured, letter by letter"
+            );
+            return Err(Refused { soon: false });
+        };
+        issuer.verify(token, now).map(|meaning| issuer.user(meaning)).map_err(|reason| {
+            tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token is refused");
+            Refused { soon: reason == LOOKED_FOR }
+        })
+    }
+
+    /// The issuer that a token claims to be of; its keys alone are looked at afterwards.
+    fn issuer_of(&self, token: &str) -> Option<&Issuer> {
+        if token.len() > LONGEST {
+            return None;
+        }
+        let mut parts = token.split('.');
+        let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
+            return None;
+        };
+        let claimed: Unverified = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        self.0.iter().find(|issuer| issuer.settings.issuer == claimed.iss)
+    }
+
+    /// The id of the user whom the issuer called `name` calls `subject`.
+    pub fn actor_id(&self, name: &str, subject: &str) -> Option<String> {
+        self.0.iter().find(|issuer| issuer.name == name).map(|issuer| issuer.actor_id(subject))
+    }
+}
+
+impl Issuer {
+    fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
+        let header = Header::of(token).ok_or("the header cannot be read")?;
+        // A word of the standard, and what an operator has to put into the configuration.
+        let algorithm = Algorithm::of_name(&header.alg).ok_or("another algorithm")?;
+        let named = Some(algorithm).filter(|algorithm| self.settings.algorithms.contains(algorithm));
+        let algorithm = named.ok_or_else(|| {
+            let issuer = self.name.as_str();
+            tracing::info!(target: "zweck::security", issuer, ?algorithm, "a token is signed by an algorithm that `algorithms` does not name");
+            "another algorithm"
+        })?;
+        // A token does not bring the key that it is checked with, nor extensions that nobody here knows (RFC 7515, 4.1.11).
+        if header.brings_or_extends() {
+            return Err("a header that is not taken");
+        }
+        let kind = header.typ.as_deref().unwrap_or_default();
+        let kind = strip_application(kind);
+        if !self.settings.token_types.iter().any(|own| strip_application(own).eq_ignore_ascii_case(kind)) {
+            return Err("another type of token");
+        }
+        let key = self.keys.find(header.kid.as_deref(), algorithm, now).map_err(|none| match none {
+            NoKey::Unknown => "no such key",
+            NoKey::LookedFor => LOOKED_FOR,
+        })?;
+        let claims = key.verified(token, algorithm).ok_or("the signature does not hold")?;
+        claims::read(&claims, &self.settings, now)
+    }
+
+    fn user(&self, meaning: Meaning) -> User {
+        if meaning.roles.is_empty() || meaning.purposes.is_empty() {
+            let (issuer, roles, purposes) = (self.name.as_str(), meaning.roles.len(), meaning.purposes.len());
+            tracing::info!(target: "zweck::security", issuer, roles, purposes, "the claims of a user's token map to no role or to no purpose");
+        }
+        let Meaning { subject, roles, purposes, expires_at } = meaning;
+        User { actor_id: self.actor_id(&subject), roles, purposes, expires_at }
+    }
+
+    /// What the issuer calls a user may be a name or an address, and goes to logs and into the audit log: there stands a
+    /// pseudonym (Art. 4(5)), which is the same as long as the key is, and says nothing to those who don't have it.
+    fn actor_id(&self, subject: &str) -> String {
+        let mut pseudonym = [0u8; 16];
+        // An address holds no line break, so that no two users are written alike. 16 bytes are never too many.
+        let user = format!("actor\n{}\n{subject}", self.settings.issuer);
+        let _ = Hkdf::<Sha256>::new(Some(b"zweck"), &self.actor_key).expand(user.as_bytes(), &mut pseudonym);
+        let digits: String = pseudonym.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("user:{}:{digits}", self.name)
+    }
+}
+
+/// RFC 7515, 4.1.9: `application/` may be left out.
+fn strip_application(kind: &str) -> &str {
+    match kind.split_at_checked("application/".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+        _ => kind,
+    }
+}
+
+impl std::fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|issuer| &issuer.name)).finish()
+    }
+}

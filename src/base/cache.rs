@@ -1,0 +1,115 @@
+//! What was used of late, within a bound: for what may be thrown away and made again. Room: base.
+
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    hash::Hash,
+    mem,
+    sync::{Mutex, PoisonError},
+};
+
+/// Values by key, of at most so much weight. What was not used while half of it came anew is gone.
+///
+/// Two generations: what is used moves to the younger one; when that is full it becomes the older one, and what was left there is
+/// dropped. Nothing is kept for each use, so that finding something costs one look.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    half: usize,
+    kept: Mutex<Kept<K, V>>,
+}
+
+#[derive(Debug)]
+struct Kept<K, V> {
+    young: HashMap<K, (V, usize)>,
+    old: HashMap<K, (V, usize)>,
+    /// Weight of the younger generation.
+    weight: usize,
+}
+
+impl<K: Eq + Hash, V: Clone> Recent<K, V> {
+    /// Keeps values of at most `most` together; one alone of at most half of that.
+    pub fn new(most: usize) -> Self {
+        let kept = Kept { young: HashMap::new(), old: HashMap::new(), weight: 0 };
+        Self { half: most / 2, kept: Mutex::new(kept) }
+    }
+
+    /// The value of `key`, if it is still there.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((value, _)) = kept.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, (value, weight)) = kept.old.remove_entry(key)?;
+        let found = value.clone();
+        kept.add(key, value, weight, self.half);
+        Some(found)
+    }
+
+    /// Keeps `value`, which is `weight` heavy; what is too heavy is not kept.
+    pub fn keep(&self, key: K, value: V, weight: usize) {
+        if weight > self.half {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.old.remove(&key);
+        kept.add(key, value, weight, self.half);
+    }
+
+    /// How heavy all of it is.
+    pub fn weight(&self) -> usize {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.weight + kept.old.values().map(|(_, weight)| weight).sum::<usize>()
+    }
+}
+
+impl<K: Eq + Hash, V> Kept<K, V> {
+    fn add(&mut self, key: K, value: V, weight: usize, half: usize) {
+        if self.weight + weight > half {
+            self.old = mem::take(&mut self.young);
+            self.weight = 0;
+        }
+        self.weight += weight;
+        if let Some((_, before)) = self.young.insert(key, (value, weight)) {
+            self.weight -= before;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_never_weighs_more_than_it_may() {
+        let recent = Recent::new(20);
+        for number in 0..1_000_u32 {
+            recent.keep(number, number, usize::try_from(number % 7).unwrap());
+            assert!(recent.weight() <= 20);
+            assert_eq!(recent.get(&number), Some(number));
+        }
+    }
+
+    #[test]
+    fn what_is_used_stays() {
+        let recent = Recent::new(20);
+        recent.keep("used".to_owned(), 1, 1);
+        for number in 0..1_000 {
+            recent.keep(number.to_string(), number, 1);
+            assert_eq!(recent.get("used"), Some(1));
+        }
+        assert_eq!((recent.get("0"), recent.get("999")), (None, Some(999)));
+    }
+
+    #[test]
+    fn what_is_too_heavy_is_not_kept_and_a_key_is_kept_once() {
+        let recent = Recent::new(20);
+        recent.keep("heavy", 1, 11);
+        assert_eq!((recent.get("heavy"), recent.weight()), (None, 0));
+        recent.keep("key", 1, 3);
+        recent.keep("key", 2, 4);
+        assert_eq!((recent.get("key"), recent.weight()), (Some(2), 4));
+    }
+}

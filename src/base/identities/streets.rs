@@ -1,0 +1,323 @@
+//! Streets as people write them beside the usual form: the number first or with zeros, a floor, a name in care of whom. Room: base/identities.
+//!
+//! Part of the third rules of keys ([`super::Reader`]), which the list holds digests of: frozen with them. All but the name is taken off the
+//! key by the second rules, so that spellings which were one key stay one.
+
+use unicode_normalization::char::is_combining_mark;
+
+/// Floors; those with `true` are counted (`2. OG`). A longer word stands before its end.
+const FLOORS: [(&str, bool); 16] = [
+    ("obergeschoss", true),
+    ("untergeschoss", true),
+    ("erdgeschoss", false),
+    ("dachgeschoss", false),
+    ("zwischengeschoss", false),
+    ("hochparterre", false),
+    ("parterre", false),
+    ("souterrain", false),
+    ("stockwerk", true),
+    ("stock", true),
+    ("etage", true),
+    ("floor", true),
+    ("og", true),
+    ("ug", true),
+    ("eg", false),
+    ("dg", false),
+];
+/// The side of a floor, in full.
+const SIDES: [&str; 3] = ["links", "rechts", "mitte"];
+/// The same beside a floor alone.
+const SHORT_SIDES: [&str; 6] = ["hinten", "vorne", "vorn", "li", "re", "mi"];
+/// Parts of a house.
+const PARTS: [&str; 8] = [
+    "hinterhaus",
+    "hinterhof",
+    "vorderhaus",
+    "gartenhaus",
+    "seitenflugel",
+    "seitenfluegel",
+    "ruckgebaude",
+    "rueckgebaeude",
+];
+/// Rooms, with a number behind them.
+const ROOMS: [&str; 2] = ["raum", "zimmer"];
+/// Digits of the longest number of a house.
+const LONGEST_NUMBER: usize = 4;
+
+/// A street without the parts that name in whose care, or to whose attention, a letter goes. Parts stand between commas, semicolons and
+/// ends of lines. Nothing is left out where the rest would tell no number, or a part tells one itself.
+pub fn without_care(street: &str) -> String {
+    let has_digit = |part: &&str| part.contains(|c: char| c.is_numeric());
+    let (care, kept): (Vec<&str>, Vec<&str>) =
+        street.split([',', ';', '\n', '\r']).partition(|part| is_care(part));
+    if care.is_empty() || care.iter().any(has_digit) || !kept.iter().any(has_digit) {
+        return street.to_owned();
+    }
+    kept.join(",")
+}
+
+/// Whether a part begins with `c/o`, `z. Hd.`, `z. Hdn.` or `zu Händen`.
+fn is_care(part: &str) -> bool {
+    let text: String = part.to_lowercase().chars().filter(|c| !c.is_whitespace() && *c != '.').collect();
+    let whole = |mark: &str| {
+        part.trim_start().get(..mark.len()).is_some_and(|head| head.to_lowercase() == mark)
+            && part.trim_start().chars().nth(mark.chars().count()).is_none_or(|c| !c.is_alphanumeric())
+    };
+    let care = text.starts_with("c/o");
+    care || ["zhd", "zhdn"].iter().any(|mark| text.starts_with(mark) && part.contains('.'))
+        || ["zu händen", "zu haenden"].iter().any(|mark| whole(mark))
+}
+
+/// The key of a street by the second rules as that of its letter box.
+pub fn usual(key: &str) -> String {
+    let mut rest = key;
+    while let Some(shorter) = shorter(rest) {
+        rest = shorter;
+    }
+    number_last(&without_zeros(rest))
+}
+
+/// Without the way to the door behind the number of the house; none where there is none.
+fn shorter(key: &str) -> Option<&str> {
+    let behind = |words: &[&str]| words.iter().find_map(|word| key.strip_suffix(word));
+    if let Some(house) = behind(&SIDES).or_else(|| behind(&PARTS)).filter(|rest| is_house(rest)) {
+        return Some(house);
+    }
+    let digits = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    let room = ROOMS.iter().find_map(|word| digits.strip_suffix(word)).filter(|_| digits.len() < key.len());
+    if let Some(house) = room.filter(|rest| is_house(rest)) {
+        return Some(house);
+    }
+    let floor = behind(&SIDES).or_else(|| behind(&SHORT_SIDES));
+    [Some(key), floor].into_iter().flatten().find_map(|rest| {
+        let (before, counted) =
+            FLOORS.iter().find_map(|(word, counted)| Some((rest.strip_suffix(word)?, *counted)))?;
+        let before = before.strip_suffix("im").unwrap_or(before);
+        let above = before.trim_end_matches(|c: char| c.is_ascii_digit());
+        let count = before.len() - above.len();
+        // A number of its own: behind a blank, or behind the letter of the house.
+        let house = above.strip_suffix(' ').unwrap_or(above);
+        let apart = above.ends_with(' ') || above.ends_with(|c: char| c.is_ascii_lowercase());
+        if counted && (1..=2).contains(&count) && apart && is_house(house) {
+            return Some(house);
+        }
+        Some(before).filter(|before| is_house(before))
+    })
+}
+
+/// Whether a key ends with the number of a house, and a letter at most.
+fn is_house(key: &str) -> bool {
+    let mut last = key.chars().rev();
+    match (last.next(), last.next()) {
+        (Some(number), _) if number.is_ascii_digit() => true,
+        (Some(letter), Some(number)) => letter.is_ascii_lowercase() && number.is_ascii_digit(),
+        _ => false,
+    }
+}
+
+/// Without zeros before a number. Behind a blank digits go on with a number, as those of a post office box do.
+fn without_zeros(key: &str) -> String {
+    let mut out = String::new();
+    for c in key.chars() {
+        let number: &str = out.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        if c.is_ascii_digit() && number == "0" && !key.starts_with("postfach") {
+            let before = out.chars().rev().nth(1);
+            if before != Some(' ') {
+                out.pop();
+            }
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// The number of the house behind the street.
+fn number_last(key: &str) -> String {
+    let street = key.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '/');
+    let number = key.get(..key.len() - street.len()).unwrap_or_default();
+    let mut parts = number.split(['-', '/']);
+    let is_number = |part: &str| (1..=LONGEST_NUMBER).contains(&part.len());
+    let sound = number.split(['-', '/']).count() <= 2 && parts.all(is_number);
+    let is_letter = |c: char| c.is_alphabetic() || is_combining_mark(c);
+    let named = street.chars().count() > 1 && street.chars().all(is_letter);
+    match sound && named {
+        true => format!("{street}{number}"),
+        false => key.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::identities::Reader;
+
+    fn key(street: &str) -> Option<String> {
+        Reader::default().postal_key([Some(street), Some("10969"), None, None])
+    }
+
+    fn second(street: &str) -> Option<String> {
+        Reader::of_version("2:DE").unwrap().postal_key([Some(street), Some("10969"), None, None])
+    }
+
+    #[test]
+    fn one_letter_box_has_one_key() {
+        for same in [
+            &[
+                "Hauptstraße 1",
+                "Hauptstr. 01",
+                "1 Hauptstraße",
+                "1Hauptstraße",
+                "1. Hauptstraße",
+                "Hauptstr. 1 (2. OG)",
+                "Hauptstr. 1, 2. OG links",
+                "Hauptstr. 1, Erdgeschoss",
+                "Hauptstr. 1, im Erdgeschoß",
+                "c/o Meier, Hauptstraße 1",
+                "Hauptstraße 1, c/o Meier",
+                "zu Händen Frau Meier, Hauptstr. 1",
+                "1, Hauptstr.",
+                "Hauptstr. 1 EG",
+                "Hauptstraße 1 2. Stock",
+                "Hauptstr. 1, 3. Etage",
+                "Hauptstr. 1, rechts",
+                "z. Hd. Frau Meier\nHauptstr. 001",
+                "Haupt-Str. Nr. 1 [Hinterhof]",
+                "Hauptstraße (1)",
+                "c/o Meier, 1 Hauptstraße",
+            ][..],
+            &["Am Alten Markt 12 a", "Am Alten Markt 012A", "Am alten Markt 12a, 1. Obergeschoss rechts"],
+            &["Straße des 17. Juni 135", "Straße des 17. Juni 135 (Raum 4)"],
+            &["Q7, 24", "Q 7, 24", "Q7,24"],
+            &["Lange Reihe 3-5", "3-5 Lange Reihe", "Lange Reihe 03-05", "Lange Reihe 3-5 EG"],
+            &["Postfach 10 02 34", "Postfach 100234", "Postfach 10 0234"],
+            &["Postfach 1 00 05", "Postfach 10005"],
+            &["Hauptstr. 5a", "Hauptstr. 5 (a)", "Hauptstr. 5 A, 3. OG"],
+            &["3 bis rue de la Paix", "3bis, rue de la Paix"],
+        ] {
+            for spelling in same {
+                assert_eq!(key(spelling), key(same[0]), "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_letter_boxes_have_other_keys() {
+        let all = [
+            "Hauptstraße 1",
+            "Hauptstraße 10",
+            "Hauptstraße 11",
+            "Hauptstraße 1a",
+            "Hauptstraße 1/2",
+            "Hauptstraße 1/12",
+            "Hauptstraße 1 Top 5",
+            "Hauptstraße 5",
+            "Hauptstraße 5-7 EG",
+            "Hauptstraße 7",
+            "Straße des 17. Juni 1",
+            "17. Juni",
+            "Postfach 1",
+            "Postfach 100",
+            "Postfach 10 02 34",
+            "Postfach 10 2 34",
+            "Q7, 24",
+            "Q7, 2",
+            "Hauptstraße",
+            "1. Mai-Straße 5",
+            "Stockstraße 1",
+            "Eglistraße 1",
+            "Etagenweg 1",
+            "Am Stock 1",
+            "Ogstraße 1",
+            "c/o Meier Hauptstr. 1, Hinterhaus",
+            "c/o Schulz Lindenweg 7, Hinterhaus",
+            "C.O. Müller-Str. 5, Geb. B",
+            "C.O. Müller-Str. 5, 2. OG",
+        ];
+        for (at, one) in all.iter().enumerate() {
+            for other in &all[at + 1..] {
+                assert_ne!(key(one), key(other), "{one} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_tells_no_street_stays() {
+        for text in ["c/o Meier", "c/o Meier, links", "", ",", "c/o Meier Hauptstr. 1"] {
+            assert_eq!(without_care(text), text, "{text}");
+        }
+    }
+
+    /// Entries hold digests of these.
+    #[test]
+    fn keys_of_rules_are_as_they_were() {
+        assert_eq!(Reader::of_version("2:DE").unwrap().version(), "2:DE");
+        for (street, second_key, third_key) in [
+            ("Hauptstr. 01", "hauptstrasse01|10969||", "hauptstrasse1|10969||"),
+            ("1 Hauptstraße", "1hauptstrasse|10969||", "hauptstrasse1|10969||"),
+            ("Hauptstr. 1 (2. OG)", "hauptstrasse1 2og|10969||", "hauptstrasse1|10969||"),
+            ("c/o Meier, Hauptstr. 1", "comeierhauptstrasse1|10969||", "hauptstrasse1|10969||"),
+            ("Hauptstr. 1/2", "hauptstrasse1/2|10969||", "hauptstrasse1/2|10969||"),
+            ("Am Markt 12 a", "ammarkt12a|10969||", "ammarkt12a|10969||"),
+        ] {
+            assert_eq!(second(street).as_deref(), Some(second_key), "{street}");
+            assert_eq!(key(street).as_deref(), Some(third_key), "{street}");
+        }
+        assert_eq!(Reader::of_version("4:DE"), None);
+        assert_eq!(Reader::of_version("1"), None);
+    }
+
+    fn streets() -> impl Strategy<Value = String> {
+        let parts = prop::sample::select(vec![
+            "Hauptstr",
+            "straße",
+            ".",
+            " ",
+            ",",
+            "-",
+            "/",
+            "(",
+            ")",
+            "1",
+            "01",
+            "12",
+            "0",
+            "5a",
+            "a",
+            "bis",
+            "EG",
+            "2. OG",
+            "Stock",
+            "links",
+            "re",
+            "Raum 4",
+            "Postfach ",
+            "Hinterhaus",
+            "Nr.",
+            "im ",
+            "Q7",
+            "Juni",
+        ]);
+        prop::collection::vec(parts, 1..8).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What was one key stays one, and a key that is read again as a text is itself: consents are bound to keys.
+        #[test]
+        fn spellings_that_were_one_key_stay_one(street in streets()) {
+            let (Some(second_key), Some(third_key)) = (second(&street), key(&street)) else { return Ok(()) };
+            let text = second_key.split('|').next().unwrap();
+            // By the second rules a few keys that are read again are others, such as those of letters with dashes between them.
+            if second(text) == Some(second_key.clone()) {
+                prop_assert_eq!(key(text), Some(third_key.clone()));
+            }
+            let text = third_key.split('|').next().unwrap();
+            if second(text) == Some(third_key.clone()) {
+                prop_assert_eq!(key(text), Some(third_key.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `zweck config`: the defaults, what is in force, and what is wrong with it. Room: cli.
+
+use clap::Subcommand;
+use zweck::{
+    config::{Config, DEFAULTS},
+    jobs::mailer::Mailer,
+};
+
+use super::{ListFormat, app, connect_within, is_made, logs::log_filter, note, policy, print, usage};
+use crate::Failure;
+
+/// What is done with the configuration.
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting with its default and what it means.
+    Default,
+    /// Print the settings in force and where each comes from, secrets starred.
+    Print {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Say whether a server could be started with these settings; if not, all that is wrong and why.
+    Check {
+        /// Open the database too: whether it can be reached, is up to date, and was set up with this master key.
+        #[arg(long)]
+        online: bool,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), Failure> {
+    match *command {
+        ConfigCommand::Default => print(DEFAULTS),
+        ConfigCommand::Print { format: ListFormat::Text } => print(&config.shown()),
+        ConfigCommand::Print { format: ListFormat::Json } => {
+            print(&(serde_json::to_string_pretty(&config.described())? + "\n"))
+        }
+        ConfigCommand::Check { online } => {
+            for warning in config.warnings() {
+                note(&format!("warning: {warning}"));
+            }
+            if !online {
+                return print(
+                    "the configuration can be served; whether its database can be reached is told by --online\n",
+                );
+            }
+            is_made(config)?;
+            let db = connect_within(config, config.limits.operation_time()).await?;
+            let app = app(config, policy(config).await?, db).await?;
+            app.issuers.read_files(app.now()).await.map_err(usage)?;
+            print(
+                "the configuration can be served, and its database is reached, up to date and opened by its keys\n",
+            )
+        }
+    }
+}
+
+/// What is wrong with a configuration beside its values: what cannot be logged by, and where it is served what a server for real data
+/// must not be started with.
+pub(crate) fn refusals(config: &Config, served: bool) -> Vec<String> {
+    let mut faults: Vec<String> = log_filter(&config.log.filter).err().into_iter().collect();
+    if !served {
+        return faults;
+    }
+    let secrets = &config.secrets;
+    if secrets.master_key.is_none() && secrets.master_key_file.is_none() {
+        faults.push(super::NO_MASTER_KEY.to_owned());
+    }
+    faults.extend(config.dangers());
+    if let Some(dir) = config.policy.dir.as_ref().filter(|dir| !dir.is_dir()) {
+        faults.push(format!("`policy.dir`: {} is not a directory", dir.display()));
+    }
+    faults.extend(Mailer::faults(&config.mail));
+    faults
+}

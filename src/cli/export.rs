@@ -1,0 +1,175 @@
+//! `zweck export`. Room: cli.
+
+use std::{
+    io::{self, BufWriter, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Args;
+use zweck::{
+    app::App,
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    config::Config,
+    domain::access_tokens::{self, BearerToken},
+    exchange::exports::{self, Exported, Format},
+    graphql::Engine,
+    http,
+};
+
+use super::{
+    failure,
+    files::{Output, Overwrite, named},
+    note, open,
+};
+use crate::Failure;
+
+/// Who reads, and for what.
+#[derive(Args)]
+pub(crate) struct CallerArgs {
+    /// File that holds the token, - for standard input; `secrets.token` of the configuration if absent.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Purpose it is read for; may be left out where the token permits one only.
+    #[arg(long)]
+    purpose: Option<String>,
+}
+
+/// Who exports, and what becomes of it.
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    caller: CallerArgs,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
+    format: FormatArg,
+    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent or -.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatArg {
+    /// Comma-separated values, spreadsheet formulas neutralised.
+    Csv,
+    /// A contact as JSON on each line.
+    Jsonl,
+    /// vCards 4.0.
+    Vcard,
+}
+
+/// Acts under a token, looked up anew each time as the server does.
+pub(crate) struct Caller {
+    token: BearerToken,
+    purpose: Option<String>,
+}
+
+impl Caller {
+    /// Reads the token.
+    pub(crate) fn of(config: &Config, args: &CallerArgs) -> Result<Self, Failure> {
+        let text = match args.token_file.as_deref() {
+            None => config.secrets.token.clone().ok_or_else(|| {
+                Failure::Usage("name a token by --token-file or ZWECK__SECRETS__TOKEN".to_owned())
+            })?,
+            Some(path) if path == Path::new("-") => {
+                let mut text = String::new();
+                io::stdin().take(1_000).read_to_string(&mut text)?;
+                text
+            }
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+            }
+        };
+        let token = BearerToken::parse(text.trim());
+        let token = token.ok_or_else(|| Failure::Usage("this is not a token of Zweck".to_owned()))?;
+        Ok(Self { token, purpose: args.purpose.clone() })
+    }
+
+    /// Who acts now.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `PURPOSE_NOT_PERMITTED`, and `PURPOSE_REQUIRED` where the token permits several.
+    pub(crate) async fn actor(&self, app: &App) -> Result<Actor, Error> {
+        let credential = access_tokens::authenticate(app, self.token.reveal()).await?;
+        let request = format!("cli:{}", app.new_id());
+        let actor = Actor::new(app.policy.current(), &credential, self.purpose.as_deref(), request)?;
+        if actor.purpose.is_none() {
+            return Err(Error::new(Code::PurposeRequired, "name the purpose by --purpose"));
+        }
+        Ok(actor)
+    }
+}
+
+/// Exports contacts.
+pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Failure> {
+    let caller = Caller::of(config, &args.caller)?;
+    let named = named(args.output.as_deref());
+    named.map(|path| args.overwrite.look(path)).transpose()?;
+    let app = open(config).await?;
+    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
+    let engine = Engine::new().map_err(failure)?;
+    let format = match args.format {
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Jsonl => Format::JsonLines,
+        FormatArg::Vcard => Format::VCard,
+    };
+    let work = write(&app, &engine, &caller, format, output);
+    let exported = tokio::select! {
+        done = work => done?,
+        // What was written so far goes: half an export is none.
+        () = http::stop_signal() => return Err(anyhow::anyhow!("stopped; nothing is kept").into()),
+    };
+    note(&summary(&exported));
+    Ok(())
+}
+
+async fn write(
+    app: &App,
+    engine: &Engine,
+    caller: &Caller,
+    format: Format,
+    output: Option<Output>,
+) -> Result<Exported, Failure> {
+    let actor = async || caller.actor(app).await;
+    let Some(output) = output else {
+        let out = BufWriter::new(io::stdout());
+        return exports::contacts(app, engine, actor, format, out).await.map_err(refused);
+    };
+    let done = exports::contacts(app, engine, actor, format, BufWriter::new(output.file())).await;
+    let exported = done.map_err(refused)?;
+    output.done()?;
+    Ok(exported)
+}
+
+/// Why something is not readable, with its place.
+pub(crate) fn refused(error: Error) -> Failure {
+    let coordinate =
+        error.coordinate.as_deref().map(|coordinate| format!(" ({coordinate})")).unwrap_or_default();
+    match error.code {
+        Code::BadUserInput | Code::PurposeRequired => failure(error),
+        code => Failure::Failed(anyhow::anyhow!("{}{coordinate} [{code}]", error.message)),
+    }
+}
+
+fn summary(exported: &Exported) -> String {
+    let mut text = format!("{} contacts exported", exported.rows);
+    if !exported.columns.left_out.is_empty() {
+        text.push_str(&format!("\nleft out, not readable in full: {}", exported.columns.left_out.join(", ")));
+    }
+    if exported.blocked > 0 {
+        text.push_str(&format!(
+            "\n{} contacts are blocked by what the file does not tell: a consent that was withdrawn, somebody else at the address, or a list",
+            exported.blocked
+        ));
+    }
+    if !exported.columns.opt_outs {
+        text.push_str("\nthe file does not tell who objects to advertising: it is not for advertising");
+    }
+    for (coordinate, count) in &exported.withheld {
+        text.push_str(&format!("\nwithheld for want of consent: {coordinate} {count} times"));
+    }
+    text
+}

@@ -1,0 +1,58 @@
+//! `zweck healthcheck`: asks a running server whether it is ready, for containers without a tool of their own. Room: cli.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use zweck::config::Config;
+
+use super::print;
+use crate::Failure;
+
+/// Longer than the server takes to find out.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Far more than the answer is long.
+const LONGEST: u64 = 64 * 1024;
+
+/// Prints what `/readyz` of `management.listen` tells; fails unless it is ready.
+pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
+    let Some(listen) = config.management.listen else {
+        return Err(Failure::Usage(
+            "configuration: `management.listen` is empty: nobody can be asked".to_owned(),
+        ));
+    };
+    let answer = timeout(PATIENCE, ask(reachable(listen))).await.context("no answer in time")?;
+    let answer = answer.with_context(|| format!("no server answers at {listen}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
+    print(&format!("{}\n", body.trim_end()))?;
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(()),
+        _ => Err(anyhow!("the server is not ready").into()),
+    }
+}
+
+async fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    // HTTP/1.0: the answer comes in one piece and ends with the connection.
+    stream.write_all(format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(LONGEST).read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// Who listens on every address is reached on this machine's own.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

@@ -1,0 +1,429 @@
+//! `zweck import`. Room: cli.
+
+use std::{
+    fmt::Display,
+    fs::File,
+    io::{BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use zweck::{
+    base::error::{Code, Error},
+    config::Config,
+    domain::purposes,
+    exchange::imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Target},
+};
+
+use super::{
+    ACTOR, failure,
+    files::{Overwrite, is_output},
+    note, open, print,
+};
+use crate::Failure;
+
+/// Who acts.
+pub(super) const IMPORTER: &str = "cli:import";
+
+/// Which file, and what is in it.
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// The file.
+    file: PathBuf,
+    /// What kind of file; by the end of its name (.vcf, .jsonl, else CSV) if absent.
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// Field and the CSV column that holds it, e.g. givenName=FirstName, or phone:fax=Fax for a further contact point; may be repeated, and stands above a preset or map file.
+    #[arg(long = "map", value_name = "FIELD=COLUMN")]
+    map: Vec<String>,
+    /// Columns as a common export names them: hubspot, salesforce, outlook, google, or zweck.
+    #[arg(long, conflicts_with = "map_file")]
+    preset: Option<String>,
+    /// TOML file with `externalId` and a table `[fields]` of field and column.
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
+    /// Channel and the CSV column that says who does not want to be advertised to on it, e.g. email=OptOut; phone, sms, post or all. May be repeated, and comes beside those of a preset.
+    #[arg(long = "opt-out", value_name = "CHANNEL=COLUMN")]
+    opt_outs: Vec<String>,
+    /// Column that does not count, though it looks as if; may be repeated.
+    #[arg(long = "ignore", value_name = "COLUMN")]
+    ignore: Vec<String>,
+    /// Column of the id in the source.
+    #[arg(long, value_name = "COLUMN")]
+    external_id: Option<String>,
+    /// Name of the source.
+    #[arg(long)]
+    source: String,
+    /// Purpose the contacts are kept for.
+    #[arg(long)]
+    purpose: String,
+    /// The fact that makes it lawful, e.g. a contract.
+    #[arg(long)]
+    ground: String,
+    /// Since when the ground holds (YYYY-MM-DD); since now if absent.
+    #[arg(long, value_name = "DATE")]
+    since: Option<NaiveDate>,
+    /// When the persons were informed (YYYY-MM-DD, Art. 14(3)).
+    #[arg(long, value_name = "DATE")]
+    informed_at: Option<NaiveDate>,
+    /// Version of the privacy notice they were given.
+    #[arg(long)]
+    notice_version: Option<String>,
+    /// What becomes of values that do not have the shape of their field; each is reported.
+    #[arg(long, value_enum, default_value_t = OnInvalidArg::Keep)]
+    on_invalid: OnInvalidArg,
+    /// Region of phone numbers without a country code (ISO 3166-1, e.g. DE); every number is then kept as +49…
+    #[arg(long, value_name = "CODE")]
+    region: Option<String>,
+    /// Characters of the file.
+    #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
+    encoding: EncodingArg,
+    /// The first row is data; columns are named by their number, from 1.
+    #[arg(long)]
+    no_header: bool,
+    /// Check only, write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Character between fields; a comma if absent.
+    #[arg(long)]
+    delimiter: Option<char>,
+    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    #[arg(long)]
+    allow_rejected: bool,
+    /// Write the report as JSON to FILE.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatArg {
+    /// Comma-separated values.
+    Csv,
+    /// vCards 2.1, 3.0 or 4.0.
+    Vcard,
+    /// An export of Zweck, a contact as JSON on each line.
+    Jsonl,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OnInvalidArg {
+    /// Keep the value as given where the field can hold it, else leave it out.
+    Keep,
+    /// Leave the value out.
+    SkipValue,
+    /// Leave the row out.
+    SkipRow,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(super) enum EncodingArg {
+    /// UTF-8, with or without a mark of byte order.
+    #[value(name = "utf-8")]
+    Utf8,
+    /// Windows-1252.
+    #[value(name = "windows-1252")]
+    Windows1252,
+}
+
+impl From<EncodingArg> for Encoding {
+    fn from(encoding: EncodingArg) -> Self {
+        match encoding {
+            EncodingArg::Utf8 => Self::Utf8,
+            EncodingArg::Windows1252 => Self::Windows1252,
+        }
+    }
+}
+
+impl ImportArgs {
+    fn format(&self) -> Format {
+        let end = self.file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+        match (self.format, end.as_deref()) {
+            (Some(FormatArg::Vcard), _) | (None, Some("vcf" | "vcard")) => Format::VCard,
+            (Some(FormatArg::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Format::JsonLines,
+            _ => Format::Csv,
+        }
+    }
+
+    /// Refuses what this kind of file does not have.
+    fn check(&self) -> Result<(), Failure> {
+        let (of_csv, encoded) = match self.format() {
+            Format::Csv => return Ok(()),
+            Format::VCard => (self.preset.is_some(), false),
+            // Its own preset says nothing new of it.
+            Format::JsonLines => (
+                self.preset.as_deref().is_some_and(|preset| preset != OWN),
+                matches!(self.encoding, EncodingArg::Windows1252),
+            ),
+        };
+        for (flag, given) in [
+            ("--map", !self.map.is_empty()),
+            ("--opt-out", !self.opt_outs.is_empty()),
+            ("--ignore", !self.ignore.is_empty()),
+            ("--map-file", self.map_file.is_some()),
+            ("--preset", of_csv),
+            ("--external-id", self.external_id.is_some()),
+            ("--no-header", self.no_header),
+            ("--delimiter", self.delimiter.is_some()),
+            ("--encoding", encoded),
+        ] {
+            if given {
+                return Err(Failure::Usage(format!("`{flag}` means nothing for this kind of file")));
+            }
+        }
+        Ok(())
+    }
+
+    fn reading(&self, optional: Vec<Target>) -> Result<Reading, Failure> {
+        let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
+            return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+        };
+        let region = self.region.as_deref().map(|code| {
+            let region: Result<Region, _> = code.to_ascii_uppercase().parse();
+            region.map_err(|_| Failure::Usage(format!("`{code}` is not the code of a region, e.g. DE")))
+        });
+        Ok(Reading {
+            format: self.format(),
+            delimiter,
+            header: !self.no_header,
+            encoding: self.encoding.into(),
+            on_invalid: match self.on_invalid {
+                OnInvalidArg::Keep => OnInvalid::Keep,
+                OnInvalidArg::SkipValue => OnInvalid::SkipValue,
+                OnInvalidArg::SkipRow => OnInvalid::SkipRow,
+            },
+            region: region.transpose()?,
+            optional,
+            own: self.preset.as_deref() == Some(OWN),
+        })
+    }
+
+    fn import(self) -> Result<Import, Failure> {
+        self.check()?;
+        let (mut map, external_id) = match (&self.preset, &self.map_file) {
+            _ if self.format() != Format::Csv => (Vec::new(), None),
+            (Some(name), _) => Import::preset(name).map_err(failure)?,
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                Import::mapping_from_toml(&text).map_err(failure)?
+            }
+            (None, None) => (Vec::new(), None),
+        };
+        // What is named by a flag stands above what a preset or file says.
+        let named = Import::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
+        map.retain(|(target, _)| !named.iter().any(|(other, _)| other == target));
+        let optional = match &self.preset {
+            Some(_) => map.iter().map(|(target, _)| target.clone()).collect(),
+            None => Vec::new(),
+        };
+        map.extend(named);
+        let mut opt_outs =
+            Import::opt_outs_from(self.opt_outs.iter().map(String::as_str)).map_err(failure)?;
+        let told = self.preset.iter().flat_map(|preset| Import::preset_opt_outs(preset));
+        opt_outs.extend(told.filter(|told| !self.ignore.contains(&told.column)));
+        let midnight = |date: NaiveDate| -> DateTime<Utc> { date.and_time(NaiveTime::MIN).and_utc() };
+        Ok(Import {
+            map,
+            opt_outs,
+            ignore: self.ignore.clone(),
+            reading: self.reading(optional)?,
+            external_id: self.external_id.or(external_id),
+            source: self.source,
+            purpose: self.purpose,
+            ground: self.ground,
+            since: self.since.map(midnight),
+            actor: IMPORTER.to_owned(),
+            informed_at: self.informed_at.map(midnight),
+            notice_version: self.notice_version,
+            dry_run: self.dry_run,
+        })
+    }
+}
+
+/// Imports contacts; rejected rows are reported and do not stop the others.
+pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
+    let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
+    let overwrite = args.overwrite;
+    let import = args.import()?;
+    let app = open(config).await?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let size = file.metadata().map(|about| about.len()).unwrap_or_default();
+    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
+    let bar = teller.bar.clone();
+    let read = || Ok(bar.wrap_read(File::open(&path)?));
+    let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
+    teller.close(done, "rows", allowed)
+}
+
+/// Tells how an import goes on: how far it is, and each problem as it is found.
+pub(super) struct Teller {
+    pub(super) bar: ProgressBar,
+    json: Option<JsonReport>,
+    /// The report, where there was no file before.
+    fresh: Option<PathBuf>,
+    /// Whether the last problem was of a no that was not taken.
+    section: Option<bool>,
+    heard: bool,
+}
+
+impl Teller {
+    /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
+    pub(super) fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, Failure> {
+        if report.is_some_and(is_output) {
+            let text = "--report writes a file; standard output tells the problems already";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let fresh = report.filter(|path| path.symlink_metadata().is_err()).map(Path::to_owned);
+        let json = report.map(|path| JsonReport::create(overwrite.open(path)?)).transpose()?;
+        Ok(Self { bar: bar(bytes), json, fresh, section: None, heard: true })
+    }
+
+    pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Error> {
+        if let Some(json) = &mut self.json {
+            json.problem(problem).map_err(|_| Error::input("the report cannot be written"))?;
+        }
+        let heads = match (self.section, problem.no_not_taken) {
+            (Some(last), now) if last == now => String::new(),
+            (None, false) => Problem::heads() + "\n",
+            (None, true) => format!("{NOT_TAKEN}\n{}\n", Problem::heads()),
+            (Some(_), true) => format!("\n{NOT_TAKEN}\n{}\n", Problem::heads()),
+            (Some(_), false) => format!("\n{}\n", Problem::heads()),
+        };
+        self.section = Some(problem.no_not_taken);
+        // Where nobody reads on, the import goes on; the report as JSON has it all.
+        if self.heard {
+            self.heard = self.bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
+        }
+        Ok(())
+    }
+
+    /// Says what came of it; `what` has been read.
+    ///
+    /// # Errors
+    /// Where a no was not taken, or something was rejected that nobody allows for: whoever starts this by a script must not go on as if
+    /// all were well.
+    pub(super) fn close<R: Serialize + Display + Noes>(
+        self,
+        done: Result<R, Error>,
+        what: &str,
+        allow_rejected: bool,
+    ) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        let refused = matches!(&done, Err(error) if error.code == Code::BadUserInput);
+        if let Some(json) = self.json {
+            let told = !json.empty;
+            json.close(done.as_ref().ok())?;
+            // Of what was refused as a whole there is nothing to report, and the next attempt finds nothing in its way.
+            if let Some(path) = self.fresh.filter(|_| refused && !told) {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        let report = done.map_err(|error| {
+            if error.code != Code::BadUserInput {
+                note(&format!(
+                    "{what} written before this error stay; the same import again goes on after them"
+                ));
+            }
+            failure(error)
+        })?;
+        if !self.heard {
+            note("nobody read all of the problems");
+        } else {
+            print(&format!("{}{report}", if self.section.is_some() { "\n" } else { "" }))?;
+        }
+        match (report.not_taken(), report.rejected()) {
+            (0, 0) => Ok(()),
+            (0, _) if allow_rejected => Ok(()),
+            (0, rejected) => {
+                let text = format!(
+                    "{what} rejected: {rejected}; all others are as told above (--allow-rejected ends with 0)"
+                );
+                Err(anyhow::anyhow!(text).into())
+            }
+            (count, _) => Err(anyhow::anyhow!("noes not taken: {count}").into()),
+        }
+    }
+}
+
+/// Heads what follows.
+const NOT_TAKEN: &str = "a no that was not taken";
+
+/// What an import did, of which it is known what was not taken.
+pub(super) trait Noes {
+    /// How many.
+    fn not_taken(&self) -> u64;
+    /// Rows that did not come in.
+    fn rejected(&self) -> u64;
+}
+
+impl Noes for imports::Report {
+    fn not_taken(&self) -> u64 {
+        self.noes_not_taken
+    }
+
+    fn rejected(&self) -> u64 {
+        self.rejected
+    }
+}
+
+impl Noes for imports::ConsentReport {
+    fn not_taken(&self) -> u64 {
+        self.noes_not_taken
+    }
+
+    fn rejected(&self) -> u64 {
+        self.rejected
+    }
+}
+
+/// How much of the file is read, on a terminal only.
+fn bar(size: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
+    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The report as JSON, written as the import goes on: `{"problems": […], "completed": true, "rows": …}`.
+struct JsonReport {
+    file: BufWriter<File>,
+    empty: bool,
+}
+
+#[derive(Serialize)]
+struct Closing<'a, R> {
+    completed: bool,
+    #[serde(flatten)]
+    report: Option<&'a R>,
+}
+
+impl JsonReport {
+    fn create(file: File) -> Result<Self, Failure> {
+        let mut file = BufWriter::new(file);
+        file.write_all(b"{\"problems\": [")?;
+        Ok(Self { file, empty: true })
+    }
+
+    fn problem(&mut self, problem: &Problem) -> std::io::Result<()> {
+        self.file.write_all(if self.empty { b"\n  " } else { b",\n  " })?;
+        self.empty = false;
+        Ok(serde_json::to_writer(&mut self.file, problem)?)
+    }
+
+    /// Ends the report; `completed` is false where the import ended in an error.
+    fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), Failure> {
+        let closing = serde_json::to_string(&Closing { completed: report.is_some(), report })?;
+        // The members go on in the object that is open.
+        let members = closing.strip_prefix('{').unwrap_or_default();
+        self.file.write_all(format!("],\n {members}\n").as_bytes())?;
+        Ok(self.file.flush()?)
+    }
+}

@@ -1,0 +1,243 @@
+//! `zweck keys`: master keys. Room: cli.
+
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::json;
+use zweck::{
+    app::App,
+    audit::{self, Closed, Keyring},
+    config::Config,
+    jobs::servers::{self, Running},
+};
+
+use super::{ACTOR, ListFormat, connect, failure, files, note, policy, print, unadopted};
+use crate::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print a fresh master key.
+    Generate {
+        /// Write it to FILE, which must not exist yet and nobody else can read, instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Say which master key is in use, which ones wrap keys, and which of them every running server knows; exit with 1 where keys cannot
+    /// be opened.
+    Status {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Take `secrets.master_key` in use and wrap every key anew by it; the old one stands in `secrets.previous_master_key`. Servers may
+    /// run meanwhile if they know both. May be repeated after an interruption.
+    Rotate,
+    /// Make the keys of the installation anew after they were lost for good: links in mails end, nobody on the suppression list is
+    /// recognised by it any more, and receipts are signed by another key.
+    Remake {
+        /// Say that this is what is wanted.
+        #[arg(long, required = true)]
+        accept_loss: bool,
+    },
+}
+
+/// Prints a fresh master key, or writes it to a file that only its owner can read.
+pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
+    let key: [u8; 32] = rand::random();
+    let line = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let Some(file) = out else { return print(&line) };
+    let mut made = files::private(file)?;
+    made.write_all(line.as_bytes())
+        .and_then(|()| made.sync_all())
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    print(&format!(
+        "a master key is in {0}; set `secrets.master_key_file` to it and keep it\n",
+        file.display()
+    ))
+}
+
+/// Says which master keys there are and whether everything can be opened.
+pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Failure> {
+    let app = refreshed(config).await?;
+    let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let closed = audit::closed(&app).await.map_err(failure)?;
+    let running = servers::running(&app).await.map_err(failure)?;
+    let known = app.keys.names().map_err(failure)?;
+    print(&match format {
+        ListFormat::Text => text(&keyring, closed, &running, &known),
+        ListFormat::Json => {
+            serde_json::to_string_pretty(&described(&keyring, closed, &running, &known))? + "\n"
+        }
+    })?;
+    let knows = keyring.in_use.as_ref().is_none_or(|(name, _)| known.contains(name));
+    match (keyring.is_sound() && closed.keys == 0, knows) {
+        (true, true) => Ok(()),
+        (true, false) => {
+            Err(anyhow::anyhow!("the master key in use is not known to this configuration").into())
+        }
+        (false, _) => Err(anyhow::anyhow!("keys are missing or cannot be opened").into()),
+    }
+}
+
+fn text(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]) -> String {
+    let mut text = String::new();
+    let in_use = keyring.in_use.as_ref().map(|(name, _)| name.as_str());
+    // Writing to a String does not fail.
+    let _ = match &keyring.in_use {
+        Some((name, since)) => writeln!(text, "in use  {name}  since {}", since.format("%Y-%m-%dT%H:%M:%SZ")),
+        None => writeln!(text, "in use  none is said to be yet"),
+    };
+    for use_ in &keyring.uses {
+        let word = if use_.known { "known" } else { "NOT KNOWN here: what they seal cannot be opened" };
+        let _ = writeln!(text, "wraps   {}  {} keys  {word}", use_.master, use_.keys);
+    }
+    for name in known.iter().filter(|name| !keyring.uses.iter().any(|use_| use_.master == **name)) {
+        let _ = match in_use == Some(name.as_str()) {
+            true => writeln!(text, "wraps   {name}  no keys yet  known"),
+            false => writeln!(text, "spare   {name}  wraps nothing"),
+        };
+    }
+    if !keyring.whole {
+        text.push_str("MISSING the keys of the installation: restore the table `subject_key`\n");
+    }
+    if !keyring.closed.is_empty() {
+        let names = keyring.closed.join(", ");
+        let _ = writeln!(text, "CLOSED  keys of the installation cannot be opened: {names}");
+    }
+    if closed.keys > 0 {
+        let _ = writeln!(text, "CLOSED  {} keys are not what was wrapped: restore them", closed.keys);
+    }
+    if closed.entries > 0 {
+        let _ =
+            writeln!(text, "CLOSED  {} entries of the audit log lack a key that opens them", closed.entries);
+    }
+    if closed.destroyed > 0 {
+        let _ = writeln!(text, "ended   {} entries are about who is there no more", closed.destroyed);
+    }
+    for server in running {
+        let word = match in_use.is_none_or(|name| server.master_keys.iter().any(|known| known == name)) {
+            true => "",
+            false => "  DOES NOT KNOW the one in use",
+        };
+        let _ = writeln!(text, "server  {}  knows {}{word}", server.id, server.master_keys.join(", "));
+    }
+    text
+}
+
+fn described(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]) -> serde_json::Value {
+    let uses: Vec<_> = keyring
+        .uses
+        .iter()
+        .map(|use_| json!({ "name": use_.master, "keys": use_.keys, "known": use_.known }))
+        .collect();
+    let servers: Vec<_> = running
+        .iter()
+        .map(|server| {
+            json!({
+                "id": server.id,
+                "version": server.version,
+                "startedAt": server.started_at,
+                "seenAt": server.seen_at,
+                "masterKeys": server.master_keys,
+            })
+        })
+        .collect();
+    json!({
+        "inUse": keyring.in_use.as_ref().map(|(name, since)| json!({ "name": name, "since": since })),
+        "known": known,
+        "masterKeys": uses,
+        "whole": keyring.whole,
+        "closedInstallationKeys": keyring.closed,
+        "closedKeys": closed.keys,
+        "closedEntries": closed.entries,
+        "endedEntries": closed.destroyed,
+        "servers": servers,
+    })
+}
+
+/// Takes the configured master key in use and wraps every key anew by it.
+pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
+    let app = refreshed(config).await?;
+    let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
+    if !keyring.whole || !keyring.closed.is_empty() {
+        audit::adopt(&app).await.map_err(failure)?;
+    }
+    if let Some((name, _)) = &keyring.in_use
+        && !known.contains(name)
+    {
+        let text = format!(
+            "the master key in use is called {name}; set it as `secrets.previous_master_key`, so that what it wraps can be opened"
+        );
+        return Err(Failure::Usage(text));
+    }
+    let behind: Vec<String> = servers::running(&app)
+        .await
+        .map_err(failure)?
+        .iter()
+        .filter(|server| !server.master_keys.contains(&own))
+        .map(|server| server.id.to_string())
+        .collect();
+    if !behind.is_empty() {
+        let text = format!(
+            "servers that run do not know the new master key ({own}) and could write nothing any more: {}. Give each of them the new key \
+             as `secrets.master_key` and the old one as `secrets.previous_master_key`, restart it, and rotate then",
+            behind.join(", ")
+        );
+        return Err(anyhow::anyhow!(text).into());
+    }
+    let done = audit::rotate(&app, ACTOR).await.map_err(failure)?;
+    if done.broken > 0 {
+        note(&format!(
+            "{} keys are not what was wrapped and stay as they are; each gets a successor",
+            done.broken
+        ));
+    }
+    if !done.unknown.is_empty() {
+        let text = format!(
+            "{} keys are wrapped anew, but keys under {} are not: that master key is not known here",
+            done.rewrapped,
+            done.unknown.join(", ")
+        );
+        return Err(anyhow::anyhow!(text).into());
+    }
+    print(&format!(
+        "{} keys are wrapped anew; `secrets.previous_master_key` can be removed\n",
+        done.rewrapped
+    ))
+}
+
+/// Makes the keys of the installation anew that are missing or cannot be opened, and gives up those of persons that cannot be.
+pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
+    let app = refreshed(config).await?;
+    let keyring = audit::keyring(&app).await.map_err(failure)?;
+    let mut done = Vec::new();
+    if !keyring.whole || !keyring.closed.is_empty() {
+        let made = audit::remake(&app, ACTOR).await.map_err(failure)?;
+        done.push(format!("made anew: {}\n", made.join(", ")));
+    }
+    let given_up = audit::give_up(&app, ACTOR).await.map_err(failure)?;
+    if given_up > 0 {
+        done.push(format!(
+            "given up: {given_up} keys of persons, which get new ones with their next change; what they sealed stays closed\n"
+        ));
+    }
+    if done.is_empty() {
+        let text = "no key of the installation is missing, and every key can be opened; nothing was changed";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    print(&done.concat())
+}
+
+/// The application, whether or not its keys can be opened.
+async fn refreshed(config: &Config) -> Result<App, Failure> {
+    let app = unadopted(config, policy(config).await?, connect(config).await?).await?;
+    // What is written goes under the one in use, as far as that is known.
+    audit::refresh(&app).await.map_err(failure)?;
+    Ok(app)
+}

@@ -1,0 +1,384 @@
+//! What each command does. Room: cli.
+
+pub(crate) mod backup;
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
+pub(crate) mod config;
+pub(crate) mod contacts;
+pub(crate) mod demo;
+pub(crate) mod examples;
+pub(crate) mod exit;
+pub(crate) mod export;
+pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod import;
+pub(crate) mod import_consents;
+pub(crate) mod import_objections;
+pub(crate) mod keys;
+pub(crate) mod logs;
+pub(crate) mod manual;
+pub(crate) mod matrix;
+pub(crate) mod policy;
+pub(crate) mod receipts;
+pub(crate) mod schema;
+pub(crate) mod stops;
+pub(crate) mod suppressions;
+pub(crate) mod tokens;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use migration::{Migrator, MigratorTrait};
+use tokio::net::TcpListener;
+use zweck::{
+    app::App,
+    audit,
+    auth::oidc::Issuers,
+    base::{
+        clock::{Clock, SystemClock},
+        error::{Code, Error},
+    },
+    config::Config,
+    crypto::master_keys::Keys,
+    db::{Db, explained_of},
+    domain::{consents, purposes},
+    graphql::Engine,
+    http::{self, Ending, Settings, SocketLimits},
+    jobs::{self, mailer::Mailer, policy_watch, servers},
+    policy::{Live, Policy, Sources},
+    registry,
+};
+
+use exit::note;
+
+use crate::Failure;
+
+/// How a list is printed.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How long is waited for the last who work with a database.
+const CLOSING: Duration = Duration::from_secs(5);
+/// How long a server that starts waits for the keys of issuers.
+const FIRST_KEYS: Duration = Duration::from_secs(2);
+/// Who acts on the command line.
+const ACTOR: &str = "cli:zweck";
+
+/// What is said where there is no master key.
+const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the \
+                             values of the audit log cannot be read";
+
+/// Starts the server.
+pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let mailer = Mailer::new(&config.mail).map_err(failure)?;
+    // Watched from before it is read: what changes meanwhile is noticed.
+    let mut watch = match &config.policy.dir {
+        Some(directory) => Some(
+            policy_watch::Watch::of(directory.clone())
+                .with_context(|| format!("cannot watch {}", directory.display()))?,
+        ),
+        None => None,
+    };
+    let policy = match &mut watch {
+        Some(watch) => proved(&watch.settled().await.map_err(policy_failure)?).await?,
+        None => policy(config).await?,
+    };
+    if config.pages.enabled {
+        http::fit(&policy, &config.pages).map_err(|text| Failure::Usage(format!("configuration: {text}")))?;
+    }
+    if !migrate {
+        is_made(config)?;
+    }
+    let db = connect_within(config, config.limits.operation_time()).await?;
+    if migrate {
+        migrated(&db).await?;
+    }
+    let app = Arc::new(app(config, policy, db).await?);
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    consents::settle(&app).await.map_err(failure)?;
+    // Made now where they are missing, not while somebody reads.
+    audit::ring(&app).await.map_err(failure)?;
+    for master_key in audit::unknown_masters(&app).await.map_err(failure)? {
+        tracing::warn!(
+            master_key,
+            "some values cannot be opened: their keys are wrapped by a master key that is not known here"
+        );
+    }
+    for lax in app.db.lax().await.map_err(|error| unusable(&error))? {
+        tracing::warn!(
+            ?lax,
+            "the database may lose with the power what was answered: this setting of it is too lax"
+        );
+    }
+    let own = servers::Own::new(&app);
+    own.beat(&app).await.map_err(failure)?;
+    let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
+    app.issuers.read_files(app.now()).await.map_err(usage)?;
+    // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
+    let first = tokio::spawn({
+        let app = app.clone();
+        async move { app.issuers.refresh(app.now()).await }
+    });
+    _ = tokio::time::timeout(FIRST_KEYS, first).await;
+    tokio::spawn(keep_keys(app.clone()));
+    if let Some(watch) = watch {
+        watch.follow(app.clone());
+    }
+    tokio::spawn(jobs::run(app.clone(), mailer));
+    let beating = tokio::spawn(jobs::beat(app.clone(), own));
+    let listener = bind(config.server.listen, "server.listen").await?;
+    let ending = Ending::at(http::stop_signal());
+    if let Some(address) = config.management.listen {
+        let managed = bind(address, "management.listen").await?;
+        tracing::info!(address = %managed.local_addr()?, "listening for the operators");
+        let router = http::management(app.clone(), ending.clone()).map_err(failure)?;
+        tokio::spawn(http::manage(managed, router));
+    }
+    let sockets = SocketLimits { origins: config.server.cors_origins.clone(), ..SocketLimits::default() };
+    let settings = Settings {
+        limits: config.limits,
+        graphiql: config.server.graphiql,
+        sockets,
+        behind_proxy: config.server.behind_tls_proxy,
+    };
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    told(config, address, app.policy.current().revision());
+    let router = http::guard(http::router(app.clone(), engine, settings), &config.server);
+    let grace = Duration::from_secs(config.server.grace_seconds);
+    http::serve_within(listener, router, &config.limits, ending, grace).await?;
+    beating.abort();
+    // Else it counts as running for a while yet.
+    if let Err(error) = own.leave(&app).await {
+        tracing::warn!(
+            code = error.code.as_str(),
+            "the row of this server stays until it is silent for long"
+        );
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells what is where, and what is not on.
+fn told(config: &Config, address: SocketAddr, policy: &str) {
+    let base = format!("http://{address}");
+    tracing::info!(api = format!("{base}/graphql"), policy, database = config.database.kind(), "serving");
+    match (config.server.graphiql, http::graphiql::is_built()) {
+        (true, true) => {
+            tracing::info!(graphiql = format!("{base}{}", http::graphiql::PATH), "GraphiQL is on")
+        }
+        (true, false) => tracing::warn!("GraphiQL is on, but its page is not in this build"),
+        (false, _) => tracing::info!("GraphiQL is off; `server.graphiql = true` serves it"),
+    }
+    match (config.pages.enabled, &config.pages.public_url) {
+        (true, Some(url)) => tracing::info!(pages = format!("{url}/p/link"), "the public pages are on"),
+        _ => tracing::info!("the public pages are off; `[pages]` serves them"),
+    }
+}
+
+/// How many migrations wait.
+async fn pending(db: &Db) -> Result<usize, Failure> {
+    let pending = Migrator::get_pending_migrations(&db.writer).await;
+    Ok(pending.map_err(|error| unusable(&error))?.len())
+}
+
+/// Brings the database up to date, and tells in one line what was done.
+async fn migrated(db: &Db) -> Result<(), Failure> {
+    let pending = pending(db).await?;
+    db.migrate().await.map_err(|error| unusable(&error))?;
+    if pending > 0 {
+        tracing::info!(migrations = pending, "the database was brought up to date");
+    }
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    Ok(bound.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
+}
+
+/// Reads the keys of issuers now and when they are due anew. None of their servers holds up the start.
+async fn keep_keys(app: Arc<App>) {
+    while !app.issuers.is_empty() {
+        app.issuers.refresh(app.now()).await;
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    }
+}
+
+/// Brings the database up to date.
+pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
+    let policy = policy(config).await?;
+    let db = connect_within(config, Duration::ZERO).await?;
+    migrated(&db).await?;
+    let app = app(config, policy, db).await?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    consents::settle(&app).await.map_err(failure)?;
+    print("the database is up to date\n")
+}
+
+/// Compares consents with their events, and mends those that differ unless it shall only check.
+pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let rebuilt = consents::rebuild(&app, ACTOR, check).await.map_err(failure)?;
+    for id in &rebuilt.differing {
+        note(&format!("consent {id} is not what its events say"));
+    }
+    let (differing, total, untold) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.untold);
+    if check && (differing > 0 || untold > 0) {
+        let text = format!(
+            "{differing} of {total} consents are not what their events say; of {untold} those who follow were not told that they began or ended"
+        );
+        return Err(anyhow::anyhow!(text).into());
+    }
+    let done = if check { "" } else { " and are mended" };
+    print(&format!("{total} consents looked at; {differing} differed{done}; {untold} were not told\n"))
+}
+
+/// The files of the policy, once nobody writes to them.
+async fn sources(config: &Config) -> Result<Sources, Failure> {
+    match &config.policy.dir {
+        Some(dir) => policy_watch::resting::read(dir).await.map_err(policy_failure),
+        None => Ok(Sources::embedded()),
+    }
+}
+
+/// The policy of the configuration, whose own cases hold.
+async fn policy(config: &Config) -> Result<Policy, Failure> {
+    proved(&sources(config).await?).await
+}
+
+async fn proved(sources: &Sources) -> Result<Policy, Failure> {
+    Policy::load_proved(sources, &registry::policy_objects()).await.map_err(policy_failure)
+}
+
+/// The same, whether or not its cases hold: to be looked at.
+async fn unproved_policy(config: &Config) -> Result<Policy, Failure> {
+    Policy::load(&sources(config).await?, &registry::policy_objects()).await.map_err(policy_failure)
+}
+
+fn policy_failure(error: impl std::fmt::Display) -> Failure {
+    Failure::Policy(error.to_string())
+}
+
+/// A configuration that says what cannot be.
+fn usage(text: String) -> Failure {
+    Failure::Usage(format!("configuration: {text}"))
+}
+
+/// A database that is there.
+async fn connect(config: &Config) -> Result<Db, Failure> {
+    is_made(config)?;
+    connect_within(config, Duration::ZERO).await
+}
+
+/// Only who migrates makes a file of SQLite: anybody else would leave an empty one behind.
+fn is_made(config: &Config) -> Result<(), Failure> {
+    match config.database.url.strip_prefix("sqlite://") {
+        Some(path) if !Path::new(path).exists() => {
+            Err(Failure::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was opened, to be closed when the command ends.
+static OPENED: Mutex<Vec<Db>> = Mutex::new(Vec::new());
+
+/// Notes a database that the command has opened.
+fn opened(db: Db) -> Db {
+    OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(db.clone());
+    db
+}
+
+/// Closes what was opened: a file of SQLite is whole then, without its write-ahead log. What somebody still works with is not waited for
+/// for long.
+pub(crate) async fn close() {
+    let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    for db in opened {
+        match tokio::time::timeout(CLOSING, db.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => tracing::warn!("the database could not be closed in time"),
+        }
+    }
+}
+
+/// Connections on which no statement that reads takes longer than `time`; zero for no limit.
+async fn connect_within(config: &Config, time: Duration) -> Result<Db, Failure> {
+    let database = &config.database;
+    let (url, reader_url) = (database.url.as_str(), database.reader_url.as_deref());
+    let connected = Db::connect_apart(url, reader_url, database.max_connections, time).await;
+    connected.map(opened).map_err(|error| match error {
+        // What is wrong with the address, or what the database is asked for in vain; other errors may quote it, and with it a password.
+        sea_orm::DbErr::Custom(text) => Failure::Usage(text),
+        error => unusable(&error),
+    })
+}
+
+/// A database that cannot be used, with the reason in a fixed sentence.
+fn unusable(error: &sea_orm::DbErr) -> Failure {
+    Failure::Failed(anyhow::anyhow!(explained_of(error)))
+}
+
+/// The application over a database that is up to date and whose keys can be opened; nothing else touches another.
+async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
+    let app = unadopted(config, policy, db).await?;
+    audit::adopt(&app).await.map_err(failure)?;
+    Ok(app)
+}
+
+/// The same, whether or not its keys can be opened.
+async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
+    let pending = pending(&db).await?;
+    if pending > 0 {
+        let text = format!("the database lacks {pending} migrations; run: zweck migrate");
+        return Err(Failure::Failed(anyhow::anyhow!(text)));
+    }
+    let Some(master) = config.secrets.master_key else {
+        return Err(Failure::Usage(NO_MASTER_KEY.to_owned()));
+    };
+    let keys = Keys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
+    let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
+    issuers.check(&policy).map_err(usage)?;
+    let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
+    let app = App::new(db, Live::new(policy), clock, keys, issuers);
+    let app = app.with_pages(config.pages.clone()).with_reader(config.identities.reader());
+    Ok(app.with_keep_copy(config.recipients.keep_copy()))
+}
+
+async fn open(config: &Config) -> Result<App, Failure> {
+    let policy = policy(config).await?;
+    let app = app(config, policy, connect(config).await?).await?;
+    // Another program or region may have made the keys that addresses are found by.
+    consents::settle(&app).await.map_err(failure)?;
+    Ok(app)
+}
+
+fn failure(error: impl Into<Error>) -> Failure {
+    let error = error.into();
+    match error.code {
+        Code::BadUserInput => Failure::Usage(match error.input {
+            Some(place) => format!("{} ({place})", error.message),
+            None => error.message,
+        }),
+        _ => Failure::Failed(anyhow::anyhow!(error.message)),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}

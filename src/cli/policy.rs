@@ -1,0 +1,374 @@
+//! The policy workbench: check, test, explain, compare and print what is enforced. Room: cli.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use zweck::{
+    config::Config,
+    jobs::policy_watch,
+    policy::{
+        Action, Decision, Holding, Part, Policy,
+        cases::{self, CaseFailure},
+    },
+    registry,
+};
+
+use super::{
+    ListFormat,
+    files::{Overwrite, is_output, named},
+    matrix, note, policy, policy_failure, print, sources, unproved_policy,
+};
+use crate::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Load the policy strictly and say what is wrong, and what is odd.
+    Check,
+    /// Run the decisions named in cases.yaml.
+    Test {
+        /// Write the outcome as JUnit XML to FILE.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+        #[command(flatten)]
+        overwrite: Overwrite,
+        /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
+        #[arg(long)]
+        coverage: bool,
+        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is stopped by nothing.
+        #[arg(long, requires = "coverage")]
+        denied: bool,
+        /// With `--coverage`: this role alone.
+        #[arg(long, requires = "coverage")]
+        role: Option<String>,
+        /// With `--coverage`: this purpose alone.
+        #[arg(long, requires = "coverage")]
+        purpose: Option<String>,
+        /// With `--coverage`: this type alone, e.g. Contact.
+        #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
+        type_name: Option<String>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Say what is decided, and by which rules.
+    Explain {
+        /// Field, root field or grant, e.g. Contact.email, Mutation.updateContact, token:role:partner.
+        object: String,
+        /// Who asks.
+        #[arg(long)]
+        role: String,
+        /// For which purpose.
+        #[arg(long)]
+        purpose: String,
+        /// read, mask, create, update, execute or grant.
+        #[arg(long, default_value = "read")]
+        action: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// Print who may do what for which purpose.
+    Matrix(matrix::MatrixArgs),
+    /// Print every right that is gained and lost from one directory of policy files to another.
+    Diff {
+        /// Directory of the old policy.
+        old: PathBuf,
+        /// Directory of the new policy.
+        new: PathBuf,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+    /// List the roles that may do something to a field.
+    WhoCan {
+        /// Field, root field or grant.
+        object: String,
+        /// For which purpose.
+        #[arg(long)]
+        purpose: String,
+        /// read, mask, create, update, execute or grant.
+        #[arg(long, default_value = "read")]
+        action: String,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+    },
+}
+
+pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::Check => check(config).await,
+        PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, format, .. } => {
+            let part = Part { role, purpose, type_name };
+            coverage(config, &part, denied, format).await
+        }
+        PolicyCommand::Test { junit, overwrite, format, .. } => {
+            test(config, junit.as_deref(), overwrite, format).await
+        }
+        PolicyCommand::Explain { object, role, purpose, action, format } => {
+            let asked = Asked { object, purpose, action };
+            explain(config, &role, &asked, format).await
+        }
+        PolicyCommand::Matrix(args) => matrix::matrix(config, args).await,
+        PolicyCommand::Diff { old, new, format } => diff(old, new, format).await,
+        PolicyCommand::WhoCan { object, purpose, action, format } => {
+            who_can(config, &Asked { object, purpose, action }, format).await
+        }
+    }
+}
+
+/// Loads the policy strictly and tells what is allowed but odd.
+pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
+    let policy = policy(config).await?;
+    for warning in policy.warnings() {
+        note(&format!("warning: {warning}"));
+    }
+    print(&format!("policy {} is valid\n", policy.revision()))
+}
+
+/// Runs the decisions that `cases.yaml` names, and writes the outcome as JUnit XML where that is asked for.
+pub(crate) async fn test(
+    config: &Config,
+    junit_file: Option<&Path>,
+    overwrite: Overwrite,
+    format: ListFormat,
+) -> Result<(), Failure> {
+    let to_output = junit_file.is_some_and(is_output);
+    if to_output && format == ListFormat::Json {
+        let text = "--junit - and --format json both ask for standard output; name a file for one of them";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let file = named(junit_file);
+    file.map(|path| overwrite.look(path)).transpose()?;
+    let policy = unproved_policy(config).await?;
+    let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
+    let failures = cases::run(&policy, &cases);
+    if let Some(path) = file {
+        overwrite.open(path)?.write_all(junit(&cases, &failures).as_bytes())?;
+    }
+    let total: usize = cases.iter().map(|case| case.objects.len()).sum();
+    let holds = format!("{total} decisions hold");
+    let told = match format {
+        ListFormat::Json => {
+            let failed = |failed: &CaseFailure| json!({ "case": failed.name, "message": failed.message });
+            let failed: Vec<Value> = failures.iter().map(failed).collect();
+            print_json(&json!({ "decisions": total, "failures": failed }))
+        }
+        ListFormat::Text => {
+            for failed in &failures {
+                note(&format!("{}: {}", failed.name, failed.message));
+            }
+            match (to_output, failures.is_empty()) {
+                (true, holding) => {
+                    if holding {
+                        note(&holds);
+                    }
+                    print(&junit(&cases, &failures))
+                }
+                (false, true) => print(&(holds + "\n")),
+                (false, false) => Ok(()),
+            }
+        }
+    };
+    // Whoever has read enough is told by the exit code all the same.
+    match (told, failures.len()) {
+        (told, 0) => told,
+        (Ok(()) | Err(Failure::Unread), failed) => {
+            Err(Failure::PolicyTest(format!("{failed} of {total} decisions do not hold")))
+        }
+        (told, _) => told,
+    }
+}
+
+/// Lists the rights that no case speaks about, or the fields that are denied and that no case speaks about.
+pub(crate) async fn coverage(
+    config: &Config,
+    part: &Part,
+    denied: bool,
+    format: ListFormat,
+) -> Result<(), Failure> {
+    let policy = unproved_policy(config).await?;
+    let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
+    let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(&policy, cell));
+    let (rights, denials) = (policy.holdings(part), policy.denials(part));
+    let told = [
+        (rights.iter().filter(spoken).count(), rights.len()),
+        (denials.iter().filter(spoken).count(), denials.len()),
+    ];
+    let uncovered = if denied { &denials } else { &rights }.iter().filter(|cell| !spoken(cell));
+    if format == ListFormat::Json {
+        let [rights, denials] = told.map(|(covered, all)| json!({ "all": all, "inCases": covered }));
+        let uncovered: Vec<Value> = uncovered.map(described).collect();
+        return print_json(
+            &json!({ "rights": rights, "denials": denials, "denied": denied, "uncovered": uncovered }),
+        );
+    }
+    let mut out = String::new();
+    for Holding { purpose, role, object, right } in uncovered {
+        let not = if denied { "not " } else { "" };
+        let _ = writeln!(out, "{role} {not}{right} {object} for {purpose}");
+    }
+    let [(rights, all_rights), (denials, all_denials)] = told;
+    let _ = writeln!(
+        out,
+        "{rights} of {all_rights} rights are in a case; {} are not\n{denials} of {all_denials} denials of reading are in a case; {} are not",
+        all_rights - rights,
+        all_denials - denials
+    );
+    print(&out)
+}
+
+/// A right for programs.
+fn described(of: &Holding) -> Value {
+    json!({ "role": of.role, "purpose": of.purpose, "right": of.right, "object": of.object })
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+fn junit(cases: &[cases::Case], failures: &[CaseFailure]) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    // Writing to a String cannot fail, here and below.
+    let failed: BTreeSet<&str> = failures.iter().map(|failure| failure.name.as_str()).collect();
+    let _ =
+        writeln!(out, "<testsuite name=\"policy\" tests=\"{}\" failures=\"{}\">", cases.len(), failed.len());
+    for case in cases {
+        let name = escape(&case.name);
+        let of_case: Vec<&str> = failures
+            .iter()
+            .filter(|failure| failure.name == case.name)
+            .map(|failure| failure.message.as_str())
+            .collect();
+        let _ = match of_case.as_slice() {
+            [] => writeln!(out, "  <testcase classname=\"cases.yaml\" name=\"{name}\"/>"),
+            told => writeln!(
+                out,
+                "  <testcase classname=\"cases.yaml\" name=\"{name}\"><failure message=\"{}\"/></testcase>",
+                escape(&told.join("; "))
+            ),
+        };
+    }
+    out + "</testsuite>\n"
+}
+
+/// Text for HTML and XML.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+fn action(word: &str) -> Result<Action, Failure> {
+    Action::parse(word).ok_or_else(|| Failure::Usage(format!("there is no action `{word}`")))
+}
+
+fn known(policy: &Policy, object: &str, purpose: &str) -> Result<(), Failure> {
+    if policy.object(object).is_none() {
+        return Err(Failure::Usage(format!("there is no field, root field or grant `{object}`")));
+    }
+    match policy.purpose(purpose) {
+        None => Err(Failure::Usage(format!("there is no purpose `{purpose}`"))),
+        Some(found) if found.is_group => {
+            Err(Failure::Usage(format!("`{purpose}` is a group; name one of its purposes")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What is asked about, and for what.
+pub(crate) struct Asked {
+    pub(crate) object: String,
+    pub(crate) purpose: String,
+    pub(crate) action: String,
+}
+
+/// Tells a decision with the rules that made it.
+pub(crate) async fn explain(
+    config: &Config,
+    role: &str,
+    asked: &Asked,
+    format: ListFormat,
+) -> Result<(), Failure> {
+    let Asked { object, purpose, action: word } = asked;
+    let policy = unproved_policy(config).await?;
+    known(&policy, object, purpose)?;
+    let action = action(word)?;
+    let table = policy
+        .table(&[role.to_owned()], purpose, None)
+        .map_err(|unknown| Failure::Usage(unknown.to_string()))?;
+    let decision = policy.object(object).map_or(Decision::Deny, |id| match action {
+        Action::Read | Action::Mask => table.decide(id),
+        _ if table.allows(id, action) => Decision::Allow,
+        _ => Decision::Deny,
+    });
+    let rules = policy.explain(role, purpose, object, action);
+    if format == ListFormat::Json {
+        let rules: Vec<Value> =
+            rules.iter().map(|rule| json!({ "line": rule.line, "text": rule.text })).collect();
+        return print_json(&json!({ "decision": decision.as_str(), "rules": rules }));
+    }
+    let mut text = format!("{}: {word} {object} as {role} for {purpose}\n", decision.as_str());
+    for rule in &rules {
+        let _ = writeln!(text, "  policy.csv:{}: {}", rule.line, rule.text);
+    }
+    if rules.is_empty() {
+        text.push_str("  no rule speaks about it, and the default is deny\n");
+    }
+    print(&text)
+}
+
+/// Lists the roles that may do something to a field.
+pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) -> Result<(), Failure> {
+    let Asked { object, purpose, action: word } = asked;
+    let policy = unproved_policy(config).await?;
+    known(&policy, object, purpose)?;
+    let roles = policy.who_can(object, purpose, action(word)?);
+    if format == ListFormat::Json {
+        return print_json(&json!({ "object": object, "purpose": purpose, "action": word, "roles": roles }));
+    }
+    if roles.is_empty() {
+        note(&format!("nobody may {word} {object} for {purpose}"));
+    }
+    print(&roles.iter().map(|role| format!("{role}\n")).collect::<String>())
+}
+
+/// Tells every right that the policy in `new` gives and the one in `old` does not, and the other way round.
+pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Result<(), Failure> {
+    let load = async |directory: PathBuf| {
+        let sources = policy_watch::resting::read(&directory).await.map_err(policy_failure)?;
+        Policy::load(&sources, &registry::policy_objects()).await.map_err(policy_failure)
+    };
+    let (old, new) = (load(old).await?, load(new).await?);
+    let (before, after) = (old.holdings(&Part::default()), new.holdings(&Part::default()));
+    let mut changes: Vec<(&Holding, char)> = after.difference(&before).map(|gained| (gained, '+')).collect();
+    changes.extend(before.difference(&after).map(|lost| (lost, '-')));
+    changes.sort();
+    if format == ListFormat::Json {
+        let side = |wanted: char| -> Vec<Value> {
+            changes.iter().filter(|(_, sign)| *sign == wanted).map(|(of, _)| described(of)).collect()
+        };
+        return print_json(&json!({ "gained": side('+'), "lost": side('-') }));
+    }
+    let mut text = String::new();
+    for (of, sign) in &changes {
+        let _ = writeln!(text, "{sign} {} for {}: {} {}", of.role, of.purpose, of.right, of.object);
+    }
+    let gained = changes.iter().filter(|(_, sign)| *sign == '+').count();
+    let _ = writeln!(text, "{gained} gained, {} lost", changes.len() - gained);
+    print(&text)
+}

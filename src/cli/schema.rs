@@ -1,0 +1,81 @@
+//! The schema on the command line: all of it, or what a token would be shown. Room: cli.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use zweck::{
+    auth::{actor::Actor, credential::Credential},
+    base::clock::{Clock, SystemClock},
+    config::Config,
+    graphql::Engine,
+    policy::Policy,
+};
+
+use super::{failure, policy, print as out};
+use crate::Failure;
+
+/// Which schema, and what is done with it.
+#[derive(Args)]
+pub(crate) struct SchemaArgs {
+    /// Compare with FILE instead of printing.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Only what a token in this role may use; may be repeated.
+    #[arg(long = "role", requires = "purposes", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Only what a token for this purpose may use; repeated, what each of them permits by itself.
+    #[arg(long = "purpose", requires = "roles", value_name = "PURPOSE")]
+    purposes: Vec<String>,
+    /// Only what a token narrowed to this coordinate may use, e.g. Contact.email; may be repeated.
+    #[arg(long = "field", requires = "roles", value_name = "COORDINATE")]
+    fields: Vec<String>,
+}
+
+/// Prints the schema, or compares it with a file.
+pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), Failure> {
+    let engine = Engine::new().map_err(failure)?;
+    let sdl = if args.roles.is_empty() {
+        engine.sdl()
+    } else {
+        engine.sdl_for(&caller(policy(config).await?, args)?).map_err(failure)?
+    };
+    match &args.check {
+        Some(file) => compare(file, &sdl, args.roles.is_empty()),
+        None => out(&sdl),
+    }
+}
+
+fn compare(file: &Path, sdl: &str, whole: bool) -> Result<(), Failure> {
+    let kept = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if kept == sdl {
+        return Ok(());
+    }
+    let file = file.display();
+    let repair = if whole { format!("; run: zweck schema > {file}") } else { String::new() };
+    Err(anyhow::anyhow!("{file} is not the schema of this program{repair}").into())
+}
+
+/// Who would call with a token like that. A name that the policy does not know is told, not left out.
+fn caller(policy: Policy, args: &SchemaArgs) -> Result<Actor, Failure> {
+    let unknown = |kind: &str, name: &str| Failure::Usage(format!("there is no {kind} `{name}`"));
+    if let Some(role) = args.roles.iter().find(|role| !policy.roles().contains(role)) {
+        return Err(unknown("role", role));
+    }
+    let is_purpose = |code: &str| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
+    if let Some(code) = args.purposes.iter().find(|code| !is_purpose(code)) {
+        return Err(unknown("purpose", code));
+    }
+    if let Some(field) = args.fields.iter().find(|field| policy.object(field).is_none()) {
+        return Err(unknown("field", field));
+    }
+    let credential = Credential {
+        actor_id: "cli:schema".to_owned(),
+        roles: args.roles.clone(),
+        purposes: args.purposes.clone(),
+        fields: (!args.fields.is_empty()).then(|| args.fields.clone()),
+        expires_at: SystemClock.now(),
+        recipient: None,
+    };
+    Actor::new(policy.into(), &credential, None, String::new()).map_err(failure)
+}

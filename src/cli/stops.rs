@@ -1,0 +1,102 @@
+//! `zweck export stops`. Room: cli.
+
+use std::{
+    io::{self, BufWriter, Seek},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use clap::Args;
+use uuid::Uuid;
+use zweck::{
+    audit,
+    base::error::{Code, Error},
+    config::Config,
+    domain::stops,
+    exchange::exports::{self, StopFormat},
+};
+
+use super::{
+    ACTOR,
+    export::refused,
+    files::{Overwrite, named},
+    note, open,
+};
+use crate::Failure;
+
+/// Whom it is for, and what becomes of it.
+#[derive(Args)]
+pub(crate) struct StopsArgs {
+    /// Id or name of the recipient.
+    #[arg(long)]
+    recipient: String,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
+    format: FormatArg,
+    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent or -.
+    #[arg(long, value_name = "FILE", conflicts_with = "acknowledge")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+    /// Write nothing; note that the recipient did what this batch told it. May be repeated.
+    #[arg(long, value_name = "BATCH")]
+    acknowledge: Vec<Uuid>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatArg {
+    /// Comma-separated values.
+    Csv,
+    /// JSON.
+    Json,
+}
+
+/// Writes a stop file, or notes that one was done.
+pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure> {
+    let named = named(args.output.as_deref());
+    named.map(|path| args.overwrite.look(path)).transpose()?;
+    let app = open(config).await?;
+    let found = stops::recipient(&app.db.reader, &args.recipient).await;
+    let recipient = found.map_err(refused)?;
+    if !args.acknowledge.is_empty() {
+        for batch in &args.acknowledge {
+            let done = exports::acknowledge(&app, ACTOR, recipient, *batch).await.map_err(refused)?;
+            note(&format!("batch {batch}: {done} stops acknowledged"));
+        }
+        return Ok(());
+    }
+    let format = match args.format {
+        FormatArg::Csv => StopFormat::Csv,
+        FormatArg::Json => StopFormat::Json,
+    };
+    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
+    // What is whole counts as told; only then it goes where it was asked for.
+    let part = match &output {
+        Some(output) => output.file().try_clone(),
+        None => tempfile::tempfile(),
+    };
+    let mut part = part.context("cannot write a file")?;
+    let done = audit::again(|| async {
+        // Nothing of an attempt that others were in the way of.
+        let empty = part.set_len(0).and_then(|()| (&part).rewind());
+        empty.map_err(|_| Error::input("the file cannot be written"))?;
+        exports::stops(&app, ACTOR, recipient, format, BufWriter::new(&part)).await
+    });
+    let told = done.await.map_err(|error| match error.code {
+        Code::BadUserInput => Failure::Failed(anyhow::anyhow!(error.message)),
+        _ => refused(error),
+    })?;
+    // First the names of the batches: whoever gets no file asks for them again by these.
+    note(&format!("{} stops to be acknowledged", told.stops));
+    for batch in &told.batches {
+        note(&format!("batch {batch}"));
+    }
+    match output {
+        Some(output) => output.done()?,
+        None => {
+            part.rewind()?;
+            io::copy(&mut part, &mut io::stdout().lock())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The token as text: `zwk_<id>_<secret><checksum>`. Room: domain/access_tokens.
+
+use std::fmt;
+
+use rand::{Rng, distr::Alphanumeric};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+const PREFIX: &str = "zwk_";
+const ID: usize = 16;
+const SECRET: usize = 43;
+const CHECKSUM: usize = 6;
+const LENGTH: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A whole token as its owner presents it. Debug shows no part of it, and nothing serialises it.
+#[derive(Clone)]
+pub struct BearerToken(String);
+
+impl BearerToken {
+    /// A fresh token: 43 characters of base62 hold 256 random bits, from the operating system's generator.
+    pub fn generate() -> Self {
+        let mut rng = rand::rng();
+        let mut text = String::with_capacity(LENGTH);
+        text.push_str(PREFIX);
+        text.extend((&mut rng).sample_iter(Alphanumeric).take(ID).map(char::from));
+        text.push('_');
+        text.extend((&mut rng).sample_iter(Alphanumeric).take(SECRET).map(char::from));
+        let checksum = checksum(&text);
+        text.push_str(&checksum);
+        Self(text)
+    }
+
+    /// Whether it is meant as one of these tokens, and not as another kind of credential.
+    pub fn claims(presented: &str) -> bool {
+        presented.starts_with(PREFIX)
+    }
+
+    /// Reads a presented token. The format and the checksum are checked here, so that typing errors never reach
+    /// the database.
+    pub fn parse(presented: &str) -> Option<Self> {
+        if presented.len() != LENGTH || !presented.is_ascii() {
+            return None;
+        }
+        let (body, given) = presented.split_at_checked(LENGTH - CHECKSUM)?;
+        let (id, secret) = body.strip_prefix(PREFIX)?.split_once('_')?;
+        let base62 = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let shaped = id.len() == ID && secret.len() == SECRET && base62(id) && base62(secret);
+        let sums = bool::from(checksum(body).as_bytes().ct_eq(given.as_bytes()));
+        (shaped && sums).then(|| Self(presented.to_owned()))
+    }
+
+    /// The text, to be handed to its owner once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The public part, by which the row is found.
+    pub fn lookup(&self) -> &str {
+        self.0.get(PREFIX.len()..PREFIX.len() + ID).unwrap_or_default()
+    }
+
+    /// SHA-256 of the secret in hexadecimal: all that is stored of it. A plain hash suffices, because the secret
+    /// is random and not chosen by a person.
+    pub fn secret_hash(&self) -> String {
+        let start = PREFIX.len() + ID + 1;
+        hex(&Sha256::digest(self.0.get(start..start + SECRET).unwrap_or_default()))
+    }
+
+    /// Whether the secret has this hash, in constant time.
+    pub fn matches(&self, secret_hash: &str) -> bool {
+        self.secret_hash().as_bytes().ct_eq(secret_hash.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken(***)")
+    }
+}
+
+/// CRC-32 of `body` as six base62 characters.
+fn checksum(body: &str) -> String {
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut digits = ['0'; CHECKSUM];
+    for digit in digits.iter_mut().rev() {
+        let index = usize::try_from(rest % 62).unwrap_or_default();
+        *digit = BASE62.get(index).copied().map_or('0', char::from);
+        rest /= 62;
+    }
+    digits.iter().collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_token_reads_back() {
+        let token = BearerToken::generate();
+        let parsed = BearerToken::parse(token.reveal()).unwrap();
+        assert_eq!(token.reveal().len(), 70);
+        assert_eq!(parsed.lookup(), token.lookup());
+        assert!(parsed.matches(&token.secret_hash()));
+        assert!(!parsed.matches(&BearerToken::generate().secret_hash()));
+        assert_eq!(token.secret_hash().len(), 64);
+    }
+
+    #[test]
+    fn every_single_typing_error_is_caught() {
+        let token = BearerToken::generate();
+        for at in 0..token.reveal().len() {
+            let mut bytes = token.reveal().as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
+            assert!(BearerToken::parse(std::str::from_utf8(&bytes).unwrap()).is_none(), "at {at}");
+        }
+        assert!(BearerToken::parse("").is_none());
+        assert!(BearerToken::parse(&"ä".repeat(35)).is_none());
+        assert!(BearerToken::parse(&format!("{} ", token.reveal())).is_none());
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", BearerToken::generate()), "BearerToken(***)");
+    }
+}

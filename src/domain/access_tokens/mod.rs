@@ -1,0 +1,424 @@
+//! Access tokens: made, found again and revoked; what a bearer may claim comes from here alone. Room: domain/access_tokens.
+
+mod bearer;
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::access_token::{Column, Entity, Model};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, FromQueryResult,
+    IntoActiveModel, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    sqlx::{Arguments, postgres::PgArguments},
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+pub use bearer::BearerToken;
+
+use crate::{
+    app::App,
+    audit::{Changes, Entry, Transaction},
+    auth::{actor::Actor, credential::Credential, oidc::User},
+    base::{
+        error::{Code, Error},
+        names::unknown,
+    },
+    policy::{Action, Policy},
+    registry::{self, ACCESS_TOKEN},
+};
+
+/// Longest life of a token.
+const LONGEST_DAYS: i64 = 366;
+/// Life of a token of which nothing else is said.
+const USUAL_DAYS: i64 = 90;
+/// How coarsely the last use is kept: often enough to find tokens nobody uses, and no record of who works when.
+const LAST_USED_MINUTES: i64 = 60;
+/// Compared with when there is no such token, so that the time taken does not tell.
+const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// When a token that is made `now` ends, where nothing else is said.
+pub fn usual_end(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::days(USUAL_DAYS)
+}
+
+/// What a new token shall permit.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Name, for those who manage tokens.
+    pub name: String,
+    /// Roles without prefix.
+    pub roles: Vec<String>,
+    /// Codes of purposes, no groups.
+    pub purposes: Vec<String>,
+    /// Coordinates it is narrowed to; `None` for no narrowing.
+    pub fields: Option<Vec<String>>,
+    /// When it ends, at most 366 days from now.
+    pub expires_at: DateTime<Utc>,
+    /// The recipient that uses it.
+    pub recipient_id: Option<Uuid>,
+}
+
+impl NewToken {
+    fn check(&self, policy: &Policy, now: DateTime<Utc>) -> Result<(), Error> {
+        let name = self.name.trim();
+        if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+            let message = "`name` must be 1 to 200 characters without control characters";
+            return Err(Error::input(message).in_input("input.name"));
+        }
+        if self.roles.is_empty() {
+            return Err(Error::input("a token needs at least one role").in_input("input.roles"));
+        }
+        let fault = |field: &str, index: usize, message: &str| {
+            Err(Error::input(message).in_input(format!("input.{field}.{index}")))
+        };
+        for (index, role) in self.roles.iter().enumerate() {
+            if !policy.roles().contains(role) {
+                return fault("roles", index, &unknown("role", role, policy.roles()));
+            }
+        }
+        if self.purposes.is_empty() {
+            return Err(Error::input("a token needs at least one purpose").in_input("input.purposes"));
+        }
+        for (index, code) in self.purposes.iter().enumerate() {
+            match policy.purpose(code) {
+                None => {
+                    let known = policy.purposes().iter().filter(|known| !known.is_group);
+                    let known: Vec<&str> = known.map(|known| known.code.as_str()).collect();
+                    return fault("purposes", index, &unknown("purpose", code, &known));
+                }
+                Some(purpose) if purpose.is_group => {
+                    return fault("purposes", index, "a group is no purpose of its own; name its purposes");
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(fields) = &self.fields {
+            // Root fields are not narrowed by it: what they return is.
+            let known = registry::policy_objects();
+            let root = |field: &String| {
+                ["Query.", "Mutation.", "Subscription."].iter().any(|root| field.starts_with(root))
+            };
+            let unknown = |field: &String| root(field) || !known.iter().any(|object| object.name == *field);
+            if let Some(index) = fields.iter().position(unknown) {
+                let message = "there is no such field; expected a type and a field, such as `Contact.email`";
+                return fault("fields", index, message);
+            }
+            if fields.is_empty() {
+                let message = "a token narrowed to no field could read nothing";
+                return Err(Error::input(message).in_input("input.fields"));
+            }
+        }
+        if self.expires_at <= now {
+            return Err(Error::input("`expiresAt` is in the past").in_input("input.expiresAt"));
+        }
+        if self.expires_at > now + TimeDelta::days(LONGEST_DAYS) {
+            return Err(Error::input(format!("`expiresAt` is more than {LONGEST_DAYS} days away"))
+                .in_input("input.expiresAt"));
+        }
+        Ok(())
+    }
+}
+
+impl NewToken {
+    /// Refuses a token that could do nothing for one of its purposes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` with the purposes for which its roles can do something.
+    pub fn check_use(&self, policy: &Policy) -> Result<(), Error> {
+        let known = |code: &String| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
+        if self.roles.is_empty()
+            || !self.roles.iter().all(|role| policy.roles().contains(role))
+            || !self.purposes.iter().all(known)
+        {
+            // What is not there is refused by its name.
+            return Ok(());
+        }
+        let useful = |purpose: &str| self.roles.iter().any(|role| policy.may_anything(role, purpose));
+        let Some(index) = self.purposes.iter().position(|purpose| !useful(purpose)) else {
+            return self.check_narrowing(policy);
+        };
+        let possible: Vec<&str> = policy
+            .purposes()
+            .iter()
+            .filter(|purpose| !purpose.is_group && useful(&purpose.code))
+            .map(|purpose| purpose.code.as_str())
+            .collect();
+        let message = match possible.is_empty() {
+            true => "these roles may do nothing for any purpose".to_owned(),
+            false => {
+                format!("these roles may do nothing for this purpose; they may for: {}", possible.join(", "))
+            }
+        };
+        Err(Error::input(message).in_input(format!("input.purposes.{index}")))
+    }
+
+    /// Refuses fields that leave nothing for one of the purposes. What is not there is refused by its name.
+    fn check_narrowing(&self, policy: &Policy) -> Result<(), Error> {
+        let Some(fields) = self.fields.as_deref().filter(|fields| !fields.is_empty()) else { return Ok(()) };
+        if fields.iter().any(|field| policy.object(field).is_none()) {
+            return Ok(());
+        }
+        let idle = |purpose: &&String| !policy.may_use(&self.roles, purpose, fields);
+        let Some(purpose) = self.purposes.iter().find(idle) else { return Ok(()) };
+        let possible: Vec<&str> = policy.fields_of_use(&self.roles, purpose).into_iter().collect();
+        let message = format!(
+            "these roles may use none of these fields for `{purpose}`; they may use: {}",
+            possible.join(", ")
+        );
+        Err(Error::input(message).in_input("input.fields"))
+    }
+
+    /// Whether `actor` may hand it out: only roles and purposes that it may grant, never for longer or wider than its own
+    /// credential.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` with what may not be granted and the place in the input; `BAD_USER_INPUT` for a role or a purpose that is not
+    /// there, with those that the caller may know.
+    pub fn check_grant(&self, actor: &Actor) -> Result<(), Error> {
+        let forbidden = |message: &str, field: &str| {
+            Error::new(Code::Forbidden, message).in_input(format!("input.{field}"))
+        };
+        let kinds = [("role", "roles", &self.roles), ("purpose", "purposes", &self.purposes)];
+        for (kind, field, names) in kinds {
+            for name in names {
+                let object = format!("token:{kind}:{name}");
+                // What the actor's policy does not know, the check of names under the same policy refuses.
+                if actor.policy.object(&object).is_some() && !actor.may(&object, Action::Grant) {
+                    return Err(forbidden("this may not be granted", field).at(object));
+                }
+            }
+        }
+        // Before those of the policy are told to those who may know all of them.
+        for (index, role) in self.roles.iter().enumerate() {
+            if !actor.policy.roles().contains(role) {
+                return Err(actor.no_role(role).in_input(format!("input.roles.{index}")));
+            }
+        }
+        for (index, code) in self.purposes.iter().enumerate() {
+            if actor.policy.purpose(code).is_none() {
+                return Err(actor.no_purpose(code, false).in_input(format!("input.purposes.{index}")));
+            }
+        }
+        if self.expires_at > actor.expires_at {
+            return Err(forbidden("a token may not outlive the credential that makes it", "expiresAt"));
+        }
+        if let Some(own) = &actor.fields {
+            let within = |fields: &Vec<String>| fields.iter().all(|field| own.contains(field));
+            if !self.fields.as_ref().is_some_and(within) {
+                return Err(forbidden(
+                    "a token may not be wider than the credential that makes it",
+                    "fields",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a token and gives its id and the token itself, which cannot be had again.
+///
+/// # Errors
+/// `BAD_USER_INPUT` for a role, purpose or field the policy does not know, a group, a recipient that is not there,
+/// an end in the past or too far away.
+pub async fn create(
+    tx: &mut Transaction,
+    policy: &Policy,
+    new: NewToken,
+) -> Result<(Uuid, BearerToken), Error> {
+    new.check(policy, tx.now())?;
+    if let Some(recipient) = new.recipient_id {
+        let found = entity::recipient::Entity::find_by_id(recipient).one(tx.connection()).await?;
+        if found.is_none() {
+            return Err(Error::input("there is no such recipient").in_input("input.recipientId"));
+        }
+    }
+    let token = BearerToken::generate();
+    let model = Model {
+        id: tx.new_subject(),
+        lookup: token.lookup().to_owned(),
+        name: new.name.trim().to_owned(),
+        secret_hash: token.secret_hash(),
+        roles: json(&new.roles)?,
+        purposes: json(&new.purposes)?,
+        fields: new.fields.as_ref().map(json).transpose()?,
+        recipient_id: new.recipient_id,
+        created_by: tx.author().actor.clone(),
+        created_at: tx.now(),
+        expires_at: new.expires_at,
+        revoked_at: None,
+        last_used_at: None,
+    };
+    let changes = tx.insert::<Entity>(&ACCESS_TOKEN, &model).await?;
+    tx.record(entry("createAccessToken", model.id, changes)).await?;
+    Ok((model.id, token))
+}
+
+fn entry(action: &'static str, id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: ACCESS_TOKEN.name, entity_id: Some(id), contact_id: None, changes }
+}
+
+/// Ids of valid tokens that name a role or a purpose which `policy` does not know.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn strangers(app: &App, policy: &Policy) -> Result<Vec<String>, Error> {
+    let valid = Entity::find()
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(app.now()))
+        .order_by_asc(Column::Id)
+        .all(&app.db.reader)
+        .await?;
+    let mut strangers = Vec::new();
+    for token in valid {
+        let (roles, purposes) = (list_of(&token.roles)?, list_of(&token.purposes)?);
+        let unknown = |code: &String| policy.purpose(code).is_none_or(|purpose| purpose.is_group);
+        if roles.iter().any(|role| !policy.roles().contains(role)) || purposes.iter().any(unknown) {
+            strangers.push(token.id.to_string());
+        }
+    }
+    Ok(strangers)
+}
+
+/// Makes a token with the rights of another, which ends after `overlap` at the latest. Without `expires_at` the new one
+/// lives as long as the old one was to live.
+///
+/// # Errors
+/// `NOT_FOUND` when there is no such token; `CONFLICT` for one that has ended, since its bearer would come back to life;
+/// `BAD_USER_INPUT` where it could not be made today.
+pub async fn rotate(
+    tx: &mut Transaction,
+    policy: &Policy,
+    id: Uuid,
+    overlap: TimeDelta,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(Uuid, BearerToken), Error> {
+    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
+    let now = tx.now();
+    if before.revoked_at.is_some() || before.expires_at <= now {
+        return Err(Error::new(Code::Conflict, "this token has ended; make a new one"));
+    }
+    let new = NewToken {
+        name: before.name.clone(),
+        roles: list_of(&before.roles)?,
+        purposes: list_of(&before.purposes)?,
+        fields: before.fields.as_deref().map(list_of).transpose()?,
+        expires_at: expires_at.unwrap_or(now + (before.expires_at - before.created_at)),
+        recipient_id: before.recipient_id,
+    };
+    let made = create(tx, policy, new).await?;
+    let ends = before.expires_at.min(now + overlap.clamp(TimeDelta::zero(), TimeDelta::days(LONGEST_DAYS)));
+    let after = Model { expires_at: ends, ..before.clone() };
+    let mut row = before.clone().into_active_model();
+    row.expires_at = Set(ends);
+    Entity::update(row).exec(tx.connection()).await?;
+    let changes = Changes::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    tx.record(entry("rotateAccessToken", id, changes)).await?;
+    Ok(made)
+}
+
+/// Every token, newest first; the secret is not among what is kept.
+pub async fn list<C: ConnectionTrait>(connection: &C) -> Result<Vec<Model>, Error> {
+    Ok(Entity::find().order_by_desc(Column::Id).all(connection).await?)
+}
+
+/// Ends a token now. A repeat changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND` when there is no such token.
+pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
+    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
+    if before.revoked_at.is_some() {
+        return tx.record(entry("revokeAccessToken", id, Changes::none())).await;
+    }
+    let after = Model { revoked_at: Some(tx.now()), ..before.clone() };
+    let mut row = before.clone().into_active_model();
+    row.revoked_at = Set(after.revoked_at);
+    Entity::update(row).exec(tx.connection()).await?;
+    let changes = Changes::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    tx.record(entry("revokeAccessToken", id, changes)).await
+}
+
+/// The credential of a presented token. An access token is looked up in the database each time, so that a revocation
+/// counts at once; a user's token is verified each time.
+///
+/// # Errors
+/// `UNAUTHENTICATED`, the same for a wrong format, an unknown, expired or revoked token and a wrong secret. It says that another try may
+/// do where the issuer is being asked for the key of a user's token.
+pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Error> {
+    if !BearerToken::claims(presented) {
+        let User { actor_id, roles, purposes, expires_at } =
+            app.issuers.verify(presented, app.now()).map_err(|none| match none.soon {
+                true => refused().soon(),
+                false => refused(),
+            })?;
+        return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at, recipient: None });
+    }
+    let token = BearerToken::parse(presented).ok_or_else(refused)?;
+    let found = find(app, token.lookup()).await?;
+    let matches = token.matches(found.as_ref().map_or(NO_HASH, |row| row.secret_hash.as_str()));
+    let now = app.now();
+    let row = found
+        .filter(|row| matches && row.revoked_at.is_none() && row.expires_at > now)
+        .ok_or_else(refused)?;
+    let credential = Credential {
+        actor_id: format!("token:{}", row.id),
+        roles: list_of(&row.roles)?,
+        purposes: list_of(&row.purposes)?,
+        fields: row.fields.as_deref().map(list_of).transpose()?,
+        expires_at: row.expires_at,
+        recipient: row.recipient_id,
+    };
+    let before = now - TimeDelta::minutes(LAST_USED_MINUTES);
+    if row.last_used_at.is_none_or(|last| last < before) {
+        tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before).in_current_span());
+    }
+    Ok(credential)
+}
+
+/// Whether a presented token is one that the database knows, or claims to be; others are of issuers.
+pub fn is_looked_up(presented: &str) -> bool {
+    BearerToken::claims(presented)
+}
+
+/// The token that is looked up by `lookup`, which is unique.
+async fn find(app: &App, lookup: &str) -> Result<Option<Model>, Error> {
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| Entity::find().filter(Column::Lookup.eq("")).build(DbBackend::Postgres).sql);
+    let Some(kept) = &app.db.kept else {
+        return Ok(Entity::find().filter(Column::Lookup.eq(lookup)).one(&app.db.reader).await?);
+    };
+    let mut arguments = PgArguments::default();
+    arguments.add(lookup).map_err(|_| Error::internal("a token cannot be looked up"))?;
+    let rows = kept.fetch(&TEXT, arguments).await?;
+    let row = rows.into_iter().next().map(QueryResult::from);
+    Ok(row.map(|row| Model::from_query_result(&row, "")).transpose()?)
+}
+
+/// The one answer to every credential that does not hold.
+pub fn refused() -> Error {
+    Error::new(Code::Unauthenticated, "a valid access token is required")
+}
+
+/// Notes when a token was last used. Beside the request, which neither waits for it nor fails with it.
+async fn note_use(writer: DatabaseConnection, id: Uuid, now: DateTime<Utc>, before: DateTime<Utc>) {
+    let stale = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(before));
+    let update = Entity::update_many()
+        .col_expr(Column::LastUsedAt, sea_orm::sea_query::Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(stale);
+    if update.exec(&writer).await.is_err() {
+        tracing::warn!(token = %id, "the last use of a token could not be noted");
+    }
+}
+
+fn json(list: &Vec<String>) -> Result<String, Error> {
+    serde_json::to_string(list).map_err(|_| Error::internal("a list could not be written"))
+}
+
+fn list_of(text: &str) -> Result<Vec<String>, Error> {
+    serde_json::from_str(text).map_err(|_| Error::internal("a list of a token cannot be read"))
+}

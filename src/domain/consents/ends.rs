@@ -1,0 +1,246 @@
+//! Consents that time has ended, and those that a new text demands anew (Art. 5(2), 7(1)). Room: domain/consents.
+//!
+//! Nothing of this is needed for a consent to end: reads look at the clock. It is for those who follow, and for the worklist.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{
+    consent::{Column, Entity, Model},
+    consent_event, consent_text, contact,
+    enums::{ConsentEventKind, ConsentStatus},
+};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, ExprTrait, Query},
+};
+use uuid::Uuid;
+
+use super::{
+    events::{self, Declaration, declare, not_before},
+    opened,
+};
+use crate::{
+    app::App,
+    audit::{self, Author, Past, Transaction},
+    base::error::Error,
+    policy::Grounds,
+};
+
+const BATCH: usize = 200;
+/// Who does it.
+const ACTOR: &str = "server";
+
+/// Records that consents have ended whose time is over, and gives how many. What is read of them stays the same; those who
+/// follow learn of it. It may be done at any time, by several servers at once, and again.
+///
+/// # Errors
+/// `INTERNAL` from the database; what was written before that stays.
+pub async fn expire(app: &App) -> Result<u64, Error> {
+    let due =
+        Condition::all().add(Column::Status.eq(ConsentStatus::Granted)).add(Column::ExpiresAt.lte(app.now()));
+    each_batch(app, || Entity::find().filter(due.clone()), &Task::Expire).await
+}
+
+/// Demands a new declaration of those who consented to an earlier version of a text that has `renew_within`, and gives of how
+/// many consents. They go on to hold until that time after the new text was published, but not beyond their own end; where that
+/// time is over, they end at once. What the person declares to the new text puts an end to the demand. Each consent is asked for
+/// once per version and declaration, however often this is done.
+///
+/// # Errors
+/// `INTERNAL` from the database; what was written before that stays.
+pub async fn demand_renewals(app: &App) -> Result<u64, Error> {
+    let policy = app.policy.current();
+    let texts = consent_text::Entity::find().all(&app.db.reader).await?;
+    let versions: BTreeSet<(&str, &str)> = texts
+        .iter()
+        .filter(|text| text.renew_within.is_some())
+        .map(|text| (text.purpose_code.as_str(), text.version.as_str()))
+        .collect();
+    let mut demanded = 0;
+    for (purpose, version) in versions {
+        if policy.purpose(purpose).is_none_or(|purpose| purpose.grounds != Grounds::Consent) {
+            continue;
+        }
+        let of_purpose = texts.iter().filter(|text| text.purpose_code == purpose);
+        let (new, others): (Vec<_>, Vec<_>) = of_purpose.cloned().partition(|text| text.version == version);
+        let demand = Demand { new, others, language: app.pages.language.clone() };
+        let candidates = demand.candidates(purpose, app.now());
+        let task = Task::Demand(demand);
+        demanded += each_batch(app, || candidates.clone(), &task).await?;
+    }
+    Ok(demanded)
+}
+
+/// What is done to each consent.
+enum Task {
+    Expire,
+    Demand(Demand),
+}
+
+impl Task {
+    /// What is declared of the locked consent `row`; nothing where it is not due any more.
+    fn declaration(
+        &self,
+        tx: &Transaction,
+        row: &Model,
+        events: &[consent_event::Model],
+    ) -> Result<Option<Declaration>, Error> {
+        // What differs from its events is for `zweck consents rebuild` to mend: nothing may come of it on the way.
+        if row.status != ConsentStatus::Granted || events::projected(row, events) != *row {
+            return Ok(None);
+        }
+        let over = row.expires_at.filter(|end| *end <= tx.now());
+        match (self, over) {
+            (Task::Expire, Some(end)) => {
+                Ok(Some(Declaration::end("expireConsent", ConsentEventKind::Expired, Some(end), None)))
+            }
+            (Task::Demand(demand), None) => demand.declaration(row, events, not_before(tx, events)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A version of a text that earlier consents are to be renewed for.
+struct Demand {
+    /// Its texts, one per language.
+    new: Vec<consent_text::Model>,
+    /// Those of the other versions.
+    others: Vec<consent_text::Model>,
+    /// The language of those of whom none is known.
+    language: String,
+}
+
+impl Demand {
+    /// Consents to earlier versions, or of which the text is not known, that were not asked for yet.
+    fn candidates(&self, purpose: &str, now: DateTime<Utc>) -> Select<Entity> {
+        let last = self.new.iter().map(|text| text.published_at).max();
+        let earlier = self.others.iter().filter(|text| last.is_some_and(|last| text.published_at < last));
+        let asked = Query::select()
+            .expr(Expr::val(1))
+            .from(consent_event::Entity)
+            .and_where(
+                Expr::col((consent_event::Entity, consent_event::Column::ConsentId))
+                    .eq(Expr::col((Entity, Column::Id))),
+            )
+            .and_where(consent_event::Column::Kind.eq(ConsentEventKind::Requested))
+            .and_where(consent_event::Column::ConsentTextId.is_in(self.ids()))
+            .and_where(consent_event::Column::ExpiresAt.is_not_null())
+            .cond_where(
+                Condition::any().add(Column::GrantedAt.is_null()).add(
+                    Expr::col((consent_event::Entity, consent_event::Column::DeclaredAt))
+                        .gte(Expr::col((Entity, Column::GrantedAt))),
+                ),
+            )
+            .to_owned();
+        let texts = Condition::any()
+            .add(Column::ConsentTextId.is_null())
+            .add(Column::ConsentTextId.is_in(earlier.map(|text| text.id)));
+        Entity::find()
+            .filter(Column::PurposeCode.eq(purpose))
+            .filter(Column::Status.eq(ConsentStatus::Granted))
+            .filter(Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now)))
+            .filter(texts)
+            .filter(Expr::exists(asked).not())
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        self.new.iter().map(|text| text.id).collect()
+    }
+
+    /// The question that is put at `at`, if the consent is one of those and was not asked for.
+    fn declaration(
+        &self,
+        row: &Model,
+        events: &[consent_event::Model],
+        at: DateTime<Utc>,
+    ) -> Result<Option<Declaration>, Error> {
+        let old = row.consent_text_id.and_then(|id| self.others.iter().find(|text| text.id == id));
+        let of = |language: &str| self.new.iter().find(|text| text.language == language);
+        let own = old.and_then(|text| of(&text.language));
+        let Some(new) = own.or_else(|| of(&self.language)).or(self.new.first()) else { return Ok(None) };
+        let Some(within) = &new.renew_within else { return Ok(None) };
+        let earlier = match (row.consent_text_id, old) {
+            (None, _) => true,
+            (Some(_), old) => old.is_some_and(|old| old.published_at < new.published_at),
+        };
+        let asked = |event: &consent_event::Model| {
+            event.kind == ConsentEventKind::Requested
+                && event.expires_at.is_some()
+                && event.consent_text_id.is_some_and(|id| self.ids().contains(&id))
+                && row.granted_at.is_none_or(|granted| event.declared_at >= Some(granted))
+        };
+        if !earlier || events.iter().any(asked) {
+            return Ok(None);
+        }
+        // Behind the declaration that it asks to renew, also within one instant.
+        let at = row.granted_at.map_or(at, |granted| Ord::max(at, granted + TimeDelta::microseconds(1)));
+        let end = Ord::max(events::after(new.published_at, within)?, at);
+        Ok(Some(Declaration {
+            consent_text_id: Some(new.id),
+            expires_at: Some(end),
+            review_due_at: Some(at),
+            ..Declaration::end("demandRenewal", ConsentEventKind::Requested, Some(at), None)
+        }))
+    }
+}
+
+/// Does `task` to the consents that `candidates` finds, a batch in each transaction.
+async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &Task) -> Result<u64, Error> {
+    let (mut done, mut last, mut past) = (0, Uuid::nil(), Past::default());
+    loop {
+        let batch: Vec<(Uuid, Uuid)> = candidates()
+            .select_only()
+            .column(Column::Id)
+            .column(Column::ContactId)
+            .filter(Column::Id.gt(last))
+            .order_by_asc(Column::Id)
+            .limit(u64::try_from(BATCH).unwrap_or(u64::MAX))
+            .into_tuple()
+            .all(&app.db.reader)
+            .await?;
+        let Some((end, _)) = batch.last() else { return past.end(done) };
+        last = *end;
+        match audit::again(|| declare_all(app, &batch, task)).await {
+            Ok(number) => done += number,
+            // One by one: whoever's consent cannot be written holds up nobody else's.
+            Err(_) => {
+                for one in &batch {
+                    let alone = audit::again(|| declare_all(app, std::slice::from_ref(one), task)).await;
+                    done += past.take(app, "a consent that ends", one.0, alone).await?;
+                }
+            }
+        }
+    }
+}
+
+/// One transaction: contacts are locked in the order of their ids, as a merge locks them, and each consent is looked at anew.
+async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u64, Error> {
+    let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
+    let contacts: BTreeSet<Uuid> = batch.iter().map(|(_, contact)| *contact).collect();
+    contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::Id.is_in(contacts.iter().copied()))
+        .order_by_asc(contact::Column::Id)
+        .lock_exclusive()
+        .into_tuple::<Uuid>()
+        .all(tx.connection())
+        .await?;
+    let due = Condition::all()
+        .add(opened::column(Column::Id).is_in(batch.iter().map(|(id, _)| *id)))
+        // One that a merge has moved since hangs on a contact that is not locked: the next time.
+        .add(opened::column(Column::ContactId).is_in(contacts));
+    let mut done = 0;
+    for consent in opened::read(&tx, due).await? {
+        if let Some(declaration) = task.declaration(&tx, &consent.row, &consent.events)? {
+            declare(&mut tx, consent, &declaration).await?;
+            done += 1;
+        }
+    }
+    // Others have done it meanwhile.
+    if done > 0 {
+        tx.commit().await?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,292 @@
+//! Events of a consent: appended, then projected anew. Room: domain/consents.
+
+use chrono::{DateTime, Days, Months, Utc};
+use entity::{
+    consent, consent_event, contact,
+    enums::{Channel, ConsentEventKind, ConsentStatus},
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::opened::Opened;
+use crate::{
+    audit::{Changes, Entry, Rows, Transaction},
+    auth::actor::Actor,
+    base::error::Error,
+    domain::consents::projection::project,
+    policy::Policy,
+    registry::{CONSENT, CONSENT_EVENT},
+};
+
+/// What is declared, and how it is recorded.
+pub(super) struct Declaration {
+    pub(super) action: &'static str,
+    pub(super) kind: ConsentEventKind,
+    /// When; `None` for now, which is not before anything that was declared already.
+    pub(super) declared_at: Option<DateTime<Utc>>,
+    pub(super) source: Option<String>,
+    pub(super) proof: Option<String>,
+    pub(super) consent_text_id: Option<Uuid>,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) review_due_at: Option<DateTime<Utc>>,
+    /// Where the proof is.
+    pub(super) evidence: Option<String>,
+    /// The address it is declared for, as it is written, and its key, which a grant is bound to.
+    pub(super) address: Option<Address>,
+    /// When that address became another, where it did.
+    pub(super) moved_at: Option<DateTime<Utc>>,
+}
+
+impl Declaration {
+    /// The end of a consent.
+    pub(super) fn end(
+        action: &'static str,
+        kind: ConsentEventKind,
+        declared_at: Option<DateTime<Utc>>,
+        source: Option<String>,
+    ) -> Self {
+        Self {
+            action,
+            kind,
+            declared_at,
+            source,
+            proof: None,
+            consent_text_id: None,
+            expires_at: None,
+            review_due_at: None,
+            evidence: None,
+            address: None,
+            moved_at: None,
+        }
+    }
+}
+
+/// An address of a contact.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    /// As it is written.
+    pub(super) text: String,
+    /// Its key, which consents are bound to.
+    pub(super) key: String,
+}
+
+/// The key of the address of a contact on a channel.
+pub(super) fn address_of(contact: &contact::Model, channel: Channel) -> Option<String> {
+    match channel {
+        Channel::Email => contact.email_key.clone(),
+        Channel::Phone | Channel::Sms => contact.phone_key.clone(),
+        Channel::Post => contact.postal_key.clone(),
+    }
+}
+
+/// The address of a contact on a channel, as it is written and as consents are bound to it.
+pub(super) fn written_address(contact: &contact::Model, channel: Channel) -> Option<Address> {
+    let text = match channel {
+        Channel::Email => contact.email.clone(),
+        Channel::Phone | Channel::Sms => contact.phone.clone(),
+        Channel::Post => {
+            let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
+            let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+            Some(parts.join(", "))
+        }
+    };
+    Some(Address { text: text?, key: address_of(contact, channel)? })
+}
+
+/// When the address of a contact on a channel last became another.
+pub(super) fn moved_at(contact: &contact::Model, channel: Channel) -> Option<DateTime<Utc>> {
+    match channel {
+        Channel::Email => contact.email_changed_at,
+        Channel::Phone | Channel::Sms => contact.phone_changed_at,
+        Channel::Post => contact.address_changed_at,
+    }
+}
+
+/// The events of a consent.
+pub(super) async fn of<C: ConnectionTrait>(
+    connection: &C,
+    consent: Uuid,
+) -> Result<Vec<consent_event::Model>, Error> {
+    let events = consent_event::Entity::find().filter(consent_event::Column::ConsentId.eq(consent));
+    Ok(events.all(connection).await?)
+}
+
+/// The row with the state that `events` make.
+pub(super) fn projected(row: &consent::Model, events: &[consent_event::Model]) -> consent::Model {
+    let state = project(events);
+    consent::Model {
+        status: state.status,
+        declared_at: state.declared_at,
+        granted_at: state.granted_at,
+        confirmed_at: state.confirmed_at,
+        withdrawn_at: state.withdrawn_at,
+        expires_at: state.expires_at,
+        review_due_at: state.review_due_at,
+        source: state.source,
+        consent_text_id: state.consent_text_id,
+        ..row.clone()
+    }
+}
+
+/// An event of a kind at an instant, with nothing else to say.
+pub(super) fn bare(
+    tx: &Transaction,
+    consent_id: Uuid,
+    kind: ConsentEventKind,
+    at: DateTime<Utc>,
+) -> consent_event::Model {
+    consent_event::Model {
+        id: tx.new_id(),
+        consent_id,
+        kind,
+        declared_at: Some(at),
+        recorded_at: tx.now(),
+        source: None,
+        actor: tx.author().actor.clone(),
+        proof: None,
+        consent_text_id: None,
+        expires_at: None,
+        address: None,
+        evidence: None,
+        review_due_at: None,
+    }
+}
+
+/// Now, but not before anything that was declared already: another writer may have held the contact meanwhile, or have a
+/// clock that is ahead.
+pub(super) fn not_before(tx: &Transaction, events: &[consent_event::Model]) -> DateTime<Utc> {
+    let latest = events.iter().filter_map(|event| event.declared_at).max();
+    latest.unwrap_or(tx.now()).max(tx.now())
+}
+
+/// Whether the declaration says nothing new.
+fn is_repeat(declaration: &Declaration, at: DateTime<Utc>, events: &[consent_event::Model]) -> bool {
+    events.iter().any(|event| {
+        event.kind == declaration.kind
+            && event.declared_at == Some(at)
+            && event.consent_text_id == declaration.consent_text_id
+            && event.expires_at == declaration.expires_at
+            && event.review_due_at == declaration.review_due_at
+    })
+}
+
+/// Appends an event, projects the consent anew and records both.
+pub(super) async fn declare(
+    tx: &mut Transaction,
+    opened: Opened,
+    declaration: &Declaration,
+) -> Result<Uuid, Error> {
+    let Opened { row: before, mut events, keys, new } = opened;
+    let before = &before;
+    tx.take_keys(before.contact_id, &keys)?;
+    let at = declaration.declared_at.unwrap_or_else(|| not_before(tx, &events));
+    if is_repeat(declaration, at, &events) {
+        return repeat(tx, before, declaration.action).await;
+    }
+    let mut fresh = Vec::new();
+    if let Some(moved_at) = declaration.moved_at.filter(|moved_at| at <= *moved_at) {
+        // It was given for the address before, and comes in late.
+        let known = |event: &consent_event::Model| {
+            event.kind == ConsentEventKind::Invalidated && event.declared_at == Some(moved_at)
+        };
+        if !events.iter().any(known) {
+            fresh.push(bare(tx, before.id, ConsentEventKind::Invalidated, moved_at));
+        }
+    }
+    fresh.push(consent_event::Model {
+        source: declaration.source.clone(),
+        proof: declaration.proof.clone(),
+        consent_text_id: declaration.consent_text_id,
+        expires_at: declaration.expires_at,
+        review_due_at: declaration.review_due_at,
+        evidence: declaration.evidence.clone(),
+        address: declaration.address.as_ref().map(|address| address.text.clone()),
+        ..bare(tx, before.id, declaration.kind, at)
+    });
+    events.extend(fresh.iter().cloned());
+    let mut after = projected(before, &events);
+    after.updated_at = tx.now();
+    // A grant is bound to the address it was given for, if it is the one that holds.
+    let holds = after.status == ConsentStatus::Granted && after.granted_at == Some(at);
+    let grants = matches!(
+        declaration.kind,
+        ConsentEventKind::Granted | ConsentEventKind::Confirmed | ConsentEventKind::Renewed
+    );
+    if holds && grants {
+        after.bound_address = declaration.address.as_ref().map(|address| address.key.clone());
+    }
+    let mut rows = match new {
+        true => Rows::default().insert::<consent::Entity>(&CONSENT, &after),
+        false => Rows::default().update::<consent::Entity>(&CONSENT, before, &after)?,
+    };
+    for event in &fresh {
+        rows = rows.insert::<consent_event::Entity>(&CONSENT_EVENT, event);
+    }
+    let changes = tx.write(rows).await?;
+    tx.record(entry(before, declaration.action, changes)).await?;
+    Ok(before.id)
+}
+
+/// Records that something was said again which changes nothing of the consent.
+pub(super) async fn repeat(
+    tx: &mut Transaction,
+    row: &consent::Model,
+    action: &'static str,
+) -> Result<Uuid, Error> {
+    tx.record(entry(row, action, Changes::none())).await?;
+    Ok(row.id)
+}
+
+fn entry(row: &consent::Model, action: &'static str, changes: Changes) -> Entry {
+    Entry {
+        action,
+        entity_type: CONSENT.name,
+        entity_id: Some(row.id),
+        contact_id: Some(row.contact_id),
+        changes,
+    }
+}
+
+/// When a consent that ends at `end` is to be reviewed: as long before as the purpose says.
+pub(super) fn review(
+    actor: &Actor,
+    purpose: &str,
+    end: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    review_by(&actor.policy, purpose, end)
+}
+
+/// The same by a policy.
+pub(super) fn review_by(
+    policy: &Policy,
+    purpose: &str,
+    end: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let lead = policy.purpose(purpose).and_then(|purpose| purpose.review.as_deref());
+    let (Some(end), Some(lead)) = (end, lead) else { return Ok(None) };
+    let (months, days) = parts(lead)?;
+    Ok(end.checked_sub_months(months).and_then(|start| start.checked_sub_days(days)))
+}
+
+/// A period like `P2Y`, `P6M`, `P4W` or `P30D` (ISO 8601) as months and days.
+fn parts(period: &str) -> Result<(Months, Days), Error> {
+    let number =
+        |unit| period.strip_prefix('P').and_then(|rest| rest.strip_suffix(unit)?.parse::<u32>().ok());
+    match (number('Y'), number('M'), number('W'), number('D')) {
+        (Some(years), ..) => Ok((Months::new(years.saturating_mul(12)), Days::new(0))),
+        (_, Some(months), ..) => Ok((Months::new(months), Days::new(0))),
+        (.., Some(weeks), _) => Ok((Months::new(0), Days::new(u64::from(weeks) * 7))),
+        (.., Some(days)) => Ok((Months::new(0), Days::new(u64::from(days)))),
+        _ => Err(Error::internal("a period that cannot be read")),
+    }
+}
+
+/// The instant `period` after `from`.
+///
+/// # Errors
+/// `BAD_USER_INPUT` beyond the calendar; `INTERNAL` for a period that the policy should have refused.
+pub fn after(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
+    let (months, days) = parts(period)?;
+    let end = from.checked_add_months(months).and_then(|end| end.checked_add_days(days));
+    end.ok_or_else(|| Error::input("`declaredAt` is not a possible time").in_input("input.declaredAt"))
+}

@@ -1,0 +1,217 @@
+//! Consents of two contacts that are one person: what either has refused holds for both (Art. 7). Room: domain/consents.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_event, contact,
+    enums::{Channel, ConsentEventKind, ConsentStatus, StopKind},
+    objection,
+};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use uuid::Uuid;
+
+use super::events::{address_of, bare, not_before, of, projected};
+use crate::{
+    audit::{Changes, Transaction},
+    auth::actor::Actor,
+    base::error::Error,
+    domain::contacts::merge::Merged,
+    registry::{CONSENT, CONSENT_EVENT, Category},
+};
+
+/// What one of both contacts brings.
+struct Side<'m> {
+    contact: &'m contact::Model,
+    consents: Vec<consent::Model>,
+    objections: Vec<objection::Model>,
+}
+
+/// The consents of both to a purpose on a channel.
+#[derive(Clone, Copy, Default)]
+struct Both<'s> {
+    own: Option<&'s consent::Model>,
+    other: Option<&'s consent::Model>,
+}
+
+/// Makes the consents of the duplicate those of the contact that stays. The events of both are kept. Where one contact has
+/// said no - withdrawn, refused, let expire, objected to - the consent of the other is invalid from now on, whatever the
+/// times: nothing tells which of the two the person meant to hold. So is one that was given for an address which is not
+/// the primary one (BGH I ZR 164/09). Only a declaration after the merge opens again.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn join(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Result<(), Error> {
+    let own = Side::of(tx, &merged.before).await?;
+    let other = Side::of(tx, &merged.duplicate).await?;
+    let mut all: BTreeMap<(String, String), Both<'_>> = BTreeMap::new();
+    let key = |row: &consent::Model| (row.purpose_code.clone(), row.channel.to_value());
+    for row in &own.consents {
+        all.entry(key(row)).or_default().own = Some(row);
+    }
+    for row in &other.consents {
+        all.entry(key(row)).or_default().other = Some(row);
+    }
+    for ((purpose, channel), both) in all {
+        let channel = Channel::try_from_value(&channel)?;
+        let group = actor.policy.purpose(&purpose).and_then(|purpose| purpose.group.as_deref());
+        let refuses = |side: &Side<'_>, row| side.refuses(row, (&purpose, group, channel), tx.now());
+        let refused = match (both.own, both.other) {
+            // What it says itself it goes on saying.
+            (Some(_), None) => refuses(&other, None),
+            (None, Some(_)) => refuses(&own, None),
+            _ => refuses(&own, both.own) || refuses(&other, both.other),
+        };
+        let given: Vec<Given<'_>> =
+            [own.given(both.own), other.given(both.other)].into_iter().flatten().collect();
+        let address = address_of(&merged.after, channel);
+        match (both.own, both.other) {
+            (Some(own), Some(other)) => unite(tx, merged, own, other, refused, &given, address).await?,
+            (Some(row), None) | (None, Some(row)) => carry(tx, merged, row, refused, &given, address).await?,
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A consent with the address it was given for.
+struct Given<'s> {
+    row: &'s consent::Model,
+    address: Option<String>,
+}
+
+impl<'m> Side<'m> {
+    async fn of(tx: &Transaction, contact: &'m contact::Model) -> Result<Self, Error> {
+        // Locked: `zweck consents rebuild` may have waited for the contact that goes.
+        let consents = consent::Entity::find()
+            .filter(consent::Column::ContactId.eq(contact.id))
+            .order_by_asc(consent::Column::Id)
+            .lock_exclusive()
+            .all(tx.connection())
+            .await?;
+        let objections = objection::Entity::find()
+            .filter(objection::Column::ContactId.eq(contact.id))
+            // What lists of others say, and that mail does not get there, is no word of anybody.
+            .filter(objection::Column::Kind.is_in([StopKind::Objection, StopKind::Block]))
+            .all(tx.connection())
+            .await?;
+        Ok(Self { contact, consents, objections })
+    }
+
+    fn given<'s>(&self, row: Option<&'s consent::Model>) -> Option<Given<'s>> {
+        row.map(|row| Given { row, address: self.bound(row) })
+    }
+
+    /// The address a consent was given for; one that is bound to none was given for that of the contact.
+    fn bound(&self, row: &consent::Model) -> Option<String> {
+        row.bound_address.clone().or_else(|| address_of(self.contact, row.channel))
+    }
+
+    /// Whether the contact says no to the purpose on the channel of `row`: it has a consent that is not in force, or has
+    /// objected and not consented since. One that was asked and has not answered says nothing.
+    fn refuses(
+        &self,
+        row: Option<&consent::Model>,
+        (purpose, group, channel): (&str, Option<&str>, Channel),
+        now: DateTime<Utc>,
+    ) -> bool {
+        let objections = || {
+            let meant = |code: &str| code == purpose || Some(code) == group;
+            let there =
+                move |objection: &objection::Model| objection.channel.is_none_or(|own| own == channel);
+            self.objections.iter().filter(move |objection| meant(&objection.purpose_code) && there(objection))
+        };
+        // A block stands against older consents; by itself it is no word of this person, but where it has the source of one.
+        let own = |objection: &&objection::Model| {
+            objection.kind == StopKind::Objection || objection.source.is_some()
+        };
+        let objected =
+            || objections().filter(own).any(|objection| objection.ended_at.is_none_or(|end| end > now));
+        match row {
+            Some(row) if row.status != ConsentStatus::Pending => {
+                let ended = objections().any(|objection| {
+                    objection.ended_at.is_none_or(|end| end > objection.objected_at)
+                        && row.declared_at.is_none_or(|at| objection.objected_at >= at)
+                });
+                let in_force = row.status == ConsentStatus::Granted
+                    && row.withdrawn_at.is_none()
+                    && row.expires_at.is_none_or(|end| end > now);
+                !in_force || ended || self.bound(row) != address_of(self.contact, row.channel)
+            }
+            _ => objected(),
+        }
+    }
+}
+
+/// The consent that holds, invalid if it was `refused`, or not given for the `address`.
+async fn settle(
+    tx: &Transaction,
+    mut row: consent::Model,
+    refused: bool,
+    given: &[Given<'_>],
+    address: Option<&String>,
+) -> Result<(consent::Model, Changes), Error> {
+    let in_force = matches!(row.status, ConsentStatus::Granted | ConsentStatus::Pending);
+    // Those that the state was made of; where that cannot be told, all.
+    let made = |given: &&Given<'_>| given.row.status == row.status && given.row.granted_at == row.granted_at;
+    let found = given.iter().any(|given| made(&given));
+    let mut winners = given.iter().filter(|given| !found || made(given));
+    let fits = winners.clone().all(|given| given.address.as_ref() == address);
+    if !in_force || (!refused && fits) {
+        if let Some(winner) = winners.next().filter(|_| in_force) {
+            row.bound_address.clone_from(&winner.row.bound_address);
+        }
+        return Ok((row, Changes::none()));
+    }
+    let mut events = of(tx.connection(), row.id).await?;
+    let event = bare(tx, row.id, ConsentEventKind::Invalidated, not_before(tx, &events));
+    let changes = tx.insert::<consent_event::Entity>(&CONSENT_EVENT, &event).await?;
+    events.push(event);
+    Ok((consent::Model { updated_at: tx.now(), ..projected(&row, &events) }, changes))
+}
+
+/// Keeps a consent that only one of both has.
+async fn carry(
+    tx: &mut Transaction,
+    merged: &Merged,
+    before: &consent::Model,
+    refused: bool,
+    given: &[Given<'_>],
+    address: Option<String>,
+) -> Result<(), Error> {
+    let row = consent::Model { contact_id: merged.after.id, ..before.clone() };
+    let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
+    if after == *before {
+        return Ok(());
+    }
+    let changes = tx.update::<consent::Entity>(&CONSENT, before, &after).await?;
+    tx.record(merged.entry(&CONSENT, before.id, changes.and(event))).await
+}
+
+/// Makes one consent of two, with the events of both.
+async fn unite(
+    tx: &mut Transaction,
+    merged: &Merged,
+    own: &consent::Model,
+    other: &consent::Model,
+    refused: bool,
+    given: &[Given<'_>],
+    address: Option<String>,
+) -> Result<(), Error> {
+    let moved: Vec<Uuid> = of(tx.connection(), other.id).await?.into_iter().map(|event| event.id).collect();
+    consent_event::Entity::update_many()
+        .col_expr(consent_event::Column::ConsentId, Expr::value(own.id))
+        .filter(consent_event::Column::ConsentId.eq(other.id))
+        .exec(tx.connection())
+        .await?;
+    let gone = tx.delete::<consent::Entity>(&CONSENT, other).await?;
+    let row = consent::Model { updated_at: tx.now(), ..projected(own, &of(tx.connection(), own.id).await?) };
+    let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
+    let events = serde_json::json!(moved);
+    let coordinate = "Consent.events";
+    let came = Changes::one(coordinate, Category::Link, serde_json::Value::Null, events.clone());
+    let changes = tx.update::<consent::Entity>(&CONSENT, own, &after).await?;
+    tx.record(merged.entry(&CONSENT, own.id, changes.and(event).and(came))).await?;
+    let went = Changes::one(coordinate, Category::Link, events, serde_json::Value::Null);
+    tx.record(merged.entry(&CONSENT, other.id, gone.and(went))).await
+}

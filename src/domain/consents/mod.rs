@@ -1,0 +1,263 @@
+//! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7). Room: domain/consents.
+
+mod asked;
+mod batch;
+mod ends;
+mod events;
+mod granting;
+pub mod merge;
+mod noes;
+mod opened;
+pub mod projection;
+mod rebuild;
+mod renewals;
+mod settling;
+mod status;
+mod telling;
+mod withdrawal;
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_text, contact,
+    enums::{Channel, ConsentEventKind},
+};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Condition,
+};
+use uuid::Uuid;
+
+pub use asked::{Asked, answer, ask};
+pub use batch::{Hindrance, Outcome, Present, Said, Told};
+pub use ends::{demand_renewals, expire};
+pub use events::after;
+pub use granting::Grant;
+pub use noes::{arrive, carry_noes};
+pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use renewals::renewable;
+pub use renewals::{Renewal, renew};
+pub use settling::{Settled, agree, settle};
+pub use status::status_at;
+pub use telling::catch_up;
+pub use withdrawal::{Withdrawal, withdraw};
+
+use crate::{
+    audit::Transaction,
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::contacts::{self, Rectified},
+    policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
+    registry::CONSENT,
+};
+use events::{Declaration, address_of, declare, moved_at, review, written_address};
+use opened::{Opened, find_or_open};
+
+/// A consent that the person declared.
+#[derive(Clone, Debug)]
+pub struct NewConsent {
+    /// Of which contact.
+    pub contact_id: Uuid,
+    /// Code of the purpose.
+    pub purpose: String,
+    /// For which channel.
+    pub channel: Channel,
+    /// Version of the text declared to.
+    pub text_version: String,
+    /// Language of the text declared to.
+    pub language: String,
+    /// Kind of proof.
+    pub proof: String,
+    /// When it was declared.
+    pub declared_at: DateTime<Utc>,
+    /// Where it was declared.
+    pub source: String,
+    /// When it ends; by the purpose's period of validity otherwise.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Where the proof is, e.g. the number of the paper.
+    pub evidence: Option<String>,
+}
+
+fn fault(name: &str, message: &str) -> Error {
+    Error::input(message).in_input(format!("input.{name}"))
+}
+
+fn stored(channel: policy::Channel) -> Channel {
+    match channel {
+        policy::Channel::Email => Channel::Email,
+        policy::Channel::Phone => Channel::Phone,
+        policy::Channel::Sms => Channel::Sms,
+        policy::Channel::Post => Channel::Post,
+    }
+}
+
+fn uses(purpose: &PurposeDef, channel: Channel) -> bool {
+    purpose.channels.iter().any(|known| stored(*known) == channel)
+}
+
+/// Whether consents to the purpose or group `code` are the caller's to write.
+///
+/// # Errors
+/// `FORBIDDEN` where they are not.
+pub(crate) fn own(actor: &Actor, code: &str) -> Result<(), Error> {
+    match &actor.purpose {
+        Some(own) if own.sees_all || own.code == code => Ok(()),
+        _ => {
+            let message = "consents to other purposes may not be written for this purpose";
+            Err(Error::new(Code::Forbidden, message).in_input("input.purpose"))
+        }
+    }
+}
+
+impl NewConsent {
+    fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
+        let Some(purpose) = actor.policy.purpose(&self.purpose) else {
+            return Err(fault("purpose", "there is no such purpose"));
+        };
+        if purpose.is_group {
+            return Err(fault("purpose", "consent is given per kind, never to a group (Recital 43)"));
+        }
+        if purpose.grounds != Grounds::Consent {
+            return Err(fault("purpose", "this purpose does not rest on consent"));
+        }
+        own(actor, &purpose.code)?;
+        if !uses(purpose, self.channel) {
+            return Err(fault("channel", "this purpose does not use the channel"));
+        }
+        if !purpose.proof.contains(&self.proof) {
+            return Err(fault("proof", "this purpose does not accept such a proof"));
+        }
+        if self.proof == DOUBLE_OPT_IN {
+            let message = "only the person confirms by double opt-in; ask for it by requestConsent";
+            return Err(fault("proof", message));
+        }
+        if self.declared_at > now {
+            return Err(fault("declaredAt", "`declaredAt` is in the future"));
+        }
+        let validity = purpose.validity.as_deref();
+        let latest = validity.map(|validity| events::after(self.declared_at, validity)).transpose()?;
+        if let Some(end) = self.expires_at {
+            if end <= self.declared_at {
+                return Err(fault("expiresAt", "a consent must end after it was declared"));
+            }
+            if latest.is_some_and(|latest| end > latest) {
+                return Err(fault("expiresAt", "the purpose's period of validity ends earlier"));
+            }
+        }
+        Ok(self.expires_at.or(latest))
+    }
+}
+
+/// Records a consent with its evidence (Art. 7(1)). The same declaration again is no change; a later withdrawal stays.
+///
+/// # Errors
+/// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a text, proof, channel or time
+/// that cannot be.
+pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Result<Uuid, Error> {
+    new.check(actor, tx.now())?;
+    let contact = contacts::lock(tx, actor, new.contact_id).await?;
+    declared(tx, actor, (&contact, None), new, ("recordConsent", ConsentEventKind::Granted)).await
+}
+
+/// Records what the person declared in the name of a mutation, once all else is looked at, to the consent if it was read already.
+async fn declared(
+    tx: &mut Transaction,
+    actor: &Actor,
+    (contact, opened): (&contact::Model, Option<Opened>),
+    new: &NewConsent,
+    (action, kind): (&'static str, ConsentEventKind),
+) -> Result<Uuid, Error> {
+    let expires_at = new.check(actor, tx.now())?;
+    let text: Uuid = consent_text::Entity::find()
+        .select_only()
+        .column(consent_text::Column::Id)
+        .filter(consent_text::Column::PurposeCode.eq(&new.purpose))
+        .filter(consent_text::Column::Language.eq(&new.language))
+        .filter(consent_text::Column::Version.eq(&new.text_version))
+        .into_tuple()
+        .one(tx.connection())
+        .await?
+        .ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
+    let opened = match opened {
+        Some(opened) => opened,
+        None => find_or_open(tx, contact.id, &new.purpose, new.channel).await?,
+    };
+    let declaration = Declaration {
+        action,
+        kind,
+        declared_at: Some(new.declared_at),
+        source: Some(new.source.clone()),
+        proof: Some(new.proof.clone()),
+        consent_text_id: Some(text),
+        expires_at,
+        review_due_at: review(actor, &new.purpose, expires_at)?,
+        evidence: new.evidence.clone(),
+        address: written_address(contact, new.channel),
+        moved_at: moved_at(contact, new.channel),
+    };
+    declare(tx, opened, &declaration).await
+}
+
+/// Binds the consents of a contact to the keys that another reader has made of the same addresses; of earlier addresses too.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn bound_anew(
+    tx: &Transaction,
+    before: &contact::Model,
+    after: &contact::Model,
+) -> Result<(), Error> {
+    let bound = consent::Entity::find()
+        .filter(consent::Column::ContactId.eq(after.id))
+        .filter(consent::Column::BoundAddress.is_not_null());
+    for row in bound.all(tx.connection()).await? {
+        let Some(old) = &row.bound_address else { continue };
+        let own = match row.channel {
+            // The first reader bound to the folded number.
+            Channel::Phone | Channel::Sms => before.phone_key.as_ref().or(before.phone_folded.as_ref()),
+            Channel::Email => before.email_key.as_ref(),
+            Channel::Post => before.postal_key.as_ref(),
+        };
+        let key = match (own == Some(old), row.channel) {
+            (true, channel) => address_of(after, channel),
+            (false, Channel::Email) => Some(tx.reader().email_key(old)),
+            (false, Channel::Phone | Channel::Sms) => Some(tx.reader().phone_key(old)),
+            (false, Channel::Post) => {
+                let mut parts = old.split('|').map(|part| Some(part).filter(|part| !part.is_empty()));
+                let mut next = || parts.next().flatten();
+                tx.reader().postal_key([next(), next(), next(), next()]).or_else(|| Some(old.clone()))
+            }
+        };
+        if key.as_ref() != Some(old) {
+            // It is the same address: nothing of the consent changed.
+            let anew = consent::Model { bound_address: key, ..row.clone() };
+            _ = tx.update::<consent::Entity>(&CONSENT, &row, &anew).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets blocks and consents of a rectified contact follow: what the suppression list says of an address that came becomes
+/// a block; consents bound to an address that changed are invalid until they are
+/// declared anew (BGH I ZR 164/09: a consent holds for the address it was given for).
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
+    arrive(tx, &rectified.reached(tx.reader())).await?;
+    let Rectified { before, after, .. } = rectified;
+    let moved: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
+        .into_iter()
+        .filter(|channel| address_of(&before, *channel) != address_of(&after, *channel))
+        .collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    // Those that are not in force too: a consent that comes in late was given for the old address.
+    let bound = Condition::all()
+        .add(opened::column(consent::Column::ContactId).eq(after.id))
+        .add(opened::column(consent::Column::Channel).is_in(moved.iter().map(ActiveEnum::to_value)));
+    for consent in opened::read(tx, bound).await? {
+        let declaration = Declaration::end("invalidateConsent", ConsentEventKind::Invalidated, None, None);
+        declare(tx, consent, &declaration).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Consents as they are written to: each read with its events and the keys of its values, in one statement. Room: domain/consents.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_event,
+    enums::{Channel, ConsentStatus},
+    subject_key,
+};
+use sea_orm::{
+    ActiveEnum, ConnectionTrait, DbErr, EntityTrait, ExprTrait, FromQueryResult, IdenStatic, Iterable,
+    JoinType, Order, QueryResult,
+    sea_query::{Condition, Expr, Query, SelectStatement},
+};
+use uuid::Uuid;
+
+use crate::{
+    audit::Transaction,
+    auth::actor::Actor,
+    base::error::Error,
+    registry::{CONSENT, Category},
+};
+
+/// Aliases of the tables, which the names of their columns begin with.
+const CONSENTS: &str = "t";
+const EVENTS: &str = "e";
+/// One for each category that values of consents and events fall under.
+const KEYS: [(&str, Category); 2] = [("s", Category::Consent), ("l", Category::Link)];
+
+/// Generation of the keys that come along.
+const FIRST: i32 = 0;
+/// What is read of a key.
+const OF_KEY: [subject_key::Column; 3] =
+    [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
+
+/// A consent of a contact to a purpose on a channel that nothing is declared for yet.
+pub(super) fn blank(
+    id: Uuid,
+    (contact_id, purpose, channel): (Uuid, &str, Channel),
+    now: DateTime<Utc>,
+) -> consent::Model {
+    consent::Model {
+        id,
+        contact_id,
+        purpose_code: purpose.to_owned(),
+        channel,
+        status: ConsentStatus::Pending,
+        bound_address: None,
+        declared_at: None,
+        granted_at: None,
+        confirmed_at: None,
+        withdrawn_at: None,
+        expires_at: None,
+        review_due_at: None,
+        source: None,
+        consent_text_id: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// A consent, read or about to be made. Its contact is locked.
+pub(super) struct Opened {
+    pub(super) row: consent::Model,
+    pub(super) events: Vec<consent_event::Model>,
+    /// The keys of the person for values of consents, and the categories of which there is none.
+    pub(super) keys: Vec<Result<subject_key::Model, Category>>,
+    /// Whether it is not there yet.
+    pub(super) new: bool,
+}
+
+impl Opened {
+    /// One that nothing is declared for yet.
+    pub(super) fn blank(tx: &Transaction, contact: Uuid, purpose: &str, channel: Channel) -> Self {
+        let row = blank(tx.new_id(), (contact, purpose, channel), tx.now());
+        Self { row, events: Vec::new(), keys: Vec::new(), new: true }
+    }
+}
+
+/// The consent of a locked contact for a purpose and channel, or a new one that nothing is declared for yet.
+pub(super) async fn find_or_open(
+    tx: &Transaction,
+    contact: Uuid,
+    purpose: &str,
+    channel: Channel,
+) -> Result<Opened, Error> {
+    let found = read(
+        tx,
+        Condition::all()
+            .add(column(consent::Column::ContactId).eq(contact))
+            .add(column(consent::Column::PurposeCode).eq(purpose))
+            .add(column(consent::Column::Channel).eq(channel.to_value())),
+    );
+    if let Some(opened) = found.await?.pop() {
+        return Ok(opened);
+    }
+    Ok(Opened::blank(tx, contact, purpose, channel))
+}
+
+/// The consent `id` of the contact `holder`, which is locked, if it exists for the caller.
+pub(super) async fn find(
+    tx: &Transaction,
+    actor: &Actor,
+    id: Uuid,
+    holder: Uuid,
+) -> Result<Option<Opened>, Error> {
+    let condition = Condition::all()
+        .add(column(consent::Column::Id).eq(id))
+        // A merge may have moved it until the lock was had.
+        .add(column(consent::Column::ContactId).eq(holder))
+        .add(tx.rule(actor, &CONSENT));
+    Ok(read(tx, condition).await?.pop())
+}
+
+/// A column of the consents that [`read`] reads.
+pub(super) fn column(column: consent::Column) -> Expr {
+    Expr::col((CONSENTS, column))
+}
+
+/// Consents for which `condition` holds, ordered by id.
+pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<Opened>, Error> {
+    let mut select = Query::select();
+    add_columns::<consent::Entity>(&mut select, CONSENTS);
+    add_columns::<consent_event::Entity>(&mut select, EVENTS);
+    let on_event =
+        Expr::col((EVENTS, consent_event::Column::ConsentId)).equals((CONSENTS, consent::Column::Id));
+    select.from_as(consent::Entity, CONSENTS).join_as(
+        JoinType::LeftJoin,
+        consent_event::Entity,
+        EVENTS,
+        on_event,
+    );
+    for (alias, category) in KEYS {
+        // Whose it is and for what is known.
+        for column in OF_KEY {
+            select.expr_as(Expr::col((alias, column)), format!("{alias}_{}", column.as_str()));
+        }
+        let of_contact =
+            Expr::col((alias, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId));
+        let of_category = Expr::col((alias, subject_key::Column::Category)).eq(category.as_str());
+        // The first one alone, so that it repeats no row: where it cannot be opened, a later one is looked for.
+        let first = Expr::col((alias, subject_key::Column::Generation)).eq(FIRST);
+        let on_key = Condition::all().add(of_contact).add(of_category).add(first);
+        select.join_as(JoinType::LeftJoin, subject_key::Entity, alias, on_key);
+    }
+    select.cond_where(condition).order_by((CONSENTS, consent::Column::Id), Order::Asc);
+    let mut all: Vec<Opened> = Vec::new();
+    for found in tx.connection().query_all(&select).await? {
+        let id: Uuid = found.try_get(&prefix(CONSENTS), consent::Column::Id.as_str())?;
+        if all.last().is_none_or(|last| last.row.id != id) {
+            let row = consent::Model::from_query_result(&found, &prefix(CONSENTS))?;
+            let keys = KEYS.iter().map(|(alias, category)| key(&found, row.contact_id, alias, *category));
+            let keys = keys.collect::<Result<_, _>>()?;
+            all.push(Opened { row, events: Vec::new(), keys, new: false });
+        }
+        let event: Option<Uuid> = found.try_get(&prefix(EVENTS), consent_event::Column::Id.as_str())?;
+        if let (Some(_), Some(opened)) = (event, all.last_mut()) {
+            opened.events.push(consent_event::Model::from_query_result(&found, &prefix(EVENTS))?);
+        }
+    }
+    Ok(all)
+}
+
+fn key(
+    found: &QueryResult,
+    subject_id: Uuid,
+    alias: &str,
+    category: Category,
+) -> Result<Result<subject_key::Model, Category>, DbErr> {
+    use subject_key::Column::{CreatedAt, Wrapped, WrappedBy};
+    let prefix = prefix(alias);
+    let Some(wrapped) = found.try_get(&prefix, Wrapped.as_str())? else { return Ok(Err(category)) };
+    Ok(Ok(subject_key::Model {
+        subject_id,
+        category: category.as_str().to_owned(),
+        generation: FIRST,
+        wrapped,
+        wrapped_by: found.try_get(&prefix, WrappedBy.as_str())?,
+        created_at: found.try_get(&prefix, CreatedAt.as_str())?,
+    }))
+}
+
+fn prefix(alias: &str) -> String {
+    format!("{alias}_")
+}
+
+fn add_columns<E: EntityTrait>(select: &mut SelectStatement, alias: &'static str) {
+    for column in E::Column::iter() {
+        select.expr_as(Expr::col((alias, column)), format!("{alias}_{}", column.as_str()));
+    }
+}

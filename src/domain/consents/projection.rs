@@ -1,0 +1,165 @@
+//! What the events of a consent say: a pure projection by the law's rules. Room: domain/consents.
+//!
+//! The latest declaration by declared time wins; ties and unknown times go to the withdrawal (Art. 7(1): who cannot prove
+//! a consent has none). Renewal is a new declaration by the person.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent_event,
+    enums::{ConsentEventKind, ConsentStatus},
+};
+use uuid::Uuid;
+
+/// The state of a consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Present state, before the end by time is looked at.
+    pub status: ConsentStatus,
+    /// When the person last declared.
+    pub declared_at: Option<DateTime<Utc>>,
+    /// When the consent in force was granted.
+    pub granted_at: Option<DateTime<Utc>>,
+    /// When it was confirmed by double opt-in.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// When it was withdrawn.
+    pub withdrawn_at: Option<DateTime<Utc>>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it is to be reviewed; only while it is in force.
+    pub review_due_at: Option<DateTime<Utc>>,
+    /// Where the last declaration was made.
+    pub source: Option<String>,
+    /// The text declared to.
+    pub consent_text_id: Option<Uuid>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            status: ConsentStatus::Pending,
+            declared_at: None,
+            granted_at: None,
+            confirmed_at: None,
+            withdrawn_at: None,
+            expires_at: None,
+            review_due_at: None,
+            source: None,
+            consent_text_id: None,
+        }
+    }
+}
+
+fn grants(kind: ConsentEventKind) -> bool {
+    use ConsentEventKind::{Confirmed, Granted, Renewed};
+    matches!(kind, Granted | Confirmed | Renewed)
+}
+
+/// When an event takes effect. An unknown time is the worst for whoever wants to process: a grant's the earliest, an
+/// end's the latest at which it can have been.
+fn effective(event: &consent_event::Model) -> DateTime<Utc> {
+    match event.declared_at {
+        Some(at) => at,
+        None if grants(event.kind) || event.kind == ConsentEventKind::Requested => DateTime::<Utc>::MIN_UTC,
+        None => event.recorded_at,
+    }
+}
+
+/// At the same instant the later of these wins.
+fn rank(kind: ConsentEventKind) -> u8 {
+    match kind {
+        ConsentEventKind::Requested => 0,
+        ConsentEventKind::Granted | ConsentEventKind::Renewed => 1,
+        ConsentEventKind::Confirmed => 2,
+        ConsentEventKind::Expired => 3,
+        ConsentEventKind::Invalidated => 4,
+        ConsentEventKind::Refused => 5,
+        ConsentEventKind::Withdrawn => 6,
+    }
+}
+
+/// The earlier of two ends, either of which may be none.
+fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    one.into_iter().chain(other).min()
+}
+
+/// The state that `events` make, in whatever order they were recorded, repeats included.
+pub fn project(events: &[consent_event::Model]) -> State {
+    let mut ordered: Vec<&consent_event::Model> = events.iter().collect();
+    ordered.sort_by_key(|event| (effective(event), rank(event.kind), event.recorded_at, event.id));
+    ordered.into_iter().fold(State::default(), apply)
+}
+
+/// The status at an instant: of what was declared by then, and not ended by time.
+pub fn status_at(events: &[consent_event::Model], at: DateTime<Utc>) -> ConsentStatus {
+    let by_then: Vec<_> = events.iter().filter(|event| effective(event) <= at).cloned().collect();
+    let state = project(&by_then);
+    match state.status {
+        ConsentStatus::Granted if state.expires_at.is_some_and(|end| end <= at) => ConsentStatus::Expired,
+        status => status,
+    }
+}
+
+/// The state as it was when `at` came: what ended by time before is over, whether that was recorded or not.
+fn ended_before(state: State, at: DateTime<Utc>) -> State {
+    let over = state.status == ConsentStatus::Granted && state.expires_at.is_some_and(|end| end < at);
+    if over { State { status: ConsentStatus::Expired, review_due_at: None, ..state } } else { state }
+}
+
+fn apply(state: State, event: &consent_event::Model) -> State {
+    use ConsentEventKind::{
+        Confirmed, Expired, Granted, Invalidated, Refused, Renewed, Requested, Withdrawn,
+    };
+    let at = effective(event);
+    let state = ended_before(state, at);
+    let in_force = matches!(state.status, ConsentStatus::Granted | ConsentStatus::Pending);
+    match event.kind {
+        // Asking again takes nothing away from a consent in force, but what it says of its review and end: a new text may demand
+        // a new declaration by then. It ends nothing before it was asked.
+        Requested if state.status == ConsentStatus::Granted => State {
+            expires_at: earlier(state.expires_at, event.expires_at.map(|end| end.max(at))),
+            review_due_at: earlier(state.review_due_at, event.review_due_at),
+            ..state
+        },
+        Requested => State {
+            declared_at: event.declared_at,
+            source: event.source.clone(),
+            consent_text_id: event.consent_text_id,
+            ..State::default()
+        },
+        Granted | Renewed | Confirmed => State {
+            status: ConsentStatus::Granted,
+            declared_at: event.declared_at,
+            granted_at: event.declared_at,
+            confirmed_at: if event.kind == Confirmed { event.declared_at } else { None },
+            withdrawn_at: None,
+            expires_at: event.expires_at,
+            review_due_at: event.review_due_at,
+            source: event.source.clone().or(state.source.filter(|_| event.kind == Confirmed)),
+            consent_text_id: event
+                .consent_text_id
+                .or(state.consent_text_id.filter(|_| event.kind == Confirmed)),
+        },
+        Refused => State {
+            status: ConsentStatus::Refused,
+            declared_at: event.declared_at,
+            source: event.source.clone(),
+            ..State::default()
+        },
+        Withdrawn => State {
+            status: ConsentStatus::Withdrawn,
+            declared_at: event.declared_at,
+            withdrawn_at: Some(at),
+            review_due_at: None,
+            source: event.source.clone(),
+            ..state
+        },
+        // What the person has ended stays so.
+        // Nor has a consent ended by time that was declared anew by then, though that came in late.
+        Expired if state.status == ConsentStatus::Granted && state.expires_at.is_none_or(|end| end > at) => {
+            state
+        }
+        Expired if in_force => State { status: ConsentStatus::Expired, review_due_at: None, ..state },
+        Invalidated if in_force => State { status: ConsentStatus::Invalidated, review_due_at: None, ..state },
+        Expired | Invalidated => state,
+    }
+}

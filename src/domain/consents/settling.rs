@@ -1,0 +1,249 @@
+//! Keys made anew by the reader of this installation, and noes of before that become blocks. Room: domain/consents.
+//!
+//! Companion keys carry the version of the reader that made them. Where that is another one - an older program, another region -
+//! every row is read anew before the server answers. What was declared on records before there were blocks is put on the list and
+//! carried in the same pass: no no is lost by it.
+
+use std::collections::BTreeMap;
+
+use entity::{contact, contact_point, enums::ContactState, key_reader, link, sign_up};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{bound_anew, noes};
+use crate::{
+    app::App,
+    audit::{self, Author, Changes, Entry, Mode, Past, Transaction},
+    base::{error::Error, identities},
+    domain::{
+        contacts::{self, Reached},
+        suppressions::{self, compare},
+    },
+    registry::{CONTACT, CONTACT_POINT, Category},
+};
+
+/// Contacts of one transaction: they hold the locks of all their addresses.
+const BATCH: u64 = 100;
+/// Who does it.
+const ACTOR: &str = "server";
+
+/// What was mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Contacts whose keys were made anew.
+    pub read_anew: u64,
+    /// Contacts that lacked a block which the list says.
+    pub mended: u64,
+}
+
+impl Settled {
+    fn add(&mut self, other: Settled) {
+        self.read_anew += other.read_anew;
+        self.mended += other.mended;
+    }
+}
+
+/// Makes all keys anew if another reader made them last. It may be done again and by several servers: what is done is not done twice.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn settle(app: &App) -> Result<Settled, Error> {
+    let known = key_reader::Entity::find_by_id(1).one(&app.db.reader).await?;
+    let version = app.reader.version();
+    if known.is_some_and(|known| known.version == version) && !is_any_stale(app, &version).await? {
+        return Ok(Settled::default());
+    }
+    let settled = walk(app).await?;
+    audit::again(|| finish(app)).await?;
+    if settled.read_anew > 0 {
+        tracing::info!(contacts = settled.read_anew, version, "the keys of addresses were made anew");
+    }
+    Ok(settled)
+}
+
+/// Whether a row has keys of another version: an older program that ran beside this one writes those of its own.
+async fn is_any_stale(app: &App, version: &str) -> Result<bool, Error> {
+    let row = contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::KeyVersion.ne(version))
+        .filter(contact::Column::State.ne(ContactState::Erased));
+    let point = contact_point::Entity::find()
+        .select_only()
+        .column(contact_point::Column::Id)
+        .filter(contact_point::Column::KeyVersion.ne(version));
+    Ok(row.limit(1).into_tuple::<Uuid>().one(&app.db.reader).await?.is_some()
+        || point.limit(1).into_tuple::<Uuid>().one(&app.db.reader).await?.is_some())
+}
+
+async fn finish(app: &App) -> Result<(), Error> {
+    let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
+    let version = app.reader.version();
+    for row in sign_up::Entity::find().all(tx.connection()).await? {
+        let key = app.reader.email_key(&row.address);
+        sign_up::Entity::update_many()
+            .col_expr(sign_up::Column::AddressKey, Expr::value(key))
+            .filter(sign_up::Column::Id.eq(row.id))
+            .exec(tx.connection())
+            .await?;
+    }
+    for row in link::Entity::find().filter(link::Column::AddressKey.ne("")).all(tx.connection()).await? {
+        let key = app.reader.email_key(&row.address_key);
+        if key != row.address_key {
+            link::Entity::update_many()
+                .col_expr(link::Column::AddressKey, Expr::value(key))
+                .filter(link::Column::Id.eq(row.id))
+                .exec(tx.connection())
+                .await?;
+        }
+    }
+    key_reader::Entity::update_many()
+        .col_expr(key_reader::Column::Version, Expr::value(version.as_str()))
+        .exec(tx.connection())
+        .await?;
+    tx.record(Entry {
+        action: "readAddressesAnew",
+        entity_type: "Keys",
+        entity_id: None,
+        contact_id: None,
+        changes: Changes::one("Keys.reader", Category::Technical, serde_json::Value::Null, version.into()),
+    })
+    .await?;
+    tx.commit().await
+}
+
+/// Compares the list with every contact and mends what is missing: keys of another reader, blocks that the list says. What it had to
+/// mend beyond new keys must stay at zero.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn agree(app: &App) -> Result<Settled, Error> {
+    walk(app).await
+}
+
+/// Goes through all contacts, and on past one that cannot be settled: that holds up nobody else's noes, and fails it in the end.
+async fn walk(app: &App) -> Result<Settled, Error> {
+    let (mut settled, mut last, mut past) = (Settled::default(), Uuid::nil(), Past::default());
+    loop {
+        let ids: Vec<Uuid> = contact::Entity::find()
+            .select_only()
+            .column(contact::Column::Id)
+            .filter(contact::Column::Id.gt(last))
+            .filter(contact::Column::State.ne(ContactState::Erased))
+            .order_by_asc(contact::Column::Id)
+            .limit(BATCH)
+            .into_tuple()
+            .all(&app.db.reader)
+            .await?;
+        let Some(end) = ids.last() else { return past.end(settled) };
+        last = *end;
+        match audit::again(|| batch(app, &ids)).await {
+            Ok(done) => settled.add(done),
+            Err(_) => {
+                for id in &ids {
+                    let alone = audit::again(|| batch(app, std::slice::from_ref(id))).await;
+                    settled.add(past.take(app, "a contact that is settled", *id, alone).await?);
+                }
+            }
+        }
+    }
+}
+
+/// One transaction, in the order of locks: the identities, EXCLUSIVE where noes of before are carried, then the contacts.
+async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
+    let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
+    let before = reached(&tx, ids).await?;
+    let stale = before.iter().any(|(row, points, _)| is_stale(app, row, points));
+    let mode = if stale { Mode::Exclusive } else { Mode::Shared };
+    tx.lock_identities(before.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode)
+        .await?;
+    // What is to be blocked beside these is locked along with them.
+    let mut all: Vec<Uuid> = ids.to_vec();
+    if stale {
+        for (.., reached) in &before {
+            all.extend(suppressions::with_identities(tx.connection(), reached).await?);
+        }
+    }
+    contacts::lock_all(&tx, all).await?;
+    let behind = reached(&tx, ids).await?;
+    if !tx.holds(behind.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode) {
+        return Err(Error::repeat());
+    }
+    let mut settled = Settled::default();
+    for (row, points, _) in &behind {
+        if is_stale(app, row, points) {
+            read_anew(&mut tx, row, points).await?;
+            settled.read_anew += 1;
+        }
+    }
+    for (row, points, reached) in &behind {
+        let stale = is_stale(app, row, points);
+        if stale {
+            noes::settle(&mut tx, reached).await?;
+        }
+        if compare(&mut tx, reached).await? > 0 && !stale {
+            settled.mended += 1;
+        }
+    }
+    if settled != Settled::default() {
+        tx.commit().await?;
+    }
+    Ok(settled)
+}
+
+/// Whether another reader, or none, made its keys.
+fn is_stale(app: &App, row: &contact::Model, points: &[contact_point::Model]) -> bool {
+    let version = app.reader.version();
+    row.key_version != version
+        || points.iter().any(|point| point.key_version != version)
+        || row.family_name_key != identities::household(row.family_name.as_deref())
+}
+
+type Row = (contact::Model, Vec<contact_point::Model>, Reached);
+
+async fn reached(tx: &Transaction, ids: &[Uuid]) -> Result<Vec<Row>, Error> {
+    let rows = contact::Entity::find().filter(contact::Column::Id.is_in(ids.iter().copied()));
+    let rows = rows.order_by_asc(contact::Column::Id).all(tx.connection()).await?;
+    let points =
+        contact_point::Entity::find().filter(contact_point::Column::ContactId.is_in(ids.iter().copied()));
+    let mut of: BTreeMap<Uuid, Vec<contact_point::Model>> = BTreeMap::new();
+    for point in points.all(tx.connection()).await? {
+        of.entry(point.contact_id).or_default().push(point);
+    }
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let points = of.remove(&row.id).unwrap_or_default();
+            let reached = Reached::of(tx.reader(), &row, &points);
+            (row, points, reached)
+        })
+        .collect())
+}
+
+/// Makes the keys of a contact, its points and what its consents are bound to anew. The values stay; so no version of the contact
+/// is made, and nothing of it is a change of its data.
+async fn read_anew(
+    tx: &mut Transaction,
+    row: &contact::Model,
+    points: &[contact_point::Model],
+) -> Result<(), Error> {
+    let mut after = row.clone();
+    contacts::set_keys(tx.reader(), &mut after);
+    _ = tx.update::<contact::Entity>(&CONTACT, row, &after).await?;
+    for point in points {
+        let parts =
+            [&point.street, &point.postal_code, &point.city, &point.country].map(|part| part.as_deref());
+        let keyed = contact_point::Model {
+            email_key: point.email.as_deref().map(|text| tx.reader().email_key(text)),
+            phone_key: point.phone.as_deref().map(|text| tx.reader().phone_key(text)),
+            postal_key: tx.reader().postal_key(parts),
+            key_version: tx.reader().version(),
+            ..point.clone()
+        };
+        _ = tx.update::<contact_point::Entity>(&CONTACT_POINT, point, &keyed).await?;
+    }
+    bound_anew(tx, row, &after).await?;
+    tx.touch(&[row.id]);
+    tx.record_bare("readAddressesAnew", "Contact", &[row.id], "Contact.id");
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Tells those who follow what began or ended without a change of a contact: by another policy, or before there was anybody to
+//! follow. Room: domain/consents.
+
+use entity::{
+    consent::{Column, Entity},
+    contact,
+};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit::{self, Author, Changes, Entry, Past},
+    base::error::Error,
+    registry::{CONSENT_CHANGE, Category},
+};
+
+/// Contacts that are looked at together.
+const BATCH: u64 = 500;
+
+/// Looks at the consents of every contact and tells what was not told yet; gives how many. To be done when a server starts and
+/// when another policy comes into force. It may be done at any time, by several servers at once, and again.
+///
+/// # Errors
+/// `INTERNAL` from the database; what was told before that stays.
+pub async fn catch_up(app: &App) -> Result<u64, Error> {
+    let (mut told, mut last, mut past) = (0, Uuid::nil(), Past::default());
+    while let Some(contacts) = next(app, last).await? {
+        last = contacts.last().copied().unwrap_or(last);
+        if audit::untold(app, &contacts).await? == 0 {
+            continue;
+        }
+        match tell(app, &contacts).await {
+            Ok(number) => told += number,
+            Err(_) => {
+                for one in &contacts {
+                    let alone = tell(app, std::slice::from_ref(one)).await;
+                    told += past.take(app, "consents that were not told", *one, alone).await?;
+                }
+            }
+        }
+    }
+    past.end(told)
+}
+
+/// How many consents began or ended without having been told.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn untold(app: &App) -> Result<u64, Error> {
+    let (mut found, mut last) = (0, Uuid::nil());
+    while let Some(contacts) = next(app, last).await? {
+        last = contacts.last().copied().unwrap_or(last);
+        found += u64::try_from(audit::untold(app, &contacts).await?).unwrap_or(u64::MAX);
+    }
+    Ok(found)
+}
+
+/// The contacts behind `last` that have a consent, as many as are looked at together.
+async fn next(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
+    let contacts: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::ContactId)
+        .distinct()
+        .filter(Column::ContactId.gt(last))
+        .order_by_asc(Column::ContactId)
+        .limit(BATCH)
+        .into_tuple()
+        .all(&app.db.reader)
+        .await?;
+    Ok((!contacts.is_empty()).then_some(contacts))
+}
+
+/// Looks again at `contacts` once they are locked, and tells.
+async fn tell(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
+    let mut tx = audit::begin(app, Author::command(app, "server", None)).await?;
+    contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::Id.is_in(contacts.iter().copied()))
+        .order_by_asc(contact::Column::Id)
+        .lock_exclusive()
+        .into_tuple::<Uuid>()
+        .all(tx.connection())
+        .await?;
+    let number = u64::try_from(tx.look_at(contacts).await?).unwrap_or(u64::MAX);
+    if number == 0 {
+        // Another has told it meanwhile.
+        return Ok(0);
+    }
+    tx.record(Entry {
+        action: "tellConsents",
+        entity_type: CONSENT_CHANGE.name,
+        entity_id: None,
+        contact_id: None,
+        changes: Changes::one(
+            "ConsentChange.kind",
+            Category::Consent,
+            serde_json::Value::Null,
+            number.into(),
+        ),
+    })
+    .await?;
+    tx.commit().await?;
+    Ok(number)
+}

@@ -1,0 +1,254 @@
+//! Withdrawals: by consent, by purpose, by address, for every record that the person declares for (Art. 7(3)). Room: domain/consents.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent,
+    enums::{Channel, ConsentEventKind, ConsentStatus, SuppressionKind},
+};
+use sea_orm::{ActiveEnum, EntityTrait, ExprTrait, QuerySelect, sea_query::Condition};
+use uuid::Uuid;
+
+use super::{
+    events::{self, Declaration, declare},
+    fault,
+    opened::{self, Opened},
+    own, stored,
+};
+use crate::{
+    audit::Transaction,
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::{
+        contacts::{self, Address},
+        objections::{self, NewObjection},
+        suppressions::{self, Declared, Whom},
+    },
+    policy::{Grounds, LegalBasis},
+};
+
+/// Name of a withdrawal in the audit log.
+const WITHDRAW: &str = "withdrawConsent";
+
+/// A withdrawal.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// Of this consent,
+    pub id: Option<Uuid>,
+    /// or of this contact
+    pub contact_id: Option<Uuid>,
+    /// or of every contact with this address
+    pub address: Option<Address>,
+    /// for this purpose or group,
+    pub purpose: Option<String>,
+    /// on this channel, or on all.
+    pub channel: Option<Channel>,
+    /// When the person withdrew; now otherwise.
+    pub at: Option<DateTime<Utc>>,
+    /// Where it was declared.
+    pub source: Option<String>,
+}
+
+impl Withdrawal {
+    fn declaration(&self) -> Declaration {
+        Declaration::end(WITHDRAW, ConsentEventKind::Withdrawn, self.at, self.source.clone())
+    }
+
+    /// What is put on the suppression list.
+    fn declared(&self, purpose: &str, channel: Option<Channel>, now: DateTime<Utc>) -> Declared {
+        Declared {
+            purpose: purpose.to_owned(),
+            kind: SuppressionKind::Withdrawal,
+            channel,
+            since: self.at.unwrap_or(now),
+            source: self.source.clone(),
+        }
+    }
+}
+
+/// Withdraws consents (Art. 7(3)) and gives their ids. What is withdrawn already is no change. The addresses that the consents are
+/// about are put on the suppression list and blocked on every record, so that no late word of an earlier consent undoes it; an address
+/// that no contact has, under a purpose that sees all.
+///
+/// # Errors
+/// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a time in the future, and
+/// where it is not clear what is withdrawn; transient where a contact has got another address meanwhile.
+pub async fn withdraw(
+    tx: &mut Transaction,
+    actor: &Actor,
+    withdrawal: &Withdrawal,
+) -> Result<Vec<Uuid>, Error> {
+    if withdrawal.at.is_some_and(|at| at > tx.now()) {
+        return Err(fault("declaredAt", "`declaredAt` is in the future"));
+    }
+    let (id, contact, address) = (withdrawal.id, withdrawal.contact_id, &withdrawal.address);
+    let (whom, targets) = match (id, contact, address, &withdrawal.purpose) {
+        (Some(id), None, None, None) if withdrawal.channel.is_none() => {
+            return Ok(vec![withdraw_one(tx, actor, id, withdrawal).await?]);
+        }
+        (None, Some(contact), None, Some(purpose)) => {
+            (Whom::Contact(contact), kinds(actor, purpose, withdrawal.channel)?)
+        }
+        (None, None, Some(address), Some(purpose)) => {
+            if withdrawal.channel.is_some_and(|channel| address.reached().on(Some(channel)).next().is_none())
+            {
+                return Err(fault("channel", "this is no address for the channel"));
+            }
+            (Whom::Address(address), kinds(actor, purpose, withdrawal.channel)?)
+        }
+        (None, Some(_), None, None) | (None, None, Some(_), None) => {
+            return Err(fault("purpose", "`purpose` is missing"));
+        }
+        _ => {
+            return Err(fault(
+                "consentId",
+                "give `consentId`, or `contactId`, `email` or `phone` with `purpose`",
+            ));
+        }
+    };
+    // Who withdraws from a group means all of it: what rests on no consent ends by an objection.
+    let group = withdrawal.purpose.as_ref().filter(|code| has_other_kinds(actor, code));
+    if let Some(group) = group {
+        let objection = NewObjection {
+            contact_id: contact,
+            address: address.clone(),
+            purpose: group.clone(),
+            channel: withdrawal.channel,
+            at: withdrawal.at,
+            source: withdrawal.source.clone(),
+        };
+        objections::record(tx, actor, &objection).await?;
+    }
+    let channels: Vec<Channel> = targets.iter().map(|(_, channel)| *channel).collect();
+    let meant = suppressions::meet(tx, actor, whom, Some(&channels)).await?;
+    let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
+    if !meant.known && !sees_all {
+        return Err(contacts::unknown());
+    }
+    let mut ids = Vec::new();
+    for contact in &meant.contacts {
+        ids.extend(withdraw_of(tx, actor, *contact, &targets, withdrawal).await?);
+    }
+    // Each kind on its own: a yes to one of them opens that one again.
+    let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
+    let declared: Vec<Declared> = purposes
+        .into_iter()
+        .filter(|purpose| suppressions::is_advertising(&actor.policy, purpose) || !meant.known)
+        .map(|purpose| withdrawal.declared(purpose, withdrawal.channel, tx.now()))
+        .collect();
+    suppressions::declare(tx, &meant.contacts, &meant.reached, &declared).await?;
+    Ok(ids)
+}
+
+/// Withdraws the consent `id` alone, for the channel that it was given for.
+async fn withdraw_one(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    withdrawal: &Withdrawal,
+) -> Result<Uuid, Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such consent");
+    let found: Option<(Uuid, Channel)> = consent::Entity::find_by_id(id)
+        .select_only()
+        .column(consent::Column::ContactId)
+        .column(consent::Column::Channel)
+        .into_tuple()
+        .one(tx.connection())
+        .await?;
+    let (holder, channel) = found.ok_or_else(unknown)?;
+    let meant = suppressions::meet(tx, actor, Whom::Holder(holder), Some(&[channel])).await;
+    let meant = meant.map_err(|error| if error.code == Code::NotFound { unknown() } else { error })?;
+    // A merge may have moved it until the lock was had.
+    let opened = opened::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
+    own(actor, &opened.row.purpose_code)?;
+    let purpose = opened.row.purpose_code.clone();
+    let done = declare(tx, opened, &withdrawal.declaration()).await?;
+    if suppressions::is_advertising(&actor.policy, &purpose) {
+        let declared = withdrawal.declared(&purpose, Some(channel), tx.now());
+        suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
+    }
+    Ok(done)
+}
+
+/// Withdraws the consents of one contact, which is locked.
+async fn withdraw_of(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    targets: &[(String, Channel)],
+    withdrawal: &Withdrawal,
+) -> Result<Vec<Uuid>, Error> {
+    let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
+    let known = Condition::all()
+        .add(opened::column(consent::Column::ContactId).eq(contact_id))
+        .add(opened::column(consent::Column::PurposeCode).is_in(purposes));
+    // Without a channel also those on channels that the purpose used once.
+    let known = known.add_option(
+        withdrawal.channel.map(|channel| opened::column(consent::Column::Channel).eq(channel.to_value())),
+    );
+    let mut all: BTreeMap<(String, String), Opened> = BTreeMap::new();
+    for opened in opened::read(tx, known).await? {
+        all.insert((opened.row.purpose_code.clone(), opened.row.channel.to_value()), opened);
+    }
+    for (purpose, channel) in targets {
+        let place = all.entry((purpose.clone(), channel.to_value()));
+        if actor.subject.is_none() {
+            // Staff who are told of it keep the word of it.
+            place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
+        } else if matches!(place, Entry::Vacant(_)) {
+            // The person never said yes to this, so there is no event. A block stands against what comes late, and follows to what address
+            // the person gets.
+            let declared = withdrawal.declared(purpose, Some(*channel), tx.now());
+            suppressions::close(tx, contact_id, &declared, *channel).await?;
+        }
+    }
+    let mut ids = Vec::with_capacity(all.len());
+    for opened in all.into_values() {
+        let said = actor.subject.is_some() && opened.row.status == ConsentStatus::Withdrawn;
+        // A person who says again what holds declares nothing new. The block is renewed all the same.
+        let id = if said {
+            events::repeat(tx, &opened.row, WITHDRAW).await?
+        } else {
+            declare(tx, opened, &withdrawal.declaration()).await?
+        };
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// Whether `code` is a group of which a kind rests on no consent and can be objected to.
+fn has_other_kinds(actor: &Actor, code: &str) -> bool {
+    actor.policy.purposes().iter().any(|purpose| {
+        purpose.group.as_deref() == Some(code)
+            && purpose.grounds != Grounds::Consent
+            && purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
+    })
+}
+
+/// The purposes on consent that `code` names, with their channels.
+fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(String, Channel)>, Error> {
+    let Some(named) = actor.policy.purpose(code) else {
+        return Err(fault("purpose", "there is no such purpose"));
+    };
+    own(actor, code)?;
+    let mut targets = Vec::new();
+    for purpose in actor.policy.purposes() {
+        let meant = purpose.code == named.code || purpose.group.as_deref() == Some(&named.code);
+        if meant && purpose.grounds == Grounds::Consent {
+            let channels = purpose.channels.iter().map(|channel| stored(*channel));
+            targets.extend(
+                channels
+                    .filter(|known| channel.is_none_or(|channel| channel == *known))
+                    .map(|channel| (purpose.code.clone(), channel)),
+            );
+        }
+    }
+    match (targets.is_empty(), channel) {
+        (true, Some(_)) if named.is_group || named.grounds == Grounds::Consent => {
+            Err(fault("channel", "this purpose does not use the channel"))
+        }
+        (true, _) => Err(fault("purpose", "this purpose does not rest on consent")),
+        _ => Ok(targets),
+    }
+}

@@ -1,0 +1,57 @@
+//! Addresses that contacts are named by instead of an id. Room: domain/contacts.
+
+use super::{Reachable, Reached};
+use crate::base::{
+    error::Error,
+    identities::{Reader, Reading},
+};
+
+/// An address or number as somebody typed it: one mailbox or number, or several.
+#[derive(Clone)]
+pub struct Address {
+    name: &'static str,
+    reached: Reached,
+}
+
+impl Address {
+    /// The mailboxes that `text` names.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` where it is no e-mail address, or one of several cannot be read.
+    pub fn email(reader: &Reader, text: &str) -> Result<Self, Error> {
+        Self::read("email", "is not an e-mail address", text, reader.emails(text))
+    }
+
+    /// The numbers that `text` names.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` where it is no phone number, or one of several cannot be read.
+    pub fn phone(reader: &Reader, text: &str) -> Result<Self, Error> {
+        Self::read("phone", "is not a phone number", text, reader.numbers(text))
+    }
+
+    fn read(name: &'static str, fault: &str, text: &str, reading: Reading) -> Result<Self, Error> {
+        // What cannot be read is said to whoever declares it: half of it would be taken for the whole.
+        if reading.unread || reading.identities.is_empty() {
+            return Err(Error::input(format!("`{name}` {fault}")).in_input(format!("input.{name}")));
+        }
+        let all = reading.identities.into_iter().map(|identity| Reachable::typed(identity, text));
+        Ok(Self { name, reached: Reached::typed(all.collect()) })
+    }
+
+    /// Name of its field and input.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The identities.
+    pub fn reached(&self) -> &Reached {
+        &self.reached
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Address({}: ***)", self.name)
+    }
+}

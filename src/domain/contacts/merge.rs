@@ -1,0 +1,388 @@
+//! Two contacts that are one person: which values stay, which become further contact points. Room: domain/contacts.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    contact, contact_merge, contact_point,
+    enums::{ContactPointKind, ContactState},
+    provenance,
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::{
+    Reached,
+    points::{MOST_POINTS, NewPoint},
+    rows::{get, note_moves, set},
+    unknown,
+};
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        fold::fold,
+        identities::Reader,
+    },
+    registry::{CONTACT, CONTACT_POINT, Category, Check, Field, ObjectType, PROVENANCE, Read},
+};
+
+/// The action of every entry of a merge, and the source of the provenance that it leaves.
+pub const ACTION: &str = "mergeContacts";
+
+/// The contact that `id` has become part of, if it was merged into another; `id` itself otherwise.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn stays<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid, Error> {
+    // One step suffices: what leads to a contact is led on when that is merged in its turn.
+    let left = contact_merge::Entity::find_by_id(id).select_only().column(contact_merge::Column::ContactId);
+    Ok(left.into_tuple().one(connection).await?.unwrap_or(id))
+}
+
+/// Keeps that the duplicate is part of the contact that stays, with all that became part of the duplicate before. Nothing but a merge
+/// writes these rows: what an import says of sources and ids leads no link to anybody.
+async fn lead(tx: &Transaction, stays: Uuid, duplicate: Uuid) -> Result<(), Error> {
+    contact_merge::Entity::update_many()
+        .col_expr(contact_merge::Column::ContactId, Expr::value(stays))
+        .filter(contact_merge::Column::ContactId.eq(duplicate))
+        .exec(tx.connection())
+        .await?;
+    let row = contact_merge::Model { duplicate_id: duplicate, contact_id: stays, merged_at: tx.now() };
+    let insert = contact_merge::Entity::insert(row.into_active_model().reset_all());
+    insert.exec_without_returning(tx.connection()).await?;
+    Ok(())
+}
+
+/// What is to become one.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// The contact that stays.
+    pub id: Uuid,
+    /// The contact that becomes part of it.
+    pub duplicate_id: Uuid,
+    /// The version of the contact that stays which the merge starts from, if the client says.
+    pub expected_version: Option<i32>,
+    /// Fields of which the value of the duplicate holds.
+    pub take: Vec<&'static Field>,
+}
+
+/// Two locked contacts.
+#[derive(Debug)]
+pub struct Pair {
+    stays: contact::Model,
+    goes: contact::Model,
+}
+
+/// Two contacts whose values have become one.
+#[derive(Debug)]
+#[must_use = "what hangs on the duplicate must move before it can go"]
+pub struct Merged {
+    /// The contact that stays, before.
+    pub before: contact::Model,
+    /// The contact that stays, after.
+    pub after: contact::Model,
+    /// The contact that goes.
+    pub duplicate: contact::Model,
+    /// Every address of the contact that stays.
+    pub reached: Reached,
+}
+
+impl Merged {
+    /// An entry about something of the contact that stays.
+    pub fn entry(&self, object: &'static ObjectType, id: Uuid, changes: Changes) -> Entry {
+        let contact_id = Some(self.after.id);
+        Entry { action: ACTION, entity_type: object.name, entity_id: Some(id), contact_id, changes }
+    }
+
+    /// That a row of `object` hung on the duplicate, and now hangs on the contact that stays.
+    pub fn moved(&self, object: &'static ObjectType) -> Changes {
+        let leads = |field: &&Field| match field.read {
+            Read::Many { object: other, .. } | Read::Connection { object: other, .. } => {
+                other.name == object.name
+            }
+            _ => false,
+        };
+        let link = CONTACT.fields.iter().find(leads).map_or("id", |field| field.name);
+        let id = |contact: &contact::Model| contact.id.to_string().into();
+        let coordinate = format!("{}.{link}", CONTACT.name);
+        Changes::one(&coordinate, Category::Link, id(&self.duplicate), id(&self.after))
+    }
+}
+
+/// Locks both contacts, in the order of their ids, so that two merges never wait for each other.
+///
+/// # Errors
+/// `NOT_FOUND`, the same whichever of them is not there or not visible for the purpose; `CONFLICT` when the version is
+/// another by now, or one of them is only kept because a law demands it.
+pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<Pair, Error> {
+    let both = [merge.id.min(merge.duplicate_id), merge.id.max(merge.duplicate_id)];
+    // All addresses of both come to the one that stays.
+    let mut locks = Vec::new();
+    for id in both {
+        locks.extend(
+            super::reached(tx.connection(), tx.reader(), id)
+                .await?
+                .iter()
+                .flat_map(|reached| reached.locks().collect::<Vec<_>>()),
+        );
+    }
+    let mode = super::mode_of(tx, &both).await?;
+    tx.lock_identities(locks, mode).await?;
+    tx.lock_contacts();
+    let find = async |id| {
+        Ok::<_, Error>(contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?)
+    };
+    let [low, high] = both;
+    let (first, second) = (find(low).await?, find(high).await?);
+    let (Some(first), Some(second)) = (first, second) else { return Err(unknown()) };
+    let mode = super::mode_of(tx, &both).await?;
+    for id in both {
+        let reached = super::reached(tx.connection(), tx.reader(), id).await?;
+        if reached.is_some_and(|reached| !tx.holds(reached.locks(), mode)) {
+            return Err(Error::repeat());
+        }
+    }
+    for id in [first.id, second.id] {
+        if !tx.sees(actor, &CONTACT, id).await? {
+            return Err(unknown());
+        }
+    }
+    let (stays, goes) = if first.id == merge.id { (first, second) } else { (second, first) };
+    if merge.expected_version.is_some_and(|expected| expected != stays.version) {
+        return Err(
+            Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
+        );
+    }
+    for (contact, name) in [(&stays, "contactId"), (&goes, "duplicateId")] {
+        if matches!(contact.state, ContactState::Retained | ContactState::Erased) {
+            let message = "the contact is only kept because a law demands it";
+            return Err(Error::new(Code::Conflict, message).in_input(format!("input.{name}")));
+        }
+    }
+    Ok(Pair { stays, goes })
+}
+
+/// Makes the values, contact points and the restriction of both those of the contact that stays (Art. 5(1)(d)). Its gaps are
+/// filled; an address that is not the primary one any more becomes a contact point; notes are joined; of other values its
+/// own stay, unless those of the duplicate are to be taken. A postal address is taken as a whole or not at all.
+///
+/// # Errors
+/// `CONFLICT` when the notes of both are too long together, or there are too many contact points.
+pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> Result<Merged, Error> {
+    let Pair { stays: before, goes: duplicate } = pair;
+    let mut after = before.clone();
+    join_values(tx.reader(), &mut after, &duplicate, take, tx.now())?;
+    let given = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let given: Vec<&str> =
+        given.coordinates().iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
+    let fields = serde_json::json!(given).to_string();
+    note_moves(&before, &mut after, tx.now());
+    note_doubts(&before, &duplicate, &mut after, tx.now());
+    restrict(&duplicate, &mut after);
+    after.version += 1;
+    after.updated_at = tx.now();
+    let changes = tx.update::<contact::Entity>(&CONTACT, &before, &after).await?;
+    // So that the person is found under the old id also by those who have no audit log; unless an import has called its own source so,
+    // which must not stand in the way.
+    let trace = duplicate.id.to_string();
+    let known = provenance::Entity::find()
+        .select_only()
+        .column(provenance::Column::Id)
+        .filter(provenance::Column::Source.eq(ACTION))
+        .filter(provenance::Column::ExternalId.eq(&trace));
+    let known: Option<Uuid> = known.into_tuple().one(tx.connection()).await?;
+    let provenance = provenance::Model {
+        id: tx.new_id(),
+        contact_id: after.id,
+        source: ACTION.to_owned(),
+        external_id: known.is_none().then_some(trace),
+        collected_at: None,
+        recorded_at: tx.now(),
+        recorded_by: tx.author().actor.clone(),
+        fields,
+        informed_at: None,
+        notice_version: None,
+    };
+    let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
+    let reached = Reached::typed(Vec::new());
+    let mut merged = Merged { before, after, duplicate, reached };
+    tx.record(merged.entry(&CONTACT, merged.after.id, changes.and(provenance))).await?;
+    let points = join_points(tx, &merged).await?;
+    merged.reached = Reached::of(tx.reader(), &merged.after, &points);
+    Ok(merged)
+}
+
+/// Deletes the duplicate, on which nothing hangs any more. Its entry holds its values, sealed for the contact that stays,
+/// and names both: who erases that contact finds by it under which id there are older entries.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn remove(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+    let duplicate = &merged.duplicate;
+    lead(tx, merged.after.id, duplicate.id).await?;
+    let changes = tx.delete::<contact::Entity>(&CONTACT, duplicate).await?;
+    tx.record(merged.entry(&CONTACT, duplicate.id, changes)).await
+}
+
+fn join_values(
+    reader: &Reader,
+    after: &mut contact::Model,
+    duplicate: &contact::Model,
+    take: &[&'static Field],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let taken = |field: &Field| take.iter().any(|other| other.name == field.name);
+    for (field, check) in CONTACT.given().filter(|(field, _)| field.category != Category::Postal) {
+        let value = match (get(after, field), get(duplicate, field)) {
+            (_, None) => continue,
+            (Some(own), Some(other)) if own == other => continue,
+            (Some(own), Some(other)) if check == Check::Lines && !taken(field) => {
+                let joined = check.check(&format!("{own}\n\n{other}"), now.date_naive());
+                let too_long = format!("the `{}` of both contacts are too long together", field.name);
+                let conflict =
+                    || Error::new(Code::Conflict, too_long).at(format!("{}.{}", CONTACT.name, field.name));
+                joined.map_err(|_| conflict())?.unwrap_or(own)
+            }
+            (Some(_), Some(_)) if !taken(field) => continue,
+            (_, Some(other)) => other,
+        };
+        set(reader, after, field, Some(&value))?;
+    }
+    let postal =
+        || CONTACT.given().map(|(field, _)| field).filter(|field| field.category == Category::Postal);
+    let fuller =
+        is_part(&address(after), &address(duplicate)) && !is_part(&address(duplicate), &address(after));
+    let has_one = address(duplicate).iter().any(Option::is_some);
+    if fuller || (has_one && postal().any(taken)) {
+        for field in postal() {
+            set(reader, after, field, get(duplicate, field).as_deref())?;
+        }
+    }
+    Ok(())
+}
+
+/// Parts of a postal address.
+type Address = [Option<String>; 4];
+
+fn address(contact: &contact::Model) -> Address {
+    [&contact.street, &contact.postal_code, &contact.city, &contact.country].map(Clone::clone)
+}
+
+/// Whether every part of `address` is said by `other` too.
+fn is_part(address: &Address, other: &Address) -> bool {
+    let said = |(part, other): (&Option<String>, &Option<String>)| {
+        part.is_none() || part.as_deref().map(fold) == other.as_deref().map(fold)
+    };
+    address.iter().zip(other).all(said)
+}
+
+/// Where the addresses of both differ, what comes in late may have been declared for either: only what is declared from now on
+/// is known to be for the one that stays.
+fn note_doubts(
+    before: &contact::Model,
+    duplicate: &contact::Model,
+    after: &mut contact::Model,
+    now: DateTime<Utc>,
+) {
+    let doubt = |own: &Option<String>, other: &Option<String>| {
+        (own.is_some() && other.is_some() && own != other).then_some(now)
+    };
+    let email = doubt(&before.email_key, &duplicate.email_key);
+    let phone = doubt(&before.phone_key, &duplicate.phone_key);
+    let address = doubt(&before.postal_key, &duplicate.postal_key);
+    after.email_changed_at = after.email_changed_at.max(duplicate.email_changed_at).max(email);
+    after.phone_changed_at = after.phone_changed_at.max(duplicate.phone_changed_at).max(phone);
+    after.address_changed_at = after.address_changed_at.max(duplicate.address_changed_at).max(address);
+}
+
+/// A restriction of either restricts the contact that stays, since the earlier of both (Art. 18).
+fn restrict(duplicate: &contact::Model, after: &mut contact::Model) {
+    let restricted = |contact: &contact::Model| contact.state == ContactState::Restricted;
+    if !restricted(duplicate) {
+        return;
+    }
+    let since = if restricted(after) { after.restricted_at } else { None };
+    after.restricted_at = since.into_iter().chain(duplicate.restricted_at).min();
+    after.state = ContactState::Restricted;
+}
+
+/// What a contact point says, case and accents aside.
+fn said(point: &contact_point::Model) -> [&Option<String>; 3] {
+    [&point.email_key, &point.phone_key, &point.postal_key]
+}
+
+/// Moves the contact points of the duplicate, and makes points of the addresses that are primary no more. One that says
+/// nothing that is not there already goes. Gives all that are left.
+async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contact_point::Model>, Error> {
+    let of = |id: Uuid| {
+        let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
+        points.order_by_asc(contact_point::Column::Id).lock_exclusive()
+    };
+    let mut own = of(merged.after.id).all(tx.connection()).await?;
+    let primary = primary(tx.reader(), merged);
+    for point in of(merged.duplicate.id).all(tx.connection()).await? {
+        let nothing_new = |other: &contact_point::Model| {
+            said(other) == said(&point) && (point.label.is_none() || point.label == other.label)
+        };
+        let changes = if own.iter().chain(&primary).any(nothing_new) {
+            contact_point::Entity::delete_by_id(point.id).exec(tx.connection()).await?;
+            Changes::between(&CONTACT_POINT, Some(&point), None)
+        } else {
+            let moved = contact_point::Model { contact_id: merged.after.id, ..point.clone() };
+            let changes = tx.update::<contact_point::Entity>(&CONTACT_POINT, &point, &moved).await?;
+            own.push(moved);
+            changes.and(merged.moved(&CONTACT_POINT))
+        };
+        tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
+    }
+    for new in [&merged.before, &merged.duplicate].into_iter().flat_map(points) {
+        let point = NewPoint { contact_id: merged.after.id, ..new }.row(tx.reader(), tx.new_id(), tx.now());
+        if own.iter().chain(&primary).any(|other| said(other) == said(&point)) {
+            continue;
+        }
+        // What the primary address says in full already is no further one.
+        if point.kind == ContactPointKind::Postal && is_part(&parts(&point), &address(&merged.after)) {
+            continue;
+        }
+        let changes = tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?;
+        tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
+        own.push(point);
+    }
+    if own.len() > MOST_POINTS {
+        let message = format!("a contact has at most {MOST_POINTS} contact points");
+        return Err(Error::new(Code::Conflict, message).at("Contact.contactPoints"));
+    }
+    Ok(own)
+}
+
+fn parts(point: &contact_point::Model) -> Address {
+    [&point.street, &point.postal_code, &point.city, &point.country].map(Clone::clone)
+}
+
+/// The primary addresses as points.
+fn primary(reader: &Reader, merged: &Merged) -> Vec<contact_point::Model> {
+    points(&merged.after).map(|point| point.row(reader, merged.after.id, merged.after.created_at)).collect()
+}
+
+/// The primary addresses of a contact as points to be added.
+fn points(contact: &contact::Model) -> impl Iterator<Item = NewPoint> {
+    let postal =
+        CONTACT.given().filter(|(field, _)| field.category == Category::Postal).map(|(field, _)| field.name);
+    let kinds = [
+        (ContactPointKind::Email, vec!["email"]),
+        (ContactPointKind::Phone, vec!["phone"]),
+        (ContactPointKind::Postal, postal.collect()),
+    ];
+    kinds.into_iter().filter_map(|(kind, names)| {
+        let given = |name: &str| CONTACT.field(name).and_then(|field| get(contact, field));
+        // A country alone leads to nobody.
+        let reaches = names.iter().any(|name| {
+            CONTACT.field(name).is_some_and(|field| field.identifies && get(contact, field).is_some())
+        });
+        let values: Vec<_> = names.into_iter().filter_map(|name| Some((name, given(name)?))).collect();
+        reaches.then_some(NewPoint { contact_id: contact.id, kind, values })
+    })
+}

@@ -1,0 +1,399 @@
+//! Contacts: made with source and ground, rectified, never told apart from what is not there. Room: domain/contacts.
+
+mod address;
+pub mod merge;
+mod points;
+mod reached;
+mod restrictions;
+mod rows;
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, contact, contact_point,
+    enums::{ConsentStatus, StopKind},
+    objection, provenance,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iterable, JoinType,
+    PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
+    sea_query::{Condition, Expr, Query},
+};
+use uuid::Uuid;
+
+pub use address::Address;
+pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
+pub use reached::{Reachable, Reached, channel_of, channels_to, kind_on};
+pub use restrictions::{Restrict, lift, restrict};
+pub use rows::{blank, set, set_all, set_keys};
+
+use crate::{
+    audit::{Changes, Entry, Mode, Rows, Transaction},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        identities::Reader,
+    },
+    registry::{CONTACT, Field, ObjectType, PROVENANCE, RowRule},
+};
+
+/// Where values come from, as the client says; who recorded them and when is taken from the credential.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Name of the source.
+    pub name: String,
+    /// When the source collected them.
+    pub collected_at: Option<DateTime<Utc>>,
+    /// When the person was informed.
+    pub informed_at: Option<DateTime<Utc>>,
+    /// Version of the privacy notice given.
+    pub notice_version: Option<String>,
+}
+
+/// Checked values of given fields.
+pub type Values = Vec<(&'static Field, String)>;
+
+/// The answer for what is not there, and for what is not there for this caller.
+pub fn unknown() -> Error {
+    Error::new(Code::NotFound, "there is no such contact")
+}
+
+/// The contact `id`, locked until the end of the transaction, if it exists for the caller.
+///
+/// The lock comes first: what is visible is decided on what other writers have left.
+///
+/// # Errors
+/// `NOT_FOUND`, the same whether there is none or it is not visible for the purpose.
+pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::Model, Error> {
+    tx.lock_contacts();
+    let found = contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let contact = found.ok_or_else(unknown)?;
+    if tx.sees(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
+}
+
+/// Locks these contacts in the order of their ids; none of them is looked at.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn lock_all(tx: &Transaction, mut ids: Vec<Uuid>) -> Result<(), Error> {
+    tx.lock_contacts();
+    ids.sort_unstable();
+    for ids in ids.chunks(10_000) {
+        contact::Entity::find()
+            .select_only()
+            .column(contact::Column::Id)
+            .filter(contact::Column::Id.is_in(ids.iter().copied()))
+            .order_by_asc(contact::Column::Id)
+            .lock_exclusive()
+            .into_tuple::<Uuid>()
+            .all(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// The contact `id`, locked as by [`lock`], once the identities that `brought` says come to it are locked: what comes is found out before
+/// the lock, and again behind it.
+///
+/// # Errors
+/// As [`lock`]; those of `brought`; transient where something else comes by now.
+pub(crate) async fn lock_bringing(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    brought: impl Fn(&Reader, &contact::Model) -> Result<Reached, Error>,
+) -> Result<contact::Model, Error> {
+    let before = contact::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
+    let reached = brought(tx.reader(), &before)?;
+    if !reached.all().is_empty() {
+        let mode = mode_of(tx, &[id]).await?;
+        tx.lock_identities(reached.locks(), mode).await?;
+    }
+    let contact = lock(tx, actor, id).await?;
+    let reached = brought(tx.reader(), &contact)?;
+    if !reached.all().is_empty() && !tx.holds(reached.locks(), mode_of(tx, &[id]).await?) {
+        return Err(Error::repeat());
+    }
+    Ok(contact)
+}
+
+/// How identities are locked that come to contacts: EXCLUSIVE where one of these may say no to anything, since that no is declared for what
+/// comes.
+pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<Mode, Error> {
+    let refused = Query::select()
+        .expr(Expr::val(1))
+        .from(consent::Entity)
+        .and_where(consent::Column::ContactId.is_in(ids.iter().copied()))
+        .and_where(consent::Column::Status.ne(ConsentStatus::Granted))
+        .to_owned();
+    let objected = Query::select()
+        .expr(Expr::val(1))
+        .from(objection::Entity)
+        .and_where(objection::Column::ContactId.is_in(ids.iter().copied()))
+        .cond_where(own_word())
+        .and_where(objection::Column::EndedAt.is_null())
+        .to_owned();
+    let either = Condition::any().add(Expr::exists(refused)).add(Expr::exists(objected));
+    let asked = Query::select().expr(Expr::val(1)).cond_where(either).to_owned();
+    let says_no = tx.connection().query_one(&asked).await?.is_some();
+    Ok(if says_no { Mode::Exclusive } else { Mode::Shared })
+}
+
+/// Rows of `objection` that the person of the record said: its objections, and the blocks that are its own word
+/// (`suppressions::close`).
+pub(crate) fn own_word() -> Condition {
+    use objection::Column;
+    let said = Column::Kind.eq(StopKind::Block).and(Column::Source.is_not_null());
+    Condition::any().add(Column::Kind.eq(StopKind::Objection)).add(said)
+}
+
+/// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later
+/// statement: this one may have waited for another writer, and sees the rest as it was before.
+pub fn holder<E: EntityTrait>(column: E::Column, id: Uuid) -> Select<contact::Entity> {
+    let keys = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    let mut named = Query::select();
+    named.column(column).from(E::default());
+    for key in keys {
+        named.and_where(Expr::col(key).eq(id));
+    }
+    let holder = contact::Entity::find().filter(contact::Column::Id.into_expr().eq(named));
+    holder.lock_exclusive()
+}
+
+/// The row `id` of `object` as it is once the contact that `column` names is locked, if both exist for the caller.
+///
+/// # Errors
+/// What `unknown` says, the same whether there is no such row, or it or its contact is not visible for the purpose.
+pub async fn lock_with<E: EntityTrait>(
+    tx: &Transaction,
+    actor: &Actor,
+    object: &ObjectType,
+    id: Uuid,
+    column: E::Column,
+    unknown: impl Fn() -> Error,
+) -> Result<E::Model, Error> {
+    // These rules hold that of the contact.
+    let follows = matches!(
+        object.rows,
+        RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Objection | RowRule::Block
+    );
+    if !follows {
+        return Err(Error::internal("a row that is visible without its contact"));
+    }
+    tx.lock_contacts();
+    let holder = holder::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
+    let holder = holder.one(tx.connection()).await?.ok_or_else(&unknown)?;
+    let mut select = Query::select();
+    for column in E::Column::iter() {
+        select.column(("t", column));
+    }
+    for key in E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column) {
+        select.and_where(Expr::col(("t", key)).eq(id));
+    }
+    // A merge may have moved it until the lock was had.
+    select.from_as(E::default(), "t").and_where(Expr::col(("t", column)).eq(holder));
+    let row =
+        tx.connection().query_one(select.and_where(tx.rule(actor, object))).await?.ok_or_else(unknown)?;
+    Ok(E::Model::from_query_result(&row, "")?)
+}
+
+/// The identities of a contact as they are now, by its primary addresses and further ones; none where there is no such contact.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn reached<C: ConnectionTrait>(
+    connection: &C,
+    reader: &Reader,
+    id: Uuid,
+) -> Result<Option<Reached>, Error> {
+    let points: RelationDef = contact::Entity::belongs_to(contact_point::Entity)
+        .from(contact::Column::Id)
+        .to(contact_point::Column::ContactId)
+        .into();
+    let rows = contact::Entity::find_by_id(id)
+        .join(JoinType::LeftJoin, points)
+        .select_also(contact_point::Entity)
+        .order_by_asc(contact_point::Column::Id);
+    let (contacts, points): (Vec<contact::Model>, Vec<_>) = rows.all(connection).await?.into_iter().unzip();
+    let points: Vec<contact_point::Model> = points.into_iter().flatten().collect();
+    Ok(contacts.first().map(|contact| Reached::of(reader, contact, &points)))
+}
+
+/// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.
+///
+/// # Errors
+/// `BAD_USER_INPUT` when nothing tells who it is or how to reach the person.
+pub async fn create(
+    tx: &mut Transaction,
+    action: &'static str,
+    values: &Values,
+    source: &Source,
+) -> Result<Reached, Error> {
+    let id = tx.new_subject();
+    create_as(tx, action, id, values, source).await
+}
+
+/// The same with an id that the transaction gave out for it: whoever makes a contact of himself is named by it.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_as(
+    tx: &mut Transaction,
+    action: &'static str,
+    id: Uuid,
+    values: &Values,
+    source: &Source,
+) -> Result<Reached, Error> {
+    if !values.iter().any(|(field, _)| field.identifies) {
+        let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
+        return Err(Error::input(message).in_input("input"));
+    }
+    let mut model = blank(tx.reader(), id, tx.now());
+    set_all(tx.reader(), &mut model, values.iter().map(|(field, value)| (*field, value.as_str())))?;
+    let reached = Reached::of(tx.reader(), &model, &[]);
+    tx.lock_identities(reached.locks(), Mode::Shared).await?;
+    let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
+    let rows = Rows::default()
+        .insert::<contact::Entity>(&CONTACT, &model)
+        .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, model.id, source, &names));
+    let changes = tx.write(rows).await?;
+    tx.record(Entry {
+        action,
+        entity_type: CONTACT.name,
+        entity_id: Some(model.id),
+        contact_id: Some(model.id),
+        changes,
+    })
+    .await?;
+    Ok(reached)
+}
+
+/// Where the named fields come from.
+fn sourced(tx: &Transaction, contact_id: Uuid, source: &Source, fields: &[&str]) -> provenance::Model {
+    provenance::Model {
+        id: tx.new_id(),
+        contact_id,
+        source: source.name.clone(),
+        external_id: None,
+        collected_at: source.collected_at,
+        recorded_at: tx.now(),
+        recorded_by: tx.author().actor.clone(),
+        fields: serde_json::json!(fields).to_string(),
+        informed_at: source.informed_at,
+        notice_version: source.notice_version.clone(),
+    }
+}
+
+/// A change of a contact.
+#[derive(Clone, Debug)]
+pub struct Rectification {
+    /// Which contact.
+    pub id: Uuid,
+    /// The version it starts from, if the client says.
+    pub expected_version: Option<i32>,
+    /// Values to set; `None` to be emptied.
+    pub values: Vec<(&'static Field, Option<String>)>,
+    /// Where they come from; the caller otherwise.
+    pub source: Option<Source>,
+}
+
+/// A contact before and after its rectification. Consents are bound to addresses: whoever gets this has to let them follow.
+#[derive(Clone, Debug)]
+#[must_use = "consents that are bound to an address that changed must be invalidated"]
+pub struct Rectified {
+    /// Before.
+    pub before: contact::Model,
+    /// After; the same where nothing changed.
+    pub after: contact::Model,
+    /// Its further addresses, where they are others under another name.
+    points: Vec<contact_point::Model>,
+}
+
+impl Rectified {
+    /// The addresses that came to the contact.
+    pub fn reached(&self, reader: &Reader) -> Reached {
+        let of = |contact: &contact::Model| Reached::of(reader, contact, &self.points);
+        of(&self.after).beyond(&of(&self.before))
+    }
+}
+
+/// The further addresses of a contact, which a change of `values` makes those of another household: where a name is among them.
+async fn renamed_points(
+    tx: &Transaction,
+    id: Uuid,
+    values: &[(&'static Field, Option<String>)],
+) -> Result<Vec<contact_point::Model>, Error> {
+    if !values.iter().any(|(field, _)| matches!(field.name, "givenName" | "familyName")) {
+        return Ok(Vec::new());
+    }
+    let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
+    Ok(points.all(tx.connection()).await?)
+}
+
+/// Rectifies a contact (Art. 16). What is as asked for already is no change and makes no new version.
+///
+/// # Errors
+/// `NOT_FOUND`; `CONFLICT` when the version is another by now; `BAD_USER_INPUT` when nothing would be left that tells who
+/// it is or how to reach the person, as far as the caller sees.
+pub async fn rectify(
+    tx: &mut Transaction,
+    actor: &Actor,
+    change: &Rectification,
+) -> Result<Rectified, Error> {
+    let known = renamed_points(tx, change.id, &change.values).await?;
+    let before = lock_bringing(tx, actor, change.id, |reader, contact| {
+        let mut after = contact.clone();
+        for (field, value) in &change.values {
+            set(reader, &mut after, field, value.as_deref())?;
+        }
+        let of = |contact: &contact::Model| Reached::of(reader, contact, &known);
+        Ok(of(&after).beyond(&of(contact)))
+    })
+    .await?;
+    let points = renamed_points(tx, change.id, &change.values).await?;
+    if points != known {
+        // Another address came meanwhile: the next attempt locks that one too.
+        return Err(Error::repeat());
+    }
+    if change.expected_version.is_some_and(|expected| expected != before.version) {
+        return Err(
+            Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
+        );
+    }
+    let mut after = before.clone();
+    for (field, value) in &change.values {
+        set(tx.reader(), &mut after, field, value.as_deref())?;
+    }
+    let changes = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let entry = |changes| Entry {
+        action: "updateContact",
+        entity_type: CONTACT.name,
+        entity_id: Some(change.id),
+        contact_id: Some(change.id),
+        changes,
+    };
+    if changes.is_empty() {
+        tx.record(entry(changes)).await?;
+        return Ok(Rectified { after: before.clone(), before, points });
+    }
+    let empties = change.values.iter().any(|(field, value)| field.identifies && value.is_none());
+    if empties && !rows::identifies(actor, &after) {
+        let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
+        return Err(Error::input(message).in_input("input.clear"));
+    }
+    after.version += 1;
+    after.updated_at = tx.now();
+    rows::note_moves(&before, &mut after, tx.now());
+    let source = change
+        .source
+        .clone()
+        .unwrap_or_else(|| Source { name: tx.author().actor.clone(), ..Source::default() });
+    let changed = changes.coordinates();
+    let names: Vec<&str> =
+        changed.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
+    let rows = Rows::default()
+        .update::<contact::Entity>(&CONTACT, &before, &after)?
+        .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, change.id, &source, &names));
+    let changes = tx.write(rows).await?;
+    tx.record(entry(changes)).await?;
+    Ok(Rectified { before, after, points })
+}

@@ -1,0 +1,207 @@
+//! Addresses that come to a contact: whatever brings one gives it here, so that the suppression list is asked. Room: domain/contacts.
+
+use entity::{contact, contact_point, enums::Channel};
+use uuid::Uuid;
+
+use crate::base::identities::{Identity, Kind, Reader, spellings};
+
+/// A reachable identity of a contact, with what it was read from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Reachable {
+    identity: Identity,
+    written: Written,
+}
+
+/// What an identity was read from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Written {
+    /// One text.
+    Text(String),
+    /// Street, postal code, city and country.
+    Parts([Option<String>; 4]),
+}
+
+impl Reachable {
+    /// An identity that was read from `text`.
+    pub fn typed(identity: Identity, text: &str) -> Self {
+        Self { identity, written: Written::Text(text.to_owned()) }
+    }
+
+    /// The identity of a postal address with these parts: street, postal code, city and country.
+    pub fn delivered(identity: Identity, parts: [Option<String>; 4]) -> Self {
+        Self { identity, written: Written::Parts(parts) }
+    }
+
+    /// The identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The channel that no other kind of identity is reached on: EMAIL, PHONE or POST.
+    pub fn channel(&self) -> Channel {
+        channel_of(self.identity.kind())
+    }
+
+    /// The keys of the first reader under which it may have been put on the suppression list.
+    pub fn first_keys(&self, names: (Option<&str>, Option<&str>)) -> Vec<String> {
+        match &self.written {
+            Written::Text(text) => spellings::keys(&self.identity, &[text], names),
+            Written::Parts(parts) => spellings::postal_keys(parts.each_ref().map(Option::as_deref)),
+        }
+    }
+
+    /// The identities that another reader finds in the same text: a national number is another one in another region.
+    pub fn read_by(&self, reader: &Reader) -> Vec<Identity> {
+        match (&self.written, self.identity.kind()) {
+            (Written::Text(text), Kind::Mailbox) => reader.emails(text).identities,
+            (Written::Text(text), _) => reader.numbers(text).identities,
+            (Written::Parts(parts), _) => {
+                let parts = parts.each_ref().map(Option::as_deref);
+                reader.postal(parts, self.identity.name()).into_iter().collect()
+            }
+        }
+    }
+}
+
+/// The channel that an identity is reached on: calls and text messages go to the same numbers.
+pub fn channel_of(kind: Kind) -> Channel {
+    match kind {
+        Kind::Mailbox => Channel::Email,
+        Kind::Number => Channel::Phone,
+        Kind::Postal => Channel::Post,
+    }
+}
+
+/// The channels that lead to an identity.
+pub fn channels_to(kind: Kind) -> &'static [Channel] {
+    match kind {
+        Kind::Mailbox => &[Channel::Email],
+        Kind::Number => &[Channel::Phone, Channel::Sms],
+        Kind::Postal => &[Channel::Post],
+    }
+}
+
+/// The kind of identity that is reached on a channel.
+pub fn kind_on(channel: Channel) -> Kind {
+    match channel {
+        Channel::Email => Kind::Mailbox,
+        Channel::Phone | Channel::Sms => Kind::Number,
+        Channel::Post => Kind::Postal,
+    }
+}
+
+impl std::fmt::Debug for Reachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reachable({:?})", self.identity.kind())
+    }
+}
+
+/// The identities by which a contact is reached. Whoever gets this has to look for them on the suppression list.
+#[derive(Clone)]
+#[must_use = "an address that comes to a contact must be looked for on the suppression list"]
+pub struct Reached {
+    contact_id: Uuid,
+    names: (Option<String>, Option<String>),
+    all: Vec<Reachable>,
+}
+
+impl Reached {
+    /// The identities of a contact, by its primary addresses and by further ones.
+    pub fn of(reader: &Reader, contact: &contact::Model, points: &[contact_point::Model]) -> Self {
+        let names = (contact.given_name.clone(), contact.family_name.clone());
+        let mut reached = Self { contact_id: contact.id, names, all: Vec::new() };
+        let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
+        reached.read(reader, contact.email.as_deref(), contact.phone.as_deref(), parts.map(Clone::clone));
+        for point in points {
+            let parts = [&point.street, &point.postal_code, &point.city, &point.country];
+            reached.read(reader, point.email.as_deref(), point.phone.as_deref(), parts.map(Clone::clone));
+        }
+        reached
+    }
+
+    /// Identities that are nobody's in particular: those that a text names.
+    pub fn typed(all: Vec<Reachable>) -> Self {
+        Self { contact_id: Uuid::nil(), names: (None, None), all }
+    }
+
+    fn read(
+        &mut self,
+        reader: &Reader,
+        email: Option<&str>,
+        phone: Option<&str>,
+        parts: [Option<String>; 4],
+    ) {
+        if let Some(text) = email {
+            self.add(reader.emails(text).identities, &Written::Text(text.to_owned()));
+        }
+        if let Some(text) = phone {
+            self.add(reader.numbers(text).identities, &Written::Text(text.to_owned()));
+        }
+        let family_name = self.names.1.clone();
+        let postal = reader.postal(parts.each_ref().map(Option::as_deref), family_name.as_deref());
+        self.add(postal, &Written::Parts(parts));
+    }
+
+    fn add(&mut self, identities: impl IntoIterator<Item = Identity>, written: &Written) {
+        for identity in identities {
+            let reachable = Reachable { identity, written: written.clone() };
+            // The same mailbox in another spelling may be on the list under the key of that spelling.
+            if !self.all.contains(&reachable) {
+                self.all.push(reachable);
+            }
+        }
+    }
+
+    /// Those that are not among `known`.
+    pub fn beyond(mut self, known: &Self) -> Self {
+        self.all.retain(|reachable| !known.all.iter().any(|other| other.identity == reachable.identity));
+        self
+    }
+
+    /// Those that are reached on one of `channels`, where these are named.
+    pub fn narrowed(mut self, channels: Option<&[Channel]>) -> Self {
+        if let Some(channels) = channels {
+            let meant = |kind| channels.iter().any(|channel| kind_on(*channel) == kind);
+            self.all.retain(|reachable| meant(reachable.identity.kind()));
+        }
+        self
+    }
+
+    /// Those that a message on `channel` goes to; all where none is named.
+    pub fn on(&self, channel: Option<Channel>) -> impl Iterator<Item = &Reachable> {
+        self.all.iter().filter(move |reachable| {
+            channel.is_none_or(|channel| kind_on(channel) == reachable.identity.kind())
+        })
+    }
+
+    /// The contact; nobody's id for identities that a text names.
+    pub fn contact_id(&self) -> Uuid {
+        self.contact_id
+    }
+
+    /// The contact whose identities they are, if they are somebody's.
+    pub fn owner(&self) -> Option<Uuid> {
+        Some(self.contact_id).filter(|id| !id.is_nil())
+    }
+
+    /// Given and family name, as they are written.
+    pub fn names(&self) -> (Option<&str>, Option<&str>) {
+        (self.names.0.as_deref(), self.names.1.as_deref())
+    }
+
+    /// The identities with what they were read from.
+    pub fn all(&self) -> &[Reachable] {
+        &self.all
+    }
+
+    /// What is locked of them, so that nobody declares anything about them meanwhile.
+    pub fn locks(&self) -> impl Iterator<Item = u64> {
+        self.all.iter().map(|reachable| reachable.identity.lock())
+    }
+}
+
+impl std::fmt::Debug for Reached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reached").field("contact_id", &self.contact_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Rows of contacts by the register: a value with its folded companion, one way for every field. Room: domain/contacts.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{contact, enums::ContactState};
+use sea_orm::{ModelTrait, Value};
+use uuid::Uuid;
+
+use crate::{
+    auth::actor::Actor,
+    base::{
+        error::Error,
+        fold::fold,
+        identities::{self, Reader},
+    },
+    policy::Action,
+    registry::{CONTACT, Field, Read, Scalar},
+};
+
+/// An active contact without any value.
+pub fn blank(reader: &Reader, id: Uuid, now: DateTime<Utc>) -> contact::Model {
+    contact::Model {
+        id,
+        given_name: None,
+        family_name: None,
+        email: None,
+        phone: None,
+        birth_date: None,
+        company: None,
+        job_title: None,
+        street: None,
+        postal_code: None,
+        city: None,
+        country: None,
+        language: None,
+        notes: None,
+        state: ContactState::Active,
+        created_at: now,
+        updated_at: now,
+        restricted_at: None,
+        version: 1,
+        given_name_folded: None,
+        family_name_folded: None,
+        email_folded: None,
+        phone_folded: None,
+        company_folded: None,
+        job_title_folded: None,
+        street_folded: None,
+        postal_code_folded: None,
+        city_folded: None,
+        country_folded: None,
+        language_folded: None,
+        postal_key: None,
+        family_name_key: None,
+        email_key: None,
+        phone_key: None,
+        key_version: reader.version(),
+        email_changed_at: None,
+        phone_changed_at: None,
+        address_changed_at: None,
+    }
+}
+
+fn column(name: &str) -> Result<contact::Column, Error> {
+    contact::Column::from_str(name).map_err(|_| Error::internal("a column of contacts that is not there"))
+}
+
+/// Puts values of given fields in their columns, and makes the keys of the addresses.
+///
+/// # Errors
+/// `INTERNAL` for a field without a column, and for a date that is none.
+pub fn set_all<'v>(
+    reader: &Reader,
+    contact: &mut contact::Model,
+    values: impl IntoIterator<Item = (&'v Field, &'v str)>,
+) -> Result<(), Error> {
+    for (field, value) in values {
+        place(contact, field, Some(value))?;
+    }
+    set_keys(reader, contact);
+    Ok(())
+}
+
+/// Sets a checked value of a given field, its folded companion, and the keys of the addresses.
+///
+/// # Errors
+/// `INTERNAL` for a field that no column holds.
+pub fn set(
+    reader: &Reader,
+    contact: &mut contact::Model,
+    field: &Field,
+    value: Option<&str>,
+) -> Result<(), Error> {
+    place(contact, field, value)?;
+    set_keys(reader, contact);
+    Ok(())
+}
+
+fn place(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
+    let Read::Column { column: name, scalar, folded, .. } = field.read else {
+        return Err(Error::internal("a given field without a column"));
+    };
+    let bound = match scalar {
+        Scalar::Date => {
+            let date: Option<NaiveDate> =
+                value.map(str::parse).transpose().map_err(|_| Error::internal("a date"))?;
+            Value::from(date)
+        }
+        _ => Value::from(value.map(str::to_owned)),
+    };
+    contact.try_set(column(name)?, bound)?;
+    if let Some(folded) = folded {
+        contact.try_set(column(folded)?, Value::from(value.map(fold)))?;
+    }
+    Ok(())
+}
+
+/// Makes the keys of the addresses as `reader` reads them.
+pub fn set_keys(reader: &Reader, contact: &mut contact::Model) {
+    contact.email_key = contact.email.as_deref().map(|text| reader.email_key(text));
+    contact.phone_key = contact.phone.as_deref().map(|text| reader.phone_key(text));
+    let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
+    contact.postal_key = reader.postal_key(parts.map(|part| part.as_deref()));
+    contact.family_name_key = identities::household(contact.family_name.as_deref());
+    contact.key_version = reader.version();
+}
+
+/// The value of a given field.
+pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
+    let column = field.column().and_then(|name| contact::Column::from_str(name).ok())?;
+    match contact.get(column) {
+        Value::String(text) => text,
+        Value::ChronoDate(date) => date.map(|date| date.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether anything that the caller may read tells who it is or how to reach the person. What he may not read does not
+/// count, or the answer would tell of it.
+pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
+    let readable = |field: &Field| actor.may(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
+    CONTACT.fields.iter().any(|field| field.identifies && readable(field) && get(contact, field).is_some())
+}
+
+/// Notes which addresses became others: what was declared until then was declared for those before. A first address is no
+/// other one.
+pub(super) fn note_moves(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
+    let moved = |before: &Option<String>, after: &Option<String>| before.is_some() && before != after;
+    if moved(&before.email_key, &after.email_key) {
+        after.email_changed_at = Some(now);
+    }
+    if moved(&before.phone_key, &after.phone_key) {
+        after.phone_changed_at = Some(now);
+    }
+    if moved(&before.postal_key, &after.postal_key) {
+        after.address_changed_at = Some(now);
+    }
+}

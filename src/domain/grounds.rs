@@ -1,0 +1,135 @@
+//! Recorded grounds: the facts that make a purpose lawful for one contact (Art. 6(1)). Room: domain.
+
+use chrono::{DateTime, Utc};
+use entity::ground::{self, Entity, Model};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::contacts,
+    policy::{Action, Grounds},
+    registry::GROUND,
+};
+
+/// A ground to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewGround {
+    /// Code of the purpose.
+    pub purpose: String,
+    /// Contract number, duty or balancing test.
+    pub reference: Option<String>,
+    /// Since when it holds; since now otherwise.
+    pub since: Option<DateTime<Utc>>,
+    /// Until when it holds.
+    pub until: Option<DateTime<Utc>>,
+    /// The place of the ground in the input, for errors.
+    pub place: &'static str,
+}
+
+impl NewGround {
+    fn fault(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::input(message).in_input(format!("{}.{name}", self.place))
+    }
+
+    /// Whether the caller may record it: recording a ground opens the contact for its purpose.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a purpose that takes no recorded ground; `FORBIDDEN` for one that the caller may not grant.
+    pub fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
+        let Some(purpose) = actor.policy.purpose(&self.purpose) else {
+            return Err(self.fault("purpose", "there is no such purpose"));
+        };
+        if purpose.is_group {
+            return Err(self.fault("purpose", "a group takes no ground; name one of its purposes"));
+        }
+        let object = format!("ground:purpose:{}", purpose.code);
+        if purpose.grounds != Grounds::Recorded {
+            return Err(self.fault("purpose", "this purpose takes no recorded ground"));
+        }
+        if !actor.may(&object, Action::Grant) {
+            let message = "a ground for this purpose may not be recorded here";
+            return Err(Error::new(Code::Forbidden, message)
+                .at(object)
+                .in_input(format!("{}.purpose", self.place)));
+        }
+        let since = self.since.unwrap_or(now);
+        if self.until.is_some_and(|until| until <= since) {
+            return Err(self.fault("until", "a ground must end after it begins"));
+        }
+        Ok(())
+    }
+}
+
+/// Records a ground of a contact that exists in this transaction. The same ground again is no change.
+///
+/// # Errors
+/// As [`NewGround::check`].
+pub async fn record(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    new: &NewGround,
+) -> Result<Uuid, Error> {
+    new.check(actor, tx.now())?;
+    let known = Entity::find()
+        .filter(ground::Column::ContactId.eq(contact_id))
+        .filter(ground::Column::PurposeCode.eq(&new.purpose))
+        .all(tx.connection())
+        .await?;
+    let same = known.into_iter().find(|known| {
+        known.reference == new.reference
+            && known.until == new.until
+            && new.since.map_or(known.since <= tx.now(), |since| since == known.since)
+    });
+    let (id, changes) = match same {
+        Some(known) => (known.id, Changes::none()),
+        None => {
+            let model = Model {
+                id: tx.new_id(),
+                contact_id,
+                purpose_code: new.purpose.clone(),
+                reference: new.reference.clone(),
+                since: new.since.unwrap_or(tx.now()),
+                until: new.until,
+                recorded_by: tx.author().actor.clone(),
+                created_at: tx.now(),
+            };
+            (model.id, tx.insert::<Entity>(&GROUND, &model).await?)
+        }
+    };
+    tx.record(entry("recordGround", id, contact_id, changes)).await?;
+    Ok(id)
+}
+
+/// Ends a ground. One that ends before that already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for an end before its beginning.
+pub async fn end(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such ground");
+    let before =
+        contacts::lock_with::<Entity>(tx, actor, &GROUND, id, ground::Column::ContactId, unknown).await?;
+    let contact_id = before.contact_id;
+    let at = at.unwrap_or(tx.now());
+    if at < before.since {
+        return Err(Error::input("a ground cannot end before it begins").in_input("input.endedAt"));
+    }
+    if before.until.is_some_and(|until| until <= at) {
+        return tx.record(entry("endGround", id, contact_id, Changes::none())).await;
+    }
+    let after = Model { until: Some(at), ..before.clone() };
+    let changes = tx.update::<Entity>(&GROUND, &before, &after).await?;
+    tx.record(entry("endGround", id, contact_id, changes)).await
+}
+
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: GROUND.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
+}

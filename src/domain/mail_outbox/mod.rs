@@ -1,0 +1,187 @@
+//! Mails to persons: queued in the transaction of what they are about, handed over afterwards. Room: domain/mail_outbox.
+//!
+//! A mail is a row that is written with its event or not at all. It holds the address only until it is handed over or given up,
+//! and never the link: that is made again from the id of its row when it is sent.
+
+mod leases;
+pub mod shown;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{enums::LinkKind, mail};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+};
+use uuid::Uuid;
+
+pub use leases::{Outcome, settle, take};
+
+use crate::{
+    audit::Transaction,
+    base::{error::Error, i18n::LANGUAGES},
+    config::pages::Pages,
+    crypto::{installation_keys::Ring, link_tokens},
+};
+
+/// A mail that one link is to be sent by.
+#[derive(Clone, Debug)]
+pub struct NewMail<'a> {
+    /// The link.
+    pub link_id: Uuid,
+    /// What it is about.
+    pub kind: LinkKind,
+    /// The contact, where one is known.
+    pub contact_id: Option<Uuid>,
+    /// The address.
+    pub recipient: &'a str,
+    /// Key of the mailbox.
+    pub address_key: &'a str,
+    /// Language; that of the pages where mails are not written in it.
+    pub language: &'a str,
+    /// Codes of the purposes it is about.
+    pub purposes: &'a [String],
+}
+
+/// Why a mail is not sent, though it was asked for. Nobody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// The mailbox got one of this kind a short while ago, whose link opens what this one would.
+    TooSoon,
+    /// The person has withdrawn, refused or objected since.
+    EndedSince,
+    /// Nobody has this address.
+    Nobody,
+}
+
+impl Withheld {
+    /// The code that the row keeps.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Withheld::TooSoon => "TOO_SOON",
+            Withheld::EndedSince => "ENDED_SINCE",
+            Withheld::Nobody => "NOBODY",
+        }
+    }
+
+    /// The reason with this code.
+    fn parse(code: &str) -> Option<Self> {
+        [Self::TooSoon, Self::EndedSince, Self::Nobody].into_iter().find(|known| known.as_str() == code)
+    }
+}
+
+/// Why a mail that a sender has taken is not to be sent, if it is not.
+pub fn withheld(mail: &mail::Model) -> Option<Withheld> {
+    mail.fault.as_deref().filter(|_| mail.due_at.is_none()).and_then(Withheld::parse)
+}
+
+/// When a mail is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// From this instant on.
+    At(DateTime<Utc>),
+    /// Not at all.
+    Never(Withheld),
+}
+
+/// The time in which a mailbox gets one mail of a kind.
+fn period(pages: &Pages, kind: LinkKind) -> TimeDelta {
+    match kind {
+        LinkKind::Confirm | LinkKind::Renew => pages.mail_time(),
+        LinkKind::Fresh => pages.fresh_time(),
+    }
+}
+
+/// Mails of this kind that the mailbox got in the period until now, or will get, within a statement.
+///
+/// # Errors
+/// Keys that cannot be derived.
+pub fn recent(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    address_key: &str,
+    kind: LinkKind,
+) -> Result<Select<mail::Entity>, Error> {
+    Ok(mail::Entity::find()
+        .filter(mail::Column::AddressDigest.eq(link_tokens::mail_digest(ring, address_key)?))
+        .filter(mail::Column::Kind.eq(kind))
+        .filter(mail::Column::Period.is_not_null())
+        .filter(mail::Column::DueAt.gt(tx.now() - period(pages, kind))))
+}
+
+/// When the mailbox may have the next mail of this kind: now, or once the period since the last is over.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn next(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    address_key: &str,
+    kind: LinkKind,
+) -> Result<DateTime<Utc>, Error> {
+    let last = recent(tx, pages, ring, address_key, kind)?.select_only().column(mail::Column::DueAt);
+    let last = last.order_by_desc(mail::Column::DueAt).limit(1).into_tuple::<DateTime<Utc>>();
+    let last = last.one(tx.connection()).await?;
+    Ok(last.map_or(tx.now(), |last| last + period(pages, kind)))
+}
+
+/// When a mail of this kind may go to the mailbox: now, or not, where it got one in the period until now.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn turn(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    address_key: &str,
+    kind: LinkKind,
+) -> Result<Turn, Error> {
+    let next = next(tx, pages, ring, address_key, kind).await?;
+    Ok(if next <= tx.now() { Turn::At(tx.now()) } else { Turn::Never(Withheld::TooSoon) })
+}
+
+/// Queues a mail, which is sent when its turn has come and the clock of the senders next strikes: nobody is woken for it. One that is
+/// withheld leaves the same row without an address, and a sender takes it up and puts it away at that stroke too: neither what is done
+/// nor what is busy afterwards tells the two apart.
+///
+/// # Errors
+/// `INTERNAL` from the database; transient when another transaction queues one to the same mailbox.
+pub async fn queue(
+    tx: &mut Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    new: &NewMail<'_>,
+    turn: Turn,
+) -> Result<(), Error> {
+    let now = tx.now();
+    let (due_at, withheld) = match turn {
+        Turn::At(at) => (Some(at), None),
+        Turn::Never(withheld) => (None, Some(withheld)),
+    };
+    // Of two at once the second meets the index of periods.
+    let length = period(pages, new.kind).num_seconds().max(1);
+    let period = due_at.map(|at| format!("{}:{}", new.kind.to_value(), at.timestamp() / length));
+    let known = LANGUAGES.into_iter().find(|known| *known == new.language);
+    let row = mail::Model {
+        id: tx.new_id(),
+        link_id: new.link_id,
+        kind: new.kind,
+        contact_id: new.contact_id,
+        recipient: due_at.map(|_| new.recipient.to_owned()),
+        address_digest: link_tokens::mail_digest(ring, new.address_key)?,
+        period,
+        language: known.unwrap_or(&pages.language).to_owned(),
+        purposes: serde_json::json!(new.purposes).to_string(),
+        created_at: now,
+        due_at,
+        next_attempt_at: due_at.or(Some(now)),
+        attempts: 0,
+        leased_until: None,
+        sent_at: None,
+        failed_at: None,
+        fault: withheld.map(|withheld| withheld.as_str().to_owned()),
+    };
+    mail::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx.connection()).await?;
+    Ok(())
+}

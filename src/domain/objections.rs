@@ -1,0 +1,229 @@
+//! Objections (Art. 21): to a purpose or a group of purposes; they hold from the next read on. Room: domain.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent,
+    enums::{Channel, StopKind, SuppressionKind},
+    objection::{self, Entity, Model},
+};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::{
+        contacts::{self, Address},
+        suppressions::{self, Declared, Whom},
+    },
+    policy::{Grounds, LegalBasis},
+    registry::OBJECTION,
+};
+
+/// An objection to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewObjection {
+    /// Of this contact,
+    pub contact_id: Option<Uuid>,
+    /// or of every contact with this address.
+    pub address: Option<Address>,
+    /// Code of the purpose or group.
+    pub purpose: String,
+    /// The channel that it is about; all where none is named.
+    pub channel: Option<Channel>,
+    /// When the person objected; now otherwise.
+    pub at: Option<DateTime<Utc>>,
+    /// Where it was declared.
+    pub source: Option<String>,
+}
+
+impl NewObjection {
+    fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
+        if self.contact_id.is_some() == self.address.is_some() {
+            let message = "give `contactId`, `email` or `phone`";
+            return Err(Error::input(message).in_input("input.contactId"));
+        }
+        if self.at.is_some_and(|at| at > now) {
+            return Err(Error::input("`declaredAt` is in the future").in_input("input.declaredAt"));
+        }
+        let leads = |address: &Address| address.reached().on(self.channel).next().is_some();
+        if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !leads(address)) {
+            return Err(Error::input("this is no address for the channel").in_input("input.channel"));
+        }
+        let Some(purpose) = actor.policy.purpose(&self.purpose) else {
+            return Err(Error::input("there is no such purpose").in_input("input.purpose"));
+        };
+        // Art. 21(1) for public tasks and legitimate interests, 21(2) for direct marketing on whatever basis.
+        let objectable = purpose.is_group
+            || purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
+            || purpose.grounds == Grounds::Consent;
+        if !objectable {
+            let message = "this purpose cannot be objected to (Art. 21)";
+            return Err(Error::input(message).in_input("input.purpose"));
+        }
+        let own = actor.purpose.as_ref().is_some_and(|own| {
+            own.sees_all || own.code == purpose.code || own.group.as_deref() == Some(&purpose.code)
+        });
+        if !own {
+            let message = "objections to other purposes may not be recorded for this purpose";
+            return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
+        }
+        Ok(())
+    }
+}
+
+/// Records an objection and gives its id, or those of every record of the person with the address. One that holds already is no change.
+/// One to advertising puts the addresses on the suppression list and blocks every record of them, so that it outlives the record.
+/// Under a purpose that sees all, an address that no contact has is put there too: then there is no id.
+///
+/// # Errors
+/// `NOT_FOUND` when no visible contact is meant; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT`
+/// for one that cannot be objected to, a time in the future, and an address of several persons where it is no advertising;
+/// transient where a contact has got another address meanwhile.
+pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> Result<Vec<Uuid>, Error> {
+    new.check(actor, tx.now())?;
+    let whom = match (&new.contact_id, &new.address) {
+        (Some(id), _) => Whom::Contact(*id),
+        (None, Some(address)) => Whom::Address(address),
+        (None, None) => return Err(contacts::unknown()),
+    };
+    let meant = suppressions::meet(tx, actor, whom, new.channel.as_ref().map(std::slice::from_ref)).await?;
+    let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
+    let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);
+    // What is no advertising is about a person, not about an address: where nobody has it there is nothing to be kept.
+    let kept = sees_all && new.address.is_some() && advertising;
+    if !meant.known && !kept {
+        return Err(contacts::unknown());
+    }
+    if let (Some(address), true, false) =
+        (&new.address, meant.known && meant.contacts.is_empty(), advertising)
+    {
+        // Of whom it is cannot be told, and what is no advertising never spreads.
+        let message = "several persons have this address; name the contact by its id";
+        return Err(Error::input(message).in_input(format!("input.{}", address.name())));
+    }
+    let (mut ids, mut since) = (Vec::with_capacity(meant.contacts.len()), new.at.unwrap_or(tx.now()));
+    for contact in &meant.contacts {
+        let (id, at) = object(tx, actor, *contact, new).await?;
+        ids.push(id);
+        since = since.max(at);
+    }
+    let declared = Declared {
+        purpose: new.purpose.clone(),
+        kind: SuppressionKind::Objection,
+        channel: new.channel,
+        since,
+        source: new.source.clone(),
+    };
+    if advertising {
+        suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
+    } else {
+        suppressions::owe(tx, &meant.contacts, &declared).await?;
+    }
+    Ok(ids)
+}
+
+/// Records the objection of one contact, which is locked; gives its id and since when it holds.
+async fn object(
+    tx: &mut Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    new: &NewObjection,
+) -> Result<(Uuid, DateTime<Utc>), Error> {
+    let declared = latest_consent(tx, actor, contact_id, &new.purpose).await?;
+    // Not before what was declared by then, whatever the clocks say.
+    let at = new.at.unwrap_or_else(|| declared.unwrap_or(tx.now()).max(tx.now()));
+    let known = Entity::find()
+        .filter(objection::Column::ContactId.eq(contact_id))
+        .filter(objection::Column::PurposeCode.eq(&new.purpose))
+        .filter(objection::Column::Kind.eq(StopKind::Objection))
+        .all(tx.connection())
+        .await?;
+    // A repeat without a time of its own says nothing new, unless the person has consented since.
+    let mut known = known.into_iter();
+    let same = known.find(|known| match new.at {
+        // One that the person has taken back since is not said again by who tells of that time.
+        Some(at) => {
+            known.channel == new.channel
+                && (known.objected_at == at || (known.objected_at > at && known.ended_at.is_some()))
+        }
+        None if known.ended_at.is_some() => false,
+        // One that names no channel says as much already.
+        None => {
+            (known.channel.is_none() || known.channel == new.channel)
+                && declared.is_none_or(|declared| declared <= known.objected_at)
+        }
+    });
+    let (id, since, changes) = match same {
+        Some(known) => (known.id, known.objected_at, Changes::none()),
+        None => {
+            let model = Model {
+                id: tx.new_id(),
+                contact_id,
+                purpose_code: new.purpose.clone(),
+                objected_at: at,
+                ended_at: None,
+                source: new.source.clone(),
+                created_at: tx.now(),
+                kind: StopKind::Objection,
+                channel: new.channel,
+                every_channel: new.channel.is_none(),
+            };
+            (model.id, at, tx.insert::<Entity>(&OBJECTION, &model).await?)
+        }
+    };
+    tx.record(entry("recordObjection", id, contact_id, changes)).await?;
+    Ok((id, since))
+}
+
+/// When the person last declared a consent to the purpose, or to a kind of the group.
+async fn latest_consent(
+    tx: &Transaction,
+    actor: &Actor,
+    contact_id: Uuid,
+    code: &str,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let purposes = actor.policy.purposes().iter();
+    let kinds = purposes.filter(|purpose| purpose.code == code || purpose.group.as_deref() == Some(code));
+    let consents = consent::Entity::find()
+        .filter(consent::Column::ContactId.eq(contact_id))
+        .filter(consent::Column::PurposeCode.is_in(kinds.map(|purpose| purpose.code.as_str())))
+        .all(tx.connection())
+        .await?;
+    Ok(consents.iter().filter_map(|consent| consent.declared_at).max())
+}
+
+/// Ends an objection that the person takes back. One that has ended already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for an end in the future or before the objection.
+pub async fn end(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such objection");
+    let before =
+        contacts::lock_with::<Entity>(tx, actor, &OBJECTION, id, objection::Column::ContactId, unknown)
+            .await?;
+    let contact_id = before.contact_id;
+    let at = at.unwrap_or(tx.now());
+    if at > tx.now() || at < before.objected_at {
+        let message = "an objection ends after it was made and not in the future";
+        return Err(Error::input(message).in_input("input.endedAt"));
+    }
+    if before.ended_at.is_some() {
+        return tx.record(entry("endObjection", id, contact_id, Changes::none())).await;
+    }
+    let after = Model { ended_at: Some(at), ..before.clone() };
+    let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
+    tx.record(entry("endObjection", id, contact_id, changes)).await?;
+    // The person wants it again on this record, whoever else reads at its addresses.
+    suppressions::lift_all(tx, contact_id, &before.purpose_code, before.channel, at).await
+}
+
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: OBJECTION.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
+}

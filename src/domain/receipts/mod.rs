@@ -1,0 +1,39 @@
+//! Consent records and receipts after ISO/IEC TS 27560:2023 in the terms of the W3C Data Privacy Vocabulary, signed. Room: domain/receipts.
+//!
+//! A receipt is a signed copy of the whole record: who declared what, to which text, when and where, and what became of it
+//! (Art. 7(1) GDPR; BGH I ZR 164/09).
+
+mod parsing;
+mod printing;
+mod reading;
+mod signatures;
+mod terms;
+mod words;
+mod writing;
+
+use sea_orm::ConnectionTrait;
+use serde_json::Value;
+use uuid::Uuid;
+
+pub use parsing::parse;
+pub use printing::html;
+pub use signatures::{KEYS_PATH, PublicKey, published_keys, verify};
+
+use crate::{app::App, audit, base::error::Error};
+
+/// The receipt of a consent, signed; `None` where there is no such consent. Who asks must see the consent and may read what
+/// [`crate::registry::receipt_coordinates`] lists.
+///
+/// # Errors
+/// `INTERNAL` from the database, and for keys that cannot be had.
+pub async fn document<C: ConnectionTrait>(
+    connection: &C,
+    app: &App,
+    consent: Uuid,
+) -> Result<Option<Value>, Error> {
+    let (policy, now) = (app.policy.current(), app.now());
+    let Some(record) = reading::record(connection, &policy, consent, now).await? else { return Ok(None) };
+    let unsigned = writing::document(&record, &policy, &app.pages, app.new_id(), now);
+    let ring = audit::ring(app).await?;
+    signatures::sign(unsigned, ring, &app.pages, now).map(Some)
+}

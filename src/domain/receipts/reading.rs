@@ -1,0 +1,114 @@
+//! What a receipt tells is read: a consent, its events and every text they refer to. Room: domain/receipts.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_event, consent_text,
+    enums::StopKind,
+    enums::{ConsentEventKind, ConsentStatus},
+    objection, purpose,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::{
+    base::error::Error,
+    domain::consents::projection::{State, project, status_at},
+    policy::{Policy, PurposeDef},
+};
+
+/// A consent with everything that is told of it.
+pub(super) struct Record {
+    pub(super) consent: consent::Model,
+    pub(super) purpose: purpose::Model,
+    /// What the policy in force says of the purpose, if it knows it still.
+    pub(super) declared: Option<Arc<PurposeDef>>,
+    /// In the order in which they were recorded.
+    pub(super) events: Vec<consent_event::Model>,
+    /// Every text that an event refers to, by the time of publication.
+    pub(super) texts: Vec<consent_text::Model>,
+    /// What the events say.
+    pub(super) state: State,
+    pub(super) status: ConsentStatus,
+    /// When the person objected, where that ended what was declared before (Art. 21(2)).
+    pub(super) objected_at: Option<DateTime<Utc>>,
+}
+
+impl Record {
+    /// Whether it permits processing.
+    pub(super) fn in_force(&self) -> bool {
+        self.status == ConsentStatus::Granted && self.objected_at.is_none()
+    }
+
+    /// The kind of the declaration that the present state rests on.
+    pub(super) fn granted_by(&self) -> Option<ConsentEventKind> {
+        use ConsentEventKind::{Confirmed, Granted, Renewed};
+        let at = self.state.granted_at;
+        let grants = self.events.iter().filter(|event| matches!(event.kind, Granted | Confirmed | Renewed));
+        grants.filter(|event| event.declared_at == at).map(|event| event.kind).next_back()
+    }
+}
+
+/// Reads a consent at the instant `now`. What can change lies in its events, which one statement reads: the state is made of
+/// them, not of the row, so that both always agree.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn record<C: ConnectionTrait>(
+    connection: &C,
+    policy: &Policy,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Record>, Error> {
+    let Some(consent) = consent::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
+    let purpose = purpose::Entity::find_by_id(consent.purpose_code.clone()).one(connection).await?;
+    let Some(purpose) = purpose else { return Err(Error::internal("a consent without its purpose")) };
+    let events = consent_event::Entity::find().filter(consent_event::Column::ConsentId.eq(id));
+    let mut events = events.all(connection).await?;
+    events.sort_by_key(|event| (event.recorded_at, event.id));
+    let texts: BTreeSet<Uuid> = events.iter().filter_map(|event| event.consent_text_id).collect();
+    let texts = consent_text::Entity::find().filter(consent_text::Column::Id.is_in(texts));
+    let mut texts = texts.all(connection).await?;
+    texts.sort_by(|one, other| {
+        let key =
+            |text: &consent_text::Model| (text.published_at, text.version.clone(), text.language.clone());
+        key(one).cmp(&key(other))
+    });
+    let state = project(&events);
+    let objected_at = objected(connection, &consent, &purpose, &state).await?;
+    Ok(Some(Record {
+        declared: policy.purpose(&consent.purpose_code).cloned(),
+        status: status_at(&events, now),
+        consent,
+        purpose,
+        events,
+        texts,
+        state,
+        objected_at,
+    }))
+}
+
+/// The latest objection to the purpose or its group, or block of the address, that was not made before the declaration; one that ended
+/// when it began never held. The row rule says the same. What is a block is told apart by the second value.
+async fn objected<C: ConnectionTrait>(
+    connection: &C,
+    consent: &consent::Model,
+    purpose: &purpose::Model,
+    state: &State,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let codes = [Some(&purpose.code), purpose.group_code.as_ref()].into_iter().flatten();
+    let objections = objection::Entity::find()
+        .filter(objection::Column::ContactId.eq(consent.contact_id))
+        .filter(objection::Column::PurposeCode.is_in(codes))
+        .all(connection)
+        .await?;
+    let meant = |one: &objection::Model| {
+        // A list of others stops what has no consent alone.
+        one.kind != StopKind::ExternalList && one.channel.is_none_or(|channel| channel == consent.channel)
+    };
+    let objections = objections.into_iter().filter(meant);
+    let held = objections.filter(|one| one.ended_at.is_none_or(|end| end > one.objected_at));
+    let against = held.filter(|one| state.declared_at.is_none_or(|declared| one.objected_at >= declared));
+    Ok(against.map(|one| one.objected_at).max())
+}

@@ -1,0 +1,59 @@
+//! Recipients: to whom personal data is disclosed (Art. 4(9)). Room: domain.
+
+mod uses;
+
+use chrono::NaiveDate;
+use entity::{
+    enums::RecipientKind,
+    recipient::{Entity, Model},
+};
+use uuid::Uuid;
+
+pub use uses::Uses;
+
+use crate::{
+    audit::{Entry, Transaction},
+    base::error::Error,
+    registry::RECIPIENT,
+};
+
+/// A recipient to be made.
+#[derive(Clone, Debug)]
+pub struct NewRecipient {
+    /// Name.
+    pub name: String,
+    /// Role in the processing.
+    pub kind: RecipientKind,
+    /// Country of establishment.
+    pub country: Option<String>,
+    /// Basis of a transfer to a third country.
+    pub transfer_mechanism: Option<String>,
+    /// Until when the contract runs.
+    pub contract_until: Option<NaiveDate>,
+}
+
+/// Makes a recipient.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn create(tx: &mut Transaction, new: NewRecipient) -> Result<Uuid, Error> {
+    let model = Model {
+        id: tx.new_subject(),
+        name: new.name,
+        kind: new.kind,
+        country: new.country,
+        transfer_mechanism: new.transfer_mechanism,
+        contract_until: new.contract_until,
+        created_at: tx.now(),
+    };
+    let changes = tx.insert::<Entity>(&RECIPIENT, &model).await?;
+    tx.record(Entry {
+        action: "createRecipient",
+        entity_type: RECIPIENT.name,
+        entity_id: Some(model.id),
+        contact_id: None,
+        changes,
+    })
+    .await?;
+    Ok(model.id)
+}

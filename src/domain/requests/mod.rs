@@ -1,0 +1,149 @@
+//! Data-subject requests (Art. 15 to 21): opened with their period, cancelled when the person takes them back. Room: domain/requests.
+
+mod periods;
+
+use chrono::{DateTime, Utc};
+use entity::{
+    enums::{RequestKind, RequestStatus},
+    privacy_request::{Entity, Model},
+};
+use sea_orm::{EntityTrait, QuerySelect};
+use uuid::Uuid;
+
+pub use periods::due;
+
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    domain::{
+        contacts,
+        objections::{self, NewObjection},
+        suppressions,
+    },
+    registry::PRIVACY_REQUEST,
+};
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub struct NewRequest {
+    /// Of which contact.
+    pub contact_id: Uuid,
+    /// Which right is used.
+    pub kind: RequestKind,
+    /// When it was received; now otherwise.
+    pub received_at: Option<DateTime<Utc>>,
+    /// The purpose it is about.
+    pub purpose: Option<String>,
+    /// What is to be noted.
+    pub note: Option<String>,
+}
+
+/// Opens a request; its period runs from the receipt (Art. 12(3)). An objection to advertising counts from the next read on.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for a receipt in the future and an unknown purpose.
+pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Result<Uuid, Error> {
+    let received_at = new.received_at.unwrap_or(tx.now());
+    if received_at > tx.now() {
+        return Err(Error::input("`receivedAt` is in the future").in_input("input.receivedAt"));
+    }
+    if new.purpose.as_ref().is_some_and(|code| actor.policy.purpose(code).is_none()) {
+        return Err(Error::input("there is no such purpose").in_input("input.purpose"));
+    }
+    let foreign = actor
+        .purpose
+        .as_ref()
+        .is_some_and(|own| !own.sees_all && new.purpose.as_ref().is_some_and(|code| *code != own.code));
+    if foreign {
+        let message = "requests about other purposes may not be opened for this purpose";
+        return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
+    }
+    // An objection to advertising ends it at once (Art. 21(3)); all else about the request may take its time.
+    let ends = new.purpose.as_ref().filter(|code| {
+        new.kind == RequestKind::Objection && suppressions::is_advertising(&actor.policy, code)
+    });
+    match ends {
+        Some(purpose) => {
+            let objection = NewObjection {
+                contact_id: Some(new.contact_id),
+                address: None,
+                purpose: purpose.clone(),
+                channel: None,
+                at: new.received_at,
+                source: None,
+            };
+            objections::record(tx, actor, &objection).await?;
+        }
+        None => {
+            contacts::lock(tx, actor, new.contact_id).await?;
+        }
+    }
+    let due_at = due(received_at)
+        .ok_or_else(|| Error::input("`receivedAt` is not a possible time").in_input("input.receivedAt"))?;
+    let model = Model {
+        id: tx.new_id(),
+        contact_id: Some(new.contact_id),
+        kind: new.kind,
+        status: RequestStatus::Received,
+        purpose_code: new.purpose.clone(),
+        received_at,
+        due_at,
+        extended_until: None,
+        identity_verified_at: None,
+        closed_at: None,
+        assignee: None,
+        reason: None,
+        note: new.note.clone(),
+        created_at: tx.now(),
+    };
+    let changes = tx.insert::<Entity>(&PRIVACY_REQUEST, &model).await?;
+    tx.record(entry("openRequest", &model, changes)).await?;
+    Ok(model.id)
+}
+
+/// Cancels a request that the person takes back. One that is cancelled already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `CONFLICT` for a request that was answered.
+pub async fn cancel(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    reason: Option<String>,
+) -> Result<(), Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such request");
+    // The request itself is locked: it may outlive its contact.
+    let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
+    let before = found.ok_or_else(unknown)?;
+    if !tx.sees(actor, &PRIVACY_REQUEST, id).await? {
+        return Err(unknown());
+    }
+    match before.status {
+        RequestStatus::Cancelled => {
+            return tx.record(entry("cancelRequest", &before, Changes::none())).await;
+        }
+        RequestStatus::Fulfilled | RequestStatus::PartlyFulfilled | RequestStatus::Refused => {
+            return Err(Error::new(Code::Conflict, "the request was answered already"));
+        }
+        RequestStatus::Received | RequestStatus::AwaitingIdentity | RequestStatus::InProgress => {}
+    }
+    let after = Model {
+        status: RequestStatus::Cancelled,
+        closed_at: Some(tx.now()),
+        reason: reason.or_else(|| before.reason.clone()),
+        ..before.clone()
+    };
+    let changes = tx.update::<Entity>(&PRIVACY_REQUEST, &before, &after).await?;
+    tx.record(entry("cancelRequest", &after, changes)).await
+}
+
+fn entry(action: &'static str, request: &Model, changes: Changes) -> Entry {
+    Entry {
+        action,
+        entity_type: PRIVACY_REQUEST.name,
+        entity_id: Some(request.id),
+        contact_id: request.contact_id,
+        changes,
+    }
+}

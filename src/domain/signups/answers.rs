@@ -1,0 +1,88 @@
+//! Links by which persons answer: found, held, closed, and in whose name they act. Room: domain/signups.
+
+use chrono::{DateTime, Utc};
+use entity::{contact, enums::LinkKind, link, mail};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit::{Author, Transaction},
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    crypto::link_tokens,
+    domain::contacts,
+};
+
+/// What came of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is declared, by this contact.
+    Done(Uuid),
+    /// What waits is not what was shown: nothing was done.
+    Changed,
+    /// The link is unknown, used or has ended.
+    Closed,
+}
+
+/// Notes that the link was used, and by whom.
+pub(super) async fn close(tx: &Transaction, link: &link::Model, contact: Uuid) -> Result<(), Error> {
+    link::Entity::update_many()
+        .col_expr(link::Column::UsedAt, Expr::value(tx.now()))
+        .col_expr(link::Column::ContactId, Expr::value(contact))
+        .filter(link::Column::Id.eq(link.id))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+pub(super) fn is_open(link: &link::Model, now: DateTime<Utc>) -> bool {
+    link.used_at.is_none() && link.expires_at > now && link.kind != LinkKind::Fresh
+}
+
+pub(super) async fn usable<C: ConnectionTrait>(
+    connection: &C,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<link::Model>, Error> {
+    if !link_tokens::is_mailed(token) {
+        return Ok(None);
+    }
+    let row = link::Entity::find().filter(link::Column::TokenHash.eq(link_tokens::hash(token)));
+    Ok(row.one(connection).await?.filter(|link| is_open(link, now)))
+}
+
+/// The link, locked, if it is open still: of several who come at once one finds it so.
+pub(super) async fn hold(tx: &Transaction, link: &link::Model) -> Result<Option<link::Model>, Error> {
+    let row = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
+    Ok(row.filter(|link| is_open(link, tx.now())))
+}
+
+/// Who acts once it is known whose link it is.
+pub(super) fn act_as(
+    tx: &mut Transaction,
+    app: &App,
+    contact: Uuid,
+    request_id: &str,
+) -> Result<Actor, Error> {
+    let policy = app.policy.current();
+    let actor = Actor::of_subject(policy, contact, &app.pages.purpose, tx.now(), request_id.to_owned())?;
+    tx.act_as(Author::from(&actor))?;
+    Ok(actor)
+}
+
+/// The contact, locked, if it exists for itself.
+pub(super) async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Option<contact::Model>, Error> {
+    match contacts::lock(tx, actor, id).await {
+        Ok(contact) => Ok(Some(contact)),
+        Err(error) if error.code == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn mail_of<C: ConnectionTrait>(
+    connection: &C,
+    link: &link::Model,
+) -> Result<Option<mail::Model>, Error> {
+    Ok(mail::Entity::find().filter(mail::Column::LinkId.eq(link.id)).one(connection).await?)
+}

@@ -1,0 +1,238 @@
+//! What a sign-up must be, and what stands against it. Room: domain/signups.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, consent_event, consent_text, contact, contact_point,
+    enums::{Channel, ConsentEventKind, ContactState},
+    objection,
+};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    Select,
+    sea_query::{Expr, SelectStatement, UnionType},
+};
+
+use super::choices::{Chosen, SignUp};
+use crate::{
+    app::App,
+    audit::Transaction,
+    base::{
+        error::{Code, Error},
+        identities::Reader,
+    },
+    crypto::installation_keys::Ring,
+    domain::{
+        contacts::{Reachable, Reached},
+        suppressions,
+    },
+    policy::{self, DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
+    registry::Check,
+};
+
+/// Contacts whose persons may see what is kept.
+pub(super) fn present() -> Select<contact::Entity> {
+    contact::Entity::find()
+        .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
+}
+
+/// Values of a sign-up as they are kept.
+pub(super) struct Checked {
+    pub(super) address: String,
+    pub(super) given_name: Option<String>,
+    pub(super) family_name: Option<String>,
+    pub(super) language: String,
+    pub(super) source: String,
+    pub(super) notice_version: Option<String>,
+    pub(super) choices: Vec<Chosen>,
+}
+
+fn fault(name: &str, message: impl Into<String>) -> Error {
+    Error::input(message).in_input(format!("input.{name}"))
+}
+
+/// A value of the form that the register demands; the place is told, never the value.
+fn value(check: Check, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
+    let checked = check.check(text, now.date_naive());
+    checked.map_err(|wrong| fault(name, format!("`{name}` {}", wrong.demand())))
+}
+
+/// An e-mail address in the form that is kept.
+///
+/// # Errors
+/// `BAD_USER_INPUT` for what is none.
+pub(super) fn address(text: &str, now: DateTime<Utc>) -> Result<String, Error> {
+    value(Check::Email, "email", text, now)?.ok_or_else(|| fault("email", "`email` is missing"))
+}
+
+/// Looks at everything that does not depend on the person.
+///
+/// # Errors
+/// `CONFLICT` where no mails are sent; `BAD_USER_INPUT` with the place of what cannot be.
+pub(super) async fn check(
+    tx: &Transaction,
+    app: &App,
+    policy: &Policy,
+    new: &SignUp,
+) -> Result<Checked, Error> {
+    let now = tx.now();
+    if !app.pages.enabled {
+        let message = "sign-ups are confirmed by mail and page, which `pages.enabled` turns on";
+        return Err(Error::new(Code::Conflict, message));
+    }
+    if new.signed_up_at > now {
+        return Err(fault("declaredAt", "`declaredAt` is in the future"));
+    }
+    if new.signed_up_at < now - app.pages.unconfirmed_time() {
+        return Err(fault("declaredAt", "the sign-up is older than sign-ups are kept unconfirmed"));
+    }
+    let name = |name, text: &Option<String>| {
+        text.as_deref().map_or(Ok(None), |text| value(Check::Line, name, text, now))
+    };
+    let need =
+        |name: &str, found: Option<String>| found.ok_or_else(|| fault(name, format!("`{name}` is missing")));
+    let language = need("language", value(Check::Language, "language", &new.language, now)?)?;
+    let mut choices: Vec<Chosen> = Vec::new();
+    for choice in &new.choices {
+        if choices.iter().any(|known| known.purpose == choice.purpose) {
+            continue;
+        }
+        let purpose = by_mail(policy, &choice.purpose)?;
+        let version = match &choice.text_version {
+            Some(version) => version.as_str(),
+            None => current(policy, &purpose.code, &language)?,
+        };
+        let text = published(tx.connection(), &purpose.code, &language, version).await?;
+        let text = text.ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
+        choices.push(Chosen {
+            purpose: purpose.code.clone(),
+            channel: policy::Channel::Email.as_str().to_owned(),
+            text: text.id,
+        });
+    }
+    if choices.is_empty() {
+        return Err(fault("purpose", "`purpose` is missing"));
+    }
+    Ok(Checked {
+        address: address(&new.address, now)?,
+        given_name: name("givenName", &new.given_name)?,
+        family_name: name("familyName", &new.family_name)?,
+        source: need("form", value(Check::Line, "form", &new.source, now)?)?,
+        notice_version: name("noticeVersion", &new.notice_version)?,
+        language,
+        choices,
+    })
+}
+
+/// The version of the text that persons declare to now.
+fn current<'p>(policy: &'p Policy, purpose: &str, language: &str) -> Result<&'p str, Error> {
+    let text = policy.current_text(purpose, language);
+    let text = text.ok_or_else(|| fault("language", "this purpose has no text in this language"))?;
+    Ok(&text.version)
+}
+
+/// A purpose that can be consented to by a mailed link.
+fn by_mail<'p>(policy: &'p Policy, code: &str) -> Result<&'p PurposeDef, Error> {
+    let Some(purpose) = policy.purpose(code) else {
+        return Err(fault("purpose", "there is no such purpose"));
+    };
+    if purpose.is_group {
+        return Err(fault("purpose", "consent is given per kind, never to a group (Recital 43)"));
+    }
+    if purpose.grounds != Grounds::Consent {
+        return Err(fault("purpose", "this purpose does not rest on consent"));
+    }
+    if !purpose.channels.contains(&policy::Channel::Email) {
+        // A mail proves nothing about the phone (BGH I ZR 164/09).
+        return Err(fault(
+            "purpose",
+            "a confirmation by mail holds for e-mail alone, which this purpose does not use",
+        ));
+    }
+    if !purpose.proof.iter().any(|proof| proof == DOUBLE_OPT_IN) {
+        return Err(fault("purpose", "this purpose does not accept a confirmation by mail as proof"));
+    }
+    Ok(purpose)
+}
+
+/// A published text.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn published<C: ConnectionTrait>(
+    connection: &C,
+    purpose: &str,
+    language: &str,
+    version: &str,
+) -> Result<Option<consent_text::Model>, Error> {
+    let text = consent_text::Entity::find()
+        .filter(consent_text::Column::PurposeCode.eq(purpose))
+        .filter(consent_text::Column::Language.eq(language))
+        .filter(consent_text::Column::Version.eq(version));
+    Ok(text.one(connection).await?)
+}
+
+/// Contacts with this mailbox, as the primary or a further one, within a statement.
+pub(super) fn persons(address_key: &str) -> SelectStatement {
+    let primary = contact::Entity::find().select_only().column(contact::Column::Id);
+    let mut primary = primary.filter(contact::Column::EmailKey.eq(address_key)).into_query();
+    let further = contact_point::Entity::find().select_only().column(contact_point::Column::ContactId);
+    let further = further.filter(contact_point::Column::EmailKey.eq(address_key)).into_query();
+    primary.union(UnionType::Distinct, further).to_owned()
+}
+
+/// Whether somebody with this mailbox has ended the purpose by e-mail at `since` or after: a tie goes to the withdrawal. The same
+/// statements run whoever it is.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn blocked<C: ConnectionTrait>(
+    connection: &C,
+    (ring, reader): (Option<&Ring>, &Reader),
+    policy: &Policy,
+    address_key: &str,
+    purpose: &str,
+    since: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let group = policy.purpose(purpose).and_then(|purpose| purpose.group.as_deref());
+    let consents = consent::Entity::find()
+        .select_only()
+        .column(consent::Column::Id)
+        .filter(consent::Column::PurposeCode.eq(purpose))
+        .filter(consent::Column::Channel.eq(Channel::Email))
+        .filter(consent::Column::ContactId.in_subquery(persons(address_key)));
+    // Of an end without a time the latest counts at which it can have been.
+    let when =
+        Expr::col(consent_event::Column::DeclaredAt).if_null(Expr::col(consent_event::Column::RecordedAt));
+    let ended = consent_event::Entity::find()
+        .select_only()
+        .column(consent_event::Column::Id)
+        .filter(consent_event::Column::ConsentId.in_subquery(consents.into_query()))
+        .filter(consent_event::Column::Kind.is_in([ConsentEventKind::Withdrawn, ConsentEventKind::Refused]))
+        .filter(when.gte(since))
+        .limit(1)
+        .into_tuple::<uuid::Uuid>()
+        .one(connection)
+        .await?;
+    let held = Condition::any()
+        .add(objection::Column::EndedAt.is_null())
+        .add(Expr::col(objection::Column::EndedAt).gt(Expr::col(objection::Column::ObjectedAt)));
+    let objected = objection::Entity::find()
+        .select_only()
+        .column(objection::Column::Id)
+        .filter(objection::Column::ContactId.in_subquery(persons(address_key)))
+        .filter(objection::Column::PurposeCode.is_in([purpose].into_iter().chain(group)))
+        .filter(objection::Column::ObjectedAt.gte(since))
+        .filter(held)
+        .limit(1)
+        .into_tuple::<uuid::Uuid>()
+        .one(connection)
+        .await?;
+    let mailboxes = reader.emails(address_key).identities;
+    let reached = Reached::typed(
+        mailboxes.into_iter().map(|identity| Reachable::typed(identity, address_key)).collect(),
+    );
+    let list = suppressions::find(connection, ring, reader, std::slice::from_ref(&reached)).await?;
+    let listed =
+        list.ends_consent(policy, &reached, purpose, Channel::Email).is_some_and(|listed| listed >= since);
+    Ok(ended.is_some() || objected.is_some() || listed)
+}

@@ -1,0 +1,106 @@
+//! Fresh links: whoever reads a mailbox is mailed one that opens for a short time what is kept. Room: domain/signups.
+
+use entity::{contact, enums::LinkKind};
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::{
+    Link,
+    checks::{self, present},
+    mailboxes, make_link,
+};
+use crate::{
+    app::App,
+    audit::{self, Author, Changes, Entry},
+    base::error::Error,
+    domain::mail_outbox::{self, NewMail, Turn, Withheld},
+    registry::Category,
+};
+
+/// Sends a fresh link to `address` if it is that of a contact; nothing tells whether it is.
+///
+/// # Errors
+/// `BAD_USER_INPUT` for what is no address; `INTERNAL` from the database.
+pub async fn ask_fresh(app: &App, address: &str, language: &str, request_id: &str) -> Result<(), Error> {
+    let address_key = app.reader.email_key(&checks::address(address, app.now())?);
+    let whose = || Whose::Address(&address_key);
+    audit::again(|| ask(app, whose(), Some(language), request_id)).await
+}
+
+/// Sends a fresh link to the contact's own address, in its own language where none is asked for.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn ask_fresh_for(
+    app: &App,
+    contact: Uuid,
+    language: Option<&str>,
+    request_id: &str,
+) -> Result<(), Error> {
+    audit::again(|| ask(app, Whose::Contact(contact), language, request_id)).await
+}
+
+/// Who is asked for.
+enum Whose<'a> {
+    Address(&'a str),
+    Contact(Uuid),
+}
+
+async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &str) -> Result<(), Error> {
+    let author = Author {
+        request_id: Some(request_id.to_owned()),
+        ..Author::command(app, "page", Some(&app.pages.purpose))
+    };
+    let mut tx = audit::begin(app, author).await?;
+    let found = match whose {
+        Whose::Address(key) => present().filter(contact::Column::EmailKey.eq(key)),
+        Whose::Contact(id) => present().filter(contact::Column::Id.eq(id)),
+    };
+    let found = found.order_by_asc(contact::Column::CreatedAt).order_by_asc(contact::Column::Id).limit(1);
+    let found = found.one(tx.connection()).await?;
+    // Nothing is kept of an address that nobody has.
+    let (recipient, key, own) = match &found {
+        Some(contact) => {
+            (contact.email.as_deref(), contact.email_key.as_deref(), contact.language.as_deref())
+        }
+        None => (None, None, None),
+    };
+    let (recipient, key) = (recipient.unwrap_or_default(), key.unwrap_or_default());
+    let contact_id = found.as_ref().map(|contact| contact.id);
+    // Of a mailbox of several records the link is nobody's: it opens one once it is known who holds it.
+    let shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
+    let contact_id = contact_id.filter(|_| !shared);
+    let ring = tx.ring().await?;
+    let ends = tx.now() + app.pages.fresh_time();
+    let link = Link { contact_id, ..Link::new(LinkKind::Fresh) };
+    let link_id = make_link(&mut tx, &ring, &link, key, ends).await?;
+    let mail = NewMail {
+        link_id,
+        kind: LinkKind::Fresh,
+        contact_id,
+        recipient,
+        address_key: key,
+        language: language.or(own).unwrap_or(&app.pages.language),
+        purposes: &[],
+    };
+    // Asked of nobody too: the same is done whoever it is.
+    let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Fresh).await?;
+    let turn = if key.is_empty() { Turn::Never(Withheld::Nobody) } else { turn };
+    mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
+    let changes = Changes::one(
+        "Link.expiresAt",
+        Category::Technical,
+        serde_json::Value::Null,
+        ends.to_rfc3339().into(),
+    );
+    // Of the link alone, which names the contact: what is sealed for a person takes other statements than for nobody.
+    tx.record(Entry {
+        action: "askFreshLink",
+        entity_type: "Link",
+        entity_id: Some(link_id),
+        contact_id: None,
+        changes,
+    })
+    .await?;
+    tx.commit().await
+}

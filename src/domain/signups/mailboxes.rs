@@ -1,0 +1,269 @@
+//! What a fresh link opens: it proves a mailbox and no person. A record opens where the mailbox is that of one alone, or once the
+//! person has told something that it knows. Room: domain/signups.
+
+use entity::{
+    contact,
+    enums::{ContactState, LinkKind},
+    link, provenance,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::Expr,
+};
+use subtle::{Choice, ConstantTimeEq};
+use uuid::Uuid;
+
+use super::{
+    answers,
+    checks::{persons, present},
+};
+use crate::{
+    app::App,
+    audit::{self, Author, Changes, Entry, Transaction},
+    base::{error::Error, fold::fold},
+    crypto::link_tokens,
+    registry::Category,
+};
+
+/// How often something wrong may be told by one link.
+const MOST_TRIES: i32 = 5;
+/// Fewest letters and digits that count: what is shorter is guessed.
+const SHORTEST: usize = 4;
+/// Most records that something is declared for by an address.
+const MOST_RECORDS: u64 = 100;
+
+/// What a fresh link opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// The record of this contact.
+    Record(Uuid),
+    /// The mailbox of several.
+    Mailbox(Mailbox),
+}
+
+/// A mailbox of several records, as whoever reads it may know it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The link.
+    pub link: Uuid,
+    /// Key of the mailbox.
+    pub key: String,
+    /// Whether a record may still be opened by the link.
+    pub asks: bool,
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// What came of what the person told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It is that of one record, which the link opens from now on.
+    Opened,
+    /// It is that of none, or of more than one.
+    Wrong,
+    /// By this link nothing is opened any more.
+    Closed,
+}
+
+/// What the fresh link `token` opens, until it ends or the address becomes another; none for one that is unknown or has ended alike.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn fresh(app: &App, token: &str) -> Result<Option<Fresh>, Error> {
+    let db = &app.db.reader;
+    let Some(link) = usable(app, db, token).await? else { return Ok(None) };
+    if let Some(opened) = link.opened_id
+        && has(db, &link.address_key, Some(opened)).await?
+    {
+        return Ok(Some(Fresh::Record(opened)));
+    }
+    if !has(db, &link.address_key, link.contact_id).await? {
+        return Ok(None);
+    }
+    // One that was mailed to several asks, though the others may be gone since: whoever has it may be one of these.
+    Ok(Some(match link.contact_id {
+        Some(only) if !is_shared(db, &link.address_key, Some(only)).await? => Fresh::Record(only),
+        _ => Fresh::Mailbox(Mailbox { link: link.id, asks: link.tries < MOST_TRIES, key: link.address_key }),
+    }))
+}
+
+async fn usable<C: ConnectionTrait>(
+    app: &App,
+    connection: &C,
+    token: &str,
+) -> Result<Option<link::Model>, Error> {
+    if !link_tokens::is_mailed(token) {
+        return Ok(None);
+    }
+    let row = link::Entity::find()
+        .filter(link::Column::TokenHash.eq(link_tokens::hash(token)))
+        .filter(link::Column::Kind.eq(LinkKind::Fresh))
+        .filter(link::Column::ExpiresAt.gt(app.now()));
+    // A link that nobody was sent belongs to no mailbox.
+    Ok(row.one(connection).await?.filter(|link| !link.address_key.is_empty()))
+}
+
+/// Whether the mailbox is the primary one of a contact whose person may see what is kept: of `contact`, or of anybody.
+async fn has<C: ConnectionTrait>(connection: &C, key: &str, contact: Option<Uuid>) -> Result<bool, Error> {
+    let rows = present().select_only().column(contact::Column::Id).filter(contact::Column::EmailKey.eq(key));
+    let rows = rows.apply_if(contact, |rows, id| rows.filter(contact::Column::Id.eq(id)));
+    Ok(rows.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
+}
+
+/// Whether anybody but `contact` has the mailbox, as the primary or a further one. The same statement runs whoever it is.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn is_shared<C: ConnectionTrait>(
+    connection: &C,
+    key: &str,
+    contact: Option<Uuid>,
+) -> Result<bool, Error> {
+    let others = contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::Id.in_subquery(persons(key)))
+        .filter(contact::Column::Id.ne(contact.unwrap_or_default()))
+        .filter(contact::Column::State.ne(ContactState::Erased));
+    Ok(others.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
+}
+
+/// Contacts that a declaration by the mailbox may be one of: those that have it as the primary one. None where they are more than
+/// what is declared for one person.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn records(app: &App, mailbox: &Mailbox) -> Result<Vec<Uuid>, Error> {
+    let rows = contact::Entity::find()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::EmailKey.eq(&mailbox.key))
+        .filter(contact::Column::State.ne(ContactState::Erased))
+        .order_by_asc(contact::Column::Id)
+        .limit(MOST_RECORDS + 1);
+    let ids: Vec<Uuid> = rows.into_tuple().all(&app.db.reader).await?;
+    Ok(if ids.len() as u64 > MOST_RECORDS { Vec::new() } else { ids })
+}
+
+/// Opens the one record of the mailbox of the link `token` that `text` is the customer number or the postal code of, for this link
+/// alone. What is wrong is counted in the database, so that all servers know it; that it is of several looks the same. Nothing to
+/// be compared is no try: `None`.
+///
+/// # Errors
+/// `INTERNAL` from the database; `AUDIT_UNAVAILABLE`.
+pub async fn tell(app: &App, token: &str, text: &str, request_id: &str) -> Result<Option<Tried>, Error> {
+    let told = squeezed(text);
+    if told.is_empty() {
+        return Ok(None);
+    }
+    audit::again(|| once(app, token, &told, request_id)).await.map(Some)
+}
+
+async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tried, Error> {
+    let author = Author {
+        request_id: Some(request_id.to_owned()),
+        ..Author::command(app, "page", Some(&app.pages.purpose))
+    };
+    let mut tx = audit::begin(app, author).await?;
+    let Some(link) = usable(app, tx.connection(), token).await? else { return Ok(Tried::Closed) };
+    // Contacts are locked before links: whose record it is, is looked for first, and again behind the locks.
+    let found = knowing(tx.connection(), &link, told).await?;
+    if let Some(id) = found {
+        let actor = answers::act_as(&mut tx, app, id, request_id)?;
+        if answers::lock(&tx, &actor, id).await?.is_none() {
+            return Err(Error::repeat());
+        }
+    }
+    let held = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
+    let Some(link) = held.filter(|link| link.expires_at > tx.now()) else { return Ok(Tried::Closed) };
+    if link.opened_id.is_some() {
+        return Ok(Tried::Opened);
+    }
+    if link.tries >= MOST_TRIES {
+        return Ok(Tried::Closed);
+    }
+    if found.is_some() && knowing(tx.connection(), &link, told).await? != found {
+        return Err(Error::repeat());
+    }
+    let update = link::Entity::update_many().filter(link::Column::Id.eq(link.id));
+    let update = match found {
+        Some(id) => update
+            .col_expr(link::Column::OpenedId, Expr::value(id))
+            .col_expr(link::Column::UsedAt, Expr::value(tx.now())),
+        None => update.col_expr(link::Column::Tries, Expr::value(link.tries + 1)),
+    };
+    update.exec(tx.connection()).await?;
+    record(&mut tx, &link, found).await?;
+    tx.commit().await?;
+    Ok(if found.is_some() { Tried::Opened } else { Tried::Wrong })
+}
+
+/// Records that a record was opened, or that something wrong was told; never what.
+async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -> Result<(), Error> {
+    let (action, changes) = match found {
+        Some(_) => {
+            ("openRecord", Changes::one("Link.opened", Category::Technical, false.into(), true.into()))
+        }
+        None => {
+            let (before, after) = (link.tries.into(), (link.tries + 1).into());
+            ("tellWrong", Changes::one("Link.tries", Category::Technical, before, after))
+        }
+    };
+    tx.record(Entry { action, entity_type: "Link", entity_id: Some(link.id), contact_id: found, changes })
+        .await
+}
+
+/// The one contact of the mailbox whose customer number or postal code `told` is; none where it is nobody's, or that of several.
+/// Each is compared to the end, whatever the others say.
+async fn knowing<C: ConnectionTrait>(
+    connection: &C,
+    link: &link::Model,
+    told: &str,
+) -> Result<Option<Uuid>, Error> {
+    let of_mailbox = || present().filter(contact::Column::EmailKey.eq(&link.address_key));
+    let ids = of_mailbox().select_only().column(contact::Column::Id);
+    let codes = of_mailbox().select_only().column(contact::Column::Id).column(contact::Column::PostalCode);
+    let codes: Vec<(Uuid, Option<String>)> = codes.into_tuple().all(connection).await?;
+    let numbers = provenance::Entity::find()
+        .select_only()
+        .column(provenance::Column::ContactId)
+        .column(provenance::Column::ExternalId)
+        .filter(provenance::Column::ContactId.in_subquery(ids.into_query()))
+        .filter(provenance::Column::ExternalId.is_not_null());
+    let numbers: Vec<(Uuid, Option<String>)> = numbers.into_tuple().all(connection).await?;
+    let wanted = link_tokens::hash(told);
+    let (mut found, mut several) = (Uuid::nil(), Choice::from(0));
+    for (id, value) in codes.iter().chain(&numbers) {
+        // Sources without numbers of their own name persons by the address, which whoever has the link knows.
+        let value = value.as_deref().filter(|value| !value.contains('@')).map(squeezed).unwrap_or_default();
+        let counts = Choice::from(u8::from(value.chars().count() >= SHORTEST));
+        let same = counts & link_tokens::hash(&value).as_bytes().ct_eq(wanted.as_bytes());
+        let another =
+            !found.as_bytes().ct_eq(Uuid::nil().as_bytes()) & !found.as_bytes().ct_eq(id.as_bytes());
+        several |= same & another;
+        found = if bool::from(same) { *id } else { found };
+    }
+    Ok(Some(found).filter(|id| !id.is_nil() && !bool::from(several)))
+}
+
+/// What is compared: letters and digits, whatever their case and what stands between them.
+fn squeezed(text: &str) -> String {
+    fold(text).chars().filter(|letter| letter.is_alphanumeric()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::squeezed;
+
+    #[test]
+    fn neither_case_nor_what_stands_between_counts() {
+        assert_eq!(squeezed(" K-1001 / b "), squeezed("k1001B"));
+        assert_eq!(squeezed("SW1A 1AA"), "sw1a1aa");
+        assert_ne!(squeezed("01067"), squeezed("1067"));
+        assert_eq!(squeezed(" -/. "), "");
+    }
+}

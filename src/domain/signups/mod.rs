@@ -1,0 +1,176 @@
+//! Sign-ups: what a person asks for becomes a consent once the person confirms it by a mailed link. Room: domain/signups.
+//!
+//! A sign-up is done the same way whether the address is known or not, and says nothing of it. Until it is confirmed nothing is
+//! written of the person but the sign-up itself, which is deleted after a while.
+
+mod answers;
+mod checks;
+mod choices;
+mod confirm;
+mod fresh;
+mod mailboxes;
+mod offers;
+mod owners;
+mod renewals;
+mod renewed;
+mod requests;
+mod sweep;
+mod waiting;
+
+use chrono::{DateTime, Utc};
+use entity::{enums::LinkKind, link, sign_up};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+pub use answers::Answered;
+pub use choices::{Choice, SignUp};
+pub use confirm::{asks, confirm, confirm_shown, pending};
+pub use fresh::{ask_fresh, ask_fresh_for};
+pub use mailboxes::{Fresh, Mailbox, Tried, fresh, records, tell};
+pub use offers::{Offer, Pending, Shown};
+pub use renewals::ask_renewals;
+pub use requests::{Request, request};
+pub use sweep::sweep;
+
+use crate::{
+    app::App,
+    audit::{Changes, Entry, Transaction},
+    base::error::{Code, Error},
+    crypto::{installation_keys::Ring, link_tokens},
+    domain::mail_outbox::{self, NewMail, Turn, Withheld},
+    registry::Category,
+};
+use choices::Chosen;
+
+/// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, or has
+/// withdrawn or objected since: no mail is sent then. Where the mailbox got one a short while ago, the link of that one opens this
+/// sign-up too, or its mail goes later: see `waiting::turn`.
+///
+/// # Errors
+/// `CONFLICT` where no mails are sent, and of a known contact where it has withdrawn or objected since; `BAD_USER_INPUT` with the
+/// place of what cannot be.
+pub async fn sign_up(tx: &mut Transaction, app: &App, new: &SignUp) -> Result<(), Error> {
+    write(tx, app, new, "signUp").await.map(|_| ())
+}
+
+/// The same, recorded as `action`; gives the texts that were declared to.
+async fn write(
+    tx: &mut Transaction,
+    app: &App,
+    new: &SignUp,
+    action: &'static str,
+) -> Result<Vec<Chosen>, Error> {
+    let policy = app.policy.current();
+    let checked = checks::check(tx, app, &policy, new).await?;
+    let address_key = tx.reader().email_key(&checked.address);
+    let (mut open, known) = (Vec::new(), tx.known_ring().await?);
+    for choice in &checked.choices {
+        let since = new.signed_up_at;
+        if !checks::blocked(
+            tx.connection(),
+            (known.as_ref(), tx.reader()),
+            &policy,
+            &address_key,
+            &choice.purpose,
+            since,
+        )
+        .await?
+        {
+            open.push(choice.clone());
+        }
+    }
+    if new.contact_id.is_some() && open.len() < checked.choices.len() {
+        let message = "the person has withdrawn, refused or objected since; only a newer sign-up counts";
+        return Err(Error::new(Code::Conflict, message).in_input("input.declaredAt"));
+    }
+    let ended = open.is_empty();
+    let kept = if ended { &checked.choices } else { &open };
+    let row = sign_up::Model {
+        id: tx.new_subject(),
+        contact_id: new.contact_id,
+        address: checked.address,
+        address_key,
+        given_name: checked.given_name,
+        family_name: checked.family_name,
+        language: checked.language,
+        source: checked.source,
+        recorded_by: tx.author().actor.clone(),
+        choices: waiting::written(kept)?,
+        notice_version: checked.notice_version,
+        signed_up_at: new.signed_up_at,
+        created_at: tx.now(),
+    };
+    sign_up::Entity::insert(row.clone().into_active_model().reset_all())
+        .exec_without_returning(tx.connection())
+        .await?;
+    let ring = tx.ring().await?;
+    let (turn, ends) = waiting::turn(tx, &app.pages, &ring, &row).await?;
+    let turn = if ended { Turn::Never(Withheld::EndedSince) } else { turn };
+    let link = Link { contact_id: row.contact_id, sign_up_id: Some(row.id), ..Link::new(LinkKind::Confirm) };
+    let link_id = make_link(tx, &ring, &link, &row.address_key, ends).await?;
+    let purposes: Vec<String> = kept.iter().map(|choice| choice.purpose.clone()).collect();
+    let mail = NewMail {
+        link_id,
+        kind: LinkKind::Confirm,
+        contact_id: row.contact_id,
+        recipient: &row.address,
+        address_key: &row.address_key,
+        language: &row.language,
+        purposes: &purposes,
+    };
+    mail_outbox::queue(tx, &app.pages, &ring, &mail, turn).await?;
+    let changes =
+        Changes::one("SignUp.purposes", Category::Consent, serde_json::Value::Null, purposes.into());
+    tx.record(Entry {
+        action,
+        entity_type: "SignUp",
+        entity_id: Some(row.id),
+        contact_id: row.contact_id,
+        changes,
+    })
+    .await?;
+    Ok(checked.choices)
+}
+
+/// What a link leads to.
+struct Link {
+    kind: LinkKind,
+    sign_up_id: Option<Uuid>,
+    contact_id: Option<Uuid>,
+    consent_id: Option<Uuid>,
+    text_id: Option<Uuid>,
+}
+
+impl Link {
+    fn new(kind: LinkKind) -> Self {
+        Self { kind, sign_up_id: None, contact_id: None, consent_id: None, text_id: None }
+    }
+}
+
+/// Makes a link for a mailbox, of which only the hash of its token is kept.
+async fn make_link(
+    tx: &mut Transaction,
+    ring: &Ring,
+    to: &Link,
+    address_key: &str,
+    expires_at: DateTime<Utc>,
+) -> Result<Uuid, Error> {
+    let id = tx.new_subject();
+    let row = link::Model {
+        id,
+        kind: to.kind,
+        token_hash: link_tokens::hash(&link_tokens::mailed(ring, id)?),
+        sign_up_id: to.sign_up_id,
+        contact_id: to.contact_id,
+        consent_id: to.consent_id,
+        consent_text_id: to.text_id,
+        address_key: address_key.to_owned(),
+        created_at: tx.now(),
+        expires_at,
+        used_at: None,
+        opened_id: None,
+        tries: 0,
+    };
+    link::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(tx.connection()).await?;
+    Ok(id)
+}

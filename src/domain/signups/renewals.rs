@@ -1,0 +1,171 @@
+//! Renewal mails: before a consent ends the person is asked, once, whether it shall go on. Room: domain/signups.
+
+use entity::{
+    consent, contact,
+    enums::{Channel, ConsentStatus, ContactState, LinkKind},
+    link,
+};
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::Expr,
+};
+use uuid::Uuid;
+
+use super::{
+    Link,
+    checks::{blocked, published},
+    make_link,
+};
+use crate::{
+    app::App,
+    audit::{self, Author, Past},
+    auth::{actor::Actor, credential::Credential},
+    base::{error::Error, i18n::LANGUAGES},
+    domain::{
+        consents::{self, Asked},
+        mail_outbox::{self, NewMail, Turn},
+    },
+    policy::Policy,
+    registry::CONTACT,
+};
+
+/// Consents looked at in one go.
+const BATCH: u64 = 100;
+/// Where the request is made.
+const BY_MAIL: &str = "renewal mail";
+
+/// Asks for the renewal of consents whose review is due, where the purpose asks for it: by one mail each, once for each time that
+/// the review is due. Gives the number of mails. Only the person's answer renews (Art. 7(1)).
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
+    if !app.pages.enabled {
+        return Ok(0);
+    }
+    let policy = app.policy.current();
+    let asking: Vec<&str> = policy
+        .purposes()
+        .iter()
+        .filter(|purpose| purpose.asks_renewal)
+        .map(|purpose| purpose.code.as_str())
+        .collect();
+    let (mut asked, mut after, mut past) = (0, Uuid::nil(), Past::default());
+    loop {
+        let ids: Vec<Uuid> = due(app, &asking)
+            .select_only()
+            .column(consent::Column::Id)
+            .filter(consent::Column::Id.gt(after))
+            .order_by_asc(consent::Column::Id)
+            .limit(BATCH)
+            .into_tuple()
+            .all(&app.db.reader)
+            .await?;
+        let Some(last) = ids.last() else { return past.end(asked) };
+        after = *last;
+        for id in ids {
+            let one = audit::again(|| ask(app, &policy, &asking, id)).await.map(u64::from);
+            asked += past.take(app, "a renewal", id, one).await?;
+        }
+    }
+}
+
+/// Consents of which a renewal is to be asked for.
+fn due(app: &App, asking: &[&str]) -> Select<consent::Entity> {
+    let now = app.now();
+    let asked = link::Entity::find()
+        .select_only()
+        .column(link::Column::Id)
+        .filter(
+            Expr::col((link::Entity, link::Column::ConsentId)).equals((consent::Entity, consent::Column::Id)),
+        )
+        .filter(link::Column::Kind.eq(LinkKind::Renew))
+        .filter(
+            Expr::col((link::Entity, link::Column::CreatedAt))
+                .gte(Expr::col((consent::Entity, consent::Column::ReviewDueAt))),
+        );
+    consent::Entity::find()
+        .filter(consent::Column::Status.eq(ConsentStatus::Granted))
+        .filter(consent::Column::Channel.eq(Channel::Email))
+        .filter(consent::Column::PurposeCode.is_in(asking.iter().copied()))
+        .filter(consent::Column::ReviewDueAt.lte(now))
+        .filter(consent::Column::ExpiresAt.gt(now))
+        .filter(Expr::exists(asked.into_query()).not())
+}
+
+/// Who sees a contact just where the purpose may be followed now.
+fn follower(app: &App, policy: &std::sync::Arc<Policy>, purpose: &str) -> Result<Actor, Error> {
+    let credential = Credential {
+        actor_id: "server".to_owned(),
+        roles: Vec::new(),
+        purposes: vec![purpose.to_owned()],
+        fields: None,
+        expires_at: app.now(),
+        recipient: None,
+    };
+    Actor::new(policy.clone(), &credential, Some(purpose), String::new())
+}
+
+async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uuid) -> Result<bool, Error> {
+    let Some(found) = consent::Entity::find_by_id(id).one(&app.db.reader).await? else { return Ok(false) };
+    let mut tx = audit::begin(app, Author::command(app, "server", Some(&found.purpose_code))).await?;
+    let contact = contact::Entity::find_by_id(found.contact_id).lock_exclusive().one(tx.connection()).await?;
+    // Looked at again behind the lock of the contact.
+    let again = due(app, asking).filter(consent::Column::Id.eq(id)).one(tx.connection()).await?;
+    let (Some(contact), Some(row)) = (contact, again) else { return Ok(false) };
+    let (Some(address), Some(key)) = (&contact.email, &contact.email_key) else { return Ok(false) };
+    let bound = row.bound_address.as_ref().is_none_or(|bound| bound == key);
+    let since = row.declared_at.unwrap_or(row.created_at);
+    let follower = follower(app, policy, &row.purpose_code)?;
+    let live = contact.state == ContactState::Active
+        && bound
+        && tx.sees(&follower, &CONTACT, contact.id).await?
+        && !blocked(
+            tx.connection(),
+            (tx.known_ring().await?.as_ref(), tx.reader()),
+            policy,
+            key,
+            &row.purpose_code,
+            since,
+        )
+        .await?;
+    if !live {
+        return Ok(false);
+    }
+    let own = contact.language.as_deref();
+    let language = own.filter(|own| LANGUAGES.contains(own)).unwrap_or(&app.pages.language);
+    let Some(current) = policy.current_text(&row.purpose_code, language) else { return Ok(false) };
+    let text = published(tx.connection(), &current.purpose, &current.language, &current.version).await?;
+    let Some(text) = text else { return Ok(false) };
+    let ring = tx.ring().await?;
+    let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Renew).await?;
+    if !matches!(turn, Turn::At(_)) {
+        // Another consent of the person was asked for just now; this one's turn comes.
+        return Ok(false);
+    }
+    let link = Link {
+        contact_id: Some(contact.id),
+        consent_id: Some(id),
+        text_id: Some(text.id),
+        ..Link::new(LinkKind::Renew)
+    };
+    // Asked once, so for as long as there is something to be renewed.
+    let ends = row.expires_at.unwrap_or(tx.now() + app.pages.confirm_time());
+    let link_id = make_link(&mut tx, &ring, &link, key, ends).await?;
+    let purposes = [row.purpose_code.clone()];
+    let mail = NewMail {
+        link_id,
+        kind: LinkKind::Renew,
+        contact_id: Some(contact.id),
+        recipient: address,
+        address_key: key,
+        language,
+        purposes: &purposes,
+    };
+    mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
+    let asked =
+        Asked { purpose: &row.purpose_code, text: text.id, source: BY_MAIL, address, address_key: key };
+    consents::ask(&mut tx, "askRenewal", &contact, &asked, None).await?;
+    tx.commit().await?;
+    Ok(true)
+}

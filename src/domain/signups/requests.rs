@@ -1,0 +1,99 @@
+//! Sign-ups that others bring: a form of one's own site, or staff for a contact that asked for it. Room: domain/signups.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Choice, SignUp, write};
+use crate::{
+    app::App,
+    audit::Transaction,
+    auth::actor::Actor,
+    base::error::Error,
+    domain::{
+        consents::{self, Asked},
+        contacts,
+    },
+};
+
+/// A consent that is asked for by double opt-in, with the evidence that the person signed up for it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Of this contact,
+    pub contact_id: Option<Uuid>,
+    /// or of whoever has this address.
+    pub email: Option<String>,
+    /// Given name, if given.
+    pub given_name: Option<String>,
+    /// Family name, if given.
+    pub family_name: Option<String>,
+    /// Code of the purpose.
+    pub purpose: String,
+    /// Language of the text.
+    pub language: String,
+    /// Version of the text; the current one otherwise.
+    pub text_version: Option<String>,
+    /// The form the person signed up by.
+    pub form: String,
+    /// When the person did.
+    pub signed_up_at: DateTime<Utc>,
+    /// Version of the privacy notice shown.
+    pub notice_version: Option<String>,
+}
+
+impl Request {
+    fn sign_up(&self, address: String) -> SignUp {
+        SignUp {
+            contact_id: self.contact_id,
+            address,
+            given_name: self.given_name.clone(),
+            family_name: self.family_name.clone(),
+            language: self.language.clone(),
+            source: self.form.clone(),
+            choices: vec![Choice { purpose: self.purpose.clone(), text_version: self.text_version.clone() }],
+            notice_version: self.notice_version.clone(),
+            signed_up_at: self.signed_up_at,
+        }
+    }
+}
+
+/// Starts a double opt-in. Of a known contact it gives the consent, which waits for the person; by address nothing, whoever that
+/// is.
+///
+/// # Errors
+/// As [`super::sign_up`]; `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` unless either the
+/// contact or an address is given.
+pub async fn request(
+    tx: &mut Transaction,
+    app: &App,
+    actor: &Actor,
+    new: &Request,
+) -> Result<Option<Uuid>, Error> {
+    consents::own(actor, &new.purpose)?;
+    let contact_id = match (new.contact_id, &new.email) {
+        (None, Some(email)) => {
+            write(tx, app, &new.sign_up(email.clone()), "requestConsent").await?;
+            return Ok(None);
+        }
+        (Some(contact_id), None) => contact_id,
+        _ => return Err(Error::input("give `contactId` or `email`").in_input("input.contactId")),
+    };
+    if new.given_name.is_some() || new.family_name.is_some() {
+        let message = "names are given with an address alone";
+        return Err(Error::input(message).in_input("input.givenName"));
+    }
+    let contact = contacts::lock(tx, actor, contact_id).await?;
+    let (Some(address), Some(address_key)) = (contact.email.clone(), &contact.email_key) else {
+        return Err(Error::input("the contact has no e-mail address").in_input("input.contactId"));
+    };
+    let chosen = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
+    let [choice] = chosen.as_slice() else { return Err(Error::internal("the choice of a sign-up")) };
+    let asked = Asked {
+        purpose: &choice.purpose,
+        text: choice.text,
+        source: &new.form,
+        address: &address,
+        address_key,
+    };
+    let asked = consents::ask(tx, "requestConsent", &contact, &asked, Some(new.signed_up_at)).await?;
+    Ok(Some(asked))
+}

@@ -1,0 +1,240 @@
+//! What is kept for a while only: sign-ups that nobody confirmed, links that have ended. Room: domain/signups.
+
+use entity::{enums::LinkKind, link, mail, sign_up, subject_key};
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, Query},
+};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit::{self, Author, Changes, Entry, Past, Transaction},
+    base::error::Error,
+    registry::Category,
+};
+
+/// Rows deleted in one transaction.
+const BATCH: u64 = 500;
+/// Ids in one statement.
+const PART: usize = 500;
+
+/// Deletes sign-ups that were not confirmed in time and fresh links that have ended, each with its mails, and the address of other
+/// links that have ended. Gives the number of sign-ups. One that cannot be deleted holds up no other.
+///
+/// # Errors
+/// `INTERNAL` from the database, or where a row was passed over; what was deleted before that stays so.
+pub async fn sweep(app: &App) -> Result<u64, Error> {
+    let sign_ups = each(app, Due::SignUps).await;
+    let links = [each(app, Due::FreshLinks).await, each(app, Due::Addresses).await];
+    links.into_iter().collect::<Result<Vec<_>, _>>()?;
+    sign_ups
+}
+
+/// What is over by time.
+#[derive(Clone, Copy)]
+enum Due {
+    SignUps,
+    FreshLinks,
+    Addresses,
+}
+
+/// Ends what is due, a batch in each transaction; one by one where a batch fails.
+async fn each(app: &App, due: Due) -> Result<u64, Error> {
+    let (mut done, mut past, mut passed) = (0, Past::default(), Vec::new());
+    loop {
+        let ids = due.ids(app, &passed).await?;
+        if ids.is_empty() {
+            return past.end(done);
+        }
+        match audit::again(|| due.end(app, &ids)).await {
+            Ok(number) => done += number,
+            Err(_) => {
+                for id in &ids {
+                    let alone = audit::again(|| due.end(app, std::slice::from_ref(id))).await;
+                    if alone.is_err() {
+                        passed.push(*id);
+                    }
+                    done += past.take(app, "a sign-up or link that is over", *id, alone).await?;
+                }
+            }
+        }
+        if (ids.len() as u64) < BATCH {
+            return past.end(done);
+        }
+    }
+}
+
+impl Due {
+    /// The ids of a batch, without those that were passed over.
+    async fn ids(self, app: &App, passed: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        let passed = passed.iter().copied();
+        let ids = match self {
+            Due::SignUps => {
+                old(app).filter(sign_up::Column::Id.is_not_in(passed)).into_tuple().all(&app.db.reader)
+            }
+            Due::FreshLinks => ended(app)
+                .filter(link::Column::Kind.eq(LinkKind::Fresh))
+                .filter(link::Column::Id.is_not_in(passed))
+                .into_tuple()
+                .all(&app.db.reader),
+            Due::Addresses => ended(app)
+                .filter(link::Column::AddressKey.ne(""))
+                .filter(link::Column::Id.is_not_in(passed))
+                .into_tuple()
+                .all(&app.db.reader),
+        };
+        Ok(ids.await?)
+    }
+
+    async fn end(self, app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+        match self {
+            Due::SignUps => sign_ups(app, ids).await,
+            Due::FreshLinks => {
+                let tx = begin(app).await?;
+                delete_links(&tx, ids).await?;
+                commit(tx, "deleteLinks", "Link", ids.len()).await
+            }
+            Due::Addresses => addresses(app, ids).await,
+        }
+    }
+}
+
+async fn begin(app: &App) -> Result<Transaction, Error> {
+    audit::begin(app, Author::command(app, "server", None)).await
+}
+
+/// Commits with an entry that tells a number and no value.
+async fn commit(
+    mut tx: Transaction,
+    action: &'static str,
+    entity: &'static str,
+    number: usize,
+) -> Result<u64, Error> {
+    let changes = Changes::one("deleted", Category::Technical, serde_json::Value::Null, number.into());
+    tx.record(Entry { action, entity_type: entity, entity_id: None, contact_id: None, changes }).await?;
+    tx.commit().await?;
+    Ok(number as u64)
+}
+
+/// Sign-ups whose time is over.
+fn old(app: &App) -> Select<sign_up::Entity> {
+    let open = Query::select()
+        .expr(Expr::val(1))
+        .from(link::Entity)
+        .and_where(
+            Expr::col((link::Entity, link::Column::SignUpId)).equals((sign_up::Entity, sign_up::Column::Id)),
+        )
+        .and_where(Expr::col((link::Entity, link::Column::ExpiresAt)).gt(app.now()))
+        .take();
+    sign_up::Entity::find()
+        .select_only()
+        .column(sign_up::Column::Id)
+        .filter(sign_up::Column::CreatedAt.lte(app.now() - app.pages.unconfirmed_time()))
+        // One whose mail waits for its turn, or was sent late, is there until its link has ended.
+        .filter(Expr::exists(open).not())
+        .order_by_asc(sign_up::Column::CreatedAt)
+        .limit(BATCH)
+}
+
+/// Links whose time is over.
+fn ended(app: &App) -> Select<link::Entity> {
+    let all = link::Entity::find().select_only().column(link::Column::Id);
+    all.filter(link::Column::ExpiresAt.lte(app.now())).limit(BATCH)
+}
+
+async fn sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+    let tx = begin(app).await?;
+    let old = old(app).filter(sign_up::Column::Id.is_in(ids.iter().copied()));
+    let ids: Vec<Uuid> = old.lock_exclusive().into_tuple().all(tx.connection()).await?;
+    let links: Vec<Uuid> = link::Entity::find()
+        .select_only()
+        .column(link::Column::Id)
+        .filter(link::Column::SignUpId.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    delete_links(&tx, &links).await?;
+    sign_up::Entity::delete_many()
+        .filter(sign_up::Column::Id.is_in(ids.iter().copied()))
+        .exec(tx.connection())
+        .await?;
+    destroy_keys(&tx, &ids).await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    commit(tx, "deleteSignUps", "SignUp", ids.len()).await
+}
+
+/// Deletes sign-ups that are done with, since `used` was answered, and links to them that nobody was sent. What was sent stays as
+/// evidence, and opens nothing any more.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn settled(tx: &Transaction, used: &link::Model, ids: &[Uuid]) -> Result<(), Error> {
+    for ids in ids.chunks(PART) {
+        let ids = || ids.iter().copied();
+        let sent = Query::select()
+            .expr(Expr::val(1))
+            .from(mail::Entity)
+            .and_where(
+                Expr::col((mail::Entity, mail::Column::LinkId)).equals((link::Entity, link::Column::Id)),
+            )
+            .and_where(Expr::col((mail::Entity, mail::Column::SentAt)).is_not_null())
+            .take();
+        let unsent: Vec<Uuid> = link::Entity::find()
+            .select_only()
+            .column(link::Column::Id)
+            .filter(link::Column::SignUpId.is_in(ids()))
+            .filter(link::Column::Id.ne(used.id))
+            .filter(Expr::exists(sent).not())
+            .into_tuple()
+            .all(tx.connection())
+            .await?;
+        for unsent in unsent.chunks(PART) {
+            delete_links(tx, unsent).await?;
+        }
+        link::Entity::update_many()
+            .col_expr(link::Column::SignUpId, Expr::value(None::<Uuid>))
+            .filter(link::Column::SignUpId.is_in(ids()))
+            .exec(tx.connection())
+            .await?;
+        sign_up::Entity::delete_many().filter(sign_up::Column::Id.is_in(ids())).exec(tx.connection()).await?;
+    }
+    Ok(())
+}
+
+/// Deletes links with their mails. What entries say of them cannot be read any more either.
+async fn delete_links(tx: &Transaction, links: &[Uuid]) -> Result<(), Error> {
+    let ids = || links.iter().copied();
+    let mails: Vec<Uuid> = mail::Entity::find()
+        .select_only()
+        .column(mail::Column::Id)
+        .filter(mail::Column::LinkId.is_in(ids()))
+        .into_tuple()
+        .all(tx.connection())
+        .await?;
+    mail::Entity::delete_many().filter(mail::Column::LinkId.is_in(ids())).exec(tx.connection()).await?;
+    link::Entity::delete_many().filter(link::Column::Id.is_in(ids())).exec(tx.connection()).await?;
+    destroy_keys(tx, &mails).await?;
+    destroy_keys(tx, links).await
+}
+
+async fn destroy_keys(tx: &Transaction, subjects: &[Uuid]) -> Result<(), Error> {
+    subject_key::Entity::delete_many()
+        .filter(subject_key::Column::SubjectId.is_in(subjects.iter().copied()))
+        .exec(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Links that confirm or renew stay, as what their mails were about; the address goes.
+async fn addresses(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+    let tx = begin(app).await?;
+    link::Entity::update_many()
+        .col_expr(link::Column::AddressKey, Expr::value(""))
+        .filter(link::Column::Id.is_in(ids.iter().copied()))
+        .exec(tx.connection())
+        .await?;
+    commit(tx, "emptyLinks", "Link", ids.len()).await
+}

@@ -1,0 +1,216 @@
+//! What waits for the person: a mailed link opens every sign-up of its mailbox that nobody has confirmed yet. Room: domain/signups.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use entity::{enums::LinkKind, link, mail, sign_up};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Alias, Expr, Query, SelectStatement},
+};
+use uuid::Uuid;
+
+use super::{checks::blocked, choices::Chosen};
+use crate::{
+    audit::Transaction,
+    base::{error::Error, identities::Reader},
+    config::pages::Pages,
+    crypto::installation_keys::Ring,
+    domain::mail_outbox::{self, Turn, Withheld},
+    policy::{Grounds, Policy},
+};
+
+/// A sign-up with those of its choices that wait.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) sign_up: sign_up::Model,
+    pub(super) choices: Vec<Chosen>,
+}
+
+/// Where what waits is looked for, and by which rules.
+pub(super) struct Looking<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) ring: (Option<&'a Ring>, &'a Reader),
+    pub(super) now: DateTime<Utc>,
+    /// Whether the rows are locked.
+    pub(super) locked: bool,
+}
+
+/// Sign-ups of the same mailbox by the name that was typed with `own`, and of the same contact where they were asked for one that is
+/// known. A link proves a mailbox: what somebody asked for one record, or in one name, it does not declare for another.
+fn alike((link, own): (&link::Model, &sign_up::Model)) -> Condition {
+    let contact = match link.contact_id {
+        Some(id) => sign_up::Column::ContactId.eq(id),
+        None => sign_up::Column::ContactId.is_null(),
+    };
+    Condition::all().add(sign_up::Column::AddressKey.eq(&link.address_key)).add(contact).add(by_name(own))
+}
+
+/// Sign-ups by the same name.
+fn by_name(own: &sign_up::Model) -> Condition {
+    let is = |column: sign_up::Column, name: &Option<String>| match name {
+        Some(name) => column.eq(name),
+        None => column.is_null(),
+    };
+    Condition::all()
+        .add(is(sign_up::Column::GivenName, &own.given_name))
+        .add(is(sign_up::Column::FamilyName, &own.family_name))
+}
+
+/// Of sign-ups to the very same the newest alone counts: their number is bounded by what can be chosen, not by how often somebody asks.
+fn newest(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStatement {
+    let holds = Query::select()
+        .expr(Expr::val(1))
+        .from(link::Entity)
+        .and_where(
+            Expr::col((link::Entity, link::Column::SignUpId)).equals((sign_up::Entity, sign_up::Column::Id)),
+        )
+        .and_where(Expr::col((link::Entity, link::Column::Kind)).eq(LinkKind::Confirm))
+        .and_where(Expr::col((link::Entity, link::Column::UsedAt)).is_null())
+        .and_where(Expr::col((link::Entity, link::Column::ExpiresAt)).gt(now))
+        .take();
+    let place = "ROW_NUMBER() OVER (PARTITION BY choices ORDER BY signed_up_at DESC, id DESC)";
+    let ranked = sign_up::Entity::find()
+        .select_only()
+        .column(sign_up::Column::Id)
+        .column_as(Expr::cust(place), "place")
+        .filter(alike(of))
+        // What nobody answered while its own link held is over, whatever comes after it.
+        .filter(Expr::exists(holds))
+        .into_query();
+    Query::select()
+        .column(sign_up::Column::Id)
+        .from_subquery(ranked, Alias::new("ranked"))
+        .and_where(Expr::col(Alias::new("place")).eq(1))
+        .take()
+}
+
+/// What the link opens: each purpose once, by its newest sign-up. Not what the policy knows no more, and not what was withdrawn,
+/// refused or objected to since: the person who objects has not to hunt for older mails.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn of<C: ConnectionTrait>(
+    connection: &C,
+    looking: &Looking<'_>,
+    (link, own): (&link::Model, &sign_up::Model),
+) -> Result<Vec<Waiting>, Error> {
+    // A link whose own sign-up is done with is no other's.
+    if link.sign_up_id.is_none() || link.address_key.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sign_up::Entity::find()
+        .filter(sign_up::Column::Id.in_subquery(newest((link, own), looking.now)))
+        .apply_if(looking.locked.then_some(()), |rows, ()| rows.lock_exclusive());
+    let mut rows = rows.all(connection).await?;
+    rows.sort_by_key(|row| std::cmp::Reverse((row.signed_up_at, row.id)));
+    let (mut taken, mut waiting) = (BTreeSet::new(), Vec::new());
+    for sign_up in rows {
+        let mut choices = Vec::new();
+        for choice in read(&sign_up.choices)? {
+            let purpose = looking.policy.purpose(&choice.purpose);
+            if purpose.is_none_or(|purpose| purpose.grounds != Grounds::Consent)
+                || !taken.insert(choice.purpose.clone())
+            {
+                continue;
+            }
+            let (key, since) = (&sign_up.address_key, sign_up.signed_up_at);
+            if !blocked(connection, looking.ring, looking.policy, key, &choice.purpose, since).await? {
+                choices.push(choice);
+            }
+        }
+        if !choices.is_empty() {
+            waiting.push(Waiting { sign_up, choices });
+        }
+    }
+    waiting.reverse();
+    Ok(waiting)
+}
+
+fn fault(_: serde_json::Error) -> Error {
+    Error::internal("the choices of a sign-up")
+}
+
+/// Choices that a row keeps.
+///
+/// # Errors
+/// `INTERNAL` for what is no list of choices.
+pub(super) fn read(choices: &str) -> Result<Vec<Chosen>, Error> {
+    serde_json::from_str(choices).map_err(fault)
+}
+
+/// Choices as a row keeps them.
+///
+/// # Errors
+/// `INTERNAL` for what cannot be written.
+pub(super) fn written(choices: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string(choices).map_err(fault)
+}
+
+/// Takes what was answered out of every sign-up that the link could open, its own being the second, and gives the ids of those of which nothing is left.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn take_out(
+    tx: &Transaction,
+    of: (&link::Model, &sign_up::Model),
+    answered: &BTreeSet<&str>,
+) -> Result<Vec<Uuid>, Error> {
+    let texts = sign_up::Entity::find().select_only().column(sign_up::Column::Choices).distinct();
+    let texts: Vec<String> = texts.filter(alike(of)).into_tuple().all(tx.connection()).await?;
+    let mut done = Vec::new();
+    for text in texts {
+        let all = read(&text)?;
+        let left: Vec<&Chosen> =
+            all.iter().filter(|choice| !answered.contains(choice.purpose.as_str())).collect();
+        if left.is_empty() {
+            done.push(text);
+        } else if left.len() < all.len() {
+            sign_up::Entity::update_many()
+                .col_expr(sign_up::Column::Choices, Expr::value(written(&left)?))
+                .filter(alike(of))
+                .filter(sign_up::Column::Choices.eq(text))
+                .exec(tx.connection())
+                .await?;
+        }
+    }
+    let ids = sign_up::Entity::find().select_only().column(sign_up::Column::Id);
+    let ids = ids.filter(alike(of)).filter(sign_up::Column::Choices.is_in(done));
+    Ok(ids.into_tuple().all(tx.connection()).await?)
+}
+
+/// When a new sign-up of the mailbox is mailed, and when its link ends. One mail of a kind in a period is the limit, so that nobody's
+/// mailbox is filled; but nothing is lost by it: while a link that was mailed for the same name, or will be, is open for a while yet, it
+/// shows the new choices as well; and where there is none any more, because it was used or has ended, the mail waits until the period is over.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub(super) async fn turn(
+    tx: &Transaction,
+    pages: &Pages,
+    ring: &Ring,
+    new: &sign_up::Model,
+) -> Result<(Turn, DateTime<Utc>), Error> {
+    let recent = mail_outbox::recent(tx, pages, ring, &new.address_key, LinkKind::Confirm)?;
+    let recent = recent.select_only().column(mail::Column::LinkId).into_query();
+    let of_recent = link::Entity::find().filter(link::Column::Id.in_subquery(recent));
+    let links = of_recent.clone().all(tx.connection()).await?;
+    // By the links within the statement: a list of ids would tell by its length what is known of the mailbox.
+    let sign_ups = of_recent.select_only().column(link::Column::SignUpId).into_query();
+    let same = sign_up::Entity::find().select_only().column(sign_up::Column::Id).filter(by_name(new));
+    let same = same.filter(sign_up::Column::Id.in_subquery(sign_ups));
+    let same: Vec<Uuid> = same.into_tuple().all(tx.connection()).await?;
+    // Asked whatever the links say: the same is done for each sign-up.
+    let next = mail_outbox::next(tx, pages, ring, &new.address_key, LinkKind::Confirm).await?;
+    let long_enough = tx.now() + pages.confirm_time() / 2;
+    let open = links.iter().filter(|link| {
+        link.used_at.is_none()
+            && link.sign_up_id.is_some_and(|id| same.contains(&id))
+            && link.contact_id == new.contact_id
+            && link.expires_at >= long_enough
+    });
+    if let Some(open) = open.max_by_key(|link| link.expires_at) {
+        return Ok((Turn::Never(Withheld::TooSoon), open.expires_at));
+    }
+    Ok((Turn::At(next), next + pages.confirm_time()))
+}

@@ -1,0 +1,286 @@
+//! What recipients are told to stop, and that they did: duties that noes have made (Art. 7(3), 19, 21). Room: domain.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent, contact_merge,
+    enums::{Channel, ContactPointKind, StopKind},
+    objection, recipient,
+    stop::{self, Column, Model},
+};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Changes, Entry, Mode, Transaction},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        identities::Kind,
+    },
+    domain::suppressions::told_digest,
+    engine::{self, Scope, Standing},
+    policy::Grounds,
+    registry::{Category, RECIPIENT},
+};
+
+/// Duties that are looked at together.
+const PAGE: u64 = 500;
+
+/// A line of a stop file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What is acknowledged once it is done.
+    pub batch: Uuid,
+    /// The contact, by an id that the recipient may know it by.
+    pub contact_id: Uuid,
+    /// The purpose that ends.
+    pub purpose: String,
+    /// The channel; all where it is none.
+    pub channel: Option<Channel>,
+    /// Kind of the address that it is about.
+    pub address_kind: Option<ContactPointKind>,
+    /// SHA-256 of the mailbox or number, hexadecimal.
+    pub address_sha256: Option<String>,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// What was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// How many duties.
+    pub stops: u64,
+    /// Their batches.
+    pub batches: BTreeSet<Uuid>,
+}
+
+/// The recipient with this id, or else the one with this name.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` where several have the name.
+pub async fn recipient<C: ConnectionTrait>(connection: &C, named: &str) -> Result<Uuid, Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such recipient");
+    if let Ok(id) = Uuid::try_parse(named) {
+        let found = recipient::Entity::find_by_id(id).one(connection).await?;
+        return found.map(|found| found.id).ok_or_else(unknown);
+    }
+    let found = recipient::Entity::find().filter(recipient::Column::Name.eq(named)).all(connection).await?;
+    match found.as_slice() {
+        [] => Err(unknown()),
+        [one] => Ok(one.id),
+        _ => Err(Error::input("several recipients have this name; give the id")),
+    }
+}
+
+/// Gives each duty of a recipient that is not acknowledged to `each`, and notes in which batch it was told first, so that a file that
+/// was lost can be written again. What the person has taken back since is passed over. What is written counts once `tx` is committed.
+///
+/// # Errors
+/// `INTERNAL` from the database, and what `each` gives.
+pub async fn tell(
+    tx: &mut Transaction,
+    recipient: Uuid,
+    mut each: impl FnMut(&Line) -> Result<(), Error>,
+) -> Result<Told, Error> {
+    tx.lock_uses(Mode::Exclusive).await?;
+    let (new, mut told, mut last) = (tx.new_id(), Told::default(), Uuid::nil());
+    loop {
+        let page = stop::Entity::find()
+            .filter(Column::RecipientId.eq(recipient))
+            .filter(Column::AcknowledgedAt.is_null())
+            .filter(Column::Id.gt(last))
+            .order_by_asc(Column::Id)
+            .limit(PAGE)
+            .all(tx.connection())
+            .await?;
+        let Some(end) = page.last() else { break };
+        last = end.id;
+        let again = Again::read(tx, &page).await?;
+        let owed: Vec<&Model> = page.iter().filter(|stop| !again.wants(tx, stop)).collect();
+        let fresh: Vec<Uuid> =
+            owed.iter().filter(|stop| stop.exported_at.is_none()).map(|stop| stop.id).collect();
+        if !fresh.is_empty() {
+            let update = stop::Entity::update_many()
+                .col_expr(Column::BatchId, Expr::value(new))
+                .col_expr(Column::ExportedAt, Expr::value(tx.now()))
+                .filter(Column::Id.is_in(fresh));
+            update.exec(tx.connection()).await?;
+        }
+        let names = former_ids(tx, &owed).await?;
+        for stop in owed {
+            let batch = stop.batch_id.filter(|_| stop.exported_at.is_some()).unwrap_or(new);
+            told.stops += 1;
+            told.batches.insert(batch);
+            let known = names.get(&stop.contact_id).into_iter().flatten();
+            for contact_id in std::iter::once(&stop.contact_id).chain(known) {
+                each(&Line {
+                    batch,
+                    contact_id: *contact_id,
+                    purpose: stop.purpose_code.clone(),
+                    channel: stop.channel,
+                    address_kind: stop.address_kind,
+                    address_sha256: stop.address_sha256.clone(),
+                    since: stop.since,
+                })?;
+            }
+        }
+    }
+    let what = serde_json::json!({ "stops": told.stops });
+    tx.record(entry("exportStops", recipient, what)).await?;
+    Ok(told)
+}
+
+/// Notes that a recipient did what a batch told it, and gives of how many duties. A repeat is no change; what was told again since
+/// stays open.
+///
+/// # Errors
+/// `NOT_FOUND` for a batch that this recipient was never told.
+pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
+    tx.lock_uses(Mode::Exclusive).await?;
+    let told =
+        stop::Entity::find().filter(Column::RecipientId.eq(recipient)).filter(Column::BatchId.eq(batch));
+    if told.count(tx.connection()).await? == 0 {
+        return Err(Error::new(Code::NotFound, "there is no such batch for this recipient"));
+    }
+    let update = stop::Entity::update_many()
+        .col_expr(Column::AcknowledgedAt, Expr::value(tx.now()))
+        .col_expr(Column::AcknowledgedBy, Expr::value(tx.author().actor.clone()))
+        .filter(Column::RecipientId.eq(recipient))
+        .filter(Column::BatchId.eq(batch))
+        .filter(Column::ExportedAt.is_not_null())
+        .filter(Column::AcknowledgedAt.is_null());
+    let done = update.exec(tx.connection()).await?.rows_affected;
+    let what = serde_json::json!({ "batch": batch, "stops": done });
+    let mut entry = entry("acknowledgeStops", recipient, what);
+    if done == 0 {
+        entry.changes = Changes::none();
+    }
+    tx.record(entry).await?;
+    Ok(done)
+}
+
+/// The same by `actor`: a recipient for itself, others under a purpose that sees all.
+///
+/// # Errors
+/// `FORBIDDEN` for another recipient; `NOT_FOUND` as [`acknowledge`].
+pub async fn acknowledge_as(
+    tx: &mut Transaction,
+    actor: &Actor,
+    recipient: Uuid,
+    batch: Uuid,
+) -> Result<u64, Error> {
+    let permitted = match actor.recipient {
+        Some(own) => own == recipient,
+        None => actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all),
+    };
+    if !permitted {
+        let message = "a recipient acknowledges what it was told itself";
+        return Err(Error::new(Code::Forbidden, message).in_input("input.recipientId"));
+    }
+    acknowledge(tx, recipient, batch).await
+}
+
+fn entry(action: &'static str, recipient: Uuid, what: serde_json::Value) -> Entry {
+    Entry {
+        action,
+        entity_type: RECIPIENT.name,
+        entity_id: Some(recipient),
+        contact_id: None,
+        changes: Changes::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, what),
+    }
+}
+
+/// Under which other ids recipients may know the contacts of `stops`: those of contacts that became part of them.
+async fn former_ids(tx: &Transaction, stops: &[&Model]) -> Result<HashMap<Uuid, Vec<Uuid>>, Error> {
+    use contact_merge::{Column, Entity};
+    let contacts: BTreeSet<Uuid> = stops.iter().map(|stop| stop.contact_id).collect();
+    let merged = Entity::find().filter(Column::ContactId.is_in(contacts)).order_by_asc(Column::DuplicateId);
+    let mut ids: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+    for row in merged.all(tx.connection()).await? {
+        ids.entry(row.contact_id).or_default().push(row.duplicate_id);
+    }
+    Ok(ids)
+}
+
+/// A consent by contact, purpose and channel.
+type Which = (Uuid, String, String);
+
+/// What persons want again since they said no.
+struct Again {
+    /// Consents in force, with the key of the address that they are bound to.
+    consents: BTreeMap<Which, Option<String>>,
+    /// What stands against a purpose or group still: contact, code and channel, all where it is none.
+    standing: Vec<(Uuid, String, Option<Channel>)>,
+}
+
+impl Again {
+    async fn read(tx: &Transaction, stops: &[Model]) -> Result<Self, Error> {
+        let contacts: Vec<Uuid> =
+            stops.iter().map(|stop| stop.contact_id).collect::<BTreeSet<_>>().into_iter().collect();
+        let meant: BTreeSet<&str> = stops.iter().map(|stop| stop.purpose_code.as_str()).collect();
+        let purposes = tx.policy().purposes().iter();
+        let on_consent: Vec<_> = purposes
+            .filter(|purpose| purpose.grounds == Grounds::Consent && meant.contains(purpose.code.as_str()))
+            .collect();
+        let (now, backend) = (tx.now(), tx.connection().get_database_backend());
+        let scopes: Vec<Scope> = on_consent
+            .iter()
+            .map(|purpose| Scope { purpose: Some((*purpose).clone()), now, backend, subject: None })
+            .collect();
+        let codes: Vec<String> = on_consent.iter().map(|purpose| purpose.code.clone()).collect();
+        let mut consents = BTreeMap::new();
+        if !scopes.is_empty() {
+            let standing = engine::standing(tx.connection(), &scopes, &contacts, Some(&codes), None).await?;
+            let holds: BTreeSet<Which> = standing
+                .into_iter()
+                .filter_map(|one| match one {
+                    Standing::Holds(consent) => Some(consent),
+                    Standing::Told { .. } => None,
+                })
+                .collect();
+            let rows = consent::Entity::find()
+                .filter(consent::Column::ContactId.is_in(contacts.iter().copied()))
+                .filter(consent::Column::PurposeCode.is_in(codes));
+            for row in rows.all(tx.connection()).await? {
+                let which = (row.contact_id, row.purpose_code, row.channel.to_value());
+                if holds.contains(&which) {
+                    consents.insert(which, row.bound_address);
+                }
+            }
+        }
+        let noes = objection::Entity::find()
+            .filter(objection::Column::ContactId.is_in(contacts))
+            .filter(objection::Column::Kind.is_in([StopKind::Objection, StopKind::Block]));
+        let standing = noes.all(tx.connection()).await?.into_iter();
+        let standing = standing
+            .filter(|no| no.ended_at.is_none_or(|end| end > now))
+            .map(|no| (no.contact_id, no.purpose_code, no.channel))
+            .collect();
+        Ok(Self { consents, standing })
+    }
+
+    /// Whether the person wants again what `stop` ends. What rests on consent is wanted once a consent to it holds, on that channel and
+    /// for that address; anything else once nothing stands against it.
+    fn wants(&self, tx: &Transaction, stop: &Model) -> bool {
+        let Some(purpose) = tx.policy().purpose(&stop.purpose_code) else { return false };
+        if purpose.grounds != Grounds::Consent {
+            return !self.standing.iter().any(|(contact, code, channel)| {
+                *contact == stop.contact_id
+                    && (*code == purpose.code || purpose.group.as_ref() == Some(code))
+                    && (channel.is_none() || stop.channel.is_none() || *channel == stop.channel)
+            });
+        }
+        let Some(channel) = stop.channel else { return false };
+        let which = (stop.contact_id, stop.purpose_code.clone(), channel.to_value());
+        let Some(bound) = self.consents.get(&which) else { return false };
+        match (bound, &stop.address_sha256) {
+            (Some(key), Some(digest)) => told_digest(Kind::Mailbox, key).as_ref() == Some(digest),
+            _ => true,
+        }
+    }
+}

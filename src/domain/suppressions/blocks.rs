@@ -1,0 +1,303 @@
+//! Blocks: what the list says of an address, on every record of it, where reads look. Room: domain/suppressions.
+//!
+//! A block is no declaration of the person whose record it stands on. A yes that the person declares after it counts again, for that
+//! record alone (Art. 7); what rests on no consent is opened by taking the block back for that record.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    enums::{Channel, StopKind, SuppressionKind},
+    objection::{Column, Entity, Model},
+};
+use sea_orm::{ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::{
+    Declared,
+    lookup::{Listed, look},
+    statements::Text,
+};
+use crate::{
+    audit::{Changes, Entry, Transaction},
+    auth::actor::Actor,
+    base::{
+        error::{Code, Error},
+        identities::Kind,
+    },
+    domain::contacts::{self, Reachable, Reached, channels_to},
+    registry::BLOCK,
+};
+
+/// The source of a word that the person said itself and that names none.
+const PERSON: &str = "person";
+
+/// What an entry of the list is on a record.
+fn kind_of(kind: SuppressionKind) -> StopKind {
+    match kind {
+        SuppressionKind::Objection | SuppressionKind::Withdrawal => StopKind::Block,
+        SuppressionKind::ExternalList => StopKind::ExternalList,
+        SuppressionKind::Undeliverable => StopKind::Undeliverable,
+    }
+}
+
+/// The blocks that `listed` makes on a contact.
+pub fn rows_of(tx: &Transaction, contact_id: Uuid, listed: &[Listed]) -> Vec<Model> {
+    let mut rows: Vec<Model> = Vec::new();
+    for listed in listed {
+        for channel in listed.channels() {
+            let row = Model {
+                id: tx.new_id(),
+                contact_id,
+                purpose_code: listed.purpose.clone(),
+                objected_at: listed.since,
+                ended_at: None,
+                source: None,
+                created_at: tx.now(),
+                kind: kind_of(listed.kind),
+                channel: Some(*channel),
+                every_channel: listed.every_channel,
+            };
+            match rows.iter_mut().find(|known| is_same(known, &row)) {
+                Some(known) => {
+                    known.objected_at = known.objected_at.max(row.objected_at);
+                    known.every_channel |= row.every_channel;
+                }
+                None => rows.push(row),
+            }
+        }
+    }
+    rows
+}
+
+/// Whether both close the same of one contact.
+fn is_same(one: &Model, other: &Model) -> bool {
+    (&one.purpose_code, one.kind, one.channel) == (&other.purpose_code, other.kind, other.channel)
+}
+
+/// What the suppression list says of addresses that come to a contact becomes blocks of it. Gives the number of blocks that came.
+///
+/// What the person took back was about the addresses of then: an address that comes is closed, however old the no to it is.
+///
+/// # Errors
+/// `INTERNAL` from the database, and where an identity is not locked.
+pub async fn bring(tx: &mut Transaction, reached: &Reached) -> Result<usize, Error> {
+    carry(tx, reached, true).await
+}
+
+/// What the suppression list says of addresses that a contact has already becomes blocks of it, unless the person has taken as much back
+/// since. Gives the number of blocks that came.
+///
+/// # Errors
+/// `INTERNAL` from the database, and where an identity is not locked.
+pub async fn compare(tx: &mut Transaction, reached: &Reached) -> Result<usize, Error> {
+    carry(tx, reached, false).await
+}
+
+async fn carry(tx: &mut Transaction, reached: &Reached, comes: bool) -> Result<usize, Error> {
+    let listed = look(tx, reached).await?.of(reached);
+    stand(tx, reached.contact_id(), &listed, comes, None).await
+}
+
+/// Blocks a channel of one contact by the word of the person itself, who ended there what it never said yes to. Such a block has the source
+/// of the word, by which it is known: it follows to every address that the person gets (`consents::carry_noes`).
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn close(
+    tx: &mut Transaction,
+    contact_id: Uuid,
+    declared: &Declared,
+    channel: Channel,
+) -> Result<(), Error> {
+    let listed = Listed {
+        purpose: declared.purpose.clone(),
+        kind: declared.kind,
+        channel,
+        every_channel: false,
+        since: declared.since,
+    };
+    let source = declared.source.as_deref().unwrap_or(PERSON);
+    stand(tx, contact_id, &[listed], true, Some(source)).await.map(|_| ())
+}
+
+/// Makes blocks of a contact stand, or renews them, with the source of what the person said itself; gives the number of those that changed.
+async fn stand(
+    tx: &mut Transaction,
+    contact_id: Uuid,
+    listed: &[Listed],
+    comes: bool,
+    source: Option<&str>,
+) -> Result<usize, Error> {
+    if listed.is_empty() {
+        return Ok(0);
+    }
+    let mut brought = 0;
+    let known = Entity::find().filter(Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
+    for row in rows_of(tx, contact_id, listed) {
+        let row = Model { source: source.map(str::to_owned), ..row };
+        let place = known.iter().find(|known| is_same(known, &row));
+        let (id, changes) = match place {
+            // It stands, or was taken back by the person since.
+            Some(known)
+                if known.objected_at >= row.objected_at
+                    && !(comes && known.ended_at.is_some())
+                    && (known.source.is_some() || row.source.is_none()) =>
+            {
+                continue;
+            }
+            Some(known) => {
+                let later = Model {
+                    objected_at: known.objected_at.max(row.objected_at),
+                    ended_at: None,
+                    every_channel: known.every_channel || row.every_channel,
+                    source: known.source.clone().or(row.source),
+                    ..known.clone()
+                };
+                (known.id, tx.update::<Entity>(&BLOCK, known, &later).await?)
+            }
+            None => (row.id, tx.insert::<Entity>(&BLOCK, &row).await?),
+        };
+        tx.record(entry("carryBlock", id, contact_id, changes)).await?;
+        brought += 1;
+    }
+    Ok(brought)
+}
+
+/// Carries a no to every record of the identities that are meant; gives the number of contacts that it closed anything for. One
+/// statement, however many they are.
+pub(super) async fn spread(
+    tx: &mut Transaction,
+    meant: &[&Reachable],
+    declared: &Declared,
+) -> Result<usize, Error> {
+    let backend = tx.connection().get_database_backend();
+    let id = if backend == DbBackend::Postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+    let mut sql = Text::new(backend);
+    sql.push(
+        "INSERT INTO objection (id, contact_id, purpose_code, objected_at, ended_at, source, created_at, kind, channel, \
+         every_channel) SELECT ",
+    );
+    sql.push(id).push(", s.contact_id, ").bind(declared.purpose.as_str()).push(", ").bind(declared.since);
+    sql.push(", NULL, NULL, ").bind(tx.now()).push(", ").bind(kind_of(declared.kind).to_value());
+    sql.push(", s.channel, ").bind(declared.channel.is_none()).push(" FROM (");
+    for (index, reachable) in meant.iter().enumerate() {
+        for (number, channel) in channels(reachable, declared.channel).iter().enumerate() {
+            sql.push(if index + number == 0 { "" } else { " UNION " });
+            holders(&mut sql, reachable, Some(*channel));
+        }
+    }
+    sql.push(
+        ") s JOIN contact c ON c.id = s.contact_id WHERE c.state <> 'ERASED' \
+         ON CONFLICT (contact_id, purpose_code, channel, kind) WHERE kind <> 'OBJECTION' DO UPDATE SET \
+         objected_at = CASE WHEN objection.objected_at < excluded.objected_at THEN excluded.objected_at \
+         ELSE objection.objected_at END, \
+         ended_at = CASE WHEN objection.objected_at < excluded.objected_at THEN NULL ELSE objection.ended_at END, \
+         every_channel = objection.every_channel OR excluded.every_channel \
+         WHERE objection.objected_at < excluded.objected_at OR (excluded.every_channel AND NOT objection.every_channel) \
+         RETURNING contact_id",
+    );
+    let met = sql.ids(tx.connection()).await?;
+    tx.touch(&met);
+    tx.record_bare("carryBlock", BLOCK.name, &met, "Block.since");
+    Ok(met.len())
+}
+
+/// The channels that a no closes at an identity: the one that it names, else all that lead there.
+pub(super) fn channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
+    named.map_or_else(|| channels_to(reachable.identity().kind()).to_vec(), |channel| vec![channel])
+}
+
+/// Whose record has an identity, as the primary or a further one: `contact_id`, and the word of `channel` beside it.
+pub(super) fn holders(sql: &mut Text, reachable: &Reachable, channel: Option<Channel>) {
+    let identity = reachable.identity();
+    let column = match identity.kind() {
+        Kind::Mailbox => "email_key",
+        Kind::Number => "phone_key",
+        Kind::Postal => "postal_key",
+    };
+    let told = |sql: &mut Text, id: &str| {
+        sql.push("SELECT ").push(id).push(" AS contact_id");
+        if let Some(channel) = channel {
+            sql.push(", '").push(&channel.to_value()).push("' AS channel");
+        }
+    };
+    told(sql, "h.id");
+    sql.push(" FROM contact h WHERE h.").push(column);
+    sql.within(identity.keys());
+    named(sql, identity.name());
+    sql.push(" UNION ");
+    told(sql, "p.contact_id");
+    sql.push(" FROM contact_point p");
+    if identity.name().is_some() {
+        sql.push(" JOIN contact h ON h.id = p.contact_id");
+    }
+    sql.push(" WHERE p.").push(column);
+    sql.within(identity.keys());
+    named(sql, identity.name());
+}
+
+/// Of a postal address with a name those who have that name.
+fn named(sql: &mut Text, name: Option<&str>) {
+    if let Some(name) = name {
+        sql.push(" AND h.family_name_key = ").bind(name);
+    }
+}
+
+/// Takes back the blocks of a contact for a purpose or group, which the person wants again: for this record alone, and on `channel` where
+/// one was named. What lists of others say, and that mail does not get there, is not for the person to take back.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn lift_all(
+    tx: &mut Transaction,
+    contact_id: Uuid,
+    purpose: &str,
+    channel: Option<Channel>,
+    at: DateTime<Utc>,
+) -> Result<(), Error> {
+    let standing = Entity::find()
+        .filter(Column::ContactId.eq(contact_id))
+        .filter(Column::PurposeCode.eq(purpose))
+        .filter(Column::Kind.eq(StopKind::Block))
+        .filter(Condition::all().add_option(channel.map(|channel| Column::Channel.eq(channel))))
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::ObjectedAt.lte(at));
+    for row in standing.all(tx.connection()).await? {
+        end(tx, &row, at).await?;
+    }
+    Ok(())
+}
+
+/// Takes back one block of a contact, whose person wants it again; other records of the address keep theirs. One that was taken back
+/// already is no change.
+///
+/// # Errors
+/// `NOT_FOUND`; `BAD_USER_INPUT` for a time in the future or before the block.
+pub async fn lift(
+    tx: &mut Transaction,
+    actor: &Actor,
+    id: Uuid,
+    at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let unknown = || Error::new(Code::NotFound, "there is no such block");
+    let row = contacts::lock_with::<Entity>(tx, actor, &BLOCK, id, Column::ContactId, unknown).await?;
+    let at = at.unwrap_or(tx.now());
+    // One that ended when it began would never have held, and an older yes would count again.
+    if at > tx.now() || at <= row.objected_at {
+        let message = "a block ends after it began and not in the future";
+        return Err(Error::new(Code::BadUserInput, message).in_input("input.endedAt"));
+    }
+    if row.ended_at.is_some() {
+        return tx.record(entry("liftBlock", row.id, row.contact_id, Changes::none())).await;
+    }
+    end(tx, &row, at).await
+}
+
+async fn end(tx: &mut Transaction, row: &Model, at: DateTime<Utc>) -> Result<(), Error> {
+    let after = Model { ended_at: Some(at), ..row.clone() };
+    let changes = tx.update::<Entity>(&BLOCK, row, &after).await?;
+    tx.record(entry("liftBlock", row.id, row.contact_id, changes)).await
+}
+
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+    Entry { action, entity_type: BLOCK.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
+}

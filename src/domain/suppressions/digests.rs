@@ -1,0 +1,93 @@
+//! Keyed digests of addresses, under which the list knows them. Room: domain/suppressions.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac;
+use sea_orm::{ConnectionTrait, TryGetable};
+
+use super::statements::Text;
+use crate::{
+    base::{
+        error::Error,
+        identities::{Identity, Kind, Reader},
+    },
+    crypto::installation_keys::Ring,
+    domain::contacts::Reachable,
+};
+
+/// HMAC-SHA-256 (RFC 2104) of kind and key: whoever does not have the key of the list cannot try addresses.
+fn digest(ring: &Ring, kind: Kind, key: &str) -> String {
+    let kind = match kind {
+        Kind::Mailbox => "EMAIL",
+        Kind::Number => "PHONE",
+        Kind::Postal => "POST",
+    };
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &ring.suppression));
+    context.update(kind.as_bytes());
+    context.update(&[0]);
+    context.update(key.as_bytes());
+    URL_SAFE_NO_PAD.encode(context.sign())
+}
+
+/// The text that the digest of an identity is made of: of a postal address with the name of the household.
+fn texts(identity: &Identity) -> Vec<String> {
+    match identity.kind() {
+        Kind::Postal => {
+            let key = identity.key();
+            // What was declared for the household holds for everybody there.
+            let named = identity.name().map(|name| format!("{key}\0{name}"));
+            named.into_iter().chain([format!("{key}\0")]).collect()
+        }
+        _ => identity.keys().to_vec(),
+    }
+}
+
+/// The digest that an identity is put on the list under.
+pub(super) fn own_digest(ring: &Ring, identity: &Identity) -> String {
+    let texts = texts(identity);
+    digest(ring, identity.kind(), texts.first().map_or("", String::as_str))
+}
+
+/// Every digest under which an identity may be on the list, by the readers that made the entries.
+pub(super) fn digests(
+    ring: &Ring,
+    reader: &Reader,
+    versions: &[String],
+    reachable: &Reachable,
+    names: (Option<&str>, Option<&str>),
+) -> Vec<String> {
+    let identity = reachable.identity();
+    let mut all = texts(identity);
+    for version in versions.iter().filter(|version| **version != reader.version()) {
+        if version == Reader::FIRST {
+            all.extend(reachable.first_keys(names));
+        } else if let Some(other) = Reader::of_version(version) {
+            all.extend(reachable.read_by(&other).iter().flat_map(texts));
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.iter().map(|text| digest(ring, identity.kind(), text)).collect()
+}
+
+/// The versions of the readers that entries were made by; each is found by one step along the index.
+pub(super) async fn versions<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
+    let mut sql = Text::new(connection.get_database_backend());
+    sql.push(
+        "WITH RECURSIVE v (x) AS (SELECT MIN(key_version) FROM suppression UNION ALL \
+               SELECT (SELECT MIN(s.key_version) FROM suppression s WHERE s.key_version > v.x) FROM v WHERE v.x IS NOT NULL) \
+               SELECT x FROM v WHERE x IS NOT NULL",
+    );
+    let rows = sql.query(connection).await?;
+    let versions: Vec<String> = rows
+        .iter()
+        .map(|row| String::try_get_by(row, 0))
+        .collect::<Result<_, _>>()
+        .map_err(sea_orm::DbErr::from)?;
+    // What cannot be looked for may be a no.
+    if versions.iter().any(|version| version != Reader::FIRST && Reader::of_version(version).is_none()) {
+        return Err(Error::internal(
+            "the suppression list has entries of a version that this program does not know",
+        ));
+    }
+    Ok(versions)
+}

@@ -1,0 +1,216 @@
+//! A no is owed to every recipient that read for its purpose: a duty to tell it (Art. 7(3), 19, 21; CJEU C-129/21). Room: domain/suppressions.
+//!
+//! A duty tells what the recipient may know already: the id of the contact, and of a mailbox or number a digest of its key, which who
+//! has the address can make as well. It is made only of records that could be read for the purpose while the recipient used it.
+
+use std::collections::BTreeMap;
+
+use entity::enums::{Channel, ContactPointKind, SuppressionKind};
+use sea_orm::{ActiveEnum, ConnectionTrait, DbBackend};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{
+    Declared,
+    blocks::{channels, holders},
+    lookup::channels_of,
+    statements::Text,
+};
+use crate::{
+    audit::{Mode, Transaction},
+    base::{error::Error, identities::Kind},
+    domain::contacts::Reachable,
+    policy::{Grounds, Policy},
+    registry::STOP,
+};
+
+/// The records that a recipient could have read for the purpose of its use `u`, of the contact `c`.
+const COULD_READ: &str = "(EXISTS (SELECT 1 FROM consent k JOIN consent_event e ON e.consent_id = k.id \
+                          WHERE k.contact_id = c.id AND k.purpose_code = u.purpose_code \
+                          AND e.kind IN ('GRANTED', 'CONFIRMED', 'RENEWED') AND e.recorded_at <= u.until_at) \
+                          OR EXISTS (SELECT 1 FROM ground g WHERE g.contact_id = c.id \
+                          AND g.purpose_code = u.purpose_code AND g.created_at <= u.until_at)";
+
+/// Owes a no that is about the person alone and not about an address: to those who read these records.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn owe(tx: &mut Transaction, contacts: &[Uuid], declared: &Declared) -> Result<(), Error> {
+    make(tx, contacts, &[], declared).await
+}
+
+/// Owes a no to every recipient that used one of its kinds: of every record of the identities `meant`, and of the records `own` of the
+/// person on the channels that none of these is reached by. One statement, however many they are.
+///
+/// A later no opens again what was acknowledged. What is on a list of others or cannot be delivered is no word of anybody.
+pub(super) async fn make(
+    tx: &mut Transaction,
+    own: &[Uuid],
+    meant: &[&Reachable],
+    declared: &Declared,
+) -> Result<(), Error> {
+    if !matches!(declared.kind, SuppressionKind::Objection | SuppressionKind::Withdrawal) {
+        return Ok(());
+    }
+    let policy = tx.policy().clone();
+    let owed = Owed::of(&policy, own, meant, declared);
+    if owed.codes.is_empty() {
+        return Ok(());
+    }
+    tx.lock_uses(Mode::Shared).await?;
+    let sql = owed.statement(tx, declared);
+    let met = sql.ids(tx.connection()).await?;
+    tx.record_bare("makeStop", STOP.name, &met, "Stop.since");
+    Ok(())
+}
+
+/// SHA-256 of the key of a mailbox or number, hexadecimal, as recipients make it; of postal addresses there are too many spellings.
+pub fn told_digest(kind: Kind, key: &str) -> Option<String> {
+    (kind != Kind::Postal)
+        .then(|| Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// What is owed, and of whom.
+struct Owed<'a> {
+    own: &'a [Uuid],
+    /// Identities with the channel that they are closed on.
+    identities: Vec<(&'a Reachable, Channel)>,
+    /// Channels of the own records alone; `None` where a kind names no channel.
+    alone: Vec<Option<Channel>>,
+    /// Kinds by the channel on which they end.
+    codes: BTreeMap<Option<String>, Vec<&'a str>>,
+    /// Kinds for which every contact may be read.
+    for_all: Vec<&'a str>,
+}
+
+impl<'a> Owed<'a> {
+    fn of(policy: &'a Policy, own: &'a [Uuid], meant: &[&'a Reachable], declared: &Declared) -> Self {
+        let mut owed = Owed {
+            own,
+            identities: meant
+                .iter()
+                .flat_map(|reachable| {
+                    let closed = channels(reachable, declared.channel).into_iter();
+                    closed.map(|channel| (*reachable, channel))
+                })
+                .collect(),
+            alone: Vec::new(),
+            codes: BTreeMap::new(),
+            for_all: Vec::new(),
+        };
+        let kinds = policy.purposes().iter().filter(|purpose| {
+            !purpose.is_group
+                && (purpose.code == declared.purpose || purpose.group.as_ref() == Some(&declared.purpose))
+        });
+        for kind in kinds {
+            let used = channels_of(policy, &kind.code);
+            let uses = |channel: &Channel| used.is_empty() || used.contains(channel);
+            let mut closed: Vec<Option<Channel>> = owed
+                .identities
+                .iter()
+                .map(|(_, channel)| *channel)
+                .filter(|channel| uses(channel))
+                .map(Some)
+                .collect();
+            if !own.is_empty() {
+                let all: Vec<Option<Channel>> = match declared.channel {
+                    Some(channel) => Some(channel).filter(uses).into_iter().map(Some).collect(),
+                    None if used.is_empty() => vec![None],
+                    None => used.iter().copied().map(Some).collect(),
+                };
+                for channel in all {
+                    if !closed.contains(&channel) {
+                        closed.push(channel);
+                        owed.alone.push(channel);
+                    }
+                }
+            }
+            for channel in closed {
+                let codes = owed.codes.entry(channel.map(|channel| channel.to_value())).or_default();
+                if !codes.contains(&kind.code.as_str()) {
+                    codes.push(&kind.code);
+                }
+            }
+            if kind.grounds == Grounds::EveryContact {
+                owed.for_all.push(&kind.code);
+            }
+        }
+        owed.alone.sort_unstable_by_key(|channel| channel.map(|channel| channel.to_value()));
+        owed.alone.dedup();
+        // One mailbox may stand on a contact in several spellings.
+        let mut seen = Vec::new();
+        owed.identities.retain(|(reachable, channel)| {
+            let known = seen.contains(&(reachable.identity(), *channel));
+            seen.push((reachable.identity(), *channel));
+            !known
+        });
+        owed.identities.retain(|(_, channel)| owed.codes.contains_key(&Some(channel.to_value())));
+        owed
+    }
+
+    fn statement(&self, tx: &Transaction, declared: &Declared) -> Text {
+        let backend = tx.connection().get_database_backend();
+        let id = if backend == DbBackend::Postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+        let mut sql = Text::new(backend);
+        sql.push(
+            "INSERT INTO stop (id, recipient_id, contact_id, purpose_code, channel, address_kind, address_sha256, since, made_at) \
+             SELECT ",
+        );
+        sql.push(id).push(", u.recipient_id, s.contact_id, u.purpose_code, s.channel, s.kind, s.digest, ");
+        sql.bind(declared.since).push(", ").bind(tx.now());
+        sql.push(" FROM recipient_use u JOIN (");
+        self.push_whom(&mut sql);
+        sql.push(") s ON (1 = 0");
+        for (channel, codes) in &self.codes {
+            sql.push(" OR (s.channel ");
+            match channel {
+                Some(channel) => sql.push("= '").push(channel).push("'"),
+                None => sql.push("IS NULL"),
+            };
+            sql.push(" AND u.purpose_code");
+            sql.within(codes).push(")");
+        }
+        sql.push(") JOIN contact c ON c.id = s.contact_id WHERE u.until_at >= ").bind(tx.kept_since());
+        sql.push(" AND c.state <> 'ERASED' AND ").push(COULD_READ);
+        if !self.for_all.is_empty() {
+            sql.push(" OR (u.purpose_code");
+            // What a merge has joined may be older than the contact that stays.
+            sql.within(&self.for_all).push(
+                " AND (c.created_at <= u.until_at OR EXISTS (SELECT 1 FROM contact_merge m WHERE m.contact_id = c.id)))",
+            );
+        }
+        sql.push(
+            ") ON CONFLICT (contact_id, purpose_code, recipient_id, COALESCE(channel, ''), COALESCE(address_sha256, '')) \
+             DO UPDATE SET since = excluded.since, made_at = excluded.made_at, exported_at = NULL, acknowledged_at = NULL, \
+             acknowledged_by = NULL WHERE stop.since < excluded.since RETURNING contact_id",
+        );
+        sql
+    }
+
+    /// Who is meant: contact, channel, kind of address and its digest.
+    fn push_whom(&self, sql: &mut Text) {
+        for (index, (reachable, channel)) in self.identities.iter().enumerate() {
+            let kind = reachable.identity().kind();
+            sql.push(if index == 0 { "" } else { " UNION " });
+            sql.push("SELECT h.contact_id, h.channel, '").push(&point_kind(kind).to_value());
+            sql.push("' AS kind, CAST(").bind(told_digest(kind, reachable.identity().key()));
+            sql.push(" AS text) AS digest FROM (");
+            holders(sql, reachable, Some(*channel));
+            sql.push(") h");
+        }
+        for (index, channel) in self.alone.iter().enumerate() {
+            sql.push(if index == 0 && self.identities.is_empty() { "" } else { " UNION " });
+            sql.push("SELECT o.id AS contact_id, CAST(").bind(channel.map(|channel| channel.to_value()));
+            sql.push(" AS text) AS channel, CAST(NULL AS text) AS kind, CAST(NULL AS text) AS digest FROM contact o WHERE o.id");
+            sql.within(self.own);
+        }
+    }
+}
+
+fn point_kind(kind: Kind) -> ContactPointKind {
+    match kind {
+        Kind::Mailbox => ContactPointKind::Email,
+        Kind::Number => ContactPointKind::Phone,
+        Kind::Postal => ContactPointKind::Postal,
+    }
+}

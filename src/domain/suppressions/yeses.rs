@@ -1,0 +1,109 @@
+//! Whether the list knows a no already: of one without a time, since somebody last said yes. Room: domain/suppressions.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    consent,
+    enums::{Channel, ConsentStatus, StopKind, SuppressionKind},
+    objection,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::{
+    Declared, blocks,
+    lookup::{Found, PARAMETERS},
+    meeting::with_identities,
+};
+use crate::{base::error::Error, domain::contacts::Reached, policy::Policy};
+
+/// What is to be put on the list, and what was found there.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// What the list says of the identities.
+    pub found: &'a Found,
+    /// The identities that the no is about.
+    pub reached: &'a Reached,
+    /// The no.
+    pub declared: &'a Declared,
+    /// Whether it tells its time.
+    pub dated: bool,
+}
+
+/// Whether the list says all of a no for every identity already. A no that tells its time must stand there with that time or a later one;
+/// one that does not, with a time that no yes of a record of the identities is later than.
+///
+/// # Errors
+/// `INTERNAL` from the database.
+pub async fn knows<C: ConnectionTrait>(connection: &C, asked: Question<'_>) -> Result<bool, Error> {
+    let Question { found, reached, declared, dated, .. } = asked;
+    // A list of others is no new word of anybody: who was taken off it stays off.
+    if dated || declared.kind == SuppressionKind::ExternalList || !found.covers(reached, declared, false) {
+        return Ok(found.covers(reached, declared, dated));
+    }
+    let yes = latest(connection, asked.policy, reached, declared).await?;
+    Ok(yes.is_none_or(|yes| found.covers(reached, &Declared { since: yes, ..declared.clone() }, true)))
+}
+
+/// When somebody with one of the identities last consented to what a no is about, or had a block of it taken back.
+async fn latest<C: ConnectionTrait>(
+    connection: &C,
+    policy: &Policy,
+    reached: &Reached,
+    declared: &Declared,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let records = with_identities(connection, reached).await?;
+    let meant = reached.all().iter().flat_map(|reachable| blocks::channels(reachable, declared.channel));
+    let mut channels: Vec<Channel> = Vec::new();
+    meant.for_each(|channel| {
+        if !channels.contains(&channel) {
+            channels.push(channel);
+        }
+    });
+    let kinds = policy.purposes().iter().filter(|purpose| {
+        purpose.code == declared.purpose || purpose.group.as_ref() == Some(&declared.purpose)
+    });
+    let kinds: Vec<&str> = kinds.map(|purpose| purpose.code.as_str()).collect();
+    let mut last: Option<DateTime<Utc>> = None;
+    for records in records.chunks(PARAMETERS) {
+        last = last.max(consented(connection, records, &kinds, &channels).await?);
+        last = last.max(taken_back(connection, records, &declared.purpose, &channels).await?);
+    }
+    Ok(last)
+}
+
+async fn consented<C: ConnectionTrait>(
+    connection: &C,
+    records: &[Uuid],
+    purposes: &[&str],
+    channels: &[Channel],
+) -> Result<Option<DateTime<Utc>>, Error> {
+    use consent::{Column, Entity};
+    let rows = Entity::find().select_only().column(Column::DeclaredAt);
+    let rows = rows.filter(Column::ContactId.is_in(records.iter().copied()));
+    let rows = rows.filter(Column::PurposeCode.is_in(purposes.iter().copied()));
+    let rows = rows.filter(Column::Channel.is_in(channels.iter().copied()));
+    let rows =
+        rows.filter(Column::Status.eq(ConsentStatus::Granted)).filter(Column::DeclaredAt.is_not_null());
+    let last = rows.order_by_desc(Column::DeclaredAt).into_tuple::<Option<DateTime<Utc>>>();
+    Ok(last.one(connection).await?.flatten())
+}
+
+async fn taken_back<C: ConnectionTrait>(
+    connection: &C,
+    records: &[Uuid],
+    purpose: &str,
+    channels: &[Channel],
+) -> Result<Option<DateTime<Utc>>, Error> {
+    use objection::{Column, Entity};
+    let rows = Entity::find().select_only().column(Column::EndedAt);
+    let rows = rows.filter(Column::ContactId.is_in(records.iter().copied()));
+    let rows = rows.filter(Column::PurposeCode.eq(purpose));
+    let rows = rows.filter(Column::Channel.is_in(channels.iter().copied()));
+    // What others keep a list of is taken back from that list alone.
+    let rows = rows.filter(Column::Kind.is_in([StopKind::Block, StopKind::Undeliverable]));
+    let rows = rows.filter(Column::EndedAt.is_not_null());
+    let last = rows.order_by_desc(Column::EndedAt).into_tuple::<Option<DateTime<Utc>>>();
+    Ok(last.one(connection).await?.flatten())
+}

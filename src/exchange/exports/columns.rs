@@ -1,0 +1,101 @@
+//! What an export holds of each contact. Room: exchange/exports.
+
+use super::opt_outs;
+use crate::{
+    auth::actor::Actor,
+    exchange::contact_pages,
+    registry::{BLOCK, CONTACT, CONTACT_POINT, OBJECTION, ObjectType, PROVENANCE, PURPOSE, Read},
+};
+
+/// What an export holds.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// Fields of the contact.
+    pub contact: Vec<&'static str>,
+    /// Fields of its further contact points; empty where they may not be read.
+    pub points: Vec<&'static str>,
+    /// Fields of its sources; empty where they may not be read.
+    pub sources: Vec<&'static str>,
+    /// Whether it tells to what advertising each contact objects.
+    pub opt_outs: bool,
+    /// Coordinates that are left out, because only masked values may be read or nothing.
+    pub left_out: Vec<String>,
+}
+
+impl Columns {
+    /// What `actor` may read in full of each contact that it sees; with `links`, those of persons too.
+    pub fn of(actor: &Actor, links: bool) -> Self {
+        let mut left_out = Vec::new();
+        let mut fields = |object: &'static ObjectType| -> Vec<&'static str> {
+            let columns = object.fields.iter().filter(|field| match field.read {
+                Read::Column { .. } => true,
+                Read::Preference { .. } => links,
+                _ => false,
+            });
+            let all: Vec<&'static str> = columns.map(|field| field.name).collect();
+            let readable = contact_pages::readable(actor, object, all.iter().copied());
+            let others = all.iter().filter(|name| !readable.contains(name));
+            left_out.extend(others.map(|name| format!("{}.{name}", object.name)));
+            readable
+        };
+        let contact = fields(&CONTACT);
+        // Without what an import needs of them they would not come back.
+        let mut children = |link: &str, object, needed: &str| {
+            let readable = !contact_pages::readable(actor, &CONTACT, [link]).is_empty()
+                && !contact_pages::readable(actor, object, [needed]).is_empty();
+            if readable { fields(object) } else { Vec::new() }
+        };
+        let (points, sources) = (
+            children("contactPoints", &CONTACT_POINT, "kind"),
+            children("provenance", &PROVENANCE, "source"),
+        );
+        for (link, fields) in [("contactPoints", &points), ("provenance", &sources)] {
+            if fields.is_empty() {
+                left_out.push(format!("{}.{link}", CONTACT.name));
+            }
+        }
+        // In part they would look like all of them.
+        let whole = |object, names: &[&'static str]| {
+            contact_pages::readable(actor, object, names.iter().copied()).len() == names.len()
+        };
+        let opt_outs = whole(&CONTACT, &["objections", "blocks"])
+            && actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
+            && whole(&OBJECTION, &opt_outs::FIELDS)
+            && whole(&BLOCK, &opt_outs::OF_BLOCKS)
+            && whole(&PURPOSE, &["code"]);
+        if !opt_outs {
+            left_out.push(format!("{}.objections", CONTACT.name));
+        }
+        Self { contact, points, sources, opt_outs, left_out }
+    }
+
+    /// What is selected of each contact.
+    pub(super) fn selection(&self) -> String {
+        let children = |link: &str, fields: &[&str]| match fields {
+            [] => String::new(),
+            fields => format!(" {link} {{ {} }}", fields.join(" ")),
+        };
+        let (points, sources) =
+            (children("contactPoints", &self.points), children("provenance", &self.sources));
+        let opt_outs = if self.opt_outs { opt_outs::SELECTION } else { "" };
+        format!("{}{points}{sources}{opt_outs}", self.contact.join(" "))
+    }
+
+    pub(super) fn coordinates(&self) -> Vec<String> {
+        let of = |object: &ObjectType, fields: &[&str]| -> Vec<String> {
+            fields.iter().map(|field| format!("{}.{field}", object.name)).collect()
+        };
+        let told = |fields: &'static [&'static str]| if self.opt_outs { fields } else { &[] };
+        let [contact, points, sources] =
+            [(&CONTACT, &self.contact), (&CONTACT_POINT, &self.points), (&PROVENANCE, &self.sources)]
+                .map(|(object, fields)| of(object, fields));
+        [
+            contact,
+            points,
+            sources,
+            of(&OBJECTION, told(&opt_outs::FIELDS)),
+            of(&BLOCK, told(&opt_outs::OF_BLOCKS)),
+        ]
+        .concat()
+    }
+}

@@ -1,0 +1,111 @@
+//! Exports of what a credential may read for a purpose, by the same door as every other read, audited. Room: exchange/exports.
+
+mod columns;
+mod formats;
+mod opt_outs;
+mod receipts;
+mod stops;
+mod vcard;
+
+use std::{collections::BTreeMap, io::Write};
+
+pub use columns::Columns;
+pub use formats::Format;
+pub use receipts::{ReceiptFormat, receipt};
+use serde_json::{Value as Json, json};
+pub use stops::{StopFormat, acknowledge, stops};
+
+use crate::{
+    app::App,
+    audit::{self, Author, Changes, Entry},
+    auth::actor::Actor,
+    base::error::{Code, Error},
+    exchange::contact_pages::Pages,
+    graphql::Engine,
+    registry::{CONTACT, Category},
+};
+
+/// What was exported.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// Contacts.
+    pub rows: u64,
+    /// What the file holds, and what it does not.
+    pub columns: Columns,
+    /// Contacts that a block stands on, where that is told: who read at their address, or a list, says no.
+    pub blocked: u64,
+    /// Values that a missing consent kept back, by coordinate.
+    pub withheld: BTreeMap<String, u64>,
+}
+
+/// Writes every contact that exists for the caller to `out`, ordered by id, with what the caller may read in full.
+///
+/// `caller` is asked anew for each page, so that a credential that ends, ends the export. The audit log tells of the export
+/// before anything is written, and of its extent at the end.
+///
+/// # Errors
+/// `FORBIDDEN` where contacts may not be listed, `FORBIDDEN_FIELD` where nothing of them may be read, `BAD_USER_INPUT` where
+/// `out` cannot be written, and what `caller` gives.
+pub async fn contacts<F, W>(
+    app: &App,
+    engine: &Engine,
+    caller: F,
+    format: Format,
+    out: W,
+) -> Result<Exported, Error>
+where
+    F: AsyncFn() -> Result<Actor, Error>,
+    W: Write,
+{
+    let actor = caller().await?;
+    // A vCard has no place for them.
+    let links = app.pages.public_url.is_some() && format != Format::VCard;
+    let columns = Columns::of(&actor, links);
+    if columns.contact.is_empty() {
+        return Err(Error::new(Code::ForbiddenField, "nothing of a contact may be read").at(CONTACT.name));
+    }
+    let mut pages = Pages::new(app, engine, &caller, &columns.selection());
+    let mut next = pages.next().await?;
+    let begun = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
+    record(app, &actor, entry(begun)).await?;
+    // What only active contacts are seen for tells of their state.
+    let all_active = actor
+        .purpose
+        .as_ref()
+        .is_some_and(|purpose| !purpose.allowed_restricted && !purpose.allowed_retained);
+    let mut writer = format.begin(&columns, all_active, out)?;
+    let mut exported = Exported { rows: 0, columns, blocked: 0, withheld: BTreeMap::new() };
+    while let Some(page) = next {
+        for mut contact in page.nodes {
+            if exported.columns.opt_outs {
+                exported.blocked += u64::from(opt_outs::tell(&actor.policy, &mut contact));
+            }
+            writer.write(&contact)?;
+            exported.rows += 1;
+        }
+        for (coordinate, count) in page.withheld {
+            *exported.withheld.entry(coordinate).or_default() += count;
+        }
+        next = pages.next().await?;
+    }
+    writer.finish()?;
+    let ended = json!({"begun": false, "format": format.as_str(), "rows": exported.rows});
+    record(app, &caller().await?, entry(ended)).await?;
+    Ok(exported)
+}
+
+fn entry(what: Json) -> Entry {
+    Entry {
+        action: "exportContacts",
+        entity_type: CONTACT.name,
+        entity_id: None,
+        contact_id: None,
+        changes: Changes::one("AuditEntry.action", Category::Audit, Json::Null, what),
+    }
+}
+
+async fn record(app: &App, actor: &Actor, entry: Entry) -> Result<(), Error> {
+    let mut tx = audit::begin(app, Author::from(actor)).await?;
+    tx.record(entry).await?;
+    tx.commit().await
+}

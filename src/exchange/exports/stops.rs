@@ -1,0 +1,127 @@
+//! Stop files: what a recipient is to stop, without a value of anybody that it did not get. Room: exchange/exports.
+
+use std::io::Write;
+
+use chrono::SecondsFormat;
+use sea_orm::ActiveEnum;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit::{self, Author},
+    base::error::Error,
+    domain::stops::{self, Line, Told},
+};
+
+/// The columns of a stop file.
+const COLUMNS: [&str; 7] =
+    ["batch", "contactId", "purpose", "channel", "addressKind", "addressSha256", "since"];
+
+/// How a stop file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopFormat {
+    /// Comma-separated values (RFC 4180) in UTF-8.
+    Csv,
+    /// One JSON object.
+    Json,
+}
+
+/// Writes every duty of `recipient` that is not acknowledged to `out`. Once it is written whole it counts as told; what fails before leaves
+/// everything as it was.
+///
+/// # Errors
+/// `BAD_USER_INPUT` where `out` cannot be written, and from the database.
+pub async fn stops<W: Write>(
+    app: &App,
+    actor: &str,
+    recipient: Uuid,
+    format: StopFormat,
+    out: W,
+) -> Result<Told, Error> {
+    let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
+    let mut writer = Writer::begin(format, recipient, out)?;
+    let told = stops::tell(&mut tx, recipient, |line| writer.line(line)).await?;
+    writer.finish()?;
+    tx.commit().await?;
+    Ok(told)
+}
+
+/// Notes that `recipient` did what a batch told it; gives of how many duties.
+///
+/// # Errors
+/// `NOT_FOUND` for a batch that this recipient was never told.
+pub async fn acknowledge(app: &App, actor: &str, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
+    audit::again(|| async {
+        let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
+        let done = stops::acknowledge(&mut tx, recipient, batch).await?;
+        tx.commit().await?;
+        Ok(done)
+    })
+    .await
+}
+
+/// Writes lines as they come.
+enum Writer<W: Write> {
+    Csv(Box<csv::Writer<W>>),
+    Json { out: W, any: bool },
+}
+
+fn unwritten() -> Error {
+    Error::input("the file cannot be written")
+}
+
+impl<W: Write> Writer<W> {
+    fn begin(format: StopFormat, recipient: Uuid, mut out: W) -> Result<Self, Error> {
+        match format {
+            StopFormat::Csv => {
+                let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
+                csv.write_record(COLUMNS).map_err(|_| unwritten())?;
+                Ok(Self::Csv(Box::new(csv)))
+            }
+            StopFormat::Json => {
+                write!(out, "{{\"recipient\":\"{recipient}\",\"stops\":[").map_err(|_| unwritten())?;
+                Ok(Self::Json { out, any: false })
+            }
+        }
+    }
+
+    fn line(&mut self, line: &Line) -> Result<(), Error> {
+        let since = line.since.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let channel = line.channel.map(|channel| channel.to_value());
+        let kind = line.address_kind.map(|kind| kind.to_value());
+        match self {
+            Self::Csv(csv) => {
+                let cells = [
+                    line.batch.to_string(),
+                    line.contact_id.to_string(),
+                    line.purpose.clone(),
+                    channel.unwrap_or_default(),
+                    kind.unwrap_or_default(),
+                    line.address_sha256.clone().unwrap_or_default(),
+                    since,
+                ];
+                csv.write_record(cells).map_err(|_| unwritten())
+            }
+            Self::Json { out, any } => {
+                let comma = if std::mem::replace(any, true) { "," } else { "" };
+                let told = json!({
+                    "batch": line.batch, "contactId": line.contact_id, "purpose": line.purpose, "channel": channel,
+                    "addressKind": kind, "addressSha256": line.address_sha256, "since": since,
+                });
+                write!(out, "{comma}\n{told}").map_err(|_| unwritten())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        let mut out = match self {
+            Self::Csv(csv) => csv.into_inner().map_err(|_| unwritten())?,
+            Self::Json { mut out, .. } => {
+                writeln!(out, "\n]}}").map_err(|_| unwritten())?;
+                out
+            }
+        };
+        out.flush().map_err(|_| unwritten())
+    }
+}

@@ -1,0 +1,90 @@
+//! Batches of rows, each read while the one before is written. Room: exchange/imports.
+
+use std::{io::Read, thread};
+
+use tokio::sync::mpsc::{self, Receiver};
+
+use super::{drafts::Row, report::Problem, rows::Rows};
+use crate::base::{error::Error, identities::Reader};
+
+/// Rows that are read, and written in one transaction.
+const BATCH: usize = 100;
+
+/// Rows that are written together, and what was found beside them.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Rows that can come in.
+    pub rows: Vec<Row>,
+    /// Rows that cannot, and opt out.
+    pub left: Vec<Row>,
+    /// How many rows the file had.
+    pub read: u64,
+    /// How many of them cannot come in.
+    pub rejected: u64,
+    pub problems: Vec<Problem>,
+    /// Names of what the file holds and no field does, one for each row.
+    pub left_out: Vec<String>,
+    /// Whether the file ends with it.
+    pub is_last: bool,
+}
+
+impl Batch {
+    fn of<R: Read>(rows: &mut Rows<R>, reader: &Reader) -> Result<Self, Error> {
+        let mut batch = Self::default();
+        for _ in 0..BATCH {
+            let Some(checked) = rows.next()? else {
+                batch.is_last = true;
+                break;
+            };
+            batch.read += 1;
+            batch.problems.extend(checked.problems);
+            batch.left_out.extend(checked.left_out);
+            batch.left.extend(checked.left);
+            match checked.row {
+                Some(row) => batch.rows.push(row),
+                None => batch.rejected += 1,
+            }
+        }
+        for row in batch.rows.iter().chain(&batch.left) {
+            // The row keeps the keys of its addresses, so that the writer does not wait for them.
+            row.reached(reader)?;
+        }
+        Ok(batch)
+    }
+}
+
+/// The batches of a file, in its order.
+pub(super) struct Batches(Receiver<Result<Batch, Error>>);
+
+impl Batches {
+    /// Reads `rows` in a thread of its own, at most two batches ahead of the writer. A program that ends does not wait for this thread,
+    /// which may itself wait for a pipe.
+    ///
+    /// # Errors
+    /// `INTERNAL` where there can be no further thread.
+    pub fn begin<R: Read + Send + 'static>(mut rows: Rows<R>, reader: Reader) -> Result<Self, Error> {
+        let (sender, receiver) = mpsc::channel(1);
+        let read = move || {
+            loop {
+                let batch = Batch::of(&mut rows, &reader);
+                let goes_on = batch.as_ref().is_ok_and(|batch| !batch.is_last);
+                // Nobody waits for it where the import was given up.
+                if sender.blocking_send(batch).is_err() || !goes_on {
+                    return;
+                }
+            }
+        };
+        let begun = thread::Builder::new().name("import".to_owned()).spawn(read);
+        begun.map_err(|_| Error::internal("a thread to read the file"))?;
+        Ok(Self(receiver))
+    }
+
+    /// The next batch; none follows the last one.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` where the file cannot be read on.
+    pub async fn next(&mut self) -> Result<Batch, Error> {
+        let next = self.0.recv().await;
+        next.unwrap_or_else(|| Err(Error::internal("the reading of the file broke off")))
+    }
+}

@@ -1,0 +1,77 @@
+//! Lines of a file, none longer than memory shall hold. Room: exchange/imports.
+
+use std::io::{self, BufRead, Read};
+
+/// Most bytes of a row or a card: enough for a card with a picture.
+pub(super) const MOST_BYTES: usize = 16 << 20;
+
+/// Reads lines with their numbers, from 1.
+pub(super) struct BoundedLines<R> {
+    file: io::BufReader<R>,
+    most: usize,
+    read: u64,
+}
+
+/// A line that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is longer than can be taken; then nothing of it is given.
+    pub too_long: bool,
+}
+
+impl<R: Read> BoundedLines<R> {
+    /// Lines of at most so many bytes.
+    pub fn new(file: R, most: usize) -> Self {
+        Self { file: io::BufReader::with_capacity(1 << 16, file), most, read: 0 }
+    }
+
+    /// How many lines were read.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Reads the next line into `line`, with its end; `None` at the end of the file. A mark of byte order in front of the
+    /// first is dropped.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
+        line.clear();
+        let most = u64::try_from(self.most).unwrap_or(u64::MAX);
+        if self.file.by_ref().take(most).read_until(b'\n', line)? == 0 {
+            return Ok(None);
+        }
+        self.read += 1;
+        let too_long = line.len() == self.most && !line.ends_with(b"\n");
+        if too_long {
+            line.clear();
+            self.file.skip_until(b'\n')?;
+        }
+        if self.read == 1 && line.starts_with(b"\xef\xbb\xbf") {
+            line.drain(..3);
+        }
+        Ok(Some(Line { number: self.read, too_long }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_passed_over() {
+        let mut text = b"\xef\xbb\xbfone\n".to_vec();
+        text.resize(text.len() + MOST_BYTES + 5, b'x');
+        text.extend(b"\nthree");
+        let (mut lines, mut line) = (BoundedLines::new(text.as_slice(), MOST_BYTES), Vec::new());
+        assert_eq!(lines.next(&mut line).unwrap(), Some(Line { number: 1, too_long: false }));
+        assert_eq!(line, b"one\n");
+        assert_eq!(lines.next(&mut line).unwrap(), Some(Line { number: 2, too_long: true }));
+        assert!(line.is_empty());
+        assert_eq!(lines.next(&mut line).unwrap(), Some(Line { number: 3, too_long: false }));
+        assert_eq!(line, b"three");
+        assert_eq!(lines.next(&mut line).unwrap(), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! Cuts a file of vCards into its cards, one at a time. Room: exchange/imports.
+
+use std::io::{self, Read};
+
+use super::{
+    Reason,
+    bounded::{BoundedLines, MOST_BYTES},
+};
+
+/// What stands between two cuts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A whole card.
+    Card {
+        /// Line of its BEGIN.
+        line: u64,
+        /// Its bytes, without the cards within it.
+        bytes: Vec<u8>,
+        /// Whether there was a card of somebody else within it (AGENT of vCard 2.1).
+        agent: bool,
+    },
+    /// Something that is no card.
+    Refused {
+        /// Where it begins.
+        line: u64,
+        /// Why.
+        reason: Reason,
+        /// Whether the mark stands in it.
+        says: bool,
+    },
+}
+
+/// The cards of a file.
+pub(super) struct Cards<R> {
+    lines: BoundedLines<R>,
+    line: Vec<u8>,
+    /// Line of a BEGIN that was read while another card was open.
+    begun: Option<u64>,
+    /// What is looked for, in letters of any case.
+    mark: &'static str,
+}
+
+/// A card that is being read.
+struct Open {
+    line: u64,
+    bytes: Vec<u8>,
+    /// Cards open within it.
+    depth: usize,
+    agent: bool,
+    /// Whether the last line says that a card of somebody else follows.
+    announces: bool,
+    too_long: bool,
+    says: bool,
+}
+
+impl Open {
+    fn new(line: u64) -> Self {
+        let bytes = b"BEGIN:VCARD\r\n".to_vec();
+        Self { line, bytes, depth: 0, agent: false, announces: false, too_long: false, says: false }
+    }
+}
+
+impl<R: Read> Cards<R> {
+    pub fn new(file: R, mark: &'static str) -> Self {
+        Self { lines: BoundedLines::new(file, MOST_BYTES), line: Vec::new(), begun: None, mark }
+    }
+
+    /// The line that was read last.
+    pub fn line(&self) -> u64 {
+        self.lines.read()
+    }
+
+    /// The next card, or what is none; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn next(&mut self) -> io::Result<Option<Piece>> {
+        let mut open = self.begun.take().map(Open::new);
+        let mut stray: Option<u64> = None;
+        let mut stray_says = false;
+        while let Some(read) = self.lines.next(&mut self.line)? {
+            // What begins with white space goes on with the line before.
+            let text = self.line.trim_ascii_end();
+            let mark = self.mark.as_bytes();
+            let marked = text.windows(mark.len()).any(|at| at.eq_ignore_ascii_case(mark));
+            let begins = text.eq_ignore_ascii_case(b"BEGIN:VCARD");
+            let Some(card) = &mut open else {
+                if begins {
+                    if let Some(line) = stray {
+                        self.begun = Some(read.number);
+                        let (reason, says) = (Reason::NotACard, stray_says);
+                        return Ok(Some(Piece::Refused { line, reason, says }));
+                    }
+                    open = Some(Open::new(read.number));
+                } else if !text.trim_ascii().is_empty() || read.too_long {
+                    stray.get_or_insert(read.number);
+                    stray_says |= marked;
+                }
+                continue;
+            };
+            card.says |= marked && card.depth == 0;
+            let ends = text.eq_ignore_ascii_case(b"END:VCARD");
+            match (begins, ends, card.depth) {
+                (true, _, 0) if !card.announces => {
+                    // The one before was never closed: two persons do not become one.
+                    let (line, says) = (card.line, card.says);
+                    self.begun = Some(read.number);
+                    return Ok(Some(Piece::Refused { line, reason: Reason::BrokenCard, says }));
+                }
+                (true, ..) => {
+                    card.depth += 1;
+                    card.agent = true;
+                }
+                (_, true, 0) => {
+                    card.bytes.extend(b"END:VCARD\r\n");
+                    let Open { line, bytes, agent, too_long, says, .. } =
+                        open.unwrap_or_else(|| Open::new(0));
+                    return Ok(Some(match too_long {
+                        true => Piece::Refused { line, reason: Reason::TooLong, says },
+                        false => Piece::Card { line, bytes, agent },
+                    }));
+                }
+                (_, true, _) => card.depth -= 1,
+                (_, _, 0) => {
+                    card.too_long |= read.too_long || card.bytes.len() + self.line.len() > MOST_BYTES;
+                    if card.too_long {
+                        card.bytes.clear();
+                    } else {
+                        card.bytes.extend(&self.line);
+                    }
+                }
+                _ => {}
+            }
+            if !text.is_empty() {
+                card.announces = text.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"AGENT"));
+            }
+        }
+        Ok(match (open, stray) {
+            (Some(card), _) => {
+                Some(Piece::Refused { line: card.line, reason: Reason::BrokenCard, says: card.says })
+            }
+            (None, Some(line)) => Some(Piece::Refused { line, reason: Reason::NotACard, says: stray_says }),
+            (None, None) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<(u64, Result<String, Reason>)> {
+        let mut cards = Cards::new(text.as_bytes(), "X-NO");
+        let mut pieces = Vec::new();
+        while let Some(piece) = cards.next().unwrap() {
+            pieces.push(match piece {
+                Piece::Card { line, bytes, .. } => (line, Ok(String::from_utf8(bytes).unwrap())),
+                Piece::Refused { line, reason, says } => {
+                    assert_eq!(says, text.lines().any(|one| one == "x-no:a"), "{text}");
+                    (line, Err(reason))
+                }
+            });
+        }
+        pieces
+    }
+
+    #[test]
+    fn cards_are_cut_where_they_begin_and_end() {
+        let whole = |name: &str| Ok(format!("BEGIN:VCARD\r\nFN:{name}\nEND:VCARD\r\n"));
+        let text = "\nBEGIN:vCard\nFN:a\nEND:VCARD\n\nstray\nmore\nbegin:vcard \nFN:b\nEND:vcard\n";
+        assert_eq!(cut(text), [(2, whole("a")), (6, Err(Reason::NotACard)), (8, whole("b"))]);
+        let text = "BEGIN:VCARD\nFN:open\nBEGIN:VCARD\nFN:b\nEND:VCARD\nBEGIN:VCARD\nFN:c";
+        assert_eq!(cut(text), [(1, Err(Reason::BrokenCard)), (3, whole("b")), (6, Err(Reason::BrokenCard))]);
+        let text = "BEGIN:VCARD\nNOTE:a\n END:VCARD\n BEGIN:VCARD\nFN:a\nEND:VCARD";
+        let card = "BEGIN:VCARD\r\nNOTE:a\n END:VCARD\n BEGIN:VCARD\nFN:a\nEND:VCARD\r\n".to_owned();
+        assert_eq!(cut(text), [(1, Ok(card))]);
+        let text = "BEGIN:VCARD\nFN:a\nAGENT:\nBEGIN:VCARD\nFN:other\nEND:VCARD\nEND:VCARD\nstray";
+        let card = "BEGIN:VCARD\r\nFN:a\nAGENT:\nEND:VCARD\r\n".to_owned();
+        assert_eq!(cut(text), [(1, Ok(card)), (8, Err(Reason::NotACard))]);
+        assert!(cut("").is_empty() && cut("\n \n").is_empty());
+        for text in
+            ["BEGIN:VCARD\nx-no:a\n", "x-no:a\n", "BEGIN:VCARD\nx-no:a\nBEGIN:VCARD\nFN:b\nEND:VCARD\n"]
+        {
+            assert!(cut(text).iter().any(|(_, piece)| piece.is_err()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_card_beyond_memory_is_refused_and_the_next_is_read() {
+        let mut text = "BEGIN:VCARD\n".to_owned();
+        for _ in 0..17 {
+            text.push_str(&"x".repeat(1 << 20));
+            text.push('\n');
+        }
+        text.push_str("END:VCARD\nBEGIN:VCARD\nFN:b\nEND:VCARD\n");
+        let pieces = cut(&text);
+        assert_eq!(pieces[0], (1, Err(Reason::TooLong)));
+        assert_eq!(pieces.len(), 2);
+        assert!(pieces[1].1.is_ok());
+    }
+}

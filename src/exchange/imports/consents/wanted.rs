@@ -1,0 +1,84 @@
+//! What an import of consents is asked for. Room: exchange/imports/consents.
+
+use crate::{
+    base::error::Error,
+    exchange::imports::reading::{Reading, check_text},
+};
+
+/// Who does not want it: a yes there is a no, and nothing else there is a yes.
+pub(super) const OPT_OUT: &str = "optOut";
+
+/// What a column may hold.
+pub(super) const FIELDS: [&str; 17] = [
+    "contactId",
+    "email",
+    "phone",
+    "externalId",
+    "purpose",
+    "channel",
+    "status",
+    "declaredAt",
+    "confirmedAt",
+    "textVersion",
+    "language",
+    "proof",
+    "source",
+    "evidence",
+    "address",
+    "expiresAt",
+    OPT_OUT,
+];
+
+/// What to import, and how.
+#[derive(Clone, Debug)]
+pub struct ConsentImport {
+    /// Which column holds what; one that is called as what it holds needs no word.
+    pub map: Vec<(&'static str, String)>,
+    /// Columns that do not count, whatever they look like.
+    pub ignore: Vec<String>,
+    /// Where consents were declared, for lines that do not say it.
+    pub source: Option<String>,
+    /// The source that external ids are those of; any otherwise.
+    pub contact_source: Option<String>,
+    /// Who imports.
+    pub actor: String,
+    /// How the file is read.
+    pub reading: Reading,
+    /// Whether to check only and write nothing.
+    pub dry_run: bool,
+}
+
+impl ConsentImport {
+    /// Pairs `field=Column` as the command line gives them.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for an unknown field, or one mapped twice.
+    pub fn map_from<'a>(
+        pairs: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let mut map: Vec<(&'static str, String)> = Vec::new();
+        for pair in pairs {
+            let Some((name, column)) = pair.split_once('=') else {
+                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+            };
+            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
+                let known = FIELDS.join(", ");
+                return Err(Error::input(format!("`{name}` is not part of a consent; known are {known}")));
+            };
+            if map.iter().any(|(other, _)| *other == field) {
+                return Err(Error::input(format!("`{name}` is mapped twice")));
+            }
+            map.push((field, column.trim().to_owned()));
+        }
+        Ok(map)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let named = [("source", &self.source), ("contact source", &self.contact_source)];
+        for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            check_text(name, value)?;
+        }
+        self.reading.check()?;
+        Ok(())
+    }
+}

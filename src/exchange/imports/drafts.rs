@@ -1,0 +1,427 @@
+//! A row in the making: each value checked alike, whatever the format of the file. Room: exchange/imports.
+
+use std::{borrow::Cow, collections::HashSet, sync::OnceLock};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{
+    contact,
+    enums::{Channel, ContactPointKind},
+};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{
+    OnInvalid, Problem, Reading, Reason, Region,
+    reader::{mailboxes_in, numbers_in},
+};
+use crate::{
+    base::{
+        error::Error,
+        fold::mailbox,
+        identities::{Reader, is_damaged},
+    },
+    domain::contacts::{self, MOST_POINTS, NewPoint, Reached},
+    registry::{CONTACT, CONTACT_POINT, Check, Field},
+};
+
+/// Most things that one row does not want.
+const MOST_UNWANTED: usize = 200;
+
+/// A row that passed every check.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// Where it begins.
+    pub line: u64,
+    /// Id in the source; a digest of the row where the file has none, so that a repeat finds it.
+    pub external_id: String,
+    /// The values that are not empty.
+    pub values: contacts::Values,
+    /// Further contact points, each with the time it was made where the file tells.
+    pub points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
+    /// What an export of Zweck tells beyond that.
+    pub own: Option<Own>,
+    /// What the person does not want.
+    pub opt_outs: Vec<Unwanted>,
+    /// The row as a contact and its addresses, once they were read.
+    read: OnceLock<(contact::Model, Reached)>,
+}
+
+/// Advertising that a person does not want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unwanted {
+    /// On which channel; on all otherwise.
+    pub channel: Option<Channel>,
+    /// Code of the purpose or group, where an export of Zweck names it; all advertising otherwise.
+    pub purpose: Option<String>,
+    /// When the person said so, where an export of Zweck tells it.
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    /// The addresses by which the contact would be reached, under an id that stands for the row.
+    pub fn reached(&self, reader: &Reader) -> Result<&Reached, Error> {
+        Ok(&self.read(reader)?.1)
+    }
+
+    /// The contact that the row becomes, with `id` and made at `now`.
+    pub fn contact(&self, reader: &Reader, id: Uuid, now: DateTime<Utc>) -> Result<contact::Model, Error> {
+        let (contact, _) = self.read(reader)?;
+        Ok(contact::Model { id, created_at: now, updated_at: now, ..contact.clone() })
+    }
+
+    /// Read once, since every row is looked up, locked and written by its addresses: all readers of a program read alike.
+    fn read(&self, reader: &Reader) -> Result<&(contact::Model, Reached), Error> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
+        let id = Uuid::from_u128(u128::from(self.line));
+        let mut contact = contacts::blank(reader, id, DateTime::<Utc>::UNIX_EPOCH);
+        let values = self.values.iter().map(|(field, value)| (*field, value.as_str()));
+        contacts::set_all(reader, &mut contact, values)?;
+        let points = self.points.iter().map(|(point, _)| point.row(reader, Uuid::nil(), contact.created_at));
+        let points: Vec<_> = points.collect();
+        let reached = Reached::of(reader, &contact, &points);
+        Ok(self.read.get_or_init(|| (contact, reached)))
+    }
+}
+
+/// What only an export of Zweck tells.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    /// Id of the contact, which it keeps.
+    pub id: Uuid,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Where its values come from.
+    pub sources: Vec<OwnSource>,
+}
+
+/// A source as an export of Zweck tells it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OwnSource {
+    pub source: String,
+    pub external_id: Option<String>,
+    pub collected_at: Option<DateTime<Utc>>,
+    pub recorded_at: Option<DateTime<Utc>>,
+    pub recorded_by: Option<String>,
+    #[serde(default)]
+    pub fields: Vec<String>,
+    pub informed_at: Option<DateTime<Utc>>,
+    pub notice_version: Option<String>,
+}
+
+/// A row, unless it is left out, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub row: Option<Row>,
+    /// A row that is left out and opts out: that is taken all the same.
+    pub left: Option<Row>,
+    pub problems: Vec<Problem>,
+    /// Names of what the file holds and no field does.
+    pub left_out: Vec<String>,
+}
+
+impl Checked {
+    /// A row that cannot be read at all.
+    pub fn refused(line: u64, reason: Reason) -> Self {
+        Self::refused_to(line, None, reason)
+    }
+
+    /// Rows that cannot be told apart, up to the line `last_line`.
+    pub fn refused_to(line: u64, last_line: Option<u64>, reason: Reason) -> Self {
+        let problem = Problem { last_line, ..Problem::of(line, None, reason) };
+        Self { problems: vec![problem], ..Self::default() }
+    }
+}
+
+/// How every value of the file is checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checks {
+    today: NaiveDate,
+    on_invalid: OnInvalid,
+    region: Option<Region>,
+}
+
+impl Checks {
+    pub fn new(reading: &Reading, today: NaiveDate) -> Self {
+        Self { today, on_invalid: reading.on_invalid, region: reading.region }
+    }
+}
+
+/// The ids and e-mail addresses of the rows read so far, 8 bytes of a digest of each: of a million rows two that differ are
+/// taken for the same once in ten million files, and that is reported.
+pub(super) type Seen = HashSet<u64>;
+
+/// A row in the making.
+pub(super) struct Draft {
+    checks: Checks,
+    line: u64,
+    fatal: bool,
+    values: contacts::Values,
+    points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
+    /// Column and key of the e-mail address of the contact.
+    mailbox: Option<(String, String)>,
+    problems: Vec<Problem>,
+    left_out: Vec<String>,
+    opt_outs: Vec<Unwanted>,
+}
+
+impl Draft {
+    pub fn new(checks: Checks, line: u64) -> Self {
+        let (values, points, mailbox, problems, left_out) = Default::default();
+        let opt_outs = Vec::new();
+        Self { checks, line, fatal: false, values, points, mailbox, problems, left_out, opt_outs }
+    }
+
+    /// Something is wrong, and the row comes in all the same.
+    pub fn note(&mut self, column: Option<&str>, reason: Reason) {
+        self.problems.push(Problem::of(self.line, column.map(str::to_owned), reason));
+    }
+
+    /// A value cannot be read; the row goes with it where that is asked for.
+    pub fn fault(&mut self, column: &str, reason: Reason) {
+        self.note(Some(column), reason);
+        self.fatal |= self.checks.on_invalid == OnInvalid::SkipRow;
+    }
+
+    /// The row cannot come in.
+    pub fn refuse(&mut self, column: Option<&str>, reason: Reason) {
+        self.note(column, reason);
+        self.fatal = true;
+    }
+
+    /// The person does not want it.
+    pub fn opt_out(&mut self, unwanted: Unwanted) {
+        // More than anybody has said: all of it then.
+        let most = self.opt_outs.len() >= MOST_UNWANTED;
+        let unwanted = if most { Unwanted { channel: None, purpose: None, at: None } } else { unwanted };
+        if !self.opt_outs.contains(&unwanted) {
+            self.opt_outs.push(unwanted);
+        }
+    }
+
+    /// The file holds something that no field does.
+    pub fn leave_out(&mut self, name: impl Into<String>) {
+        self.left_out.push(name.into());
+    }
+
+    /// Of a cell with several addresses or numbers the first, where each can be read; the others become contact points.
+    fn first<'g>(&mut self, field: &Field, column: &str, given: &'g str) -> Cow<'g, str> {
+        let (kind, parts) = match field.check {
+            Some(Check::Email) => (ContactPointKind::Email, mailboxes_in(given)),
+            Some(Check::Phone) => (ContactPointKind::Phone, numbers_in(given)),
+            _ => return Cow::Borrowed(given),
+        };
+        let fits = |part: &String| {
+            let checked = field.check.map(|check| check.check(part, self.checks.today));
+            matches!(checked, Some(Ok(Some(_))))
+        };
+        let [first, others @ ..] = parts.as_slice() else { return Cow::Borrowed(given) };
+        if others.is_empty() || !parts.iter().all(fits) {
+            return Cow::Borrowed(given);
+        }
+        self.note(Some(column), Reason::SeveralValues);
+        for other in others.iter().filter(|other| *other != first) {
+            self.point(kind, column, &[(field.name, other), ("label", "other")], None);
+        }
+        Cow::Owned(first.clone())
+    }
+
+    /// The value of a field of the contact; the first, where there are several.
+    pub fn value(&mut self, field: &'static Field, column: &str, given: &str) {
+        if self.values.iter().any(|(known, _)| known.name == field.name) {
+            if !given.trim().is_empty() {
+                self.leave_out(column);
+            }
+            return;
+        }
+        let given = self.first(field, column, given);
+        if let Some(value) = self.checked(field, column, &given) {
+            if field.check == Some(Check::Email) {
+                self.mailbox = Some((column.to_owned(), mailbox(&value)));
+            }
+            self.values.push((field, value));
+        }
+    }
+
+    /// The value of the field called `name`.
+    pub fn set(&mut self, name: &str, column: &str, given: &str) {
+        if let Some(field) = CONTACT.field(name) {
+            self.value(field, column, given);
+        }
+    }
+
+    /// A contact point of the values that are not empty, unless there is none.
+    pub fn point(
+        &mut self,
+        kind: ContactPointKind,
+        column: &str,
+        values: &[(&str, &str)],
+        created_at: Option<DateTime<Utc>>,
+    ) {
+        let mut kept = Vec::with_capacity(values.len());
+        for (name, given) in values {
+            let Some(field) = CONTACT_POINT.field(name) else { continue };
+            let given = &self.first(field, column, given);
+            kept.extend(self.checked(field, column, given).map(|value| (field.name, value)));
+        }
+        let point = NewPoint { contact_id: Uuid::nil(), kind, values: kept };
+        let known = |other: &NewPoint| other.kind == kind && other.values == point.values;
+        if point.check().is_err() {
+            if point.values.iter().any(|(name, _)| *name != "label") {
+                // A value of another kind of contact point.
+                self.fault(column, Reason::WrongType);
+            }
+            return;
+        }
+        if self.points.iter().any(|(other, _)| known(other)) {
+            return;
+        }
+        if self.points.len() == MOST_POINTS {
+            if !self.problems.iter().any(|problem| problem.reason == Reason::TooManyContactPoints) {
+                self.fault(column, Reason::TooManyContactPoints);
+            }
+            return;
+        }
+        self.points.push((point, created_at));
+    }
+
+    /// Whether `given` is as the field called `name` wants it.
+    pub fn fits(&self, name: &str, given: &str) -> bool {
+        let check = CONTACT.field(name).and_then(|field| field.check);
+        check.is_some_and(|check| check.check(given, self.checks.today).is_ok_and(|value| value.is_some()))
+    }
+
+    /// A value as it is kept: checked, and as given where it does not have the shape of its field but may stay.
+    fn checked(&mut self, field: &Field, column: &str, given: &str) -> Option<String> {
+        let check = field.check?;
+        match check.check(given, self.checks.today) {
+            Ok(Some(value)) if check == Check::Phone => Some(self.in_e164(column, value)?),
+            Ok(value) => value,
+            Err(fault) => {
+                self.fault(column, fault.into());
+                // As given, where the column holds any text and the text itself is sound.
+                let shape = matches!(check, Check::Email | Check::Phone | Check::Language);
+                let kept = Check::Line.check(given, self.checks.today).ok().flatten();
+                kept.filter(|_| shape && self.checks.on_invalid == OnInvalid::Keep)
+            }
+        }
+    }
+
+    /// A phone number in the form of ITU-T E.164, where the region of national numbers is known.
+    fn in_e164(&mut self, column: &str, given: String) -> Option<String> {
+        if is_damaged(&given) {
+            self.fault(column, Reason::UnknownPhoneNumber);
+            return Some(given).filter(|_| self.checks.on_invalid == OnInvalid::Keep);
+        }
+        let Some(region) = self.checks.region else { return Some(given) };
+        match phonenumber::parse(Some(region), &given) {
+            Ok(number) if number.is_valid() => {
+                let extension = number.extension().map(|extension| format!(";ext={extension}"));
+                let number = number.format().mode(phonenumber::Mode::E164);
+                Some(format!("{number}{}", extension.unwrap_or_default()))
+            }
+            _ => {
+                self.fault(column, Reason::UnknownPhoneNumber);
+                Some(given).filter(|_| self.checks.on_invalid == OnInvalid::Keep)
+            }
+        }
+    }
+
+    /// The row, unless it is left out. `column_of_id` is the column that the id was read from.
+    pub fn finish(
+        mut self,
+        external_id: String,
+        column_of_id: Option<&str>,
+        own: Option<Own>,
+        seen: &mut Seen,
+    ) -> Checked {
+        let reached = !self.points.is_empty() || self.values.iter().any(|(field, _)| field.identifies);
+        if !self.fatal && !reached {
+            self.refuse(None, Reason::NoNameOrContact);
+        }
+        if (!self.fatal || column_of_id.is_some()) && !is_first(seen, "id", &external_id) {
+            self.refuse(column_of_id, Reason::DuplicateRow);
+        }
+        for source in own.iter().flat_map(|own| &own.sources) {
+            let Some(id) = &source.external_id else { continue };
+            if !self.fatal && !is_first(seen, "source", &format!("{}\0{id}", source.source)) {
+                self.refuse(Some("provenance"), Reason::DuplicateRow);
+            }
+        }
+        if let Some((column, mailbox)) = self.mailbox.take().filter(|_| !self.fatal)
+            && !is_first(seen, "mailbox", &mailbox)
+        {
+            // Of a family it may be, or of the same person: that is not for an import to say.
+            self.note(Some(&column), Reason::RepeatedEmail);
+        }
+        let opts_out = !self.opt_outs.is_empty();
+        let row = Row {
+            line: self.line,
+            external_id,
+            values: self.values,
+            points: self.points,
+            own,
+            opt_outs: self.opt_outs,
+            read: OnceLock::new(),
+        };
+        let (row, left) = if self.fatal { (None, Some(row)) } else { (Some(row), None) };
+        Checked {
+            row,
+            left: left.filter(|_| opts_out),
+            problems: self.problems,
+            left_out: if self.fatal { Vec::new() } else { self.left_out },
+        }
+    }
+
+    /// A row without an id cannot come in.
+    pub fn without_id(mut self, column: &str, reason: Reason) -> Checked {
+        self.refuse(Some(column), reason);
+        // Known by no id, and by its addresses all the same.
+        let (values, points, opt_outs) = (self.values, self.points, self.opt_outs);
+        let opts_out = !opt_outs.is_empty();
+        let left = Row {
+            line: self.line,
+            external_id: String::new(),
+            values,
+            points,
+            own: None,
+            opt_outs,
+            read: OnceLock::new(),
+        };
+        Checked { problems: self.problems, left: opts_out.then_some(left), ..Checked::default() }
+    }
+}
+
+/// Whether no earlier row had this `text`.
+fn is_first(seen: &mut Seen, kind: &str, text: &str) -> bool {
+    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(text).finalize();
+    seen.insert(hash.first_chunk().copied().map_or(0, u64::from_be_bytes))
+}
+
+/// The id of a row in its source.
+pub(super) fn external_id(text: &str) -> Result<String, Reason> {
+    match text {
+        "" => Err(Reason::MissingExternalId),
+        text if text.chars().count() > 500 => Err(Reason::TooLong),
+        text if text.chars().any(char::is_control) => Err(Reason::ControlCharacter),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// Stands for the id of a row that has none. It lies beside the values themselves and goes with them.
+pub(super) fn digest<'a>(cells: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> String {
+    let mut sorted: Vec<_> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
+    sorted.sort_unstable();
+    let mut hash = Sha256::new();
+    for (name, cell) in sorted {
+        for part in [name, cell] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    let bytes = hash.finalize();
+    let number = bytes.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    format!("row:{number:032x}")
+}

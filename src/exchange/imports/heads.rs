@@ -1,0 +1,295 @@
+//! Heads of columns: the same however they are written, and those that look like a field without being called so. Room: exchange/imports.
+
+use strsim::osa_distance;
+
+use crate::base::fold::fold;
+
+/// What is left of a head when case, accents, blanks, hyphens, underscores and marks do not count.
+pub(super) fn plain(head: &str) -> String {
+    fold(head).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Words that columns of a field are called by elsewhere, in plain form.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    ("contactId", &["contact", "kontakt", "kontaktid", "zweckid"]),
+    ("email", &["mail", "emailaddress", "emailadresse", "mailaddress", "mailadresse", "emailaddr"]),
+    (
+        "phone",
+        &[
+            "telephone",
+            "tel",
+            "telefon",
+            "telefonnummer",
+            "phonenumber",
+            "mobile",
+            "mobil",
+            "handy",
+            "rufnummer",
+        ],
+    ),
+    ("externalId", &["external", "extid", "externeid", "fremdid"]),
+    ("purpose", &["zweck", "verwendungszweck", "purposecode"]),
+    ("channel", &["kanal", "medium", "weg"]),
+    (
+        "status",
+        &[
+            "state",
+            "stand",
+            "zustand",
+            "active",
+            "aktiv",
+            "inactive",
+            "inaktiv",
+            "anmeldestatus",
+            "memberstatus",
+        ],
+    ),
+    ("declaredAt", &["declared", "date", "datum", "declarationdate", "erklartam", "anmeldedatum"]),
+    (
+        "confirmedAt",
+        &["confirmed", "confirmtime", "confirmdate", "confirmationdate", "bestatigt", "bestatigtam"],
+    ),
+    ("textVersion", &["version", "text", "consenttext", "textfassung", "fassung"]),
+    ("language", &["sprache", "lang", "locale"]),
+    ("proof", &["nachweis", "prooftype", "nachweisart"]),
+    ("source", &["quelle", "herkunft", "origin"]),
+    ("evidence", &["beleg", "evidenz", "belegnummer"]),
+    ("address", &["adresse", "anschrift"]),
+    ("street", &["strasse", "strassenr", "strasseundhausnummer", "strassehausnummer", "addressline1"]),
+    ("postalCode", &["plz", "postleitzahl", "zip", "zipcode", "postcode"]),
+    ("city", &["ort", "stadt", "wohnort", "town"]),
+    ("country", &["land", "countrycode"]),
+    ("familyName", &["nachname", "name", "familienname", "surname", "lastname"]),
+    ("expiresAt", &["until", "bis", "end", "ende", "enddate", "endsat", "endet", "endetam"]),
+];
+
+/// Parts of words by which a column tells of a field, whatever else stands around them.
+const PARTS: &[(&str, &[&str])] = &[
+    ("expiresAt", &["expir", "ablauf", "lauftab", "gultigbis", "validuntil", "validto", "validthrough"]),
+    (
+        "status",
+        &[
+            "status",
+            "optin",
+            "optedin",
+            "optout",
+            "optedout",
+            "subscri",
+            "unsub",
+            "consent",
+            "einwillig",
+            "widerr",
+            "widerspr",
+            "withdr",
+            "revok",
+            "abmeld",
+            "abgemeldet",
+            "abbestell",
+            "ausgetragen",
+            "blacklist",
+            "blocklist",
+            "suppress",
+            "sperr",
+        ],
+    ),
+];
+
+/// The field of `fields` that a column with this head looks like.
+pub(super) fn looks_like(head: &str, fields: &[&'static str]) -> Option<&'static str> {
+    let head = plain(head);
+    let of = |table: &[(&str, &[&str])], fits: &dyn Fn(&str) -> bool| {
+        let found =
+            table.iter().find(|(field, words)| fields.contains(field) && words.iter().any(|word| fits(word)));
+        found.and_then(|(name, _)| fields.iter().find(|field| *field == name).copied())
+    };
+    of(SYNONYMS, &|word| word == head)
+        .or_else(|| fields.iter().find(|field| near(&head, &plain(field))).copied())
+        .or_else(|| of(PARTS, &|part| head.contains(part)))
+}
+
+/// Whether one is the other with a slip of the pen.
+fn near(head: &str, field: &str) -> bool {
+    let slips = if field.chars().count() < 6 { 1 } else { 2 };
+    osa_distance(head, field) <= slips
+}
+
+/// Parts of heads of opt-outs, as programs name them: such a column stops an import whatever it holds.
+const OPT_OUTS: &[&str] = &[
+    "optout",
+    "optedout",
+    "unsub",
+    "donot",
+    "dontcall",
+    "dontmail",
+    "blacklist",
+    "blocklist",
+    "suppress",
+    "abgemeldet",
+    "abmeld",
+    "abbestell",
+    "widerspr",
+    "widerruf",
+    "werbesperre",
+    "keinewerbung",
+    "keinemail",
+    "sperrvermerk",
+    "robinson",
+    "nocall",
+    "noemail",
+    "nomarketing",
+    "cleantime",
+];
+
+/// Parts of heads that are opt-outs as a rule: such a column counts where a cell of it says so.
+const MOSTLY_OPT_OUTS: &[&str] = &[
+    "sperr",
+    "dnc",
+    "kontaktverbot",
+    "werbeverbot",
+    "objection",
+    "objected",
+    "revok",
+    "withdr",
+    "dontcontact",
+    "dontemail",
+    "dontsend",
+    "nocontact",
+    "nomail",
+    "nosms",
+    "nophone",
+    "nonewsletter",
+];
+/// What nobody wants whose column begins with `kein`.
+const UNWANTED: &[&str] =
+    &["mail", "newsletter", "werb", "anruf", "telefon", "sms", "post", "brief", "kontakt", "market", "info"];
+
+/// Whether a column with this head tells who does not want to be advertised to.
+pub(super) fn tells_opt_outs(head: &str) -> bool {
+    let head = plain(head);
+    surely_opt_outs(&head)
+        || MOSTLY_OPT_OUTS.iter().any(|part| head.contains(part))
+        || (head.starts_with("kein") && UNWANTED.iter().any(|part| head.contains(part)))
+}
+
+/// The same, whatever stands in the column.
+pub(super) fn surely_opt_outs(head: &str) -> bool {
+    let head = plain(head);
+    OPT_OUTS.iter().any(|part| head.contains(part))
+}
+
+/// Parts of heads of columns that tell who wants something, or how it stands.
+const CONSENTS: &[&str] = &[
+    "optin",
+    "optedin",
+    "subscri",
+    "abonn",
+    "consent",
+    "accept",
+    "agree",
+    "allow",
+    "permi",
+    "newsletter",
+    "marketing",
+    "werbung",
+    "einwillig",
+    "zustimm",
+    "erlaub",
+    "status",
+    "gdpr",
+    "dsgvo",
+];
+
+/// Whether a column with this head tells who wants to be advertised to, so that a no in it is one.
+pub(super) fn tells_consents(head: &str) -> bool {
+    let head = plain(head);
+    !tells_opt_outs(&head) && CONSENTS.iter().any(|part| head.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: [&str; 5] = ["email", "status", "expiresAt", "confirmedAt", "address"];
+
+    #[test]
+    fn heads_are_the_same_however_they_are_written() {
+        for head in ["expires_at", "Expires At", "EXPIRES-AT", "\u{feff}expiresAt"] {
+            assert_eq!(plain(head), "expiresat", "{head}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_field_is_told() {
+        for (head, field) in [
+            ("State", "status"),
+            ("Statuss", "status"),
+            ("Einwilligung", "status"),
+            ("Abmeldung am", "status"),
+            ("Opt-in", "status"),
+            ("Opt-Out", "status"),
+            ("Ablauf", "expiresAt"),
+            ("Gültig bis", "expiresAt"),
+            ("valid until", "expiresAt"),
+            ("expireAt", "expiresAt"),
+            ("Expiry date", "expiresAt"),
+            ("confirmdAt", "confirmedAt"),
+            ("Adresse", "address"),
+            ("Mail", "email"),
+        ] {
+            assert_eq!(looks_like(head, &FIELDS), Some(field), "{head}");
+        }
+        for head in ["First", "Was", "Shoe size", "Note", ""] {
+            assert_eq!(looks_like(head, &FIELDS), None, "{head}");
+        }
+    }
+
+    #[test]
+    fn opt_outs_are_known_by_their_heads() {
+        for head in [
+            "Unsubscribed from all email",
+            "HasOptedOutOfEmail",
+            "DoNotCall",
+            "Email Opt Out",
+            "do_not_email",
+            "BLACKLISTED",
+            "_BLOCKLISTED",
+            "Werbesperre",
+        ] {
+            assert!(tells_opt_outs(head), "{head}");
+        }
+        for head in [
+            "Gesperrt",
+            "Sperre",
+            "Mailsperre",
+            "Kein Newsletter",
+            "keine E-Mails",
+            "DNC",
+            "Kontaktverbot",
+            "Marketing consent withdrawn",
+        ] {
+            assert!(tells_opt_outs(head), "{head}");
+        }
+        for head in ["Email", "Newsletter", "Company", "Notes", "Donor", "Keine Ahnung", "Opt-in"] {
+            assert!(!tells_opt_outs(head), "{head}");
+        }
+    }
+
+    #[test]
+    fn heads_that_ask_for_a_yes_are_known() {
+        for head in [
+            "Opt-in",
+            "Subscribed",
+            "Accepts Email Marketing",
+            "Email Status",
+            "Einwilligung",
+            "GDPR",
+            "Newsletter",
+            "Mail erlaubt",
+        ] {
+            assert!(tells_consents(head), "{head}");
+        }
+        for head in ["Unsubscribed", "Opt-out", "Email", "Company", "Notes", "Id"] {
+            assert!(!tells_consents(head), "{head}");
+        }
+    }
+}

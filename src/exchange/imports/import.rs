@@ -1,0 +1,93 @@
+//! What an import of contacts is asked for. Room: exchange/imports.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    reading::{Format, Reading, check_text},
+    target::{Map, OptOut},
+};
+use crate::{
+    app::App,
+    base::error::Error,
+    policy::{Grounds, Policy},
+};
+
+/// What to import, and how.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// Which column of a CSV file holds what.
+    pub map: Map,
+    /// Which columns say who does not want to be advertised to: that is an objection to direct marketing.
+    pub opt_outs: Vec<OptOut>,
+    /// Columns that do not count, whatever they look like.
+    pub ignore: Vec<String>,
+    /// The column of the id in the source. Without one, a row is known again as long as its values stay the same.
+    pub external_id: Option<String>,
+    /// Name of the source (Art. 14(2)(f)).
+    pub source: String,
+    /// The purpose the contacts are kept for.
+    pub purpose: String,
+    /// The fact that makes it lawful, e.g. a contract.
+    pub ground: String,
+    /// Since when the ground holds; otherwise since now.
+    pub since: Option<DateTime<Utc>>,
+    /// Who imports.
+    pub actor: String,
+    /// How the file is read.
+    pub reading: Reading,
+    /// When the persons were informed, if they were (Art. 14(3)).
+    pub informed_at: Option<DateTime<Utc>>,
+    /// Version of the privacy notice they were given.
+    pub notice_version: Option<String>,
+    /// Whether to check only and write nothing.
+    pub dry_run: bool,
+}
+
+impl Import {
+    /// Whether the file may tell who does not want to be advertised to.
+    pub(super) fn may_opt_out(&self) -> bool {
+        !self.opt_outs.is_empty() || self.reading.format != Format::Csv
+    }
+
+    /// Checks what can be checked before the file is read.
+    pub(super) fn check(&self, app: &App, policy: &Policy) -> Result<(), Error> {
+        match (self.reading.format, self.map.is_empty()) {
+            (Format::Csv, true) => return Err(Error::input("no column is mapped to a field")),
+            (Format::VCard | Format::JsonLines, false) => {
+                return Err(Error::input("this kind of file has no columns to be mapped"));
+            }
+            _ => {}
+        }
+        let mut targets = self.map.iter().map(|(target, _)| target);
+        while let Some(target) = targets.next() {
+            if targets.clone().any(|other| other == target) {
+                return Err(Error::input("a field is mapped twice"));
+            }
+        }
+        let notice = self.notice_version.as_ref().map(|version| ("notice version", version));
+        for (name, value) in [("source", &self.source), ("ground", &self.ground)].into_iter().chain(notice) {
+            check_text(name, value)?;
+        }
+        if self.since.is_some_and(|since| since > app.now()) {
+            return Err(Error::input("a ground cannot begin in the future"));
+        }
+        if self.informed_at.is_some_and(|informed| informed > app.now()) {
+            return Err(Error::input("nobody was informed in the future"));
+        }
+        self.reading.check()?;
+        let Some(purpose) = policy.purpose(&self.purpose) else {
+            return Err(Error::input(format!("there is no purpose `{}`", self.purpose)));
+        };
+        if purpose.is_group {
+            return Err(Error::input(format!("`{}` is a group of purposes", self.purpose)));
+        }
+        if purpose.grounds != Grounds::Recorded {
+            // Art. 7(1): a consent needs a declaration of the person, which a file cannot make.
+            return Err(Error::input(format!(
+                "an import cannot make a ground for the purpose `{}`",
+                self.purpose
+            )));
+        }
+        Ok(())
+    }
+}

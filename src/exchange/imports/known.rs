@@ -1,0 +1,151 @@
+//! By what a line names somebody, and which contacts that are. Room: exchange/imports.
+
+use std::collections::{HashMap, HashSet};
+
+use entity::{contact, contact_point, enums::ContactState, provenance};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+use crate::{
+    base::{error::Error, identities::Kind},
+    domain::contacts::Reachable,
+};
+
+/// Values in one list of a statement.
+const PARAMETERS: usize = 5_000;
+
+/// By what somebody is named.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    Id(Uuid),
+    /// Id in a source.
+    External(String),
+    /// A mailbox, a number or a postal address; nobody is looked for by the last.
+    Address(Reachable),
+}
+
+impl Who {
+    /// The address, where it is one.
+    pub fn address(&self) -> Option<&Reachable> {
+        match self {
+            Self::Id(_) | Self::External(_) => None,
+            Self::Address(reachable) => Some(reachable),
+        }
+    }
+}
+
+/// Contacts by what lines name them by; an id whether or not it is one.
+pub(super) type Known = HashMap<Who, HashSet<Uuid>>;
+
+/// Every contact that is named.
+pub(super) fn ids(known: &Known) -> HashSet<Uuid> {
+    known.values().flatten().copied().collect()
+}
+
+/// Looks for the contacts of all names: a statement for each kind of name. External ids are those of `source`, where one is given.
+pub(super) async fn find<C: ConnectionTrait>(
+    connection: &C,
+    source: Option<&str>,
+    named: impl Iterator<Item = &Who>,
+) -> Result<Known, Error> {
+    let mut known = Known::new();
+    let mut externals = HashSet::new();
+    let mut addresses: HashMap<(Kind, &str), HashSet<&Who>> = HashMap::new();
+    for who in named {
+        match who {
+            Who::Id(id) => _ = known.entry(who.clone()).or_default().insert(*id),
+            Who::External(id) => _ = externals.insert(id.as_str()),
+            Who::Address(reachable) => {
+                let identity = reachable.identity();
+                for key in identity.keys() {
+                    addresses.entry((identity.kind(), key)).or_default().insert(who);
+                }
+            }
+        }
+    }
+    let mut pairs: Vec<(Who, Uuid)> = Vec::new();
+    for (kind, columns) in [
+        (Kind::Mailbox, (contact::Column::EmailKey, contact_point::Column::EmailKey)),
+        (Kind::Number, (contact::Column::PhoneKey, contact_point::Column::PhoneKey)),
+    ] {
+        let keys: Vec<&str> =
+            addresses.keys().filter(|(known, _)| *known == kind).map(|(_, key)| *key).collect();
+        for keys in keys.chunks(PARAMETERS) {
+            for (key, id) in having(connection, columns, keys).await? {
+                let meant = addresses.get(&(kind, key.as_str())).into_iter().flatten();
+                pairs.extend(meant.map(|who| ((*who).clone(), id)));
+            }
+        }
+    }
+    for externals in Vec::from_iter(externals).chunks(PARAMETERS) {
+        use provenance::Column as Source;
+        let rows = provenance::Entity::find().select_only().columns([Source::ExternalId, Source::ContactId]);
+        let rows = rows.filter(Source::ExternalId.is_in(externals.iter().copied()));
+        let rows = match source {
+            Some(source) => rows.filter(Source::Source.eq(source.trim())),
+            None => rows,
+        };
+        let rows: Vec<(String, Uuid)> = rows.into_tuple().all(connection).await?;
+        pairs.extend(rows.into_iter().map(|(key, id)| (Who::External(key), id)));
+    }
+    for (who, id) in pairs {
+        known.entry(who).or_default().insert(id);
+    }
+    Ok(known)
+}
+
+/// Keys of contacts and of their further contact points that are among `keys`.
+async fn having<C: ConnectionTrait>(
+    connection: &C,
+    (primary, further): (contact::Column, contact_point::Column),
+    keys: &[&str],
+) -> Result<Vec<(String, Uuid)>, Error> {
+    let contacts = contact::Entity::find().select_only().columns([primary, contact::Column::Id]);
+    let contacts = contacts.filter(primary.is_in(keys.iter().copied()));
+    let points =
+        contact_point::Entity::find().select_only().columns([further, contact_point::Column::ContactId]);
+    let points = points.filter(further.is_in(keys.iter().copied()));
+    let mut rows: Vec<(String, Uuid)> = contacts.into_tuple().all(connection).await?;
+    rows.extend(points.into_tuple::<(String, Uuid)>().all(connection).await?);
+    Ok(rows)
+}
+
+/// The contacts if they are records of one person, by their names; none where they are of several: of an address of theirs nobody is
+/// known to have spoken, and it is blocked all the same. Where `names` are told, given and family name folded, it is the person of these.
+pub(super) async fn of_one_person<C: ConnectionTrait>(
+    connection: &C,
+    ids: Vec<Uuid>,
+    (given, family): (Option<String>, Option<String>),
+) -> Result<Vec<Uuid>, Error> {
+    if ids.is_empty() || (ids.len() == 1 && given.is_none() && family.is_none()) {
+        return Ok(ids);
+    }
+    let names = contact::Entity::find()
+        .select_only()
+        .columns([contact::Column::GivenNameFolded, contact::Column::FamilyNameFolded])
+        .filter(contact::Column::Id.is_in(ids.iter().copied()))
+        .into_tuple::<(Option<String>, Option<String>)>();
+    let names = names.all(connection).await?;
+    let first = names.first();
+    let is_meant = first.is_some_and(|first| {
+        (given.is_none() || first.0 == given) && (family.is_none() || first.1 == family)
+    });
+    let known = ids.len() == 1 || first.is_some_and(|first| *first != (None, None));
+    let one = is_meant && known && names.iter().all(|other| Some(other) == first);
+    Ok(if one { ids } else { Vec::new() })
+}
+
+/// Those of the contacts that are there, and not erased.
+pub(super) async fn present<C: ConnectionTrait>(
+    connection: &C,
+    ids: &HashSet<Uuid>,
+) -> Result<HashSet<Uuid>, Error> {
+    let mut there = HashSet::new();
+    for ids in Vec::from_iter(ids.iter().copied()).chunks(PARAMETERS) {
+        let rows = contact::Entity::find().select_only().column(contact::Column::Id);
+        let rows = rows.filter(contact::Column::Id.is_in(ids.iter().copied()));
+        let rows = rows.filter(contact::Column::State.ne(ContactState::Erased));
+        there.extend(rows.into_tuple::<Uuid>().all(connection).await?);
+    }
+    Ok(there)
+}

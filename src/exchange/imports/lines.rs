@@ -1,0 +1,151 @@
+//! What a CSV file says between the lines: where each row begins, and where its quotes are broken. Room: exchange/imports.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+};
+
+use super::bounded::MOST_BYTES;
+use crate::base::error::Error;
+
+/// Where the reading stands in a row (RFC 4180).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    FieldStart,
+    Plain,
+    Quoted,
+    /// A quote within quotes: the end of them, or the first of two.
+    Quote,
+}
+
+/// Passes a file on and knows of each row on which line it begins, and whether its quotes are broken. The CSV reader's own
+/// count of lines is that of the end of the row before, which is wrong after empty lines; and after a closing quote it takes
+/// whatever comes, so that two rows may become one.
+pub(super) struct Lines<R> {
+    file: R,
+    delimiter: u8,
+    read: u64,
+    line: u64,
+    at_start: bool,
+    at: At,
+    /// Offset and number of each line read that is not empty and not passed yet.
+    starts: VecDeque<(u64, u64)>,
+    passed: u64,
+    /// Offsets at which quotes are broken.
+    broken: VecDeque<u64>,
+    /// Bytes since the last line that ended a row, and the line after it.
+    row: usize,
+    row_line: u64,
+    /// Whether the last byte was a carriage return, which ends a line, alone or with a line feed.
+    returned: bool,
+}
+
+/// The mark of byte order, which is no part of the first field.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+impl<R> Lines<R> {
+    pub(super) fn new(file: R, delimiter: u8) -> Self {
+        Self {
+            file,
+            delimiter,
+            read: 0,
+            line: 1,
+            at_start: true,
+            at: At::FieldStart,
+            starts: VecDeque::new(),
+            passed: 1,
+            broken: VecDeque::new(),
+            row: 0,
+            row_line: 1,
+            returned: false,
+        }
+    }
+
+    /// The number of the first line that is not empty at or after the offset `byte`.
+    pub(super) fn line_of(&mut self, byte: u64) -> u64 {
+        while let Some((start, line)) = self.starts.front().copied() {
+            if start >= byte {
+                return line;
+            }
+            self.passed = line;
+            self.starts.pop_front();
+        }
+        self.passed
+    }
+
+    /// The number of the last line that is not empty before the offset `byte`, as far as it was read.
+    pub(super) fn last_line_before(&self, byte: u64) -> Option<u64> {
+        self.starts.iter().take_while(|(start, _)| *start < byte).last().map(|(_, line)| *line)
+    }
+
+    /// The line on which the row begins that is being read.
+    pub(super) fn line_of_row(&self) -> u64 {
+        self.row_line
+    }
+
+    /// Whether quotes are broken before the offset `end`; each is told once.
+    pub(super) fn broken_before(&mut self, end: u64) -> bool {
+        let before = self.broken.iter().take_while(|offset| **offset < end).count();
+        self.broken.drain(..before);
+        before > 0
+    }
+
+    fn step(&mut self, byte: u8) {
+        let ends = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+        self.at = match (self.at, byte) {
+            (At::FieldStart, b'"') => At::Quoted,
+            (At::Quoted, b'"') => At::Quote,
+            (At::Quoted, _) => At::Quoted,
+            (At::Quote, b'"') => At::Quoted,
+            (_, _) if ends => At::FieldStart,
+            (At::Quote, _) => {
+                self.broken.push_back(self.read);
+                At::Plain
+            }
+            _ => At::Plain,
+        };
+    }
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count == 0 && self.at == At::Quoted {
+            // The end of the file within quotes.
+            self.broken.push_back(self.read.saturating_sub(1));
+            self.at = At::FieldStart;
+        }
+        for byte in buffer.iter().take(count) {
+            let marks = usize::try_from(self.read).ok().and_then(|at| MARK.get(at)) == Some(byte);
+            if !marks {
+                self.step(*byte);
+            }
+            let ends = *byte == b'\r' || (*byte == b'\n' && !self.returned);
+            self.returned = *byte == b'\r';
+            self.row += 1;
+            if ends {
+                self.line += 1;
+                self.at_start = true;
+                if self.at != At::Quoted {
+                    (self.row, self.row_line) = (0, self.line);
+                }
+            } else if self.at_start && *byte != b'\n' {
+                self.starts.push_back((self.read, self.line));
+                self.at_start = false;
+            }
+            self.read += 1;
+        }
+        if self.row > MOST_BYTES {
+            // A quote that is never closed would take the rest of the file into memory.
+            return Err(io::Error::other("a row is too long"));
+        }
+        Ok(count)
+    }
+}
+
+pub(super) fn broken_off(line: u64) -> Error {
+    Error::input(format!(
+        "the file cannot be read on from line {line}: it breaks off, or a row there is longer than 16 MiB because a quote is not \
+         closed; what was imported before stays"
+    ))
+}

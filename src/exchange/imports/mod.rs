@@ -1,0 +1,118 @@
+//! Imports contacts from files: every value with its source, every contact with its ground, never a consent. Consents come in
+//! from files of their own, with their evidence. Room: exchange/imports.
+
+mod batches;
+mod bounded;
+mod cards;
+mod consents;
+mod csv;
+mod door;
+mod drafts;
+mod heads;
+mod import;
+mod known;
+mod lines;
+mod mapping;
+mod noes;
+mod objections;
+mod opt_outs;
+mod own;
+mod reader;
+mod reading;
+mod report;
+mod rows;
+mod statistics;
+mod store;
+mod table;
+mod target;
+mod times;
+mod vcard;
+mod words;
+
+use std::{
+    collections::HashSet,
+    io::{self, Read},
+};
+
+use batches::Batches;
+pub use consents::{ConsentImport, ConsentReport, consents};
+pub use import::Import;
+pub use mapping::{Mapping, OPT_OUTS_OF_OWN, OWN};
+pub use objections::{Listing, ObjectionImport, ObjectionReport, objections};
+pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
+use report::count;
+pub use report::{Problem, Reason, Report};
+use rows::Rows;
+use statistics::Statistics;
+pub use target::{Map, OptOut, Target};
+pub use vcard::{OPT_OUT, STATE};
+
+use crate::{app::App, base::error::Error};
+
+/// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
+/// in the order of the file; a row that is rejected has at least one.
+///
+/// The file is read as a stream. A batch is read while the one before is written, and each is written in a transaction of its own: after an
+/// interruption the same import again goes on where it stopped, since rows of earlier batches are found by source and external id. Only where an
+/// unmapped column may say no to advertising it is read twice. While the audit log cannot be written its opt-outs are taken all the
+/// same, and nothing else.
+///
+/// # Errors
+/// `AUDIT_UNAVAILABLE` where contacts could not come in;
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `tell` gives; batches before
+/// that stay.
+pub async fn contacts<R: Read + Send + 'static>(
+    app: &App,
+    open: impl Fn() -> io::Result<R> + Send,
+    import: &Import,
+    mut tell: impl FnMut(Problem) -> Result<(), Error> + Send,
+) -> Result<Report, Error> {
+    import.check(app, &app.policy.current())?;
+    let (rows, mut unclear) = Rows::looked(open, import, app)?;
+    let mut batches = Batches::begin(rows, app.reader)?;
+    let (mut unwritten, mut statistics) = (None, Statistics::begin());
+    let mut report = Report { dry_run: import.dry_run, ..Report::default() };
+    loop {
+        let batch = batches.next().await?;
+        report.rows += batch.read;
+        report.rejected += batch.rejected;
+        for name in batch.left_out {
+            *report.left_out.entry(name).or_default() += 1;
+        }
+        let mut problems = std::mem::take(&mut unclear);
+        problems.extend(batch.problems);
+        let total = count(batch.rows.len());
+        let mut written = store::write(app, import, (batch.rows, batch.left), unwritten.is_some()).await?;
+        unwritten = unwritten.or(written.unwritten.take());
+        report.opted_out += written.opted_out;
+        let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();
+        problems.extend(written.lost.iter().map(lost));
+        report.imported += written.imported;
+        if !import.dry_run {
+            statistics.after(app, written.imported).await;
+        }
+        report.rejected += count(written.refused.len());
+        report.unchanged += total - written.imported - count(written.refused.len());
+        let refused = |(line, reason)| Problem::of(line, None, reason);
+        problems.extend(written.refused.into_iter().map(refused));
+        problems.sort_by_key(|problem| problem.line);
+        report.problems += count(problems.len());
+        let noes: HashSet<u64> =
+            problems.iter().filter(|problem| problem.no_not_taken).map(|problem| problem.line).collect();
+        report.noes_not_taken += count(noes.len());
+        problems.into_iter().try_for_each(&mut tell)?;
+        match (batch.is_last, &unwritten) {
+            (false, _) => {}
+            (true, None) => return Ok(report),
+            (true, Some(error)) => {
+                let taken = report.opted_out;
+                return Err(Error::new(
+                    error.code,
+                    format!(
+                        "the audit log cannot be written, so that contacts did not come in; opt-outs of the file are taken all the same ({taken}), and their entries follow"
+                    ),
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Suppression lists as programs export them: which columns name somebody, and what says that a row objects. Room: exchange/imports/objections.
+//!
+//! Heads as these programs name them in 2026; where a program changes them, the file is refused and not read otherwise.
+
+use entity::enums::Channel;
+
+/// What must be so in a column for its row to be one that the file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// That it is there at all: the file holds nothing else.
+    There,
+    /// That its cell opts out.
+    Says,
+    /// That its cell is TRUE and nothing else.
+    True,
+    /// That its cell names channels, or says that all are meant.
+    Channels,
+}
+
+/// An export of suppressions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Preset {
+    pub name: &'static str,
+    pub email: &'static [&'static str],
+    pub phone: &'static [&'static str],
+    /// When it was declared: the first that is filled.
+    pub at: &'static [&'static str],
+    /// Columns that say whether a row objects; any one suffices.
+    pub gates: &'static [(&'static str, Gate)],
+    /// Columns of mail that did not get there.
+    pub undeliverable: &'static [(&'static str, Gate)],
+    /// Whether columns that are called otherwise and say TRUE are kinds of mail that the person does not want.
+    pub kinds: bool,
+    /// Columns of files in which persons stand who did not object: without a gate such a file is refused.
+    pub of_everybody: &'static [&'static str],
+    /// Whether a file of addresses alone is a list of those who objected.
+    pub bare: bool,
+    pub channel: Option<Channel>,
+}
+
+/// The exports that are known.
+pub(super) const PRESETS: &[Preset] = &[
+    // "Export unsubscribes and bounces", or contacts with their property.
+    Preset {
+        name: "hubspot",
+        email: &["Email", "Email Address", "Recipient"],
+        phone: &[],
+        at: &[],
+        gates: &[
+            ("Portal Unsubscribe", Gate::Says),
+            ("Portal Spam Report", Gate::Says),
+            ("Global Unsubscribe", Gate::Says),
+            ("Global Spam Report", Gate::Says),
+            ("Unsubscribed from all email", Gate::Says),
+        ],
+        undeliverable: &[("Portal Bounce", Gate::Says), ("Global Bounce", Gate::Says)],
+        kinds: true,
+        of_everybody: &[],
+        bare: false,
+        channel: Some(Channel::Email),
+    },
+    // An audience is exported as three files; that of those who unsubscribed has these columns.
+    Preset {
+        name: "mailchimp",
+        email: &["Email Address"],
+        phone: &[],
+        at: &["UNSUB_TIME", "OPTOUT_TIME", "CLEAN_TIME", "LAST_CHANGED"],
+        gates: &[
+            ("UNSUB_TIME", Gate::There),
+            ("UNSUB_CAMPAIGN_TITLE", Gate::There),
+            ("UNSUB_CAMPAIGN_ID", Gate::There),
+            ("UNSUB_REASON", Gate::There),
+            ("OPTOUT_TIME", Gate::Says),
+        ],
+        undeliverable: &[
+            ("CLEAN_TIME", Gate::Says),
+            ("CLEAN_CAMPAIGN_TITLE", Gate::Says),
+            ("CLEAN_CAMPAIGN_ID", Gate::Says),
+        ],
+        kinds: false,
+        of_everybody: &[],
+        bare: false,
+        channel: Some(Channel::Email),
+    },
+    Preset {
+        name: "brevo",
+        email: &["EMAIL"],
+        phone: &["SMS"],
+        at: &[],
+        gates: &[
+            ("_BLOCKLISTED", Gate::Channels),
+            ("BLACKLISTED", Gate::Channels),
+            ("EMAIL_BLACKLISTED", Gate::Says),
+        ],
+        undeliverable: &[],
+        kinds: false,
+        of_everybody: &[],
+        bare: false,
+        channel: Some(Channel::Email),
+    },
+    // Recipients with the time of their deactivation, 0 for none; or the blacklist, addresses alone.
+    Preset {
+        name: "cleverreach",
+        email: &["email", "E-Mail", "E-Mail-Adresse"],
+        phone: &[],
+        at: &["deactivated"],
+        gates: &[("deactivated", Gate::Says)],
+        undeliverable: &[("bounced", Gate::Says)],
+        kinds: false,
+        of_everybody: &["activated", "registered"],
+        bare: true,
+        channel: Some(Channel::Email),
+    },
+];

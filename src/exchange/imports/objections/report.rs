@@ -1,0 +1,97 @@
+//! What an import of addresses that must not be advertised to did, in numbers. Room: exchange/imports/objections.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::wanted::{Listing, ObjectionImport};
+use crate::exchange::imports::report::OWED;
+
+/// The outcome. `rows = matched + unmatched + unchanged + leftOut + rejected`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectionReport {
+    /// What stands in the file.
+    pub kind: Listing,
+    /// Whether nothing was written; the counts then say what would have been.
+    pub dry_run: bool,
+    /// Lines in the file, without the header.
+    pub rows: u64,
+    /// Lines with the address of a record, which changed something.
+    pub matched: u64,
+    /// Lines whose address nobody has. Of an objection it is on the suppression list now; of other kinds nothing is kept.
+    pub unmatched: u64,
+    /// Lines that tell what is known already.
+    pub unchanged: u64,
+    /// Lines that say something else.
+    pub left_out: u64,
+    /// Lines that cannot be right.
+    pub rejected: u64,
+    /// Lines that say no, or may, and were not taken, or not in all that they say.
+    pub noes_not_taken: u64,
+    /// Whether the audit log could not be written, so that entries of it follow.
+    pub owed: bool,
+    /// How many problems were told.
+    #[serde(rename = "problemCount")]
+    pub problems: u64,
+    /// How often each reason was told.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// Columns that nothing is read of, with how often.
+    pub unmapped: BTreeMap<String, u64>,
+}
+
+impl ObjectionReport {
+    pub(super) fn new(import: &ObjectionImport) -> Self {
+        Self {
+            kind: import.kind,
+            dry_run: import.dry_run,
+            rows: 0,
+            matched: 0,
+            unmatched: 0,
+            unchanged: 0,
+            left_out: 0,
+            rejected: 0,
+            noes_not_taken: 0,
+            owed: false,
+            problems: 0,
+            reasons: BTreeMap::new(),
+            unmapped: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectionReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.noes_not_taken > 0 {
+            writeln!(f, "{:<14}{:>10}", "noes not taken", self.noes_not_taken)?;
+        }
+        let (matched, unmatched) = match (self.kind, self.dry_run) {
+            (Listing::Objection, false) => ("objected", "met no record"),
+            (Listing::Objection, true) => ("would object", "met no record"),
+            (_, false) => ("blocked", "not kept"),
+            (_, true) => ("would block", "not kept"),
+        };
+        for (name, count) in [
+            ("rows", self.rows),
+            (matched, self.matched),
+            (unmatched, self.unmatched),
+            ("unchanged", self.unchanged),
+            ("left out", self.left_out),
+            ("rejected", self.rejected),
+            ("problems", self.problems),
+        ] {
+            writeln!(f, "{name:<14}{count:>10}")?;
+        }
+        if self.owed {
+            writeln!(f, "{OWED}")?;
+        }
+        for (reason, count) in &self.reasons {
+            writeln!(f, "  {reason:<24}{count:>10}")?;
+        }
+        if !self.unmapped.is_empty() {
+            let names = self.unmapped.iter().map(|(name, count)| format!("{name} {count}"));
+            writeln!(f, "{:<14}{}", "not imported", names.collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(())
+    }
+}

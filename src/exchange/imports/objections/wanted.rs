@@ -1,0 +1,131 @@
+//! What an import of objections is asked for. Room: exchange/imports/objections.
+
+use entity::enums::{Channel, SuppressionKind};
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    base::error::Error,
+    exchange::imports::{
+        door::{advertising, can_be_objected_to},
+        reading::{Reading, check_text},
+    },
+};
+
+/// Who does not want it: a yes there is a no.
+pub(super) const OPT_OUT: &str = "optOut";
+
+/// What a column may hold.
+pub(super) const FIELDS: [&str; 12] = [
+    "email",
+    "phone",
+    "street",
+    "postalCode",
+    "city",
+    "country",
+    "familyName",
+    "channel",
+    "at",
+    "source",
+    "status",
+    OPT_OUT,
+];
+
+/// What stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listing {
+    /// Persons who objected to advertising (Art. 21(2)).
+    Objection,
+    /// A list that others keep, e.g. a Robinson list. It stops what rests on no consent, for records that are there; a line that meets
+    /// no record is not kept.
+    ExternalList,
+    /// Addresses that messages come back from. Nobody declared anything by that; a line that meets no record is not kept.
+    Undeliverable,
+}
+
+impl Listing {
+    /// What an address is on the suppression list as.
+    pub(super) fn kind(self) -> SuppressionKind {
+        match self {
+            Self::Objection => SuppressionKind::Objection,
+            Self::ExternalList => SuppressionKind::ExternalList,
+            Self::Undeliverable => SuppressionKind::Undeliverable,
+        }
+    }
+}
+
+/// What to import, and how.
+#[derive(Clone, Debug)]
+pub struct ObjectionImport {
+    /// What stands in the file.
+    pub kind: Listing,
+    /// The purpose or group that it is about; all advertising otherwise.
+    pub purpose: Option<String>,
+    /// On which channel, where neither file nor preset says it; on all otherwise.
+    pub channel: Option<Channel>,
+    /// Name of a common export.
+    pub preset: Option<String>,
+    /// Which column holds what; one that is called as what it holds needs no word.
+    pub map: Vec<(&'static str, String)>,
+    /// Columns that do not count, whatever they look like.
+    pub ignore: Vec<String>,
+    /// Where it was declared, for lines that do not say it.
+    pub source: Option<String>,
+    /// Who imports.
+    pub actor: String,
+    /// How the file is read.
+    pub reading: Reading,
+    /// Whether to check only and write nothing.
+    pub dry_run: bool,
+}
+
+impl ObjectionImport {
+    /// Pairs `field=Column` as the command line gives them. A field may have several columns.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for an unknown field.
+    pub fn map_from<'a>(
+        pairs: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let mut map = Vec::new();
+        for pair in pairs {
+            let Some((name, column)) = pair.split_once('=') else {
+                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+            };
+            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
+                let known = FIELDS.join(", ");
+                return Err(Error::input(format!("`{name}` is not part of an objection; known are {known}")));
+            };
+            map.push((field, column.trim().to_owned()));
+        }
+        Ok(map)
+    }
+
+    pub(super) fn check(&self, app: &App) -> Result<Vec<String>, Error> {
+        if let Some(source) = &self.source {
+            check_text("source", source)?;
+        }
+        self.reading.check()?;
+        if self.kind == Listing::ExternalList && self.preset.is_some() {
+            return Err(Error::input(
+                "a preset reads what a program knows of its own recipients; a list of others has none",
+            ));
+        }
+        let policy = app.policy.current();
+        let Some(code) = &self.purpose else {
+            let all = advertising(&policy);
+            if all.is_empty() {
+                return Err(Error::input("no purpose of the policy is advertising; name one by --purpose"));
+            }
+            return Ok(all);
+        };
+        match policy.purpose(code) {
+            None => Err(Error::input(format!("there is no purpose `{code}`"))),
+            Some(purpose) if !can_be_objected_to(purpose) => {
+                Err(Error::input(format!("`{code}` cannot be objected to (Art. 21)")))
+            }
+            Some(_) => Ok(vec![code.clone()]),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How a file is read: its characters, its header, and what becomes of values that cannot be right. Room: exchange/imports.
+
+use std::borrow::Cow;
+
+use super::{report::Reason, target::Target};
+use crate::base::error::Error;
+
+/// Longest text that is kept with what is imported, in characters.
+const LONGEST_TEXT: usize = 500;
+
+/// A region whose national phone numbers are known, by its code (ISO 3166-1), e.g. `DE`.
+pub use phonenumber::country::Id as Region;
+
+/// What kind of file it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values (RFC 4180).
+    #[default]
+    Csv,
+    /// vCards 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350).
+    VCard,
+    /// An export of Zweck, a contact as JSON on each line.
+    JsonLines,
+}
+
+/// Characters of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8, with or without a mark of byte order. What is none is reported.
+    #[default]
+    Utf8,
+    /// Windows-1252, as spreadsheets of Western Europe write it.
+    Windows1252,
+}
+
+/// What becomes of a row with a value that does not have the shape of its field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// The value is kept as given where the field can hold it, else left out; it is reported.
+    #[default]
+    Keep,
+    /// The value is left out and reported.
+    SkipValue,
+    /// The row is left out and reported.
+    SkipRow,
+}
+
+/// How a file is read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// What kind of file it is.
+    pub format: Format,
+    /// The byte between fields.
+    pub delimiter: u8,
+    /// Whether the first row names the columns; otherwise they are named by their number, from 1.
+    pub header: bool,
+    /// Its characters.
+    pub encoding: Encoding,
+    /// What becomes of values that cannot be right.
+    pub on_invalid: OnInvalid,
+    /// The region of phone numbers without a country code; with one, every number is kept in the form of ITU-T E.164.
+    pub region: Option<Region>,
+    /// What may be without a column: that of a preset, which fits several files.
+    pub optional: Vec<Target>,
+    /// Whether the CSV file is an export of Zweck: contacts keep their ids, contact points and sources.
+    pub own: bool,
+}
+
+impl Reading {
+    /// Checks what can be checked before the file is read.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n') {
+            return Err(Error::input("this delimiter cannot be used"));
+        }
+        Ok(())
+    }
+}
+
+/// Checks a text that is kept with what is imported, such as the name of the source.
+pub(super) fn check_text(name: &str, value: &str) -> Result<(), Error> {
+    if value.trim().is_empty() || value.chars().count() > LONGEST_TEXT || value.chars().any(char::is_control)
+    {
+        return Err(Error::input(format!(
+            "`{name}` must be 1 to {LONGEST_TEXT} characters without control characters"
+        )));
+    }
+    Ok(())
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            delimiter: b',',
+            header: true,
+            encoding: Encoding::default(),
+            on_invalid: OnInvalid::default(),
+            region: None,
+            optional: Vec::new(),
+            own: false,
+        }
+    }
+}
+
+/// The text of `bytes`.
+///
+/// # Errors
+/// Where they are no UTF-8, should they be.
+pub(super) fn decoded(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, str>, Reason> {
+    match encoding {
+        Encoding::Utf8 => std::str::from_utf8(bytes).map(Into::into).map_err(|_| Reason::InvalidUtf8),
+        Encoding::Windows1252 => Ok(encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0),
+    }
+}

@@ -1,0 +1,302 @@
+//! What an import did: counts, and line, column and reason of every problem, but never a value. Room: exchange/imports.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use crate::registry::Fault;
+
+/// What a report says where noes were taken and their record follows.
+pub(super) const OWED: &str = "the audit log could not be written: entries of what was taken follow";
+
+/// Why a row is not imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Reason {
+    /// A field of the row is not UTF-8.
+    InvalidUtf8,
+    /// A quote is not closed, or something follows a closing quote: what belongs to which row cannot be told.
+    BrokenQuotes,
+    /// The row has more or fewer fields than the header.
+    WrongColumnCount,
+    /// The column of the external id is empty.
+    MissingExternalId,
+    /// An earlier row of the file has the same external id, or is the same row.
+    DuplicateRow,
+    /// An earlier row of the file has the same e-mail address; both come in.
+    RepeatedEmail,
+    /// Neither a name nor a contact field.
+    NoNameOrContact,
+    /// Not the shape of an e-mail address.
+    InvalidEmail,
+    /// Not digits, `+` and separators.
+    InvalidPhone,
+    /// Not an ISO 8601 date, or one in the future.
+    InvalidBirthDate,
+    /// Not a language tag.
+    InvalidLanguage,
+    /// Not an ISO 8601 date.
+    InvalidDate,
+    /// Longer than the field allows.
+    TooLong,
+    /// A control character.
+    ControlCharacter,
+    /// Not a phone number of the region, nor one with a country code.
+    UnknownPhoneNumber,
+    /// More contact points than a contact may have.
+    TooManyContactPoints,
+    /// Text outside of a card.
+    NotACard,
+    /// A card that is not closed, or cannot be read.
+    BrokenCard,
+    /// A card of a group, an organisation or a place.
+    NotAPerson,
+    /// A picture or sound, which is not kept; the rest of the card is.
+    PictureRefused,
+    /// Not JSON, or not of the shape it must have.
+    InvalidJson,
+    /// Of another type than the field, or of another kind of contact point.
+    WrongType,
+    /// Not an id of Zweck.
+    InvalidId,
+    /// A contact that is restricted or only kept, or of which that cannot be told: what restricts it does not come along.
+    NotActive,
+    /// Another contact has the same id in the same source already.
+    SourceTaken,
+    /// An address is on the suppression list for the purpose, and nothing else would be a reason to keep the contact; or an
+    /// address of the contact is on it for the purpose of a consent.
+    Suppressed,
+    /// A column that this line needs is empty.
+    MissingValue,
+    /// A value that means nothing beside the others.
+    UnexpectedValue,
+    /// Not a time with an offset, or one before the time it must follow.
+    InvalidTime,
+    /// A time that is not over yet.
+    FutureTime,
+    /// A word for a status that says neither yes nor no for sure; it holds back each yes of the person to the purpose.
+    UnknownStatus,
+    /// Another line of the file says no, or may say it, of the same person and purpose, and could not be taken.
+    HeldBack,
+    /// Mail did not get there: a fault of delivery, and no word of the person.
+    Undeliverable,
+    /// The line says no, in a file that is read for mail that did not get there.
+    SaysNo,
+    /// A street without a postal code or city.
+    InvalidAddress,
+    /// A column that looks like one of opt-outs, and is not mapped.
+    OptOutNotMapped,
+    /// Several values in one cell: the first is that of the contact, the others are further contact points.
+    SeveralValues,
+    /// Neither EMAIL, PHONE, SMS nor POST.
+    InvalidChannel,
+    /// No purpose of the policy.
+    UnknownPurpose,
+    /// A purpose that does not rest on consent, or a group.
+    NotOnConsent,
+    /// The purpose does not use the channel.
+    ChannelNotUsed,
+    /// No such text was published for the purpose in the language.
+    UnknownText,
+    /// The purpose does not accept such a proof, or not for the channel.
+    ProofNotAccepted,
+    /// A double opt-in without a word of where its proof is.
+    MissingEvidence,
+    /// An end before the consent, or after the purpose's period of validity.
+    InvalidExpiry,
+    /// No contact is called so.
+    UnknownContact,
+    /// Several contacts are called so.
+    AmbiguousContact,
+    /// Another line tells of a later declaration of the same.
+    RepeatedConsent,
+    /// The consent was not given for the address that the contact has now.
+    OtherAddress,
+    /// The contact has objected to the purpose or its group.
+    Objected,
+    /// The consent was withdrawn.
+    AlreadyWithdrawn,
+    /// The consent was refused.
+    AlreadyRefused,
+    /// The consent lost its validity.
+    AlreadyInvalidated,
+    /// The consent has ended by its time.
+    AlreadyExpired,
+}
+
+impl Reason {
+    /// The word in the report.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::InvalidUtf8 => "INVALID_UTF8",
+            Reason::BrokenQuotes => "BROKEN_QUOTES",
+            Reason::WrongColumnCount => "WRONG_COLUMN_COUNT",
+            Reason::MissingExternalId => "MISSING_EXTERNAL_ID",
+            Reason::DuplicateRow => "DUPLICATE_ROW",
+            Reason::RepeatedEmail => "REPEATED_EMAIL",
+            Reason::NoNameOrContact => "NO_NAME_OR_CONTACT",
+            Reason::InvalidEmail => "INVALID_EMAIL",
+            Reason::InvalidPhone => "INVALID_PHONE",
+            Reason::InvalidBirthDate => "INVALID_BIRTH_DATE",
+            Reason::InvalidLanguage => "INVALID_LANGUAGE",
+            Reason::InvalidDate => "INVALID_DATE",
+            Reason::TooLong => "TOO_LONG",
+            Reason::ControlCharacter => "CONTROL_CHARACTER",
+            Reason::UnknownPhoneNumber => "UNKNOWN_PHONE_NUMBER",
+            Reason::TooManyContactPoints => "TOO_MANY_CONTACT_POINTS",
+            Reason::NotACard => "NOT_A_CARD",
+            Reason::BrokenCard => "BROKEN_CARD",
+            Reason::NotAPerson => "NOT_A_PERSON",
+            Reason::PictureRefused => "PICTURE_REFUSED",
+            Reason::InvalidJson => "INVALID_JSON",
+            Reason::WrongType => "WRONG_TYPE",
+            Reason::InvalidId => "INVALID_ID",
+            Reason::NotActive => "NOT_ACTIVE",
+            Reason::SourceTaken => "SOURCE_TAKEN",
+            Reason::Suppressed => "SUPPRESSED",
+            Reason::MissingValue => "MISSING_VALUE",
+            Reason::UnexpectedValue => "UNEXPECTED_VALUE",
+            Reason::InvalidTime => "INVALID_TIME",
+            Reason::FutureTime => "FUTURE_TIME",
+            Reason::UnknownStatus => "UNKNOWN_STATUS",
+            Reason::HeldBack => "HELD_BACK",
+            Reason::Undeliverable => "UNDELIVERABLE",
+            Reason::SaysNo => "SAYS_NO",
+            Reason::InvalidAddress => "INVALID_ADDRESS",
+            Reason::OptOutNotMapped => "OPT_OUT_NOT_MAPPED",
+            Reason::SeveralValues => "SEVERAL_VALUES",
+            Reason::InvalidChannel => "INVALID_CHANNEL",
+            Reason::UnknownPurpose => "UNKNOWN_PURPOSE",
+            Reason::NotOnConsent => "NOT_ON_CONSENT",
+            Reason::ChannelNotUsed => "CHANNEL_NOT_USED",
+            Reason::UnknownText => "UNKNOWN_TEXT",
+            Reason::ProofNotAccepted => "PROOF_NOT_ACCEPTED",
+            Reason::MissingEvidence => "MISSING_EVIDENCE",
+            Reason::InvalidExpiry => "INVALID_EXPIRY",
+            Reason::UnknownContact => "UNKNOWN_CONTACT",
+            Reason::AmbiguousContact => "AMBIGUOUS_CONTACT",
+            Reason::RepeatedConsent => "REPEATED_CONSENT",
+            Reason::OtherAddress => "OTHER_ADDRESS",
+            Reason::Objected => "OBJECTED",
+            Reason::AlreadyWithdrawn => "ALREADY_WITHDRAWN",
+            Reason::AlreadyRefused => "ALREADY_REFUSED",
+            Reason::AlreadyInvalidated => "ALREADY_INVALIDATED",
+            Reason::AlreadyExpired => "ALREADY_EXPIRED",
+        }
+    }
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::TooLong => Reason::TooLong,
+            Fault::ControlCharacter => Reason::ControlCharacter,
+            Fault::InvalidEmail => Reason::InvalidEmail,
+            Fault::InvalidPhone => Reason::InvalidPhone,
+            Fault::InvalidBirthDate => Reason::InvalidBirthDate,
+            Fault::InvalidDate => Reason::InvalidDate,
+            Fault::InvalidLanguage => Reason::InvalidLanguage,
+        }
+    }
+}
+
+/// One problem of one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Line of the file on which the row begins, from 1.
+    pub line: u64,
+    /// The last line of what belongs together no longer, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_line: Option<u64>,
+    /// Name of the column or property, unless the whole row is meant.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: Reason,
+    /// Whether the row says no, or may say it, and that could not be taken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_not_taken: bool,
+}
+
+impl Problem {
+    /// A problem of the row that begins on `line`.
+    pub(super) fn of(line: u64, column: Option<String>, reason: Reason) -> Self {
+        Self { line, last_line: None, column, reason, no_not_taken: false }
+    }
+
+    /// The same of a row that says no, or may say it, which could not be taken.
+    pub(super) fn not_taken(self) -> Self {
+        Self { no_not_taken: true, ..self }
+    }
+
+    /// The heads of the columns that a problem is written in.
+    pub fn heads() -> String {
+        format!("{:>8}  {:<24}reason", "line", "column")
+    }
+}
+
+/// Line, column and reason, in columns.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = self.column.as_deref().unwrap_or("-");
+        write!(f, "{:>8}  {column:<24}{}", self.line, self.reason.as_str())?;
+        match self.last_line {
+            Some(last) => write!(f, ", up to line {last}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The outcome. `rows = imported + unchanged + rejected`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whether nothing was written; the counts then say what would have been.
+    pub dry_run: bool,
+    /// Rows in the file, without the header.
+    pub rows: u64,
+    /// Contacts made.
+    pub imported: u64,
+    /// Rows whose contact an earlier import from the same source has made.
+    pub unchanged: u64,
+    /// Rows refused.
+    pub rejected: u64,
+    /// Rows that opt out of advertising, whatever became of the rest of them.
+    pub opted_out: u64,
+    /// Rows that opt out, or may, where that could not be taken.
+    pub noes_not_taken: u64,
+    /// How many problems were told.
+    #[serde(rename = "problemCount")]
+    pub problems: u64,
+    /// What the file holds and no field does, with how often.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.dry_run { "would import" } else { "imported" };
+        for (name, count) in [
+            ("rows", self.rows),
+            (verb, self.imported),
+            ("unchanged", self.unchanged),
+            ("rejected", self.rejected),
+            ("problems", self.problems),
+        ] {
+            writeln!(f, "{name:<14}{count:>10}")?;
+        }
+        for (name, count) in [("opted out", self.opted_out), ("noes not taken", self.noes_not_taken)] {
+            if count > 0 {
+                writeln!(f, "{name:<14}{count:>10}")?;
+            }
+        }
+        if !self.left_out.is_empty() {
+            let names = self.left_out.iter().map(|(name, count)| format!("{name} {count}"));
+            writeln!(f, "{:<14}{}", "left out", names.collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or_default()
+}

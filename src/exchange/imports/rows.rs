@@ -1,0 +1,72 @@
+//! The rows of a file, whatever its format. Room: exchange/imports.
+
+use std::io::{self, Read};
+
+use super::{
+    csv,
+    drafts::{Checked, Checks},
+    import::Import,
+    own,
+    reading::Format,
+    report::Problem,
+    vcard,
+};
+use crate::{app::App, base::error::Error, domain::suppressions};
+
+/// The rows of a file, whatever its format.
+pub(super) enum Rows<R> {
+    Csv(Box<csv::CsvRows<R>>),
+    VCard(vcard::CardRows<R>),
+    JsonLines(own::JsonRows<R>),
+}
+
+impl<R: Read> Rows<R> {
+    /// The rows, and what is wrong with the columns. For advertising a file in which an unmapped column may say no is looked through first.
+    pub fn looked<F: Fn() -> io::Result<R>>(
+        open: F,
+        import: &Import,
+        app: &App,
+    ) -> Result<(Self, Vec<Problem>), Error> {
+        let file = || open().map_err(|_| Error::input("the file cannot be opened"));
+        let opened = Self::open(file()?, import, app)?;
+        match opened {
+            (Self::Csv(rows), _)
+                if rows.is_doubtful()
+                    && suppressions::is_advertising(&app.policy.current(), &import.purpose) =>
+            {
+                rows.look()?;
+                Self::open(file()?, import, app)
+            }
+            opened => Ok(opened),
+        }
+    }
+
+    /// The rows, and what is wrong with the columns.
+    fn open(file: R, import: &Import, app: &App) -> Result<(Self, Vec<Problem>), Error> {
+        let today = app.now().date_naive();
+        let checks = Checks::new(&import.reading, today);
+        let mut problems = Vec::new();
+        let advertising = suppressions::is_advertising(&app.policy.current(), &import.purpose);
+        let rows = match import.reading.format {
+            Format::Csv => {
+                let (rows, unclear) = csv::CsvRows::open(file, import, advertising, checks, today)?;
+                problems = unclear;
+                Self::Csv(Box::new(rows))
+            }
+            Format::VCard => Self::VCard(vcard::CardRows::new(file, import.reading.encoding, checks)),
+            Format::JsonLines => {
+                let ignored = import.ignore.iter().any(|name| name == own::OPT_OUTS);
+                Self::JsonLines(own::JsonRows::new(file, checks, today, advertising && !ignored))
+            }
+        };
+        Ok((rows, problems))
+    }
+
+    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
+        match self {
+            Self::Csv(rows) => rows.next(),
+            Self::VCard(rows) => rows.next(),
+            Self::JsonLines(rows) => rows.next(),
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! vCards 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350) as rows. Room: exchange/imports.
+
+use std::{borrow::Cow, collections::HashMap, io::Read};
+
+use calcard::{
+    Entry, Parser,
+    common::IanaString,
+    vcard::{
+        VCard, VCardEntry, VCardKind, VCardParameterName, VCardParameterValue, VCardProperty as Property,
+        VCardValue,
+    },
+};
+use entity::enums::{Channel, ContactPointKind};
+use sea_orm::ActiveEnum;
+
+use super::{
+    Encoding, Reason,
+    cards::{Cards, Piece},
+    drafts::{Checked, Checks, Draft, Seen, digest, external_id},
+    own,
+    reading::decoded,
+};
+use crate::base::error::Error;
+
+/// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told: what
+/// restricts it does not come along, so the card does not come in.
+pub const STATE: &str = "X-ZWECK-STATE";
+/// What the person of a card does not want, in cards of Zweck: the code of a purpose or group, `@` and since when, a blank, and the
+/// channel or `ALL`.
+pub const OPT_OUT: &str = "X-ZWECK-OPT-OUT";
+
+/// The cards of a file as rows.
+pub(super) struct CardRows<R> {
+    cards: Cards<R>,
+    encoding: Encoding,
+    checks: Checks,
+    seen: Seen,
+}
+
+/// A card that cannot come in; where it may opt out, that is not taken.
+fn refused(line: u64, reason: Reason, may_opt_out: bool) -> Checked {
+    let mut checked = Checked::refused(line, reason);
+    checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);
+    checked
+}
+
+impl<R: Read> CardRows<R> {
+    pub fn new(file: R, encoding: Encoding, checks: Checks) -> Self {
+        Self { cards: Cards::new(file, OPT_OUT), encoding, checks, seen: Seen::new() }
+    }
+
+    /// The next card.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` where the file breaks off.
+    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
+        let piece = self.cards.next().map_err(|_| super::lines::broken_off(self.cards.line()))?;
+        Ok(piece.map(|piece| match piece {
+            Piece::Refused { line, reason, says } => refused(line, reason, says),
+            Piece::Card { line, bytes, agent } => {
+                let says = bytes.windows(OPT_OUT.len()).any(|at| at.eq_ignore_ascii_case(OPT_OUT.as_bytes()));
+                self.card(line, &bytes, agent, says)
+            }
+        }))
+    }
+
+    /// Of a card that `says` what its person does not want none is passed over in silence.
+    fn card(&mut self, line: u64, bytes: &[u8], agent: bool, says: bool) -> Checked {
+        let text = match decoded(self.encoding, bytes) {
+            Ok(text) => text,
+            Err(reason) => return refused(line, reason, says),
+        };
+        let Entry::VCard(card) = Parser::new(&text).entry() else {
+            return refused(line, Reason::BrokenCard, says);
+        };
+        if card.entries.len() > MOST_ENTRIES {
+            return refused(line, Reason::TooLong, says);
+        }
+        let mut draft = Draft::new(self.checks, line);
+        if agent {
+            draft.leave_out("AGENT");
+        }
+        if !is_person(&card) {
+            draft.refuse(Some("KIND"), Reason::NotAPerson);
+        }
+        let uid = fill(&mut draft, &card);
+        let id = match uid.as_deref().map(external_id) {
+            None | Some(Err(Reason::MissingExternalId)) => Ok(digest_of(&text)),
+            Some(id) => id,
+        };
+        match id {
+            Ok(id) => draft.finish(id, uid.as_ref().map(|_| "UID"), None, &mut self.seen),
+            Err(reason) => draft.without_id("UID", reason),
+        }
+    }
+}
+
+/// Most lines of a card that say something.
+const MOST_ENTRIES: usize = 2_000;
+
+/// Stands for the id of a card that has none, whatever ends its lines.
+fn digest_of(text: &str) -> String {
+    digest(text.lines().map(|line| (b"line".as_slice(), line.trim_end().as_bytes())))
+}
+
+/// A contact is a natural person: no group, organisation, place or device.
+fn is_person(card: &VCard) -> bool {
+    card.entries.iter().all(|entry| match (&entry.name, entry.values.first()) {
+        (Property::Kind, Some(VCardValue::Kind(kind))) => *kind == VCardKind::Individual,
+        (Property::Kind, Some(VCardValue::Text(kind))) => kind.eq_ignore_ascii_case("individual"),
+        (Property::Other(name), Some(VCardValue::Text(kind))) => {
+            // As address books say it.
+            let says = |property: &str, word: &str| {
+                name.eq_ignore_ascii_case(property) && kind.eq_ignore_ascii_case(word)
+            };
+            !says("X-ADDRESSBOOKSERVER-KIND", "group") && !says("X-ABShowAs", "company")
+        }
+        _ => true,
+    })
+}
+
+/// A value that a card has several of, with how much it is preferred (1 most) and what it is used for.
+struct Ranked<'a> {
+    entry: &'a VCardEntry,
+    rank: u32,
+    uses: Vec<String>,
+}
+
+/// Not where one calls a person first.
+const MACHINES: [&str; 4] = ["fax", "pager", "textphone", "modem"];
+
+impl Ranked<'_> {
+    fn is_machine(&self) -> bool {
+        self.uses.iter().any(|use_| MACHINES.contains(&use_.as_str()))
+    }
+
+    fn label(&self) -> String {
+        self.uses.join(", ")
+    }
+}
+
+/// Labels that address books give to groups of lines.
+type Labels<'a> = HashMap<&'a str, String>;
+
+fn labels(card: &VCard) -> Labels<'_> {
+    let named = card.entries.iter().filter_map(|entry| match &entry.name {
+        Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {
+            let text = part(entry, 0)?;
+            // Their own words, `_$!<Home>!$_`, in the form of those of the standard.
+            let known = text.strip_prefix("_$!<").and_then(|text| text.strip_suffix(">!$_"));
+            Some((entry.group.as_deref()?, known.map(str::to_lowercase).unwrap_or(text)))
+        }
+        _ => None,
+    });
+    named.collect()
+}
+
+/// Takes over what fields hold, and gives the UID.
+fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
+    let labels = labels(card);
+    let ranked = |entry| ranked(&labels, entry);
+    let mut uid = None;
+    let (mut names, mut full) = (false, None);
+    let (mut emails, mut phones, mut addresses, mut languages) = (vec![], vec![], vec![], vec![]);
+    let (mut notes, mut titles, mut organisations) = (vec![], vec![], vec![]);
+    for entry in &card.entries {
+        let property = &entry.name;
+        if matches!(property, Property::Photo | Property::Logo | Property::Sound) {
+            draft.note(Some(property.as_str()), Reason::PictureRefused);
+            continue;
+        }
+        if let Some(VCardValue::Binary(_)) = entry.values.first().filter(|_| is_text(property)) {
+            // What was encoded is no text of the character set it names.
+            draft.fault(property.as_str(), Reason::InvalidUtf8);
+            continue;
+        }
+        match property {
+            // One of several names holds whole: parts of two make a third person.
+            Property::N if names => draft.leave_out("N"),
+            Property::N => names = name(draft, entry),
+            Property::Fn if full.is_some() => draft.leave_out("FN"),
+            Property::Fn => full = part(entry, 0),
+            Property::Email => emails.push(ranked(entry)),
+            Property::Tel => phones.push(ranked(entry)),
+            Property::Adr => addresses.push(ranked(entry)),
+            Property::Lang => languages.push(ranked(entry)),
+            Property::Language => languages.push(Ranked { rank: 102, ..ranked(entry) }),
+            Property::Bday => birthday(draft, entry),
+            Property::Org => organisations.push(entry),
+            Property::Title => titles.insert(0, entry),
+            Property::Role => titles.push(entry),
+            Property::Note => notes.extend(part(entry, 0)),
+            Property::Uid => uid = uid.or_else(|| part(entry, 0)),
+            Property::Begin | Property::End | Property::Version | Property::Prodid | Property::Rev => {}
+            Property::Kind => {}
+            // Names that somebody made up may tell of a person.
+            Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {}
+            Property::Other(name) if name.eq_ignore_ascii_case(STATE) => {
+                draft.refuse(Some(STATE), Reason::NotActive);
+            }
+            Property::Other(name) if name.eq_ignore_ascii_case(OPT_OUT) => {
+                let text = part(entry, 0).unwrap_or_default();
+                let (code, channel) = text.split_once(' ').unwrap_or((&text, ""));
+                let channel = Channel::try_from_value(&channel.to_owned()).ok();
+                draft.opt_out(own::unwanted(code, channel));
+            }
+            Property::Other(_) => draft.leave_out("X-"),
+            known => draft.leave_out(known.as_str()),
+        }
+    }
+    if let (false, Some(full)) = (names, full) {
+        // Where it is divided cannot be told.
+        draft.set("familyName", "FN", &full);
+    }
+    reach(draft, emails, ContactPointKind::Email, "email", "EMAIL");
+    reach(draft, phones, ContactPointKind::Phone, "phone", "TEL");
+    post(draft, addresses);
+    languages.sort_by_key(|ranked| ranked.rank);
+    first(draft, languages.iter().map(|ranked| ranked.entry), "language", "LANG");
+    first(draft, titles.into_iter(), "jobTitle", "TITLE");
+    if organisations.iter().any(|entry| entry.values.len() > 1) {
+        draft.leave_out("ORG (unit)");
+    }
+    first(draft, organisations.into_iter(), "company", "ORG");
+    draft.set("notes", "NOTE", &notes.join("\n\n").replace("\r\n", "\n"));
+    uid
+}
+
+fn is_text(property: &Property) -> bool {
+    use Property::{Adr, Email, Fn, Lang, N, Note, Org, Role, Tel, Title, Uid};
+    matches!(property, N | Fn | Email | Tel | Adr | Lang | Org | Title | Role | Note | Uid)
+}
+
+/// A component of a structured value; its own parts, where it has several, joined.
+fn part(entry: &VCardEntry, index: usize) -> Option<String> {
+    let text = match entry.values.get(index)? {
+        VCardValue::Component(parts) => {
+            let parts: Vec<&str> =
+                parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
+            parts.join(", ")
+        }
+        value => value.as_text()?.trim().to_owned(),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// The names of the person; whether there are any. Prefixes and suffixes are no part of the name that is kept.
+fn name(draft: &mut Draft, entry: &VCardEntry) -> bool {
+    let given = [part(entry, 1), part(entry, 2).map(|further| further.replace(", ", " "))];
+    let given: Vec<String> = given.into_iter().flatten().collect();
+    let family = part(entry, 0);
+    if part(entry, 3).or_else(|| part(entry, 4)).is_some() {
+        draft.leave_out("N (prefix, suffix)");
+    }
+    draft.set("givenName", "N", &given.join(" "));
+    draft.set("familyName", "N", family.as_deref().unwrap_or_default());
+    family.is_some() || !given.is_empty()
+}
+
+fn birthday(draft: &mut Draft, entry: &VCardEntry) {
+    // A year that stands for none.
+    let omitted = entry.params.iter().any(
+        |parameter| matches!(&parameter.name, VCardParameterName::Other(name) if name.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR")),
+    );
+    if omitted {
+        return draft.fault("BDAY", Reason::InvalidBirthDate);
+    }
+    let date = match entry.values.first() {
+        Some(VCardValue::PartialDateTime(date)) => match (date.year, date.month, date.day) {
+            (Some(year), Some(month), Some(day)) => format!("{year:04}-{month:02}-{day:02}"),
+            _ => return draft.fault("BDAY", Reason::InvalidBirthDate),
+        },
+        _ => part(entry, 0).unwrap_or_default(),
+    };
+    draft.set("birthDate", "BDAY", &date);
+}
+
+/// How much an entry is preferred, and what it is used for.
+fn ranked<'a>(labels: &Labels<'_>, entry: &'a VCardEntry) -> Ranked<'a> {
+    let (mut rank, mut uses) = (101, Vec::new());
+    for parameter in &entry.params {
+        match (&parameter.name, &parameter.value) {
+            (VCardParameterName::Pref, VCardParameterValue::Integer(number)) => rank = *number,
+            (VCardParameterName::Pref, _) => rank = 1,
+            (VCardParameterName::Type, VCardParameterValue::Type(use_)) => {
+                uses.push(use_.as_str().to_lowercase())
+            }
+            (VCardParameterName::Type, VCardParameterValue::Text(use_))
+                if use_.eq_ignore_ascii_case("pref") =>
+            {
+                rank = 1;
+            }
+            (VCardParameterName::Type, VCardParameterValue::Text(use_)) => uses.push(use_.to_lowercase()),
+            _ => {}
+        }
+    }
+    // What says nothing.
+    uses.retain(|use_| {
+        !["internet", "voice", "postal", "parcel", "msg", "text", "video"].contains(&use_.as_str())
+    });
+    uses.extend(entry.group.as_deref().and_then(|group| labels.get(group)).cloned());
+    Ranked { entry, rank, uses }
+}
+
+/// The text behind the scheme of a URI (`tel:`, `mailto:`), or the text itself.
+fn plain<'a>(text: &'a str, scheme: &str) -> Cow<'a, str> {
+    match text.split_at_checked(scheme.len()) {
+        Some((given, rest)) if given.eq_ignore_ascii_case(scheme) => {
+            percent_encoding::percent_decode_str(rest).decode_utf8().unwrap_or(Cow::Borrowed(rest))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// E-mail addresses and phone numbers: the preferred one belongs to the contact, the others become contact points. One that
+/// cannot be right gives way to one that can.
+fn reach(draft: &mut Draft, all: Vec<Ranked<'_>>, kind: ContactPointKind, field: &str, column: &str) {
+    let scheme = if kind == ContactPointKind::Phone { "tel:" } else { "mailto:" };
+    let mut all: Vec<(Ranked<'_>, String)> = all
+        .into_iter()
+        .filter_map(|ranked| {
+            let value = plain(&part(ranked.entry, 0)?, scheme).into_owned();
+            Some((ranked, value))
+        })
+        .collect();
+    all.sort_by_cached_key(|(ranked, value)| (ranked.is_machine(), !draft.fits(field, value), ranked.rank));
+    for (index, (ranked, value)) in all.iter().enumerate() {
+        if index == 0 && !ranked.is_machine() {
+            draft.set(field, column, value);
+            if !ranked.uses.is_empty() {
+                draft.leave_out(format!("{column} (use of the first)"));
+            }
+        } else {
+            draft.point(kind, column, &[(field, value), ("label", &ranked.label())], None);
+        }
+    }
+}
+
+/// Postal addresses, likewise.
+fn post(draft: &mut Draft, mut all: Vec<Ranked<'_>>) {
+    all.retain(|ranked| [0, 1, 2, 3, 5, 6].into_iter().any(|index| part(ranked.entry, index).is_some()));
+    all.sort_by_key(|ranked| ranked.rank);
+    for (index, ranked) in all.iter().enumerate() {
+        let entry = ranked.entry;
+        let lines: Vec<String> = (0..3).filter_map(|line| part(entry, line)).collect();
+        let in_one_line = |text: String| {
+            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            lines.join(", ")
+        };
+        let text = |component| part(entry, component).map(in_one_line).unwrap_or_default();
+        let (street, city, code, country) = (in_one_line(lines.join("\n")), text(3), text(5), text(6));
+        let label = ranked.label();
+        let values =
+            [("street", street.as_str()), ("city", &city), ("postalCode", &code), ("country", &country)];
+        if part(entry, 4).is_some() {
+            draft.leave_out("ADR (region)");
+        }
+        if index > 0 {
+            let [street, city, code, country] = values;
+            let values = [street, city, code, country, ("label", &label)];
+            draft.point(ContactPointKind::Postal, "ADR", &values, None);
+            continue;
+        }
+        for (name, value) in values {
+            draft.set(name, "ADR", value);
+        }
+        if !label.is_empty() {
+            draft.leave_out("ADR (use of the first)");
+        }
+    }
+}
+
+/// The first of several entries; the others are left out.
+fn first<'a>(draft: &mut Draft, entries: impl Iterator<Item = &'a VCardEntry>, field: &str, column: &str) {
+    let mut texts = entries.filter_map(|entry| Some((entry, part(entry, 0)?)));
+    if let Some((_, text)) = texts.next() {
+        draft.set(field, column, &text);
+    }
+    for (entry, _) in texts {
+        draft.leave_out(entry.name.as_str());
+    }
+}

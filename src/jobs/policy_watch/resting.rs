@@ -1,0 +1,173 @@
+//! A directory that rests: nothing in it has changed for a while, and nobody has a file of it open for writing. Room: jobs/policy_watch.
+//!
+//! The marks of the file system tell when something changed, without an event. Linux tells who has a file open, of the processes of the
+//! same user, and root of all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::policy::{PolicyError, PolicyErrors, Sources};
+
+/// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
+pub(super) const REST: Duration = Duration::from_millis(500);
+
+/// How many times as long somebody may have a file open without a change until that is told.
+pub(super) const PATIENCE: u32 = 120;
+
+pub(super) type Read = Result<Sources, PolicyErrors>;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Reads the policy of `directory` once it rests, for who reads it once. Where it rests already nobody waits.
+///
+/// # Errors
+/// Those of [`Sources::read`]; `UNREADABLE` where somebody writes to it for longer than a minute.
+pub async fn read(directory: &Path) -> Read {
+    let begun = Instant::now();
+    loop {
+        let marks = marks(directory);
+        if marks.values().all(Mark::is_old) && !is_written(directory) {
+            let read = Sources::read(directory);
+            if self::marks(directory) == marks {
+                return read;
+            }
+        }
+        if begun.elapsed() > REST * PATIENCE {
+            return Err(unsettled(directory));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What is said of a directory that never rests.
+pub(super) fn unsettled(directory: &Path) -> PolicyErrors {
+    PolicyError {
+        file: directory.display().to_string(),
+        line: 0,
+        code: "UNREADABLE",
+        message:
+            "a file of it is being written and was not closed in time; what is half written is not taken"
+                .to_owned(),
+    }
+    .into()
+}
+
+/// Which file it is, and when it changed last.
+#[derive(PartialEq, Eq)]
+struct Mark {
+    number: (u64, u64),
+    changed: std::time::SystemTime,
+    size: u64,
+}
+
+impl Mark {
+    #[cfg(unix)]
+    fn of(found: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        // The time of the change itself: a copy may set the other one back.
+        let seconds = Duration::from_secs(u64::try_from(found.ctime()).unwrap_or_default());
+        let rest = Duration::from_nanos(u64::try_from(found.ctime_nsec()).unwrap_or_default());
+        let changed = std::time::UNIX_EPOCH + seconds + rest;
+        Self { number: (found.dev(), found.ino()), changed, size: found.len() }
+    }
+
+    #[cfg(not(unix))]
+    fn of(found: &fs::Metadata) -> Self {
+        let changed = found.modified().unwrap_or(std::time::UNIX_EPOCH);
+        Self { number: (0, 0), changed, size: found.len() }
+    }
+
+    fn is_old(&self) -> bool {
+        match self.changed.elapsed() {
+            Ok(age) => age >= REST,
+            // A clock that was set back makes no file a new one.
+            Err(ahead) => ahead.duration() >= REST,
+        }
+    }
+}
+
+/// The marks of the directories and files that a policy is read from.
+fn marks(directory: &Path) -> BTreeMap<PathBuf, Mark> {
+    let mut marks = BTreeMap::new();
+    each(directory, &mut |path, found| {
+        marks.insert(path, Mark::of(found));
+    });
+    marks
+}
+
+/// Goes through the directories and files that a policy is read from.
+fn each(directory: &Path, found: &mut impl FnMut(PathBuf, &fs::Metadata)) {
+    let mut open = vec![directory.to_owned()];
+    while let Some(at) = open.pop() {
+        if let Ok(metadata) = fs::metadata(&at) {
+            found(at.clone(), &metadata);
+        }
+        let Ok(entries) = fs::read_dir(&at) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let counts = path.strip_prefix(directory).is_ok_and(Sources::counts);
+            match (counts, metadata.is_dir()) {
+                (true, true) => open.push(path),
+                (true, false) => found(path, &metadata),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a process that can be looked at has a file of the policy open for writing.
+pub(super) fn is_written(directory: &Path) -> bool {
+    let mut files = BTreeSet::new();
+    each(directory, &mut |path, _| {
+        // A file may be a link to where it lies.
+        files.extend(path.canonicalize());
+    });
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    let numbered = |name: &std::ffi::OsStr| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+    processes
+        .filter_map(Result::ok)
+        .filter(|process| numbered(&process.file_name()))
+        .any(|process| writes(&process.path(), &files).unwrap_or(false))
+}
+
+/// Whether the process has one of `files` open for writing; nothing where it may not be looked at.
+fn writes(process: &Path, files: &BTreeSet<PathBuf>) -> Option<bool> {
+    let open = fs::read_dir(process.join("fd")).ok()?;
+    Some(open.filter_map(Result::ok).any(|handle| {
+        fs::read_link(handle.path()).is_ok_and(|file| files.contains(&file))
+            && is_for_writing(&process.join("fdinfo").join(handle.file_name())).unwrap_or(false)
+    }))
+}
+
+/// `flags: 0100001`, octal: the last two bits tell whether the handle reads (0), writes (1) or does both (2).
+fn is_for_writing(handle: &Path) -> Option<bool> {
+    let text = fs::read_to_string(handle).ok()?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    Some(u32::from_str_radix(flags.trim(), 8).ok()? & 3 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_is_open_for_writing_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("policy.csv");
+        let open = fs::File::create(&path).unwrap();
+        assert!(is_written(directory.path()));
+        drop(open);
+        let reading = fs::File::open(&path).unwrap();
+        assert!(!is_written(directory.path()));
+        drop(reading);
+        // What no policy is read from holds up none, such as the swap file of an editor.
+        let _open = fs::File::create(directory.path().join(".policy.csv.swp")).unwrap();
+        assert!(!is_written(directory.path()));
+    }
+}

@@ -1,0 +1,265 @@
+//! The shape that a written value must have, whichever way it comes in. Room: registry.
+
+use chrono::NaiveDate;
+use unicode_normalization::UnicodeNormalization;
+
+/// How a value is checked before it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// One line, at most 500 characters.
+    Line,
+    /// Several lines, at most 10,000 characters.
+    Lines,
+    /// An e-mail address (RFC 5321 lengths, no quoted local part).
+    Email,
+    /// A phone number, kept as given.
+    Phone,
+    /// A text that names mailboxes, however they are written: it is read where it is used, and not kept.
+    Mailboxes,
+    /// The same of phone numbers.
+    Numbers,
+    /// A date of the past, ISO 8601; a time of day behind it is dropped.
+    BirthDate,
+    /// A date, ISO 8601.
+    Date,
+    /// A language tag (BCP 47) such as `de` or `pt-BR`.
+    Language,
+}
+
+/// Why a value cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Longer than the field takes.
+    TooLong,
+    /// A control character, or one that reverses the direction of writing.
+    ControlCharacter,
+    /// Not an e-mail address.
+    InvalidEmail,
+    /// Not a phone number.
+    InvalidPhone,
+    /// Not a date of the past in the form YYYY-MM-DD.
+    InvalidBirthDate,
+    /// Not a date in the form YYYY-MM-DD.
+    InvalidDate,
+    /// Not a language tag.
+    InvalidLanguage,
+}
+
+impl Fault {
+    /// What a person reads: what the value must be.
+    pub fn demand(self) -> &'static str {
+        match self {
+            Fault::TooLong => "is too long",
+            Fault::ControlCharacter => "holds a control character",
+            Fault::InvalidEmail => "is not an e-mail address",
+            Fault::InvalidPhone => "is not a phone number",
+            Fault::InvalidBirthDate => "is not a date of the past of the form 1984-02-29",
+            Fault::InvalidDate => "is not a date of the form 2026-11-02",
+            Fault::InvalidLanguage => "is not a language tag such as de or pt-BR",
+        }
+    }
+}
+
+impl Check {
+    /// Checks `text` and gives the value to keep: trimmed, in Unicode normalisation form C; `None` when nothing is left.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn check(self, text: &str, today: NaiveDate) -> Result<Option<String>, Fault> {
+        let text: String = text.trim().nfc().collect();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let longest = if self == Check::Lines { 10_000 } else { 500 };
+        if text.chars().count() > longest {
+            return Err(Fault::TooLong);
+        }
+        if matches!(self, Check::Mailboxes | Check::Numbers) {
+            // Invisible characters are read over: who says no is not sent away for them.
+            return Ok(Some(text));
+        }
+        let allowed = |c: char| self == Check::Lines && matches!(c, '\n' | '\r' | '\t');
+        if text.chars().any(|c| (c.is_control() || deceives(c)) && !allowed(c)) {
+            return Err(Fault::ControlCharacter);
+        }
+        match self {
+            Check::Email if !is_email(&text) => Err(Fault::InvalidEmail),
+            Check::Phone if !is_phone(&text) => Err(Fault::InvalidPhone),
+            Check::Language if !is_language(&text) => Err(Fault::InvalidLanguage),
+            Check::BirthDate => match date_in(&text) {
+                Some(date) if date <= today => Ok(Some(date.format("%Y-%m-%d").to_string())),
+                _ => Err(Fault::InvalidBirthDate),
+            },
+            Check::Date => match date_in(&text) {
+                Some(date) if text.len() == 10 => Ok(Some(date.format("%Y-%m-%d").to_string())),
+                _ => Err(Fault::InvalidDate),
+            },
+            _ => Ok(Some(text)),
+        }
+    }
+}
+
+/// Characters that turn the direction of what follows, marks of byte order, and what is no character at all.
+fn deceives(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}')
+        || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// The shape of an address that mail can be sent to: RFC 5321 lengths, one `@`, a domain of several labels.
+/// Quoted local parts are not taken.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let dots = |part: &str| !part.starts_with('.') && !part.ends_with('.') && !part.contains("..");
+    let atom = |c: char| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 254
+        && (1..=64).contains(&local.len())
+        && local.chars().all(atom)
+        && dots(local)
+        && domain.contains('.')
+        && domain.split('.').all(label)
+}
+
+/// Digits with `+` in front and separators between, and an extension behind as `;ext=102` (RFC 3966); the number is kept
+/// as given.
+fn is_phone(text: &str) -> bool {
+    let (text, extension) = text.split_once(";ext=").map_or((text, None), |(text, ext)| (text, Some(ext)));
+    let extends = |ext: &str| (1..=11).contains(&ext.len()) && ext.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let national = text.strip_prefix('(').unwrap_or(text);
+    let plus = !national.strip_prefix('+').unwrap_or(national).contains('+');
+    let parentheses = text.matches('(').count() == text.matches(')').count();
+    extension.is_none_or(extends)
+        && (3..=20).contains(&digits)
+        && plus
+        && parentheses
+        && text.chars().all(|c| c.is_ascii_digit() || "+ -./()\u{a0}".contains(c))
+}
+
+/// An ISO 8601 date, alone or in front of a time of day.
+fn date_in(text: &str) -> Option<NaiveDate> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let shaped = date.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    let time = rest.is_empty()
+        || (rest.starts_with(['T', ' '])
+            && rest.len() >= 6
+            && rest.chars().skip(1).all(|c| c.is_ascii_digit() || ":.,+-Z".contains(c)));
+    if shaped && time { NaiveDate::parse_from_str(date, "%Y-%m-%d").ok() } else { None }
+}
+
+/// The shape of a language tag: a language of 2 or 3 letters, then parts of 1 to 8 letters and digits.
+fn is_language(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let language = parts.next().unwrap_or_default();
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && parts.all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+        && text.len() <= 35
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(check: Check, text: &str) -> Result<Option<String>, Fault> {
+        check.check(text, NaiveDate::from_ymd_opt(2026, 11, 1).unwrap())
+    }
+
+    #[test]
+    fn shapes_of_email_addresses() {
+        for good in ["a@example.com", "o'brien+x@mail.example.org", "käthe@bücher.example", "a.b@x-y.example"]
+        {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "@example.com",
+            "a@",
+            "a@b",
+            "a@@b.de",
+            "a b@c.de",
+            "a@b..de",
+            ".a@b.de",
+            "a@-b.de",
+            "a@b.de.",
+            "a@b.de,c@d.de",
+        ] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shapes_of_phone_numbers() {
+        for good in [
+            "+49 0711 2842222",
+            "+55 (12) 3923-5555",
+            "030/23125-0",
+            "110",
+            "(+49) 30 23125000",
+            "+1-418-656-9254;ext=102",
+        ] {
+            assert!(is_phone(good), "{good}");
+        }
+        for bad in [
+            "",
+            "12",
+            "call me",
+            "+49 30 2312x5",
+            "49+30",
+            "++49 30 111",
+            "(030 123",
+            "123456789012345678901",
+            "+1 418 656 9254;ext=",
+            "+1 418 656 9254;ext=1;ext=2",
+            ";ext=102",
+        ] {
+            assert!(!is_phone(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shapes_of_dates_and_languages() {
+        let date = |text: &str| check(Check::BirthDate, text);
+        assert_eq!(date("1962-02-18T00:00:00"), Ok(Some("1962-02-18".to_owned())));
+        assert_eq!(date("1962-02-18"), Ok(Some("1962-02-18".to_owned())));
+        for bad in
+            ["18.02.1962", "1962-02-30", "1962-2-18", "2026-11-02", "1962-02-18x", "+962-02-18", "1962ä02-18"]
+        {
+            assert_eq!(date(bad), Err(Fault::InvalidBirthDate), "{bad}");
+        }
+        assert_eq!(check(Check::Date, "2027-01-01"), Ok(Some("2027-01-01".to_owned())));
+        assert_eq!(check(Check::Date, "2027-01-01T10:00"), Err(Fault::InvalidDate));
+        for good in ["de", "pt-BR", "zh-Hant-TW", "gsw"] {
+            assert!(is_language(good), "{good}");
+        }
+        for bad in ["", "d", "german", "de_DE", "de-", "de-überall", "1a"] {
+            assert!(!is_language(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lengths_and_control_characters() {
+        assert!(check(Check::Line, &"ä".repeat(500)).is_ok());
+        assert_eq!(check(Check::Line, &"a".repeat(501)), Err(Fault::TooLong));
+        assert!(check(Check::Lines, &"a".repeat(10_000)).is_ok());
+        assert!(check(Check::Lines, "two\nlines").is_ok());
+        assert_eq!(check(Check::Line, "two\nlines"), Err(Fault::ControlCharacter));
+        assert_eq!(check(Check::Lines, "a\0b"), Err(Fault::ControlCharacter));
+        assert_eq!(check(Check::Line, "a\u{202e}b"), Err(Fault::ControlCharacter));
+        assert_eq!(check(Check::Line, "a\u{ffff}b"), Err(Fault::ControlCharacter));
+        assert_eq!(check(Check::Line, " \t "), Ok(None));
+        // Composed: the same letter is the same value, however it was typed.
+        assert_eq!(check(Check::Line, "u\u{308}"), Ok(Some("ü".to_owned())));
+    }
+}

@@ -1,0 +1,143 @@
+//! Events and texts of consents, recorded grounds, objections and blocks. Room: registry.
+
+use super::{
+    ObjectType, RowRule,
+    enums::{BLOCK_KIND, CHANNEL, CONSENT_EVENT_KIND},
+    field::{choice, created_at, id, one, text, time},
+    kinds::Category::*,
+    purpose::PURPOSE,
+};
+
+/// One declaration or change of a consent.
+pub static CONSENT_EVENT: ObjectType = ObjectType {
+    name: "ConsentEvent",
+    doc: "One event of a consent; events are only ever appended.",
+    table: "consent_event",
+    key: "id",
+    rows: RowRule::OfConsent,
+    plural: None,
+    fields: &[
+        id(),
+        choice("kind", Consent, "kind", &CONSENT_EVENT_KIND, "What happened.").required(),
+        time("declaredAt", Consent, "declared_at", "When the person declared it."),
+        time("recordedAt", Consent, "recorded_at", "When it was recorded here."),
+        text("source", Consent, "source", "Where it was declared."),
+        text("actor", Consent, "actor", "Actor who recorded it."),
+        text("proof", Consent, "proof", "Kind of proof, e.g. double_opt_in."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+        time("expiresAt", Consent, "expires_at", "Until when the declaration holds."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        text(
+            "address",
+            Consent,
+            "address",
+            "The address it was declared for, as it was then (BGH I ZR 164/09).",
+        ),
+        text(
+            "evidence",
+            Consent,
+            "evidence",
+            "Where the proof is: the mail that was confirmed, the number of a paper or a recording.",
+        ),
+    ],
+    unserved: &[("consent_id", "the consent it belongs to, reached from there")],
+};
+
+/// A published consent text.
+pub static CONSENT_TEXT: ObjectType = ObjectType {
+    name: "ConsentText",
+    doc: "A published consent text: one purpose, language and version; immutable.",
+    table: "consent_text",
+    key: "id",
+    rows: RowRule::Everyone,
+    plural: None,
+    fields: &[
+        id(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it is about."),
+        text("language", Technical, "language", "Language (BCP 47)."),
+        text("version", Technical, "version", "Version."),
+        text("text", Technical, "text", "The text in full."),
+        text("sha256", Technical, "sha256", "SHA-256 of the text, hexadecimal."),
+        time("publishedAt", Technical, "published_at", "When it was published."),
+        text(
+            "renewWithin",
+            Technical,
+            "renew_within",
+            "How long consents to earlier versions go on to hold, ISO 8601; without end where null.",
+        ),
+    ],
+    unserved: &[],
+};
+
+/// A recorded fact that makes a purpose lawful for a contact.
+pub static GROUND: ObjectType = ObjectType {
+    name: "Ground",
+    doc: "A recorded fact that makes a purpose lawful for one contact (Art. 6(1)).",
+    table: "ground",
+    key: "id",
+    rows: RowRule::OfContactAndPurpose,
+    plural: None,
+    fields: &[
+        id(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it makes lawful."),
+        text("reference", Ground, "reference", "Contract number, duty or balancing test."),
+        time("since", Ground, "since", "Since when it holds."),
+        time("until", Ground, "until", "Until when it holds; open when null."),
+        text("recordedBy", Ground, "recorded_by", "Actor who recorded it."),
+        created_at(),
+    ],
+    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+};
+
+/// An objection of a contact.
+pub static OBJECTION: ObjectType = ObjectType {
+    name: "Objection",
+    doc: "An objection to a purpose or a group of purposes (Art. 21).",
+    table: "objection",
+    key: "id",
+    rows: RowRule::Objection,
+    plural: None,
+    fields: &[
+        id(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose or group objected to."),
+        time("objectedAt", Objection, "objected_at", "When the person objected."),
+        time("endedAt", Objection, "ended_at", "When the objection ended."),
+        choice("channel", Objection, "channel", &CHANNEL, "The channel it is about; all where it is null."),
+        text("source", Objection, "source", "Where it was declared."),
+        created_at(),
+    ],
+    unserved: &[
+        ("contact_id", "the contact it belongs to, reached from there"),
+        ("kind", "tells objections from blocks, which are a type of their own"),
+        ("every_channel", "whether no channel was named, said by `channel`"),
+    ],
+};
+
+/// A block of an address of a contact.
+pub static BLOCK: ObjectType = ObjectType {
+    name: "Block",
+    doc: "A block of a mailbox, number or postal address of a contact: no advertising goes there, whoever's record it is. It is no declaration of this person; only a yes that the person declares after it counts.",
+    table: "objection",
+    key: "id",
+    rows: RowRule::Block,
+    plural: None,
+    fields: &[
+        id(),
+        choice("kind", Objection, "kind", &BLOCK_KIND, "Why.").required(),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose or group that is blocked."),
+        choice("channel", Objection, "channel", &CHANNEL, "The channel on which the address is reached."),
+        time(
+            "since",
+            Objection,
+            "objected_at",
+            "Since when: a consent that was declared until then is not used.",
+        ),
+        time("endedAt", Objection, "ended_at", "When the person took it back for this record."),
+        created_at(),
+    ],
+    unserved: &[
+        ("contact_id", "the contact it stands on, reached from there"),
+        ("source", "where it was declared is nobody else's to know"),
+        ("every_channel", "whether the no named no channel"),
+    ],
+};

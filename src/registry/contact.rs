@@ -1,0 +1,190 @@
+//! The record of a person, its consents and its requests, which lead to each other. Room: registry.
+
+use super::{
+    Check, ObjectType, RowRule,
+    consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION},
+    enums::{CHANNEL, CONSENT_STATUS, CONTACT_STATE, REQUEST_KIND, REQUEST_STATUS},
+    field::{
+        Read, choice, computed, connection, created_at, date, expiring, folded, id, int, many, one, text,
+        time,
+    },
+    kinds::{Category::*, Cover, Mask},
+    parts::{CONTACT_POINT, PROVENANCE, RESTRICTION},
+    purpose::PURPOSE,
+};
+
+/// A natural person whose data is kept.
+pub static CONTACT: ObjectType = ObjectType {
+    name: "Contact",
+    doc: "A natural person whose data is kept (data subject, Art. 4(1) GDPR).",
+    table: "contact",
+    key: "id",
+    rows: RowRule::Contact,
+    plural: Some("Contact"),
+    fields: &[
+        id(),
+        folded("givenName", Identity, "given_name", "given_name_folded", "Given name or names.")
+            .given(Check::Line)
+            .identifying()
+            .searched(),
+        folded("familyName", Identity, "family_name", "family_name_folded", "Family name.")
+            .given(Check::Line)
+            .identifying()
+            .searched(),
+        folded("email", Email, "email", "email_folded", "Primary e-mail address.")
+            .masked(Mask::Email)
+            .covered_by(Cover::Email)
+            .given(Check::Email)
+            .identifying()
+            .searched(),
+        folded("phone", Phone, "phone", "phone_folded", "Primary phone number.")
+            .covered_by(Cover::Phone)
+            .given(Check::Phone)
+            .identifying(),
+        date("birthDate", Birth, "birth_date", "Birth date, ISO 8601; the year alone where masked.")
+            .masked(Mask::Year)
+            .given(Check::BirthDate),
+        folded("company", Employment, "company", "company_folded", "Company the person works for.")
+            .given(Check::Line)
+            .searched(),
+        folded("jobTitle", Employment, "job_title", "job_title_folded", "Job title.").given(Check::Line),
+        folded("street", Postal, "street", "street_folded", "Street and house number.")
+            .covered_by(Cover::Post)
+            .given(Check::Line)
+            .identifying(),
+        folded("postalCode", Postal, "postal_code", "postal_code_folded", "Postal code.")
+            .covered_by(Cover::Post)
+            .given(Check::Line)
+            .identifying(),
+        folded("city", Postal, "city", "city_folded", "City; its first letter alone where masked.")
+            .masked(Mask::Initial)
+            .given(Check::Line)
+            .identifying()
+            .searched(),
+        folded("country", Postal, "country", "country_folded", "Country.").given(Check::Line),
+        folded("language", Identity, "language", "language_folded", "Preferred language (BCP 47).")
+            .given(Check::Language),
+        computed(
+            "preferenceUrl",
+            Preference,
+            Read::Preference { column: "email_key" },
+            "Link to the person's own preference page, for mails of the purpose of this operation: whoever has it can withdraw and \
+             object. Null without an e-mail address, and where this server has no public pages.",
+        )
+        .covered_by(Cover::Email),
+        text("notes", FreeText, "notes", "Notes written by staff.").given(Check::Lines),
+        choice("state", Technical, "state", &CONTACT_STATE, "State of the record.").required().comparable(),
+        created_at(),
+        time("updatedAt", Technical, "updated_at", "When the record was last changed.").required(),
+        time("restrictedAt", Technical, "restricted_at", "Since when processing is restricted (Art. 18)."),
+        int("version", Technical, "version", "Version for optimistic locking.").required(),
+        many("contactPoints", &CONTACT_POINT, "contact_id", "Further contact points."),
+        many("provenance", &PROVENANCE, "contact_id", "Where the data comes from (Art. 14(2)(f))."),
+        many("grounds", &GROUND, "contact_id", "Recorded grounds of the purpose of this operation."),
+        many(
+            "objections",
+            &OBJECTION,
+            "contact_id",
+            "Objections to the purpose of this operation or its group (Art. 21).",
+        ),
+        many(
+            "blocks",
+            &BLOCK,
+            "contact_id",
+            "Blocks of the addresses for the purpose of this operation or its group, whoever declared them.",
+        ),
+        many("restrictions", &RESTRICTION, "contact_id", "Restrictions of the processing (Art. 18)."),
+        connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
+        connection("requests", &PRIVACY_REQUEST, "contact_id", "Data-subject requests (Art. 15 to 21)."),
+    ],
+    unserved: &[
+        ("postal_key", "key of the postal address, for consents bound to it"),
+        ("family_name_key", "key of the family name, by which letter boxes are told apart"),
+        ("email_key", "key of the mailbox, for consents bound to it"),
+        ("phone_key", "key of the number, for consents bound to it"),
+        ("key_version", "reader that made the keys"),
+        ("email_changed_at", "consents declared until then were given for another address"),
+        ("phone_changed_at", "consents declared until then were given for another number"),
+        ("address_changed_at", "consents declared until then were given for another address"),
+    ],
+};
+
+/// A consent of a contact to a purpose on a channel.
+pub static CONSENT: ObjectType = ObjectType {
+    name: "Consent",
+    doc: "State of a consent per contact, purpose and channel: the projection of its events (Art. 7).",
+    table: "consent",
+    key: "id",
+    rows: RowRule::OfContactAndPurpose,
+    plural: Some("Consent"),
+    fields: &[
+        id(),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").comparable(),
+        choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().comparable(),
+        expiring(
+            "status",
+            Consent,
+            "status",
+            &CONSENT_STATUS,
+            "Present state; EXPIRED from the instant it ends.",
+        )
+        .required()
+        .comparable(),
+        time("declaredAt", Consent, "declared_at", "When the person last declared."),
+        time("grantedAt", Consent, "granted_at", "When it was granted."),
+        time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
+        time("withdrawnAt", Consent, "withdrawn_at", "When it was withdrawn (Art. 7(3))."),
+        time("expiresAt", Consent, "expires_at", "When it ends by itself."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        computed(
+            "reviewDue",
+            Consent,
+            Read::ReviewDue,
+            "Whether it is in force and its review has come: the person is to declare it anew, or it ends.",
+        )
+        .comparable(),
+        text("source", Consent, "source", "Where the declaration was made."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+        many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
+        created_at(),
+        time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
+    ],
+    unserved: &[("bound_address", "folded address the consent was given for")],
+};
+
+/// A request of a data subject.
+pub static PRIVACY_REQUEST: ObjectType = ObjectType {
+    name: "PrivacyRequest",
+    doc: "A data-subject request (Art. 15 to 21); it outlives the contact.",
+    table: "privacy_request",
+    key: "id",
+    rows: RowRule::Request,
+    plural: Some("Request"),
+    fields: &[
+        id(),
+        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it is about, where it is about one."),
+        choice("kind", Request, "kind", &REQUEST_KIND, "Which right is used.").required().comparable(),
+        choice("status", Request, "status", &REQUEST_STATUS, "Where the work stands.")
+            .required()
+            .comparable(),
+        time("receivedAt", Request, "received_at", "When it was received.").required(),
+        time("dueAt", Request, "due_at", "End of the period (Art. 12(3)).").required(),
+        time("extendedUntil", Request, "extended_until", "End of the extended period."),
+        time(
+            "identityVerifiedAt",
+            Request,
+            "identity_verified_at",
+            "When the identity was verified (Art. 12(6)).",
+        ),
+        time("closedAt", Request, "closed_at", "When it was closed."),
+        computed("overdue", Request, Read::Overdue, "Whether it is open after the end of its period.")
+            .comparable(),
+        text("assignee", Request, "assignee", "Who works on it."),
+        text("reason", Request, "reason", "Reason of a refusal or an extension."),
+        text("note", Request, "note", "What was noted when it came in."),
+        created_at(),
+    ],
+    unserved: &[],
+};

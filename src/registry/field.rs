@@ -1,0 +1,448 @@
+//! How one governed field is declared. Room: registry.
+
+use super::{
+    check::Check,
+    enums::EnumType,
+    kinds::{Category, Cover, Mask, Scalar},
+};
+
+/// Whose rows a caller may see (DESIGN: the ground decides).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowRule {
+    /// Contacts: visible by state, ground and objection.
+    Contact,
+    /// Rows of a visible contact.
+    OfContact,
+    /// Rows of a visible contact, under their own purpose only, unless the purpose sees all.
+    OfContactAndPurpose,
+    /// Objections of a visible contact: under the own purpose and its group, unless the purpose sees all.
+    Objection,
+    /// Blocks of addresses of a visible contact, likewise.
+    Block,
+    /// Events of a consent that is itself visible.
+    OfConsent,
+    /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
+    Change,
+    /// Requests, and what recipients are to be told, outlive the contact: a purpose that sees all sees each of them.
+    Request,
+    /// Entries of the audit log outlive the contact likewise; other purposes see what was done for them.
+    Audit,
+    /// Rows that belong to no person.
+    Everyone,
+    /// Tokens of recipients, as long as they hold.
+    Access,
+}
+
+/// A governed type: one table, one line per field.
+#[derive(Debug)]
+pub struct ObjectType {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// Table it is read from.
+    pub table: &'static str,
+    /// The field that is never null: `id`, or `code` for purposes.
+    pub key: &'static str,
+    /// Which rows a caller may see.
+    pub rows: RowRule,
+    /// Prefix of its connection, filter and order types, e.g. `Request` for `RequestConnection`.
+    pub plural: Option<&'static str>,
+    /// The fields.
+    pub fields: &'static [Field],
+    /// Columns of the table that no field serves, each with the reason.
+    pub unserved: &'static [(&'static str, &'static str)],
+}
+
+impl ObjectType {
+    /// The field called `name`.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The fields that inputs and imports give.
+    pub fn given(&self) -> impl Iterator<Item = (&'static Field, Check)> + use<> {
+        self.fields.iter().filter_map(|field| Some((field, field.check?)))
+    }
+
+    /// The types whose rows hang on rows of this one, and those whose rows hang on theirs.
+    pub fn hanging(&self) -> Vec<&'static ObjectType> {
+        let mut hanging = Vec::new();
+        for field in self.fields {
+            if let Read::Many { object, .. } | Read::Connection { object, .. } = field.read {
+                hanging.push(object);
+                hanging.extend(object.hanging());
+            }
+        }
+        hanging
+    }
+
+    /// The column that holds the key.
+    pub fn key_column(&self) -> &'static str {
+        self.field(self.key).and_then(Field::column).unwrap_or("id")
+    }
+
+    /// The scalar of the key column.
+    pub fn key_scalar(&self) -> Scalar {
+        match self.field(self.key).map(|field| &field.read) {
+            Some(Read::Column { scalar, .. }) => *scalar,
+            _ => Scalar::Id,
+        }
+    }
+}
+
+/// How a field is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Read {
+    /// A column of the type's table.
+    Column {
+        /// The column.
+        column: &'static str,
+        /// What it holds.
+        scalar: Scalar,
+        /// The folded companion that text is compared in.
+        folded: Option<&'static str>,
+        /// Whether the column is never NULL.
+        required: bool,
+    },
+    /// German and English columns, chosen by the argument `language`.
+    Localised {
+        /// Column of the German text.
+        de: &'static str,
+        /// Column of the English text.
+        en: &'static str,
+    },
+    /// Whether the end of the period has passed while the request is open.
+    Overdue,
+    /// Whether the consent is in force and its review has come.
+    ReviewDue,
+    /// The link to the person's preference page, made for the address in this column.
+    Preference {
+        /// Key of the mailbox that it is bound to.
+        column: &'static str,
+    },
+    /// The one row of `object` that `column` names.
+    One {
+        /// The other type.
+        object: &'static ObjectType,
+        /// The column of this table that names it.
+        column: &'static str,
+    },
+    /// All rows of `object` whose `column` names this row.
+    Many {
+        /// The other type.
+        object: &'static ObjectType,
+        /// The column of the other table that names this row.
+        column: &'static str,
+    },
+    /// The same as a Relay connection.
+    Connection {
+        /// The other type.
+        object: &'static ObjectType,
+        /// The column of the other table that names this row.
+        column: &'static str,
+    },
+}
+
+/// A governed field.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// What kind of data.
+    pub category: Category,
+    /// The channel it belongs to.
+    pub cover: Option<Cover>,
+    /// How it is read.
+    pub read: Read,
+    /// What the masked value looks like.
+    pub mask: Mask,
+    /// Whether lists can be filtered and ordered by it.
+    pub comparable: bool,
+    /// What filters call it, where not by its name; the name serves in filters until the next version.
+    pub filtered_as: Option<&'static str>,
+    /// Whether `search` looks into it.
+    pub searched: bool,
+    /// How a given value is checked; `None` where no input gives it as such.
+    pub check: Option<Check>,
+    /// Whether it tells who somebody is or how to reach them.
+    pub identifies: bool,
+}
+
+impl Read {
+    /// Whether it is made of columns that are fields of their own, and can be neither given nor changed.
+    pub fn is_derived(&self) -> bool {
+        matches!(self, Read::Overdue | Read::ReviewDue | Read::Preference { .. })
+    }
+
+    /// The type it leads to, if it leads to another.
+    pub fn leads_to(&self) -> Option<&'static ObjectType> {
+        match self {
+            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
+                Some(object)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is true or false of each row.
+    pub fn is_flag(&self) -> bool {
+        matches!(self, Read::Overdue | Read::ReviewDue)
+    }
+}
+
+impl Field {
+    const fn new(name: &'static str, category: Category, doc: &'static str, read: Read) -> Self {
+        Self {
+            name,
+            doc,
+            category,
+            cover: None,
+            read,
+            mask: Mask::Hidden,
+            comparable: false,
+            filtered_as: None,
+            searched: false,
+            check: None,
+            identifies: false,
+        }
+    }
+
+    /// The column it is read from, if it is one.
+    pub fn column(&self) -> Option<&'static str> {
+        match self.read {
+            Read::Column { column, .. } | Read::One { column, .. } => Some(column),
+            _ => None,
+        }
+    }
+
+    /// Its name in order enums: `familyName` as `FAMILY_NAME`.
+    pub fn order_name(&self) -> String {
+        self.name.chars().fold(String::new(), |mut name, c| {
+            if c.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_uppercase());
+            name
+        })
+    }
+
+    pub(super) const fn covered_by(mut self, cover: Cover) -> Self {
+        self.cover = Some(cover);
+        self
+    }
+
+    pub(super) const fn masked(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
+    }
+
+    /// Lists can be filtered and ordered by it.
+    pub(super) const fn comparable(mut self) -> Self {
+        self.comparable = true;
+        self
+    }
+
+    /// Lists can be filtered and ordered by it; filters call it `name`.
+    pub(super) const fn comparable_as(mut self, name: &'static str) -> Self {
+        self.filtered_as = Some(name);
+        self.comparable()
+    }
+
+    pub(super) const fn searched(mut self) -> Self {
+        self.searched = true;
+        self
+    }
+
+    /// Inputs and imports give it, checked so.
+    pub(super) const fn given(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    pub(super) const fn identifying(mut self) -> Self {
+        self.identifies = true;
+        self
+    }
+
+    pub(super) const fn required(mut self) -> Self {
+        if let Read::Column { column, scalar, folded, .. } = self.read {
+            self.read = Read::Column { column, scalar, folded, required: true };
+        }
+        self
+    }
+}
+
+const fn plain(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    scalar: Scalar,
+    doc: &'static str,
+) -> Field {
+    let mut field =
+        Field::new(name, category, doc, Read::Column { column, scalar, folded: None, required: false });
+    if !matches!(scalar, Scalar::Text) {
+        field.mask = Mask::Null;
+    }
+    field
+}
+
+/// The key, readable where any field of the type is.
+pub(super) const fn id() -> Field {
+    plain("id", Category::Key, "id", Scalar::Id, "Opaque id (UUIDv7).").required().comparable()
+}
+
+/// When the record was made.
+pub(super) const fn created_at() -> Field {
+    time("createdAt", Category::Key, "created_at", "When the record was made.").required()
+}
+
+pub(super) const fn text(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Text, doc)
+}
+
+/// Text that is compared in its folded companion column.
+pub(super) const fn folded(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    folded: &'static str,
+    doc: &'static str,
+) -> Field {
+    Field::new(
+        name,
+        category,
+        doc,
+        Read::Column { column, scalar: Scalar::Text, folded: Some(folded), required: false },
+    )
+    .comparable()
+}
+
+pub(super) const fn time(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::DateTime, doc).comparable()
+}
+
+pub(super) const fn date(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Date, doc)
+}
+
+pub(super) const fn int(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Int, doc)
+}
+
+pub(super) const fn list(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::TextList, doc)
+}
+
+pub(super) const fn choice(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    of: &'static EnumType,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Enum(of), doc)
+}
+
+/// An id of something that may be of any type.
+pub(super) const fn reference(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Id, doc).comparable()
+}
+
+/// Sealed values of an audit entry.
+pub(super) const fn sealed(name: &'static str, after: bool, doc: &'static str) -> Field {
+    plain(name, Category::AuditValue, "sealed", Scalar::Sealed { after }, doc)
+}
+
+/// A status that ends by time.
+pub(super) const fn expiring(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    of: &'static EnumType,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::Expiring(of), doc)
+}
+
+pub(super) const fn choices(
+    name: &'static str,
+    category: Category,
+    column: &'static str,
+    of: &'static EnumType,
+    doc: &'static str,
+) -> Field {
+    plain(name, category, column, Scalar::EnumList(of), doc)
+}
+
+const fn link(name: &'static str, doc: &'static str, read: Read) -> Field {
+    let mut field = Field::new(name, Category::Link, doc, read);
+    field.mask = Mask::Null;
+    field
+}
+
+pub(super) const fn one(
+    name: &'static str,
+    object: &'static ObjectType,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    link(name, doc, Read::One { object, column })
+}
+
+pub(super) const fn many(
+    name: &'static str,
+    object: &'static ObjectType,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    link(name, doc, Read::Many { object, column })
+}
+
+pub(super) const fn connection(
+    name: &'static str,
+    object: &'static ObjectType,
+    column: &'static str,
+    doc: &'static str,
+) -> Field {
+    link(name, doc, Read::Connection { object, column })
+}
+
+pub(super) const fn computed(name: &'static str, category: Category, read: Read, doc: &'static str) -> Field {
+    let mut field = Field::new(name, category, doc, read);
+    field.mask = Mask::Null;
+    field
+}

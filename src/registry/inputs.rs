@@ -1,0 +1,193 @@
+//! How inputs of mutations are declared. Room: registry.
+
+use super::{Check, EnumType, Field, ObjectType};
+use crate::{base::names::listed, policy::Action};
+
+/// What kind of value an input field takes.
+#[derive(Clone, Copy, Debug)]
+pub enum InputKind {
+    /// An opaque UUID.
+    Id,
+    /// Text of this shape.
+    Text(Check),
+    /// A version, a language: compared exactly, at most 200 characters.
+    Word,
+    /// The code of a purpose or a group of the policy.
+    Purpose,
+    /// An instant, RFC 3339.
+    Time,
+    /// A whole number, 32 bits.
+    Int,
+    /// One of an enum's names.
+    Enum(&'static EnumType),
+    /// A list of words.
+    Words,
+    /// Names of given fields of a type, as in `ContactField`.
+    FieldNames(&'static ObjectType),
+    /// A nested input.
+    Object(&'static InputType),
+}
+
+impl InputKind {
+    /// What a value must be, for messages.
+    pub fn demand(&self) -> String {
+        match self {
+            Self::Id => "an id, a UUID".to_owned(),
+            Self::Text(_) => "a text".to_owned(),
+            Self::Word => "a word".to_owned(),
+            Self::Purpose => "the code of a purpose".to_owned(),
+            Self::Time => "an instant such as 2026-11-02T09:00:00Z".to_owned(),
+            Self::Int => "a whole number".to_owned(),
+            Self::Enum(of) => one_of(of.values.iter().map(|(name, _)| (*name).to_owned())),
+            Self::Words => "a list of words".to_owned(),
+            Self::FieldNames(object) => {
+                format!(
+                    "a list of fields, each {}",
+                    one_of(object.given().map(|(field, _)| field.order_name()))
+                )
+            }
+            Self::Object(ty) => format!("an object with {}", listed(&ty.names())),
+        }
+    }
+}
+
+fn one_of(names: impl Iterator<Item = String>) -> String {
+    format!("one of {}", listed(&names.collect::<Vec<_>>()))
+}
+
+/// What the caller must be allowed to do to give a value.
+#[derive(Clone, Copy, Debug)]
+pub enum Right {
+    /// An action on a coordinate.
+    On(Action, &'static str),
+    /// An action on a field of a governed type.
+    OnField(Action, &'static ObjectType, &'static Field),
+}
+
+impl Right {
+    /// The action.
+    pub fn action(&self) -> Action {
+        match self {
+            Right::On(action, _) | Right::OnField(action, ..) => *action,
+        }
+    }
+
+    /// The coordinate it is done to.
+    pub fn coordinate(&self) -> String {
+        match self {
+            Right::On(_, coordinate) => (*coordinate).to_owned(),
+            Right::OnField(_, object, field) => format!("{}.{}", object.name, field.name),
+        }
+    }
+}
+
+/// A field of an input.
+#[derive(Clone, Copy, Debug)]
+pub struct InputField {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// What it takes.
+    pub kind: InputKind,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What giving it needs.
+    pub right: Option<Right>,
+    /// Its old name, which serves until the next version.
+    pub was: Option<Former>,
+}
+
+/// An old name of an input field, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Former {
+    /// The name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: InputKind,
+}
+
+impl InputField {
+    pub(super) const fn new(name: &'static str, kind: InputKind, doc: &'static str) -> Self {
+        Self { name, doc, kind, required: false, right: None, was: None }
+    }
+
+    /// Its names, the old one last.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.was.map(|was| was.name))
+    }
+
+    /// Whether its type says that it must be given: as long as an old name serves, either is optional.
+    pub fn is_required(&self) -> bool {
+        self.required && self.was.is_none()
+    }
+
+    /// The same field as its old name has it.
+    pub fn former(&self) -> Option<Self> {
+        self.was.map(|was| Self { name: was.name, kind: was.kind, required: false, was: None, ..*self })
+    }
+
+    /// The old name is `name`, and takes the same.
+    pub(super) const fn was(self, name: &'static str) -> Self {
+        let kind = self.kind;
+        self.was_of(name, kind)
+    }
+
+    /// The old name is `name`, and takes what `kind` says.
+    pub(super) const fn was_of(mut self, name: &'static str, kind: InputKind) -> Self {
+        self.was = Some(Former { name, kind });
+        self
+    }
+
+    pub(super) const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// Needs `action` on `coordinate`.
+    pub(super) const fn needs(mut self, action: Action, coordinate: &'static str) -> Self {
+        self.right = Some(Right::On(action, coordinate));
+        self
+    }
+}
+
+/// An input type of the SDL.
+#[derive(Debug)]
+pub struct InputType {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// A governed type whose given fields belong to it, and what giving one needs.
+    pub of: Option<(&'static ObjectType, Action)>,
+    /// Its own fields.
+    pub fields: &'static [InputField],
+}
+
+impl InputType {
+    /// Names of its own fields.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|field| field.name).collect()
+    }
+
+    /// Names of the ids that come first: of what is to be changed.
+    pub fn targets(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.fields.iter().take_while(|field| matches!(field.kind, InputKind::Id)).map(|field| field.name)
+    }
+
+    /// Every field, those of the governed type last.
+    pub fn all(&self) -> Vec<InputField> {
+        let mut all = self.fields.to_vec();
+        if let Some((object, action)) = self.of {
+            all.extend(object.given().map(|(field, check)| InputField {
+                name: field.name,
+                doc: field.doc,
+                kind: InputKind::Text(check),
+                required: false,
+                right: Some(Right::OnField(action, object, field)),
+                was: None,
+            }));
+        }
+        all
+    }
+}

@@ -1,0 +1,98 @@
+//! The register: every governed type and field, declared once as pure data. Room: registry.
+//!
+//! SDL, policy objects, SQL projection, filters, orders, masks and (later) erasure and portability derive from it.
+//! What is not declared here cannot be served.
+
+mod administration;
+mod audit;
+mod change;
+mod check;
+mod consent;
+mod contact;
+mod enums;
+mod field;
+mod inputs;
+mod kinds;
+mod mutation_inputs;
+mod mutations;
+mod parts;
+mod purpose;
+mod roots;
+
+pub use administration::{ACCESS, ACCESS_TOKEN, RECIPIENT, STOP};
+pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
+pub use change::CONSENT_CHANGE;
+pub use check::{Check, Fault};
+pub use consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
+pub use contact::{CONSENT, CONTACT, PRIVACY_REQUEST};
+pub use enums::{ENUMS, EnumType};
+pub use field::{Field, ObjectType, Read, RowRule};
+pub use inputs::{Former, InputField, InputKind, InputType, Right};
+pub use kinds::{Category, Cover, Mask, Scalar};
+pub use mutations::{MUTATIONS, Mutation, Payload, Write};
+pub use parts::{CONTACT_POINT, PROVENANCE, RESTRICTION};
+pub use purpose::PURPOSE;
+pub use roots::{
+    EXPLAINED_ROLES, RECEIPT_OF, ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField,
+    receipt_coordinates, root_field,
+};
+
+use crate::policy::PolicyObject;
+
+/// Every governed type, in the order of the SDL.
+pub static OBJECTS: [&ObjectType; 18] = [
+    &CONTACT,
+    &CONTACT_POINT,
+    &PROVENANCE,
+    &RESTRICTION,
+    &GROUND,
+    &OBJECTION,
+    &BLOCK,
+    &CONSENT,
+    &CONSENT_EVENT,
+    &CONSENT_TEXT,
+    &CONSENT_CHANGE,
+    &PRIVACY_REQUEST,
+    &PURPOSE,
+    &RECIPIENT,
+    &STOP,
+    &ACCESS_TOKEN,
+    &ACCESS,
+    &AUDIT_ENTRY,
+];
+
+/// The governed type called `name`.
+pub fn object(name: &str) -> Option<&'static ObjectType> {
+    OBJECTS.iter().find(|object| object.name == name).copied()
+}
+
+/// What the policy can speak about: every governed field, every connection's `totalCount`, every root field but `viewer`,
+/// every mutation and subscription.
+pub fn policy_objects() -> Vec<PolicyObject> {
+    let mut objects = Vec::new();
+    let mut push = |type_name: &str, name: &str, was: Option<&str>, groups, derived_id| {
+        let coordinate = |name: &str| format!("{type_name}.{name}");
+        let (name, was) = (coordinate(name), was.map(coordinate));
+        objects.push(PolicyObject { name, was, groups, derived_id, type_name: type_name.to_owned() });
+    };
+    for object in OBJECTS {
+        for field in object.fields {
+            let derived = field.category == Category::Key;
+            let groups = vec![format!("data:{}", field.category.as_str()), format!("type:{}", object.name)];
+            push(object.name, field.name, None, if derived { Vec::new() } else { groups }, derived);
+        }
+        if let Some(plural) = object.plural {
+            push(&format!("{plural}Connection"), "totalCount", None, Vec::new(), false);
+        }
+    }
+    for root in ROOTS.iter().filter(|root| !matches!(root.root, Root::Viewer)) {
+        push("Query", root.name, root.was, Vec::new(), false);
+    }
+    for mutation in MUTATIONS {
+        push("Mutation", mutation.name, None, Vec::new(), false);
+    }
+    for subscription in SUBSCRIPTIONS {
+        push("Subscription", subscription.name, None, Vec::new(), false);
+    }
+    objects
+}

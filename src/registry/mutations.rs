@@ -1,0 +1,288 @@
+//! Every mutation: what it takes, what that needs, what it answers. Room: registry.
+
+use super::mutation_inputs::{
+    ACKNOWLEDGE_STOPS, ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT,
+    CREATE_RECIPIENT, END_GROUND, END_OBJECTION, LIFT_BLOCK, LIFT_RESTRICTION, MERGE_CONTACTS, OPEN_REQUEST,
+    RECORD_CONSENT, RECORD_GROUND, RECORD_OBJECTION, REMOVE_CONTACT_POINT, RENEW_CONSENT, REQUEST_CONSENT,
+    RESTRICT_CONTACT, REVOKE_ACCESS_TOKEN, UPDATE_CONTACT, WITHDRAW_CONSENT,
+};
+use super::{
+    ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, Category, GROUND, InputField, InputType, OBJECTION, ObjectType,
+    PRIVACY_REQUEST, RECIPIENT, Read as From, Right,
+};
+use crate::policy::Action::{self, Create, Read, Update};
+
+/// Which function writes. One for each mutation, so that none can be declared and not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the mutation of the same name, described there")]
+pub enum Write {
+    CreateContact,
+    UpdateContact,
+    MergeContacts,
+    AddContactPoint,
+    RemoveContactPoint,
+    RecordGround,
+    EndGround,
+    RecordObjection,
+    EndObjection,
+    LiftBlock,
+    RecordConsent,
+    RequestConsent,
+    RenewConsent,
+    WithdrawConsent,
+    OpenRequest,
+    CancelRequest,
+    RestrictContact,
+    LiftRestriction,
+    CreateRecipient,
+    AcknowledgeStops,
+    CreateAccessToken,
+    RevokeAccessToken,
+}
+
+/// What a mutation answers.
+#[derive(Debug)]
+pub struct Payload {
+    /// Name in the SDL.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// The field that holds what was written.
+    pub one: &'static str,
+    /// The field that holds all of it, where it may be several.
+    pub many: Option<&'static str>,
+    /// Its type.
+    pub object: &'static ObjectType,
+    /// Whether a secret is told, once.
+    pub secret: bool,
+}
+
+/// A mutation.
+#[derive(Debug)]
+pub struct Mutation {
+    /// Name in the SDL, and the action in the audit log.
+    pub name: &'static str,
+    /// Description in the SDL.
+    pub doc: &'static str,
+    /// What does it.
+    pub write: Write,
+    /// What it takes, as `input`.
+    pub input: &'static InputType,
+    /// The argument that takes the one field of the input until the next version.
+    pub was: Option<&'static str>,
+    /// The type of which whole rows are written, with all that hangs on them, whatever the input says.
+    pub whole: Option<&'static ObjectType>,
+    /// What it answers.
+    pub payload: &'static Payload,
+}
+
+impl Mutation {
+    /// The argument by which the one field of the input is given until the next version, as that field with its old name.
+    pub fn former(&self) -> Option<InputField> {
+        let (field, name) = (self.input.fields.first()?, self.was?);
+        Some(InputField { name, required: false, was: None, ..*field })
+    }
+
+    /// What is needed beside what the input says: where whole rows are written, every field of them is read and updated,
+    /// and every field of what hangs on them read, made and updated. Derived from the register, so that none is forgotten.
+    pub fn needs(&self) -> Vec<Right> {
+        let mut needs = Vec::new();
+        let mut add = |object: &'static ObjectType, actions: &[Action]| {
+            let kept = object.fields.iter().filter(|field| {
+                field.category != Category::Key
+                    && !field.read.is_derived()
+                    && !matches!(field.read, From::Localised { .. })
+            });
+            for field in kept {
+                needs.extend(actions.iter().map(|action| Right::OnField(*action, object, field)));
+            }
+        };
+        if let Some(object) = self.whole {
+            add(object, &[Read, Update]);
+            object.hanging().into_iter().for_each(|object| add(object, &[Read, Create, Update]));
+        }
+        needs
+    }
+}
+
+const fn payload(name: &'static str, one: &'static str, object: &'static ObjectType) -> Payload {
+    Payload {
+        name,
+        doc: "What was written, as far as the caller may read it.",
+        one,
+        many: None,
+        object,
+        secret: false,
+    }
+}
+
+static CONTACT_PAYLOAD: Payload = payload("ContactPayload", "contact", &CONTACT);
+static GROUND_PAYLOAD: Payload = payload("GroundPayload", "ground", &GROUND);
+static OBJECTION_PAYLOAD: Payload =
+    Payload { many: Some("objections"), ..payload("ObjectionPayload", "objection", &OBJECTION) };
+static BLOCK_PAYLOAD: Payload = payload("BlockPayload", "block", &BLOCK);
+static CONSENT_PAYLOAD: Payload =
+    Payload { many: Some("consents"), ..payload("ConsentPayload", "consent", &CONSENT) };
+static REQUEST_PAYLOAD: Payload = payload("RequestPayload", "request", &PRIVACY_REQUEST);
+static RECIPIENT_PAYLOAD: Payload = payload("RecipientPayload", "recipient", &RECIPIENT);
+static TOKEN_PAYLOAD: Payload =
+    Payload { secret: true, ..payload("AccessTokenPayload", "token", &ACCESS_TOKEN) };
+
+const fn mutation(
+    name: &'static str,
+    write: Write,
+    input: &'static InputType,
+    payload: &'static Payload,
+    doc: &'static str,
+) -> Mutation {
+    Mutation { name, doc, write, input, was: None, whole: None, payload }
+}
+
+/// Every mutation.
+pub static MUTATIONS: &[Mutation] = &[
+    mutation(
+        "createContact",
+        Write::CreateContact,
+        &CREATE_CONTACT,
+        &CONTACT_PAYLOAD,
+        "Makes a contact with its source and ground.",
+    ),
+    mutation(
+        "updateContact",
+        Write::UpdateContact,
+        &UPDATE_CONTACT,
+        &CONTACT_PAYLOAD,
+        "Rectifies a contact (Art. 16); a new address invalidates the consents bound to the old one.",
+    ),
+    Mutation {
+        whole: Some(&CONTACT),
+        ..mutation(
+            "mergeContacts",
+            Write::MergeContacts,
+            &MERGE_CONTACTS,
+            &CONTACT_PAYLOAD,
+            "Makes one contact of two that are the same person; of consents and restrictions the stricter holds. Needs a purpose that sees all.",
+        )
+    },
+    mutation(
+        "addContactPoint",
+        Write::AddContactPoint,
+        &ADD_CONTACT_POINT,
+        &CONTACT_PAYLOAD,
+        "Adds a further contact point.",
+    ),
+    Mutation {
+        was: Some("id"),
+        ..mutation(
+            "removeContactPoint",
+            Write::RemoveContactPoint,
+            &REMOVE_CONTACT_POINT,
+            &CONTACT_PAYLOAD,
+            "Removes a further contact point.",
+        )
+    },
+    mutation("recordGround", Write::RecordGround, &RECORD_GROUND, &GROUND_PAYLOAD, "Records a ground."),
+    mutation("endGround", Write::EndGround, &END_GROUND, &GROUND_PAYLOAD, "Ends a ground."),
+    mutation(
+        "recordObjection",
+        Write::RecordObjection,
+        &RECORD_OBJECTION,
+        &OBJECTION_PAYLOAD,
+        "Records an objection (Art. 21); it holds from the next read on.",
+    ),
+    mutation("endObjection", Write::EndObjection, &END_OBJECTION, &OBJECTION_PAYLOAD, "Ends an objection."),
+    mutation(
+        "liftBlock",
+        Write::LiftBlock,
+        &LIFT_BLOCK,
+        &BLOCK_PAYLOAD,
+        "Takes back a block of one contact whose person wants advertising again; other records of the address stay blocked.",
+    ),
+    mutation(
+        "recordConsent",
+        Write::RecordConsent,
+        &RECORD_CONSENT,
+        &CONSENT_PAYLOAD,
+        "Records a consent with its evidence (Art. 7(1)).",
+    ),
+    mutation(
+        "requestConsent",
+        Write::RequestConsent,
+        &REQUEST_CONSENT,
+        &CONSENT_PAYLOAD,
+        "Starts a double opt-in: the person confirms by a mailed link. By address it answers null, whether anybody has it or not.",
+    ),
+    mutation(
+        "renewConsent",
+        Write::RenewConsent,
+        &RENEW_CONSENT,
+        &CONSENT_PAYLOAD,
+        "Records that the person declared a consent anew that holds or has expired (Art. 7(1)).",
+    ),
+    mutation(
+        "withdrawConsent",
+        Write::WithdrawConsent,
+        &WITHDRAW_CONSENT,
+        &CONSENT_PAYLOAD,
+        "Withdraws consents (Art. 7(3)); it holds from the next read on.",
+    ),
+    mutation(
+        "openRequest",
+        Write::OpenRequest,
+        &OPEN_REQUEST,
+        &REQUEST_PAYLOAD,
+        "Opens a data-subject request.",
+    ),
+    mutation(
+        "cancelRequest",
+        Write::CancelRequest,
+        &CANCEL_REQUEST,
+        &REQUEST_PAYLOAD,
+        "Cancels a request that the person takes back.",
+    ),
+    mutation(
+        "restrictContact",
+        Write::RestrictContact,
+        &RESTRICT_CONTACT,
+        &CONTACT_PAYLOAD,
+        "Restricts the processing of a contact (Art. 18).",
+    ),
+    mutation(
+        "liftRestriction",
+        Write::LiftRestriction,
+        &LIFT_RESTRICTION,
+        &CONTACT_PAYLOAD,
+        "Lifts the restrictions of a contact (Art. 18(3)).",
+    ),
+    mutation(
+        "createRecipient",
+        Write::CreateRecipient,
+        &CREATE_RECIPIENT,
+        &RECIPIENT_PAYLOAD,
+        "Makes a recipient.",
+    ),
+    mutation(
+        "acknowledgeStops",
+        Write::AcknowledgeStops,
+        &ACKNOWLEDGE_STOPS,
+        &RECIPIENT_PAYLOAD,
+        "Notes that a recipient did what a stop file told it; a recipient does so for itself.",
+    ),
+    mutation(
+        "createAccessToken",
+        Write::CreateAccessToken,
+        &CREATE_ACCESS_TOKEN,
+        &TOKEN_PAYLOAD,
+        "Makes an access token and tells its secret, once.",
+    ),
+    Mutation {
+        was: Some("id"),
+        ..mutation(
+            "revokeAccessToken",
+            Write::RevokeAccessToken,
+            &REVOKE_ACCESS_TOKEN,
+            &TOKEN_PAYLOAD,
+            "Ends an access token; it counts with the next request.",
+        )
+    },
+];

@@ -1,0 +1,98 @@
+//! What a record of a person consists of beside itself: further contact points, sources, restrictions. Room: registry.
+
+use super::{
+    Check, ObjectType, RowRule,
+    enums::{CONTACT_POINT_KIND, RESTRICTION_LIMB},
+    field::{choice, created_at, id, list, text, time},
+    kinds::{Category::*, Cover, Mask},
+};
+
+/// A further e-mail address, phone number or postal address of a contact.
+pub static CONTACT_POINT: ObjectType = ObjectType {
+    name: "ContactPoint",
+    doc: "A further e-mail address, phone number or postal address of a contact.",
+    table: "contact_point",
+    key: "id",
+    rows: RowRule::OfContact,
+    plural: None,
+    fields: &[
+        id(),
+        choice("kind", Technical, "kind", &CONTACT_POINT_KIND, "What kind of contact point.").required(),
+        text("label", Technical, "label", "What it is used for, e.g. work.").given(Check::Line),
+        text("email", Email, "email", "The e-mail address.")
+            .masked(Mask::Email)
+            .covered_by(Cover::Email)
+            .given(Check::Email),
+        text("phone", Phone, "phone", "The phone number.").covered_by(Cover::Phone).given(Check::Phone),
+        text("street", Postal, "street", "Street and house number.")
+            .covered_by(Cover::Post)
+            .given(Check::Line),
+        text("postalCode", Postal, "postal_code", "Postal code.").covered_by(Cover::Post).given(Check::Line),
+        text("city", Postal, "city", "City.").masked(Mask::Initial).given(Check::Line),
+        text("country", Postal, "country", "Country.").given(Check::Line),
+        created_at(),
+    ],
+    unserved: &[
+        ("contact_id", "the contact it belongs to, reached from there"),
+        ("email_folded", "companion of email"),
+        ("email_key", "key of the mailbox, for consents bound to it"),
+        ("phone_folded", "companion of phone"),
+        ("phone_key", "key of the number, for consents bound to it"),
+        ("postal_key", "key of the postal address"),
+        ("key_version", "reader that made the keys"),
+    ],
+};
+
+/// Where the data of a contact comes from.
+pub static PROVENANCE: ObjectType = ObjectType {
+    name: "Provenance",
+    doc: "Where data of a contact comes from: source, when, by whom.",
+    table: "provenance",
+    key: "id",
+    rows: RowRule::OfContact,
+    plural: None,
+    fields: &[
+        id(),
+        text("source", Provenance, "source", "Name of the source."),
+        text("externalId", Provenance, "external_id", "Id of the person in the source."),
+        time("collectedAt", Provenance, "collected_at", "When the source collected it."),
+        time("recordedAt", Provenance, "recorded_at", "When it was recorded here."),
+        text("recordedBy", Provenance, "recorded_by", "Actor who recorded it."),
+        list("fields", Provenance, "fields", "Names of the fields it brought."),
+        time("informedAt", Provenance, "informed_at", "When the person was informed (Art. 14(3))."),
+        text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice given."),
+    ],
+    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+};
+
+/// A restriction of the processing of a contact.
+pub static RESTRICTION: ObjectType = ObjectType {
+    name: "Restriction",
+    doc: "A restriction of the processing of a contact (Art. 18); lifted only after the person was told.",
+    table: "restriction",
+    key: "id",
+    rows: RowRule::OfContact,
+    plural: None,
+    fields: &[
+        id(),
+        choice("limb", Restriction, "limb", &RESTRICTION_LIMB, "Point of Art. 18(1) it rests on.").required(),
+        text("reason", Restriction, "reason", "Why."),
+        time("restrictedAt", Restriction, "restricted_at", "Since when.").required(),
+        time(
+            "plannedUntil",
+            Restriction,
+            "planned_until",
+            "When it is to be looked at again; it does not end by itself.",
+        ),
+        time(
+            "informedAt",
+            Restriction,
+            "informed_at",
+            "When the person was told of the lifting (Art. 18(3)).",
+        ),
+        time("liftedAt", Restriction, "lifted_at", "When it was lifted."),
+        text("recordedBy", Restriction, "recorded_by", "Actor who recorded it."),
+        created_at(),
+    ],
+    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+};

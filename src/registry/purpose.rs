@@ -1,0 +1,51 @@
+//! Purposes, as the policy declares them. Room: registry.
+
+use super::{
+    ObjectType, RowRule,
+    enums::{CHANNEL, LEGAL_BASIS},
+};
+use super::{
+    field::{Read, choice, choices, computed, text},
+    kinds::Category::Technical,
+};
+
+/// Why data is processed.
+pub static PURPOSE: ObjectType = ObjectType {
+    name: "Purpose",
+    doc: "Why data is processed (Art. 5(1)(b)).",
+    table: "purpose",
+    key: "code",
+    rows: RowRule::Everyone,
+    plural: None,
+    fields: &[
+        text("code", Technical, "code", "Code of the purpose.").required(),
+        computed(
+            "title",
+            Technical,
+            Read::Localised { de: "title_de", en: "title_en" },
+            "Title in the given language (de or en; en by default).",
+        ),
+        computed(
+            "description",
+            Technical,
+            Read::Localised { de: "description_de", en: "description_en" },
+            "Description in the given language (de or en; en by default).",
+        ),
+        choice(
+            "legalBasis",
+            Technical,
+            "legal_basis",
+            &LEGAL_BASIS,
+            "Legal basis (Art. 6(1)); null for a group.",
+        ),
+        choices("channels", Technical, "channels", &CHANNEL, "Channels it may use."),
+        text("group", Technical, "group_code", "Code of the group it belongs to."),
+        text("dpvIri", Technical, "dpv_iri", "IRI in the W3C Data Privacy Vocabulary."),
+    ],
+    unserved: &[
+        ("grounds", "how the row rule finds a ground; read from the policy"),
+        ("is_group", "whether it is a group; read from the policy"),
+        ("revision", "policy revision that wrote the row"),
+        ("loaded_at", "when the row was written"),
+    ],
+};
