@@ -181,19 +181,36 @@ impl Modules {
 
 /// Reads all sources.
 pub fn arrows() -> Arrows {
-    arrows_of(&floors::all())
+    let mut sources = Sources::default();
+    for (file, text) in floors::all() {
+        sources.put(&file, &text);
+    }
+    sources.arrows()
 }
 
-/// Reads `files`, each by its path within `src` and its text.
-pub fn arrows_of(files: &[(String, String)]) -> Arrows {
+/// What each file names, by its path within `src`.
+#[derive(Default)]
+pub struct Sources(BTreeMap<String, Named>);
+
+impl Sources {
+    /// Reads `text` as that of `file`.
+    pub fn put(&mut self, file: &str, text: &str) {
+        self.0.insert(file.to_owned(), Named::read(text));
+    }
+
+    /// Which file imports which.
+    pub fn arrows(&self) -> Arrows {
+        arrows_of(&self.0)
+    }
+}
+
+fn arrows_of(named: &BTreeMap<String, Named>) -> Arrows {
     // The binary is a crate of its own, and nobody imports it.
-    let library = files.iter().filter(|(file, _)| file != "main.rs");
-    let modules = Modules(library.map(|(file, _)| (module(file), file.clone())).collect());
-    let named: BTreeMap<&String, Named> =
-        files.iter().map(|(file, text)| (file, Named::read(text))).collect();
+    let library = named.keys().filter(|file| *file != "main.rs");
+    let modules = Modules(library.map(|file| (module(file), file.clone())).collect());
     // Names that a module gives on from others.
     let mut given: BTreeMap<(Path, String), Path> = BTreeMap::new();
-    for (file, named) in &named {
+    for (file, named) in named {
         let base = module(file);
         for (name, path, _) in named.brought.iter().filter(|(.., public)| *public) {
             if let Some((from, rest)) = modules.resolve(&base, path)
@@ -204,7 +221,7 @@ pub fn arrows_of(files: &[(String, String)]) -> Arrows {
         }
     }
     let mut arrows = Arrows::new();
-    for (file, named) in &named {
+    for (file, named) in named {
         let base = module(file);
         let scope: BTreeMap<&String, &Path> =
             named.brought.iter().map(|(name, path, _)| (name, path)).collect();
@@ -214,7 +231,7 @@ pub fn arrows_of(files: &[(String, String)]) -> Arrows {
             .filter(|(.., public)| *public)
             .map(|(name, path, _)| (path, name.as_str()))
             .collect();
-        let to = arrows.entry((*file).clone()).or_default();
+        let to = arrows.entry(file.clone()).or_default();
         for path in &named.paths {
             // The face of a folder names what is in it for others, and needs nothing of it by that, unless it uses the name itself.
             let is_face = given_on.get(path).is_some_and(|name| !named.alone.contains(*name));
@@ -235,7 +252,7 @@ pub fn arrows_of(files: &[(String, String)]) -> Arrows {
             {
                 at.clone_from(from);
             }
-            if let Some(other) = modules.0.get(&at).filter(|other| other != file) {
+            if let Some(other) = modules.0.get(&at).filter(|other| *other != file) {
                 to.insert(other.clone());
             }
         }
