@@ -3,6 +3,25 @@
 //! Nobody has to remember to tell: whatever is written to contacts, consents and objections notes its contacts, and before the
 //! commit the consents in force of these, by the row rule itself, are compared with what was told last. Purposes on other grounds
 //! are not followed: there a contact comes and goes with its recorded ground, without a declaration of the person.
+//!
+//! Every write of a contact, consent or objection notes its contact. Before the commit the consents in force of
+//! these, by the SQL of the row rule itself, are compared with what was told last; differences become changes. A
+//! consent is looked at for its own purpose, an address, a state or an objection for all. Whoever writes consents or
+//! objections locks the contact first. On SQLite, which has one writer, a change is written to `consent_change` at
+//! once, with an id above the greatest. On PostgreSQL no writer waits for another: a change goes to
+//! `consent_change_queue`, in the transaction of what made it so, and its number comes from a sequence, so that of
+//! one contact, which is locked, the later change has the greater one whatever the clocks of two servers say. What is
+//! committed there moves to `consent_change` (`audit/numbering.rs`), the lowest numbers first, in one transaction for
+//! each batch that takes rows, puts them behind the greatest id and commits: whenever it ends, a row is either in the
+//! queue or has its place. One at a time does it, whichever server it is, by an advisory lock that is tried and not
+//! waited for; the database ends the turn of a server that has fallen silent. So ids only ever come behind all that
+//! could be read, and no cursor skips one; a transaction that takes long keeps nobody's change from being told but
+//! its own. A server's jobs number what it has committed at once (`feed`), at most every 10 ms, and look each second
+//! for what others have queued: other servers, and commands, whose changes wait for a server where none runs. No
+//! answer waits for it. What was told last is asked of queue and changes in one statement, what waits being the
+//! newer. The trigger that puts rows of `consent_change` in order stays, for whoever writes there past the queue.
+//! `consents::expire` records afterwards, for those who follow, what time has ended, and changes nothing that is
+//! read; `consents::catch_up` tells what changed without a write: another policy, or consents from before.
 
 use std::collections::{BTreeMap, BTreeSet};
 

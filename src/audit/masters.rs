@@ -1,4 +1,11 @@
 //! Which master key is in use: the database says it, and takes keys under no other. Room: audit.
+//!
+//! A process knows those of its configuration; the row of `master_key` says which of them wraps new keys, and a
+//! trigger of `subject_key` refuses every other, whoever writes. A writer that is refused looks the row up and does
+//! it again. A rotation changes the row, waits for transactions that began before (PostgreSQL), and wraps every key
+//! anew in batches that may be repeated. Servers say in `server` every few seconds which keys they know. A key that
+//! cannot be opened gets a successor of the next generation (`crypto/sealing.rs`); a sealed value names its
+//! generation. `audit/openable.rs` opens every key and every entry, for `keys status` and `restore --check`.
 
 use chrono::{DateTime, Utc};
 use entity::{master_key, subject_key};

@@ -2,6 +2,10 @@
 //!
 //! Everything else is refused then. What is owed waits in a table of its own, in the transaction of the no, and moves to the log as
 //! soon as that takes it.
+//!
+//! A no is taken also while the log cannot be written (`audit/owing.rs`): its transaction is run once more, and its
+//! entries go to `audit_owed`; a job moves them. The mutation answers null with `AUDIT_UNAVAILABLE` and
+//! `extensions.outcome = DONE`, without a personal value.
 
 use std::collections::BTreeMap;
 

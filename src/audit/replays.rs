@@ -2,6 +2,11 @@
 //!
 //! What is kept is what was written and a secret that was told, sealed; no value of a person. A repeat reads the answer
 //! anew, so that it never tells more than a read may by then.
+//!
+//! An `Idempotency-Key` is taken by the first request that sends it, with a keyed digest of its purpose and body.
+//! Under it the ids of what was written (and a secret that was told) are kept for a day, sealed, in the same
+//! transaction. The answer itself is not kept: it is read again, so that a repeat cannot tell what a withdrawal has
+//! closed meanwhile.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::idempotency::{ActiveModel, Column, Entity};
@@ -79,7 +84,7 @@ fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
     Hkdf::<Sha256>::new(Some(secret), &input)
         .expand(b"digest", &mut out)
         .map_err(|_| Error::internal("a digest"))?;
-    Ok(out.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(out))
 }
 
 impl Transaction {

@@ -1,4 +1,8 @@
 //! Keys that outlive a rotation of the master key: made once, wrapped in the database. Room: audit.
+//!
+//! For links, the suppression list, receipts and digests by which retries are found; random, made once, wrapped by
+//! the master key under the id of nobody. Where something was made with them and they are missing, or where they
+//! cannot be opened, nothing makes new ones but an operator who says so.
 
 use entity::{
     audit_entry, link,

@@ -1,4 +1,7 @@
 //! Folding of text for comparison: the same on every database. Room: base.
+//!
+//! NFKD, Latin and Greek letters without their marks (elsewhere marks make other letters), lower case, trimmed.
+//! PostgreSQL text columns have `COLLATE "C"`.
 
 use sha2::{Digest, Sha256};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -108,7 +111,7 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
         return Some(key);
     }
     // No key that is kept in full is like this: all have the bars between their parts.
-    let digits = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = hex::encode(Sha256::digest(&key));
     Some(format!("sha256:{digits}"))
 }
 

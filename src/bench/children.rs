@@ -190,7 +190,7 @@ fn resident(status: &str) -> Option<u64> {
 
 fn settings(common: &Common<'_>, port: u16) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let key: String = common.master.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key: String = hex::encode(common.master);
     format!(
         "[server]\nlisten = \"127.0.0.1:{port}\"\n[management]\nlisten = \"\"\n[database]\nurl = {}\n\
          [policy]\ndir = {}\n[secrets]\nmaster_key = \"{key}\"\n[limits]\ncost_per_minute = 0\n[log]\nfilter = \"warn\"\n",

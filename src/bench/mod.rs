@@ -2,6 +2,11 @@
 //!
 //! The server, handlers by hand and stock async-graphql run as child processes over the same rows. Before anything is loaded their
 //! answers must be equal byte for byte. Only ratios within a run say something.
+//!
+//! Data written through the audited door; server and yardsticks as child processes over one database; equality before
+//! load; rounds in turn, medians, ratios. `growth` fills databases in bulk, past the door, and asks in process.
+//! `yardsticks/` is the one place beside the engine that reads persons by SQL of its own, and the one that withdraws
+//! beside the audited door.
 
 mod bulk;
 mod check;

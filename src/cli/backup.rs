@@ -12,15 +12,15 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use zweck::{audit, config::Config, db::Db};
 
+use super::exit::CliError;
 use super::{connect, failure, files, opened, policy, print, unadopted};
-use crate::Failure;
 
 const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
 
 /// Writes the whole database, as it is at one instant, to a file that is not there yet. Servers may run and write meanwhile.
-pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), Failure> {
+pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), CliError> {
     if !config.database.url.starts_with("sqlite://") {
-        return Err(Failure::Usage(POSTGRES.to_owned()));
+        return Err(CliError::Usage(POSTGRES.to_owned()));
     }
     let db = connect(config).await?;
     files::private(file)?;
@@ -40,16 +40,16 @@ pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), Failure> 
 
 /// Looks whether a backup is whole and can be opened with the keys of the configuration; else puts it where the configuration has its
 /// database, which must not be there yet.
-pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result<(), Failure> {
+pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result<(), CliError> {
     let Some(target) = config.database.url.strip_prefix("sqlite://").map(PathBuf::from) else {
-        return Err(Failure::Usage(POSTGRES.to_owned()));
+        return Err(CliError::Usage(POSTGRES.to_owned()));
     };
     if !file.is_file() {
-        return Err(Failure::Usage(format!("there is no file {}", file.display())));
+        return Err(CliError::Usage(format!("there is no file {}", file.display())));
     }
     if !check && let Some(there) = standing(&target) {
         let text = format!("{} exists; a database is never overwritten: move it away first", there.display());
-        return Err(Failure::Usage(text));
+        return Err(CliError::Usage(text));
     }
     print(&examined(config, file).await?)?;
     if check {
@@ -77,12 +77,12 @@ fn standing(target: &Path) -> Option<PathBuf> {
 }
 
 /// What a copy of the backup says of itself: SQLite makes files beside what it opens.
-async fn examined(config: &Config, file: &Path) -> Result<String, Failure> {
+async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
     let directory = tempfile::tempdir().context("there is no directory for a copy")?;
     let copy = directory.path().join("copy.db");
     let made = files::private(&copy)?;
     contents(file, made).with_context(|| format!("{} cannot be copied", file.display()))?;
-    let unreadable = |_| Failure::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
+    let unreadable = |_| CliError::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
     let db = Db::connect(&format!("sqlite://{}", copy.display()), 1).await.map(opened).map_err(unreadable)?;
     if let Some(check) = db.damage().await.map_err(unreadable)? {
         return Err(anyhow::anyhow!("{} is damaged ({check})", file.display()).into());

@@ -15,12 +15,12 @@ use zweck::{
     http,
 };
 
+use super::exit::CliError;
 use super::{
     app, connect_within,
     files::{Overwrite, is_output, named},
     note, policy, print,
 };
-use crate::Failure;
 
 /// How it is measured.
 #[derive(Args)]
@@ -115,13 +115,13 @@ impl BenchArgs {
 }
 
 /// Measures. The database is only ever the one that the flag names: what the configuration names may be in use.
-pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Result<(), Failure> {
+pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Result<(), CliError> {
     if let Some(BenchCommand::Growth(args)) = &args.what {
         return grow(args, database_url.as_ref()).await;
     }
     if args.fsync && database_url.is_some() {
         let text = "--fsync is for the throw-away PostgreSQL; the server that --database-url names has settings of its own";
-        return Err(Failure::Usage(text.to_owned()));
+        return Err(CliError::Usage(text.to_owned()));
     }
     look(args.json.as_deref(), args.overwrite)?;
     let options = args.options(database_url);
@@ -139,10 +139,10 @@ pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Resul
 }
 
 /// Measures growth.
-async fn grow(args: &GrowthArgs, database_url: Option<&String>) -> Result<(), Failure> {
+async fn grow(args: &GrowthArgs, database_url: Option<&String>) -> Result<(), CliError> {
     if database_url.is_some() {
         let text = "growth is measured on several databases of its own; --database-url names only one";
-        return Err(Failure::Usage(text.to_owned()));
+        return Err(CliError::Usage(text.to_owned()));
     }
     look(args.json.as_deref(), args.overwrite)?;
     let growing = args.growing();
@@ -155,12 +155,12 @@ async fn grow(args: &GrowthArgs, database_url: Option<&String>) -> Result<(), Fa
 }
 
 /// Refuses a file that is there before anything is measured.
-fn look(file: Option<&Path>, overwrite: Overwrite) -> Result<(), Failure> {
+fn look(file: Option<&Path>, overwrite: Overwrite) -> Result<(), CliError> {
     named(file).map_or(Ok(()), |file| overwrite.look(file))
 }
 
 /// Writes what was found to a file, where one is asked for.
-fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Result<(), Failure> {
+fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Result<(), CliError> {
     let Some(path) = file else { return Ok(()) };
     let text = serde_json::to_string_pretty(found)? + "\n";
     match is_output(path) {
@@ -170,7 +170,7 @@ fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Re
 }
 
 /// Serves a yardstick at `server.listen`.
-pub(crate) async fn yardstick(config: &Config, yardstick: Yardstick) -> Result<(), Failure> {
+pub(crate) async fn yardstick(config: &Config, yardstick: Yardstick) -> Result<(), CliError> {
     let policy = policy(config).await?;
     let db = connect_within(config, config.limits.operation_time()).await?;
     let app = Arc::new(app(config, policy, db).await?);
@@ -178,11 +178,11 @@ pub(crate) async fn yardstick(config: &Config, yardstick: Yardstick) -> Result<(
     Ok(bench::serve(yardstick, app, listener).await?)
 }
 
-impl From<Fault> for Failure {
+impl From<Fault> for CliError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Usage(text) => Failure::Usage(text),
-            Fault::Failed(_) | Fault::Differs(_) => Failure::Failed(anyhow::anyhow!(fault)),
+            Fault::Usage(text) => CliError::Usage(text),
+            Fault::Failed(_) | Fault::Differs(_) => CliError::Failed(anyhow::anyhow!(fault)),
         }
     }
 }

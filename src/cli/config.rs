@@ -6,8 +6,8 @@ use zweck::{
     jobs::mailer::Mailer,
 };
 
+use super::exit::CliError;
 use super::{ListFormat, app, connect_within, is_made, logs::log_filter, note, policy, print, usage};
-use crate::Failure;
 
 /// What is done with the configuration.
 #[derive(Subcommand)]
@@ -29,7 +29,7 @@ pub(crate) enum ConfigCommand {
 }
 
 /// Does it.
-pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), CliError> {
     match *command {
         ConfigCommand::Default => print(DEFAULTS),
         ConfigCommand::Print { format: ListFormat::Text } => print(&config.shown()),

@@ -9,11 +9,11 @@ use zweck::{
     graphql::Engine,
 };
 
+use super::exit::CliError;
 use super::{
     export::{Caller, CallerArgs, refused},
     failure, note, open, print,
 };
-use crate::Failure;
 
 /// Who looks, and how it is told.
 #[derive(Args)]
@@ -34,7 +34,7 @@ enum FormatArg {
 }
 
 /// Lists contacts that are likely the same person, by id.
-pub(crate) async fn duplicates(config: &Config, args: DuplicatesArgs) -> Result<(), Failure> {
+pub(crate) async fn duplicates(config: &Config, args: DuplicatesArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let app = open(config).await?;
     let engine = Engine::new().map_err(failure)?;

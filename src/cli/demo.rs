@@ -17,8 +17,8 @@ use zweck::{
     policy::Live,
 };
 
+use super::exit::CliError;
 use super::{failure, migrated, opened, policy, print};
-use crate::Failure;
 
 const ACTOR: &str = "cli:demo";
 
@@ -29,13 +29,13 @@ pub(crate) async fn run(
     file: Option<PathBuf>,
     people: usize,
     page: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     // Gone with the directory, unless a file is named.
     let directory = tempfile::tempdir().context("there is no directory for the database")?;
     let file = file.unwrap_or_else(|| directory.path().join("demo.db"));
     if file.exists() {
         let text = format!("{} exists already; the demo begins with a fresh file", file.display());
-        return Err(Failure::Usage(text));
+        return Err(CliError::Usage(text));
     }
     let listener = tokio::net::TcpListener::bind(config.server.listen).await.with_context(|| {
         format!("cannot listen on {}; name another address with --listen", config.server.listen)
@@ -59,8 +59,7 @@ pub(crate) async fn run(
     });
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let demo = demo::seed(&app, people).await.map_err(failure)?;
-    let token: [u8; 16] = rand::random();
-    let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = hex::encode(rand::random::<[u8; 16]>());
     print(&told(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
     let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };

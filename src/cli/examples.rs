@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory};
 
-use crate::Cli;
+use super::args::Cli;
 
 /// Command, and lines to type.
 const EXAMPLES: &[(&str, &[&str])] = &[

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Why a command did not do its work.
-pub(crate) enum Failure {
+pub(crate) enum CliError {
     /// It failed.
     Failed(anyhow::Error),
     /// It was called in a wrong way.
@@ -19,37 +19,37 @@ pub(crate) enum Failure {
     Unread,
 }
 
-impl From<anyhow::Error> for Failure {
+impl From<anyhow::Error> for CliError {
     fn from(error: anyhow::Error) -> Self {
-        Failure::Failed(error)
+        CliError::Failed(error)
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             // As by `| head`: nothing went wrong.
-            std::io::ErrorKind::BrokenPipe => Failure::Unread,
-            _ => Failure::Failed(error.into()),
+            std::io::ErrorKind::BrokenPipe => CliError::Unread,
+            _ => CliError::Failed(error.into()),
         }
     }
 }
 
-impl From<serde_json::Error> for Failure {
+impl From<serde_json::Error> for CliError {
     fn from(error: serde_json::Error) -> Self {
-        Failure::Failed(error.into())
+        CliError::Failed(error.into())
     }
 }
 
-impl Failure {
+impl CliError {
     /// Says why, and gives the exit code.
     pub(crate) fn exit(self) -> ExitCode {
         let (code, text) = match self {
-            Failure::Failed(error) => (1, format!("{error:#}")),
-            Failure::Usage(text) => (2, text),
-            Failure::Policy(text) => (3, text),
-            Failure::PolicyTest(text) => (4, text),
-            Failure::Unread => return ExitCode::SUCCESS,
+            CliError::Failed(error) => (1, format!("{error:#}")),
+            CliError::Usage(text) => (2, text),
+            CliError::Policy(text) => (3, text),
+            CliError::PolicyTest(text) => (4, text),
+            CliError::Unread => return ExitCode::SUCCESS,
         };
         complain(&text);
         ExitCode::from(code)

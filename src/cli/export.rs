@@ -18,12 +18,12 @@ use zweck::{
     http,
 };
 
+use super::exit::CliError;
 use super::{
     failure,
     files::{Output, Overwrite, named},
     note, open,
 };
-use crate::Failure;
 
 /// Who reads, and for what.
 #[derive(Args)]
@@ -69,10 +69,10 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Reads the token.
-    pub(crate) fn of(config: &Config, args: &CallerArgs) -> Result<Self, Failure> {
+    pub(crate) fn of(config: &Config, args: &CallerArgs) -> Result<Self, CliError> {
         let text = match args.token_file.as_deref() {
             None => config.secrets.token.clone().ok_or_else(|| {
-                Failure::Usage("name a token by --token-file or ZWECK__SECRETS__TOKEN".to_owned())
+                CliError::Usage("name a token by --token-file or ZWECK__SECRETS__TOKEN".to_owned())
             })?,
             Some(path) if path == Path::new("-") => {
                 let mut text = String::new();
@@ -84,7 +84,7 @@ impl Caller {
             }
         };
         let token = BearerToken::parse(text.trim());
-        let token = token.ok_or_else(|| Failure::Usage("this is not a token of Zweck".to_owned()))?;
+        let token = token.ok_or_else(|| CliError::Usage("this is not a token of Zweck".to_owned()))?;
         Ok(Self { token, purpose: args.purpose.clone() })
     }
 
@@ -104,7 +104,7 @@ impl Caller {
 }
 
 /// Exports contacts.
-pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Failure> {
+pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let named = named(args.output.as_deref());
     named.map(|path| args.overwrite.look(path)).transpose()?;
@@ -132,7 +132,7 @@ async fn write(
     caller: &Caller,
     format: Format,
     output: Option<Output>,
-) -> Result<Exported, Failure> {
+) -> Result<Exported, CliError> {
     let actor = async || caller.actor(app).await;
     let Some(output) = output else {
         let out = BufWriter::new(io::stdout());
@@ -145,12 +145,12 @@ async fn write(
 }
 
 /// Why something is not readable, with its place.
-pub(crate) fn refused(error: Error) -> Failure {
+pub(crate) fn refused(error: Error) -> CliError {
     let coordinate =
         error.coordinate.as_deref().map(|coordinate| format!(" ({coordinate})")).unwrap_or_default();
     match error.code {
         Code::BadUserInput | Code::PurposeRequired => failure(error),
-        code => Failure::Failed(anyhow::anyhow!("{}{coordinate} [{code}]", error.message)),
+        code => CliError::Failed(anyhow::anyhow!("{}{coordinate} [{code}]", error.message)),
     }
 }
 

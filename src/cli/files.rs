@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use crate::Failure;
+use super::exit::CliError;
 
 /// What becomes of a file that is there.
 #[derive(Args, Clone, Copy)]
@@ -26,7 +26,7 @@ impl Overwrite {
     ///
     /// # Errors
     /// Those of [`Overwrite::look`]; nothing can be written beside it.
-    pub(crate) fn begin(self, path: &Path) -> Result<Output, Failure> {
+    pub(crate) fn begin(self, path: &Path) -> Result<Output, CliError> {
         self.look(path)?;
         if is_special(path) {
             // No name of it lies anywhere, whatever becomes of this program.
@@ -43,7 +43,7 @@ impl Overwrite {
     ///
     /// # Errors
     /// Those of [`Overwrite::look`]; it cannot be made.
-    pub(crate) fn open(self, path: &Path) -> Result<File, Failure> {
+    pub(crate) fn open(self, path: &Path) -> Result<File, CliError> {
         self.look(path)?;
         let opened = match self.force || is_special(path) {
             true => File::create(path),
@@ -56,7 +56,7 @@ impl Overwrite {
     ///
     /// # Errors
     /// There is a directory or a disk; there is a file, and nobody said that it is written over.
-    pub(crate) fn look(self, path: &Path) -> Result<(), Failure> {
+    pub(crate) fn look(self, path: &Path) -> Result<(), CliError> {
         let found = std::fs::metadata(path).ok();
         let wrong = found.and_then(|found| match found.file_type() {
             kind if kind.is_dir() => Some("a directory"),
@@ -64,7 +64,7 @@ impl Overwrite {
             _ => None,
         });
         if let Some(what) = wrong {
-            return Err(Failure::Usage(format!("{} is {what}; name a file", path.display())));
+            return Err(CliError::Usage(format!("{} is {what}; name a file", path.display())));
         }
         if self.force || is_special(path) || path.symlink_metadata().is_err() {
             return Ok(());
@@ -100,7 +100,7 @@ impl Output {
     ///
     /// # Errors
     /// Somebody else has made the file meanwhile; the disk refuses.
-    pub(crate) fn done(self) -> Result<(), Failure> {
+    pub(crate) fn done(self) -> Result<(), CliError> {
         let path = &self.path;
         match self.part {
             Part::Apart(mut part) => {
@@ -133,11 +133,11 @@ pub(crate) fn is_output(path: &Path) -> bool {
 }
 
 /// A new file that its owner alone can read, which is never written over another: a key or a database that is gone does not come back.
-pub(crate) fn private(path: &Path) -> Result<File, Failure> {
+pub(crate) fn private(path: &Path) -> Result<File, CliError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     made.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            Failure::Usage(format!("{} exists and is not overwritten", path.display()))
+            CliError::Usage(format!("{} exists and is not overwritten", path.display()))
         }
         _ => unmade(path, &error),
     })
@@ -153,11 +153,11 @@ fn is_special(path: &Path) -> bool {
     })
 }
 
-fn exists(path: &Path) -> Failure {
-    Failure::Usage(format!("{} exists and is overwritten with --force alone", path.display()))
+fn exists(path: &Path) -> CliError {
+    CliError::Usage(format!("{} exists and is overwritten with --force alone", path.display()))
 }
 
-fn unmade(path: &Path, error: &io::Error) -> Failure {
+fn unmade(path: &Path, error: &io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::AlreadyExists => exists(path),
         kind => anyhow::anyhow!("{} cannot be made: {kind}", path.display()).into(),

@@ -13,8 +13,8 @@ use tokio::{
 };
 use zweck::config::Config;
 
+use super::exit::CliError;
 use super::print;
-use crate::Failure;
 
 /// Longer than the server takes to find out.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LONGEST: u64 = 64 * 1024;
 
 /// Prints what `/readyz` of `management.listen` tells; fails unless it is ready.
-pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
     let Some(listen) = config.management.listen else {
-        return Err(Failure::Usage(
+        return Err(CliError::Usage(
             "configuration: `management.listen` is empty: nobody can be asked".to_owned(),
         ));
     };

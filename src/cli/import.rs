@@ -19,12 +19,12 @@ use zweck::{
     exchange::imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Target},
 };
 
+use super::exit::CliError;
 use super::{
     ACTOR, failure,
     files::{Overwrite, is_output},
     note, open, print,
 };
-use crate::Failure;
 
 /// Who acts.
 pub(super) const IMPORTER: &str = "cli:import";
@@ -151,7 +151,7 @@ impl ImportArgs {
     }
 
     /// Refuses what this kind of file does not have.
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), CliError> {
         let (of_csv, encoded) = match self.format() {
             Format::Csv => return Ok(()),
             Format::VCard => (self.preset.is_some(), false),
@@ -173,19 +173,19 @@ impl ImportArgs {
             ("--encoding", encoded),
         ] {
             if given {
-                return Err(Failure::Usage(format!("`{flag}` means nothing for this kind of file")));
+                return Err(CliError::Usage(format!("`{flag}` means nothing for this kind of file")));
             }
         }
         Ok(())
     }
 
-    fn reading(&self, optional: Vec<Target>) -> Result<Reading, Failure> {
+    fn reading(&self, optional: Vec<Target>) -> Result<Reading, CliError> {
         let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
-            return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+            return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
         };
         let region = self.region.as_deref().map(|code| {
             let region: Result<Region, _> = code.to_ascii_uppercase().parse();
-            region.map_err(|_| Failure::Usage(format!("`{code}` is not the code of a region, e.g. DE")))
+            region.map_err(|_| CliError::Usage(format!("`{code}` is not the code of a region, e.g. DE")))
         });
         Ok(Reading {
             format: self.format(),
@@ -203,7 +203,7 @@ impl ImportArgs {
         })
     }
 
-    fn import(self) -> Result<Import, Failure> {
+    fn import(self) -> Result<Import, CliError> {
         self.check()?;
         let (mut map, external_id) = match (&self.preset, &self.map_file) {
             _ if self.format() != Format::Csv => (Vec::new(), None),
@@ -247,7 +247,7 @@ impl ImportArgs {
 }
 
 /// Imports contacts; rejected rows are reported and do not stop the others.
-pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Failure> {
+pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), CliError> {
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;
@@ -275,10 +275,10 @@ pub(super) struct Teller {
 
 impl Teller {
     /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
-    pub(super) fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, Failure> {
+    pub(super) fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, CliError> {
         if report.is_some_and(is_output) {
             let text = "--report writes a file; standard output tells the problems already";
-            return Err(Failure::Usage(text.to_owned()));
+            return Err(CliError::Usage(text.to_owned()));
         }
         let fresh = report.filter(|path| path.symlink_metadata().is_err()).map(Path::to_owned);
         let json = report.map(|path| JsonReport::create(overwrite.open(path)?)).transpose()?;
@@ -314,7 +314,7 @@ impl Teller {
         done: Result<R, Error>,
         what: &str,
         allow_rejected: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         self.bar.finish_and_clear();
         let refused = matches!(&done, Err(error) if error.code == Code::BadUserInput);
         if let Some(json) = self.json {
@@ -406,7 +406,7 @@ struct Closing<'a, R> {
 }
 
 impl JsonReport {
-    fn create(file: File) -> Result<Self, Failure> {
+    fn create(file: File) -> Result<Self, CliError> {
         let mut file = BufWriter::new(file);
         file.write_all(b"{\"problems\": [")?;
         Ok(Self { file, empty: true })
@@ -419,7 +419,7 @@ impl JsonReport {
     }
 
     /// Ends the report; `completed` is false where the import ended in an error.
-    fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), Failure> {
+    fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), CliError> {
         let closing = serde_json::to_string(&Closing { completed: report.is_some(), report })?;
         // The members go on in the object that is open.
         let members = closing.strip_prefix('{').unwrap_or_default();

@@ -10,13 +10,13 @@ use zweck::{
     exchange::imports::{self, ConsentImport, Reading},
 };
 
+use super::exit::CliError;
 use super::{
     ACTOR, failure,
     files::Overwrite,
     import::{EncodingArg, IMPORTER, Teller},
     open,
 };
-use crate::Failure;
 
 /// Which file, and what is in it.
 #[derive(Args)]
@@ -58,9 +58,9 @@ pub(crate) struct ImportConsentsArgs {
 }
 
 impl ImportConsentsArgs {
-    fn import(self) -> Result<ConsentImport, Failure> {
+    fn import(self) -> Result<ConsentImport, CliError> {
         let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
-            return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+            return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
         };
         Ok(ConsentImport {
             map: ConsentImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?,
@@ -80,7 +80,7 @@ impl ImportConsentsArgs {
 }
 
 /// Imports consents; what is left out or rejected is reported and does not stop the others.
-pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Result<(), Failure> {
+pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Result<(), CliError> {
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;

@@ -11,13 +11,13 @@ use zweck::{
     exchange::imports::{self, Listing, ObjectionImport, Reading},
 };
 
+use super::exit::CliError;
 use super::{
     ACTOR, failure,
     files::Overwrite,
     import::{EncodingArg, IMPORTER, Noes, Teller},
     open,
 };
-use crate::Failure;
 
 /// Which file, and what is in it.
 #[derive(Args)]
@@ -125,9 +125,9 @@ impl Noes for imports::ObjectionReport {
 }
 
 impl ImportObjectionsArgs {
-    fn import(self) -> Result<ObjectionImport, Failure> {
+    fn import(self) -> Result<ObjectionImport, CliError> {
         let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
-            return Err(Failure::Usage("the delimiter must be one ASCII character".to_owned()));
+            return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
         };
         Ok(ObjectionImport {
             kind: self.kind.into(),
@@ -150,7 +150,7 @@ impl ImportObjectionsArgs {
 }
 
 /// Imports such a file; what is rejected is reported and does not stop the others.
-pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> Result<(), Failure> {
+pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> Result<(), CliError> {
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;

@@ -16,8 +16,8 @@ use zweck::{
     jobs::servers::{self, Running},
 };
 
+use super::exit::CliError;
 use super::{ACTOR, ListFormat, connect, failure, files, note, policy, print, unadopted};
-use crate::Failure;
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
@@ -47,9 +47,9 @@ pub(crate) enum KeysCommand {
 }
 
 /// Prints a fresh master key, or writes it to a file that only its owner can read.
-pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
+pub(crate) fn generate(out: Option<&Path>) -> Result<(), CliError> {
     let key: [u8; 32] = rand::random();
-    let line = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let line = hex::encode(key) + "\n";
     let Some(file) = out else { return print(&line) };
     let mut made = files::private(file)?;
     made.write_all(line.as_bytes())
@@ -62,7 +62,7 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// Says which master keys there are and whether everything can be opened.
-pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Failure> {
+pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), CliError> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let closed = audit::closed(&app).await.map_err(failure)?;
@@ -161,7 +161,7 @@ fn described(keyring: &Keyring, closed: Closed, running: &[Running], known: &[St
 }
 
 /// Takes the configured master key in use and wraps every key anew by it.
-pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
@@ -174,7 +174,7 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
         let text = format!(
             "the master key in use is called {name}; set it as `secrets.previous_master_key`, so that what it wraps can be opened"
         );
-        return Err(Failure::Usage(text));
+        return Err(CliError::Usage(text));
     }
     let behind: Vec<String> = servers::running(&app)
         .await
@@ -213,7 +213,7 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), Failure> {
 }
 
 /// Makes the keys of the installation anew that are missing or cannot be opened, and gives up those of persons that cannot be.
-pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let mut done = Vec::new();
@@ -229,13 +229,13 @@ pub(crate) async fn remake(config: &Config) -> Result<(), Failure> {
     }
     if done.is_empty() {
         let text = "no key of the installation is missing, and every key can be opened; nothing was changed";
-        return Err(Failure::Usage(text.to_owned()));
+        return Err(CliError::Usage(text.to_owned()));
     }
     print(&done.concat())
 }
 
 /// The application, whether or not its keys can be opened.
-async fn refreshed(config: &Config) -> Result<App, Failure> {
+async fn refreshed(config: &Config) -> Result<App, CliError> {
     let app = unadopted(config, policy(config).await?, connect(config).await?).await?;
     // What is written goes under the one in use, as far as that is known.
     audit::refresh(&app).await.map_err(failure)?;

@@ -1,10 +1,15 @@
 //! What is logged, and how. Room: cli.
+//!
+//! The log holds ids and codes. Each request has a span of the highest level, which the task of its operation
+//! inherits. Statements are not logged (`sqlx_logging(false)`), errors of the database by their kind alone, panics by
+//! their place. `tests/support/log.rs` reads along with the whole test run at TRACE and ends it at the first line
+//! with a seeded value, or anything that looks like an address, a number, a token or a key.
 
 use std::io::IsTerminal;
 
 use zweck::config::{Config, LogFormat};
 
-use crate::Failure;
+use super::exit::CliError;
 
 /// What is logged. Never frames of connections, whatever is asked for: they hold credentials.
 pub(super) fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, String> {
@@ -28,7 +33,7 @@ pub(super) fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, 
 }
 
 /// Log lines go to standard error. Panics are logged by their place alone: their text may quote values.
-pub(crate) fn log(config: &Config, filter: &str) -> Result<(), Failure> {
+pub(crate) fn log(config: &Config, filter: &str) -> Result<(), CliError> {
     let filter = log_filter(filter).map_err(super::usage)?;
     let colours = std::io::stderr().is_terminal();
     let lines =

@@ -5,18 +5,18 @@ use std::path::Path;
 use anyhow::Context;
 use clap_complete::Shell;
 
+use super::exit::CliError;
 use super::{examples, files::Overwrite, print};
-use crate::Failure;
 
 /// Prints what a shell completes commands by.
-pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
+pub(crate) fn completions(shell: Shell) -> Result<(), CliError> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut examples::command(), "zweck", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
 /// Writes a page of the manual for each command.
-pub(crate) fn write(directory: &Path, overwrite: Overwrite) -> Result<(), Failure> {
+pub(crate) fn write(directory: &Path, overwrite: Overwrite) -> Result<(), CliError> {
     std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
     let unwritten = || format!("the manual cannot be written to {}", directory.display());
     let beside = tempfile::Builder::new().prefix(".zweck-").tempdir_in(directory).with_context(unwritten)?;

@@ -14,8 +14,8 @@ use zweck::{
     policy::{Holding, Part, Policy},
 };
 
+use super::exit::CliError;
 use super::{note, print, unproved_policy};
-use crate::Failure;
 
 /// Which part of the policy, and how it is printed.
 #[derive(Args)]
@@ -59,13 +59,13 @@ const RIGHTS: [(&str, char, &str); 6] = [
 ];
 
 /// Prints who may do what for which purpose.
-pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Failure> {
+pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), CliError> {
     let policy = unproved_policy(config).await?;
     if let Some(role) = args.role.as_ref().filter(|role| !policy.roles().contains(role)) {
-        return Err(Failure::Usage(format!("there is no role `{role}`")));
+        return Err(CliError::Usage(format!("there is no role `{role}`")));
     }
     if let Some(code) = args.purpose.as_ref().filter(|code| policy.purpose(code).is_none()) {
-        return Err(Failure::Usage(format!("there is no purpose `{code}`")));
+        return Err(CliError::Usage(format!("there is no purpose `{code}`")));
     }
     let part = Part { role: args.role, purpose: args.purpose, type_name: args.type_name };
     let holdings = policy.holdings(&part);
@@ -89,7 +89,7 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), Fail
 }
 
 /// Tells what is another than in the file that somebody has reviewed.
-fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), Failure> {
+fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), CliError> {
     let before = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     // What was reviewed under an old name is the same right.
     let named = |line: &str| {
@@ -116,12 +116,12 @@ fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), Failure> {
                 "{changed} rights are not as in {0}; once they are reviewed: zweck policy matrix --format csv > {0}",
                 file.display()
             );
-            Err(Failure::PolicyTest(text))
+            Err(CliError::PolicyTest(text))
         }
     }
 }
 
-fn csv(holdings: &BTreeSet<Holding>) -> Result<String, Failure> {
+fn csv(holdings: &BTreeSet<Holding>) -> Result<String, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_record(["purpose", "role", "object", "right"]).and_then(|()| {
         holdings.iter().try_for_each(|of| writer.write_record([&of.purpose, &of.role, &of.object, of.right]))

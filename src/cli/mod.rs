@@ -1,5 +1,6 @@
 //! What each command does. Room: cli.
 
+pub(crate) mod args;
 pub(crate) mod backup;
 #[cfg(feature = "bench")]
 pub(crate) mod bench;
@@ -20,6 +21,7 @@ pub(crate) mod manual;
 pub(crate) mod matrix;
 pub(crate) mod policy;
 pub(crate) mod receipts;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod stops;
 pub(crate) mod suppressions;
@@ -57,7 +59,7 @@ use zweck::{
 
 use exit::note;
 
-use crate::Failure;
+use exit::CliError;
 
 /// How a list is printed.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -80,7 +82,7 @@ const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zwec
                              values of the audit log cannot be read";
 
 /// Starts the server.
-pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure> {
+pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -98,7 +100,8 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), Failure>
         None => policy(config).await?,
     };
     if config.pages.enabled {
-        http::fit(&policy, &config.pages).map_err(|text| Failure::Usage(format!("configuration: {text}")))?;
+        http::fit(&policy, &config.pages)
+            .map_err(|text| CliError::Usage(format!("configuration: {text}")))?;
     }
     if !migrate {
         is_made(config)?;
@@ -191,13 +194,13 @@ fn told(config: &Config, address: SocketAddr, policy: &str) {
 }
 
 /// How many migrations wait.
-async fn pending(db: &Db) -> Result<usize, Failure> {
+async fn pending(db: &Db) -> Result<usize, CliError> {
     let pending = Migrator::get_pending_migrations(&db.writer).await;
     Ok(pending.map_err(|error| unusable(&error))?.len())
 }
 
 /// Brings the database up to date, and tells in one line what was done.
-async fn migrated(db: &Db) -> Result<(), Failure> {
+async fn migrated(db: &Db) -> Result<(), CliError> {
     let pending = pending(db).await?;
     db.migrate().await.map_err(|error| unusable(&error))?;
     if pending > 0 {
@@ -206,7 +209,7 @@ async fn migrated(db: &Db) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, CliError> {
     let bound = TcpListener::bind(address).await;
     Ok(bound.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
 }
@@ -220,7 +223,7 @@ async fn keep_keys(app: Arc<App>) {
 }
 
 /// Brings the database up to date.
-pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn migrate(config: &Config) -> Result<(), CliError> {
     let policy = policy(config).await?;
     let db = connect_within(config, Duration::ZERO).await?;
     migrated(&db).await?;
@@ -231,7 +234,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), Failure> {
 }
 
 /// Compares consents with their events, and mends those that differ unless it shall only check.
-pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(), Failure> {
+pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(), CliError> {
     let app = open(config).await?;
     let rebuilt = consents::rebuild(&app, ACTOR, check).await.map_err(failure)?;
     for id in &rebuilt.differing {
@@ -249,7 +252,7 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
 }
 
 /// The files of the policy, once nobody writes to them.
-async fn sources(config: &Config) -> Result<Sources, Failure> {
+async fn sources(config: &Config) -> Result<Sources, CliError> {
     match &config.policy.dir {
         Some(dir) => policy_watch::resting::read(dir).await.map_err(policy_failure),
         None => Ok(Sources::embedded()),
@@ -257,39 +260,39 @@ async fn sources(config: &Config) -> Result<Sources, Failure> {
 }
 
 /// The policy of the configuration, whose own cases hold.
-async fn policy(config: &Config) -> Result<Policy, Failure> {
+async fn policy(config: &Config) -> Result<Policy, CliError> {
     proved(&sources(config).await?).await
 }
 
-async fn proved(sources: &Sources) -> Result<Policy, Failure> {
+async fn proved(sources: &Sources) -> Result<Policy, CliError> {
     Policy::load_proved(sources, &registry::policy_objects()).await.map_err(policy_failure)
 }
 
 /// The same, whether or not its cases hold: to be looked at.
-async fn unproved_policy(config: &Config) -> Result<Policy, Failure> {
+async fn unproved_policy(config: &Config) -> Result<Policy, CliError> {
     Policy::load(&sources(config).await?, &registry::policy_objects()).await.map_err(policy_failure)
 }
 
-fn policy_failure(error: impl std::fmt::Display) -> Failure {
-    Failure::Policy(error.to_string())
+fn policy_failure(error: impl std::fmt::Display) -> CliError {
+    CliError::Policy(error.to_string())
 }
 
 /// A configuration that says what cannot be.
-fn usage(text: String) -> Failure {
-    Failure::Usage(format!("configuration: {text}"))
+fn usage(text: String) -> CliError {
+    CliError::Usage(format!("configuration: {text}"))
 }
 
 /// A database that is there.
-async fn connect(config: &Config) -> Result<Db, Failure> {
+async fn connect(config: &Config) -> Result<Db, CliError> {
     is_made(config)?;
     connect_within(config, Duration::ZERO).await
 }
 
 /// Only who migrates makes a file of SQLite: anybody else would leave an empty one behind.
-fn is_made(config: &Config) -> Result<(), Failure> {
+fn is_made(config: &Config) -> Result<(), CliError> {
     match config.database.url.strip_prefix("sqlite://") {
         Some(path) if !Path::new(path).exists() => {
-            Err(Failure::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
+            Err(CliError::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
         }
         _ => Ok(()),
     }
@@ -317,38 +320,38 @@ pub(crate) async fn close() {
 }
 
 /// Connections on which no statement that reads takes longer than `time`; zero for no limit.
-async fn connect_within(config: &Config, time: Duration) -> Result<Db, Failure> {
+async fn connect_within(config: &Config, time: Duration) -> Result<Db, CliError> {
     let database = &config.database;
     let (url, reader_url) = (database.url.as_str(), database.reader_url.as_deref());
     let connected = Db::connect_apart(url, reader_url, database.max_connections, time).await;
     connected.map(opened).map_err(|error| match error {
         // What is wrong with the address, or what the database is asked for in vain; other errors may quote it, and with it a password.
-        sea_orm::DbErr::Custom(text) => Failure::Usage(text),
+        sea_orm::DbErr::Custom(text) => CliError::Usage(text),
         error => unusable(&error),
     })
 }
 
 /// A database that cannot be used, with the reason in a fixed sentence.
-fn unusable(error: &sea_orm::DbErr) -> Failure {
-    Failure::Failed(anyhow::anyhow!(explained_of(error)))
+fn unusable(error: &sea_orm::DbErr) -> CliError {
+    CliError::Failed(anyhow::anyhow!(explained_of(error)))
 }
 
 /// The application over a database that is up to date and whose keys can be opened; nothing else touches another.
-async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
+async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
     let app = unadopted(config, policy, db).await?;
     audit::adopt(&app).await.map_err(failure)?;
     Ok(app)
 }
 
 /// The same, whether or not its keys can be opened.
-async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, Failure> {
+async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
     let pending = pending(&db).await?;
     if pending > 0 {
         let text = format!("the database lacks {pending} migrations; run: zweck migrate");
-        return Err(Failure::Failed(anyhow::anyhow!(text)));
+        return Err(CliError::Failed(anyhow::anyhow!(text)));
     }
     let Some(master) = config.secrets.master_key else {
-        return Err(Failure::Usage(NO_MASTER_KEY.to_owned()));
+        return Err(CliError::Usage(NO_MASTER_KEY.to_owned()));
     };
     let keys = Keys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
     let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
@@ -359,7 +362,7 @@ async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, Failu
     Ok(app.with_keep_copy(config.recipients.keep_copy()))
 }
 
-async fn open(config: &Config) -> Result<App, Failure> {
+async fn open(config: &Config) -> Result<App, CliError> {
     let policy = policy(config).await?;
     let app = app(config, policy, connect(config).await?).await?;
     // Another program or region may have made the keys that addresses are found by.
@@ -367,18 +370,18 @@ async fn open(config: &Config) -> Result<App, Failure> {
     Ok(app)
 }
 
-fn failure(error: impl Into<Error>) -> Failure {
+fn failure(error: impl Into<Error>) -> CliError {
     let error = error.into();
     match error.code {
-        Code::BadUserInput => Failure::Usage(match error.input {
+        Code::BadUserInput => CliError::Usage(match error.input {
             Some(place) => format!("{} ({place})", error.message),
             None => error.message,
         }),
-        _ => Failure::Failed(anyhow::anyhow!(error.message)),
+        _ => CliError::Failed(anyhow::anyhow!(error.message)),
     }
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<(), CliError> {
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())
 }

@@ -19,12 +19,12 @@ use zweck::{
     registry,
 };
 
+use super::exit::CliError;
 use super::{
     ListFormat,
     files::{Overwrite, is_output, named},
     matrix, note, policy, policy_failure, print, sources, unproved_policy,
 };
-use crate::Failure;
 
 #[derive(Subcommand)]
 pub(crate) enum PolicyCommand {
@@ -101,7 +101,7 @@ pub(crate) enum PolicyCommand {
     },
 }
 
-pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), CliError> {
     match command {
         PolicyCommand::Check => check(config).await,
         PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, format, .. } => {
@@ -124,7 +124,7 @@ pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), F
 }
 
 /// Loads the policy strictly and tells what is allowed but odd.
-pub(crate) async fn check(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
     let policy = policy(config).await?;
     for warning in policy.warnings() {
         note(&format!("warning: {warning}"));
@@ -138,11 +138,11 @@ pub(crate) async fn test(
     junit_file: Option<&Path>,
     overwrite: Overwrite,
     format: ListFormat,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let to_output = junit_file.is_some_and(is_output);
     if to_output && format == ListFormat::Json {
         let text = "--junit - and --format json both ask for standard output; name a file for one of them";
-        return Err(Failure::Usage(text.to_owned()));
+        return Err(CliError::Usage(text.to_owned()));
     }
     let file = named(junit_file);
     file.map(|path| overwrite.look(path)).transpose()?;
@@ -179,8 +179,8 @@ pub(crate) async fn test(
     // Whoever has read enough is told by the exit code all the same.
     match (told, failures.len()) {
         (told, 0) => told,
-        (Ok(()) | Err(Failure::Unread), failed) => {
-            Err(Failure::PolicyTest(format!("{failed} of {total} decisions do not hold")))
+        (Ok(()) | Err(CliError::Unread), failed) => {
+            Err(CliError::PolicyTest(format!("{failed} of {total} decisions do not hold")))
         }
         (told, _) => told,
     }
@@ -192,7 +192,7 @@ pub(crate) async fn coverage(
     part: &Part,
     denied: bool,
     format: ListFormat,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(&policy, cell));
@@ -229,7 +229,7 @@ fn described(of: &Holding) -> Value {
     json!({ "role": of.role, "purpose": of.purpose, "right": of.right, "object": of.object })
 }
 
-fn print_json(value: &Value) -> Result<(), Failure> {
+fn print_json(value: &Value) -> Result<(), CliError> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
@@ -273,18 +273,18 @@ fn escape(text: &str) -> String {
     })
 }
 
-fn action(word: &str) -> Result<Action, Failure> {
-    Action::parse(word).ok_or_else(|| Failure::Usage(format!("there is no action `{word}`")))
+fn action(word: &str) -> Result<Action, CliError> {
+    Action::parse(word).ok_or_else(|| CliError::Usage(format!("there is no action `{word}`")))
 }
 
-fn known(policy: &Policy, object: &str, purpose: &str) -> Result<(), Failure> {
+fn known(policy: &Policy, object: &str, purpose: &str) -> Result<(), CliError> {
     if policy.object(object).is_none() {
-        return Err(Failure::Usage(format!("there is no field, root field or grant `{object}`")));
+        return Err(CliError::Usage(format!("there is no field, root field or grant `{object}`")));
     }
     match policy.purpose(purpose) {
-        None => Err(Failure::Usage(format!("there is no purpose `{purpose}`"))),
+        None => Err(CliError::Usage(format!("there is no purpose `{purpose}`"))),
         Some(found) if found.is_group => {
-            Err(Failure::Usage(format!("`{purpose}` is a group; name one of its purposes")))
+            Err(CliError::Usage(format!("`{purpose}` is a group; name one of its purposes")))
         }
         Some(_) => Ok(()),
     }
@@ -303,14 +303,14 @@ pub(crate) async fn explain(
     role: &str,
     asked: &Asked,
     format: ListFormat,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let Asked { object, purpose, action: word } = asked;
     let policy = unproved_policy(config).await?;
     known(&policy, object, purpose)?;
     let action = action(word)?;
     let table = policy
         .table(&[role.to_owned()], purpose, None)
-        .map_err(|unknown| Failure::Usage(unknown.to_string()))?;
+        .map_err(|unknown| CliError::Usage(unknown.to_string()))?;
     let decision = policy.object(object).map_or(Decision::Deny, |id| match action {
         Action::Read | Action::Mask => table.decide(id),
         _ if table.allows(id, action) => Decision::Allow,
@@ -333,7 +333,7 @@ pub(crate) async fn explain(
 }
 
 /// Lists the roles that may do something to a field.
-pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) -> Result<(), Failure> {
+pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) -> Result<(), CliError> {
     let Asked { object, purpose, action: word } = asked;
     let policy = unproved_policy(config).await?;
     known(&policy, object, purpose)?;
@@ -348,7 +348,7 @@ pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) 
 }
 
 /// Tells every right that the policy in `new` gives and the one in `old` does not, and the other way round.
-pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Result<(), Failure> {
+pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Result<(), CliError> {
     let load = async |directory: PathBuf| {
         let sources = policy_watch::resting::read(&directory).await.map_err(policy_failure)?;
         Policy::load(&sources, &registry::policy_objects()).await.map_err(policy_failure)

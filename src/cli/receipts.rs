@@ -17,13 +17,13 @@ use zweck::{
     graphql::Engine,
 };
 
+use super::exit::CliError;
 use super::{
     export::{Caller, CallerArgs, refused},
     failure,
     files::{Overwrite, named},
     note, open, print,
 };
-use crate::Failure;
 
 /// Largest file that is read: many times what a receipt with texts in every language has.
 const LARGEST: u64 = 8 * 1024 * 1024;
@@ -67,7 +67,7 @@ enum FormatArg {
 }
 
 /// Says whether a receipt is as it was signed.
-pub(crate) async fn verify(config: &Config, args: VerifyArgs) -> Result<(), Failure> {
+pub(crate) async fn verify(config: &Config, args: VerifyArgs) -> Result<(), CliError> {
     let document = read(&args.file)?;
     let keys = match &args.keys {
         Some(path) => read(path)?,
@@ -94,18 +94,18 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-fn read(path: &Path) -> Result<Value, Failure> {
+fn read(path: &Path) -> Result<Value, CliError> {
     let shown = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     File::open(path).with_context(shown)?.take(LARGEST + 1).read_to_end(&mut bytes).with_context(shown)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Failure::Usage(format!("{} has more than {LARGEST} bytes", path.display())));
+        return Err(CliError::Usage(format!("{} has more than {LARGEST} bytes", path.display())));
     }
     receipts::parse(&bytes).map_err(failure)
 }
 
 /// Issues the receipt of a consent.
-pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Failure> {
+pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let named = named(args.out.as_deref());
     named.map(|path| args.overwrite.look(path)).transpose()?;

@@ -12,8 +12,8 @@ use zweck::{
     policy::Policy,
 };
 
+use super::exit::CliError;
 use super::{failure, policy, print as out};
-use crate::Failure;
 
 /// Which schema, and what is done with it.
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub(crate) struct SchemaArgs {
 }
 
 /// Prints the schema, or compares it with a file.
-pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), Failure> {
+pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), CliError> {
     let engine = Engine::new().map_err(failure)?;
     let sdl = if args.roles.is_empty() {
         engine.sdl()
@@ -46,7 +46,7 @@ pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), Fail
     }
 }
 
-fn compare(file: &Path, sdl: &str, whole: bool) -> Result<(), Failure> {
+fn compare(file: &Path, sdl: &str, whole: bool) -> Result<(), CliError> {
     let kept = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     if kept == sdl {
         return Ok(());
@@ -57,8 +57,8 @@ fn compare(file: &Path, sdl: &str, whole: bool) -> Result<(), Failure> {
 }
 
 /// Who would call with a token like that. A name that the policy does not know is told, not left out.
-fn caller(policy: Policy, args: &SchemaArgs) -> Result<Actor, Failure> {
-    let unknown = |kind: &str, name: &str| Failure::Usage(format!("there is no {kind} `{name}`"));
+fn caller(policy: Policy, args: &SchemaArgs) -> Result<Actor, CliError> {
+    let unknown = |kind: &str, name: &str| CliError::Usage(format!("there is no {kind} `{name}`"));
     if let Some(role) = args.roles.iter().find(|role| !policy.roles().contains(role)) {
         return Err(unknown("role", role));
     }

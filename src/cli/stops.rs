@@ -16,13 +16,13 @@ use zweck::{
     exchange::exports::{self, StopFormat},
 };
 
+use super::exit::CliError;
 use super::{
     ACTOR,
     export::refused,
     files::{Overwrite, named},
     note, open,
 };
-use crate::Failure;
 
 /// Whom it is for, and what becomes of it.
 #[derive(Args)]
@@ -52,7 +52,7 @@ enum FormatArg {
 }
 
 /// Writes a stop file, or notes that one was done.
-pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError> {
     let named = named(args.output.as_deref());
     named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), Failure>
         exports::stops(&app, ACTOR, recipient, format, BufWriter::new(&part)).await
     });
     let told = done.await.map_err(|error| match error.code {
-        Code::BadUserInput => Failure::Failed(anyhow::anyhow!(error.message)),
+        Code::BadUserInput => CliError::Failed(anyhow::anyhow!(error.message)),
         _ => refused(error),
     })?;
     // First the names of the batches: whoever gets no file asks for them again by these.

@@ -8,8 +8,8 @@ use zweck::{
     domain::suppressions::{self, Overview},
 };
 
+use super::exit::CliError;
 use super::{ACTOR, ListFormat, failure, note, open, print};
-use crate::Failure;
 
 /// What is done with the list.
 #[derive(Subcommand)]
@@ -29,7 +29,7 @@ pub(crate) enum SuppressionsCommand {
 }
 
 /// Does it.
-pub(crate) async fn run(config: &Config, command: SuppressionsCommand) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, command: SuppressionsCommand) -> Result<(), CliError> {
     match command {
         SuppressionsCommand::Status { format } => {
             let app = open(config).await?;

@@ -15,8 +15,8 @@ use zweck::{
     domain::access_tokens::{self, NewToken},
 };
 
+use super::exit::CliError;
 use super::{ACTOR, ListFormat, failure, note, open, print};
-use crate::Failure;
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
@@ -82,7 +82,7 @@ pub(crate) struct TokenArgs {
 }
 
 /// Makes a token and prints it: to standard output the token alone, so that it can be piped.
-pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), Failure> {
+pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), CliError> {
     let app = open(config).await?;
     let new = NewToken {
         name: args.name,
@@ -101,7 +101,7 @@ pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), Failu
 }
 
 /// Makes a token with the rights of another and prints it, like a new one. The old one ends after the overlap.
-pub(crate) async fn rotate(config: &Config, args: RotateArgs) -> Result<(), Failure> {
+pub(crate) async fn rotate(config: &Config, args: RotateArgs) -> Result<(), CliError> {
     let app = open(config).await?;
     let id = meant(&app, &args.token).await?;
     let expires_at = args.expires_in_days.map(|days| app.now() + TimeDelta::days(i64::from(days)));
@@ -143,7 +143,7 @@ struct Listed {
 }
 
 /// Lists tokens: whether each is valid, until when, what it permits, who uses it, and when it was last used.
-pub(crate) async fn list(config: &Config, format: ListFormat, state: Option<&str>) -> Result<(), Failure> {
+pub(crate) async fn list(config: &Config, format: ListFormat, state: Option<&str>) -> Result<(), CliError> {
     let app = open(config).await?;
     let now = app.now();
     let recipients = entity::recipient::Entity::find().all(&app.db.reader).await.map_err(failure)?;
@@ -196,7 +196,7 @@ pub(crate) async fn list(config: &Config, format: ListFormat, state: Option<&str
 }
 
 /// The token that is meant by its id, or by its name where no other valid one has it.
-async fn meant(app: &App, text: &str) -> Result<Uuid, Failure> {
+async fn meant(app: &App, text: &str) -> Result<Uuid, CliError> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -207,10 +207,10 @@ async fn meant(app: &App, text: &str) -> Result<Uuid, Failure> {
         found.into_iter().filter(|token| token.name == text && valid(token)).map(|token| token.id).collect();
     match found.as_slice() {
         [one] => Ok(*one),
-        [] => Err(Failure::Usage(format!("there is no valid token `{text}`; `zweck token list` tells all"))),
+        [] => Err(CliError::Usage(format!("there is no valid token `{text}`; `zweck token list` tells all"))),
         several => {
             let ids: Vec<String> = several.iter().map(Uuid::to_string).collect();
-            Err(Failure::Usage(format!(
+            Err(CliError::Usage(format!(
                 "{} valid tokens are called `{text}`; name one by its id: {}",
                 ids.len(),
                 ids.join(", ")
@@ -221,17 +221,17 @@ async fn meant(app: &App, text: &str) -> Result<Uuid, Failure> {
 
 /// Prints the id that logs and the audit log have for a user. What the issuer calls him comes from standard input, since
 /// arguments are seen by every process and kept by shells.
-pub(crate) async fn actor(config: &Config, issuer: &str) -> Result<(), Failure> {
+pub(crate) async fn actor(config: &Config, issuer: &str) -> Result<(), CliError> {
     let app = open(config).await?;
     let mut subject = String::new();
     std::io::stdin().lock().take(1024).read_to_string(&mut subject)?;
     let id = app.issuers.actor_id(issuer, subject.trim_end_matches(['\r', '\n']));
-    let id = id.ok_or_else(|| Failure::Usage("there is no such issuer in the configuration".to_owned()))?;
+    let id = id.ok_or_else(|| CliError::Usage("there is no such issuer in the configuration".to_owned()))?;
     print(&format!("{id}\n"))
 }
 
 /// Ends a token.
-pub(crate) async fn revoke(config: &Config, token: &str) -> Result<(), Failure> {
+pub(crate) async fn revoke(config: &Config, token: &str) -> Result<(), CliError> {
     let app = open(config).await?;
     let id = meant(&app, token).await?;
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;

@@ -1,4 +1,10 @@
 //! Configuration: one struct from defaults, a TOML file, the environment and flags, checked before anything starts. Room: config.
+//!
+//! Structs with defaults, of which `default.toml` is the documentation; a test compares both. What a key may be from
+//! the environment follows from its default. `check` refuses what cannot be meant, `dangers` what a server for real
+//! data must not be started with. Where a file cannot be read as a whole each setting is read by itself
+//! (`config/faults.rs`), so that all faults are told at once, those of settings that can be read as well; what would
+//! only follow from a fault that was told is not.
 
 mod faults;
 mod load;

@@ -44,13 +44,8 @@ pub(super) fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 
 /// 64 hexadecimal digits as 32 bytes.
 pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut key = [0u8; 32];
-    for (index, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
-    }
+    let mut key = [0; 32];
+    hex::decode_to_slice(text, &mut key).ok()?;
     Some(key)
 }
 

@@ -98,7 +98,7 @@ pub fn mailed(ring: &Ring, id: Uuid) -> Result<String, Error> {
 
 /// SHA-256 of a token, hexadecimal: all that is stored of it. A plain hash suffices, since the token is no word of a person.
 pub fn hash(token: &str) -> String {
-    Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(token))
 }
 
 /// Whether `token` has the form of a mailed link.
@@ -120,7 +120,7 @@ pub fn short_digest(ring: &Ring, address_key: &str) -> Result<[u8; 8], Error> {
 /// Keys that cannot be derived.
 pub fn mail_digest(ring: &Ring, address_key: &str) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mail", address_key.as_bytes())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 /// The token of a preference link; the same for the same contact, purpose and mailbox (the nonce is derived from what is sealed,

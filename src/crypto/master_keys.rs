@@ -162,7 +162,7 @@ fn derive(master: &[u8; 32], usage: &str) -> Result<[u8; 32], Error> {
 }
 
 fn name(master: &[u8; 32]) -> Result<String, Error> {
-    Ok(derive(master, "name")?.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(derive(master, "name")?.first_chunk::<8>().map(hex::encode).unwrap_or_default())
 }
 
 impl std::fmt::Debug for Keys {

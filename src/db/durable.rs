@@ -3,6 +3,11 @@
 //! SQLite under `synchronous = NORMAL` writes a commit to its write-ahead log and does not wait for the disk: after a power failure the last
 //! commits can be gone, each whole. Who answers waits here until the log is on the disk. While one flush is under way others gather for
 //! the next: the more write at once, the more share one.
+//!
+//! SQLite does not wait for the disk with a commit (`synchronous = NORMAL`); whoever is answered waits for one flush
+//! of the write-ahead log, which all who wait at that moment share. No handle on the database itself is opened for
+//! it: closing one would drop the locks of SQLite. A disk that refuses once is not believed again. PostgreSQL is
+//! asked for `synchronous_commit` by each session that writes.
 
 use std::{
     fs::File,

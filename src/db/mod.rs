@@ -1,4 +1,11 @@
 //! Connections: one pool that the database itself holds read-only, one that writes. Room: db.
+//!
+//! Readers are `query_only` (SQLite) or `default_transaction_read_only` (PostgreSQL); SQLite has one writer, WAL,
+//! foreign keys and `secure_delete`. A connection that comes back to the pool is asked by sqlx whether it lives,
+//! which is a way to PostgreSQL and back after each read: readers of the governed path and the look-up of tokens keep
+//! theirs (`src/db/connection_cache.rs`), first come, first served, two of the pool left to others; one that was
+//! taken from the pool more than a minute ago goes back to it instead of being used again, as does one whose
+//! statement failed or was given up; one that was idle for a second is asked.
 
 mod asked;
 pub mod change_feed;

@@ -1,4 +1,10 @@
 //! What recipients are told to stop, and that they did: duties that noes have made (Art. 7(3), 19, 21). Room: domain.
+//!
+//! Before an operation of a token with a recipient reads persons, `graphql` notes recipient and purpose in
+//! `recipient_use` (a day at a time; what the process remembers only saves statements). `suppressions::declare` makes
+//! a row of `stop` for each use and each record that could be read then, by one statement; `stops` tells them and
+//! notes what was done. A no holds the lock of all uses SHARED, who begins to use a purpose takes it EXCLUSIVE: so a
+//! read either sees the no, or the no finds the use. It comes before the identities, by the same statement.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -4,7 +4,6 @@
 
 use std::{
     collections::HashMap,
-    hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -49,24 +48,6 @@ pub(super) struct Choice {
     given: Vec<String>,
     /// Those of them that are nothing but the id of something: a plan holds whatever they are.
     pub(super) late: Vec<String>,
-}
-
-/// Something that equals another only if it is the very same.
-#[derive(Debug)]
-pub(super) struct Same<T>(pub(super) Arc<T>);
-
-impl<T> PartialEq for Same<T> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl<T> Eq for Same<T> {}
-
-impl<T> Hash for Same<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
-    }
 }
 
 /// Those of late, by their text.

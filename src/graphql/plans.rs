@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use by_address::ByAddress;
 use serde_json::{Map, Value as Json};
 
-use super::documents::{Choice, Document, Same};
+use super::documents::{Choice, Document};
 use crate::{auth::actor::Actor, base::cache::Recent, engine::Plan, policy::Table};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
@@ -17,9 +18,9 @@ const MOST_PARTS: usize = 32 * 1024;
 /// What a plan depends on.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    document: Same<Document>,
-    choice: Same<Choice>,
-    table: Same<Table>,
+    document: ByAddress<Arc<Document>>,
+    choice: ByAddress<Arc<Choice>>,
+    table: ByAddress<Arc<Table>>,
     /// Values of the variables that are no mere ids, as JSON, in the order of their declaration.
     values: String,
 }
@@ -32,9 +33,9 @@ impl Key {
         variables: &Map<String, Json>,
     ) -> Self {
         Self {
-            document: Same(document.clone()),
-            choice: Same(choice.clone()),
-            table: Same(actor.table.clone()),
+            document: ByAddress(document.clone()),
+            choice: ByAddress(choice.clone()),
+            table: ByAddress(actor.table.clone()),
             values: choice.values(variables),
         }
     }

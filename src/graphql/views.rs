@@ -3,6 +3,13 @@
 //! A view is made of the members that the caller's decisions permit, under the purpose of the operation or, where none is
 //! named yet, under one or another of those its credential permits. Documents are not validated by it: who asks for a field
 //! that may not be read is told so.
+//!
+//! The schema is plain data first, each member with what using it needs, as the plan decides it. For a caller the
+//! members it may not use are left out, then what cannot be without them, then what no root leads to; of the rest a
+//! schema is made, which answers introspection and prints the SDL. So nothing of what is hidden exists there to be
+//! told. Views are kept by policy revision, roles, purpose and narrowing, at most 64. A mutation whose payload would
+//! show nothing is not listed. Without a purpose the views of all permitted purposes are put together: each member is
+//! of use under one of them.
 
 use std::{
     collections::VecDeque,

@@ -4,7 +4,6 @@ use std::{
     future::{Future, pending, poll_fn},
     io,
     net::SocketAddr,
-    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -16,51 +15,42 @@ use axum::{
     response::Response,
     serve::Listener,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 /// How long connections that are open at the end may send one more request: their client cannot know yet. Its answer says that
 /// it was the last one.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Tells everybody that the server ends.
-#[derive(Clone, Debug)]
-pub struct Ending(Arc<watch::Sender<bool>>);
-
-impl Default for Ending {
-    fn default() -> Self {
-        Self(Arc::new(watch::channel(false).0))
-    }
-}
+/// Tells everybody that the server ends. All clones tell of the same end.
+#[derive(Clone, Debug, Default)]
+pub struct Ending(CancellationToken);
 
 impl Ending {
     /// An end that begins when `stop` resolves.
     pub fn at(stop: impl Future<Output = ()> + Send + 'static) -> Self {
         let ending = Self::default();
-        let told = ending.clone();
+        let token = ending.0.clone();
         tokio::spawn(async move {
             stop.await;
-            told.begin();
+            token.cancel();
         });
         ending
     }
 
     /// Begins the end.
     pub fn begin(&self) {
-        self.0.send_replace(true);
+        self.0.cancel();
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow()
+        self.0.is_cancelled()
     }
 
     /// Resolves when it begins.
     pub async fn begun(&self) {
-        // The sender lives as long as `self`: there is no error.
-        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+        self.0.cancelled().await;
     }
 
     /// Resolves when connections that are idle still may be closed: clients had time for one more request.

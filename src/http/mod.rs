@@ -1,4 +1,10 @@
 //! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end. Room: http.
+//!
+//! `base/metrics.rs` counts by labels that are words of the program: a root field is named as the register spells it.
+//! `http/guard.rs` stands around every router: security headers, CORS. `http/health.rs` asks the database, writes an
+//! entry to the audit log and takes it back (`audit::probe`, through the one door). `http/ending.rs`: at the signal
+//! the listener takes who has connected already and closes; for half a second open connections may send one more
+//! request, whose answer says that it is the last; then idle ones are closed and those at work are waited for.
 
 mod address;
 mod admission;

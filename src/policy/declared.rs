@@ -195,6 +195,6 @@ pub struct ConsentText {
 impl ConsentText {
     /// SHA-256 of the text, hexadecimal.
     pub fn sha256(&self) -> String {
-        Sha256::digest(&self.text).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(Sha256::digest(&self.text))
     }
 }

@@ -148,7 +148,7 @@ impl Sources {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize().first_chunk::<8>().map(hex::encode).unwrap_or_default()
     }
 }
 

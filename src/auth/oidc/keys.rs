@@ -1,5 +1,9 @@
 //! The keys of an issuer: kept, read anew in time and when a key is unknown, beside the requests, and outliving a server that
 //! fails. Room: auth/oidc.
+//!
+//! Keys are read beside the requests, by one task for each issuer, 30 s apart at least. Nobody who has proved nothing
+//! waits for the network: a token whose key is not known is refused at once, and says `soon` while the issuer is
+//! being asked.
 
 use std::{
     path::PathBuf,

@@ -208,8 +208,7 @@ impl Issuer {
         // An address holds no line break, so that no two users are written alike. 16 bytes are never too many.
         let user = format!("actor\n{}\n{subject}", self.settings.issuer);
         let _ = Hkdf::<Sha256>::new(Some(b"zweck"), &self.actor_key).expand(user.as_bytes(), &mut pseudonym);
-        let digits: String = pseudonym.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("user:{}:{digits}", self.name)
+        format!("user:{}:{}", self.name, hex::encode(pseudonym))
     }
 }
 

@@ -65,7 +65,7 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
     if key.len() <= LONGEST_KEY {
         return Some(key);
     }
-    let digits = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = hex::encode(Sha256::digest(&key));
     Some(format!("sha256:{digits}"))
 }
 

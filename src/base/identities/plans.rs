@@ -124,7 +124,7 @@ pub fn digest() -> String {
     let mut told: Vec<String> =
         all().map(|plan| format!("{} {:?} {:?}", plan.code(), plan.trunk_prefix(), plan.rules())).collect();
     told.sort();
-    Sha256::digest(told.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(told.concat()))
 }
 
 /// A number with its country code: what stands behind `+`.

@@ -33,7 +33,7 @@ pub fn key(
         return Some(key);
     }
     // No key that is kept in full is like this: all have the bars between their parts.
-    let digits = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = hex::encode(Sha256::digest(&key));
     Some(format!("sha256:{digits}"))
 }
 

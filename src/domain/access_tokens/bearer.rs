@@ -64,7 +64,7 @@ impl BearerToken {
     /// is random and not chosen by a person.
     pub fn secret_hash(&self) -> String {
         let start = PREFIX.len() + ID + 1;
-        hex(&Sha256::digest(self.0.get(start..start + SECRET).unwrap_or_default()))
+        hex::encode(&Sha256::digest(self.0.get(start..start + SECRET).unwrap_or_default()))
     }
 
     /// Whether the secret has this hash, in constant time.
@@ -89,15 +89,6 @@ fn checksum(body: &str) -> String {
         rest /= 62;
     }
     digits.iter().collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! Contacts: made with source and ground, rectified, never told apart from what is not there. Room: domain/contacts.
+//!
+//! Contact points keep e-mail, phone and postal parts in fields of their own, since the data category of a field must
+//! not depend on the row.
 
 mod address;
 pub mod merge;

@@ -205,10 +205,6 @@ pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    fn hex(text: &str) -> Vec<u8> {
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-    }
-
     fn ring(seed: &[u8]) -> Ring {
         Ring { links: [0; 32], suppression: [0; 32], signing: seed.try_into().unwrap(), lookups: [0; 32] }
     }
@@ -222,25 +218,21 @@ mod tests {
     #[test]
     fn the_vectors_of_the_rfcs() {
         let first =
-            pair(&ring(&hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))).unwrap();
+            pair(&ring(&hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap())).unwrap();
         assert_eq!(
             first.public_key().as_ref(),
-            hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+            hex::decode("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap()
         );
         assert_eq!(
             first.sign(b"").as_ref(),
-            hex(
-                "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
-            )
+            hex::decode("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b").unwrap()
         );
         assert_eq!(public(&first).kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
         let third =
-            pair(&ring(&hex("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7"))).unwrap();
+            pair(&ring(&hex::decode("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7").unwrap())).unwrap();
         assert_eq!(
             third.sign(&[0xaf, 0x82]).as_ref(),
-            hex(
-                "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"
-            )
+            hex::decode("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a").unwrap()
         );
     }
 
@@ -277,8 +269,8 @@ mod tests {
         assert_eq!(key.multibase(), "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2");
         let (mut document, mut proof) = official();
         let signed = hashes(&document, &proof).unwrap();
-        assert_eq!(signed[..32], hex("66ab154f5c2890a140cb8388a22a160454f80575f6eae09e5a097cabe539a1db"));
-        assert_eq!(signed[32..], hex("59b7cb6251b8991add1ce0bc83107e3db9dbbab5bd2c28f687db1a03abc92f19"));
+        assert_eq!(signed[..32], hex::decode("66ab154f5c2890a140cb8388a22a160454f80575f6eae09e5a097cabe539a1db").unwrap());
+        assert_eq!(signed[32..], hex::decode("59b7cb6251b8991add1ce0bc83107e3db9dbbab5bd2c28f687db1a03abc92f19").unwrap());
         let value =
             "z2HnFSSPPBzR36zdDgK8PbEHeXbR56YF24jwMpt3R1eHXQzJDMWS93FCzpvJpwTWd3GAVFuUfjoJdcnTMuVor51aX";
         assert_eq!(multibase(pair.sign(&signed).as_ref()), value);

@@ -2,6 +2,17 @@
 //!
 //! A sign-up is done the same way whether the address is known or not, and says nothing of it. Until it is confirmed nothing is
 //! written of the person but the sign-up itself, which is deleted after a while.
+//!
+//! A sign-up, its link and its mail are written in one transaction, by the same statements whether the address is
+//! known or not; what must not be sent is written as given up. A link to confirm opens every sign-up of its mailbox
+//! that waits (`domain/signups/waiting.rs`): one that comes while it is open joins it, one that comes after it was
+//! used gets a mail when the time of the last is over. What was shown goes along with the answer as a mark, so that
+//! nobody declares what was not read. Of a link the hash alone is kept: the token is made again from the id of its
+//! row when the mail is sent. Senders follow the clock and are woken by nobody, so that what follows a request tells
+//! nothing. A sender leases a mail by one conditional update and records the attempt before it makes it; after a
+//! crash the lease ends and the same mail goes again, with the same Message-ID. The person's answer locks contact,
+//! link and sign-ups, in this order, and decides behind the locks; it counts once, and is written in the person's
+//! name (`subject:<contact>`). Background work (`jobs`) may be repeated and may run on several servers.
 
 mod answers;
 mod checks;

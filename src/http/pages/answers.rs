@@ -31,7 +31,7 @@ const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 const STYLE: &str = include_str!("style.css");
 /// A digest of the stylesheet, which its address ends with: a browser may keep it for good.
 static STYLE_DIGEST: LazyLock<String> =
-    LazyLock::new(|| Sha256::digest(STYLE).iter().take(8).map(|byte| format!("{byte:02x}")).collect());
+    LazyLock::new(|| Sha256::digest(STYLE).first_chunk::<8>().map(hex::encode).unwrap_or_default());
 
 /// An answer in the making.
 #[derive(Debug)]

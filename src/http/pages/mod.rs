@@ -2,6 +2,18 @@
 //!
 //! What persons see is read through the engine, and what they do is done through it, as a client in the role of the persons: there
 //! is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or used looks alike.
+//!
+//! Are a client of the engine in the role of the persons: `Actor::of_subject` sees its own rows alone, whatever the
+//! purpose sees (`Scope.subject`, in every row rule). What they show is one query, what they do is a mutation;
+//! whether a purpose holds is asked by the row rule of that purpose. A link opens a declaration, the account, a
+//! mailbox or the preferences, or nothing; what opens nothing gets one answer, whatever the reason. A fresh link to a
+//! mailbox of several records acts as `Actor::of_mailbox` (`link:<id>`), who declares only where all of them are one
+//! person's; the answer to its one question (`domain/signups/mailboxes.rs`) is compared with every record to the end,
+//! and what it opens stands in the row of the link. Whose a sign-up is, `domain/signups/owners.rs` decides by the
+//! name typed with it. GET changes nothing. Templates are askama, texts Fluent. A preference link is stateless:
+//! contact, purpose and mailbox, sealed (links of before: a short digest of the mailbox); it shows nothing once the
+//! mailbox is none of the person's any more, one click blocks that mailbox all the same, and it follows a merge
+//! (`contact_merge`, which merges alone write).
 
 mod account;
 mod answers;

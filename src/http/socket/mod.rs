@@ -1,6 +1,19 @@
 //! WebSocket on `/graphql`: subscriptions by the protocol graphql-transport-ws. Room: http/socket.
 //!
 //! Here a connection is let in: by its origin, its sub-protocol and how many there are already. `session.rs` speaks with it.
+//!
+//! After its commit a transaction tells the rows that subscriptions are about, and tokens, to `feed`: type and id, no
+//! value; a bounded channel that never waits for who listens. Each WebSocket (`http/socket`) is one task that takes a
+//! message, tells a change or looks whether all still holds (`beat`). For a change the bearer is looked up again,
+//! purpose and table are made anew, the document (validated once) is planned anew and the one row read with the row
+//! rule in its statement (`engine/executor/subscription.rs`); denied fields are null beside an error, as in a read. A
+//! subscription ends where its root is refused, the connection where the credential is. What cannot be read now waits
+//! for its subscription, in order, for five minutes at most. Of a token that is revoked here its connections learn at
+//! once, of one that expires or is revoked elsewhere with the next event or beat (15 s). Who falls behind is told and
+//! ended, since nobody can say what it missed. **Missing:** several servers on one PostgreSQL, and commands beside a
+//! server, do not tell each other. That needs a reader of `audit_entry` by id behind a notification, with a mark of
+//! how far each server has read; half of it would look like a promise. Nor are connections told to go away when the
+//! server stops: they end with it.
 
 mod messages;
 pub(super) mod places;
