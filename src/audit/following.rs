@@ -43,7 +43,7 @@ use super::{Transaction, touched::Place};
 use crate::{
     app::App,
     base::{error::Error, ids::id_after},
-    engine::{self, InForce, Scope, Standing},
+    engine::{self, ConsentMark, InForce, Scope},
     policy::{Grounds, Policy},
 };
 
@@ -165,14 +165,14 @@ async fn news<C: ConnectionTrait>(
     let contacts: Vec<Uuid> = place.contacts.iter().copied().collect();
     let purposes: Vec<String> = place.purposes.iter().cloned().collect();
     let only = (!place.any).then_some(purposes.as_slice());
-    let standing = engine::standing(connection, &scopes, &contacts, only, along).await?;
+    let standing = engine::consents_in_force(connection, &scopes, &contacts, only, along).await?;
     let (mut holds, mut told) = (BTreeSet::new(), BTreeMap::new());
     for one in standing {
         match one {
-            Standing::Holds(consent) => {
+            ConsentMark::InForce(consent) => {
                 holds.insert(consent);
             }
-            Standing::Told { consent, since, end } => {
+            ConsentMark::Announced { consent, since, end } => {
                 told.insert(consent, (since, end));
             }
         }

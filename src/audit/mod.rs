@@ -215,7 +215,7 @@ impl Transaction {
 
     /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
     pub fn rule(&self, actor: &Actor, object: &ObjectType) -> Expr {
-        engine::permitted(&Scope::of(actor, self.now(), self.inner.get_database_backend()), object)
+        engine::row_condition(&Scope::of(actor, self.now(), self.inner.get_database_backend()), object)
     }
 
     /// Takes keys of `subject` that were read along with what is written, once its contact was locked, so that they are not asked for

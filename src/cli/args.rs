@@ -116,7 +116,7 @@ pub(crate) enum Command {
     },
     /// Measure this program against yardsticks, on an empty database of its own.
     #[cfg(feature = "bench")]
-    Bench(cli::bench::BenchArgs),
+    Bench(super::bench::BenchArgs),
     /// Measure this program against yardsticks; only in a build with `--features bench`.
     #[cfg(not(feature = "bench"))]
     Bench {

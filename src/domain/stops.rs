@@ -29,7 +29,7 @@ use crate::{
         identities::Kind,
     },
     domain::suppressions::told_digest,
-    engine::{self, Scope, Standing},
+    engine::{self, ConsentMark, Scope},
     policy::Grounds,
     registry::{Category, RECIPIENT},
 };
@@ -241,12 +241,13 @@ impl Again {
         let codes: Vec<String> = on_consent.iter().map(|purpose| purpose.code.clone()).collect();
         let mut consents = BTreeMap::new();
         if !scopes.is_empty() {
-            let standing = engine::standing(tx.connection(), &scopes, &contacts, Some(&codes), None).await?;
+            let standing =
+                engine::consents_in_force(tx.connection(), &scopes, &contacts, Some(&codes), None).await?;
             let holds: BTreeSet<Which> = standing
                 .into_iter()
                 .filter_map(|one| match one {
-                    Standing::Holds(consent) => Some(consent),
-                    Standing::Told { .. } => None,
+                    ConsentMark::InForce(consent) => Some(consent),
+                    ConsentMark::Announced { .. } => None,
                 })
                 .collect();
             let rows = consent::Entity::find()

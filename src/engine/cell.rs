@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// A value of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::engine) enum Seen<'a> {
+pub(in crate::engine) enum CellRef<'a> {
     Null,
     Uuid(Uuid),
     Text(&'a str),
@@ -16,29 +16,29 @@ pub(in crate::engine) enum Seen<'a> {
     Date(NaiveDate),
 }
 
-impl Seen<'_> {
+impl CellRef<'_> {
     /// The same, to be kept.
     pub(in crate::engine) fn cell(self) -> Cell {
         match self {
-            Seen::Null => Cell::Null,
-            Seen::Uuid(id) => Cell::Uuid(id),
-            Seen::Text(text) => Cell::Text(text.to_owned()),
-            Seen::Int(number) => Cell::Int(number),
-            Seen::Time(instant) => Cell::Time(instant),
-            Seen::Date(date) => Cell::Date(date),
+            CellRef::Null => Cell::Null,
+            CellRef::Uuid(id) => Cell::Uuid(id),
+            CellRef::Text(text) => Cell::Text(text.to_owned()),
+            CellRef::Int(number) => Cell::Int(number),
+            CellRef::Time(instant) => Cell::Time(instant),
+            CellRef::Date(date) => Cell::Date(date),
         }
     }
 }
 
-impl<'a> From<&'a Cell> for Seen<'a> {
+impl<'a> From<&'a Cell> for CellRef<'a> {
     fn from(cell: &'a Cell) -> Self {
         match cell {
-            Cell::Null => Seen::Null,
-            Cell::Uuid(id) => Seen::Uuid(*id),
-            Cell::Text(text) => Seen::Text(text),
-            Cell::Int(number) => Seen::Int(*number),
-            Cell::Time(instant) => Seen::Time(*instant),
-            Cell::Date(date) => Seen::Date(*date),
+            Cell::Null => CellRef::Null,
+            Cell::Uuid(id) => CellRef::Uuid(*id),
+            Cell::Text(text) => CellRef::Text(text),
+            Cell::Int(number) => CellRef::Int(*number),
+            Cell::Time(instant) => CellRef::Time(*instant),
+            Cell::Date(date) => CellRef::Date(*date),
         }
     }
 }

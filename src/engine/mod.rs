@@ -25,15 +25,16 @@ pub use document::{
     operation::{Operation, skipped},
 };
 pub use executor::{
-    consents_in_force::{InForce, Standing, standing},
+    consents_in_force::{ConsentMark, InForce, consents_in_force},
     lookup::{exists, reaches},
-    reader::Reader,
+    reader::Executor,
     write_page_of,
 };
 pub use json::write_text;
 pub use plan::{
-    Denial, Plan, PlannedConsentState, PlannedReceipt, PlannedRoot, PlannedWrite, ReceiptPart, Written,
+    Denial, MutationResult, Plan, PlannedConsentState, PlannedMutation, PlannedReceipt, PlannedRoot,
+    ReceiptPart,
 };
 pub use scope::Scope;
-pub use sql::row_rules::{permitted, visible};
-pub use statement_log::overhear;
+pub use sql::row_rules::{row_condition, visible};
+pub use statement_log::record_statements;

@@ -9,7 +9,7 @@ tokio::task_local! {
 }
 
 /// Does `work`, and gives the statements by which governed objects were read meanwhile, in their order.
-pub async fn overhear<T>(work: impl Future<Output = T>) -> (T, Vec<Statement>) {
+pub async fn record_statements<T>(work: impl Future<Output = T>) -> (T, Vec<Statement>) {
     let listening = async {
         let output = work.await;
         (output, HEARD.with(RefCell::take))

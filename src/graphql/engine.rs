@@ -32,7 +32,7 @@ use crate::{
         metrics::{self, Timing},
     },
     domain::recipients::Uses,
-    engine::{Operation, Plan, PlannedRoot, PlannedWrite, Reader, scan, skipped},
+    engine::{Executor, Operation, Plan, PlannedMutation, PlannedRoot, scan, skipped},
 };
 
 /// Who counts what operations cost.
@@ -292,7 +292,7 @@ impl Engine {
         if plan.of_persons && !plan.writes {
             in_time(deadline, self.uses.note(app, actor)).await?;
         }
-        let mut reader = Reader::new(plan, app, actor, &request.variables)?;
+        let mut reader = Executor::new(plan, app, actor, &request.variables)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
@@ -343,8 +343,8 @@ struct Planned {
 async fn write(
     (app, uses): (&App, Option<&Uses>),
     actor: &Actor,
-    reader: &mut Reader<'_>,
-    (root, planned): (&PlannedRoot, &PlannedWrite),
+    reader: &mut Executor<'_>,
+    (root, planned): (&PlannedRoot, &PlannedMutation),
     replay: Option<&Replay>,
     deadline: Instant,
 ) -> Result<Option<String>, Error> {
@@ -397,7 +397,7 @@ fn introspected(data: &Json, key: &str) -> Result<String, Error> {
 }
 
 /// The security log: who was refused what and why, and no value.
-pub(super) fn log_refusal(error: &Error, actor: &Actor, planned: Option<&PlannedWrite>) {
+pub(super) fn log_refusal(error: &Error, actor: &Actor, planned: Option<&PlannedMutation>) {
     if !matches!(error.code, Code::Forbidden | Code::ForbiddenField | Code::NotFound | Code::Held) {
         return;
     }
@@ -410,7 +410,7 @@ pub(super) fn log_refusal(error: &Error, actor: &Actor, planned: Option<&Planned
         coordinate = error.coordinate.as_deref(),
         input = error.input.as_deref(),
         mutation = planned.map(|planned| planned.mutation.name),
-        target_id = planned.and_then(PlannedWrite::target).map(tracing::field::display),
+        target_id = planned.and_then(PlannedMutation::target).map(tracing::field::display),
         "refused"
     );
 }

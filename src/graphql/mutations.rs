@@ -25,7 +25,7 @@ use crate::{
         requests::{self, NewRequest},
         signups, stops, suppressions,
     },
-    engine::{Input, PlannedWrite, Written},
+    engine::{Input, MutationResult, PlannedMutation},
     policy::{Action, Grounds},
     registry::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
 };
@@ -40,9 +40,9 @@ pub(super) async fn run(
     app: &App,
     actor: &Actor,
     root: &str,
-    planned: &PlannedWrite,
+    planned: &PlannedMutation,
     replay: Option<&Replay>,
-) -> Result<(Written, Recorded), Error> {
+) -> Result<(MutationResult, Recorded), Error> {
     if matches!(planned.mutation.write, Write::WithdrawConsent | Write::RecordObjection) {
         return audit::taken(|recorded| once(app, actor, root, (planned, recorded), replay)).await;
     }
@@ -54,9 +54,9 @@ async fn once(
     app: &App,
     actor: &Actor,
     root: &str,
-    (planned, recorded): (&PlannedWrite, Recorded),
+    (planned, recorded): (&PlannedMutation, Recorded),
     replay: Option<&Replay>,
-) -> Result<Written, Error> {
+) -> Result<MutationResult, Error> {
     let mut tx = audit::begin(app, Author::from(actor)).await?;
     tx.owe(recorded);
     let fault = || Error::internal("the outcome of a mutation");
@@ -81,20 +81,20 @@ async fn write(
     write: Write,
     input: &Input,
     tx: &mut Transaction,
-) -> Result<Written, Error> {
+) -> Result<MutationResult, Error> {
     let id = |name: &str| input.need_id(name);
     Ok(match write {
-        Write::CreateContact => Written::one(create_contact(actor, input, tx).await?),
+        Write::CreateContact => MutationResult::one(create_contact(actor, input, tx).await?),
         Write::UpdateContact => {
             let change = rectification(input, tx)?;
             let rectified = contacts::rectify(tx, actor, &change).await?;
             consents::follow(tx, rectified).await?;
-            Written::one(change.id)
+            MutationResult::one(change.id)
         }
         Write::MergeContacts => {
             let merge = new_merge(input)?;
             merge::merge(tx, actor, &merge).await?;
-            Written::one(merge.id)
+            MutationResult::one(merge.id)
         }
         Write::AddContactPoint => {
             let new = NewPoint {
@@ -104,19 +104,19 @@ async fn write(
             };
             let reached = contacts::add_point(tx, actor, &new).await?;
             consents::arrive(tx, &reached).await?;
-            Written::one(new.contact_id)
+            MutationResult::one(new.contact_id)
         }
         Write::RemoveContactPoint => {
-            Written::one(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
+            MutationResult::one(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
         }
         Write::RecordGround => {
             let contact = contacts::lock(tx, actor, input.need_id("contactId")?).await?;
-            Written::one(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
+            MutationResult::one(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
         }
         Write::EndGround => {
             let id = id("groundId")?;
             grounds::end(tx, actor, id, input.time("endedAt")).await?;
-            Written::one(id)
+            MutationResult::one(id)
         }
         Write::RecordObjection => {
             let new = NewObjection {
@@ -127,24 +127,24 @@ async fn write(
                 at: input.time("declaredAt"),
                 source: owned(input, "source"),
             };
-            Written { ids: objections::record(tx, actor, &new).await?, secret: None }
+            MutationResult { ids: objections::record(tx, actor, &new).await?, secret: None }
         }
         Write::EndObjection => {
             let id = id("objectionId")?;
             objections::end(tx, actor, id, input.time("endedAt")).await?;
-            Written::one(id)
+            MutationResult::one(id)
         }
         Write::LiftBlock => {
             let id = id("blockId")?;
             suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
-            Written::one(id)
+            MutationResult::one(id)
         }
-        Write::RecordConsent => Written::one(consents::record(tx, actor, &new_consent(input)?).await?),
+        Write::RecordConsent => MutationResult::one(consents::record(tx, actor, &new_consent(input)?).await?),
         Write::RequestConsent => {
             let asked = signups::request(tx, app, actor, &consent_request(input)?).await?;
-            Written { ids: asked.into_iter().collect(), secret: None }
+            MutationResult { ids: asked.into_iter().collect(), secret: None }
         }
-        Write::RenewConsent => Written::one(consents::renew(tx, actor, &renewal(input)?).await?),
+        Write::RenewConsent => MutationResult::one(consents::renew(tx, actor, &renewal(input)?).await?),
         Write::WithdrawConsent => {
             let withdrawal = Withdrawal {
                 id: input.id("consentId"),
@@ -155,7 +155,7 @@ async fn write(
                 at: input.time("declaredAt"),
                 source: owned(input, "source"),
             };
-            Written { ids: consents::withdraw(tx, actor, &withdrawal).await?, secret: None }
+            MutationResult { ids: consents::withdraw(tx, actor, &withdrawal).await?, secret: None }
         }
         Write::OpenRequest => {
             let new = NewRequest {
@@ -165,12 +165,12 @@ async fn write(
                 purpose: owned(input, "purpose"),
                 note: owned(input, "note"),
             };
-            Written::one(requests::open(tx, actor, &new).await?)
+            MutationResult::one(requests::open(tx, actor, &new).await?)
         }
         Write::CancelRequest => {
             let id = id("privacyRequestId")?;
             requests::cancel(tx, actor, id, owned(input, "reason")).await?;
-            Written::one(id)
+            MutationResult::one(id)
         }
         Write::RestrictContact => {
             let new = Restrict {
@@ -180,25 +180,25 @@ async fn write(
                 planned_until: input.time("plannedUntil"),
             };
             contacts::restrict(tx, actor, &new).await?;
-            Written::one(new.id)
+            MutationResult::one(new.id)
         }
         Write::LiftRestriction => {
             let id = id("contactId")?;
             contacts::lift(tx, actor, id, input.need_time("informedAt")?).await?;
-            Written::one(id)
+            MutationResult::one(id)
         }
-        Write::CreateRecipient => Written::one(recipients::create(tx, new_recipient(input)?).await?),
+        Write::CreateRecipient => MutationResult::one(recipients::create(tx, new_recipient(input)?).await?),
         Write::AcknowledgeStops => {
             let (recipient, batch) = (id("recipientId")?, id("batchId")?);
             stops::acknowledge_as(tx, actor, recipient, batch).await?;
-            Written::one(recipient)
+            MutationResult::one(recipient)
         }
         Write::CreateAccessToken => {
             let new = new_token(actor, input, tx.now())?;
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
             let (id, token) = access_tokens::create(tx, &actor.policy, new).await?;
-            Written { ids: vec![id], secret: Some(token.reveal().to_owned()) }
+            MutationResult { ids: vec![id], secret: Some(token.reveal().to_owned()) }
         }
         Write::RevokeAccessToken => {
             let id = id("accessTokenId")?;
@@ -206,7 +206,7 @@ async fn write(
                 return Err(Error::new(Code::NotFound, "there is no such token"));
             }
             access_tokens::revoke(tx, id).await?;
-            Written::one(id)
+            MutationResult::one(id)
         }
     })
 }

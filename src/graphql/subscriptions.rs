@@ -12,7 +12,7 @@ use crate::{
     auth::actor::Actor,
     base::error::Error,
     db::change_feed::Change,
-    engine::{Operation, Plan, Reader},
+    engine::{Executor, Operation, Plan},
 };
 
 /// A subscription whose document fits the schema.
@@ -100,7 +100,7 @@ impl Engine {
             if plan.of_persons {
                 self.uses.note(app, actor).await?;
             }
-            let mut reader = Reader::new(&plan, app, actor, &subscription.request.variables)?;
+            let mut reader = Executor::new(&plan, app, actor, &subscription.request.variables)?;
             let json = reader.change(root, change).await?;
             Ok::<_, Error>(json.map(|json| (json, reader.withheld)))
         };

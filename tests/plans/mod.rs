@@ -17,7 +17,7 @@ use zweck::{
     app::App,
     auth::actor::Actor,
     domain::access_tokens,
-    engine::overhear,
+    engine::record_statements,
     graphql::{Engine, Request},
 };
 
@@ -61,7 +61,7 @@ async fn statements(engine: &Engine, test: &TestApp, case: &Case, filled: &Fille
         let connection = data.as_object().unwrap().values().next().unwrap();
         filled.insert("{cursor}", connection["pageInfo"]["startCursor"].as_str().unwrap().to_owned());
     }
-    let (_, heard) = overhear(ask(engine, &test.app, &actor, case.query, &filled)).await;
+    let (_, heard) = record_statements(ask(engine, &test.app, &actor, case.query, &filled)).await;
     let reads = |one: &Statement| one.sql.starts_with("SELECT") || one.sql.starts_with("WITH p ");
     let heard: Vec<Statement> = heard.into_iter().filter(reads).collect();
     assert!(!heard.is_empty(), "{} sends nothing", case.name);

@@ -64,7 +64,7 @@ impl BearerToken {
     /// is random and not chosen by a person.
     pub fn secret_hash(&self) -> String {
         let start = PREFIX.len() + ID + 1;
-        hex::encode(&Sha256::digest(self.0.get(start..start + SECRET).unwrap_or_default()))
+        hex::encode(Sha256::digest(self.0.get(start..start + SECRET).unwrap_or_default()))
     }
 
     /// Whether the secret has this hash, in constant time.

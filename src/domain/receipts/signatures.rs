@@ -217,8 +217,10 @@ mod tests {
     /// RFC 8032, 7.1, tests 1 and 3; RFC 8037, A.3 has the thumbprint of the first key.
     #[test]
     fn the_vectors_of_the_rfcs() {
-        let first =
-            pair(&ring(&hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap())).unwrap();
+        let first = pair(&ring(
+            &hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap(),
+        ))
+        .unwrap();
         assert_eq!(
             first.public_key().as_ref(),
             hex::decode("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap()
@@ -228,8 +230,10 @@ mod tests {
             hex::decode("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b").unwrap()
         );
         assert_eq!(public(&first).kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-        let third =
-            pair(&ring(&hex::decode("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7").unwrap())).unwrap();
+        let third = pair(&ring(
+            &hex::decode("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7").unwrap(),
+        ))
+        .unwrap();
         assert_eq!(
             third.sign(&[0xaf, 0x82]).as_ref(),
             hex::decode("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a").unwrap()
@@ -269,8 +273,14 @@ mod tests {
         assert_eq!(key.multibase(), "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2");
         let (mut document, mut proof) = official();
         let signed = hashes(&document, &proof).unwrap();
-        assert_eq!(signed[..32], hex::decode("66ab154f5c2890a140cb8388a22a160454f80575f6eae09e5a097cabe539a1db").unwrap());
-        assert_eq!(signed[32..], hex::decode("59b7cb6251b8991add1ce0bc83107e3db9dbbab5bd2c28f687db1a03abc92f19").unwrap());
+        assert_eq!(
+            signed[..32],
+            hex::decode("66ab154f5c2890a140cb8388a22a160454f80575f6eae09e5a097cabe539a1db").unwrap()
+        );
+        assert_eq!(
+            signed[32..],
+            hex::decode("59b7cb6251b8991add1ce0bc83107e3db9dbbab5bd2c28f687db1a03abc92f19").unwrap()
+        );
         let value =
             "z2HnFSSPPBzR36zdDgK8PbEHeXbR56YF24jwMpt3R1eHXQzJDMWS93FCzpvJpwTWd3GAVFuUfjoJdcnTMuVor51aX";
         assert_eq!(multibase(pair.sign(&signed).as_ref()), value);

@@ -66,8 +66,7 @@ pub(super) async fn make(
 
 /// SHA-256 of the key of a mailbox or number, hexadecimal, as recipients make it; of postal addresses there are too many spellings.
 pub fn told_digest(kind: Kind, key: &str) -> Option<String> {
-    (kind != Kind::Postal)
-        .then(|| hex::encode(Sha256::digest(key)))
+    (kind != Kind::Postal).then(|| hex::encode(Sha256::digest(key)))
 }
 
 /// What is owed, and of whom.

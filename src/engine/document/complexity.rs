@@ -28,7 +28,7 @@ const HIGHEST: u64 = 64;
 
 /// What a selection spreads to.
 #[derive(Clone, Copy, Default)]
-struct Size {
+struct Complexity {
     /// Fields and spreads.
     fields: u64,
     /// Fields of the set itself, those of fragments included.
@@ -65,8 +65,8 @@ pub(in crate::engine) fn check(
     if document.operations.iter().count() as u64 > limits.fragments.max(1) {
         return too("operations", limits.fragments.max(1));
     }
-    let mut measure = Measure::of(document, variables);
-    let mut sizes: Vec<Size> = Vec::new();
+    let mut measure = ComplexityVisitor::of(document, variables);
+    let mut sizes: Vec<Complexity> = Vec::new();
     for (_, operation) in document.operations.iter() {
         let mut size = measure.set(&operation.node.selection_set.node, 0)?;
         measure.directives(&operation.node.directives, &mut size)?;
@@ -101,19 +101,19 @@ pub(in crate::engine) fn check(
     Ok(())
 }
 
-struct Measure<'d> {
+struct ComplexityVisitor<'d> {
     fragments: &'d Fragments,
     /// Bytes of each variable.
     variables: HashMap<&'d str, u64>,
     /// Sizes of fragments; `None` while one is being measured.
-    known: HashMap<&'d str, Option<Size>>,
+    known: HashMap<&'d str, Option<Complexity>>,
     used: HashSet<&'d str>,
     /// Selections that were looked at: the work that measuring is.
     #[cfg(test)]
     looked_at: usize,
 }
 
-impl<'d> Measure<'d> {
+impl<'d> ComplexityVisitor<'d> {
     fn of(document: &'d ExecutableDocument, variables: &'d Map<String, Json>) -> Self {
         let variables = variables.iter().map(|(name, value)| (name.as_str(), json_size(value)));
         Self {
@@ -126,7 +126,7 @@ impl<'d> Measure<'d> {
         }
     }
 
-    fn set(&mut self, set: &'d SelectionSet, nesting: u64) -> Result<Size, Error> {
+    fn set(&mut self, set: &'d SelectionSet, nesting: u64) -> Result<Complexity, Error> {
         #[cfg(test)]
         {
             self.looked_at += set.items.len();
@@ -134,7 +134,7 @@ impl<'d> Measure<'d> {
         if nesting > HIGHEST {
             return Err(Error::new(Code::QueryTooComplex, "the document is nested too deeply"));
         }
-        let mut total = Size::default();
+        let mut total = Complexity::default();
         for selection in &set.items {
             let inner = match &selection.node {
                 Selection::Field(field) => self.field(&field.node, nesting)?,
@@ -163,7 +163,7 @@ impl<'d> Measure<'d> {
         Ok(total)
     }
 
-    fn field(&mut self, field: &'d Field, nesting: u64) -> Result<Size, Error> {
+    fn field(&mut self, field: &'d Field, nesting: u64) -> Result<Complexity, Error> {
         let name = field.name.node.as_str();
         let inner = &field.selection_set.node;
         // The stock validation does not look at it.
@@ -190,7 +190,7 @@ impl<'d> Measure<'d> {
         Ok(size)
     }
 
-    fn spread(&mut self, name: &'d str, nesting: u64) -> Result<Size, Error> {
+    fn spread(&mut self, name: &'d str, nesting: u64) -> Result<Complexity, Error> {
         self.used.insert(name);
         match self.known.get(name) {
             Some(Some(size)) => Ok(*size),
@@ -208,7 +208,7 @@ impl<'d> Measure<'d> {
         }
     }
 
-    fn directives(&self, directives: &[Positioned<Directive>], size: &mut Size) -> Result<(), Error> {
+    fn directives(&self, directives: &[Positioned<Directive>], size: &mut Complexity) -> Result<(), Error> {
         let known = |directive: &Positioned<Directive>| {
             matches!(directive.node.name.node.as_str(), "skip" | "include")
         };
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(check(&document, &variables, &limits).unwrap_err().code, Code::QueryTooComplex);
         // To be read by whoever wants to know; never a reason to fail.
         println!("refused after {:?}", begun.elapsed());
-        let mut measure = Measure::of(&document, &variables);
+        let mut measure = ComplexityVisitor::of(&document, &variables);
         for (_, operation) in document.operations.iter() {
             let size = measure.set(&operation.node.selection_set.node, 0).unwrap();
             assert!(size.fields > 4_000_000);

@@ -16,7 +16,7 @@ const MOST_WORDS: usize = 200;
 
 /// A value of an input.
 #[derive(Clone)]
-enum Given {
+enum InputValue {
     Id(Uuid),
     Text(String),
     Time(DateTime<Utc>),
@@ -29,23 +29,24 @@ enum Given {
 #[derive(Clone, Default)]
 pub struct Input {
     path: String,
-    values: Vec<(&'static str, &'static str, Given)>,
+    values: Vec<(&'static str, &'static str, InputValue)>,
 }
 
 /// For whom an input is read, and on which day.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Reading<'a> {
+pub(in crate::engine) struct InputContext<'a> {
     pub(in crate::engine) actor: &'a Actor,
     pub(in crate::engine) today: NaiveDate,
 }
 
 /// What giving the values of an input needs, each with its place.
-pub(in crate::engine) type Needs = Vec<(Right, String)>;
+pub(in crate::engine) type RequiredRights = Vec<(Right, String)>;
 
 /// What giving the arguments of `mutation` needs, whatever may be wrong with them.
-pub(in crate::engine) fn needs_of(mutation: &Mutation, arguments: &Arguments) -> Needs {
-    let mut needs =
-        arguments.get("input").map_or_else(Needs::new, |value| needs(mutation.input, value, "input"));
+pub(in crate::engine) fn needs_of(mutation: &Mutation, arguments: &Arguments) -> RequiredRights {
+    let mut needs = arguments
+        .get("input")
+        .map_or_else(RequiredRights::new, |value| needs(mutation.input, value, "input"));
     if let Some(former) = mutation.former().filter(|former| arguments.get(former.name).is_some()) {
         needs.extend(former.right.map(|right| (right, former.name.to_owned())));
     }
@@ -53,9 +54,9 @@ pub(in crate::engine) fn needs_of(mutation: &Mutation, arguments: &Arguments) ->
 }
 
 /// What giving `value` as `ty` needs, whatever may be wrong with the values themselves.
-fn needs(ty: &InputType, value: &Value, path: &str) -> Needs {
-    let Value::Object(entries) = value else { return Needs::new() };
-    let mut needs = Needs::new();
+fn needs(ty: &InputType, value: &Value, path: &str) -> RequiredRights {
+    let Value::Object(entries) = value else { return RequiredRights::new() };
+    let mut needs = RequiredRights::new();
     for (field, name) in ty.all().iter().flat_map(|field| field.names().map(move |name| (field, name))) {
         let Some(value) = entries.get(name).filter(|value| **value != Value::Null) else { continue };
         let place = format!("{path}.{name}");
@@ -87,7 +88,7 @@ impl Input {
         ty: &InputType,
         value: &Value,
         path: &str,
-        reading: Reading<'_>,
+        reading: InputContext<'_>,
     ) -> Result<Self, Error> {
         let Value::Object(entries) = value else {
             return Err(Error::input("an input must be an object").in_input(path));
@@ -115,7 +116,7 @@ impl Input {
     pub(in crate::engine) fn of(
         mutation: &Mutation,
         arguments: &Arguments,
-        reading: Reading<'_>,
+        reading: InputContext<'_>,
     ) -> Result<Self, Error> {
         let input = arguments.get("input");
         let former = mutation.former().and_then(|field| Some((field, arguments.get(field.name)?)));
@@ -138,7 +139,7 @@ impl Input {
     #[must_use]
     pub fn as_called(&self, mut error: Error) -> Error {
         for (name, called, value) in &self.values {
-            if let Given::Input(nested) = value {
+            if let InputValue::Input(nested) = value {
                 error = nested.as_called(error);
             }
             let place =
@@ -151,7 +152,7 @@ impl Input {
         error
     }
 
-    fn get(&self, name: &str) -> Option<&Given> {
+    fn get(&self, name: &str) -> Option<&InputValue> {
         self.values.iter().find_map(|(known, _, value)| (*known == name).then_some(value))
     }
 
@@ -174,7 +175,7 @@ impl Input {
     /// An id, if given.
     pub fn id(&self, name: &str) -> Option<Uuid> {
         match self.get(name) {
-            Some(Given::Id(id)) => Some(*id),
+            Some(InputValue::Id(id)) => Some(*id),
             _ => None,
         }
     }
@@ -182,7 +183,7 @@ impl Input {
     /// Text, a word or an enum's name, if given.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
-            Some(Given::Text(text)) => Some(text),
+            Some(InputValue::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -190,7 +191,7 @@ impl Input {
     /// An instant, if given.
     pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         match self.get(name) {
-            Some(Given::Time(at)) => Some(*at),
+            Some(InputValue::Time(at)) => Some(*at),
             _ => None,
         }
     }
@@ -198,7 +199,7 @@ impl Input {
     /// A number, if given.
     pub fn int(&self, name: &str) -> Option<i32> {
         match self.get(name) {
-            Some(Given::Int(number)) => Some(*number),
+            Some(InputValue::Int(number)) => Some(*number),
             _ => None,
         }
     }
@@ -206,7 +207,7 @@ impl Input {
     /// A list of words, if given.
     pub fn words(&self, name: &str) -> Option<&[String]> {
         match self.get(name) {
-            Some(Given::Words(words)) => Some(words),
+            Some(InputValue::Words(words)) => Some(words),
             _ => None,
         }
     }
@@ -214,7 +215,7 @@ impl Input {
     /// A nested input, if given.
     pub fn nested(&self, name: &str) -> Option<&Input> {
         match self.get(name) {
-            Some(Given::Input(input)) => Some(input),
+            Some(InputValue::Input(input)) => Some(input),
             _ => None,
         }
     }
@@ -271,47 +272,49 @@ fn one(
     name: &str,
     value: &Value,
     place: &str,
-    reading: Reading<'_>,
-) -> Result<Given, Error> {
-    let Reading { actor, today } = reading;
+    reading: InputContext<'_>,
+) -> Result<InputValue, Error> {
+    let InputContext { actor, today } = reading;
     let at = |error: Error| error.in_input(place);
     Ok(match field.kind {
-        InputKind::Id => Given::Id(id(name, value).map_err(at)?),
-        InputKind::Time => Given::Time(instant(name, value).map_err(at)?),
+        InputKind::Id => InputValue::Id(id(name, value).map_err(at)?),
+        InputKind::Time => InputValue::Time(instant(name, value).map_err(at)?),
         InputKind::Int => {
             let number = match value {
                 Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
                 _ => None,
             };
-            Given::Int(number.ok_or_else(|| at(Error::input(format!("`{name}` must be a whole number"))))?)
+            InputValue::Int(
+                number.ok_or_else(|| at(Error::input(format!("`{name}` must be a whole number"))))?,
+            )
         }
         InputKind::Text(check) => {
             let Value::String(text) = value else {
                 return Err(at(Error::input(format!("`{name}` must be a text"))));
             };
             match check.check(text, today) {
-                Ok(Some(text)) => Given::Text(text),
+                Ok(Some(text)) => InputValue::Text(text),
                 Ok(None) => return Err(at(Error::input(format!("`{name}` is empty")))),
                 Err(fault) => return Err(at(Error::input(format!("`{name}` {}", fault.demand())))),
             }
         }
-        InputKind::Word => Given::Text(word(name, value).map_err(at)?),
+        InputKind::Word => InputValue::Text(word(name, value).map_err(at)?),
         InputKind::Purpose => {
             let code = word(name, value).map_err(at)?;
             if actor.policy.purpose(&code).is_none() {
                 return Err(at(actor.no_purpose(&code, true)));
             }
-            Given::Text(code)
+            InputValue::Text(code)
         }
         InputKind::Enum(of) => {
             let word = text(name, value).map_err(at)?;
             if !of.values.iter().any(|(known, _)| *known == word) {
                 return Err(at(Error::input(format!("`{name}` must be {}", field.kind.demand()))));
             }
-            Given::Text(word.to_owned())
+            InputValue::Text(word.to_owned())
         }
-        InputKind::Words | InputKind::FieldNames(_) => Given::Words(words(name, value, place)?),
-        InputKind::Object(ty) => Given::Input(Input::read(ty, value, place, reading)?),
+        InputKind::Words | InputKind::FieldNames(_) => InputValue::Words(words(name, value, place)?),
+        InputKind::Object(ty) => InputValue::Input(Input::read(ty, value, place, reading)?),
     })
 }
 

@@ -32,7 +32,7 @@ pub struct Operation<'d> {
 }
 
 /// Fields of one response key, merged.
-pub(in crate::engine) struct Selected<'d> {
+pub(in crate::engine) struct CollectedField<'d> {
     pub(in crate::engine) key: &'d str,
     pub(in crate::engine) name: &'d str,
     pub(in crate::engine) nodes: Vec<&'d Positioned<Field>>,
@@ -144,8 +144,8 @@ impl<'d> Operation<'d> {
         &self,
         sets: &[&'d SelectionSet],
         on: &str,
-    ) -> Result<Vec<Selected<'d>>, Error> {
-        let mut collected: Vec<Selected<'d>> = Vec::new();
+    ) -> Result<Vec<CollectedField<'d>>, Error> {
+        let mut collected: Vec<CollectedField<'d>> = Vec::new();
         let mut index = HashMap::new();
         for set in sets {
             self.gather(set, on, &mut collected, &mut index)?;
@@ -160,7 +160,7 @@ impl<'d> Operation<'d> {
         &self,
         set: &'d SelectionSet,
         on: &str,
-        into: &mut Vec<Selected<'d>>,
+        into: &mut Vec<CollectedField<'d>>,
         index: &mut HashMap<&'d str, usize>,
     ) -> Result<(), Error> {
         for selection in &set.items {
@@ -191,7 +191,11 @@ impl<'d> Operation<'d> {
                 (None, Selection::Field(field)) => {
                     let key = field.node.response_key().node.as_str();
                     let at = *index.entry(key).or_insert_with(|| {
-                        into.push(Selected { key, name: field.node.name.node.as_str(), nodes: Vec::new() });
+                        into.push(CollectedField {
+                            key,
+                            name: field.node.name.node.as_str(),
+                            nodes: Vec::new(),
+                        });
                         into.len() - 1
                     });
                     if let Some(selected) = into.get_mut(at) {
@@ -223,7 +227,7 @@ impl<'d> Operation<'d> {
     }
 
     /// Fields of one response key must be the same field with the same arguments (GraphQL, 5.3.2).
-    fn check_equal(&self, selected: &Selected<'d>) -> Result<(), Error> {
+    fn check_equal(&self, selected: &CollectedField<'d>) -> Result<(), Error> {
         let [first, rest @ ..] = selected.nodes.as_slice() else { return Ok(()) };
         if rest.is_empty() {
             return Ok(());
@@ -267,7 +271,7 @@ pub fn skipped(mut document: ExecutableDocument) -> ExecutableDocument {
     document
 }
 
-impl<'d> Selected<'d> {
+impl<'d> CollectedField<'d> {
     pub(in crate::engine) fn sets(&self) -> Vec<&'d SelectionSet> {
         self.nodes.iter().map(|node| &node.node.selection_set.node).collect()
     }

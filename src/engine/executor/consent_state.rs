@@ -7,7 +7,7 @@ use super::lookup::found;
 use crate::{
     base::error::Error,
     engine::{
-        plan::{PlannedConsentState, selection::Level},
+        plan::{PlannedConsentState, selection::Fetch},
         scope::Scope,
     },
     registry::CONSENT,
@@ -24,7 +24,7 @@ impl PlannedConsentState {
         scope: &Scope,
     ) -> Result<Option<Uuid>, Error> {
         let Some(contact) = self.contact else { return Ok(None) };
-        let mut sql = scope.select(&Level::new(&CONSENT), "");
+        let mut sql = scope.select(&Fetch::new(&CONSENT), "");
         sql.push(" AND t.contact_id = ").bind(contact);
         sql.push(" AND t.purpose_code = ").bind(self.purpose.as_str());
         sql.push(" AND t.channel = ").bind(self.channel.as_str());

@@ -10,7 +10,7 @@ use crate::{
     engine::{
         cell::Cell,
         scope::Scope,
-        sql::{builder::Sql, row_rules},
+        sql::{builder::SqlBuilder, row_rules},
     },
 };
 
@@ -19,11 +19,11 @@ pub type InForce = (Uuid, String, String);
 
 /// A consent as it stands.
 #[derive(Debug)]
-pub enum Standing {
+pub enum ConsentMark {
     /// It is in force, as reads would find it.
-    Holds(InForce),
+    InForce(InForce),
     /// What was told last of it is that it began.
-    Told {
+    Announced {
         /// Which consent.
         consent: InForce,
         /// Since when, as it was told.
@@ -38,17 +38,17 @@ pub enum Standing {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn standing<C: ConnectionTrait>(
+pub async fn consents_in_force<C: ConnectionTrait>(
     connection: &C,
     scopes: &[Scope],
     contacts: &[Uuid],
     only: Option<&[String]>,
     along: Option<&InsertStatement>,
-) -> Result<Vec<Standing>, Error> {
+) -> Result<Vec<ConsentMark>, Error> {
     let backend = connection.get_database_backend();
     let mut sql = match along {
-        Some(write) => Sql::along(backend, StatementBuilder::build(write, &backend)),
-        None => Sql::new(backend, ""),
+        Some(write) => SqlBuilder::along(backend, StatementBuilder::build(write, &backend)),
+        None => SqlBuilder::new(backend, ""),
     };
     // The last word on each is found by its index, however long the history is. On PostgreSQL what waits in the queue is newer than
     // all that has its place: both are looked at by one statement, so that nothing moves in between.
@@ -83,7 +83,7 @@ const SAME: &str =
     "WHERE n.contact_id = h.contact_id AND n.purpose_code = h.purpose_code AND n.channel = h.channel";
 
 /// What `table` tells of consents that began.
-fn told(sql: &mut Sql, table: &str, contacts: &[Uuid], only: Option<&[String]>) {
+fn told(sql: &mut SqlBuilder, table: &str, contacts: &[Uuid], only: Option<&[String]>) {
     sql.push("SELECT h.contact_id, h.purpose_code, h.channel, h.at, k.expires_at FROM ").push(table);
     sql.push(
         " h LEFT JOIN consent k ON k.contact_id = h.contact_id AND k.purpose_code = h.purpose_code \
@@ -101,7 +101,7 @@ fn told(sql: &mut Sql, table: &str, contacts: &[Uuid], only: Option<&[String]>) 
 }
 
 /// One contact is by far the most frequent, and is compared as such.
-fn of(sql: &mut Sql, column: &str, contacts: &[Uuid]) {
+fn of(sql: &mut SqlBuilder, column: &str, contacts: &[Uuid]) {
     if let [contact] = contacts {
         sql.push(column).push(" = ").bind(*contact);
     } else {
@@ -110,10 +110,10 @@ fn of(sql: &mut Sql, column: &str, contacts: &[Uuid]) {
     }
 }
 
-fn decode(row: &QueryResult) -> Result<Standing, DbErr> {
+fn decode(row: &QueryResult) -> Result<ConsentMark, DbErr> {
     let consent = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
     Ok(match row.try_get_by_index(3)? {
-        Some(since) => Standing::Told { consent, since, end: row.try_get_by_index(4)? },
-        None => Standing::Holds(consent),
+        Some(since) => ConsentMark::Announced { consent, since, end: row.try_get_by_index(4)? },
+        None => ConsentMark::InForce(consent),
     })
 }

@@ -6,14 +6,14 @@ use sea_orm::{
     sqlx::{self, Arguments as _, AssertSqlSafe, postgres::PgArguments, sqlite::SqliteArguments},
 };
 
-use super::rows::Fetched;
+use super::rows::RowSet;
 use crate::{
     base::error::Error,
     db::connection_cache::{self, Kept},
-    engine::{sql::builder::Sql, statement_log},
+    engine::{sql::builder::SqlBuilder, statement_log},
 };
 
-impl Sql {
+impl SqlBuilder {
     /// Runs it on `db`. It is prepared once for each connection.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl Sql {
         self,
         db: &DatabaseConnection,
         kept: Option<&Kept>,
-    ) -> Result<Fetched, Error> {
+    ) -> Result<RowSet, Error> {
         statement_log::note(|| {
             Statement::from_sql_and_values(self.backend, self.text.as_str(), self.values.clone())
         });
@@ -41,7 +41,7 @@ impl Sql {
                         .map_err(connection_cache::told)?
                 }
             };
-            Ok(Fetched::Postgres(rows))
+            Ok(RowSet::Postgres(rows))
         } else {
             let mut arguments = SqliteArguments::default();
             for value in self.values {
@@ -49,7 +49,7 @@ impl Sql {
             }
             let text = AssertSqlSafe(self.text);
             let rows = sqlx::query_with(text, arguments).fetch_all(db.get_sqlite_connection_pool()).await;
-            Ok(Fetched::Sqlite(rows.map_err(connection_cache::told)?))
+            Ok(RowSet::Sqlite(rows.map_err(connection_cache::told)?))
         }
     }
 }

@@ -5,24 +5,24 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait as _;
 
 use super::{
-    reader::{Batch, Boxed, Reader},
-    rows::{Groups, Line},
-    writer::{ChildJson, Parts},
+    reader::{Boxed, Executor, FetchedRows},
+    rows::{RowGroups, RowRef},
+    writer::{ChildJson, JsonFragments},
 };
 use crate::{
     base::error::Error,
     engine::{
-        cell::{Cell, Seen},
-        plan::selection::{Child, ChildKind, Level, Page},
+        cell::{Cell, CellRef},
+        plan::selection::{ChildFetch, Fetch, Page, Relation},
         sql::{
-            builder::Sql,
+            builder::SqlBuilder,
             keyset,
-            statement::{Which, joined},
+            statement::{RowSelector, joined},
         },
     },
 };
 
-impl Reader<'_> {
+impl Executor<'_> {
     pub(in crate::engine) async fn page(&mut self, page: &Page) -> Result<String, Error> {
         let batches = if page.wants_rows() { self.behind(page).await? } else { Vec::new() };
         let (mut lines, mut along) = (Vec::new(), Vec::new());
@@ -34,7 +34,7 @@ impl Reader<'_> {
         }
         let mut total = 0;
         if page.wants_total() {
-            let mut sql = Sql::new(self.scope.backend, "SELECT COUNT(*)");
+            let mut sql = SqlBuilder::new(self.scope.backend, "SELECT COUNT(*)");
             self.scope.from(&mut sql, &page.level);
             self.scope.narrow(&mut sql, page);
             let counted = self.db.query_one_raw(sql.statement()).await?;
@@ -49,7 +49,7 @@ impl Reader<'_> {
     }
 
     /// The rows of a page and one more, if there is one: from one range behind its cursor after the other, until there are enough.
-    async fn behind(&self, page: &Page) -> Result<Vec<Batch>, Error> {
+    async fn behind(&self, page: &Page) -> Result<Vec<FetchedRows>, Error> {
         let cursor = page.cursor();
         let flipped = cursor.is_some_and(|(_, before)| before);
         // Rows before a cursor are read backwards by whoever asks for the last of them.
@@ -62,7 +62,7 @@ impl Reader<'_> {
         }
         let (mut batches, mut rows) = (Vec::new(), 0);
         for range in ranges {
-            let batch = self.read(&page.level, &Which::Page(page, range)).await?;
+            let batch = self.read(&page.level, &RowSelector::Page(page, range)).await?;
             rows += batch.len() as u64;
             batches.push(batch);
             if rows > page.rows {
@@ -75,18 +75,18 @@ impl Reader<'_> {
     /// A page for each of `keys`: a window per parent.
     pub(in crate::engine) async fn pages(
         &mut self,
-        child: &Child,
+        child: &ChildFetch,
         page: &Page,
-        keys: &[Seen<'_>],
-    ) -> Result<Parts, Error> {
+        keys: &[CellRef<'_>],
+    ) -> Result<JsonFragments, Error> {
         if keys.is_empty() {
-            return Ok(Parts::new("null"));
+            return Ok(JsonFragments::new("null"));
         }
         let joined = joined(&page.level, child);
         let cells: Vec<Cell> = keys.iter().map(|key| key.cell()).collect();
         let mut fetched = None;
         if page.wants_rows() {
-            let mut window = Sql::new(self.scope.backend, "");
+            let mut window = SqlBuilder::new(self.scope.backend, "");
             self.scope.sort(&mut window, page);
             // The order of a child holds no channel-bound column, so that nothing is bound in the window.
             let order = window.statement().sql;
@@ -101,7 +101,7 @@ impl Reader<'_> {
         }
         let mut totals = HashMap::new();
         if page.wants_total() {
-            let mut sql = Sql::new(self.scope.backend, &format!("SELECT {joined}, COUNT(*)"));
+            let mut sql = SqlBuilder::new(self.scope.backend, &format!("SELECT {joined}, COUNT(*)"));
             self.scope.from(&mut sql, &page.level);
             sql.push(" AND ").among(&joined, &cells);
             self.scope.narrow(&mut sql, page);
@@ -111,7 +111,7 @@ impl Reader<'_> {
             }
         }
         let lines = fetched.as_ref().map_or_else(Vec::new, |fetched| fetched.lines(&page.level.columns));
-        let groups = Groups::of(lines, child.slot, false)?;
+        let groups = RowGroups::of(lines, child.slot, false)?;
         self.parts(page, keys, &groups, page.backward, &totals).await
     }
 
@@ -119,21 +119,21 @@ impl Reader<'_> {
     pub(in crate::engine) async fn came(
         &mut self,
         page: &Page,
-        keys: &[Seen<'_>],
-        groups: &Groups<'_>,
-    ) -> Result<Parts, Error> {
+        keys: &[CellRef<'_>],
+        groups: &RowGroups<'_>,
+    ) -> Result<JsonFragments, Error> {
         self.parts(page, keys, groups, false, &HashMap::new()).await
     }
 
     async fn parts(
         &mut self,
         page: &Page,
-        keys: &[Seen<'_>],
-        groups: &Groups<'_>,
+        keys: &[CellRef<'_>],
+        groups: &RowGroups<'_>,
         flipped: bool,
         totals: &HashMap<Cell, i64>,
-    ) -> Result<Parts, Error> {
-        let mut parts = Parts::new("null");
+    ) -> Result<JsonFragments, Error> {
+        let mut parts = JsonFragments::new("null");
         let children = self.children(&page.level, groups.lines(), Vec::new()).await?;
         for key in keys {
             let mut lines = groups.get(*key).to_vec();
@@ -149,7 +149,7 @@ impl Reader<'_> {
 
 /// Cuts `lines` to the page, and says whether there are more. They come in the order of the type, or from its end when `flipped`;
 /// they leave in the order of the type.
-fn cut(lines: &mut Vec<Line<'_>>, page: &Page, flipped: bool) -> bool {
+fn cut(lines: &mut Vec<RowRef<'_>>, page: &Page, flipped: bool) -> bool {
     let most = usize::try_from(page.rows).unwrap_or(usize::MAX);
     let more = lines.len() > most;
     if flipped {
@@ -163,12 +163,12 @@ fn cut(lines: &mut Vec<Line<'_>>, page: &Page, flipped: bool) -> bool {
     more
 }
 
-impl<'r> Reader<'r> {
-    pub(in crate::engine) async fn one(&mut self, level: &Level, key: &Cell) -> Result<String, Error> {
+impl<'r> Executor<'r> {
+    pub(in crate::engine) async fn one(&mut self, level: &Fetch, key: &Cell) -> Result<String, Error> {
         if *key == Cell::Null {
             return Ok("null".to_owned());
         }
-        let batch = self.read(level, &Which::One(key)).await?;
+        let batch = self.read(level, &RowSelector::One(key)).await?;
         let (lines, along) = batch.lines(level)?;
         let written = self.children(level, &lines, along).await?;
         match lines.first() {
@@ -179,8 +179,8 @@ impl<'r> Reader<'r> {
 
     pub(in crate::engine) async fn list(
         &mut self,
-        level: &Level,
-        which: &Which<'_>,
+        level: &Fetch,
+        which: &RowSelector<'_>,
     ) -> Result<String, Error> {
         let batch = self.read(level, which).await?;
         let (lines, along) = batch.lines(level)?;
@@ -193,28 +193,28 @@ impl<'r> Reader<'r> {
     /// Writes the children of all `lines`: those that came along, the others by one statement for each kind.
     pub(in crate::engine) fn children<'s, 'p: 's, 'l: 's>(
         &'s mut self,
-        level: &'p Level,
-        lines: &'s [Line<'l>],
-        along: Vec<(usize, Vec<Line<'l>>)>,
+        level: &'p Fetch,
+        lines: &'s [RowRef<'l>],
+        along: Vec<(usize, Vec<RowRef<'l>>)>,
     ) -> Boxed<'s, Vec<ChildJson<'p>>> {
         let mut along = along;
         Box::pin(async move {
             let mut all = Vec::with_capacity(level.children.len());
             for (number, child) in level.children.iter().enumerate() {
-                if let ChildKind::Key(level) = &child.kind {
+                if let Relation::Key(level) = &child.kind {
                     all.push(ChildJson::Key(level));
                     continue;
                 }
                 let keys = keys_of(lines, child.parent_slot)?;
                 let came = along.iter_mut().find(|(came, _)| *came == number);
-                all.push(ChildJson::Parts(match (&child.kind, came) {
-                    (ChildKind::Connection(page), Some((_, came))) => {
-                        let groups = Groups::of(std::mem::take(came), child.slot, true)?;
+                all.push(ChildJson::JsonFragments(match (&child.kind, came) {
+                    (Relation::Connection(page), Some((_, came))) => {
+                        let groups = RowGroups::of(std::mem::take(came), child.slot, true)?;
                         self.came(page, &keys, &groups).await?
                     }
-                    (ChildKind::Connection(page), None) => self.pages(child, page, &keys).await?,
-                    (ChildKind::Many(level), _) => self.linked(child, level, &keys, "[]").await?,
-                    (ChildKind::One(level) | ChildKind::Key(level), _) => {
+                    (Relation::Connection(page), None) => self.pages(child, page, &keys).await?,
+                    (Relation::Many(level), _) => self.linked(child, level, &keys, "[]").await?,
+                    (Relation::One(level) | Relation::Key(level), _) => {
                         self.linked(child, level, &keys, "null").await?
                     }
                 }));
@@ -226,12 +226,12 @@ impl<'r> Reader<'r> {
     /// The rows that hang on `keys`: one each, or a list each.
     async fn linked(
         &mut self,
-        child: &Child,
-        level: &Level,
-        keys: &[Seen<'_>],
+        child: &ChildFetch,
+        level: &Fetch,
+        keys: &[CellRef<'_>],
         empty: &'static str,
-    ) -> Result<Parts, Error> {
-        let mut parts = Parts::new(empty);
+    ) -> Result<JsonFragments, Error> {
+        let mut parts = JsonFragments::new(empty);
         if keys.is_empty() {
             return Ok(parts);
         }
@@ -242,10 +242,10 @@ impl<'r> Reader<'r> {
         let fetched = self.fetch(sql, level).await?;
         let lines = fetched.lines(&level.columns);
         let children = self.children(level, &lines, Vec::new()).await?;
-        for (key, lines) in Groups::of(lines.clone(), child.slot, false)?.iter() {
+        for (key, lines) in RowGroups::of(lines.clone(), child.slot, false)?.iter() {
             let start = parts.text.len();
             match (&child.kind, lines) {
-                (ChildKind::One(_), [line, ..]) => {
+                (Relation::One(_), [line, ..]) => {
                     self.write_into(&mut parts.text, level, 0, *line, &children)?;
                 }
                 _ => self.write_all(&mut parts.text, level, 0, lines, &children)?,
@@ -258,26 +258,26 @@ impl<'r> Reader<'r> {
     /// The rows with these keys, ordered by key: as a list, or the only one.
     pub(in crate::engine) async fn keyed(
         &mut self,
-        level: &Level,
+        level: &Fetch,
         keys: &[Cell],
         list: bool,
     ) -> Result<String, Error> {
         match keys {
             [] => Ok(if list { "[]" } else { "null" }.to_owned()),
-            keys if list => self.list(level, &Which::Keys(keys)).await,
+            keys if list => self.list(level, &RowSelector::Keys(keys)).await,
             [key, ..] => self.one(level, key).await,
         }
     }
 }
 
 /// What the children of `lines` hang on, in order.
-fn keys_of<'a>(lines: &[Line<'a>], slot: usize) -> Result<Vec<Seen<'a>>, Error> {
+fn keys_of<'a>(lines: &[RowRef<'a>], slot: usize) -> Result<Vec<CellRef<'a>>, Error> {
     let mut keys = Vec::with_capacity(lines.len());
     for line in lines {
         keys.push(line.seen(slot)?);
     }
     keys.sort_unstable();
     keys.dedup();
-    keys.retain(|key| *key != Seen::Null);
+    keys.retain(|key| *key != CellRef::Null);
     Ok(keys)
 }

@@ -14,7 +14,7 @@ use crate::{
         cell::{Cell, Row},
         plan::{
             Plan,
-            selection::{Column, ColumnOf, Level},
+            selection::{Column, ColumnExpr, Fetch},
         },
         scope::Scope,
     },
@@ -53,9 +53,9 @@ pub(super) fn link(
     links: Option<&Links<'_>>,
     scope: &Scope,
     rows: &mut [Row],
-    level: &Level,
+    level: &Fetch,
 ) -> Result<(), Error> {
-    let is_link = |column: &Column| matches!(column.of, ColumnOf::Preference(_));
+    let is_link = |column: &Column| matches!(column.of, ColumnExpr::Preference(_));
     let Some(slot) = level.columns.iter().position(is_link) else { return Ok(()) };
     for row in rows {
         let contact = row.first().cloned();

@@ -6,7 +6,7 @@ use crate::{
     base::error::Error,
     engine::{
         scope::Scope,
-        sql::{builder::Sql, row_rules},
+        sql::{builder::SqlBuilder, row_rules},
     },
     registry::{CONTACT, CONTACT_POINT, Cover, ObjectType},
 };
@@ -21,7 +21,7 @@ pub async fn exists<C: ConnectionTrait>(
     object: &ObjectType,
     key: uuid::Uuid,
 ) -> Result<bool, Error> {
-    let mut sql = Sql::new(scope.backend, "SELECT 1 FROM ");
+    let mut sql = SqlBuilder::new(scope.backend, "SELECT 1 FROM ");
     sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
     row_rules::rule(&mut sql, scope, object.rows);
     Ok(connection.query_one_raw(sql.statement()).await?.is_some())
@@ -36,7 +36,7 @@ pub async fn token_name<C: ConnectionTrait>(
     backend: DbBackend,
     id: uuid::Uuid,
 ) -> Result<Option<String>, Error> {
-    let mut sql = Sql::new(backend, "SELECT name FROM access_token WHERE id = ");
+    let mut sql = SqlBuilder::new(backend, "SELECT name FROM access_token WHERE id = ");
     sql.bind(id);
     let row = connection.query_one_raw(sql.statement()).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
@@ -50,7 +50,7 @@ pub async fn token_name<C: ConnectionTrait>(
 pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &str) -> Result<bool, Error> {
     let mut found = false;
     for object in [&CONTACT, &CONTACT_POINT] {
-        let mut sql = Sql::new(scope.backend, "SELECT 1 FROM ");
+        let mut sql = SqlBuilder::new(scope.backend, "SELECT 1 FROM ");
         sql.push(object.table).push(" t WHERE t.email_key = ").bind(key).push(" AND ");
         row_rules::rule(&mut sql, scope, object.rows);
         if scope.on_consent() {
@@ -69,7 +69,7 @@ pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &st
 /// From the database.
 pub(in crate::engine) async fn found<C: ConnectionTrait>(
     connection: &C,
-    sql: Sql,
+    sql: SqlBuilder,
 ) -> Result<Vec<sea_orm::QueryResult>, sea_orm::DbErr> {
     connection.query_all_raw(sql.statement()).await
 }

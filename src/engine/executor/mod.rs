@@ -18,16 +18,16 @@ pub(in crate::engine) mod writer;
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseConnection, DbBackend};
 
-use self::{reader::Reader, rows::Fetched};
+use self::{reader::Executor, rows::RowSet};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
     crypto::master_keys::Keys,
     engine::{
         cell::Row,
-        plan::{KeyOf, Plan, PlannedRoot, PlannedWhat, selection::key},
+        plan::{KeySource, Plan, PlannedRoot, RootPlan, selection::key},
         scope::Scope,
-        sql::statement::Which,
+        sql::statement::RowSelector,
     },
 };
 
@@ -43,40 +43,40 @@ pub fn write_page_of(
     now: DateTime<Utc>,
     rows: &[Row],
 ) -> Result<String, Error> {
-    let Some(PlannedWhat::Page(page)) = plan.roots.first().map(|root| &root.what) else {
+    let Some(RootPlan::Page(page)) = plan.roots.first().map(|root| &root.what) else {
         return Err(Error::internal("the first root field is no page"));
     };
     let nowhere = DatabaseConnection::default();
     let late = serde_json::Map::new();
     let scope = Scope::of(actor, now, DbBackend::Sqlite);
-    let mut reader = Reader::without_app(plan, &nowhere, actor, keys, scope, &late);
+    let mut reader = Executor::without_app(plan, &nowhere, actor, keys, scope, &late);
     let mut out = String::new();
-    reader.write_page(&mut out, page, &Fetched::made(rows, &page.level.columns), false, 0, &[])?;
+    reader.write_page(&mut out, page, &RowSet::made(rows, &page.level.columns), false, 0, &[])?;
     Ok(out)
 }
 
-impl<'r> Reader<'r> {
+impl<'r> Executor<'r> {
     /// The JSON of a root field; `None` for those that introspection answers.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a cursor that is not valid here, `INTERNAL` from the database.
     pub async fn root(&mut self, root: &PlannedRoot) -> Result<Option<String>, Error> {
         Ok(Some(match &root.what {
-            PlannedWhat::Introspection => return Ok(None),
-            PlannedWhat::Null
-            | PlannedWhat::Write(_)
-            | PlannedWhat::State(_)
-            | PlannedWhat::Receipt(_)
-            | PlannedWhat::Change(..) => "null".to_owned(),
-            PlannedWhat::Typename(name) => format!("\"{name}\""),
-            PlannedWhat::One(level, KeyOf::Is(key)) => self.one(level, key).await?,
-            PlannedWhat::One(level, KeyOf::Variable(name)) => {
+            RootPlan::Introspection => return Ok(None),
+            RootPlan::Null
+            | RootPlan::Write(_)
+            | RootPlan::State(_)
+            | RootPlan::Receipt(_)
+            | RootPlan::Change(..) => "null".to_owned(),
+            RootPlan::Typename(name) => format!("\"{name}\""),
+            RootPlan::One(level, KeySource::Value(key)) => self.one(level, key).await?,
+            RootPlan::One(level, KeySource::Variable(name)) => {
                 let text = self.late.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
                 self.one(level, &key(level.object, text)).await?
             }
-            PlannedWhat::List(level) => self.list(level, &Which::All).await?,
-            PlannedWhat::Page(page) => self.page(page).await?,
-            PlannedWhat::Technical(parts) => self.technical(parts).await?,
+            RootPlan::List(level) => self.list(level, &RowSelector::All).await?,
+            RootPlan::Page(page) => self.page(page).await?,
+            RootPlan::StaticField(parts) => self.technical(parts).await?,
         }))
     }
 }

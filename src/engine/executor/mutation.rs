@@ -1,21 +1,25 @@
 //! Reads and writes the payload of a mutation. Room: engine/executor.
 
-use super::reader::Reader;
+use super::reader::Executor;
 use crate::{
     base::error::Error,
     engine::{
         cell::Cell,
         json::write_text,
-        plan::{PayloadPart, PlannedWrite, Written},
+        plan::{MutationResult, PayloadPart, PlannedMutation},
     },
 };
 
-impl Reader<'_> {
+impl Executor<'_> {
     /// Reads and writes the payload of what was `written`.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn payload(&mut self, planned: &PlannedWrite, written: &Written) -> Result<String, Error> {
+    pub async fn payload(
+        &mut self,
+        planned: &PlannedMutation,
+        written: &MutationResult,
+    ) -> Result<String, Error> {
         let mut json = String::from("{");
         for (index, (key, out)) in planned.outs.iter().enumerate() {
             json.push_str(if index == 0 { "" } else { "," });

@@ -1,24 +1,24 @@
 //! Writes rows and pages as JSON. Room: engine/executor.
 
 use super::{
-    reader::Reader,
-    rows::Line,
+    reader::Executor,
+    rows::RowRef,
     writer::{ChildJson, Context, write_row},
 };
 use crate::{
     base::error::Error,
     engine::{
         json::write_text,
-        plan::selection::{EdgeWhat, InfoWhat, Level, Page, PageWhat},
+        plan::selection::{ConnectionField, EdgeField, Fetch, Page, PageInfoField},
     },
 };
 
-impl Reader<'_> {
+impl Executor<'_> {
     pub(in crate::engine) fn write_page(
         &mut self,
         out: &mut String,
         page: &Page,
-        lines: &[Line<'_>],
+        lines: &[RowRef<'_>],
         more: bool,
         total: i64,
         children: &[ChildJson<'_>],
@@ -29,13 +29,13 @@ impl Reader<'_> {
             out.push(if index == 0 { '{' } else { ',' });
             out.push_str(key);
             match what {
-                PageWhat::Null => out.push_str("null"),
-                PageWhat::Typename(name) => write_text(out, name),
-                PageWhat::Total => out.push_str(&total.to_string()),
-                PageWhat::Nodes(node) => {
+                ConnectionField::Null => out.push_str("null"),
+                ConnectionField::Typename(name) => write_text(out, name),
+                ConnectionField::Total => out.push_str(&total.to_string()),
+                ConnectionField::Nodes(node) => {
                     self.write_all(out, &page.level, *node, lines, children)?;
                 }
-                PageWhat::Edges(parts) => {
+                ConnectionField::Edges(parts) => {
                     out.push('[');
                     for (index, line) in lines.iter().enumerate() {
                         out.push_str(if index == 0 { "{" } else { ",{" });
@@ -43,9 +43,9 @@ impl Reader<'_> {
                             out.push_str(if index == 0 { "" } else { "," });
                             out.push_str(key);
                             match what {
-                                EdgeWhat::Typename(name) => write_text(out, name),
-                                EdgeWhat::Cursor => self.write_cursor(out, page, *line)?,
-                                EdgeWhat::Node(node) => {
+                                EdgeField::Typename(name) => write_text(out, name),
+                                EdgeField::Cursor => self.write_cursor(out, page, *line)?,
+                                EdgeField::Node(node) => {
                                     self.write_into(out, &page.level, *node, *line, children)?;
                                 }
                             }
@@ -54,17 +54,19 @@ impl Reader<'_> {
                     }
                     out.push(']');
                 }
-                PageWhat::Info(parts) => {
+                ConnectionField::Info(parts) => {
                     out.push('{');
                     for (index, (key, what)) in parts.iter().enumerate() {
                         out.push_str(if index == 0 { "" } else { "," });
                         out.push_str(key);
                         match what {
-                            InfoWhat::Typename => out.push_str("\"PageInfo\""),
-                            InfoWhat::HasNext => out.push_str(if next { "true" } else { "false" }),
-                            InfoWhat::HasPrevious => out.push_str(if previous { "true" } else { "false" }),
-                            InfoWhat::Start | InfoWhat::End => {
-                                let line = if matches!(what, InfoWhat::Start) {
+                            PageInfoField::Typename => out.push_str("\"PageInfo\""),
+                            PageInfoField::HasNext => out.push_str(if next { "true" } else { "false" }),
+                            PageInfoField::HasPrevious => {
+                                out.push_str(if previous { "true" } else { "false" })
+                            }
+                            PageInfoField::Start | PageInfoField::End => {
+                                let line = if matches!(what, PageInfoField::Start) {
                                     lines.first()
                                 } else {
                                     lines.last()
@@ -84,18 +86,18 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn write_cursor(&self, out: &mut String, page: &Page, line: Line<'_>) -> Result<(), Error> {
+    fn write_cursor(&self, out: &mut String, page: &Page, line: RowRef<'_>) -> Result<(), Error> {
         let values = page.order_slots.iter().map(|slot| line.cell(*slot)).collect::<Result<Vec<_>, _>>()?;
         write_text(out, &self.cursor(&page.place_for(self.caller()), &values)?);
         Ok(())
     }
 }
 
-impl<'r> Reader<'r> {
+impl<'r> Executor<'r> {
     pub(in crate::engine) fn write(
         &mut self,
-        level: &Level,
-        line: Line<'_>,
+        level: &Fetch,
+        line: RowRef<'_>,
         children: &[ChildJson<'_>],
     ) -> Result<String, Error> {
         let mut out = String::with_capacity(512);
@@ -106,9 +108,9 @@ impl<'r> Reader<'r> {
     pub(in crate::engine) fn write_into(
         &mut self,
         out: &mut String,
-        level: &Level,
+        level: &Fetch,
         node: usize,
-        line: Line<'_>,
+        line: RowRef<'_>,
         children: &[ChildJson<'_>],
     ) -> Result<(), Error> {
         let mut context = Context { withheld: &mut self.withheld };
@@ -121,9 +123,9 @@ impl<'r> Reader<'r> {
     pub(in crate::engine) fn write_all(
         &mut self,
         out: &mut String,
-        level: &Level,
+        level: &Fetch,
         node: usize,
-        lines: &[Line<'_>],
+        lines: &[RowRef<'_>],
         children: &[ChildJson<'_>],
     ) -> Result<(), Error> {
         out.reserve(lines.len() * 256 + 2);

@@ -6,7 +6,7 @@ use sea_orm::DatabaseConnection;
 
 use super::{
     links::{Links, link},
-    rows::{Fetched, Line, Part},
+    rows::{Part, RowRef, RowSet},
 };
 use crate::{
     app::App,
@@ -19,12 +19,12 @@ use crate::{
         cursor::Cursors,
         plan::{
             Plan,
-            selection::{ChildKind, Column, ColumnOf, Level},
+            selection::{Column, ColumnExpr, Fetch, Relation},
         },
         scope::Scope,
         sql::{
-            builder::Sql,
-            statement::{Made, Which},
+            builder::SqlBuilder,
+            statement::{RowSelector, Select},
         },
     },
     policy::Action,
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Runs a plan for an actor, root field by root field.
-pub struct Reader<'r> {
+pub struct Executor<'r> {
     pub(in crate::engine) db: &'r DatabaseConnection,
     kept: Option<&'r Kept>,
     actor: &'r Actor,
@@ -50,7 +50,7 @@ pub struct Reader<'r> {
 
 pub(in crate::engine) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-impl<'r> Reader<'r> {
+impl<'r> Executor<'r> {
     /// A reader of `plan` for `actor`, at the present instant. Where the plan makes links, the keys of the installation are there
     /// already.
     ///
@@ -120,9 +120,10 @@ impl<'r> Reader<'r> {
     }
 
     /// Runs a statement that reads the columns of `level` alone.
-    pub(in crate::engine) async fn fetch(&self, sql: Sql, level: &Level) -> Result<Fetched, Error> {
+    pub(in crate::engine) async fn fetch(&self, sql: SqlBuilder, level: &Fetch) -> Result<RowSet, Error> {
         let fetched = sql.fetch(self.db, self.kept).await?;
-        let made = |column: &Column| matches!(column.of, ColumnOf::Sealed { .. } | ColumnOf::Preference(_));
+        let made =
+            |column: &Column| matches!(column.of, ColumnExpr::Sealed { .. } | ColumnExpr::Preference(_));
         if !level.columns.iter().any(made) {
             return Ok(fetched);
         }
@@ -132,30 +133,36 @@ impl<'r> Reader<'r> {
         }
         self.open(&mut rows, level).await?;
         link(self.links.as_ref(), &self.scope, &mut rows, level)?;
-        Ok(Fetched::Made(rows))
+        Ok(RowSet::Owned(rows))
     }
 
     /// Reads `which` rows of `level`, with those of its children that come along.
-    pub(in crate::engine) async fn read(&self, level: &Level, which: &Which<'_>) -> Result<Batch, Error> {
-        let Made { sql, places, along } = self.scope.rows_of(level, which);
+    pub(in crate::engine) async fn read(
+        &self,
+        level: &Fetch,
+        which: &RowSelector<'_>,
+    ) -> Result<FetchedRows, Error> {
+        let Select { sql, places, along } = self.scope.rows_of(level, which);
         Ok(match places {
-            None => Batch { fetched: self.fetch(sql, level).await?, places: Vec::new(), along: Vec::new() },
+            None => {
+                FetchedRows { fetched: self.fetch(sql, level).await?, places: Vec::new(), along: Vec::new() }
+            }
             Some(own) => {
                 let fetched = sql.fetch(self.db, self.kept).await?;
                 let (numbers, theirs): (Vec<usize>, Vec<Vec<usize>>) = along.into_iter().unzip();
-                Batch { fetched, places: std::iter::once(own).chain(theirs).collect(), along: numbers }
+                FetchedRows { fetched, places: std::iter::once(own).chain(theirs).collect(), along: numbers }
             }
         })
     }
 
     /// Opens sealed values in place: of each entry those that the caller may fully read.
-    async fn open(&self, rows: &mut [Row], level: &Level) -> Result<(), Error> {
-        let place = |of: ColumnOf| level.columns.iter().position(|column| column.of == of);
+    async fn open(&self, rows: &mut [Row], level: &Fetch) -> Result<(), Error> {
+        let place = |of: ColumnExpr| level.columns.iter().position(|column| column.of == of);
         let sealed: Vec<(usize, usize)> = [false, true]
             .into_iter()
-            .filter_map(|after| Some((place(ColumnOf::Sealed { after })?, usize::from(after))))
+            .filter_map(|after| Some((place(ColumnExpr::Sealed { after })?, usize::from(after))))
             .collect();
-        let (false, Some(subject)) = (sealed.is_empty(), place(ColumnOf::Plain("subject_id"))) else {
+        let (false, Some(subject)) = (sealed.is_empty(), place(ColumnExpr::Plain("subject_id"))) else {
             return Ok(());
         };
         let id_at = |row: &Row, slot: usize| match row.get(slot) {
@@ -186,8 +193,8 @@ impl<'r> Reader<'r> {
 }
 
 /// Rows of a level, and those of its children that came along.
-pub(in crate::engine) struct Batch {
-    fetched: Fetched,
+pub(in crate::engine) struct FetchedRows {
+    fetched: RowSet,
     /// Where the columns stand, of the level and then of each child; empty where the level came alone.
     places: Vec<Vec<usize>>,
     /// The children by their number.
@@ -195,23 +202,23 @@ pub(in crate::engine) struct Batch {
 }
 
 /// Rows of a level, and of its children by their number.
-type Came<'a> = (Vec<Line<'a>>, Vec<(usize, Vec<Line<'a>>)>);
+type Came<'a> = (Vec<RowRef<'a>>, Vec<(usize, Vec<RowRef<'a>>)>);
 
-impl Batch {
+impl FetchedRows {
     /// How many rows there are in all.
     pub(in crate::engine) fn len(&self) -> usize {
         self.fetched.len()
     }
 
     /// The rows of `level` in the order of the statement, or of their keys where others came along.
-    pub(in crate::engine) fn lines<'a>(&'a self, level: &'a Level) -> Result<Came<'a>, Error> {
+    pub(in crate::engine) fn lines<'a>(&'a self, level: &'a Fetch) -> Result<Came<'a>, Error> {
         let Some((own, theirs)) = self.places.split_first() else {
             return Ok((self.fetched.lines(&level.columns), Vec::new()));
         };
         let mut parts: Vec<Part<'a>> = vec![(&level.columns, own)];
         for (number, places) in self.along.iter().zip(theirs) {
             let columns = match level.children.get(*number).map(|child| &child.kind) {
-                Some(ChildKind::Connection(page)) => page.level.columns.as_slice(),
+                Some(Relation::Connection(page)) => page.level.columns.as_slice(),
                 _ => &[],
             };
             parts.push((columns, places));

@@ -7,23 +7,23 @@ use uuid::Uuid;
 use crate::{
     base::error::Error,
     engine::{
-        cell::{Cell, Row, Seen},
-        plan::selection::{Column, Kind, Level},
+        cell::{Cell, CellRef, Row},
+        plan::selection::{Column, ColumnType, Fetch},
     },
 };
 
 /// The rows of one statement.
 #[derive(Debug)]
-pub(in crate::engine) enum Fetched {
+pub(in crate::engine) enum RowSet {
     Postgres(Vec<PgRow>),
     Sqlite(Vec<SqliteRow>),
     /// Some values of which were made anew.
-    Made(Vec<Row>),
+    Owned(Vec<Row>),
 }
 
 /// A row of one level.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Line<'a> {
+pub(in crate::engine) struct RowRef<'a> {
     raw: Raw<'a>,
     columns: &'a [Column],
     /// Where each column stands; without it in their order.
@@ -34,9 +34,9 @@ pub(in crate::engine) struct Line<'a> {
 enum Raw<'a> {
     Postgres(&'a PgRow),
     Sqlite(&'a SqliteRow),
-    Made(&'a Row),
+    Owned(&'a Row),
     /// Nothing but the key of a row.
-    Key(Seen<'a>),
+    Key(CellRef<'a>),
 }
 
 /// Reads the value at a place of a row of either database. What a column holds is known: it is not looked up again.
@@ -44,28 +44,28 @@ macro_rules! seen {
     ($row:expr, $place:expr, $kind:expr) => {{
         let (row, place) = ($row, $place);
         match $kind {
-            Kind::Text => row
+            ColumnType::Text => row
                 .try_get_unchecked::<Option<&str>, _>(place)
-                .map(|text| text.map_or(Seen::Null, Seen::Text)),
-            Kind::Id => {
-                row.try_get_unchecked::<Option<Uuid>, _>(place).map(|id| id.map_or(Seen::Null, Seen::Uuid))
+                .map(|text| text.map_or(CellRef::Null, CellRef::Text)),
+            ColumnType::Id => row
+                .try_get_unchecked::<Option<Uuid>, _>(place)
+                .map(|id| id.map_or(CellRef::Null, CellRef::Uuid)),
+            ColumnType::Int => {
+                row.try_get_unchecked::<Option<i32>, _>(place).map(|n| n.map_or(CellRef::Null, CellRef::Int))
             }
-            Kind::Int => {
-                row.try_get_unchecked::<Option<i32>, _>(place).map(|n| n.map_or(Seen::Null, Seen::Int))
-            }
-            Kind::Time => row
+            ColumnType::Time => row
                 .try_get_unchecked::<Option<DateTime<Utc>>, _>(place)
-                .map(|instant| instant.map_or(Seen::Null, Seen::Time)),
-            Kind::Date => row
+                .map(|instant| instant.map_or(CellRef::Null, CellRef::Time)),
+            ColumnType::Date => row
                 .try_get_unchecked::<Option<NaiveDate>, _>(place)
-                .map(|date| date.map_or(Seen::Null, Seen::Date)),
+                .map(|date| date.map_or(CellRef::Null, CellRef::Date)),
         }
     }};
 }
 
-impl<'a> Line<'a> {
+impl<'a> RowRef<'a> {
     /// A row that is made of its key alone: what is asked of it is nothing else.
-    pub(in crate::engine) fn of_key(level: &'a Level, key: Seen<'a>) -> Self {
+    pub(in crate::engine) fn of_key(level: &'a Fetch, key: CellRef<'a>) -> Self {
         Self { raw: Raw::Key(key), columns: &level.columns, places: None }
     }
 
@@ -73,8 +73,8 @@ impl<'a> Line<'a> {
     ///
     /// # Errors
     /// `INTERNAL` for a value of another kind than the register says.
-    pub(in crate::engine) fn seen(self, slot: usize) -> Result<Seen<'a>, Error> {
-        let Some(column) = self.columns.get(slot) else { return Ok(Seen::Null) };
+    pub(in crate::engine) fn seen(self, slot: usize) -> Result<CellRef<'a>, Error> {
+        let Some(column) = self.columns.get(slot) else { return Ok(CellRef::Null) };
         let place = match self.places {
             Some(places) => places.get(slot).copied().unwrap_or(usize::MAX),
             None => slot,
@@ -82,20 +82,20 @@ impl<'a> Line<'a> {
         let seen = match self.raw {
             Raw::Postgres(row) => seen!(row, place, column.kind()),
             Raw::Sqlite(row) => seen!(row, place, column.kind()),
-            Raw::Made(row) => return Ok(row.get(slot).map_or(Seen::Null, Seen::from)),
-            Raw::Key(key) => return Ok(if slot == 0 { key } else { Seen::Null }),
+            Raw::Owned(row) => return Ok(row.get(slot).map_or(CellRef::Null, CellRef::from)),
+            Raw::Key(key) => return Ok(if slot == 0 { key } else { CellRef::Null }),
         };
         seen.map_err(unreadable)
     }
 
     /// The same, to be kept.
     pub(in crate::engine) fn cell(self, slot: usize) -> Result<Cell, Error> {
-        self.seen(slot).map(Seen::cell)
+        self.seen(slot).map(CellRef::cell)
     }
 
     /// Whether the column `slot` says yes.
     pub(in crate::engine) fn says(self, slot: usize) -> Result<bool, Error> {
-        Ok(self.seen(slot)? == Seen::Int(1))
+        Ok(self.seen(slot)? == CellRef::Int(1))
     }
 }
 
@@ -107,71 +107,71 @@ fn unreadable(_: sqlx::Error) -> Error {
 /// Columns of a level, and where they stand.
 pub(in crate::engine) type Part<'a> = (&'a [Column], &'a [usize]);
 
-impl Fetched {
+impl RowSet {
     pub(in crate::engine) fn len(&self) -> usize {
         match self {
-            Fetched::Postgres(rows) => rows.len(),
-            Fetched::Sqlite(rows) => rows.len(),
-            Fetched::Made(rows) => rows.len(),
+            RowSet::Postgres(rows) => rows.len(),
+            RowSet::Sqlite(rows) => rows.len(),
+            RowSet::Owned(rows) => rows.len(),
         }
     }
 
     fn raw(&self) -> Vec<Raw<'_>> {
         match self {
-            Fetched::Postgres(rows) => rows.iter().map(Raw::Postgres).collect(),
-            Fetched::Sqlite(rows) => rows.iter().map(Raw::Sqlite).collect(),
-            Fetched::Made(rows) => rows.iter().map(Raw::Made).collect(),
+            RowSet::Postgres(rows) => rows.iter().map(Raw::Postgres).collect(),
+            RowSet::Sqlite(rows) => rows.iter().map(Raw::Sqlite).collect(),
+            RowSet::Owned(rows) => rows.iter().map(Raw::Owned).collect(),
         }
     }
 
     /// Rows that come from elsewhere, as those of a level.
-    pub(in crate::engine) fn made<'a>(rows: &'a [Row], columns: &'a [Column]) -> Vec<Line<'a>> {
-        rows.iter().map(|row| Line { raw: Raw::Made(row), columns, places: None }).collect()
+    pub(in crate::engine) fn made<'a>(rows: &'a [Row], columns: &'a [Column]) -> Vec<RowRef<'a>> {
+        rows.iter().map(|row| RowRef { raw: Raw::Owned(row), columns, places: None }).collect()
     }
 
     /// The rows as those of a level, its columns in their order.
-    pub(in crate::engine) fn lines<'a>(&'a self, columns: &'a [Column]) -> Vec<Line<'a>> {
-        self.raw().into_iter().map(|raw| Line { raw, columns, places: None }).collect()
+    pub(in crate::engine) fn lines<'a>(&'a self, columns: &'a [Column]) -> Vec<RowRef<'a>> {
+        self.raw().into_iter().map(|raw| RowRef { raw, columns, places: None }).collect()
     }
 
     /// The rows of several levels, told apart by the number they begin with.
     ///
     /// # Errors
     /// `INTERNAL` for a number without a part.
-    pub(in crate::engine) fn parted<'a>(&'a self, parts: &[Part<'a>]) -> Result<Vec<Vec<Line<'a>>>, Error> {
-        let mut lines: Vec<Vec<Line<'a>>> = parts.iter().map(|_| Vec::new()).collect();
+    pub(in crate::engine) fn parted<'a>(&'a self, parts: &[Part<'a>]) -> Result<Vec<Vec<RowRef<'a>>>, Error> {
+        let mut lines: Vec<Vec<RowRef<'a>>> = parts.iter().map(|_| Vec::new()).collect();
         for raw in self.raw() {
             let number: i32 = match raw {
                 Raw::Postgres(row) => row.try_get_unchecked(0).map_err(unreadable)?,
                 Raw::Sqlite(row) => row.try_get_unchecked(0).map_err(unreadable)?,
-                Raw::Made(_) | Raw::Key(_) => 0,
+                Raw::Owned(_) | Raw::Key(_) => 0,
             };
             let number = usize::try_from(number).unwrap_or(usize::MAX);
             let (Some((columns, places)), Some(lines)) = (parts.get(number), lines.get_mut(number)) else {
                 return Err(Error::internal("a row of no level"));
             };
-            lines.push(Line { raw, columns, places: Some(places) });
+            lines.push(RowRef { raw, columns, places: Some(places) });
         }
         Ok(lines)
     }
 }
 
 /// Rows by what they hang on: equal values side by side.
-pub(in crate::engine) struct Groups<'a> {
-    lines: Vec<Line<'a>>,
+pub(in crate::engine) struct RowGroups<'a> {
+    lines: Vec<RowRef<'a>>,
     /// In order.
-    bounds: Vec<(Seen<'a>, std::ops::Range<usize>)>,
+    bounds: Vec<(CellRef<'a>, std::ops::Range<usize>)>,
 }
 
-impl<'a> Groups<'a> {
+impl<'a> RowGroups<'a> {
     /// Groups `lines` by the value of `slot`. Within a group they stay in their order, or get that of their keys.
     ///
     /// # Errors
     /// A value cannot be read.
-    pub(in crate::engine) fn of(lines: Vec<Line<'a>>, slot: usize, by_key: bool) -> Result<Self, Error> {
+    pub(in crate::engine) fn of(lines: Vec<RowRef<'a>>, slot: usize, by_key: bool) -> Result<Self, Error> {
         let mut keyed = Vec::with_capacity(lines.len());
         for line in lines {
-            keyed.push((line.seen(slot)?, if by_key { line.seen(0)? } else { Seen::Null }, line));
+            keyed.push((line.seen(slot)?, if by_key { line.seen(0)? } else { CellRef::Null }, line));
         }
         keyed.sort_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
         let mut groups = Self { lines: Vec::with_capacity(keyed.len()), bounds: Vec::new() };
@@ -186,19 +186,19 @@ impl<'a> Groups<'a> {
     }
 
     /// The rows that hang on `key`.
-    pub(in crate::engine) fn get(&self, key: Seen<'_>) -> &[Line<'a>] {
+    pub(in crate::engine) fn get(&self, key: CellRef<'_>) -> &[RowRef<'a>] {
         let found = self.bounds.binary_search_by(|(known, _)| known.cmp(&key)).ok();
         let range = found.and_then(|place| self.bounds.get(place)).map(|(_, range)| range.clone());
         range.and_then(|range| self.lines.get(range)).unwrap_or(&[])
     }
 
     /// All of them.
-    pub(in crate::engine) fn lines(&self) -> &[Line<'a>] {
+    pub(in crate::engine) fn lines(&self) -> &[RowRef<'a>] {
         &self.lines
     }
 
     /// Each value with its rows, in order.
-    pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (Seen<'a>, &[Line<'a>])> {
+    pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (CellRef<'a>, &[RowRef<'a>])> {
         self.bounds.iter().map(|(key, range)| (*key, self.lines.get(range.clone()).unwrap_or(&[])))
     }
 }

@@ -1,20 +1,20 @@
 //! Reads the row that changed anew, by the row rule that holds then. Room: engine/executor.
 
-use super::reader::Reader;
+use super::reader::Executor;
 use crate::{
     base::error::Error,
     db::change_feed::Change,
-    engine::plan::{PlannedRoot, PlannedWhat},
+    engine::plan::{PlannedRoot, RootPlan},
 };
 
-impl Reader<'_> {
+impl Executor<'_> {
     /// The JSON of the row that changed; `None` where `root` is not about it: it is of another type, not visible, or does not
     /// fit the filter.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
     pub async fn change(&mut self, root: &PlannedRoot, change: &Change) -> Result<Option<String>, Error> {
-        let PlannedWhat::Change(level, filter) = &root.what else { return Ok(None) };
+        let RootPlan::Change(level, filter) = &root.what else { return Ok(None) };
         if level.object.name != change.entity_type {
             return Ok(None);
         }

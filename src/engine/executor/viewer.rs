@@ -2,21 +2,21 @@
 
 use super::{
     lookup::{exists, token_name},
-    reader::Reader,
+    reader::Executor,
 };
 use crate::{
     base::error::Error,
     engine::{
         cell::Cell,
         json::write_text,
-        plan::{Technical, TechnicalWhat},
+        plan::{StaticField, StaticValue},
         scope::Scope,
     },
     registry::CONTACT,
 };
 
-impl<'r> Reader<'r> {
-    pub(in crate::engine) async fn technical(&mut self, parts: &[Technical]) -> Result<String, Error> {
+impl<'r> Executor<'r> {
+    pub(in crate::engine) async fn technical(&mut self, parts: &[StaticField]) -> Result<String, Error> {
         let mut contact = None;
         let mut out = String::from("{");
         for part in parts {
@@ -25,22 +25,22 @@ impl<'r> Reader<'r> {
             }
             out.push_str(&part.key);
             match &part.what {
-                TechnicalWhat::Ready(json) => out.push_str(json),
-                TechnicalWhat::Purposes { level, codes, list } => {
+                StaticValue::Ready(json) => out.push_str(json),
+                StaticValue::Purposes { level, codes, list } => {
                     let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
                     out.push_str(&self.keyed(level, &keys, *list).await?);
                 }
-                TechnicalWhat::OnlyIfVisible(id) => {
+                StaticValue::OnlyIfVisible(id) => {
                     if !exists(self.db, &self.scope, &CONTACT, *id).await? {
                         return Ok("null".to_owned());
                     }
                     contact = Some(*id);
                 }
-                TechnicalWhat::TokenName(id) => match token_name(self.db, self.scope.backend, *id).await? {
+                StaticValue::TokenName(id) => match token_name(self.db, self.scope.backend, *id).await? {
                     Some(name) => write_text(&mut out, &name),
                     None => out.push_str("null"),
                 },
-                TechnicalWhat::ContactVisible(purpose) => {
+                StaticValue::ContactVisible(purpose) => {
                     let scope = Scope { purpose: Some(purpose.clone()), ..self.scope.clone() };
                     let visible = match contact {
                         Some(id) => exists(self.db, &scope, &CONTACT, id).await?,

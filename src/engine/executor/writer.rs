@@ -6,13 +6,13 @@ use std::ops::Range;
 use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
-use super::rows::Line;
+use super::rows::RowRef;
 use crate::{
     base::error::Error,
     engine::{
-        cell::{Cell, Seen},
+        cell::{Cell, CellRef},
         json::{write_list, write_text},
-        plan::selection::{Level, Node, What},
+        plan::selection::{Fetch, OutputObject, OutputValue},
     },
     registry::{Mask, Scalar},
 };
@@ -21,32 +21,32 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::engine) enum ChildJson<'p> {
     /// For each parent a part of one text.
-    Parts(Parts),
+    JsonFragments(JsonFragments),
     /// What is written of the key alone.
-    Key(&'p Level),
+    Key(&'p Fetch),
 }
 
 /// Parts of one text, for the parents in order.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Parts {
+pub(in crate::engine) struct JsonFragments {
     pub(in crate::engine) text: String,
     places: Vec<(Cell, Range<usize>)>,
     /// What stands for a parent without a part.
     pub(in crate::engine) empty: &'static str,
 }
 
-impl Parts {
+impl JsonFragments {
     pub(in crate::engine) fn new(empty: &'static str) -> Self {
         Self { empty, ..Self::default() }
     }
 
     /// Notes what was written from `start` on as the part of `key`, which comes behind those noted before.
-    pub(in crate::engine) fn note(&mut self, key: Seen<'_>, start: usize) {
+    pub(in crate::engine) fn note(&mut self, key: CellRef<'_>, start: usize) {
         self.places.push((key.cell(), start..self.text.len()));
     }
 
-    fn part(&self, key: Seen<'_>) -> &str {
-        let found = self.places.binary_search_by(|(known, _)| Seen::from(known).cmp(&key)).ok();
+    fn part(&self, key: CellRef<'_>) -> &str {
+        let found = self.places.binary_search_by(|(known, _)| CellRef::from(known).cmp(&key)).ok();
         let range = found.and_then(|place| self.places.get(place)).map(|(_, range)| range.clone());
         range.and_then(|range| self.text.get(range)).unwrap_or(self.empty)
     }
@@ -58,8 +58,8 @@ impl Parts {
 /// A value cannot be read.
 pub(in crate::engine) fn write_row(
     out: &mut String,
-    node: &Node,
-    line: Line<'_>,
+    node: &OutputObject,
+    line: RowRef<'_>,
     children: &[ChildJson<'_>],
     context: &mut Context<'_>,
 ) -> Result<(), Error> {
@@ -67,9 +67,9 @@ pub(in crate::engine) fn write_row(
         out.push(if index == 0 { '{' } else { ',' });
         out.push_str(&field.key);
         match &field.what {
-            What::Null => out.push_str("null"),
-            What::Typename(name) => write_text(out, name),
-            What::Value { slot, scalar, mask, cover } => match cover {
+            OutputValue::Null => out.push_str("null"),
+            OutputValue::Typename(name) => write_text(out, name),
+            OutputValue::Value { slot, scalar, mask, cover } => match cover {
                 Some((cover, withheld)) if !line.says(*cover)? => {
                     if let Some(count) = context.withheld.get_mut(*withheld) {
                         *count += 1;
@@ -81,14 +81,16 @@ pub(in crate::engine) fn write_row(
                     Some(mask) => write_masked(out, line.seen(*slot)?, *mask),
                 },
             },
-            What::Flag { mask: Some(_), .. } => out.push_str("null"),
-            What::Flag { slot, mask: None } => out.push_str(if line.says(*slot)? { "true" } else { "false" }),
-            What::Child { child, slot } => {
+            OutputValue::Flag { mask: Some(_), .. } => out.push_str("null"),
+            OutputValue::Flag { slot, mask: None } => {
+                out.push_str(if line.says(*slot)? { "true" } else { "false" })
+            }
+            OutputValue::Child { child, slot } => {
                 let key = line.seen(*slot)?;
                 match children.get(*child) {
-                    Some(ChildJson::Parts(parts)) => out.push_str(parts.part(key)),
-                    Some(ChildJson::Key(level)) if key != Seen::Null => match level.nodes.first() {
-                        Some(node) => write_row(out, node, Line::of_key(level, key), &[], context)?,
+                    Some(ChildJson::JsonFragments(parts)) => out.push_str(parts.part(key)),
+                    Some(ChildJson::Key(level)) if key != CellRef::Null => match level.nodes.first() {
+                        Some(node) => write_row(out, node, RowRef::of_key(level, key), &[], context)?,
                         None => out.push_str("null"),
                     },
                     _ => out.push_str("null"),
@@ -105,31 +107,31 @@ pub(in crate::engine) struct Context<'a> {
     pub(in crate::engine) withheld: &'a mut [u64],
 }
 
-fn write_value(out: &mut String, value: Seen<'_>, scalar: Scalar) {
+fn write_value(out: &mut String, value: CellRef<'_>, scalar: Scalar) {
     match value {
-        Seen::Null => out.push_str("null"),
+        CellRef::Null => out.push_str("null"),
         // Lists are kept as JSON text, written by us and parsed again here: what is no list is null.
-        Seen::Text(text) if matches!(scalar, Scalar::TextList | Scalar::EnumList(_)) => {
+        CellRef::Text(text) if matches!(scalar, Scalar::TextList | Scalar::EnumList(_)) => {
             match serde_json::from_str::<Vec<String>>(text) {
                 Ok(items) => write_list(out, items.iter().map(String::as_str)),
                 Err(_) => out.push_str("null"),
             }
         }
         // Opened by the reader: JSON already.
-        Seen::Text(json) if matches!(scalar, Scalar::Sealed { .. }) => out.push_str(json),
-        Seen::Text(text) => write_text(out, text),
-        Seen::Uuid(id) => {
+        CellRef::Text(json) if matches!(scalar, Scalar::Sealed { .. }) => out.push_str(json),
+        CellRef::Text(text) => write_text(out, text),
+        CellRef::Uuid(id) => {
             out.push('"');
             out.push_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
             out.push('"');
         }
-        Seen::Int(number) => out.push_str(&number.to_string()),
-        Seen::Time(instant) => {
+        CellRef::Int(number) => out.push_str(&number.to_string()),
+        CellRef::Time(instant) => {
             out.push('"');
             write_instant(out, instant);
             out.push('"');
         }
-        Seen::Date(date) => {
+        CellRef::Date(date) => {
             out.push('"');
             out.push_str(&date.to_string());
             out.push('"');
@@ -177,14 +179,14 @@ fn write_digits(out: &mut String, number: u32, digits: u32) {
 }
 
 /// The masked form: it keeps the type, and tells neither length nor enough to tell two people apart.
-fn write_masked(out: &mut String, value: Seen<'_>, mask: Mask) {
+fn write_masked(out: &mut String, value: CellRef<'_>, mask: Mask) {
     match (mask, value) {
-        (_, Seen::Null) | (Mask::Null, _) => out.push_str("null"),
+        (_, CellRef::Null) | (Mask::Null, _) => out.push_str("null"),
         (Mask::Hidden, _) => out.push_str("\"***\""),
         (Mask::Email, _) => out.push_str("\"***@***\""),
-        (Mask::Year, Seen::Date(date)) => write_text(out, &date.format("%Y").to_string()),
+        (Mask::Year, CellRef::Date(date)) => write_text(out, &date.format("%Y").to_string()),
         (Mask::Year, _) => out.push_str("null"),
-        (Mask::Initial, Seen::Text(text)) => {
+        (Mask::Initial, CellRef::Text(text)) => {
             let initial: String = text.chars().take(1).chain("***".chars()).collect();
             write_text(out, &initial);
         }
@@ -228,16 +230,16 @@ mod tests {
 
     #[test]
     fn masks_hide_length_and_keep_null() {
-        let masked = |value: Seen<'_>, mask| {
+        let masked = |value: CellRef<'_>, mask| {
             let mut out = String::new();
             write_masked(&mut out, value, mask);
             out
         };
-        let text = Seen::Text;
+        let text = CellRef::Text;
         assert_eq!(masked(text("a@b.c"), Mask::Email), masked(text("someone.else@example.org"), Mask::Email));
         assert_eq!(masked(text("Stuttgart"), Mask::Initial), "\"S***\"");
-        assert_eq!(masked(Seen::Date("1984-02-29".parse().unwrap()), Mask::Year), "\"1984\"");
-        assert_eq!(masked(Seen::Null, Mask::Hidden), "null");
+        assert_eq!(masked(CellRef::Date("1984-02-29".parse().unwrap()), Mask::Year), "\"1984\"");
+        assert_eq!(masked(CellRef::Null, Mask::Hidden), "null");
         assert_eq!(masked(text("x"), Mask::Null), "null");
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 
 /// What is compared: a column, null where its channel is not covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Term {
+pub(in crate::engine) struct Operand {
     pub(in crate::engine) column: &'static str,
     /// Whether it is a status that ends by time.
     pub(in crate::engine) expiring: bool,
@@ -15,7 +15,7 @@ pub(in crate::engine) struct Term {
     pub(in crate::engine) rule: RowRule,
 }
 
-impl Term {
+impl Operand {
     pub(in crate::engine) fn of(object: &ObjectType, field: &Field) -> Option<Self> {
         let column = match field.read {
             Read::Column { folded: Some(folded), .. } => folded,
@@ -29,11 +29,11 @@ impl Term {
 
 /// A condition on a row.
 #[derive(Debug)]
-pub(in crate::engine) enum Condition {
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
-    Not(Box<Condition>),
-    Test(Term, Test),
+pub(in crate::engine) enum Filter {
+    All(Vec<Filter>),
+    Any(Vec<Filter>),
+    Not(Box<Filter>),
+    Comparison(Operand, Comparison),
     Flag(Flag),
 }
 
@@ -48,7 +48,7 @@ pub(in crate::engine) enum Operator {
 }
 
 #[derive(Debug)]
-pub(in crate::engine) enum Test {
+pub(in crate::engine) enum Comparison {
     In(Vec<Cell>),
     Compare(Operator, Cell),
     StartsWith(String),
@@ -56,17 +56,17 @@ pub(in crate::engine) enum Test {
     IsNull(bool),
 }
 
-impl Condition {
+impl Filter {
     /// How many tests and values it has in all.
     pub(in crate::engine) fn weight(&self) -> usize {
         match self {
-            Condition::All(parts) | Condition::Any(parts) => {
-                1 + parts.iter().map(Condition::weight).sum::<usize>()
+            Filter::All(parts) | Filter::Any(parts) => 1 + parts.iter().map(Filter::weight).sum::<usize>(),
+            Filter::Not(part) => 1 + part.weight(),
+            Filter::Comparison(_, Comparison::In(values)) => 1 + values.len(),
+            Filter::Comparison(_, Comparison::StartsWith(text) | Comparison::Contains(text)) => {
+                1 + text.len() / 64
             }
-            Condition::Not(part) => 1 + part.weight(),
-            Condition::Test(_, Test::In(values)) => 1 + values.len(),
-            Condition::Test(_, Test::StartsWith(text) | Test::Contains(text)) => 1 + text.len() / 64,
-            Condition::Test(..) | Condition::Flag(_) => 1,
+            Filter::Comparison(..) | Filter::Flag(_) => 1,
         }
     }
 }
@@ -76,7 +76,7 @@ impl Condition {
 pub(in crate::engine) struct Search {
     /// Each with the forms that it may stand in.
     pub(in crate::engine) words: Vec<Vec<String>>,
-    pub(in crate::engine) terms: Vec<Term>,
+    pub(in crate::engine) terms: Vec<Operand>,
 }
 
 impl Search {
@@ -88,17 +88,17 @@ impl Search {
 
 /// One step of an order.
 #[derive(Debug)]
-pub(in crate::engine) struct Step {
-    pub(in crate::engine) term: Term,
+pub(in crate::engine) struct SortKey {
+    pub(in crate::engine) term: Operand,
     pub(in crate::engine) scalar: Scalar,
     pub(in crate::engine) descending: bool,
     pub(in crate::engine) nullable: bool,
 }
 
-impl Step {
+impl SortKey {
     /// The key, which breaks ties.
     pub(in crate::engine) fn key(object: &ObjectType) -> Self {
-        let term = Term { column: object.key_column(), expiring: false, cover: None, rule: object.rows };
+        let term = Operand { column: object.key_column(), expiring: false, cover: None, rule: object.rows };
         Self { term, scalar: object.key_scalar(), descending: false, nullable: false }
     }
 

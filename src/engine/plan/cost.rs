@@ -1,6 +1,6 @@
 //! What an operation costs and what metrics call it, by its plan. Room: engine/plan.
 
-use super::{Plan, PlannedWhat};
+use super::{Plan, RootPlan};
 use crate::{
     base::metrics::OTHER,
     registry::{MUTATIONS, root_field},
@@ -22,10 +22,8 @@ impl Plan {
     /// How many columns, fields, levels, conditions and refusals it has in all: what it takes to be kept.
     pub fn weight(&self) -> usize {
         let roots = self.roots.iter().map(|root| match &root.what {
-            PlannedWhat::One(level, _) | PlannedWhat::List(level) | PlannedWhat::Change(level, _) => {
-                level.weight()
-            }
-            PlannedWhat::Page(page) => page.weight(),
+            RootPlan::One(level, _) | RootPlan::List(level) | RootPlan::Change(level, _) => level.weight(),
+            RootPlan::Page(page) => page.weight(),
             _ => 1,
         });
         let denials = self.denials.iter().map(|denial| 2 + denial.positions.len());

@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use self::{
-    condition::Condition,
-    selection::{Level, Page},
+    condition::Filter,
+    selection::{Fetch, Page},
 };
 use crate::{
     base::error::Error,
@@ -51,9 +51,9 @@ pub struct Plan {
 }
 
 /// The key of the one row that is asked for.
-pub(in crate::engine) enum KeyOf {
+pub(in crate::engine) enum KeySource {
     /// Known.
-    Is(Cell),
+    Value(Cell),
     /// Whatever this variable says.
     Variable(String),
 }
@@ -73,14 +73,14 @@ pub struct Denial {
 pub struct PlannedRoot {
     /// Its response key.
     pub key: String,
-    pub(in crate::engine) what: PlannedWhat,
+    pub(in crate::engine) what: RootPlan,
 }
 
 impl PlannedRoot {
     /// What it writes, if it is a mutation.
-    pub fn write(&self) -> Option<&PlannedWrite> {
+    pub fn write(&self) -> Option<&PlannedMutation> {
         match &self.what {
-            PlannedWhat::Write(planned) => Some(planned),
+            RootPlan::Write(planned) => Some(planned),
             _ => None,
         }
     }
@@ -88,7 +88,7 @@ impl PlannedRoot {
     /// The status it asks for, if it asks for one.
     pub fn consent_state(&self) -> Option<&PlannedConsentState> {
         match &self.what {
-            PlannedWhat::State(planned) => Some(planned),
+            RootPlan::State(planned) => Some(planned),
             _ => None,
         }
     }
@@ -96,30 +96,30 @@ impl PlannedRoot {
     /// The receipt it asks for, if it asks for one.
     pub fn receipt(&self) -> Option<&PlannedReceipt> {
         match &self.what {
-            PlannedWhat::Receipt(planned) => Some(planned),
+            RootPlan::Receipt(planned) => Some(planned),
             _ => None,
         }
     }
 }
 
-pub(in crate::engine) enum PlannedWhat {
+pub(in crate::engine) enum RootPlan {
     /// Answered by async-graphql: introspection.
     Introspection,
     /// The name of the root type.
     Typename(&'static str),
     /// Refused; the denial says why.
     Null,
-    One(Level, KeyOf),
-    List(Level),
+    One(Fetch, KeySource),
+    List(Fetch),
     Page(Box<Page>),
-    Technical(Vec<Technical>),
+    StaticField(Vec<StaticField>),
     /// Made of what stands in higher rooms.
     State(PlannedConsentState),
     /// Made of what stands in higher rooms.
     Receipt(PlannedReceipt),
     /// What is told of a row that changed, if it fits the filter.
-    Change(Level, Option<Condition>),
-    Write(Box<PlannedWrite>),
+    Change(Fetch, Option<Filter>),
+    Write(Box<PlannedMutation>),
 }
 
 /// A receipt that is asked for.
@@ -152,17 +152,17 @@ pub struct PlannedConsentState {
 }
 
 /// One field of a technical object.
-pub(in crate::engine) struct Technical {
+pub(in crate::engine) struct StaticField {
     /// The response key as JSON, with its colon.
     pub(in crate::engine) key: String,
-    pub(in crate::engine) what: TechnicalWhat,
+    pub(in crate::engine) what: StaticValue,
 }
 
-pub(in crate::engine) enum TechnicalWhat {
+pub(in crate::engine) enum StaticValue {
     /// JSON, known already.
     Ready(String),
     /// Purposes with these codes, as a list or the only one.
-    Purposes { level: Level, codes: Vec<String>, list: bool },
+    Purposes { level: Fetch, codes: Vec<String>, list: bool },
     /// Whether a contact has a ground for a purpose.
     ContactVisible(Arc<PurposeDef>),
     /// The contact must be visible to the caller, else there is no answer; written as nothing.
@@ -173,7 +173,7 @@ pub(in crate::engine) enum TechnicalWhat {
 
 /// A planned mutation.
 #[derive(Debug)]
-pub struct PlannedWrite {
+pub struct PlannedMutation {
     /// Which one.
     pub mutation: &'static Mutation,
     /// Its input, checked.
@@ -181,7 +181,7 @@ pub struct PlannedWrite {
     pub(in crate::engine) outs: Vec<(String, PayloadPart)>,
 }
 
-impl PlannedWrite {
+impl PlannedMutation {
     /// The id of what is to be changed, if the input names one.
     pub fn target(&self) -> Option<Uuid> {
         self.mutation.input.targets().find_map(|name| self.input.id(name))
@@ -191,29 +191,29 @@ impl PlannedWrite {
 #[derive(Debug)]
 pub(in crate::engine) enum PayloadPart {
     Typename,
-    One(Level),
-    Many(Level),
+    One(Fetch),
+    Many(Fetch),
     Secret,
     Null,
 }
 
 /// What a write tells of itself.
 #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
-pub struct Written {
+pub struct MutationResult {
     /// Ids of what the payload shows; where it shows one, the first.
     pub ids: Vec<Uuid>,
     /// A secret that is told once.
     pub secret: Option<String>,
 }
 
-impl Written {
+impl MutationResult {
     /// One thing was written.
     pub fn one(id: Uuid) -> Self {
         Self { ids: vec![id], secret: None }
     }
 }
 
-impl std::fmt::Debug for Written {
+impl std::fmt::Debug for MutationResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Written").field("ids", &self.ids).finish_non_exhaustive()
     }

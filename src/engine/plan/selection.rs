@@ -1,6 +1,6 @@
 //! What is fetched of one type at once, the objects written from it, the pages and rows that hang on it, as data. Room: engine/plan.
 
-use super::condition::{Condition, Flag, Search, Step, Term};
+use super::condition::{Filter, Flag, Operand, Search, SortKey};
 use crate::{
     engine::cell::Cell,
     registry::{Cover, Mask, ObjectType, RowRule, Scalar},
@@ -8,7 +8,7 @@ use crate::{
 
 /// What a column is in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Kind {
+pub(in crate::engine) enum ColumnType {
     Id,
     Int,
     Text,
@@ -17,12 +17,12 @@ pub(in crate::engine) enum Kind {
 }
 
 impl Column {
-    pub(in crate::engine) fn kind(&self) -> Kind {
+    pub(in crate::engine) fn kind(&self) -> ColumnType {
         match (self.of, self.scalar) {
-            (ColumnOf::Cover(_) | ColumnOf::Flag(_), _) | (_, Scalar::Int) => Kind::Int,
-            (_, Scalar::Id) => Kind::Id,
-            (_, Scalar::DateTime) => Kind::Time,
-            (_, Scalar::Date) => Kind::Date,
+            (ColumnExpr::Cover(_) | ColumnExpr::Flag(_), _) | (_, Scalar::Int) => ColumnType::Int,
+            (_, Scalar::Id) => ColumnType::Id,
+            (_, Scalar::DateTime) => ColumnType::Time,
+            (_, Scalar::Date) => ColumnType::Date,
             (
                 _,
                 Scalar::Text
@@ -31,34 +31,34 @@ impl Column {
                 | Scalar::Enum(_)
                 | Scalar::Expiring(_)
                 | Scalar::Sealed { .. },
-            ) => Kind::Text,
+            ) => ColumnType::Text,
         }
     }
 }
 
 /// Rows of one type: what is fetched at once, and the objects written from it.
 #[derive(Debug)]
-pub(in crate::engine) struct Level {
+pub(in crate::engine) struct Fetch {
     pub(in crate::engine) object: &'static ObjectType,
     /// The key comes first.
     pub(in crate::engine) columns: Vec<Column>,
-    pub(in crate::engine) nodes: Vec<Node>,
-    pub(in crate::engine) children: Vec<Child>,
+    pub(in crate::engine) nodes: Vec<OutputObject>,
+    pub(in crate::engine) children: Vec<ChildFetch>,
 }
 
 #[derive(Debug)]
 pub(in crate::engine) struct Column {
-    pub(in crate::engine) of: ColumnOf,
+    pub(in crate::engine) of: ColumnExpr,
     pub(in crate::engine) scalar: Scalar,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum ColumnOf {
+pub(in crate::engine) enum ColumnExpr {
     Plain(&'static str),
     /// Whether the row is covered for a channel, 0 or 1.
     Cover(Cover),
     /// A value to order by.
-    Term(Term),
+    Operand(Operand),
     /// A status that ends by time.
     Expiring(&'static str),
     /// Sealed values, opened after they are fetched: those before the change, or those after it.
@@ -73,19 +73,19 @@ pub(in crate::engine) enum ColumnOf {
 
 /// An object to write.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Node {
-    pub(in crate::engine) outs: Vec<Out>,
+pub(in crate::engine) struct OutputObject {
+    pub(in crate::engine) outs: Vec<OutputField>,
 }
 
 #[derive(Debug)]
-pub(in crate::engine) struct Out {
+pub(in crate::engine) struct OutputField {
     /// The response key as JSON, with its colon.
     pub(in crate::engine) key: String,
-    pub(in crate::engine) what: What,
+    pub(in crate::engine) what: OutputValue,
 }
 
 #[derive(Debug)]
-pub(in crate::engine) enum What {
+pub(in crate::engine) enum OutputValue {
     /// Denied.
     Null,
     Typename(&'static str),
@@ -108,27 +108,27 @@ pub(in crate::engine) enum What {
 
 /// Rows of another type that hang on those of a level.
 #[derive(Debug)]
-pub(in crate::engine) struct Child {
+pub(in crate::engine) struct ChildFetch {
     /// The column of the parents that holds what they are joined by.
     pub(in crate::engine) parent_slot: usize,
     /// The slot of the children's column that it equals.
     pub(in crate::engine) slot: usize,
-    pub(in crate::engine) kind: ChildKind,
+    pub(in crate::engine) kind: Relation,
 }
 
 #[derive(Debug)]
-pub(in crate::engine) enum ChildKind {
+pub(in crate::engine) enum Relation {
     /// A row of which nothing is asked but what it is named by: it is there, and everybody may see it.
-    Key(Level),
-    One(Level),
-    Many(Level),
+    Key(Fetch),
+    One(Fetch),
+    Many(Fetch),
     Connection(Box<Page>),
 }
 
-impl Level {
+impl Fetch {
     pub(in crate::engine) fn new(object: &'static ObjectType) -> Self {
         let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
-        level.column(ColumnOf::Plain(object.key_column()), object.key_scalar());
+        level.column(ColumnExpr::Plain(object.key_column()), object.key_scalar());
         level
     }
 
@@ -141,14 +141,14 @@ impl Level {
     pub(in crate::engine) fn weight(&self) -> usize {
         let fields: usize = self.nodes.iter().map(|node| 1 + node.outs.len()).sum();
         let children = self.children.iter().map(|child| match &child.kind {
-            ChildKind::Key(level) | ChildKind::One(level) | ChildKind::Many(level) => level.weight(),
-            ChildKind::Connection(page) => page.weight(),
+            Relation::Key(level) | Relation::One(level) | Relation::Many(level) => level.weight(),
+            Relation::Connection(page) => page.weight(),
         });
         2 + self.columns.len() + fields + children.sum::<usize>()
     }
 
     /// The slot of a column, fetched from now on.
-    pub(in crate::engine) fn column(&mut self, of: ColumnOf, scalar: Scalar) -> usize {
+    pub(in crate::engine) fn column(&mut self, of: ColumnExpr, scalar: Scalar) -> usize {
         self.columns.iter().position(|known| known.of == of).unwrap_or_else(|| {
             self.columns.push(Column { of, scalar });
             self.columns.len() - 1
@@ -159,7 +159,7 @@ impl Level {
 /// A page of a connection.
 #[derive(Debug)]
 pub(in crate::engine) struct Page {
-    pub(in crate::engine) level: Level,
+    pub(in crate::engine) level: Fetch,
     /// What its cursors are bound to beside the caller.
     pub(in crate::engine) place: String,
     pub(in crate::engine) rows: u64,
@@ -167,33 +167,33 @@ pub(in crate::engine) struct Page {
     /// Order values of the row behind which, and before which, the page lies.
     pub(in crate::engine) after: Option<Vec<Cell>>,
     pub(in crate::engine) before: Option<Vec<Cell>>,
-    pub(in crate::engine) filter: Option<Condition>,
+    pub(in crate::engine) filter: Option<Filter>,
     pub(in crate::engine) search: Option<Search>,
-    pub(in crate::engine) order: Vec<Step>,
+    pub(in crate::engine) order: Vec<SortKey>,
     /// Slots of the order values, for cursors.
     pub(in crate::engine) order_slots: Vec<usize>,
-    pub(in crate::engine) outs: Vec<(String, PageWhat)>,
+    pub(in crate::engine) outs: Vec<(String, ConnectionField)>,
 }
 
 #[derive(Debug)]
-pub(in crate::engine) enum PageWhat {
+pub(in crate::engine) enum ConnectionField {
     Null,
     Typename(String),
-    Edges(Vec<(String, EdgeWhat)>),
+    Edges(Vec<(String, EdgeField)>),
     Nodes(usize),
-    Info(Vec<(String, InfoWhat)>),
+    Info(Vec<(String, PageInfoField)>),
     Total,
 }
 
 #[derive(Debug)]
-pub(in crate::engine) enum EdgeWhat {
+pub(in crate::engine) enum EdgeField {
     Typename(String),
     Node(usize),
     Cursor,
 }
 
 #[derive(Debug)]
-pub(in crate::engine) enum InfoWhat {
+pub(in crate::engine) enum PageInfoField {
     Typename,
     HasNext,
     HasPrevious,
@@ -205,11 +205,11 @@ impl Page {
     /// How many columns, fields, levels and conditions it has in all.
     pub(in crate::engine) fn weight(&self) -> usize {
         let outs = self.outs.iter().map(|(_, what)| match what {
-            PageWhat::Edges(parts) => 1 + parts.len(),
-            PageWhat::Info(parts) => 1 + parts.len(),
+            ConnectionField::Edges(parts) => 1 + parts.len(),
+            ConnectionField::Info(parts) => 1 + parts.len(),
             _ => 1,
         });
-        let conditions = self.filter.as_ref().map_or(0, Condition::weight);
+        let conditions = self.filter.as_ref().map_or(0, Filter::weight);
         let search = self.search.as_ref().map_or(0, Search::weight);
         4 + self.level.weight() + outs.sum::<usize>() + conditions + search + self.order.len()
     }
@@ -233,14 +233,14 @@ impl Page {
 
     /// Whether any row is asked for.
     pub(in crate::engine) fn wants_rows(&self) -> bool {
-        self.outs
-            .iter()
-            .any(|(_, what)| matches!(what, PageWhat::Edges(_) | PageWhat::Nodes(_) | PageWhat::Info(_)))
+        self.outs.iter().any(|(_, what)| {
+            matches!(what, ConnectionField::Edges(_) | ConnectionField::Nodes(_) | ConnectionField::Info(_))
+        })
     }
 
     /// Whether the number of all rows is asked for.
     pub(in crate::engine) fn wants_total(&self) -> bool {
-        self.outs.iter().any(|(_, what)| matches!(what, PageWhat::Total))
+        self.outs.iter().any(|(_, what)| matches!(what, ConnectionField::Total))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     engine::{
         cell::Cell,
         cursor::Cursors,
-        document::operation::{Operation, Selected},
+        document::operation::{CollectedField, Operation},
         plan::{Denial, Plan},
     },
     policy::{Action, Decision},
@@ -41,13 +41,13 @@ impl<'p> Planner<'p> {
     }
 
     /// Refuses a root field as a whole.
-    pub(in crate::engine) fn refuse(&mut self, error: Error, selected: &Selected<'_>) {
+    pub(in crate::engine) fn refuse(&mut self, error: Error, selected: &CollectedField<'_>) {
         let root = Some(selected.key.to_owned());
         self.plan.denials.push(Denial { error, positions: selected.positions(), root });
     }
 
     /// Notes a denied coordinate, once for all places.
-    pub(in crate::engine) fn deny(&mut self, coordinate: &str, selected: &Selected<'_>) {
+    pub(in crate::engine) fn deny(&mut self, coordinate: &str, selected: &CollectedField<'_>) {
         let known =
             self.plan.denials.iter_mut().find(|denial| {
                 denial.root.is_none() && denial.error.coordinate.as_deref() == Some(coordinate)

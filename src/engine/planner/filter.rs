@@ -10,7 +10,7 @@ use crate::{
     engine::{
         cell::Cell,
         document::arguments::{id, instant, text, twice},
-        plan::condition::{Condition, Flag, Operator, Search, Step, Term, Test},
+        plan::condition::{Comparison, Filter, Flag, Operand, Operator, Search, SortKey},
     },
     registry::{Field, ObjectType, Read, Scalar},
 };
@@ -35,7 +35,7 @@ pub(in crate::engine) fn filter(
     object: &ObjectType,
     value: &Value,
     allowed: &dyn Fn(&Field) -> bool,
-) -> Result<Condition, Error> {
+) -> Result<Filter, Error> {
     let mut tests = 0;
     nested(object, value, allowed, 0, &mut tests)
 }
@@ -46,7 +46,7 @@ fn nested(
     allowed: &dyn Fn(&Field) -> bool,
     depth: usize,
     tests: &mut usize,
-) -> Result<Condition, Error> {
+) -> Result<Filter, Error> {
     if depth > DEEPEST {
         return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
     }
@@ -60,9 +60,9 @@ fn nested(
                 let items = if let Value::List(items) = value { items.as_slice() } else { single };
                 let parts = items.iter().map(|item| nested(object, item, allowed, depth + 1, tests));
                 let parts = parts.collect::<Result<Vec<_>, _>>()?;
-                all.push(if name == "and" { Condition::All(parts) } else { Condition::Any(parts) });
+                all.push(if name == "and" { Filter::All(parts) } else { Filter::Any(parts) });
             }
-            "not" => all.push(Condition::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
+            "not" => all.push(Filter::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
             name => {
                 let field = comparable(object, name, allowed)?;
                 if let Some(other) = field.filtered_as.filter(|other| *other != name)
@@ -72,8 +72,8 @@ fn nested(
                 }
                 if let Some(flag) = Flag::of(&field.read) {
                     all.push(match value {
-                        Value::Boolean(true) => Condition::Flag(flag),
-                        Value::Boolean(false) => Condition::Not(Box::new(Condition::Flag(flag))),
+                        Value::Boolean(true) => Filter::Flag(flag),
+                        Value::Boolean(false) => Filter::Not(Box::new(Filter::Flag(flag))),
                         _ => return Err(Error::input(format!("`{name}` must be true or false"))),
                     });
                     continue;
@@ -83,14 +83,14 @@ fn nested(
                 };
                 for (operator, value) in operators {
                     spend(tests, 1)?;
-                    let term = Term::of(object, field)
+                    let term = Operand::of(object, field)
                         .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
-                    all.push(Condition::Test(term, test(field, name, operator, value)?));
+                    all.push(Filter::Comparison(term, test(field, name, operator, value)?));
                 }
             }
         }
     }
-    Ok(Condition::All(all))
+    Ok(Filter::All(all))
 }
 
 /// Counts objects and tests of a filter.
@@ -119,18 +119,18 @@ fn comparable(
     Err(Error::new(Code::ForbiddenField, message).at(format!("{}.{}", object.name, field.name)))
 }
 
-fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Test, Error> {
+fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Comparison, Error> {
     let name = format!("{called}.{operator}");
     if *value == Value::Null {
         return Err(Error::input(format!("`{name}` is null; use isNull")));
     }
     Ok(match operator {
         "isNull" => match value {
-            Value::Boolean(yes) => Test::IsNull(*yes),
+            Value::Boolean(yes) => Comparison::IsNull(*yes),
             _ => return Err(Error::input(format!("`{name}` must be true or false"))),
         },
-        "startsWith" => Test::StartsWith(fold(text(&name, value)?)),
-        "contains" => Test::Contains(fold(text(&name, value)?)),
+        "startsWith" => Comparison::StartsWith(fold(text(&name, value)?)),
+        "contains" => Comparison::Contains(fold(text(&name, value)?)),
         "in" => {
             let single = std::slice::from_ref(value);
             let items = if let Value::List(items) = value { items.as_slice() } else { single };
@@ -138,13 +138,13 @@ fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Te
                 let message = format!("`{name}` has more than {MOST_VALUES} values");
                 return Err(Error::new(Code::QueryTooComplex, message));
             }
-            Test::In(items.iter().map(|item| cell(field, &name, item)).collect::<Result<_, _>>()?)
+            Comparison::In(items.iter().map(|item| cell(field, &name, item)).collect::<Result<_, _>>()?)
         }
-        "eq" => Test::Compare(Operator::Equal, cell(field, &name, value)?),
-        "lt" => Test::Compare(Operator::Less, cell(field, &name, value)?),
-        "lte" => Test::Compare(Operator::LessOrEqual, cell(field, &name, value)?),
-        "gt" => Test::Compare(Operator::Greater, cell(field, &name, value)?),
-        "gte" => Test::Compare(Operator::GreaterOrEqual, cell(field, &name, value)?),
+        "eq" => Comparison::Compare(Operator::Equal, cell(field, &name, value)?),
+        "lt" => Comparison::Compare(Operator::Less, cell(field, &name, value)?),
+        "lte" => Comparison::Compare(Operator::LessOrEqual, cell(field, &name, value)?),
+        "gt" => Comparison::Compare(Operator::Greater, cell(field, &name, value)?),
+        "gte" => Comparison::Compare(Operator::GreaterOrEqual, cell(field, &name, value)?),
         _ => return Err(Error::input(format!("`{name}` is not an operator"))),
     })
 }
@@ -174,7 +174,7 @@ impl Search {
             ));
         }
         let fields = object.fields.iter().filter(|field| field.searched && allowed(field));
-        let terms: Vec<Term> = fields.filter_map(|field| Term::of(object, field)).collect();
+        let terms: Vec<Operand> = fields.filter_map(|field| Operand::of(object, field)).collect();
         if terms.is_empty() {
             return Err(Error::new(Code::ForbiddenField, "there is no field that may be searched")
                 .at(format!("{}(search:)", object.name)));
@@ -191,8 +191,8 @@ pub(in crate::engine) fn order(
     object: &ObjectType,
     value: Option<&Value>,
     allowed: &dyn Fn(&Field) -> bool,
-) -> Result<Vec<Step>, Error> {
-    let mut steps: Vec<Step> = Vec::new();
+) -> Result<Vec<SortKey>, Error> {
+    let mut steps: Vec<SortKey> = Vec::new();
     let items = match value {
         None => &[][..],
         Some(Value::List(items)) => items.as_slice(),
@@ -211,7 +211,8 @@ pub(in crate::engine) fn order(
             .find(|field| field.order_name() == wanted)
             .map_or(wanted, |field| field.name);
         let field = comparable(object, name, allowed)?;
-        let term = Term::of(object, field).ok_or_else(|| Error::input("this field cannot be ordered by"))?;
+        let term =
+            Operand::of(object, field).ok_or_else(|| Error::input("this field cannot be ordered by"))?;
         if steps.iter().any(|step| step.term == term) {
             return Err(Error::input(format!("`{wanted}` is ordered by twice")));
         }
@@ -221,9 +222,9 @@ pub(in crate::engine) fn order(
             _ => (Scalar::Text, false),
         };
         let descending = word("direction")? == Some("DESC");
-        steps.push(Step { term, scalar, descending, nullable: !required || field.cover.is_some() });
+        steps.push(SortKey { term, scalar, descending, nullable: !required || field.cover.is_some() });
     }
-    let mut key = Step::key(object);
+    let mut key = SortKey::key(object);
     // In the direction of what stands before it, so that an index of both serves the order, read one way or the other.
     key.descending = steps.last().is_some_and(|step| step.descending);
     if !steps.iter().any(|step| step.term == key.term) {

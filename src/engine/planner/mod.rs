@@ -23,10 +23,10 @@ use crate::{
     engine::{
         document::{
             arguments::Arguments,
-            operation::{Operation, Selected},
+            operation::{CollectedField, Operation},
         },
         plan::{
-            KeyOf, Plan, PlannedConsentState, PlannedRoot, PlannedWhat,
+            KeySource, Plan, PlannedConsentState, PlannedRoot, RootPlan,
             cost::known,
             selection::{Page, key},
         },
@@ -68,13 +68,13 @@ impl Plan {
 }
 
 impl<'p> Planner<'p> {
-    fn root(&mut self, selected: &Selected<'p>) -> Result<PlannedWhat, Error> {
+    fn root(&mut self, selected: &CollectedField<'p>) -> Result<RootPlan, Error> {
         let kind = self.operation.root_type();
         match selected.name {
-            "__typename" => return Ok(PlannedWhat::Typename(kind)),
+            "__typename" => return Ok(RootPlan::Typename(kind)),
             name if name.starts_with("__") => {
                 self.plan.reusable = false;
-                return Ok(PlannedWhat::Introspection);
+                return Ok(RootPlan::Introspection);
             }
             _ => {}
         }
@@ -88,11 +88,11 @@ impl<'p> Planner<'p> {
             if !self.allows(&coordinate, Action::Execute) {
                 let error = Error::new(Code::Forbidden, "not permitted for this purpose").at(coordinate);
                 self.refuse(error, selected);
-                return Ok(PlannedWhat::Null);
+                return Ok(RootPlan::Null);
             }
         }
         let planned = if self.operation.writes {
-            self.mutation(selected).map(|planned| PlannedWhat::Write(Box::new(planned)))
+            self.mutation(selected).map(|planned| RootPlan::Write(Box::new(planned)))
         } else if self.operation.subscribes {
             self.subscription(selected)
         } else {
@@ -100,53 +100,51 @@ impl<'p> Planner<'p> {
                 read.flatten().ok_or_else(|| Error::input("the document asks for an unknown field"))?;
             self.permitted_root(root, selected)
         };
-        self.plan.of_persons |= matches!(planned, Ok(PlannedWhat::State(_) | PlannedWhat::Receipt(_)));
+        self.plan.of_persons |= matches!(planned, Ok(RootPlan::State(_) | RootPlan::Receipt(_)));
         // Others hold what is so of the caller or at the moment.
-        self.plan.reusable &= matches!(
-            planned,
-            Ok(PlannedWhat::One(..) | PlannedWhat::List(_) | PlannedWhat::Page(_) | PlannedWhat::Null)
-        );
+        self.plan.reusable &=
+            matches!(planned, Ok(RootPlan::One(..) | RootPlan::List(_) | RootPlan::Page(_) | RootPlan::Null));
         match planned {
             Ok(what) => Ok(what),
             // The viewer is never null: what is wrong with it is wrong with the request.
             Err(error) if error.code == Code::QueryTooComplex || coordinate == "Query.viewer" => Err(error),
             Err(error) => {
                 self.refuse(error, selected);
-                Ok(PlannedWhat::Null)
+                Ok(RootPlan::Null)
             }
         }
     }
 
-    fn permitted_root(&mut self, root: &RootField, selected: &Selected<'p>) -> Result<PlannedWhat, Error> {
-        let Some(first) = selected.nodes.first() else { return Ok(PlannedWhat::Null) };
+    fn permitted_root(&mut self, root: &RootField, selected: &CollectedField<'p>) -> Result<RootPlan, Error> {
+        let Some(first) = selected.nodes.first() else { return Ok(RootPlan::Null) };
         let arguments = Arguments::of(&self.operation.variables, first);
         match root.root {
-            Root::Viewer => Ok(PlannedWhat::Technical(viewer::viewer(self, selected)?)),
-            Root::ExplainAccess => Ok(PlannedWhat::Technical(viewer::explain(self, selected, &arguments)?)),
-            Root::ConsentState => Ok(PlannedWhat::State(PlannedConsentState::plan(self, &arguments)?)),
-            Root::ConsentReceipt => Ok(PlannedWhat::Receipt(receipt::plan(self, selected, &arguments)?)),
+            Root::Viewer => Ok(RootPlan::StaticField(viewer::viewer(self, selected)?)),
+            Root::ExplainAccess => Ok(RootPlan::StaticField(viewer::explain(self, selected, &arguments)?)),
+            Root::ConsentState => Ok(RootPlan::State(PlannedConsentState::plan(self, &arguments)?)),
+            Root::ConsentReceipt => Ok(RootPlan::Receipt(receipt::plan(self, selected, &arguments)?)),
             Root::One(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 let level = self.level(object, &selected.sets(), 1)?;
                 if let Some(variable) = self.operation.late(&first.node, object.key) {
-                    return Ok(PlannedWhat::One(level, KeyOf::Variable(variable.to_owned())));
+                    return Ok(RootPlan::One(level, KeySource::Variable(variable.to_owned())));
                 }
                 // A number is an ID too, though none of ours.
                 let text = match arguments.get(object.key) {
                     Some(Value::Number(_)) => "",
                     _ => arguments.text(object.key)?.unwrap_or_default(),
                 };
-                Ok(PlannedWhat::One(level, KeyOf::Is(key(object, text))))
+                Ok(RootPlan::One(level, KeySource::Value(key(object, text))))
             }
             Root::List(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
-                Ok(PlannedWhat::List(self.level(object, &selected.sets(), 100)?))
+                Ok(RootPlan::List(self.level(object, &selected.sets(), 100)?))
             }
             Root::Connection(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 // Cursors go on with the name that they were made under.
                 let place = format!("Query.{}", root.was.unwrap_or(root.name));
-                Ok(PlannedWhat::Page(Box::new(Page::plan(self, object, selected, &arguments, &place, 1)?)))
+                Ok(RootPlan::Page(Box::new(Page::plan(self, object, selected, &arguments, &place, 1)?)))
             }
         }
     }

@@ -9,11 +9,11 @@ use crate::{
     engine::{
         document::{
             arguments::Arguments,
-            input::{self, Input, Needs, Reading},
-            operation::Selected,
+            input::{self, Input, InputContext, RequiredRights},
+            operation::CollectedField,
         },
         json::json_key,
-        plan::{PayloadPart, PlannedWrite},
+        plan::{PayloadPart, PlannedMutation},
     },
     policy::{Action, Grounds},
     registry::{MUTATIONS, Mutation, Right},
@@ -27,7 +27,10 @@ impl<'p> Planner<'p> {
     ///
     /// # Errors
     /// `FORBIDDEN` and `FORBIDDEN_FIELD` for what the caller may not do, `BAD_USER_INPUT` with its place.
-    pub(in crate::engine) fn mutation(&mut self, selected: &Selected<'p>) -> Result<PlannedWrite, Error> {
+    pub(in crate::engine) fn mutation(
+        &mut self,
+        selected: &CollectedField<'p>,
+    ) -> Result<PlannedMutation, Error> {
         let mutation = MUTATIONS
             .iter()
             .find(|mutation| mutation.name == selected.name)
@@ -36,7 +39,7 @@ impl<'p> Planner<'p> {
             return Err(Error::internal("a field without nodes"));
         };
         let arguments = Arguments::of(&self.operation.variables, first);
-        let mut needs: Needs =
+        let mut needs: RequiredRights =
             mutation.needs().into_iter().map(|right| (right, "input".to_owned())).collect();
         needs.extend(input::needs_of(mutation, &arguments));
         // What may not be done at all is told before what is wrong with it.
@@ -61,15 +64,15 @@ impl<'p> Planner<'p> {
                 return Err(Error::new(Code::ForbiddenField, message).at(right.coordinate()).in_input(place));
             }
         }
-        let reading = Reading { actor: self.actor, today: self.today };
+        let reading = InputContext { actor: self.actor, today: self.today };
         let input = Input::of(mutation, &arguments, reading)?;
-        Ok(PlannedWrite { mutation, input, outs: self.payload(mutation, selected)? })
+        Ok(PlannedMutation { mutation, input, outs: self.payload(mutation, selected)? })
     }
 
     fn payload(
         &mut self,
         mutation: &'static Mutation,
-        selected: &Selected<'p>,
+        selected: &CollectedField<'p>,
     ) -> Result<Vec<(String, PayloadPart)>, Error> {
         let payload = mutation.payload;
         let mut outs = Vec::new();

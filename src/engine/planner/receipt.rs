@@ -8,7 +8,7 @@ use crate::{
     engine::{
         document::{
             arguments::{Arguments, text},
-            operation::Selected,
+            operation::CollectedField,
         },
         json::json_key,
         plan::{PlannedReceipt, ReceiptPart},
@@ -22,7 +22,7 @@ const VALUES: u64 = 1_000;
 
 pub(in crate::engine) fn plan<'p>(
     planner: &mut Planner<'p>,
-    selected: &Selected<'p>,
+    selected: &CollectedField<'p>,
     arguments: &Arguments,
 ) -> Result<PlannedReceipt, Error> {
     let coordinates = receipt_coordinates();
@@ -50,7 +50,7 @@ pub(in crate::engine) fn plan<'p>(
     Ok(PlannedReceipt { consent: Uuid::try_parse(text).ok(), parts })
 }
 
-fn language(planner: &Planner<'_>, field: &Selected<'_>) -> Result<String, Error> {
+fn language(planner: &Planner<'_>, field: &CollectedField<'_>) -> Result<String, Error> {
     let given = field.nodes.first().map(|node| Arguments::of(&planner.operation.variables, node));
     let language = given.as_ref().map(|given| given.text("language")).transpose()?.flatten().unwrap_or("en");
     if !LANGUAGES.contains(&language) {

@@ -6,12 +6,13 @@ use super::{context::Planner, filter};
 use crate::{
     base::error::{Code, Error},
     engine::{
-        document::{arguments::Arguments, operation::Selected},
+        document::{arguments::Arguments, operation::CollectedField},
         json::json_key,
         plan::{
-            condition::{Flag, Search, Step},
+            condition::{Flag, Search, SortKey},
             selection::{
-                Child, ChildKind, ColumnOf, EdgeWhat, InfoWhat, Level, Node, Out, Page, PageWhat, What, whole,
+                ChildFetch, ColumnExpr, ConnectionField, EdgeField, Fetch, OutputField, OutputObject,
+                OutputValue, Page, PageInfoField, Relation, whole,
             },
         },
     },
@@ -23,13 +24,13 @@ impl<'p> Planner<'p> {
     /// What a field of the rows of `level` becomes.
     pub(in crate::engine) fn field(
         &mut self,
-        level: &mut Level,
+        level: &mut Fetch,
         field: &'static Field,
         coordinate: &str,
-        selected: &Selected<'p>,
+        selected: &CollectedField<'p>,
         decision: Decision,
         rows: u64,
-    ) -> Result<What, Error> {
+    ) -> Result<OutputValue, Error> {
         let masked = decision == Decision::Mask;
         if masked && !self.plan.masked.iter().any(|known| known == coordinate) {
             self.plan.masked.push(coordinate.to_owned());
@@ -37,7 +38,7 @@ impl<'p> Planner<'p> {
         if let Some(object) = field.read.leads_to() {
             if masked || !self.readable(object) {
                 self.deny(coordinate, selected);
-                return Ok(What::Null);
+                return Ok(OutputValue::Null);
             }
             self.plan.allowed += 1;
             return self.child(level, field, object, coordinate, selected, rows);
@@ -47,14 +48,14 @@ impl<'p> Planner<'p> {
         Ok(match field.read {
             Read::Column { column, scalar, .. } => {
                 let of = match scalar {
-                    Scalar::Expiring(_) => ColumnOf::Expiring(column),
-                    Scalar::Sealed { after } => ColumnOf::Sealed { after },
-                    _ => ColumnOf::Plain(column),
+                    Scalar::Expiring(_) => ColumnExpr::Expiring(column),
+                    Scalar::Sealed { after } => ColumnExpr::Sealed { after },
+                    _ => ColumnExpr::Plain(column),
                 };
-                if let ColumnOf::Sealed { .. } = of {
-                    level.column(ColumnOf::Plain("subject_id"), Scalar::Id);
+                if let ColumnExpr::Sealed { .. } = of {
+                    level.column(ColumnExpr::Plain("subject_id"), Scalar::Id);
                 }
-                What::Value {
+                OutputValue::Value {
                     slot: level.column(of, scalar),
                     scalar,
                     mask,
@@ -70,26 +71,31 @@ impl<'p> Planner<'p> {
                     "en" => en,
                     _ => return Err(Error::input("`language` must be de or en").at(coordinate)),
                 };
-                let slot = level.column(ColumnOf::Plain(column), Scalar::Text);
-                What::Value { slot, scalar: Scalar::Text, mask, cover: None }
+                let slot = level.column(ColumnExpr::Plain(column), Scalar::Text);
+                OutputValue::Value { slot, scalar: Scalar::Text, mask, cover: None }
             }
             Read::Preference { column } => {
                 self.plan.makes_links = true;
-                let slot = level.column(ColumnOf::Preference(column), Scalar::Text);
-                What::Value { slot, scalar: Scalar::Text, mask, cover: self.cover(level, field, coordinate) }
+                let slot = level.column(ColumnExpr::Preference(column), Scalar::Text);
+                OutputValue::Value {
+                    slot,
+                    scalar: Scalar::Text,
+                    mask,
+                    cover: self.cover(level, field, coordinate),
+                }
             }
-            read => Flag::of(&read).map_or(What::Null, |flag| What::Flag {
-                slot: level.column(ColumnOf::Flag(flag), Scalar::Int),
+            read => Flag::of(&read).map_or(OutputValue::Null, |flag| OutputValue::Flag {
+                slot: level.column(ColumnExpr::Flag(flag), Scalar::Int),
                 mask,
             }),
         })
     }
 
     /// Under a purpose on consent, the slot that says whether the row is covered, and where it is counted if not.
-    fn cover(&mut self, level: &mut Level, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
+    fn cover(&mut self, level: &mut Fetch, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
         let on_consent = self.actor.purpose.as_ref().is_some_and(|p| p.grounds == Grounds::Consent);
         let cover = field.cover.filter(|_| on_consent)?;
-        let slot = level.column(ColumnOf::Cover(cover), Scalar::Int);
+        let slot = level.column(ColumnExpr::Cover(cover), Scalar::Int);
         let known = self.plan.withheld.iter().position(|known| known == coordinate);
         let withheld = known.unwrap_or_else(|| {
             self.plan.withheld.push(coordinate.to_owned());
@@ -100,41 +106,41 @@ impl<'p> Planner<'p> {
 
     fn child(
         &mut self,
-        level: &mut Level,
+        level: &mut Fetch,
         field: &Field,
         object: &'static ObjectType,
         coordinate: &str,
-        selected: &Selected<'p>,
+        selected: &CollectedField<'p>,
         rows: u64,
-    ) -> Result<What, Error> {
+    ) -> Result<OutputValue, Error> {
         let (parent_slot, slot, kind) = match field.read {
             Read::One { column, .. } => {
-                let parent = level.column(ColumnOf::Plain(column), object.key_scalar());
+                let parent = level.column(ColumnExpr::Plain(column), object.key_scalar());
                 let inner = self.level(object, &selected.sets(), rows)?;
                 // The database holds every reference to be one to a row that is there.
                 let sure = inner.is_key_alone() && object.rows == RowRule::Everyone;
-                (parent, 0, if sure { ChildKind::Key(inner) } else { ChildKind::One(inner) })
+                (parent, 0, if sure { Relation::Key(inner) } else { Relation::One(inner) })
             }
             Read::Connection { column, .. } => {
-                let Some(first) = selected.nodes.first() else { return Ok(What::Null) };
+                let Some(first) = selected.nodes.first() else { return Ok(OutputValue::Null) };
                 let arguments = Arguments::of(&self.operation.variables, first);
                 if rows > 1 && arguments.get("after").is_some() {
                     let message = "`after` needs a single parent: ask for one, by its id";
                     return Err(Error::input(message).at(coordinate));
                 }
                 let mut page = Page::plan(self, object, selected, &arguments, coordinate, rows)?;
-                let slot = page.level.column(ColumnOf::Plain(column), level.object.key_scalar());
-                (0, slot, ChildKind::Connection(Box::new(page)))
+                let slot = page.level.column(ColumnExpr::Plain(column), level.object.key_scalar());
+                (0, slot, Relation::Connection(Box::new(page)))
             }
             Read::Many { column, .. } => {
                 let mut inner = self.level(object, &selected.sets(), rows.saturating_mul(10))?;
-                let slot = inner.column(ColumnOf::Plain(column), level.object.key_scalar());
-                (0, slot, ChildKind::Many(inner))
+                let slot = inner.column(ColumnExpr::Plain(column), level.object.key_scalar());
+                (0, slot, Relation::Many(inner))
             }
-            _ => return Ok(What::Null),
+            _ => return Ok(OutputValue::Null),
         };
-        level.children.push(Child { parent_slot, slot, kind });
-        Ok(What::Child { child: level.children.len() - 1, slot: parent_slot })
+        level.children.push(ChildFetch { parent_slot, slot, kind });
+        Ok(OutputValue::Child { child: level.children.len() - 1, slot: parent_slot })
     }
 
     /// Plans the objects that `sets` ask for, of at most `rows` rows.
@@ -143,9 +149,9 @@ impl<'p> Planner<'p> {
         object: &'static ObjectType,
         sets: &[&'p SelectionSet],
         rows: u64,
-    ) -> Result<Level, Error> {
+    ) -> Result<Fetch, Error> {
         self.count(rows)?;
-        let mut level = Level::new(object);
+        let mut level = Fetch::new(object);
         self.node(&mut level, sets, rows)?;
         Ok(level)
     }
@@ -153,15 +159,15 @@ impl<'p> Planner<'p> {
     /// Plans one more object written from the rows of `level`, and gives its number.
     pub(in crate::engine) fn node(
         &mut self,
-        level: &mut Level,
+        level: &mut Fetch,
         sets: &[&'p SelectionSet],
         rows: u64,
     ) -> Result<usize, Error> {
         self.plan.of_persons |= level.object.rows != RowRule::Everyone;
-        let mut node = Node::default();
+        let mut node = OutputObject::default();
         for selected in self.operation.collect(sets, level.object.name)? {
             let what = if selected.name == "__typename" {
-                What::Typename(level.object.name)
+                OutputValue::Typename(level.object.name)
             } else {
                 let field = level
                     .object
@@ -171,12 +177,12 @@ impl<'p> Planner<'p> {
                 match self.decide(&coordinate) {
                     Decision::Deny => {
                         self.deny(&coordinate, &selected);
-                        What::Null
+                        OutputValue::Null
                     }
                     decision => self.field(level, field, &coordinate, &selected, decision, rows)?,
                 }
             };
-            node.outs.push(Out { key: json_key(selected.key), what });
+            node.outs.push(OutputField { key: json_key(selected.key), what });
         }
         self.plan.values = self.plan.values.saturating_add(rows.saturating_mul(node.outs.len() as u64));
         if self.plan.values > self.limits.values {
@@ -197,7 +203,7 @@ impl Page {
     pub(in crate::engine) fn plan<'p>(
         planner: &mut Planner<'p>,
         object: &'static ObjectType,
-        selected: &Selected<'p>,
+        selected: &CollectedField<'p>,
         arguments: &Arguments,
         coordinate: &str,
         parents: u64,
@@ -209,10 +215,10 @@ impl Page {
         let search =
             arguments.text("search")?.map(|query| Search::of(object, query, &allowed)).transpose()?;
         let order = filter::order(object, arguments.get("orderBy"), &allowed)?;
-        let mut level = Level::new(object);
+        let mut level = Fetch::new(object);
         let order_slots =
-            order.iter().map(|step| level.column(ColumnOf::Term(step.term), step.scalar)).collect();
-        let signature: Vec<String> = order.iter().map(Step::signature).collect();
+            order.iter().map(|step| level.column(ColumnExpr::Operand(step.term), step.scalar)).collect();
+        let signature: Vec<String> = order.iter().map(SortKey::signature).collect();
         let purpose = planner.actor.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
         let place = format!("\n{purpose}\n{coordinate}\n{}", signature.join(","));
         // Opened before anything is done: a mutation must not fail on the way to its payload.
@@ -244,47 +250,47 @@ impl Page {
     fn select<'p>(
         &mut self,
         planner: &mut Planner<'p>,
-        selected: &Selected<'p>,
+        selected: &CollectedField<'p>,
         rows: u64,
     ) -> Result<(), Error> {
         let plural = self.level.object.plural.unwrap_or(self.level.object.name);
         let (connection, edge) = (format!("{plural}Connection"), format!("{plural}Edge"));
         for field in planner.operation.collect(&selected.sets(), &connection)? {
             let what = match field.name {
-                "nodes" => PageWhat::Nodes(planner.node(&mut self.level, &field.sets(), rows)?),
+                "nodes" => ConnectionField::Nodes(planner.node(&mut self.level, &field.sets(), rows)?),
                 "edges" => {
                     let mut outs = Vec::new();
                     for part in planner.operation.collect(&field.sets(), &edge)? {
                         let what = match part.name {
-                            "node" => EdgeWhat::Node(planner.node(&mut self.level, &part.sets(), rows)?),
-                            "cursor" => EdgeWhat::Cursor,
-                            _ => EdgeWhat::Typename(edge.clone()),
+                            "node" => EdgeField::Node(planner.node(&mut self.level, &part.sets(), rows)?),
+                            "cursor" => EdgeField::Cursor,
+                            _ => EdgeField::Typename(edge.clone()),
                         };
                         outs.push((json_key(part.key), what));
                     }
-                    PageWhat::Edges(outs)
+                    ConnectionField::Edges(outs)
                 }
                 "pageInfo" => {
                     let parts = planner.operation.collect(&field.sets(), "PageInfo")?;
-                    let info = |part: &Selected<'_>| match part.name {
-                        "hasNextPage" => InfoWhat::HasNext,
-                        "hasPreviousPage" => InfoWhat::HasPrevious,
-                        "startCursor" => InfoWhat::Start,
-                        "endCursor" => InfoWhat::End,
-                        _ => InfoWhat::Typename,
+                    let info = |part: &CollectedField<'_>| match part.name {
+                        "hasNextPage" => PageInfoField::HasNext,
+                        "hasPreviousPage" => PageInfoField::HasPrevious,
+                        "startCursor" => PageInfoField::Start,
+                        "endCursor" => PageInfoField::End,
+                        _ => PageInfoField::Typename,
                     };
-                    PageWhat::Info(parts.iter().map(|part| (json_key(part.key), info(part))).collect())
+                    ConnectionField::Info(parts.iter().map(|part| (json_key(part.key), info(part))).collect())
                 }
                 "totalCount" => {
                     let coordinate = format!("{connection}.totalCount");
                     if planner.decide(&coordinate) == Decision::Allow {
-                        PageWhat::Total
+                        ConnectionField::Total
                     } else {
                         planner.deny(&coordinate, &field);
-                        PageWhat::Null
+                        ConnectionField::Null
                     }
                 }
-                _ => PageWhat::Typename(connection.clone()),
+                _ => ConnectionField::Typename(connection.clone()),
             };
             self.outs.push((json_key(field.key), what));
         }

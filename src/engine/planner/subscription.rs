@@ -4,8 +4,8 @@ use super::{context::Planner, filter};
 use crate::{
     base::error::Error,
     engine::{
-        document::{arguments::Arguments, operation::Selected},
-        plan::PlannedWhat,
+        document::{arguments::Arguments, operation::CollectedField},
+        plan::RootPlan,
     },
     registry::{Field, SUBSCRIPTIONS},
 };
@@ -15,7 +15,10 @@ impl<'p> Planner<'p> {
     ///
     /// # Errors
     /// As a list of such rows.
-    pub(in crate::engine) fn subscription(&mut self, selected: &Selected<'p>) -> Result<PlannedWhat, Error> {
+    pub(in crate::engine) fn subscription(
+        &mut self,
+        selected: &CollectedField<'p>,
+    ) -> Result<RootPlan, Error> {
         let subscription = SUBSCRIPTIONS
             .iter()
             .find(|subscription| subscription.name == selected.name)
@@ -30,6 +33,6 @@ impl<'p> Planner<'p> {
             }
             None => None,
         };
-        Ok(PlannedWhat::Change(self.level(object, &selected.sets(), 1)?, filter))
+        Ok(RootPlan::Change(self.level(object, &selected.sets(), 1)?, filter))
     }
 }

@@ -14,19 +14,19 @@ use crate::{
         document::{
             arguments::{Arguments, id},
             input::words,
-            operation::Selected,
+            operation::CollectedField,
         },
         json::{json_key, write_list, write_text},
-        plan::{Technical, TechnicalWhat},
+        plan::{StaticField, StaticValue},
     },
     policy::{Action, Decision},
     registry::{self, Category, EXPLAINED_ROLES, PURPOSE},
 };
 
-fn ready(write: impl FnOnce(&mut String)) -> TechnicalWhat {
+fn ready(write: impl FnOnce(&mut String)) -> StaticValue {
     let mut out = String::new();
     write(&mut out);
-    TechnicalWhat::Ready(out)
+    StaticValue::Ready(out)
 }
 
 fn boolean(yes: bool) -> &'static str {
@@ -35,8 +35,8 @@ fn boolean(yes: bool) -> &'static str {
 
 pub(in crate::engine) fn viewer<'p>(
     planner: &mut Planner<'p>,
-    selected: &Selected<'p>,
-) -> Result<Vec<Technical>, Error> {
+    selected: &CollectedField<'p>,
+) -> Result<Vec<StaticField>, Error> {
     let actor = planner.actor;
     let mut outs = Vec::new();
     for field in planner.operation.collect(&selected.sets(), "Viewer")? {
@@ -57,26 +57,26 @@ pub(in crate::engine) fn viewer<'p>(
             }),
             // A user has no token of ours.
             "tokenName" => match actor.id.strip_prefix("token:").and_then(|id| id.parse().ok()) {
-                Some(id) => TechnicalWhat::TokenName(id),
+                Some(id) => StaticValue::TokenName(id),
                 None => ready(|out| out.push_str("null")),
             },
             _ => ready(|out| write_text(out, "Viewer")),
         };
-        outs.push(Technical { key: json_key(field.key), what });
+        outs.push(StaticField { key: json_key(field.key), what });
     }
     Ok(outs)
 }
 
 fn purposes<'p>(
     planner: &mut Planner<'p>,
-    field: &Selected<'p>,
+    field: &CollectedField<'p>,
     codes: Vec<String>,
     list: bool,
-) -> Result<TechnicalWhat, Error> {
+) -> Result<StaticValue, Error> {
     let level = planner.level(&PURPOSE, &field.sets(), codes.len() as u64)?;
     // The code is never null: where it may not be read there is no purpose to show.
     let codes = if planner.decide("Purpose.code") == Decision::Allow { codes } else { Vec::new() };
-    Ok(TechnicalWhat::Purposes { level, codes, list })
+    Ok(StaticValue::Purposes { level, codes, list })
 }
 
 /// `BAD_USER_INPUT` for a type that is not there, with those of which the caller may read something.
@@ -87,8 +87,8 @@ fn no_type(planner: &Planner<'_>, given: &str) -> Error {
 }
 
 /// The decisions on the fields of a type.
-fn fields<'p>(planner: &mut Planner<'p>, selected: &Selected<'p>) -> Result<TechnicalWhat, Error> {
-    let Some(first) = selected.nodes.first() else { return Ok(TechnicalWhat::Ready("[]".to_owned())) };
+fn fields<'p>(planner: &mut Planner<'p>, selected: &CollectedField<'p>) -> Result<StaticValue, Error> {
+    let Some(first) = selected.nodes.first() else { return Ok(StaticValue::Ready("[]".to_owned())) };
     let arguments = Arguments::of(&planner.operation.variables, first);
     let name = arguments.text("type")?.unwrap_or_default();
     let object = registry::object(name).ok_or_else(|| no_type(planner, name))?;
@@ -152,9 +152,9 @@ fn no_coordinate(actor: &Actor, given: &str) -> Error {
 
 pub(in crate::engine) fn explain<'p>(
     planner: &mut Planner<'p>,
-    selected: &Selected<'p>,
+    selected: &CollectedField<'p>,
     arguments: &Arguments,
-) -> Result<Vec<Technical>, Error> {
+) -> Result<Vec<StaticField>, Error> {
     let actor = planner.actor;
     let coordinate = arguments.text("coordinate")?.unwrap_or_default().to_owned();
     let code = arguments.text("purpose")?.unwrap_or_default();
@@ -184,7 +184,7 @@ pub(in crate::engine) fn explain<'p>(
     let contact = arguments.get("contactId").map(|value| id("contactId", value)).transpose()?;
     let mut outs = Vec::new();
     if let Some(contact) = contact {
-        outs.push(Technical { key: String::new(), what: TechnicalWhat::OnlyIfVisible(contact) });
+        outs.push(StaticField { key: String::new(), what: StaticValue::OnlyIfVisible(contact) });
     }
     for field in planner.operation.collect(&selected.sets(), "AccessExplanation")? {
         let what = match field.name {
@@ -192,7 +192,7 @@ pub(in crate::engine) fn explain<'p>(
             "purpose" => ready(|out| write_text(out, code)),
             "roles" => ready(|out| write_list(out, roles.iter().map(String::as_str))),
             "decision" => ready(|out| write_text(out, decision.as_str())),
-            "contactVisible" if contact.is_some() => TechnicalWhat::ContactVisible(purpose.clone()),
+            "contactVisible" if contact.is_some() => StaticValue::ContactVisible(purpose.clone()),
             "contactVisible" => ready(|out| out.push_str("null")),
             "rules" => {
                 let parts = planner.operation.collect(&field.sets(), "PolicyRule")?;
@@ -216,7 +216,7 @@ pub(in crate::engine) fn explain<'p>(
             }
             _ => ready(|out| write_text(out, "AccessExplanation")),
         };
-        outs.push(Technical { key: json_key(field.key), what });
+        outs.push(StaticField { key: json_key(field.key), what });
     }
     Ok(outs)
 }

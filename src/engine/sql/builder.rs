@@ -7,13 +7,13 @@ use crate::engine::{cell::Cell, statement_log};
 
 /// A statement in the making.
 #[derive(Debug)]
-pub struct Sql {
+pub struct SqlBuilder {
     pub(in crate::engine) text: String,
     pub(in crate::engine) values: Vec<Value>,
     pub(in crate::engine) backend: DbBackend,
 }
 
-impl Sql {
+impl SqlBuilder {
     /// Begins with `text`.
     pub fn new(backend: DbBackend, text: &str) -> Self {
         let mut whole = String::with_capacity(1024);

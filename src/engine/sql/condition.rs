@@ -1,24 +1,24 @@
 //! Conditions, orders and searches as SQL. Room: engine/sql.
 
-use super::{builder::Sql, row_rules};
+use super::{builder::SqlBuilder, row_rules};
 use crate::engine::{
-    plan::condition::{Condition, Flag, Operator, Search, Step, Term, Test},
+    plan::condition::{Comparison, Filter, Flag, Operand, Operator, Search, SortKey},
     scope::Scope,
 };
 
-impl Term {
+impl Operand {
     /// A test that a missing value does not pass. The value is tested as it stands, which an index can serve; only of what passes
     /// it is asked whether a consent covers it.
-    fn tested(&self, sql: &mut Sql, scope: &Scope, test: impl Fn(&Term, &mut Sql)) {
+    fn tested(&self, sql: &mut SqlBuilder, scope: &Scope, test: impl Fn(&Operand, &mut SqlBuilder)) {
         let Some(cover) = self.cover.filter(|_| scope.on_consent()) else { return test(self, sql) };
         sql.push("(");
-        test(&Term { cover: None, ..*self }, sql);
+        test(&Operand { cover: None, ..*self }, sql);
         sql.push(" AND ");
         row_rules::covered(sql, scope, self.rule, cover);
         sql.push(")");
     }
 
-    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope) {
+    pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
         match self.cover.filter(|_| scope.on_consent()) {
             None if self.expiring => {
                 sql.push("(");
@@ -37,24 +37,24 @@ impl Term {
     }
 }
 
-impl Condition {
-    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope) {
+impl Filter {
+    pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
-            Condition::All(parts) => join(sql, scope, parts, " AND ", "1 = 1"),
-            Condition::Any(parts) => join(sql, scope, parts, " OR ", "1 = 0"),
+            Filter::All(parts) => join(sql, scope, parts, " AND ", "1 = 1"),
+            Filter::Any(parts) => join(sql, scope, parts, " OR ", "1 = 0"),
             // Two-valued: what is not known to hold does not hold.
-            Condition::Not(part) => {
+            Filter::Not(part) => {
                 sql.push("NOT COALESCE((");
                 part.push(sql, scope);
                 sql.push("), FALSE)");
             }
-            Condition::Test(term, test) => test.push(term, sql, scope),
-            Condition::Flag(flag) => flag.push(sql, scope),
+            Filter::Comparison(term, test) => test.push(term, sql, scope),
+            Filter::Flag(flag) => flag.push(sql, scope),
         }
     }
 }
 
-fn join(sql: &mut Sql, scope: &Scope, parts: &[Condition], word: &str, empty: &str) {
+fn join(sql: &mut SqlBuilder, scope: &Scope, parts: &[Filter], word: &str, empty: &str) {
     if parts.is_empty() {
         sql.push(empty);
         return;
@@ -66,25 +66,25 @@ fn join(sql: &mut Sql, scope: &Scope, parts: &[Condition], word: &str, empty: &s
     sql.push(")");
 }
 
-impl Test {
-    fn push(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
+impl Comparison {
+    fn push(&self, term: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
             // Of what no consent covers nothing is known but that it is missing.
-            Test::IsNull(true) => self.holds(term, sql, scope),
+            Comparison::IsNull(true) => self.holds(term, sql, scope),
             _ => term.tested(sql, scope, |plain, sql| self.holds(plain, sql, scope)),
         }
     }
 
-    fn holds(&self, term: &Term, sql: &mut Sql, scope: &Scope) {
+    fn holds(&self, term: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
-            Test::In(values) if values.is_empty() => {
+            Comparison::In(values) if values.is_empty() => {
                 sql.push("1 = 0");
             }
-            Test::In(values) => {
+            Comparison::In(values) => {
                 term.push(sql, scope);
                 sql.within(values);
             }
-            Test::Compare(operator, value) => {
+            Comparison::Compare(operator, value) => {
                 term.push(sql, scope);
                 sql.push(match operator {
                     Operator::Equal => " = ",
@@ -96,15 +96,15 @@ impl Test {
                 sql.bind_cell(value);
             }
             // Bytewise: the range of all texts that begin so, which an index can serve.
-            Test::StartsWith(prefix) => {
+            Comparison::StartsWith(prefix) => {
                 sql.push("(");
                 term.push(sql, scope);
                 sql.push(" >= ").bind(prefix.as_str()).push(" AND ");
                 term.push(sql, scope);
                 sql.push(" < ").bind(format!("{prefix}\u{10ffff}")).push(")");
             }
-            Test::Contains(part) => contains(term, part, sql, scope),
-            Test::IsNull(yes) => {
+            Comparison::Contains(part) => contains(term, part, sql, scope),
+            Comparison::IsNull(yes) => {
                 term.push(sql, scope);
                 sql.push(if *yes { " IS NULL" } else { " IS NOT NULL" });
             }
@@ -112,7 +112,7 @@ impl Test {
     }
 }
 
-fn contains(term: &Term, part: &str, sql: &mut Sql, scope: &Scope) {
+fn contains(term: &Operand, part: &str, sql: &mut SqlBuilder, scope: &Scope) {
     let function = if scope.backend == sea_orm::DbBackend::Postgres { "strpos(" } else { "instr(" };
     sql.push(function);
     term.push(sql, scope);
@@ -120,7 +120,7 @@ fn contains(term: &Term, part: &str, sql: &mut Sql, scope: &Scope) {
 }
 
 impl Search {
-    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope) {
+    pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
         sql.push("1 = 1");
         for forms in &self.words {
             let tests = self.terms.iter().flat_map(|term| forms.iter().map(move |form| (term, form)));
@@ -133,8 +133,8 @@ impl Search {
     }
 }
 
-impl Step {
-    pub(in crate::engine) fn push(&self, sql: &mut Sql, scope: &Scope, flipped: bool) {
+impl SortKey {
+    pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope, flipped: bool) {
         self.term.push(sql, scope);
         sql.push(match (self.descending != flipped, self.nullable) {
             (false, false) => " ASC",
@@ -148,7 +148,7 @@ impl Step {
 
 impl Flag {
     /// The condition on the row `t`; it is never unknown.
-    pub(in crate::engine) fn push(self, sql: &mut Sql, scope: &Scope) {
+    pub(in crate::engine) fn push(self, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
             Self::Overdue => {
                 sql.push("(t.closed_at IS NULL AND COALESCE(t.extended_until, t.due_at) < ").bind(scope.now);

@@ -3,22 +3,22 @@
 use uuid::Uuid;
 
 use super::{
-    builder::Sql,
+    builder::SqlBuilder,
     row_rules::{self, visible_by},
 };
 use crate::{engine::scope::Scope, registry::Cover};
 
 /// How the consents of the contact `t` are found that make it visible and cover its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Covering {
+pub(in crate::engine) enum CoverageLookup {
     /// Each is asked for.
-    Asked,
+    Exists,
     /// Those that cover a channel are joined, each as a table of its own; that there is any is asked.
-    Joined,
+    Join,
     /// All of a contact are gathered in one row, of those behind a contact, in the order of the contacts: so many of these are gone
     /// through in their order that both are read side by side. PostgreSQL would rather gather those of everybody first; `OFFSET 0`
     /// keeps it from that.
-    Gathered { behind: Option<Uuid> },
+    MergeScan { behind: Option<Uuid> },
 }
 
 /// A channel, the column of the contact that its consents are bound to, and what its consent is called where it is joined and where
@@ -48,26 +48,31 @@ fn channels(cover: Cover) -> &'static [Channel] {
     }
 }
 
-impl Covering {
+impl CoverageLookup {
     /// Joins what is to be joined for `covers`.
-    pub(in crate::engine) fn join(self, sql: &mut Sql, scope: &Scope, covers: impl Iterator<Item = Cover>) {
+    pub(in crate::engine) fn join(
+        self,
+        sql: &mut SqlBuilder,
+        scope: &Scope,
+        covers: impl Iterator<Item = Cover>,
+    ) {
         match self {
-            Self::Asked => {}
-            Self::Joined => {
+            Self::Exists => {}
+            Self::Join => {
                 for channel in covers.flat_map(channels) {
                     join(sql, scope, channel);
                 }
             }
-            Self::Gathered { behind } => gather(sql, scope, behind, covers),
+            Self::MergeScan { behind } => gather(sql, scope, behind, covers),
         }
     }
 
     /// Whether a consent on the channels of `cover` has been joined.
-    pub(in crate::engine) fn covered(self, sql: &mut Sql, cover: Cover) {
+    pub(in crate::engine) fn covered(self, sql: &mut SqlBuilder, cover: Cover) {
         for (index, channel) in channels(cover).iter().enumerate() {
             sql.push(if index == 0 { "" } else { " OR " });
             match self {
-                Self::Gathered { .. } => {
+                Self::MergeScan { .. } => {
                     sql.push("v.").push(channel.gathered).push("_unbound OR ");
                     bound(sql, channel);
                 }
@@ -78,7 +83,7 @@ impl Covering {
 }
 
 /// The live consent of the contact `t` on a channel: it has one at most.
-fn join(sql: &mut Sql, scope: &Scope, channel: &Channel) {
+fn join(sql: &mut SqlBuilder, scope: &Scope, channel: &Channel) {
     let alias = channel.joined;
     sql.push(" LEFT JOIN consent ").push(alias).push(" ON ").push(alias).push(".contact_id = t.id AND ");
     sql.push(alias).push(".channel = '").push(channel.name).push("' AND ");
@@ -89,7 +94,7 @@ fn join(sql: &mut Sql, scope: &Scope, channel: &Channel) {
 
 /// The live consents of each contact as one row `v`: whether any is bound to no address, and what those on each channel are bound
 /// to.
-fn gather(sql: &mut Sql, scope: &Scope, behind: Option<Uuid>, covers: impl Iterator<Item = Cover>) {
+fn gather(sql: &mut SqlBuilder, scope: &Scope, behind: Option<Uuid>, covers: impl Iterator<Item = Cover>) {
     sql.push(" JOIN (SELECT g.contact_id, bool_or(g.bound_address IS NULL) AS unbound");
     for channel in &ALL {
         sql.push(", MAX(g.bound_address) FILTER (WHERE g.channel = '").push(channel.name);
@@ -101,7 +106,7 @@ fn gather(sql: &mut Sql, scope: &Scope, behind: Option<Uuid>, covers: impl Itera
     }
     sql.push(" FROM consent g WHERE ");
     // Each by itself, so that both are gone through from there on.
-    let is_behind = |sql: &mut Sql, alias: &str| {
+    let is_behind = |sql: &mut SqlBuilder, alias: &str| {
         if let Some(contact) = behind {
             sql.push(" AND ").push(alias).push(".contact_id > ").bind(contact);
         }
@@ -113,7 +118,7 @@ fn gather(sql: &mut Sql, scope: &Scope, behind: Option<Uuid>, covers: impl Itera
 
 /// Whether one of the consents that were gathered holds for the contact `t`: one that is bound to an address does as long as the
 /// contact has that address.
-pub(in crate::engine) fn any_gathered(sql: &mut Sql) {
+pub(in crate::engine) fn any_gathered(sql: &mut SqlBuilder) {
     sql.push("(v.unbound");
     for channel in &ALL {
         sql.push(" OR ");
@@ -122,12 +127,12 @@ pub(in crate::engine) fn any_gathered(sql: &mut Sql) {
     sql.push(")");
 }
 
-fn bound(sql: &mut Sql, channel: &Channel) {
+fn bound(sql: &mut SqlBuilder, channel: &Channel) {
     sql.push("v.").push(channel.gathered).push(" = t.").push(channel.address);
 }
 
 /// The same of the contact `t`, whose live consents have been gathered.
-pub(in crate::engine) fn visible_by_gathered(sql: &mut Sql, scope: &Scope) {
+pub(in crate::engine) fn visible_by_gathered(sql: &mut SqlBuilder, scope: &Scope) {
     visible_by(sql, scope, "t", any_gathered);
 }
 

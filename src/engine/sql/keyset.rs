@@ -1,7 +1,7 @@
 //! Ranges of an order behind a cursor. Room: engine/sql.
 
-use super::builder::Sql;
-use crate::engine::{cell::Cell, plan::condition::Step, scope::Scope};
+use super::builder::SqlBuilder;
+use crate::engine::{cell::Cell, plan::condition::SortKey, scope::Scope};
 
 /// Where the rows behind a cursor lie. Values that are missing stand apart from the others, before or behind all of them; a
 /// condition that says one or the other is none that an index can serve, so that each is a range of its own.
@@ -16,7 +16,7 @@ pub(in crate::engine) enum Range {
 }
 
 /// The ranges behind `values`, in their order: one, or two where missing values come in between.
-pub(in crate::engine) fn ranges(steps: &[Step], values: &[Cell], flipped: bool) -> Vec<Range> {
+pub(in crate::engine) fn ranges(steps: &[SortKey], values: &[Cell], flipped: bool) -> Vec<Range> {
     let (Some(first), Some(value)) = (steps.first(), values.first()) else { return Vec::new() };
     let mut ranges = vec![Range::Near];
     match (*value == Cell::Null, first.falls(flipped)) {
@@ -30,10 +30,10 @@ pub(in crate::engine) fn ranges(steps: &[Step], values: &[Cell], flipped: bool) 
 /// The condition of a range behind `values`.
 pub(in crate::engine) fn within(
     range: Range,
-    steps: &[Step],
+    steps: &[SortKey],
     values: &[Cell],
     flipped: bool,
-    sql: &mut Sql,
+    sql: &mut SqlBuilder,
     scope: &Scope,
 ) {
     let (Some((first, rest)), Some((value, others))) = (steps.split_first(), values.split_first()) else {
@@ -74,16 +74,16 @@ pub(in crate::engine) fn within(
 }
 
 /// Whether `step` can be compared together with `first`: it goes the same way, and its values are never missing.
-fn is_alike(first: &Step, step: &Step) -> bool {
+fn is_alike(first: &SortKey, step: &SortKey) -> bool {
     !step.nullable && step.falls(false) == first.falls(false)
 }
 
 /// The rows that come after `values` in the order of `steps`, or before them when `flipped`.
 pub(in crate::engine) fn beyond(
-    steps: &[Step],
+    steps: &[SortKey],
     values: &[Cell],
     flipped: bool,
-    sql: &mut Sql,
+    sql: &mut SqlBuilder,
     scope: &Scope,
 ) {
     for (index, (step, value)) in steps.iter().zip(values).enumerate() {

@@ -4,7 +4,7 @@
 
 use sea_orm::sea_query::Expr;
 
-use super::builder::Sql;
+use super::builder::SqlBuilder;
 use crate::{
     engine::scope::Scope,
     policy::{Grounds, LegalBasis},
@@ -19,15 +19,15 @@ const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channe
 ///
 /// Erased contacts never; restricted and retained ones where the purpose allows it; a live consent or recorded ground
 /// as the purpose says; no objection where one ends the processing.
-pub fn visible(sql: &mut Sql, scope: &Scope, alias: &str) {
+pub fn visible(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     visible_by(sql, scope, alias, |sql| consented(sql, scope, alias, None));
 }
 
 pub(in crate::engine) fn visible_by(
-    sql: &mut Sql,
+    sql: &mut SqlBuilder,
     scope: &Scope,
     alias: &str,
-    consented: impl FnOnce(&mut Sql),
+    consented: impl FnOnce(&mut SqlBuilder),
 ) {
     let Some(purpose) = &scope.purpose else {
         sql.push("1 = 0");
@@ -78,7 +78,7 @@ pub(in crate::engine) fn visible_by(
 }
 
 /// For a caller who is the person: nobody else's rows, whatever the purpose sees.
-fn only(sql: &mut Sql, scope: &Scope, column: &str) {
+fn only(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     match scope.subject.as_deref() {
         None => {}
         Some([subject]) => {
@@ -95,7 +95,7 @@ fn only(sql: &mut Sql, scope: &Scope, column: &str) {
 }
 
 /// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
-fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
+fn consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Option<Cover>) {
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias).push(".id AND ");
     live(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", alias));
@@ -106,16 +106,16 @@ fn consented(sql: &mut Sql, scope: &Scope, alias: &str, cover: Option<Cover>) {
 }
 
 /// The consent `g` is in force for the purpose, whatever address it is bound to.
-pub(in crate::engine) fn live(sql: &mut Sql, scope: &Scope, g: &str) {
+pub(in crate::engine) fn live(sql: &mut SqlBuilder, scope: &Scope, g: &str) {
     live_where(sql, scope, g, |_| {});
 }
 
 /// The same, where `of_objections` narrows the objections `o` to contacts among which that of `g` is.
 pub(in crate::engine) fn live_where(
-    sql: &mut Sql,
+    sql: &mut SqlBuilder,
     scope: &Scope,
     g: &str,
-    of_objections: impl FnOnce(&mut Sql),
+    of_objections: impl FnOnce(&mut SqlBuilder),
 ) {
     let code = scope.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
     sql.push(g).push(".purpose_code = ").bind(code);
@@ -138,21 +138,21 @@ pub(in crate::engine) fn live_where(
 }
 
 /// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.
-pub(in crate::engine) fn in_force(sql: &mut Sql, scope: &Scope) {
+pub(in crate::engine) fn in_force(sql: &mut SqlBuilder, scope: &Scope) {
     live(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
     visible(sql, scope, "c");
 }
 
 /// The row rule of `object` as a condition on the row `t` of its table, for statements that are built elsewhere.
-pub fn permitted(scope: &Scope, object: &ObjectType) -> Expr {
-    let mut sql = Sql::new(scope.backend, "");
+pub fn row_condition(scope: &Scope, object: &ObjectType) -> Expr {
+    let mut sql = SqlBuilder::new(scope.backend, "");
     rule(&mut sql, scope, object.rows);
     sql.condition()
 }
 
 /// The status in `column` of the consent `t`, which ends at the instant it expires.
-pub(in crate::engine) fn expiring(sql: &mut Sql, scope: &Scope, column: &str) {
+pub(in crate::engine) fn expiring(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     sql.push("CASE WHEN t.").push(column).push(" = 'GRANTED' AND t.expires_at <= ").bind(scope.now);
     sql.push(" THEN 'EXPIRED' ELSE t.").push(column).push(" END");
 }
@@ -167,7 +167,7 @@ fn channels(cover: Cover) -> &'static str {
 
 /// Whether the row `t` of a table is covered for the channel: a contact by a live consent on it, a further contact point
 /// by one that was given for that very address.
-pub(in crate::engine) fn covered(sql: &mut Sql, scope: &Scope, rule: RowRule, cover: Cover) {
+pub(in crate::engine) fn covered(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule, cover: Cover) {
     if rule == RowRule::Contact {
         consented(sql, scope, "t", Some(cover));
         return;
@@ -195,7 +195,7 @@ pub(in crate::engine) fn is_under_contact(rule: RowRule) -> bool {
 
 /// What is left of the condition on the row `t` of a table with this rule, where it hangs on a contact that was found visible in
 /// the same statement.
-pub(in crate::engine) fn under_visible(sql: &mut Sql, scope: &Scope, rule: RowRule) {
+pub(in crate::engine) fn under_visible(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::OfContact => {
             sql.push("1 = 1");
@@ -211,7 +211,7 @@ pub(in crate::engine) fn under_visible(sql: &mut Sql, scope: &Scope, rule: RowRu
 }
 
 /// The condition on the row `t` of a table with this rule.
-pub(in crate::engine) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
+pub(in crate::engine) fn rule(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::Everyone => {
             sql.push("1 = 1");
@@ -266,12 +266,12 @@ pub(in crate::engine) fn rule(sql: &mut Sql, scope: &Scope, rule: RowRule) {
 }
 
 /// Objections of the person, or blocks of its addresses: reads look at both in one place.
-fn stop(sql: &mut Sql, rule: RowRule) {
+fn stop(sql: &mut SqlBuilder, rule: RowRule) {
     let is = if rule == RowRule::Objection { "=" } else { "<>" };
     sql.push("t.kind ").push(is).push(" 'OBJECTION' AND ");
 }
 
-fn of_contact(sql: &mut Sql, scope: &Scope, alias: &str) {
+fn of_contact(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     sql.push("EXISTS (SELECT 1 FROM contact c WHERE c.id = ").push(alias).push(".contact_id AND ");
     visible(sql, scope, "c");
     sql.push(")");
@@ -283,7 +283,7 @@ fn sees_all(scope: &Scope) -> bool {
 
 /// Under the own purpose alone, where nothing is recorded for groups: one value, so that an index of the purpose gives the rows in
 /// their order.
-fn alone(sql: &mut Sql, scope: &Scope, alias: &str) {
+fn alone(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     match &scope.purpose {
         Some(purpose) if purpose.sees_all => sql.push("1 = 1"),
         Some(purpose) => sql.push(alias).push(".purpose_code = ").bind(purpose.code.as_str()),
@@ -291,7 +291,7 @@ fn alone(sql: &mut Sql, scope: &Scope, alias: &str) {
     };
 }
 
-fn own_purpose(sql: &mut Sql, scope: &Scope, alias: &str) {
+fn own_purpose(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     if sees_all(scope) {
         sql.push("1 = 1");
     } else {
@@ -300,7 +300,7 @@ fn own_purpose(sql: &mut Sql, scope: &Scope, alias: &str) {
 }
 
 /// Under the own purpose or its group.
-fn own(sql: &mut Sql, scope: &Scope, alias: &str) {
+fn own(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     let Some(purpose) = &scope.purpose else {
         sql.push("1 = 0");
         return;
