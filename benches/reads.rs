@@ -13,7 +13,7 @@ use uuid::Uuid;
 use zweck::{
     auth::{actor::Actor, credential::Credential},
     base::limits::Limits,
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     engine::{Cell, Operation, Plan, Row, write_page_of},
     policy::{Policy, Sources},
     registry,
@@ -103,7 +103,7 @@ async fn actor() -> Actor {
 fn reads(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let actor = runtime.block_on(actor());
-    let keys = Keys::new([7; 32]);
+    let keys = MasterKeys::new([7; 32]);
     let now: DateTime<Utc> = "2026-11-02T09:00:00Z".parse().unwrap();
     let contacts = contacts();
     let rows = rows(&contacts);

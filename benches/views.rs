@@ -9,10 +9,10 @@ use zweck::{
     app::App,
     auth::{actor::Actor, credential::Credential, oidc::Issuers},
     base::clock::SystemClock,
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     db::Db,
-    graphql::{Engine, Request},
-    policy::{Live, Policy, Sources},
+    graphql::{Pipeline, Request},
+    policy::{Policy, PolicyHandle, Sources},
     registry,
 };
 
@@ -34,7 +34,13 @@ fn views(criterion: &mut Criterion) {
         let policy = Policy::load(&Sources::embedded(), &registry::policy_objects()).await.unwrap();
         let db =
             Db::connect(&format!("sqlite://{}", directory.path().join("x.db").display()), 1).await.unwrap();
-        App::new(db, Live::new(policy), Arc::new(SystemClock), Keys::new([7; 32]), Issuers::default())
+        App::new(
+            db,
+            PolicyHandle::new(policy),
+            Arc::new(SystemClock),
+            MasterKeys::new([7; 32]),
+            Issuers::default(),
+        )
     });
     let request = || Request { query: QUERY.to_owned(), ..Request::default() };
     for (name, role, purpose) in
@@ -52,12 +58,12 @@ fn views(criterion: &mut Criterion) {
         criterion.bench_function(&format!("view_made_{name}"), |bench| {
             // A fresh engine knows no view; making it is not measured.
             bench.iter_batched(
-                || Engine::new().unwrap(),
+                || Pipeline::new().unwrap(),
                 |engine| engine.sdl_for(&actor).unwrap(),
                 criterion::BatchSize::SmallInput,
             );
         });
-        let engine = Engine::new().unwrap();
+        let engine = Pipeline::new().unwrap();
         criterion.bench_function(&format!("sdl_{name}"), |bench| {
             bench.iter(|| engine.sdl_for(&actor).unwrap());
         });

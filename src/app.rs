@@ -12,10 +12,10 @@ use uuid::Uuid;
 use crate::{
     auth::oidc::Issuers,
     base::{clock::Clock, identities::Reader, ids::id_at},
-    config::{pages::Pages, recipients::Recipients},
-    crypto::{installation_keys::Ring, master_keys::Keys},
+    config::{public_pages::Pages, recipients::Recipients},
+    crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys},
     db::Db,
-    policy::Live,
+    policy::PolicyHandle,
 };
 
 /// The application: what outlives a request.
@@ -23,17 +23,17 @@ pub struct App {
     /// Reader and writer pools.
     pub db: Db,
     /// The policy in force, swapped as a whole.
-    pub policy: Live,
+    pub policy: PolicyHandle,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Keys for cursors and digests.
-    pub keys: Keys,
+    pub keys: MasterKeys,
     /// Issuers whose users' tokens are taken.
     pub issuers: Issuers,
     /// What the public pages say and where they are.
     pub pages: Pages,
     /// Keys that outlive a rotation of the master key, once they were read from the database.
-    pub ring: Arc<OnceCell<Ring>>,
+    pub ring: Arc<OnceCell<InstallationKeys>>,
     /// How addresses and numbers are read here.
     pub reader: Reader,
     /// How long recipients may have kept what they read.
@@ -67,7 +67,13 @@ impl FailingJobs {
 
 impl App {
     /// An application without public pages.
-    pub fn new(db: Db, policy: Live, clock: Arc<dyn Clock>, keys: Keys, issuers: Issuers) -> Self {
+    pub fn new(
+        db: Db,
+        policy: PolicyHandle,
+        clock: Arc<dyn Clock>,
+        keys: MasterKeys,
+        issuers: Issuers,
+    ) -> Self {
         Self {
             db,
             policy,

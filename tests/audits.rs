@@ -4,8 +4,8 @@ use std::{path::Path, process::Command, sync::Arc};
 
 use tokio::net::TcpListener;
 use zweck::{
-    graphql::Engine,
-    http::{Ending, Limits, router, serve_within},
+    graphql::Pipeline,
+    http::{Limits, Shutdown, router, serve_within},
 };
 
 use crate::support::{app::each, skipped};
@@ -46,11 +46,11 @@ async fn every_audit_of_graphql_http_passes() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/graphql", listener.local_addr().unwrap());
         let limits = Limits::default();
-        let router = router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits);
+        let router = router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), limits);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(async move {
-            serve_within(listener, router, &limits, Ending::at(stopped), std::time::Duration::from_secs(30))
+            serve_within(listener, router, &limits, Shutdown::at(stopped), std::time::Duration::from_secs(30))
                 .await
         });
         let mut node = Command::new("node");

@@ -11,7 +11,7 @@ use std::{
 use tokio::net::TcpListener;
 use zweck::{
     demo,
-    graphql::Engine,
+    graphql::Pipeline,
     http::{self, Limits},
 };
 
@@ -139,11 +139,11 @@ async fn serve(test: &TestApp) -> Vec<(String, String)> {
     environment.extend(made.tokens.iter().map(|token| {
         (format!("ZWECK_TOKEN_{}", token.role.to_uppercase()), token.token.reveal().to_owned())
     }));
-    let router = http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
+    let router = http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
     tokio::spawn(http::serve(
         listener,
         router,
-        http::Ending::at(std::future::pending()),
+        http::Shutdown::at(std::future::pending()),
         std::time::Duration::from_secs(30),
     ));
     environment

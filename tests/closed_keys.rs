@@ -6,7 +6,7 @@ use entity::subject_key;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use zweck::{audit, base::error::Code, crypto::master_keys::Keys, db::Db};
+use zweck::{audit, base::error::Code, crypto::master_keys::MasterKeys, db::Db};
 
 use crate::{
     keys::{command, literal, server},
@@ -46,7 +46,7 @@ async fn a_bent_key_of_the_installation_is_told_and_made_anew() {
             let bend = format!("UPDATE subject_key SET wrapped = 'bent' WHERE category = '{name}'");
             let bent = test.app.db.writer.execute_unprepared(&bend).await.unwrap().rows_affected();
             assert_eq!(bent, 1, "{name}");
-            let error = server(&test, Keys::new(OLD)).await.err().unwrap();
+            let error = server(&test, MasterKeys::new(OLD)).await.err().unwrap();
             assert_eq!(error.code, Code::BadUserInput);
             for arguments in [["token", "list"], ["keys", "rotate"]] {
                 let (status, _, said) = command(&test, true, &arguments);
@@ -64,7 +64,7 @@ async fn a_bent_key_of_the_installation_is_told_and_made_anew() {
             );
             let (status, said, _) = command(&test, true, &["keys", "status"]);
             assert_eq!(status, Some(0), "{said}");
-            assert!(server(&test, Keys::new(OLD)).await.is_ok());
+            assert!(server(&test, MasterKeys::new(OLD)).await.is_ok());
         }
         let (status, _, said) = command(&test, true, &["keys", "remake", "--accept-loss"]);
         assert!(status == Some(2) && said.contains("nothing was changed"), "{said}");
@@ -78,7 +78,7 @@ async fn a_bent_key_of_the_installation_is_told_and_made_anew() {
         .unwrap();
         let foreign = "UPDATE subject_key SET wrapped_by = 'feedfeedfeedfeed' WHERE category = 'links'";
         db.execute_unprepared(foreign).await.unwrap();
-        let error = server(&test, Keys::new(OLD)).await.err().unwrap();
+        let error = server(&test, MasterKeys::new(OLD)).await.err().unwrap();
         assert!(error.message.contains("feedfeedfeedfeed, which is not known here"), "{error}");
     }
 }

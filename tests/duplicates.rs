@@ -13,7 +13,7 @@ use zweck::{
         duplicates::{self, Common, Duplicates, Likelihood},
         imports::Import,
     },
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
 use crate::support::{
@@ -28,7 +28,7 @@ async fn find(test: &TestApp, caller: &Caller) -> Result<Duplicates, Error> {
         let credential = access_tokens::authenticate(&test.app, caller.token.reveal()).await?;
         Actor::new(test.app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
     };
-    duplicates::find(&test.app, &Engine::new().unwrap(), actor).await
+    duplicates::find(&test.app, &Pipeline::new().unwrap(), actor).await
 }
 
 async fn fill(test: &TestApp, rows: &str) {

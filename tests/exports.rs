@@ -14,7 +14,7 @@ use zweck::{
         exports::{self, Exported, Format},
         imports::{self, Import, Reading, Reason},
     },
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
 use crate::{
@@ -34,7 +34,7 @@ async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
 
 pub async fn export(test: &TestApp, caller: &Caller, format: Format) -> Result<(Exported, String), Error> {
     let mut out = Vec::new();
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let exported =
         exports::contacts(&test.app, &engine, async || actor(&test.app, caller).await, format, &mut out)
             .await?;
@@ -293,7 +293,7 @@ async fn exports_are_refused_and_audited_like_every_other_read_and_write() {
             0 => actor(&test.app, &support).await,
             _ => Err(Error::new(Code::Unauthenticated, "revoked")),
         };
-        let engine = Arc::new(Engine::new().unwrap());
+        let engine = Arc::new(Pipeline::new().unwrap());
         let error = exports::contacts(&test.app, &engine, ending, Format::Csv, Vec::new()).await.unwrap_err();
         assert_eq!(error.code, Code::Unauthenticated);
     }

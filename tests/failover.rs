@@ -13,7 +13,7 @@ use entity::contact;
 use sea_orm::{EntityTrait, QuerySelect};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use zweck::{app::App, crypto::master_keys::Keys, db::Db, policy::Live};
+use zweck::{app::App, crypto::master_keys::MasterKeys, db::Db, policy::PolicyHandle};
 
 use crate::support::{
     app::TestApp,
@@ -94,9 +94,9 @@ async fn a_standby_that_the_primary_waits_for_has_all_that_was_answered() {
     // What was not answered is found out by the same again under the same key, and done once.
     let app = App::new(
         db.clone(),
-        Live::new(crate::policy::shipped().await),
+        PolicyHandle::new(crate::policy::shipped().await),
         test.clock.clone(),
-        Keys::new([7; 32]),
+        MasterKeys::new([7; 32]),
         zweck::auth::oidc::Issuers::default(),
     );
     let after = Client::over(Arc::new(app));

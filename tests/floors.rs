@@ -263,7 +263,7 @@ fn the_writers_pool_has_one_door() {
         doors,
         [
             "audit/mod.rs",
-            "audit/replays.rs",
+            "audit/idempotency.rs",
             "cli/mod.rs",
             "domain/access_tokens/mod.rs",
             "domain/recipients/uses.rs",
@@ -277,15 +277,15 @@ fn the_writers_pool_has_one_door() {
     assert_eq!((uses("audit/mod.rs"), uses("cli/mod.rs"), uses("domain/access_tokens/mod.rs")), (1, 1, 1));
     assert!(text("cli/mod.rs").contains("Migrator::get_pending_migrations(&db.writer)"));
     assert!(text("domain/access_tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
-    assert!(text("audit/replays.rs").contains("forget(&app.db.writer, app.now())"));
-    assert_eq!(uses("audit/replays.rs"), 1);
+    assert!(text("audit/idempotency.rs").contains("forget(&app.db.writer, app.now())"));
+    assert_eq!(uses("audit/idempotency.rs"), 1);
     assert!(text("audit/numbering.rs").contains("super::open(app, "));
     assert!(text("audit/owing.rs").contains("open(app, "));
     assert!(text("domain/recipients/uses.rs").contains("app.db.writer.query_one_raw("));
     assert_eq!(uses("domain/recipients/uses.rs"), 1);
 }
 
-/// Which consents begin or end is found out from what is written through `audit/rows.rs`: contacts, consents and objections are
+/// Which consents begin or end is found out from what is written through `audit/row_batch.rs`: contacts, consents and objections are
 /// written in no other way.
 #[test]
 fn what_consents_hang_on_is_written_through_the_rows_of_the_door_alone() {
@@ -318,7 +318,7 @@ fn what_consents_hang_on_is_written_through_the_rows_of_the_door_alone() {
             }
             let generic = ["E", "Self", "T"].iter().any(|ty| text.contains(&format!(" {ty}::{write}(")));
             assert!(
-                !generic || file == "audit/rows.rs" || file == "audit/following.rs",
+                !generic || file == "audit/row_batch.rs" || file == "audit/consent_changes.rs",
                 "{file} writes rows of any kind past the door"
             );
         }

@@ -16,7 +16,7 @@ use serde_json::json;
 use tower::ServiceExt;
 use zweck::{
     demo,
-    graphql::Engine,
+    graphql::Pipeline,
     http::{self, Settings, graphiql},
 };
 
@@ -31,7 +31,7 @@ use crate::{
 
 fn router(test: &TestApp, graphiql: bool) -> Router {
     let settings = Settings { graphiql, ..Settings::default() };
-    http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), settings)
+    http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), settings)
 }
 
 async fn send(router: &Router, method: Method, uri: &str) -> Response {
@@ -257,7 +257,7 @@ async fn a_person_uses_it_in_a_browser() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let ending = http::Ending::at(async {
+    let ending = http::Shutdown::at(async {
         let _ = stopped.await;
     });
     let server =

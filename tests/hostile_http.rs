@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use zweck::{
-    graphql::Engine,
+    graphql::Pipeline,
     http::{Limits, router},
 };
 
@@ -354,7 +354,7 @@ async fn hostile_requests_get_their_documented_answer() {
         [methods(), forgeries(), headers(), encodings(), documents()].into_iter().flatten().collect();
     assert!(cases.len() >= 80, "{}", cases.len());
     for World { test, .. } in worlds().await {
-        let router = router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
+        let router = router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
         let caller = test.caller("partner", "newsletter").await;
         let token = caller.token.reveal();
         for case in &cases {

@@ -14,7 +14,7 @@ use axum::{
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::ServiceExt;
-use zweck::{graphql::Engine, http::Limits};
+use zweck::{graphql::Pipeline, http::Limits};
 
 use crate::support::app::{TestApp, each};
 
@@ -23,7 +23,7 @@ const GRAPHQL: &str = "application/graphql-response+json";
 
 fn router(test: &TestApp) -> Router {
     let limits = Limits { body_bytes: 1024, ..Limits::default() };
-    zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits)
+    zweck::http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), limits)
 }
 
 /// A request with headers; a later pair of the same name is sent beside the earlier one.
@@ -229,7 +229,7 @@ async fn queries_come_by_get_and_mutations_do_not() {
 async fn each_credential_spends_no_more_than_it_may() {
     for test in each().await {
         let limits = Limits { cost_per_minute: 30, ..Limits::default() };
-        let router = zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits);
+        let router = zweck::http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), limits);
         let token = test.token(&["dpo"], &["rights_fulfilment"]).await;
         let page = |first| {
             format!(

@@ -10,10 +10,10 @@ use zweck::{
     app::App,
     audit,
     base::error::{Code, Error},
-    crypto::{master_keys::Keys, sealing::Opener},
+    crypto::{master_keys::MasterKeys, sealing::Opener},
     db::Db,
-    http::{Ending, Health},
-    policy::Live,
+    http::{Health, Shutdown},
+    policy::PolicyHandle,
 };
 
 use crate::{
@@ -31,16 +31,16 @@ pub const OLD: [u8; 32] = [7; 32];
 pub const NEW: [u8; 32] = [8; 32];
 
 /// Another server over the same database.
-pub async fn server(test: &TestApp, keys: Keys) -> Result<Arc<App>, Error> {
+pub async fn server(test: &TestApp, keys: MasterKeys) -> Result<Arc<App>, Error> {
     let db = Db::connect(&test.url, 4).await.unwrap();
-    let policy = Live::new(test.app.policy.current());
+    let policy = PolicyHandle::new(test.app.policy.current());
     let app = App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default());
     audit::adopt(&app).await?;
     Ok(Arc::new(app.with_pages(crate::support::app::pages())))
 }
 
-pub fn both() -> Keys {
-    Keys::with_previous(NEW, vec![OLD])
+pub fn both() -> MasterKeys {
+    MasterKeys::with_previous(NEW, vec![OLD])
 }
 
 pub fn hex(key: [u8; 32]) -> String {
@@ -95,7 +95,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
         let staff = Staff::of(&test).await;
         // As at the start of a server.
         audit::ring(&test.app).await.unwrap();
-        let health = || Health::new(test.app.clone(), Ending::at(std::future::pending()));
+        let health = || Health::new(test.app.clone(), Shutdown::at(std::future::pending()));
         assert!(health().report().await.is_ready());
         let rotating = server(&test, both()).await.unwrap();
         let done = audit::rotate(&rotating, "cli:test").await.unwrap();
@@ -117,7 +117,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
             1
         );
         // Restarted with the new key alone, as the page on operating says, it does everything.
-        let restarted = server(&test, Keys::new(NEW)).await.unwrap();
+        let restarted = server(&test, MasterKeys::new(NEW)).await.unwrap();
         let client = Client::over(restarted.clone());
         for (name, caller, input) in
             [("createContact", &staff.support, &neu), ("updateContact", &staff.support, &change)]
@@ -127,7 +127,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
         }
         audit::settle(&restarted).await.unwrap();
         assert_eq!(sealed(&restarted).await.1, 0);
-        assert!(Health::new(restarted, Ending::at(std::future::pending())).report().await.is_ready());
+        assert!(Health::new(restarted, Shutdown::at(std::future::pending())).report().await.is_ready());
     }
 }
 
@@ -139,7 +139,7 @@ async fn all_servers_change_over_at_the_same_instant() {
         let staff = Staff::of(&test).await;
         let servers = [
             server(&test, both()).await.unwrap(),
-            server(&test, Keys::with_previous(OLD, vec![NEW])).await.unwrap(),
+            server(&test, MasterKeys::with_previous(OLD, vec![NEW])).await.unwrap(),
         ];
         let before = servers[0].keys.name().unwrap();
         assert_eq!(servers[1].keys.name().unwrap(), before);
@@ -235,7 +235,7 @@ async fn a_retry_is_found_across_a_rotation() {
         let contacts = "SELECT COUNT(*) FROM contact WHERE family_name = 'Neu'";
         assert_eq!(number(&test.app.db.reader, contacts).await, 1);
         // The outcome itself was sealed under the old one for a day: without that it cannot be told again, and is not done again.
-        let alone = server(&test, Keys::new(NEW)).await.unwrap();
+        let alone = server(&test, MasterKeys::new(NEW)).await.unwrap();
         let answer: Value = serde_json::from_str(&send(&Client::over(alone)).await.1).unwrap();
         assert_eq!(code(&answer), "CONFLICT");
         assert_eq!(number(&test.app.db.reader, contacts).await, 1);
@@ -248,7 +248,7 @@ async fn a_foreign_master_key_is_told_with_what_to_do() {
         let staff = Staff::of(&test).await;
         let input = json!({ "email": "weg@example.com", "purpose": "direct_marketing" });
         mutate(&client, &staff.consent, "recordObjection", &input, "objections { id }").await;
-        let error = server(&test, Keys::new(NEW)).await.err().unwrap();
+        let error = server(&test, MasterKeys::new(NEW)).await.err().unwrap();
         assert_eq!(error.code, Code::BadUserInput);
         for command_ in [["token", "list"], ["keys", "rotate"]] {
             let (status, _, said) = command(&test, false, &command_);
@@ -278,20 +278,20 @@ async fn a_database_without_its_keys_is_refused_until_they_are_restored() {
         for statement in ["CREATE TABLE kept AS SELECT * FROM subject_key", "DELETE FROM subject_key"] {
             db.execute_unprepared(statement).await.unwrap();
         }
-        let error = server(&test, Keys::new(OLD)).await.err().unwrap();
+        let error = server(&test, MasterKeys::new(OLD)).await.err().unwrap();
         assert!(error.message.contains("subject_key"), "{error}");
         let fresh = App::new(
             Db::connect(&test.url, 2).await.unwrap(),
-            Live::new(test.app.policy.current()),
+            PolicyHandle::new(test.app.policy.current()),
             test.clock.clone(),
-            Keys::new(OLD),
+            MasterKeys::new(OLD),
             zweck::auth::oidc::Issuers::default(),
         );
         assert!(audit::ring(&fresh).await.is_err());
         assert_eq!(number(db, "SELECT COUNT(*) FROM subject_key").await, 0, "new keys stand in the way");
         // Restored it goes on.
         db.execute_unprepared("INSERT INTO subject_key SELECT * FROM kept").await.unwrap();
-        let restored = server(&test, Keys::new(OLD)).await.unwrap();
+        let restored = server(&test, MasterKeys::new(OLD)).await.unwrap();
         assert_eq!(
             audit::ring(&restored).await.unwrap().suppression,
             audit::ring(&test.app).await.unwrap().suppression
@@ -300,7 +300,7 @@ async fn a_database_without_its_keys_is_refused_until_they_are_restored() {
         db.execute_unprepared("DELETE FROM subject_key").await.unwrap();
         let made = audit::remake(&restored, "cli:test").await.unwrap();
         assert_eq!(made, ["links", "suppression", "signing", "lookups"]);
-        assert!(server(&test, Keys::new(OLD)).await.is_ok());
+        assert!(server(&test, MasterKeys::new(OLD)).await.is_ok());
     }
 }
 

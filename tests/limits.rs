@@ -21,11 +21,11 @@ use tower::ServiceExt;
 use zweck::{
     app::App,
     base::error::{Code, Error},
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     db::Db,
-    graphql::Engine,
-    http::{Ending, Limits, router, serve_within},
-    policy::Live,
+    graphql::Pipeline,
+    http::{Limits, Shutdown, router, serve_within},
+    policy::PolicyHandle,
 };
 
 use crate::{
@@ -69,13 +69,13 @@ async fn the_database_gives_up_statements_that_read_too_long() {
 /// The application over connections on which reads take a second at most.
 async fn within_a_second(test: &TestApp) -> Arc<App> {
     let db = Db::connect_within(&test.url, 4, Duration::from_secs(1)).await.unwrap();
-    let policy = Live::new(shipped().await);
+    let policy = PolicyHandle::new(shipped().await);
     let (clock, issuers) = (test.clock.clone(), zweck::auth::oidc::Issuers::default());
-    Arc::new(App::new(db, policy, clock, Keys::new([7; 32]), issuers))
+    Arc::new(App::new(db, policy, clock, MasterKeys::new([7; 32]), issuers))
 }
 
 fn serving(app: Arc<App>, limits: Limits) -> Router {
-    router(app, Arc::new(Engine::within(limits).unwrap()), limits)
+    router(app, Arc::new(Pipeline::within(limits).unwrap()), limits)
 }
 
 async fn ask(router: &Router, caller: &Caller, query: &str) -> (Response<()>, Value) {
@@ -223,7 +223,7 @@ async fn listening(test: &TestApp, limits: Limits) -> std::net::SocketAddr {
     let address = listener.local_addr().unwrap();
     let router = serving(test.app.clone(), limits);
     tokio::spawn(async move {
-        serve_within(listener, router, &limits, Ending::default(), std::time::Duration::from_secs(30)).await
+        serve_within(listener, router, &limits, Shutdown::default(), std::time::Duration::from_secs(30)).await
     });
     address
 }

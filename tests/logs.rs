@@ -18,7 +18,7 @@ use zweck::{
         exports,
         imports::{Format, Import, Reading},
     },
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
 use crate::{
@@ -96,7 +96,7 @@ async fn no_line_tells_a_value_or_a_token() {
         import(&test.app, CARD.as_bytes(), &Import { source: "cards".to_owned(), reading, ..an_import() })
             .await
             .unwrap();
-        let engine = Engine::new().unwrap();
+        let engine = Pipeline::new().unwrap();
         let actor = async || {
             let credential = access_tokens::authenticate(&test.app, staff.dpo.token.reveal()).await?;
             Actor::new(test.app.policy.current(), &credential, Some(&staff.dpo.purpose), "test".to_owned())

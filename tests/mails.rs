@@ -13,11 +13,11 @@ use tokio::{
 use zweck::{
     app::App,
     base::clock::{Clock, ManualClock, SystemClock},
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     db::Db,
     domain::signups::{self, SignUp},
     jobs,
-    policy::Live,
+    policy::PolicyHandle,
 };
 
 use crate::{
@@ -275,8 +275,8 @@ async fn after(server: &Server) -> App {
     let master: Vec<u8> =
         (0..32).map(|at| u8::from_str_radix(&KEY[2 * at..2 * at + 2], 16).unwrap()).collect();
     let later: DateTime<Utc> = SystemClock.now() + TimeDelta::minutes(10);
-    let policy = Live::new(crate::policy::shipped().await);
-    let keys = Keys::new(master.try_into().unwrap());
+    let policy = PolicyHandle::new(crate::policy::shipped().await);
+    let keys = MasterKeys::new(master.try_into().unwrap());
     App::new(db, policy, Arc::new(ManualClock::new(later)), keys, zweck::auth::oidc::Issuers::default())
         .with_pages(pages())
 }

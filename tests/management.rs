@@ -15,10 +15,10 @@ use tower::ServiceExt;
 use zweck::{
     app::App,
     config::Server,
-    crypto::master_keys::Keys,
-    graphql::Engine,
-    http::{Ending, Limits, guard, management},
-    policy::Live,
+    crypto::master_keys::MasterKeys,
+    graphql::Pipeline,
+    http::{Limits, Shutdown, guard, management},
+    policy::PolicyHandle,
 };
 
 use crate::{
@@ -45,8 +45,8 @@ fn header(response: &Response, name: &str) -> String {
     values.collect::<Vec<_>>().join(", ")
 }
 
-fn managed(test: &TestApp) -> (Router, Ending) {
-    let ending = Ending::default();
+fn managed(test: &TestApp) -> (Router, Shutdown) {
+    let ending = Shutdown::default();
     (management(test.app.clone(), ending.clone()).unwrap(), ending)
 }
 
@@ -110,7 +110,7 @@ async fn readiness_tells_which_part_does_not_work() {
 async fn readiness_warns_of_what_should_be_looked_at() {
     for test in each().await {
         let warnings = async |app: Arc<App>| {
-            let (status, body) = get(&management(app, Ending::default()).unwrap(), "/readyz").await;
+            let (status, body) = get(&management(app, Shutdown::default()).unwrap(), "/readyz").await;
             let report: Value = serde_json::from_str(&body).unwrap();
             let told = report["warnings"].as_array().cloned().unwrap_or_default();
             (status, told.iter().map(|warning| warning.as_str().unwrap().to_owned()).collect::<Vec<_>>())
@@ -133,9 +133,9 @@ async fn readiness_warns_of_what_should_be_looked_at() {
         // Keys that are wrapped by a master key which this server does not know.
         let stranger = App::new(
             test.app.db.clone(),
-            Live::new(crate::policy::shipped().await),
+            PolicyHandle::new(crate::policy::shipped().await),
             test.clock.clone(),
-            Keys::new([8; 32]),
+            MasterKeys::new([8; 32]),
             zweck::auth::oidc::Issuers::default(),
         );
         let (_, told) = warnings(Arc::new(stranger)).await;
@@ -259,7 +259,7 @@ async fn pages_of_listed_origins_read_what_they_may_still_spend() {
     const CRM: &str = "https://crm.example";
     let test = each().await.remove(0);
     let limits = Limits { cost_per_minute: 3, ..Limits::default() };
-    let router = zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), limits);
+    let router = zweck::http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), limits);
     let router = guard(router, &Server { cors_origins: vec![CRM.to_owned()], ..Server::default() });
     let token = test.token(&["support"], &["customer_care"]).await;
     let bearer = format!("Bearer {}", token.reveal());
@@ -279,7 +279,7 @@ async fn pages_of_listed_origins_read_what_they_may_still_spend() {
 }
 
 async fn guarded(test: &TestApp, server: &Server) -> Router {
-    let router = zweck::http::router(test.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
+    let router = zweck::http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
     guard(router, server)
 }
 

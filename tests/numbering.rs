@@ -17,8 +17,8 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
 use zweck::{
-    app::App, audit, auth::oidc::Issuers, base::clock::ManualClock, crypto::master_keys::Keys, db::Db, jobs,
-    policy::Live,
+    app::App, audit, auth::oidc::Issuers, base::clock::ManualClock, crypto::master_keys::MasterKeys, db::Db,
+    jobs, policy::PolicyHandle,
 };
 
 use crate::{
@@ -52,8 +52,8 @@ fn on_postgres(worlds: Vec<World>) -> Option<World> {
 async fn behind(test: &TestApp) -> Arc<App> {
     let clock = Arc::new(ManualClock::new(start() - TimeDelta::hours(1)));
     let db = Db::connect(&test.url, 4).await.unwrap();
-    let policy = Live::new(test.app.policy.current());
-    Arc::new(App::new(db, policy, clock, Keys::new([7; 32]), Issuers::default()))
+    let policy = PolicyHandle::new(test.app.policy.current());
+    Arc::new(App::new(db, policy, clock, MasterKeys::new([7; 32]), Issuers::default()))
 }
 
 /// A server that panics behind its statement with this number.
@@ -66,8 +66,8 @@ async fn falling(test: &TestApp, number: usize) -> App {
             assert!(seen.fetch_add(1, Ordering::SeqCst) + 1 != number, "the server falls");
         });
     }
-    let policy = Live::new(test.app.policy.current());
-    App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default())
+    let policy = PolicyHandle::new(test.app.policy.current());
+    App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default())
 }
 
 /// Queues `count` changes of some contacts, each with an instant of its own, in their order.

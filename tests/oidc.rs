@@ -14,7 +14,7 @@ use zweck::{
     app::App,
     base::error::Code,
     domain::access_tokens,
-    graphql::Engine,
+    graphql::Pipeline,
     http::{self, Limits},
 };
 
@@ -638,7 +638,7 @@ async fn a_request_that_is_dropped_leaves_the_keys_read() {
 #[tokio::test]
 async fn a_client_is_told_to_come_again_for_a_key_that_is_looked_for() {
     let desk = Desk::open("").await;
-    let router = http::router(desk.app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
+    let router = http::router(desk.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
     let ask = async |token: &str| {
         let request = Request::post("/graphql")
             .header("authorization", format!("Bearer {token}"))

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta};
 use serde_json::{Map, Value, json};
 use zweck::{
     domain::access_tokens::NewToken,
-    graphql::Engine,
+    graphql::Pipeline,
     policy::{Policy, Sources},
     registry::{self, InputField, MUTATIONS, Mutation, OBJECTS, ROOTS, Root},
 };
@@ -48,7 +48,7 @@ fn given() -> Vec<Given> {
             deprecated: reason.map(|reason| reason.node.to_string().trim_matches('"').to_owned()),
         });
     };
-    for definition in parse_schema(Engine::new().unwrap().sdl()).unwrap().definitions {
+    for definition in parse_schema(Pipeline::new().unwrap().sdl()).unwrap().definitions {
         let TypeSystemDefinition::Type(ty) = definition else { continue };
         let name = ty.node.name.node.as_str();
         match &ty.node.kind {

@@ -17,7 +17,7 @@ use tokio::{
 use tower::ServiceExt;
 use zweck::{
     db::Db,
-    http::{Ending, management},
+    http::{Shutdown, management},
 };
 
 use crate::support::{
@@ -82,7 +82,7 @@ async fn postgresql_may_go_and_come_back_under_load() {
     let Some(mut cluster) = Cluster::own() else { return };
     let test = TestApp::over(TestDatabase::of(&cluster).await).await;
     let client = Client::of(&test);
-    let router = management(test.app.clone(), Ending::default()).unwrap();
+    let router = management(test.app.clone(), Shutdown::default()).unwrap();
     let support = test.caller("support", "customer_care").await;
     let (over, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
     let mut load = Vec::new();

@@ -3,7 +3,7 @@
 use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 use proptest::{prelude::*, test_runner::TestRunner};
 use zweck::{
-    policy::{Action, Decision, Live, Part, Policy, PolicyErrors, Sources, cases},
+    policy::{Action, Decision, Part, Policy, PolicyErrors, PolicyHandle, Sources, cases},
     registry,
 };
 
@@ -291,7 +291,7 @@ async fn unknown_names_and_groups_have_no_table() {
 
 #[tokio::test]
 async fn a_bad_reload_keeps_the_old_policy() {
-    let live = Live::new(shipped().await);
+    let live = PolicyHandle::new(shipped().await);
     let before = live.current().revision().to_owned();
     let bad = Sources { policy: "p, role:dpo".to_owned(), ..Sources::embedded() };
     live.reload(&bad, &registry::policy_objects()).await.unwrap_err();

@@ -11,11 +11,11 @@ use zweck::{
     audit,
     auth::{actor::Actor, oidc::Issuers},
     base::error::Error,
-    config::pages::Pages,
+    config::public_pages::Pages,
     crypto::{
-        installation_keys::Ring,
+        installation_keys::InstallationKeys,
         link_tokens::{self, Preference},
-        master_keys::Keys,
+        master_keys::MasterKeys,
     },
     db::Db,
     domain::{access_tokens, contacts},
@@ -23,8 +23,8 @@ use zweck::{
         exports::{self, Format},
         imports::{self, Import, Reading},
     },
-    graphql::Engine,
-    policy::Live,
+    graphql::Pipeline,
+    policy::PolicyHandle,
 };
 
 use crate::{
@@ -45,9 +45,9 @@ async fn worlds() -> Vec<(TestApp, Client)> {
     let mut worlds = Vec::new();
     for mut test in each().await {
         seed(&test.app.db.writer, &persons()).await;
-        let policy = Live::new(test.app.policy.current());
+        let policy = PolicyHandle::new(test.app.policy.current());
         let db = Db::connect(&test.url, 4).await.unwrap();
-        let app = App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default());
+        let app = App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default());
         let pages = Pages { public_url: Some("https://crm.example".to_owned()), ..Pages::default() };
         test.app = Arc::new(app.with_pages(pages));
         let client = Client::of(&test);
@@ -57,7 +57,7 @@ async fn worlds() -> Vec<(TestApp, Client)> {
 }
 
 /// What a link opens.
-fn opened(ring: &Ring, url: &Value) -> Preference {
+fn opened(ring: &InstallationKeys, url: &Value) -> Preference {
     let token = url.as_str().unwrap().strip_prefix(BASE).unwrap();
     link_tokens::open_preference(ring, token).unwrap()
 }
@@ -158,9 +158,10 @@ async fn who_only_watches_gets_no_link_and_no_way_leads_to_one() {
     // Where there are no pages there are no links.
     for (mut test, _) in worlds().await {
         let partner = test.caller("partner", "newsletter").await;
-        let policy = Live::new(test.app.policy.current());
+        let policy = PolicyHandle::new(test.app.policy.current());
         let db = Db::connect(&test.url, 4).await.unwrap();
-        test.app = Arc::new(App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default()));
+        test.app =
+            Arc::new(App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default()));
         let data = Client::of(&test).data(&partner, &of(1)).await;
         assert_eq!(data["contact"]["preferenceUrl"], Value::Null);
     }
@@ -173,7 +174,7 @@ async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
 
 async fn export(test: &TestApp, caller: &Caller, format: Format) -> String {
     let mut out = Vec::new();
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let caller = async || actor(&test.app, caller).await;
     exports::contacts(&test.app, &engine, caller, format, &mut out).await.unwrap();
     String::from_utf8(out).unwrap()

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 use zweck::{
     domain::{purposes, receipts, signups},
-    graphql::Engine,
+    graphql::Pipeline,
     http::{Limits, router},
     policy::{self, Sources},
     registry,
@@ -54,7 +54,7 @@ async fn receive(client: &Client, caller: &Caller, consent: Uuid) -> Received {
 
 /// The published keys, fetched without a credential.
 async fn keys(test: &TestApp) -> Value {
-    let router = router(test.app.clone(), std::sync::Arc::new(Engine::new().unwrap()), Limits::default());
+    let router = router(test.app.clone(), std::sync::Arc::new(Pipeline::new().unwrap()), Limits::default());
     let get = |method: &str| {
         Request::builder().method(method).uri(receipts::KEYS_PATH).body(Body::empty()).unwrap()
     };
@@ -445,7 +445,7 @@ async fn a_receipt_needs_all_that_it_tells() {
                 "r".to_owned(),
             )
             .unwrap();
-            let engine = Engine::new().unwrap();
+            let engine = Pipeline::new().unwrap();
             let request =
                 zweck::graphql::Request { query: query(&consent.to_string()), ..Default::default() };
             let answer = engine.execute(&test.app, &actor, request).await;

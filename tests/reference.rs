@@ -23,7 +23,7 @@ use zweck::{
     audit,
     base::fold::{fold, mailbox},
     crypto::{
-        installation_keys::Ring,
+        installation_keys::InstallationKeys,
         link_tokens::{self, Preference},
     },
     policy::{Action, Decision, Grounds, LegalBasis, Policy, PurposeDef, Table},
@@ -57,7 +57,7 @@ struct Reference<'a> {
     masked: BTreeSet<String>,
     withheld: BTreeMap<String, u64>,
     /// Links are made by the library itself: what they hold is tested elsewhere.
-    ring: &'a Ring,
+    ring: &'a InstallationKeys,
 }
 
 fn at(days: i64) -> Value {

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use entity::mail;
 use tempfile::TempDir;
 use zweck::{
-    config::pages::Mail,
+    config::public_pages::Mail,
     jobs::{self, mailer::Mailer},
 };
 

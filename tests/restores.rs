@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use zweck::{audit, crypto::master_keys::Keys, domain::consents};
+use zweck::{audit, crypto::master_keys::MasterKeys, domain::consents};
 
 use crate::{
     keys::server,
@@ -75,7 +75,7 @@ async fn a_dump_comes_back_whole_in_every_way() {
         let db = &test.app.db.writer;
         db.execute_unprepared("CLUSTER consent_change USING consent_change_contact_id_idx").await.ok();
         // A key that a rotation has not come to yet.
-        let rotating = server(&test, Keys::with_previous([8; 32], vec![[7; 32]])).await.unwrap();
+        let rotating = server(&test, MasterKeys::with_previous([8; 32], vec![[7; 32]])).await.unwrap();
         audit::rotate(&rotating, "cli:test").await.unwrap();
         for statement in [
             "ALTER TABLE subject_key DISABLE TRIGGER subject_key_in_use",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use zweck::{app::App, crypto::master_keys::Keys};
+use zweck::{app::App, crypto::master_keys::MasterKeys};
 
 use crate::{
     keys::{NEW, OLD, both, command, hex, sealed, server},
@@ -61,7 +61,7 @@ async fn a_rotation_is_killed_at_any_instant_beside_two_servers_that_write() {
         assert_eq!((status, error.as_str()), (Some(0), ""), "{said}");
         let names = "SELECT COUNT(DISTINCT wrapped_by) FROM subject_key";
         assert_eq!(number(&test.app.db.reader, names).await, 1);
-        let alone = server(&test, Keys::new(NEW)).await.unwrap();
+        let alone = server(&test, MasterKeys::new(NEW)).await.unwrap();
         let (held, lost) = sealed(&alone).await;
         assert!(held > 100 && lost == 0, "{lost} of {held} entries cannot be opened");
     }
@@ -91,7 +91,7 @@ async fn killed_rotations(test: &TestApp, server: &App) -> Killed {
         // Other writers are in the way for a moment.
         zweck::crypto::sealing::insert(&server.db.writer, &server.keys, rows).await.unwrap();
     }
-    let names = [OLD, NEW].map(|key| Keys::new(key).configured().unwrap());
+    let names = [OLD, NEW].map(|key| MasterKeys::new(key).configured().unwrap());
     let under = async |name: &str| {
         let sql = format!("SELECT COUNT(*) FROM subject_key WHERE wrapped_by = '{name}'");
         number(&test.app.db.reader, &sql).await

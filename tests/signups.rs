@@ -545,8 +545,8 @@ async fn without_pages_nothing_is_asked() {
     for world in worlds().await {
         let test = &world.test;
         let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
-        let policy = zweck::policy::Live::new(crate::policy::shipped().await);
-        let keys = zweck::crypto::master_keys::Keys::new([7; 32]);
+        let policy = zweck::policy::PolicyHandle::new(crate::policy::shipped().await);
+        let keys = zweck::crypto::master_keys::MasterKeys::new([7; 32]);
         let issuers = zweck::auth::oidc::Issuers::default();
         let app = std::sync::Arc::new(zweck::app::App::new(db, policy, test.clock.clone(), keys, issuers));
         let client = crate::support::client::Client::over(app.clone());

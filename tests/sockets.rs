@@ -15,8 +15,8 @@ use uuid::Uuid;
 use zweck::{
     db::change_feed::Change,
     domain::{access_tokens::NewToken, purposes},
-    graphql::Engine,
-    http::{Ending, Settings, SocketLimits, router, serve},
+    graphql::Pipeline,
+    http::{Settings, Shutdown, SocketLimits, router, serve},
     policy::Sources,
 };
 
@@ -59,7 +59,7 @@ impl Server {
     pub async fn over(test: &TestApp, limits: SocketLimits) -> Self {
         let router = router(
             test.app.clone(),
-            Arc::new(Engine::new().unwrap()),
+            Arc::new(Pipeline::new().unwrap()),
             Settings { sockets: limits, ..Settings::default() },
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,7 +67,7 @@ impl Server {
         tokio::spawn(serve(
             listener,
             router,
-            Ending::at(std::future::pending()),
+            Shutdown::at(std::future::pending()),
             std::time::Duration::from_secs(30),
         ));
         Self { address }

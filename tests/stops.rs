@@ -16,11 +16,11 @@ use zweck::{
         exports::{self, StopFormat},
         imports::{self, ConsentImport, ObjectionImport, Reading},
     },
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
 use crate::{
-    pages::{Site, sites},
+    pages::{PagesState, sites},
     support::{
         app::TestApp,
         client::{Caller, Client, problems},
@@ -47,7 +47,7 @@ pub async fn token_of(test: &TestApp, recipient: Uuid, (role, purpose): (&str, &
 }
 
 struct Office<'s> {
-    site: &'s Site,
+    site: &'s PagesState,
     client: Client,
     staff: Staff,
     house: Uuid,
@@ -56,7 +56,7 @@ struct Office<'s> {
 }
 
 impl<'s> Office<'s> {
-    async fn of(site: &'s Site) -> Self {
+    async fn of(site: &'s PagesState) -> Self {
         let house = site.test.recipient().await;
         Self {
             site,
@@ -437,7 +437,7 @@ async fn nothing_leaves_that_cannot_be_noted() {
         assert_eq!(status, 503, "{body}");
         assert!(body.contains("AUDIT_UNAVAILABLE") && !body.contains('@'), "{body}");
         // An export neither.
-        let engine = Engine::new().unwrap();
+        let engine = Pipeline::new().unwrap();
         let actor = async || {
             let credential =
                 zweck::domain::access_tokens::authenticate(&site.test.app, office.partner.token.reveal())

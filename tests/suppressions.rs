@@ -10,7 +10,7 @@ use zweck::{
     app::App,
     audit,
     base::identities::Reader,
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     domain::{contacts::Address, suppressions},
     exchange::imports::{Import, Reason},
     policy::Policy,
@@ -585,14 +585,14 @@ async fn a_new_master_key_recognises_what_was_listed_under_the_old_one() {
         let staff = Staff::of(&test).await;
         object(&client, &staff.consent, json!({ "email": GONE, "purpose": "direct_marketing" })).await;
         let before = list(&test.app).await;
-        let open = async |keys: Keys| {
+        let open = async |keys: MasterKeys| {
             let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
-            let policy = zweck::policy::Live::new(test.app.policy.current());
+            let policy = zweck::policy::PolicyHandle::new(test.app.policy.current());
             App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default())
         };
-        let rotating = open(Keys::with_previous([8; 32], vec![[7; 32]])).await;
+        let rotating = open(MasterKeys::with_previous([8; 32], vec![[7; 32]])).await;
         assert!(audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped > 0);
-        let app = std::sync::Arc::new(open(Keys::new([8; 32])).await);
+        let app = std::sync::Arc::new(open(MasterKeys::new([8; 32])).await);
         assert_eq!(list(&app).await, before);
         let mailbox = Address::email(&Reader::default(), GONE).unwrap();
         let found = since(&app, &app.policy.current(), &mailbox, "newsletter").await;

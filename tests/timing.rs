@@ -11,12 +11,12 @@ use serde_json::json;
 use zweck::{
     app::App,
     auth::oidc::Issuers,
-    config::pages::Mail,
-    crypto::master_keys::Keys,
+    config::public_pages::Mail,
+    crypto::master_keys::MasterKeys,
     db::Db,
     domain::signups,
     jobs::{self, mailer::Mailer},
-    policy::Live,
+    policy::PolicyHandle,
 };
 
 use crate::{
@@ -36,8 +36,8 @@ use crate::{
 /// The same application over connections of its own.
 async fn anew(test: &TestApp) -> App {
     let db = Db::connect(&test.url, 1).await.unwrap();
-    let policy = Live::new(test.app.policy.current());
-    App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default()).with_pages(pages())
+    let policy = PolicyHandle::new(test.app.policy.current());
+    App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default()).with_pages(pages())
 }
 
 async fn sign_up(app: &App, address: &str, at: DateTime<Utc>) {

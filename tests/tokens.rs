@@ -215,7 +215,7 @@ async fn a_revocation_elsewhere_counts_with_the_next_request() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
-        let policy = zweck::policy::Live::new(test.app.policy.current());
+        let policy = zweck::policy::PolicyHandle::new(test.app.policy.current());
         let (clock, keys) = (test.clock.clone(), test.app.keys.clone());
         let other = zweck::app::App::new(db, policy, clock, keys, zweck::auth::oidc::Issuers::default());
         let author = zweck::audit::Author::command(&other, "cli:test", None);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use zweck::{
     auth::{actor::Actor, credential::Credential},
     domain::{access_tokens::NewToken, purposes},
-    graphql::{Engine, Request},
+    graphql::{Pipeline, Request},
     policy::{Action, Decision, Policy, Sources, Table},
     registry::{self, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS},
 };
@@ -24,14 +24,14 @@ use crate::support::{
 const QUERY: &str = "{ __schema { types { name kind fields(includeDeprecated: true) { name args(includeDeprecated: true) { name } } inputFields(includeDeprecated: true) { name } enumValues { name } } } }";
 
 /// Members of each type: fields, `field(argument:)`, input fields, values.
-type Members = BTreeMap<String, BTreeSet<String>>;
+type RequestParams = BTreeMap<String, BTreeSet<String>>;
 
 fn built_in(name: &str) -> bool {
     ["Int", "Float", "String", "Boolean", "ID"].contains(&name)
 }
 
-fn members(data: &Value) -> Members {
-    let mut all = Members::new();
+fn members(data: &Value) -> RequestParams {
+    let mut all = RequestParams::new();
     for ty in data["__schema"]["types"].as_array().unwrap() {
         let name = ty["name"].as_str().unwrap();
         if name.starts_with("__") || built_in(name) {
@@ -52,8 +52,8 @@ fn members(data: &Value) -> Members {
 }
 
 /// The same from SDL; every type that is named must be there.
-fn members_of(sdl: &str) -> Members {
-    let mut all = Members::new();
+fn members_of(sdl: &str) -> RequestParams {
+    let mut all = RequestParams::new();
     let mut named = BTreeSet::new();
     for definition in parse_schema(sdl).unwrap().definitions {
         let TypeSystemDefinition::Type(ty) = definition else { continue };
@@ -107,7 +107,7 @@ fn actor(test: &TestApp, credential: &Credential) -> Actor {
 }
 
 /// What an actor is shown; introspection and SDL agree.
-async fn shown(test: &TestApp, engine: &Engine, actor: &Actor) -> Members {
+async fn shown(test: &TestApp, engine: &Pipeline, actor: &Actor) -> RequestParams {
     let request = Request { query: QUERY.to_owned(), ..Request::default() };
     let answer = engine.execute(&test.app, actor, request).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -202,7 +202,7 @@ impl Oracle<'_> {
     }
 
     /// Compares what is shown with what the decisions say.
-    fn check(mut self, shown: &Members, who: &str) {
+    fn check(mut self, shown: &RequestParams, who: &str) {
         let named = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<BTreeSet<String>>();
         let plain = |ty: &str| -> BTreeSet<String> {
             shown.get(ty).into_iter().flatten().filter(|member| !member.contains('(')).cloned().collect()
@@ -291,7 +291,7 @@ impl Oracle<'_> {
 }
 
 /// Words of more than one hump and coordinates: what cannot be meant otherwise.
-fn telling(shown: &Members) -> BTreeSet<String> {
+fn telling(shown: &RequestParams) -> BTreeSet<String> {
     let hump = |name: &str| name.chars().skip(1).any(|c| c.is_ascii_uppercase());
     let types = shown.keys().filter(|name| hump(name)).cloned();
     let members = shown.iter().flat_map(|(ty, members)| members.iter().map(move |member| (ty, member)));
@@ -304,7 +304,7 @@ fn telling(shown: &Members) -> BTreeSet<String> {
 #[tokio::test]
 async fn every_role_and_purpose_is_shown_what_its_table_allows() {
     let test = each().await.remove(0);
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let policy = test.app.policy.current();
     let whole = members_of(&engine.sdl());
     let everything = telling(&whole);
@@ -340,7 +340,7 @@ async fn every_role_and_purpose_is_shown_what_its_table_allows() {
 #[tokio::test]
 async fn who_may_do_nothing_is_shown_himself() {
     let test = each().await.remove(0);
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let nobody = actor(&test, &credential(&test, &[], &["newsletter"], None));
     let shown = shown(&test, &engine, &nobody).await;
     assert_eq!(shown["Query"], BTreeSet::from(["viewer".to_owned()]));
@@ -351,12 +351,12 @@ async fn who_may_do_nothing_is_shown_himself() {
 #[tokio::test]
 async fn without_a_purpose_the_purposes_are_shown_together() {
     let test = each().await.remove(0);
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let purposes = ["newsletter", "consent_management", "direct_mail"];
     let open = actor(&test, &credential(&test, &["marketing"], &purposes, None));
     assert!(open.purpose.is_none());
     let together = shown(&test, &engine, &open).await;
-    let mut union = Members::new();
+    let mut union = RequestParams::new();
     for purpose in purposes {
         let one = actor(&test, &credential(&test, &["marketing"], &[purpose], None));
         for (ty, members) in shown(&test, &engine, &one).await {
@@ -370,7 +370,7 @@ async fn without_a_purpose_the_purposes_are_shown_together() {
 #[tokio::test]
 async fn a_narrowed_token_is_shown_these_fields() {
     let test = each().await.remove(0);
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     let fields = ["Contact.givenName", "Contact.email"];
     let narrow = actor(&test, &credential(&test, &["dpo"], &["rights_fulfilment"], Some(&fields)));

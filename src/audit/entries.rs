@@ -10,7 +10,7 @@ use entity::{audit_entry, enums::AuditOutcome};
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
-use super::Changes;
+use super::ChangeSet;
 use crate::{app::App, auth::actor::Actor, base::ids::id_at};
 
 /// Who writes, for what, under which policy: what every entry says of its author.
@@ -65,7 +65,7 @@ pub struct Entry {
     /// The person it is about.
     pub contact_id: Option<Uuid>,
     /// What changed; empty where everything was as asked for already.
-    pub changes: Changes,
+    pub changes: ChangeSet,
 }
 
 impl Entry {

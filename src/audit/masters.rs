@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use entity::{master_key, subject_key};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::{Author, Changes, Entry, again, begin, in_use::row, ring};
+use super::{Author, ChangeSet, Entry, begin, in_use::row};
+use crate::audit::{installation_keys, retry::with_retry};
 use crate::{
     app::App,
     base::error::{Code, Error},
@@ -61,10 +62,10 @@ const LOST: &str = "the database was restored without the keys of the installati
 /// `BAD_USER_INPUT` when the one in use is not known here, or keys of the installation cannot be opened or are missing though something
 /// was made with them: the text says what to do.
 pub async fn adopt(app: &App) -> Result<(), Error> {
-    if !ring::is_whole(&app.db.reader).await? {
+    if !installation_keys::is_whole(&app.db.reader).await? {
         return Err(Error::new(Code::BadUserInput, LOST));
     }
-    again(|| async {
+    with_retry(|| async {
         if let Some(row) = row(app).await? {
             return match app.keys.take_in_use(&row.name)? {
                 true => Ok(()),
@@ -88,7 +89,7 @@ pub async fn adopt(app: &App) -> Result<(), Error> {
             entity_type: "MasterKey",
             entity_id: None,
             contact_id: None,
-            changes: Changes::one(
+            changes: ChangeSet::one(
                 "MasterKey.name",
                 Category::Technical,
                 serde_json::Value::Null,
@@ -99,7 +100,7 @@ pub async fn adopt(app: &App) -> Result<(), Error> {
         tx.commit().await
     })
     .await?;
-    let closed = ring::closed(&app.db.reader, &app.keys).await?;
+    let closed = installation_keys::closed(&app.db.reader, &app.keys).await?;
     if closed.is_empty() { Ok(()) } else { Err(unopened(app, &closed)?) }
 }
 
@@ -159,8 +160,12 @@ pub async fn keyring(app: &App) -> Result<Keyring, Error> {
         })
         .collect();
     uses.sort_by(|left, right| left.master.cmp(&right.master));
-    let closed = ring::closed(&app.db.reader, &app.keys).await?.into_iter().map(|row| row.category).collect();
-    Ok(Keyring { in_use, uses, whole: ring::is_whole(&app.db.reader).await?, closed })
+    let closed = installation_keys::closed(&app.db.reader, &app.keys)
+        .await?
+        .into_iter()
+        .map(|row| row.category)
+        .collect();
+    Ok(Keyring { in_use, uses, whole: installation_keys::is_whole(&app.db.reader).await?, closed })
 }
 
 /// The names of all master keys that wrap any key. As many looks at the index as there are names.

@@ -3,23 +3,23 @@
 //! Write functions take a [`Transaction`], which nothing else can make: raw `begin` is refused by a lint. Who gets one
 //! must record what it did, or cannot commit.
 
-mod again;
 mod beside;
-mod changes;
+mod consent_changes;
+mod diff;
 mod entries;
-mod following;
 mod held;
+mod idempotency;
 mod in_use;
+mod installation_keys;
+mod key_rotation;
 mod locks;
 mod masters;
 mod numbering;
 mod openable;
 mod owing;
 mod probe;
-mod replays;
-mod ring;
-mod rotation;
-mod rows;
+mod retry;
+mod row_batch;
 mod touched;
 
 use std::sync::Arc;
@@ -35,26 +35,26 @@ use tokio::sync::OnceCell;
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use again::{Past, again};
-pub use changes::{Change, Changes};
+pub use consent_changes::untold;
+pub use diff::{Change, ChangeSet};
 pub use entries::{Author, Entry, Recorded};
-pub use following::untold;
 pub use held::Mode;
+pub use idempotency::{Idempotency, sweep};
 pub use in_use::refresh;
+pub use installation_keys::{known_ring, remake, ring};
+pub use key_rotation::{Rotated, rotate};
 pub use locks::USES;
 pub use masters::{KeyUse, Keyring, adopt, keyring, unknown_masters};
 pub use numbering::number;
 pub use openable::{Closed, closed, give_up};
 pub use owing::{settle, taken};
 pub use probe::{Probed, probe};
-pub use replays::{Replay, sweep};
-pub use ring::{known_ring, remake, ring};
-pub use rotation::{Rotated, rotate};
-pub use rows::Rows;
+pub use retry::{Past, with_retry};
+pub use row_batch::Rows;
 
 use entries::Stamp;
 use held::Held;
-use touched::Touched;
+use touched::AffectedContacts;
 
 use crate::{
     app::App,
@@ -64,7 +64,7 @@ use crate::{
         identities::Reader,
         metrics,
     },
-    crypto::{installation_keys::Ring, master_keys::Keys, sealing::Sealer},
+    crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys, sealing::Sealer},
     db::{Db, change_feed::Change as Told},
     engine::{self, Scope},
     policy::Policy,
@@ -76,11 +76,11 @@ pub struct Transaction {
     stamp: Stamp,
     inner: DatabaseTransaction,
     sealer: Sealer,
-    keys: Keys,
+    keys: MasterKeys,
     /// Keys that outlive a rotation, once anybody has read them.
-    ring: Arc<OnceCell<Ring>>,
+    ring: Arc<OnceCell<InstallationKeys>>,
     /// The same, where this transaction has made them.
-    made: Option<Ring>,
+    made: Option<InstallationKeys>,
     entries: Vec<audit_entry::ActiveModel>,
     /// The database, for what is beside the transaction.
     db: Db,
@@ -89,7 +89,7 @@ pub struct Transaction {
     /// The policy in force, by which consents are found to begin or to end.
     policy: Arc<Policy>,
     /// Contacts of which that is to be found out.
-    touched: Touched,
+    touched: AffectedContacts,
     /// How addresses are read.
     reader: Reader,
     /// How long recipients may have kept what they read.
@@ -118,7 +118,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let now = app.now();
     let (stamp, sealer) = (Stamp::new(author, now), Sealer::new(&app.keys));
     let db = app.db.clone();
-    let (policy, touched) = (app.policy.current(), Touched::default());
+    let (policy, touched) = (app.policy.current(), AffectedContacts::default());
     let (keys, ring, made) = (app.keys.clone(), app.ring.clone(), None);
     let (entries, told) = (Vec::new(), Vec::new());
     Ok(Transaction {

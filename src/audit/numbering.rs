@@ -11,7 +11,7 @@ use sea_orm::{
     sea_query::{Expr, Query},
 };
 
-use super::following::{last, write};
+use crate::audit::consent_changes::{last, write};
 use crate::{
     app::App,
     base::{error::Error, ids::id_after},

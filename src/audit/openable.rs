@@ -10,7 +10,8 @@ use entity::{
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
-use super::{Author, Changes, Entry, again, begin, ring};
+use super::{Author, ChangeSet, Entry, begin};
+use crate::audit::{installation_keys, retry::with_retry};
 use crate::{
     app::App,
     base::error::Error,
@@ -127,13 +128,13 @@ pub async fn give_up(app: &App, actor: &str) -> Result<u64, Error> {
         let Some(end) = keys.last() else { return Ok(given_up) };
         last = Some(place(end));
         let mut lost = Vec::new();
-        for row in keys.into_iter().filter(|row| !ring::is_of_installation(row)) {
+        for row in keys.into_iter().filter(|row| !installation_keys::is_of_installation(row)) {
             if !sealing::opens(&app.keys, &row)? {
                 lost.push(row);
             }
         }
         if !lost.is_empty() {
-            given_up += again(|| delete(app, actor, &lost)).await?;
+            given_up += with_retry(|| delete(app, actor, &lost)).await?;
         }
     }
 }
@@ -149,7 +150,7 @@ async fn delete(app: &App, actor: &str, lost: &[Model]) -> Result<u64, Error> {
         let same = same.filter(Column::Generation.eq(generation));
         deleted += same.exec(tx.connection()).await?.rows_affected;
     }
-    let changes = Changes::one("deleted", Category::Technical, serde_json::Value::Null, deleted.into());
+    let changes = ChangeSet::one("deleted", Category::Technical, serde_json::Value::Null, deleted.into());
     tx.record(Entry {
         action: "giveUpKeys",
         entity_type: "Keys",

@@ -18,7 +18,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Past, Recorded, Transaction, again, open};
+use super::{Past, Recorded, Transaction, open};
+use crate::audit::retry::with_retry;
 use crate::{
     app::App,
     base::error::{Code, Error},
@@ -27,7 +28,7 @@ use crate::{
 /// Entries that move together.
 const BATCH: u64 = 500;
 
-/// Runs `once`, which is one transaction that takes a no, as [`again`] does; where the audit log cannot be written, once more with
+/// Runs `once`, which is one transaction that takes a no, as [`with_retry`] does; where the audit log cannot be written, once more with
 /// [`Recorded::Later`], by which it has to [`Transaction::owe`] its entries.
 ///
 /// # Errors
@@ -36,10 +37,10 @@ pub async fn taken<T, F>(mut once: impl FnMut(Recorded) -> F) -> Result<(T, Reco
 where
     F: Future<Output = Result<T, Error>>,
 {
-    match again(|| once(Recorded::Now)).await {
+    match with_retry(|| once(Recorded::Now)).await {
         Err(error) if error.code == Code::AuditUnavailable => {
             tracing::error!("the audit log cannot be written; a no is taken all the same");
-            Ok((again(|| once(Recorded::Later)).await?, Recorded::Later))
+            Ok((with_retry(|| once(Recorded::Later)).await?, Recorded::Later))
         }
         done => Ok((done?, Recorded::Now)),
     }
@@ -113,11 +114,11 @@ pub async fn settle(app: &App) -> Result<u64, Error> {
         let ids: Vec<Uuid> = owed.all(&app.db.reader).await?;
         let Some(end) = ids.last() else { return past.end(settled) };
         last = *end;
-        match again(|| moved(app, &ids)).await {
+        match with_retry(|| moved(app, &ids)).await {
             Ok(number) => settled += number,
             Err(_) => {
                 for id in &ids {
-                    let alone = again(|| moved(app, std::slice::from_ref(id))).await;
+                    let alone = with_retry(|| moved(app, std::slice::from_ref(id))).await;
                     settled += past.take(app, "an entry that is owed", *id, alone).await?;
                 }
             }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// Contacts of which a consent may have begun or ended.
 #[derive(Default)]
-pub(super) struct Touched(Mutex<Place>);
+pub(super) struct AffectedContacts(Mutex<Place>);
 
 /// Where that is to be looked for.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-impl Touched {
+impl AffectedContacts {
     pub(super) fn place(&self) -> std::sync::MutexGuard<'_, Place> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
 //! What was used of late, within a bound: for what may be thrown away and made again. Room: base.
 //!
-//! A document that was found valid is kept as parsed (`graphql/documents.rs`); it is not validated again for
-//! variables that surely fit what is declared for them (`graphql/shapes.rs`; in doubt validation decides). The plan
-//! of a query is kept for callers with the very same table of decisions (`graphql/plans.rs`): another policy, role,
+//! A document that was found valid is kept as parsed (`graphql/document_cache.rs`); it is not validated again for
+//! variables that surely fit what is declared for them (`graphql/input_types.rs`; in doubt validation decides). The plan
+//! of a query is kept for callers with the very same table of decisions (`graphql/plan_cache.rs`): another policy, role,
 //! purpose or narrowing is another table. Mutations, introspection, pages behind a cursor and what tells of the
 //! caller are planned each time. No row, credential, consent or decision about a row is ever kept.
 
@@ -19,7 +19,7 @@ use std::{
 /// Two generations: what is used moves to the younger one; when that is full it becomes the older one, and what was left there is
 /// dropped. Nothing is kept for each use, so that finding something costs one look.
 #[derive(Debug)]
-pub struct Recent<K, V> {
+pub struct Cache<K, V> {
     half: usize,
     kept: Mutex<Kept<K, V>>,
 }
@@ -32,7 +32,7 @@ struct Kept<K, V> {
     weight: usize,
 }
 
-impl<K: Eq + Hash, V: Clone> Recent<K, V> {
+impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// Keeps values of at most `most` together; one alone of at most half of that.
     pub fn new(most: usize) -> Self {
         let kept = Kept { young: HashMap::new(), old: HashMap::new(), weight: 0 };
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn it_never_weighs_more_than_it_may() {
-        let recent = Recent::new(20);
+        let recent = Cache::new(20);
         for number in 0..1_000_u32 {
             recent.keep(number, number, usize::try_from(number % 7).unwrap());
             assert!(recent.weight() <= 20);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays() {
-        let recent = Recent::new(20);
+        let recent = Cache::new(20);
         recent.keep("used".to_owned(), 1, 1);
         for number in 0..1_000 {
             recent.keep(number.to_string(), number, 1);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_too_heavy_is_not_kept_and_a_key_is_kept_once() {
-        let recent = Recent::new(20);
+        let recent = Cache::new(20);
         recent.keep("heavy", 1, 11);
         assert_eq!((recent.get("heavy"), recent.weight()), (None, 0));
         recent.keep("key", 1, 3);

@@ -1,8 +1,8 @@
 //! Limits on requests: what a document may ask for, how long it may take, how much is done at once. Room: base.
 //!
 //! Limits hold in the order in which work would grow: connections (`http/serve.rs`: a place for each, a time for the
-//! head and for being idle), the credential and what it may still spend (`http/rates.rs`, per process), the body, a
-//! place among the operations under way (`http/admission.rs`; taken again after the body was read, so that slow
+//! head and for being idle), the credential and what it may still spend (`http/rate_limit.rs`, per process), the body, a
+//! place among the operations under way (`http/concurrency.rs`; taken again after the body was read, so that slow
 //! clients keep nobody waiting), length, tokens and brackets of the document before the parser goes down the stack
 //! for them (`engine/document/lexer_limits.rs`), what it spreads to, what its pages add up to, its cost, its time.
 //! Reads end by the clock of the engine and by that of the database (`statement_timeout`; SQLite's progress handler);

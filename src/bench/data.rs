@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::policy::PURPOSE;
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Transaction},
     base::{error::Error, identities::Reader},
     crypto::sealing,
     domain::contacts,
@@ -167,7 +167,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: Changes::one("Bench.contacts", Category::Technical, 0.into(), count.into()),
+        changes: ChangeSet::one("Bench.contacts", Category::Technical, 0.into(), count.into()),
     })
     .await?;
     tx.commit().await

@@ -26,13 +26,13 @@ use crate::{
     audit::{self, Author},
     auth::oidc::Issuers,
     base::clock::{Clock, SystemClock},
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     db::Db,
     domain::{
         access_tokens::{self, NewToken},
         consents, purposes,
     },
-    policy::{Live, Policy, Sources},
+    policy::{Policy, PolicyHandle, Sources},
     registry,
 };
 
@@ -132,7 +132,7 @@ async fn open(place: &Place, rules: &Path, master: [u8; 32]) -> Result<App, Faul
         return Err(Fault::Usage(text));
     }
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-    let app = App::new(db, Live::new(policy), clock, Keys::new(master), Issuers::default());
+    let app = App::new(db, PolicyHandle::new(policy), clock, MasterKeys::new(master), Issuers::default());
     purposes::sync(&app, ACTOR).await?;
     Ok(app)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use zweck::{
     config::Config,
     exchange::duplicates::{self, Duplicates, Likelihood},
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
 use super::exit::CliError;
@@ -37,7 +37,7 @@ enum FormatArg {
 pub(crate) async fn duplicates(config: &Config, args: DuplicatesArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let app = open(config).await?;
-    let engine = Engine::new().map_err(failure)?;
+    let engine = Pipeline::new().map_err(failure)?;
     let found = duplicates::find(&app, &engine, async || caller.actor(&app).await).await.map_err(refused)?;
     let text = match args.format {
         FormatArg::Table => table(&found),

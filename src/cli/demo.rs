@@ -6,15 +6,15 @@ use anyhow::Context;
 use zweck::{
     app::App,
     base::clock::{Clock, SystemClock},
-    config::{Config, pages::Pages},
-    crypto::master_keys::Keys,
+    config::{Config, public_pages::Pages},
+    crypto::master_keys::MasterKeys,
     db::Db,
     demo::{self, Demo},
     domain::{mail_outbox::shown::Outbox, purposes},
-    graphql::Engine,
-    http::{self, Ending, Settings, graphiql},
+    graphql::Pipeline,
+    http::{self, Settings, Shutdown, graphiql},
     jobs::{self, mailer::Mailer},
-    policy::Live,
+    policy::PolicyHandle,
 };
 
 use super::exit::CliError;
@@ -48,11 +48,11 @@ pub(crate) async fn run(
         Db::connect_within(&url, config.database.max_connections, time).await.map(opened).map_err(failure)?;
     migrated(&db).await?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-    let policy = Live::new(policy(config).await?);
+    let policy = PolicyHandle::new(policy(config).await?);
     let url = format!("http://{address}");
     // The pages and their mails are for this machine alone.
     let outbox = address.ip().is_loopback().then(Outbox::default);
-    let app = App::new(db, policy, clock, Keys::random(), zweck::auth::oidc::Issuers::default());
+    let app = App::new(db, policy, clock, MasterKeys::random(), zweck::auth::oidc::Issuers::default());
     let app = Arc::new(match &outbox {
         Some(_) => app.with_pages(pages(&url)),
         None => app,
@@ -61,7 +61,7 @@ pub(crate) async fn run(
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     let token = hex::encode(rand::random::<[u8; 16]>());
     print(&told(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
-    let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
+    let engine = Arc::new(Pipeline::within(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
     let mut router = http::router(app.clone(), engine, settings);
     if let Some(outbox) = outbox {
@@ -71,7 +71,7 @@ pub(crate) async fn run(
     }
     let router = http::guard(router, &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
-    http::serve_within(listener, router, &config.limits, Ending::at(http::stop_signal()), grace).await?;
+    http::serve_within(listener, router, &config.limits, Shutdown::at(http::stop_signal()), grace).await?;
     Ok(())
 }
 

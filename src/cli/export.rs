@@ -14,7 +14,7 @@ use zweck::{
     config::Config,
     domain::access_tokens::{self, BearerToken},
     exchange::exports::{self, Exported, Format},
-    graphql::Engine,
+    graphql::Pipeline,
     http,
 };
 
@@ -110,7 +110,7 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Cl
     named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
     let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
-    let engine = Engine::new().map_err(failure)?;
+    let engine = Pipeline::new().map_err(failure)?;
     let format = match args.format {
         FormatArg::Csv => Format::Csv,
         FormatArg::Jsonl => Format::JsonLines,
@@ -128,7 +128,7 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Cl
 
 async fn write(
     app: &App,
-    engine: &Engine,
+    engine: &Pipeline,
     caller: &Caller,
     format: Format,
     output: Option<Output>,

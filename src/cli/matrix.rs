@@ -11,7 +11,7 @@ use askama::Template;
 use clap::Args;
 use zweck::{
     config::Config,
-    policy::{Holding, Part, Policy},
+    policy::{Part, Permission, Policy},
 };
 
 use super::exit::CliError;
@@ -121,7 +121,7 @@ fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), CliError> {
     }
 }
 
-fn csv(holdings: &BTreeSet<Holding>) -> Result<String, CliError> {
+fn csv(holdings: &BTreeSet<Permission>) -> Result<String, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_record(["purpose", "role", "object", "right"]).and_then(|()| {
         holdings.iter().try_for_each(|of| writer.write_record([&of.purpose, &of.role, &of.object, of.right]))
@@ -173,7 +173,7 @@ impl Page<'_> {
 }
 
 /// A table for each purpose for which anybody may do anything.
-fn tables<'p>(policy: &'p Policy, holdings: &'p BTreeSet<Holding>) -> Vec<Table<'p>> {
+fn tables<'p>(policy: &'p Policy, holdings: &'p BTreeSet<Permission>) -> Vec<Table<'p>> {
     let mut all = Vec::new();
     for purpose in policy.purposes() {
         let mut cells: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();

@@ -47,13 +47,13 @@ use zweck::{
         error::{Code, Error},
     },
     config::Config,
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     db::{Db, explained_of},
     domain::{consents, purposes},
-    graphql::Engine,
-    http::{self, Ending, Settings, SocketLimits},
+    graphql::Pipeline,
+    http::{self, Settings, Shutdown, SocketLimits},
     jobs::{self, mailer::Mailer, policy_watch, servers},
-    policy::{Live, Policy, Sources},
+    policy::{Policy, PolicyHandle, Sources},
     registry,
 };
 
@@ -129,7 +129,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     }
     let own = servers::Own::new(&app);
     own.beat(&app).await.map_err(failure)?;
-    let engine = Arc::new(Engine::within(config.limits).map_err(failure)?);
+    let engine = Arc::new(Pipeline::within(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
     let first = tokio::spawn({
@@ -144,7 +144,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     tokio::spawn(jobs::run(app.clone(), mailer));
     let beating = tokio::spawn(jobs::beat(app.clone(), own));
     let listener = bind(config.server.listen, "server.listen").await?;
-    let ending = Ending::at(http::stop_signal());
+    let ending = Shutdown::at(http::stop_signal());
     if let Some(address) = config.management.listen {
         let managed = bind(address, "management.listen").await?;
         tracing::info!(address = %managed.local_addr()?, "listening for the operators");
@@ -353,11 +353,11 @@ async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, CliEr
     let Some(master) = config.secrets.master_key else {
         return Err(CliError::Usage(NO_MASTER_KEY.to_owned()));
     };
-    let keys = Keys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
+    let keys = MasterKeys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
     let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-    let app = App::new(db, Live::new(policy), clock, keys, issuers);
+    let app = App::new(db, PolicyHandle::new(policy), clock, keys, issuers);
     let app = app.with_pages(config.pages.clone()).with_reader(config.identities.reader());
     Ok(app.with_keep_copy(config.recipients.keep_copy()))
 }

@@ -13,7 +13,7 @@ use zweck::{
     config::Config,
     jobs::policy_watch,
     policy::{
-        Action, Decision, Holding, Part, Policy,
+        Action, Decision, Part, Permission, Policy,
         cases::{self, CaseFailure},
     },
     registry,
@@ -195,7 +195,7 @@ pub(crate) async fn coverage(
 ) -> Result<(), CliError> {
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
-    let spoken = |cell: &&Holding| cases.iter().any(|case| case.speaks_about(&policy, cell));
+    let spoken = |cell: &&Permission| cases.iter().any(|case| case.speaks_about(&policy, cell));
     let (rights, denials) = (policy.holdings(part), policy.denials(part));
     let told = [
         (rights.iter().filter(spoken).count(), rights.len()),
@@ -210,7 +210,7 @@ pub(crate) async fn coverage(
         );
     }
     let mut out = String::new();
-    for Holding { purpose, role, object, right } in uncovered {
+    for Permission { purpose, role, object, right } in uncovered {
         let not = if denied { "not " } else { "" };
         let _ = writeln!(out, "{role} {not}{right} {object} for {purpose}");
     }
@@ -225,7 +225,7 @@ pub(crate) async fn coverage(
 }
 
 /// A right for programs.
-fn described(of: &Holding) -> Value {
+fn described(of: &Permission) -> Value {
     json!({ "role": of.role, "purpose": of.purpose, "right": of.right, "object": of.object })
 }
 
@@ -355,7 +355,8 @@ pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Resu
     };
     let (old, new) = (load(old).await?, load(new).await?);
     let (before, after) = (old.holdings(&Part::default()), new.holdings(&Part::default()));
-    let mut changes: Vec<(&Holding, char)> = after.difference(&before).map(|gained| (gained, '+')).collect();
+    let mut changes: Vec<(&Permission, char)> =
+        after.difference(&before).map(|gained| (gained, '+')).collect();
     changes.extend(before.difference(&after).map(|lost| (lost, '-')));
     changes.sort();
     if format == ListFormat::Json {

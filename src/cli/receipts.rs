@@ -14,7 +14,7 @@ use zweck::{
     config::Config,
     domain::receipts,
     exchange::exports::{self, ReceiptFormat},
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
 use super::exit::CliError;
@@ -111,7 +111,7 @@ pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Cl
     named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
     let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
-    let engine = Engine::new().map_err(failure)?;
+    let engine = Pipeline::new().map_err(failure)?;
     let format = match (args.format, args.language.as_str()) {
         (FormatArg::Jsonld, _) => ReceiptFormat::JsonLd,
         (FormatArg::Html, "de") => ReceiptFormat::German,

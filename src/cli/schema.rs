@@ -8,7 +8,7 @@ use zweck::{
     auth::{actor::Actor, credential::Credential},
     base::clock::{Clock, SystemClock},
     config::Config,
-    graphql::Engine,
+    graphql::Pipeline,
     policy::Policy,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct SchemaArgs {
 
 /// Prints the schema, or compares it with a file.
 pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), CliError> {
-    let engine = Engine::new().map_err(failure)?;
+    let engine = Pipeline::new().map_err(failure)?;
     let sdl = if args.roles.is_empty() {
         engine.sdl()
     } else {

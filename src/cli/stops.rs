@@ -76,7 +76,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
         None => tempfile::tempfile(),
     };
     let mut part = part.context("cannot write a file")?;
-    let done = audit::again(|| async {
+    let done = audit::with_retry(|| async {
         // Nothing of an attempt that others were in the way of.
         let empty = part.set_len(0).and_then(|()| (&part).rewind());
         empty.map_err(|_| Error::input("the file cannot be written"))?;

@@ -41,7 +41,8 @@ pub(crate) async fn run(config: &Config, command: SuppressionsCommand) -> Result
         }
         SuppressionsCommand::Review { end } => {
             let app = open(config).await?;
-            let gone = audit::again(|| suppressions::review(&app, ACTOR, &end)).await.map_err(failure)?;
+            let gone =
+                audit::with_retry(|| suppressions::review(&app, ACTOR, &end)).await.map_err(failure)?;
             note(&format!("the list was looked over; {gone} entries went"));
             Ok(())
         }

@@ -7,20 +7,20 @@
 //! only follow from a fault that was told is not.
 
 mod faults;
+mod hardening;
 mod load;
 pub mod oidc;
-mod origin;
-pub mod pages;
+pub mod public_pages;
 pub mod recipients;
 mod redacted;
-mod safety;
+mod redacted_settings;
 mod secret_files;
 mod settings;
-mod shown;
+mod sources;
 mod values;
 
 pub use load::Flags;
-pub use origin::Origin;
+pub use redacted_settings::DEFAULTS;
 pub use settings::{Config, Database, Identities, Log, LogFormat, Management, PolicyFiles, Secrets, Server};
 pub(crate) use settings::{SEVERAL_HOSTS, names_several_hosts};
-pub use shown::DEFAULTS;
+pub use sources::Origin;

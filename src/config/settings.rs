@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{oidc, origin::Origin, pages, recipients, redacted, values};
+use super::{oidc, recipients, redacted, values};
 use crate::base::{
     identities::{Reader, Region},
     limits::Limits,
 };
+use crate::config::{public_pages, sources::Origin};
 
 /// The whole configuration. Debug and Serialize show it with secrets starred.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -36,9 +37,9 @@ pub struct Config {
     /// Where operators look: health and metrics.
     pub management: Management,
     /// The public pages.
-    pub pages: pages::Pages,
+    pub pages: public_pages::Pages,
     /// How mails are sent.
-    pub mail: pages::Mail,
+    pub mail: public_pages::Mail,
     /// Where the values come from.
     #[serde(skip)]
     pub origin: Origin,

@@ -3,7 +3,7 @@
 /// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
 /// wrapped by the master key in the database.
 #[derive(Clone)]
-pub struct Ring {
+pub struct InstallationKeys {
     /// Makes the links of mails and preference pages.
     pub links: [u8; 32],
     /// Makes the digests of the suppression list.
@@ -14,8 +14,8 @@ pub struct Ring {
     pub lookups: [u8; 32],
 }
 
-impl std::fmt::Debug for Ring {
+impl std::fmt::Debug for InstallationKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ring(***)")
+        f.write_str("InstallationKeys(***)")
     }
 }

@@ -13,7 +13,7 @@ use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{base::error::Error, crypto::installation_keys::Ring};
+use crate::{base::error::Error, crypto::installation_keys::InstallationKeys};
 
 /// First letter of a mailed link.
 const MAILED: char = 'm';
@@ -51,7 +51,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// Keys that cannot be derived.
-    pub fn of(ring: &Ring, key: &str) -> Result<Self, Error> {
+    pub fn of(ring: &InstallationKeys, key: &str) -> Result<Self, Error> {
         if key.len() > LONGEST_KEY {
             return Ok(Self::Digest(short_digest(ring, key)?));
         }
@@ -62,7 +62,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// Keys that cannot be derived.
-    pub fn is(&self, ring: &Ring, key: &str) -> Result<bool, Error> {
+    pub fn is(&self, ring: &InstallationKeys, key: &str) -> Result<bool, Error> {
         match self {
             Self::Key(own) => Ok(own == key),
             Self::Digest(digest) => Ok(short_digest(ring, key)? == *digest),
@@ -91,7 +91,7 @@ fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8;
 ///
 /// # Errors
 /// Keys that cannot be derived.
-pub fn mailed(ring: &Ring, id: Uuid) -> Result<String, Error> {
+pub fn mailed(ring: &InstallationKeys, id: Uuid) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mailed", id.as_bytes())?;
     Ok(format!("{MAILED}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
@@ -110,7 +110,7 @@ pub fn is_mailed(token: &str) -> bool {
 ///
 /// # Errors
 /// Keys that cannot be derived.
-pub fn short_digest(ring: &Ring, address_key: &str) -> Result<[u8; 8], Error> {
+pub fn short_digest(ring: &InstallationKeys, address_key: &str) -> Result<[u8; 8], Error> {
     prf(&ring.links, "address", address_key.as_bytes())
 }
 
@@ -118,7 +118,7 @@ pub fn short_digest(ring: &Ring, address_key: &str) -> Result<[u8; 8], Error> {
 ///
 /// # Errors
 /// Keys that cannot be derived.
-pub fn mail_digest(ring: &Ring, address_key: &str) -> Result<String, Error> {
+pub fn mail_digest(ring: &InstallationKeys, address_key: &str) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mail", address_key.as_bytes())?;
     Ok(hex::encode(bytes))
 }
@@ -128,7 +128,7 @@ pub fn mail_digest(ring: &Ring, address_key: &str) -> Result<String, Error> {
 ///
 /// # Errors
 /// Keys that cannot be derived.
-pub fn preference(ring: &Ring, preference: &Preference) -> Result<String, Error> {
+pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<String, Error> {
     let mut plain = preference.contact.as_bytes().to_vec();
     let [short, named] = CONTEXTS;
     let context = match &preference.mailbox {
@@ -152,7 +152,7 @@ pub fn preference(ring: &Ring, preference: &Preference) -> Result<String, Error>
 }
 
 /// What a preference link says, if it is one of ours.
-pub fn open_preference(ring: &Ring, token: &str) -> Option<Preference> {
+pub fn open_preference(ring: &InstallationKeys, token: &str) -> Option<Preference> {
     if token.len() > LONGEST {
         return None;
     }
@@ -182,7 +182,7 @@ pub fn open_preference(ring: &Ring, token: &str) -> Option<Preference> {
     })
 }
 
-fn cipher(ring: &Ring) -> Result<XChaCha20Poly1305, Error> {
+fn cipher(ring: &InstallationKeys) -> Result<XChaCha20Poly1305, Error> {
     let key: [u8; 32] = prf(&ring.links, "preference", b"")?;
     Ok(XChaCha20Poly1305::new(&key.into()))
 }
@@ -190,10 +190,15 @@ fn cipher(ring: &Ring) -> Result<XChaCha20Poly1305, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::pages::Pages;
+    use crate::config::public_pages::Pages;
 
-    fn ring(seed: u8) -> Ring {
-        Ring { links: [seed; 32], suppression: [seed; 32], signing: [seed; 32], lookups: [seed; 32] }
+    fn ring(seed: u8) -> InstallationKeys {
+        InstallationKeys {
+            links: [seed; 32],
+            suppression: [seed; 32],
+            signing: [seed; 32],
+            lookups: [seed; 32],
+        }
     }
 
     #[test]
@@ -244,8 +249,10 @@ mod tests {
             let meant = Preference { contact: Uuid::max(), purpose: purpose.clone(), mailbox };
             let token = preference(&ring(1), &meant).unwrap();
             assert_eq!(open_preference(&ring(1), &token), Some(meant));
-            let base =
-                format!("https://{}", "h".repeat(crate::config::pages::LONGEST_URL - "https://".len()));
+            let base = format!(
+                "https://{}",
+                "h".repeat(crate::config::public_pages::LONGEST_URL - "https://".len())
+            );
             let pages = Pages { public_url: Some(base), ..Pages::default() };
             let line = format!("List-Unsubscribe: <{}>\r\n", pages.url(&token).unwrap());
             // RFC 5322, 2.1.1. Postfix cuts what is longer, and the link is dead.

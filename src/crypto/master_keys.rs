@@ -18,7 +18,7 @@ const UNKNOWN: usize = usize::MAX;
 /// The configuration names one master key, and beside it the one before a rotation. Which of them wraps new keys, the database
 /// says: all servers change over at the same instant, whatever each of them calls the present one. All clones know the same.
 #[derive(Clone)]
-pub struct Keys {
+pub struct MasterKeys {
     /// The one that the configuration calls the present one.
     configured: [u8; 32],
     /// Those before it.
@@ -34,7 +34,7 @@ struct State {
     in_doubt: AtomicBool,
 }
 
-impl Keys {
+impl MasterKeys {
     /// Keys under `master`.
     pub fn new(master: [u8; 32]) -> Self {
         Self::with_previous(master, Vec::new())
@@ -70,10 +70,10 @@ impl Keys {
         Ok((derive(master, usage)?, name(master)?))
     }
 
-    /// The name of the master key that [`Keys::derive`] derives from: 16 hexadecimal digits that tell nothing of it.
+    /// The name of the master key that [`MasterKeys::derive`] derives from: 16 hexadecimal digits that tell nothing of it.
     ///
     /// # Errors
-    /// As [`Keys::derive`].
+    /// As [`MasterKeys::derive`].
     pub fn name(&self) -> Result<String, Error> {
         name(self.present())
     }
@@ -81,7 +81,7 @@ impl Keys {
     /// The name of the master key that the configuration calls the present one.
     ///
     /// # Errors
-    /// As [`Keys::derive`].
+    /// As [`MasterKeys::derive`].
     pub fn configured(&self) -> Result<String, Error> {
         name(&self.configured)
     }
@@ -89,15 +89,15 @@ impl Keys {
     /// The names of all that are known here, the configured one first.
     ///
     /// # Errors
-    /// As [`Keys::derive`].
+    /// As [`MasterKeys::derive`].
     pub fn names(&self) -> Result<Vec<String>, Error> {
         self.known().map(name).collect()
     }
 
-    /// The keys for one use under every known master key but that of [`Keys::derive`].
+    /// The keys for one use under every known master key but that of [`MasterKeys::derive`].
     ///
     /// # Errors
-    /// As [`Keys::derive`].
+    /// As [`MasterKeys::derive`].
     pub fn derive_others(&self, usage: &str) -> Result<Vec<[u8; 32]>, Error> {
         let present = self.present();
         self.known().filter(|master| *master != present).map(|master| derive(master, usage)).collect()
@@ -106,7 +106,7 @@ impl Keys {
     /// The key for one use under the master key called `name_of_master`, if it is known.
     ///
     /// # Errors
-    /// As [`Keys::derive`].
+    /// As [`MasterKeys::derive`].
     pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
         for master in self.known() {
             if name(master)? == name_of_master {
@@ -119,7 +119,7 @@ impl Keys {
     /// Takes the master key called `name_of_master` in use from now on, and tells whether it is known here.
     ///
     /// # Errors
-    /// As [`Keys::derive`].
+    /// As [`MasterKeys::derive`].
     pub fn take_in_use(&self, name_of_master: &str) -> Result<bool, Error> {
         let names = self.names()?;
         let index = names.iter().position(|known| known == name_of_master);
@@ -165,9 +165,9 @@ fn name(master: &[u8; 32]) -> Result<String, Error> {
     Ok(derive(master, "name")?.first_chunk::<8>().map(hex::encode).unwrap_or_default())
 }
 
-impl std::fmt::Debug for Keys {
+impl std::fmt::Debug for MasterKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(***)")
+        f.write_str("MasterKeys(***)")
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_database_says_which_of_the_known_keys_is_in_use() {
-        let keys = Keys::with_previous([8; 32], vec![[7; 32]]);
+        let keys = MasterKeys::with_previous([8; 32], vec![[7; 32]]);
         let (new, old) = (name(&[8; 32]).unwrap(), name(&[7; 32]).unwrap());
         assert_eq!((keys.name().unwrap(), keys.configured().unwrap()), (new.clone(), new.clone()));
         // A clone knows what the others know.
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn nothing_is_wrapped_under_a_key_that_is_not_in_use() {
-        let keys = Keys::new([8; 32]);
+        let keys = MasterKeys::new([8; 32]);
         keys.doubt();
         assert!(!keys.take_in_use("0123456789abcdef").unwrap());
         assert!(!keys.is_in_doubt() && !keys.knows_master_in_use());

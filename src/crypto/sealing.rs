@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     base::error::{Error, is_out_of_use},
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     registry::Category,
 };
 
@@ -60,7 +60,7 @@ struct Generation {
 
 /// Seals the values of one transaction.
 pub struct Sealer {
-    keys: Keys,
+    keys: MasterKeys,
     known: HashMap<(Uuid, String), Generation>,
     fresh: Vec<ActiveModel>,
     /// The key that wraps those that are made here: the database refuses them where another one is in use by then.
@@ -73,7 +73,7 @@ pub struct Sealer {
 
 impl Sealer {
     /// A sealer that knows no key yet.
-    pub fn new(keys: &Keys) -> Self {
+    pub fn new(keys: &MasterKeys) -> Self {
         let (known, fresh, wrapping) = (HashMap::new(), Vec::new(), None);
         Self { keys: keys.clone(), known, fresh, wrapping, new: HashSet::new(), absent: HashSet::new() }
     }
@@ -243,7 +243,7 @@ impl Sealer {
 /// Those of [`Sealer::store`].
 pub async fn insert<C: ConnectionTrait>(
     connection: &C,
-    keys: &Keys,
+    keys: &MasterKeys,
     rows: &[ActiveModel],
 ) -> Result<(), Error> {
     let inserted = Entity::insert_many(rows.iter().cloned()).exec_without_returning(connection).await;
@@ -251,7 +251,7 @@ pub async fn insert<C: ConnectionTrait>(
 }
 
 /// The database takes no key that is wrapped by another master key than the one in use.
-pub fn refused(keys: &Keys, error: DbErr) -> Error {
+pub fn refused(keys: &MasterKeys, error: DbErr) -> Error {
     if is_out_of_use(&error) {
         keys.doubt();
         return Error::repeat();
@@ -279,7 +279,7 @@ fn marked(text: &str) -> Option<(i32, &str)> {
 /// # Errors
 /// `INTERNAL` when the master key in use is not known here.
 pub fn first(
-    keys: &Keys,
+    keys: &MasterKeys,
     subject: Uuid,
     category: &str,
     key: Key,
@@ -295,7 +295,7 @@ struct Wrapping {
 }
 
 impl Wrapping {
-    fn of(keys: &Keys) -> Result<Self, Error> {
+    fn of(keys: &MasterKeys) -> Result<Self, Error> {
         let (key, name) = keys.wrapping(USAGE)?;
         Ok(Self { key, name })
     }
@@ -319,7 +319,7 @@ impl Wrapping {
 }
 
 /// The key in `row`; `None` when it cannot be opened: its master key is not known, or it is not what was wrapped.
-fn unwrap(keys: &Keys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
+fn unwrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
     let Some(master) = keys.derive_under(&row.wrapped_by, USAGE)? else { return Ok(None) };
     let key = open(&master, &context(row.subject_id, &row.category), &row.wrapped);
     Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
@@ -341,7 +341,7 @@ impl Opener {
     /// `INTERNAL` from the database, or for a key that cannot be opened.
     pub async fn of<C: ConnectionTrait>(
         connection: &C,
-        keys: &Keys,
+        keys: &MasterKeys,
         subjects: impl IntoIterator<Item = Uuid>,
     ) -> Result<Self, Error> {
         let mut known = HashMap::new();
@@ -382,7 +382,7 @@ impl Opener {
 ///
 /// # Errors
 /// `INTERNAL`, should the derivation refuse.
-pub fn opens(keys: &Keys, row: &subject_key::Model) -> Result<bool, Error> {
+pub fn opens(keys: &MasterKeys, row: &subject_key::Model) -> Result<bool, Error> {
     Ok(unwrap(keys, row)?.is_some())
 }
 
@@ -390,7 +390,7 @@ pub fn opens(keys: &Keys, row: &subject_key::Model) -> Result<bool, Error> {
 ///
 /// # Errors
 /// `INTERNAL` when the master key in use is not known here.
-pub fn rewrapped(keys: &Keys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
+pub fn rewrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
     let Some(key) = unwrap(keys, row)? else { return Ok(None) };
     let key = Generation { key, number: row.generation };
     Wrapping::of(keys)?.wrap(row.subject_id, &row.category, key, row.created_at).map(Some)
@@ -400,7 +400,7 @@ pub fn rewrapped(keys: &Keys, row: &subject_key::Model) -> Result<Option<ActiveM
 ///
 /// # Errors
 /// `INTERNAL` when it cannot be opened.
-pub fn unwrapped(keys: &Keys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
+pub fn unwrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
     unwrap(keys, row)?.ok_or_else(|| Error::internal("a key is wrapped by an unknown master key"))
 }
 

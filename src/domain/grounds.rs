@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::error::{Code, Error},
     domain::contacts,
@@ -85,7 +85,7 @@ pub async fn record(
             && new.since.map_or(known.since <= tx.now(), |since| since == known.since)
     });
     let (id, changes) = match same {
-        Some(known) => (known.id, Changes::none()),
+        Some(known) => (known.id, ChangeSet::none()),
         None => {
             let model = Model {
                 id: tx.new_id(),
@@ -123,13 +123,13 @@ pub async fn end(
         return Err(Error::input("a ground cannot end before it begins").in_input("input.endedAt"));
     }
     if before.until.is_some_and(|until| until <= at) {
-        return tx.record(entry("endGround", id, contact_id, Changes::none())).await;
+        return tx.record(entry("endGround", id, contact_id, ChangeSet::none())).await;
     }
     let after = Model { until: Some(at), ..before.clone() };
     let changes = tx.update::<Entity>(&GROUND, &before, &after).await?;
     tx.record(entry("endGround", id, contact_id, changes)).await
 }
 
-fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: GROUND.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
 }

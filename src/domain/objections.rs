@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::error::{Code, Error},
     domain::{
@@ -156,7 +156,7 @@ async fn object(
         }
     });
     let (id, since, changes) = match same {
-        Some(known) => (known.id, known.objected_at, Changes::none()),
+        Some(known) => (known.id, known.objected_at, ChangeSet::none()),
         None => {
             let model = Model {
                 id: tx.new_id(),
@@ -215,7 +215,7 @@ pub async fn end(
         return Err(Error::input(message).in_input("input.endedAt"));
     }
     if before.ended_at.is_some() {
-        return tx.record(entry("endObjection", id, contact_id, Changes::none())).await;
+        return tx.record(entry("endObjection", id, contact_id, ChangeSet::none())).await;
     }
     let after = Model { ended_at: Some(at), ..before.clone() };
     let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
@@ -224,6 +224,6 @@ pub async fn end(
     suppressions::lift_all(tx, contact_id, &before.purpose_code, before.channel, at).await
 }
 
-fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: OBJECTION.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
 }

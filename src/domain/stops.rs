@@ -22,7 +22,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    audit::{Changes, Entry, Mode, Transaction},
+    audit::{ChangeSet, Entry, Mode, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -164,7 +164,7 @@ pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> 
     let what = serde_json::json!({ "batch": batch, "stops": done });
     let mut entry = entry("acknowledgeStops", recipient, what);
     if done == 0 {
-        entry.changes = Changes::none();
+        entry.changes = ChangeSet::none();
     }
     tx.record(entry).await?;
     Ok(done)
@@ -197,7 +197,7 @@ fn entry(action: &'static str, recipient: Uuid, what: serde_json::Value) -> Entr
         entity_type: RECIPIENT.name,
         entity_id: Some(recipient),
         contact_id: None,
-        changes: Changes::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, what),
+        changes: ChangeSet::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, what),
     }
 }
 

@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::cell::Cell;
-use crate::{base::error::Error, crypto::master_keys::Keys};
+use crate::{base::error::Error, crypto::master_keys::MasterKeys};
 
 /// Seals and opens cursors. The nonce is derived from what is sealed (as in RFC 5297): the same row gives the same
 /// cursor, and a nonce never serves two contents.
@@ -20,7 +20,7 @@ pub(in crate::engine) struct Cursors {
 }
 
 impl Cursors {
-    pub(in crate::engine) fn new(keys: &Keys) -> Result<Self, Error> {
+    pub(in crate::engine) fn new(keys: &MasterKeys) -> Result<Self, Error> {
         let cipher = |key: [u8; 32]| ChaCha20Poly1305::new(&key.into());
         let others = keys.derive_others("cursor")?.into_iter().map(cipher).collect();
         Ok(Self { cipher: cipher(keys.derive("cursor")?), others, nonces: keys.derive("cursor-nonce")? })

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     auth::actor::Actor,
     base::error::{Code, Error},
-    graphql::{Engine, Request},
+    graphql::{Pipeline, Request},
     policy::Action,
     registry::ObjectType,
 };
@@ -28,7 +28,7 @@ pub fn readable<'a>(
 /// Reads contacts in pages, ordered by id. `caller` is asked anew for each, so that a credential that ends, ends the reading.
 pub struct Pages<'a, F> {
     app: &'a App,
-    engine: &'a Engine,
+    engine: &'a Pipeline,
     caller: &'a F,
     document: String,
     after: Option<String>,
@@ -37,7 +37,7 @@ pub struct Pages<'a, F> {
 
 impl<'a, F: AsyncFn() -> Result<Actor, Error>> Pages<'a, F> {
     /// Pages of contacts with `selection`, the fields of each as a client selects them.
-    pub fn new(app: &'a App, engine: &'a Engine, caller: &'a F, selection: &str) -> Self {
+    pub fn new(app: &'a App, engine: &'a Pipeline, caller: &'a F, selection: &str) -> Self {
         let document = format!(
             "query($after: String) {{ contacts(first: {PAGE}, after: $after) {{ nodes {{ {selection} }} pageInfo {{ hasNextPage \
              endCursor }} }} }}"

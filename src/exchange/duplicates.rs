@@ -18,7 +18,7 @@ use crate::{
         identities,
     },
     exchange::contact_pages::{Pages, readable},
-    graphql::Engine,
+    graphql::Pipeline,
     registry::{CONTACT, CONTACT_POINT},
 };
 
@@ -111,7 +111,7 @@ struct Index {
 ///
 /// # Errors
 /// `FORBIDDEN_FIELD` where none of the values that tell persons apart may be read; as [`Pages::next`].
-pub async fn find<F>(app: &App, engine: &Engine, caller: F) -> Result<Duplicates, Error>
+pub async fn find<F>(app: &App, engine: &Pipeline, caller: F) -> Result<Duplicates, Error>
 where
     F: AsyncFn() -> Result<Actor, Error>,
 {

@@ -2,11 +2,11 @@
 
 use async_graphql::{Pos, ServerError};
 
-use super::{answer::Problem, views::View};
 use crate::base::{
     error::Error,
     names::{closest, listed, unknown},
 };
+use crate::graphql::{response::Problem, schema_views::View};
 
 /// Most faults of a document that are told at once.
 const MOST_FAULTS: usize = 10;

@@ -1,22 +1,22 @@
 //! The GraphQL face: the schema, made from the register, and the engine that answers. Room: graphql.
 
-mod answer;
 mod consent_state;
-mod documents;
-mod engine;
+mod document_cache;
 mod faults;
-mod inputs;
-mod model;
+mod filter_types;
+mod input_types;
 mod mutations;
-mod plans;
+mod pipeline;
+mod plan_cache;
 mod receipts;
+mod response;
 mod schema;
-mod shapes;
+mod schema_model;
+mod schema_views;
 mod subscriptions;
-mod technical;
-mod views;
+mod viewer_types;
 
-pub use answer::{error_body, error_list, errors_of};
-pub use engine::{Answer, Engine, Meter, Outcome, Request};
+pub use pipeline::{Answer, CostMeter, Outcome, Pipeline, Request};
+pub use response::{error_body, error_list, errors_of};
 pub use schema::build;
 pub use subscriptions::{Subscription, Told};

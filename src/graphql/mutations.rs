@@ -8,7 +8,7 @@ use sea_orm::ActiveEnum;
 
 use crate::{
     app::App,
-    audit::{self, Author, Recorded, Replay, Transaction},
+    audit::{self, Author, Idempotency, Recorded, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -17,7 +17,7 @@ use crate::{
     domain::{
         access_tokens::{self, NewToken},
         consents::{self, NewConsent, Renewal, Withdrawal},
-        contacts::{self, Address, NewPoint, Rectification, Restrict, Source, merge::Merge},
+        contacts::{self, Address, NewContactPoint, Rectification, Restrict, Source, merge::Merge},
         grounds::{self, NewGround},
         merge,
         objections::{self, NewObjection},
@@ -41,12 +41,12 @@ pub(super) async fn run(
     actor: &Actor,
     root: &str,
     planned: &PlannedMutation,
-    replay: Option<&Replay>,
+    replay: Option<&Idempotency>,
 ) -> Result<(MutationResult, Recorded), Error> {
     if matches!(planned.mutation.write, Write::WithdrawConsent | Write::RecordObjection) {
         return audit::taken(|recorded| once(app, actor, root, (planned, recorded), replay)).await;
     }
-    let written = audit::again(|| once(app, actor, root, (planned, Recorded::Now), replay)).await;
+    let written = audit::with_retry(|| once(app, actor, root, (planned, Recorded::Now), replay)).await;
     Ok((written?, Recorded::Now))
 }
 
@@ -55,7 +55,7 @@ async fn once(
     actor: &Actor,
     root: &str,
     (planned, recorded): (&PlannedMutation, Recorded),
-    replay: Option<&Replay>,
+    replay: Option<&Idempotency>,
 ) -> Result<MutationResult, Error> {
     let mut tx = audit::begin(app, Author::from(actor)).await?;
     tx.owe(recorded);
@@ -97,7 +97,7 @@ async fn write(
             MutationResult::one(merge.id)
         }
         Write::AddContactPoint => {
-            let new = NewPoint {
+            let new = NewContactPoint {
                 contact_id: input.need_id("contactId")?,
                 kind: word::<ContactPointKind>(input, "kind")?,
                 values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),

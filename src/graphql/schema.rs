@@ -11,10 +11,10 @@ use async_graphql::{
     dynamic::{Schema, SchemaError, TypeRef},
 };
 
-use super::{
-    inputs,
-    model::{Member, Model, Need, Type, enumeration, needs_of, read, readable},
-    technical::technical,
+use crate::graphql::{
+    filter_types,
+    schema_model::{Member, Model, Need, Type, enumeration, needs_of, read, readable},
+    viewer_types::technical,
 };
 use crate::{
     policy::Action,
@@ -64,10 +64,10 @@ pub(super) fn model() -> Model {
     for object in OBJECTS {
         model = model.register(governed(object));
         if let Some(plural) = object.plural {
-            model = inputs::register(connection(model, object, plural), object, plural);
+            model = filter_types::register(connection(model, object, plural), object, plural);
         }
     }
-    technical(payloads(inputs::given(inputs::shared(model))))
+    technical(payloads(filter_types::given(filter_types::shared(model))))
 }
 
 /// The action `execute` on a root field.
@@ -88,7 +88,7 @@ fn mutation_field(mutation: &Mutation) -> Member {
         return field.argument(Member::new("input", TypeRef::named_nn(name), doc));
     };
     let input = Member::new("input", TypeRef::named(name), &format!("{doc} Must be given.")).needed();
-    let old = inputs::members(&former).into_iter().map(|old| old.old_name_of("input"));
+    let old = filter_types::members(&former).into_iter().map(|old| old.old_name_of("input"));
     old.fold(field.argument(input), Member::argument)
 }
 
@@ -209,7 +209,7 @@ fn unrestricted(root: &RootField, name: &str) -> Member {
                     // By asking for one instant after another one learns these.
                     .needs(CONSENT_TIMES.map(|field| read(format!("Consent.{field}")))),
             ),
-        Root::ConsentReceipt => inputs::members(&RECEIPT_OF)
+        Root::ConsentReceipt => filter_types::members(&RECEIPT_OF)
             .into_iter()
             .fold(Member::new(name, TypeRef::named("ConsentReceipt"), root.doc), Member::argument),
         Root::ExplainAccess => {
@@ -220,11 +220,13 @@ fn unrestricted(root: &RootField, name: &str) -> Member {
                     "Type and field, with a dot between them.",
                 ))
                 .argument(Member::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of a purpose."));
-            inputs::members(&EXPLAINED_ROLES).into_iter().fold(field, Member::argument).argument(Member::new(
-                "contactId",
-                TypeRef::named(TypeRef::ID),
-                "A contact that is visible to the caller.",
-            ))
+            filter_types::members(&EXPLAINED_ROLES).into_iter().fold(field, Member::argument).argument(
+                Member::new(
+                    "contactId",
+                    TypeRef::named(TypeRef::ID),
+                    "A contact that is visible to the caller.",
+                ),
+            )
         }
     }
 }

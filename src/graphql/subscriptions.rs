@@ -2,9 +2,9 @@
 
 use async_graphql::{Variables, parser::types::ExecutableDocument};
 
-use super::{
-    answer::{Problem, Response, errors_json},
-    engine::{Engine, Request, log_refusal},
+use crate::graphql::{
+    pipeline::{Pipeline, Request, log_refusal},
+    response::{Problem, Response, errors_json},
 };
 use crate::{
     app::App,
@@ -34,7 +34,7 @@ pub enum Told {
     Ended(String),
 }
 
-impl Engine {
+impl Pipeline {
     /// Takes a subscription up.
     ///
     /// # Errors

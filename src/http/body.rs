@@ -45,7 +45,7 @@ fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The members of a request; others are ignored, as GraphQL over HTTP asks. A member given twice is an error.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Members {
+pub(super) struct RequestParams {
     #[serde(deserialize_with = "unique")]
     pub(super) query: Option<Value>,
     #[serde(deserialize_with = "unique")]
@@ -66,12 +66,12 @@ pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
         Some(b'[') => return Err(Error::input("batches are not supported; send one operation per request")),
         _ => return Err(Error::input("the body is not a JSON object")),
     }
-    let members: Members =
+    let members: RequestParams =
         serde_json::from_slice(bytes).map_err(|_| Error::input("the body is not well-formed JSON"))?;
     Ok(Request { safe: false, ..members.request(strict)? })
 }
 
-impl Members {
+impl RequestParams {
     /// The request that they make: one that may only read.
     pub(super) fn request(self, strict: bool) -> Result<Request, Error> {
         let Some(Value::String(query)) = self.query else {
@@ -96,17 +96,17 @@ impl Members {
 
 /// JSON without members given twice.
 pub(super) fn json(bytes: &[u8]) -> Result<Value, ()> {
-    serde_json::from_slice(bytes).map(|Unique(value)| value).map_err(|_| ())
+    serde_json::from_slice(bytes).map(|NoDuplicateKeys(value)| value).map_err(|_| ())
 }
 
 fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Unique::deserialize(deserializer).map(|Unique(value)| Some(value))
+    NoDuplicateKeys::deserialize(deserializer).map(|NoDuplicateKeys(value)| Some(value))
 }
 
 /// JSON in which no object has a member twice: of two, a proxy that checks requests may see the one and the engine the other.
-struct Unique(Value);
+struct NoDuplicateKeys(Value);
 
-impl<'de> Deserialize<'de> for Unique {
+impl<'de> Deserialize<'de> for NoDuplicateKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reading)
     }
@@ -115,56 +115,56 @@ impl<'de> Deserialize<'de> for Unique {
 struct Reading;
 
 impl<'de> Visitor<'de> for Reading {
-    type Value = Unique;
+    type Value = NoDuplicateKeys;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON without members given twice")
     }
 
-    fn visit_unit<E>(self) -> Result<Unique, E> {
-        Ok(Unique(Value::Null))
+    fn visit_unit<E>(self) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(Value::Null))
     }
 
-    fn visit_bool<E>(self, yes: bool) -> Result<Unique, E> {
-        Ok(Unique(yes.into()))
+    fn visit_bool<E>(self, yes: bool) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(yes.into()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Unique, E> {
-        Ok(Unique(number.into()))
+    fn visit_i64<E>(self, number: i64) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(number.into()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Unique, E> {
-        Ok(Unique(number.into()))
+    fn visit_u64<E>(self, number: u64) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(number.into()))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Unique, E> {
-        Ok(Unique(number.into()))
+    fn visit_f64<E>(self, number: f64) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(number.into()))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Unique, E> {
-        Ok(Unique(text.into()))
+    fn visit_str<E>(self, text: &str) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(text.into()))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Unique, E> {
-        Ok(Unique(text.into()))
+    fn visit_string<E>(self, text: String) -> Result<NoDuplicateKeys, E> {
+        Ok(NoDuplicateKeys(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Unique, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<NoDuplicateKeys, A::Error> {
         let mut list = Vec::new();
-        while let Some(Unique(item)) = items.next_element()? {
+        while let Some(NoDuplicateKeys(item)) = items.next_element()? {
             list.push(item);
         }
-        Ok(Unique(Value::Array(list)))
+        Ok(NoDuplicateKeys(Value::Array(list)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unique, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<NoDuplicateKeys, A::Error> {
         let mut object = serde_json::Map::new();
-        while let Some((name, Unique(value))) = members.next_entry::<String, Unique>()? {
+        while let Some((name, NoDuplicateKeys(value))) = members.next_entry::<String, NoDuplicateKeys>()? {
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("a member is given twice"));
             }
         }
-        Ok(Unique(Value::Object(object)))
+        Ok(NoDuplicateKeys(Value::Object(object)))
     }
 }
 

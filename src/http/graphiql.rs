@@ -71,7 +71,7 @@ async fn file(request: Request) -> Response {
                 if hashed { "public, max-age=31536000, immutable" } else { "no-store" },
             )
         }
-        None => super::answer::unknown(request).await,
+        None => crate::http::response::unknown(request).await,
     }
 }
 

@@ -15,19 +15,18 @@ use axum::{
 
 use tracing::Instrument;
 
-use super::{
-    Format, address,
-    answer::{self, Noted, RequestId},
-    body, headers,
-    rates::Account,
-    shared::Shared,
+use super::{Format, body, headers, shared::Shared};
+use crate::http::{
+    query_string,
+    rate_limit::Account,
+    response::{self, RequestId, RequestLogFields},
 };
 use crate::{
-    audit::{self, Replay},
+    audit::{self, Idempotency},
     auth::{actor::Actor, credential::Credential},
     base::error::{Code, Error},
     domain::access_tokens,
-    graphql::Meter,
+    graphql::CostMeter,
 };
 
 /// How much longer than an operation may take its answer is waited for: reads end in time by themselves, and what is written is
@@ -51,7 +50,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             let error = Error::input("operations are sent by POST, queries by GET too");
             let format = Format::negotiate(request.headers()).unwrap_or_default();
             let id = RequestId::of(&request);
-            let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+            let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
             response
         }
@@ -75,11 +74,12 @@ async fn answer_operation(shared: &Shared, request: Request) -> Response {
         Ok(credential) => credential,
         Err(error) => {
             log_refusal(&error, None, &id);
-            return answer::refuse(format, answer::status_of(error.code), &error, &id);
+            return response::refuse(format, response::status_of(error.code), &error, &id);
         }
     };
     let account = shared.rates.clone().map(|rates| Arc::new(Account::new(rates, &credential.actor_id)));
-    let mut noted = Noted { actor: Some(credential.actor_id.clone()), ..Noted::default() };
+    let mut noted =
+        RequestLogFields { actor: Some(credential.actor_id.clone()), ..RequestLogFields::default() };
     let asked = Asked { head, payload, accepted, id: &id, account: account.clone() };
     let mut response = match operate(shared, asked, &credential, &mut noted).await {
         Ok(response) => response,
@@ -87,13 +87,13 @@ async fn answer_operation(shared: &Shared, request: Request) -> Response {
             if error.code == Code::PurposeNotPermitted {
                 log_refusal(&error, Some(&credential.actor_id), &id);
             }
-            answer::refuse(format, status, &error, &id)
+            response::refuse(format, status, &error, &id)
         }
     };
     if let Some(account) = account {
         account.stamp(&mut response);
     }
-    noted.code = response.extensions().get::<Noted>().and_then(|inner| inner.code);
+    noted.code = response.extensions().get::<RequestLogFields>().and_then(|inner| inner.code);
     response.extensions_mut().insert(noted);
     response
 }
@@ -138,9 +138,9 @@ async fn operate(
     shared: &Shared,
     asked: Asked<'_>,
     credential: &Credential,
-    noted: &mut Noted,
+    noted: &mut RequestLogFields,
 ) -> Result<Response, (StatusCode, Error)> {
-    let refused = |error: Error| (answer::status_of(error.code), error);
+    let refused = |error: Error| (response::status_of(error.code), error);
     // What is refused costs as well.
     if let Some(account) = &asked.account {
         account.charge(1).map_err(refused)?;
@@ -167,7 +167,7 @@ async fn operate(
         let purpose = noted.purpose.as_deref().unwrap_or_default();
         if let Some(key) = key {
             let ring = audit::ring(&shared.app).await.map_err(refused)?;
-            operation.replay = Some(Replay::new(ring, key, purpose, &bytes).map_err(refused)?);
+            operation.replay = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(refused)?);
         }
         operation
     } else {
@@ -176,16 +176,16 @@ async fn operate(
             let error = Error::input("the address is too long; send the operation by POST");
             return Err((StatusCode::URI_TOO_LONG, error));
         }
-        address::parse(address, strict).map_err(refused)?
+        query_string::parse(address, strict).map_err(refused)?
     };
-    operation.meter = asked.account.map(|account| account as Arc<dyn Meter>);
+    operation.meter = asked.account.map(|account| account as Arc<dyn CostMeter>);
     // Only now: a client that is slow to send its body keeps no other from its turn.
     let place = shared.admission.enter().await.map_err(refused)?;
     if !may_write(&operation.query) {
         // What only reads ends when the client hangs up and this future is dropped.
         let answer = Box::pin(shared.engine.execute(&shared.app, &actor, operation)).await;
         drop(place);
-        return Ok(answer::deliver(format, answer, strict));
+        return Ok(response::deliver(format, answer, strict));
     }
     // A task of its own: it goes on to its end when the client hangs up.
     let (app, engine) = (shared.app.clone(), shared.engine.clone());
@@ -198,7 +198,7 @@ async fn operate(
         .in_current_span(),
     );
     match tokio::time::timeout(shared.limits.operation_time() + OVERTIME, task).await {
-        Ok(Ok(done)) => Ok(answer::deliver(format, done, strict)),
+        Ok(Ok(done)) => Ok(response::deliver(format, done, strict)),
         Ok(Err(_)) => Err(refused(Error::internal("an operation panicked"))),
         Err(_) => {
             let message = "this takes too long; a mutation that was begun goes on to its end";

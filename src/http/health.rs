@@ -9,7 +9,7 @@ use migration::{Migrator, MigratorTrait};
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::Ending;
+use super::Shutdown;
 use crate::{
     app::App,
     audit::{self, Probed},
@@ -117,13 +117,13 @@ impl Report {
 /// Checks, and remembers for a second.
 pub struct Health {
     app: Arc<App>,
-    ending: Ending,
+    ending: Shutdown,
     last: Mutex<Option<(Instant, Checks, Vec<Warning>)>>,
 }
 
 impl Health {
     /// Of the server over `app`, until `ending`.
-    pub fn new(app: Arc<App>, ending: Ending) -> Self {
+    pub fn new(app: Arc<App>, ending: Shutdown) -> Self {
         Self { app, ending, last: Mutex::new(None) }
     }
 

@@ -15,7 +15,8 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
-use super::{Ending, guard, health::Health};
+use super::{Shutdown, health::Health};
+use crate::http::security_headers::guard;
 use crate::{
     app::App,
     base::{
@@ -41,7 +42,7 @@ struct Shared {
 ///
 /// # Errors
 /// `INTERNAL` when there is no registry.
-pub fn management(app: Arc<App>, ending: Ending) -> Result<Router, Error> {
+pub fn management(app: Arc<App>, ending: Shutdown) -> Result<Router, Error> {
     let health = Arc::new(Health::new(app.clone(), ending));
     let registry = metrics::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
     metrics::start_at_zero(Code::ALL.into_iter().map(Code::as_str));

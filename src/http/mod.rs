@@ -1,29 +1,29 @@
 //! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end. Room: http.
 //!
 //! `base/metrics.rs` counts by labels that are words of the program: a root field is named as the register spells it.
-//! `http/guard.rs` stands around every router: security headers, CORS. `http/health.rs` asks the database, writes an
-//! entry to the audit log and takes it back (`audit::probe`, through the one door). `http/ending.rs`: at the signal
+//! `http/security_headers.rs` stands around every router: security headers, CORS. `http/health.rs` asks the database, writes an
+//! entry to the audit log and takes it back (`audit::probe`, through the one door). `http/shutdown.rs`: at the signal
 //! the listener takes who has connected already and closes; for half a second open connections may send one more
 //! request, whose answer says that it is the last; then idle ones are closed and those at work are waited for.
 
-mod address;
-mod admission;
-mod answer;
 mod body;
-mod ending;
+mod concurrency;
 pub mod graphiql;
 mod graphql;
-mod guard;
 mod headers;
 mod health;
-mod keys;
 mod management;
 mod outbox;
 mod pages;
-mod rates;
+mod public_keys;
+mod query_string;
+mod rate_limit;
+mod response;
 mod sdl;
+mod security_headers;
 mod serve;
 mod shared;
+mod shutdown;
 mod signpost;
 mod socket;
 
@@ -53,25 +53,25 @@ use crate::{
         metrics,
     },
     domain::receipts,
-    graphql::Engine,
+    graphql::Pipeline,
 };
 
-use admission::Admission;
-use answer::unknown;
-use rates::Rates;
+use concurrency::ConcurrencyLimit;
+use rate_limit::RateLimiter;
+use response::unknown;
 use shared::Shared;
 use socket::places::Sockets;
 
 pub use crate::base::limits::Limits;
-pub use answer::RequestId;
-pub use ending::Ending;
-pub use guard::guard;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
 pub use health::{Checks, Health, Report, State as Check};
 pub use management::{manage, management};
 pub use outbox::outbox;
 pub use pages::fit;
+pub use response::RequestId;
+pub use security_headers::guard;
 pub use serve::serve_within;
+pub use shutdown::Shutdown;
 pub use socket::places::SocketLimits;
 
 /// What the server is to offer.
@@ -94,10 +94,11 @@ impl From<Limits> for Settings {
 }
 
 /// Every route of the server.
-pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>) -> Router {
+pub fn router(app: Arc<App>, engine: Arc<Pipeline>, settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
     let limits = settings.limits;
-    let (rates, admission) = (Rates::new(limits.cost_per_minute), Admission::new(limits.operations));
+    let (rates, admission) =
+        (RateLimiter::new(limits.cost_per_minute), ConcurrencyLimit::new(limits.operations));
     let sockets = Arc::new(Sockets::new(settings.sockets));
     let shared = Shared { app, engine, limits, rates, admission, sockets, graphiql: settings.graphiql };
     let page = if settings.graphiql { graphiql::routes() } else { Router::new() };
@@ -109,7 +110,7 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
         .merge(page)
         .merge(public)
         .route("/schema.graphql", any(sdl::handle))
-        .route(receipts::KEYS_PATH, any(keys::handle))
+        .route(receipts::KEYS_PATH, any(public_keys::handle))
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(shared.clone(), attend))
@@ -122,7 +123,12 @@ pub fn router(app: Arc<App>, engine: Arc<Engine>, settings: impl Into<Settings>)
 ///
 /// # Errors
 /// From the listener.
-pub async fn serve(listener: TcpListener, router: Router, ending: Ending, grace: Duration) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    ending: Shutdown,
+    grace: Duration,
+) -> io::Result<()> {
     serve_within(listener, router, &Limits::default(), ending, grace).await
 }
 
@@ -162,10 +168,10 @@ async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) 
     let mut response = next.run(request).instrument(span.clone()).await;
     if response.extensions().get::<Panicked>().is_some() {
         let error = span.in_scope(|| Error::internal("a request panicked"));
-        response = answer::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
+        response = response::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
     }
-    answer::stamp(&mut response, &id);
-    let noted = response.extensions().get::<answer::Noted>().cloned().unwrap_or_default();
+    response::stamp(&mut response, &id);
+    let noted = response.extensions().get::<response::RequestLogFields>().cloned().unwrap_or_default();
     tracing::info!(
         request_id = id.as_str(),
         actor = noted.actor.as_deref(),
@@ -194,8 +200,8 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 fn panicked_outside(_: Box<dyn Any + Send + 'static>) -> Response {
     let id = RequestId::of_chance();
     let error = Error::internal("a request panicked before it had an id");
-    let mut response = answer::refuse(Format::Json, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
-    answer::stamp(&mut response, &id);
+    let mut response = response::refuse(Format::Json, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
+    response::stamp(&mut response, &id);
     tracing::info!(request_id = id.as_str(), status = 500, code = error.code.as_str(), "request");
     response
 }

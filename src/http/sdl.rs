@@ -12,11 +12,11 @@ use axum::{
 
 use super::{
     Format,
-    answer::{self, Noted, RequestId},
     graphql::{authenticate, log_refusal},
     headers,
     shared::Shared,
 };
+use crate::http::response::{self, RequestId, RequestLogFields};
 use crate::{auth::actor::Actor, base::error::Error};
 
 /// Answers one request.
@@ -25,11 +25,11 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let error = Error::input("the schema is fetched by GET");
-        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut noted = Noted::default();
+    let mut noted = RequestLogFields::default();
     let mut response = match print(&shared, request.headers(), &id, &mut noted).await {
         Ok(sdl) => {
             // As text, so that a browser shows it.
@@ -41,7 +41,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         Err(error) => {
             noted.code = Some(error.code);
             log_refusal(&error, noted.actor.as_deref(), &id);
-            answer::refuse(format, answer::status_of(error.code), &error, &id)
+            response::refuse(format, response::status_of(error.code), &error, &id)
         }
     };
     response.extensions_mut().insert(noted);
@@ -52,7 +52,7 @@ async fn print(
     shared: &Shared,
     head: &HeaderMap,
     id: &RequestId,
-    noted: &mut Noted,
+    noted: &mut RequestLogFields,
 ) -> Result<String, Error> {
     let credential = authenticate(shared, head).await?;
     noted.actor = Some(credential.actor_id.clone());

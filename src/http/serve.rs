@@ -24,11 +24,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::{
-    ending::{self, Closing, Ending},
-    pages::Peer,
-};
+use super::pages::Peer;
 use crate::base::limits::Limits;
+use crate::http::shutdown::{self, Closing, Shutdown};
 
 /// Longest head of a request, its address included.
 const HEAD_BYTES: usize = 128 * 1024;
@@ -48,11 +46,11 @@ pub async fn serve_within(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
-    ending: Ending,
+    ending: Shutdown,
     grace: Duration,
 ) -> io::Result<()> {
     let mut listener = Closing::new(listener, ending.clone())?;
-    let router = router.layer(middleware::from_fn_with_state(ending.clone(), ending::farewell));
+    let router = router.layer(middleware::from_fn_with_state(ending.clone(), shutdown::farewell));
     let slots = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX >> 3)));
     let patience = Duration::from_secs(limits.head_seconds);
     let builder = Arc::new(builder(patience));
@@ -114,7 +112,7 @@ impl Connection {
         let _ = self.stream.set_nodelay(true);
         let began = Arc::new(AtomicBool::new(false));
         let inner = TowerToHyperService::new(self.router);
-        let service = Noticed { inner, peer: self.peer, began: began.clone() };
+        let service = PeerService { inner, peer: self.peer, began: began.clone() };
         let served = builder.serve_connection_with_upgrades(TokioIo::new(self.stream), service);
         let mut served = pin!(self.watcher.watch(served.into_owned()));
         // How a connection ends is its client's affair.
@@ -126,13 +124,13 @@ impl Connection {
 }
 
 /// A service that notices its first request, and tells each where it comes from.
-struct Noticed<S> {
+struct PeerService<S> {
     inner: S,
     peer: Peer,
     began: Arc<AtomicBool>,
 }
 
-impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<B>> for Noticed<S> {
+impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<B>> for PeerService<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{admission::Admission, rates::Rates, socket::places::Sockets};
-use crate::{app::App, base::limits::Limits, graphql::Engine};
+use super::socket::places::Sockets;
+use crate::http::{concurrency::ConcurrencyLimit, rate_limit::RateLimiter};
+use crate::{app::App, base::limits::Limits, graphql::Pipeline};
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) app: Arc<App>,
-    pub(super) engine: Arc<Engine>,
+    pub(super) engine: Arc<Pipeline>,
     pub(super) limits: Limits,
     /// `None` where credentials may spend without limit.
-    pub(super) rates: Option<Arc<Rates>>,
-    pub(super) admission: Admission,
+    pub(super) rates: Option<Arc<RateLimiter>>,
+    pub(super) admission: ConcurrencyLimit,
     pub(super) sockets: Arc<Sockets>,
     /// Whether the page GraphiQL is served.
     pub(super) graphiql: bool,

@@ -10,8 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{answer, answer::RequestId, headers::Format, shared::Shared};
+use super::{headers::Format, shared::Shared};
 use crate::base::error::{Code, Error};
+use crate::http::response::{self, RequestId};
 
 /// Nothing but the text, and no icon.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
@@ -30,7 +31,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let error = Error::new(Code::BadUserInput, "operations go to /graphql");
-        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
@@ -49,7 +50,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         }
         Err(_) => {
             let error = Error::internal("the signpost cannot be written");
-            answer::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id)
+            response::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id)
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{
     Action, Decision, Policy, PolicyErrors, PolicyObject, Sources,
     error::PolicyError,
-    rights::{Holding, Warning},
+    rights::{Permission, Warning},
 };
 
 /// A decision that must hold.
@@ -31,7 +31,7 @@ pub struct Case {
 impl Case {
     /// Whether it says something about a right: of the role by itself, for the purpose, on the object. A case about reading speaks of masked
     /// reading too.
-    pub fn speaks_about(&self, policy: &Policy, right: &Holding) -> bool {
+    pub fn speaks_about(&self, policy: &Policy, right: &Permission) -> bool {
         let action = if right.right == "mask" { "read" } else { right.right };
         self.roles.len() == 1
             && self.roles.contains(&right.role)

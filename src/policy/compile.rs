@@ -12,15 +12,15 @@ use super::{
     declared::Declared,
     load::{Line, Rules},
     objects::Objects,
-    pairs::Pairs,
     sources::MODEL,
-    table::Planes,
+    table::DecisionBits,
 };
+use crate::policy::rule_index::RuleIndex;
 
 const EFFECT: &str = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
 
 /// The planes of every role under every purpose that is no group; a pair that no line can match has none.
-pub(super) type Compiled = HashMap<(String, String), Planes>;
+pub(super) type Compiled = HashMap<(String, String), DecisionBits>;
 
 /// Puts every cell to Casbin.
 pub(super) async fn compile(
@@ -28,12 +28,12 @@ pub(super) async fn compile(
     declared: &Declared,
     objects: &Objects,
 ) -> casbin::Result<Compiled> {
-    let mut allow = Judge::new("some(where (p.eft == allow))", rules, objects).await?;
-    let mut not_deny = Judge::new("!some(where (p.eft == deny))", rules, objects).await?;
+    let mut allow = CellEnforcer::new("some(where (p.eft == allow))", rules, objects).await?;
+    let mut not_deny = CellEnforcer::new("!some(where (p.eft == deny))", rules, objects).await?;
     let mut compiled = Compiled::new();
     let mut known: HashMap<Question<'_>, (bool, bool)> = HashMap::new();
-    Pairs::new(rules, declared, objects).each::<casbin::Error>(|role, purpose, cells| {
-        let mut planes = Planes::empty(objects.len());
+    RuleIndex::new(rules, declared, objects).each::<casbin::Error>(|role, purpose, cells| {
+        let mut planes = DecisionBits::empty(objects.len());
         let (of, under) = (format!("role:{role}"), format!("purpose:{purpose}"));
         for ((index, action), lines) in cells {
             let Some(object) = objects.at(*index) else { continue };
@@ -96,9 +96,9 @@ impl<'p> Question<'p> {
 }
 
 /// An enforcer that knows all links and is lent the lines of one question.
-struct Judge(Enforcer);
+struct CellEnforcer(Enforcer);
 
-impl Judge {
+impl CellEnforcer {
     async fn new(effect: &str, rules: &Rules, objects: &Objects) -> casbin::Result<Self> {
         let model = DefaultModel::from_str(&MODEL.replace(EFFECT, effect)).await?;
         let mut enforcer = Enforcer::new(model, MemoryAdapter::default()).await?;

@@ -2,10 +2,10 @@
 
 use super::{
     declared::{Channel, ConsentText, Declared, Demand, FormDef, Grounds},
-    entries::{Entry, period},
     error::Faults,
 };
 use crate::base::i18n::LANGUAGES;
+use crate::policy::toml_reader::{Entry, period};
 
 /// The proof of a consent that the person confirmed by a link mailed to the address.
 pub const DOUBLE_OPT_IN: &str = "double_opt_in";

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use super::{
     declared::Declared,
     error::Faults,
-    links::{Links, Refused},
     objects::{Action, Kind, Objects},
     purposes::{ANY, ANYONE},
 };
+use crate::policy::hierarchy::{Links, Refused};
 
 /// A rule of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

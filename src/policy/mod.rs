@@ -9,45 +9,45 @@
 //! operations under way keep the one they began with. `role:anyone` and `purpose:any` stand for every role and
 //! purpose. A test compares every cell with `enforce`.
 
+mod analysis;
 pub mod cases;
 mod compile;
 mod declared;
-mod entries;
 mod error;
 mod forms;
-mod links;
-mod live;
+mod handle;
+mod hierarchy;
 mod load;
+mod memory;
 mod objects;
-mod pairs;
 mod purposes;
 mod rights;
-mod size;
+mod rule_index;
 mod sources;
 mod table;
 mod texts;
-mod workbench;
+mod toml_reader;
 
 use std::sync::Arc;
 
 pub use declared::{Channel, ConsentText, FormDef, Grounds, LegalBasis, PurposeDef, RoleDef};
-pub use entries::LONGEST_CODE;
 pub use error::{PolicyError, PolicyErrors, Unknown};
 pub use forms::DOUBLE_OPT_IN;
-pub use live::{Live, Revisions};
+pub use handle::{PolicyHandle, Revisions};
 pub use objects::{Action, ObjectId, PolicyObject};
-pub use rights::{Holding, Part, Warning};
+pub use rights::{Part, Permission, Warning};
 pub use sources::Sources;
 pub use table::{Decision, Table};
+pub use toml_reader::LONGEST_CODE;
 
 use compile::Compiled;
 use declared::Declared;
 use error::Faults;
 use load::Rules;
 use objects::Objects;
-use table::{Caller, Planes};
+use table::{Caller, DecisionBits};
 
-use crate::base::cache::Recent;
+use crate::base::cache::Cache;
 
 /// A loaded policy.
 pub struct Policy {
@@ -60,7 +60,7 @@ pub struct Policy {
     texts: Vec<ConsentText>,
     warnings: Vec<Warning>,
     /// Tables of callers of late.
-    tables: Recent<Caller, Arc<Table>>,
+    tables: Cache<Caller, Arc<Table>>,
 }
 
 /// Most bytes of all tables of callers that are kept.
@@ -132,7 +132,7 @@ impl Policy {
             planes,
             texts,
             warnings: Vec::new(),
-            tables: Recent::new(MOST_TABLE_BYTES),
+            tables: Cache::new(MOST_TABLE_BYTES),
         };
         policy.warnings = policy.odd();
         Ok(policy)
@@ -215,7 +215,7 @@ impl Policy {
             Some(found) if found.is_group => return Err(Unknown::Group(purpose.to_owned())),
             Some(_) => {}
         }
-        let mut planes = Planes::empty(self.objects.len());
+        let mut planes = DecisionBits::empty(self.objects.len());
         for role in roles {
             if !self.roles.contains(role) {
                 return Err(Unknown::Role(role.clone()));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     declared::{Channel, Declared, Grounds, LegalBasis, PurposeDef, RoleDef},
-    entries::{self, Entry, period},
     error::Faults,
     forms,
 };
+use crate::policy::toml_reader::{self, Entry, period};
 
 /// Names that every role and every purpose belong to; nobody may declare them.
 pub(super) const ANYONE: &str = "anyone";
@@ -17,7 +17,7 @@ pub(super) const ANY: &str = "any";
 pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
     let mut declared = Declared::default();
     let mut lines = Vec::new();
-    entries::read(text, &["role", "purpose", "form", "text"], faults, |kind, entry, faults| {
+    toml_reader::read(text, &["role", "purpose", "form", "text"], faults, |kind, entry, faults| {
         let line = entry.line_of("code");
         if kind == "text" {
             declared.demands.push(forms::demand(entry, faults));

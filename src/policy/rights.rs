@@ -2,7 +2,7 @@
 
 /// A right that a role has for a purpose.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Holding {
+pub struct Permission {
     /// Code of the purpose.
     pub purpose: String,
     /// The role, without prefix.

@@ -26,12 +26,12 @@ impl Decision {
 
 /// What Casbin says for one role and purpose: some rule allows, some rule denies; a byte per object, a bit per action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Planes {
+pub(super) struct DecisionBits {
     pub(super) allow: Box<[u8]>,
     pub(super) deny: Box<[u8]>,
 }
 
-impl Planes {
+impl DecisionBits {
     pub(super) fn empty(len: usize) -> Self {
         Self { allow: vec![0; len].into(), deny: vec![0; len].into() }
     }
@@ -113,7 +113,7 @@ impl Table {
     }
 
     /// The table that `planes` mean, narrowed to the coordinates `only`.
-    pub(super) fn new(objects: &Objects, planes: &Planes, only: Option<&[String]>) -> Self {
+    pub(super) fn new(objects: &Objects, planes: &DecisionBits, only: Option<&[String]>) -> Self {
         let wide = Self::wide(objects, planes);
         let Some(only) = only else { return wide };
         let listed = |name: &str| only.iter().any(|field| field == name);
@@ -134,7 +134,7 @@ impl Table {
         narrow
     }
 
-    fn wide(objects: &Objects, planes: &Planes) -> Self {
+    fn wide(objects: &Objects, planes: &DecisionBits) -> Self {
         const SEEN: u8 = Action::Read.bit() | Action::Mask.bit();
         let mut cells: Box<[u8]> = vec![0; objects.len()].into();
         for (cell, (allow, deny)) in cells.iter_mut().zip(planes.allow.iter().zip(planes.deny.iter())) {

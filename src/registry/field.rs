@@ -1,10 +1,10 @@
 //! How one governed field is declared. Room: registry.
 
 use super::{
-    check::Check,
     enums::EnumType,
     kinds::{Category, Cover, Mask, Scalar},
 };
+use crate::registry::validator::Check;
 
 /// Whose rows a caller may see (DESIGN: the ground decides).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

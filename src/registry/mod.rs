@@ -6,7 +6,6 @@
 mod administration;
 mod audit;
 mod change;
-mod check;
 mod consent;
 mod contact;
 mod enums;
@@ -18,11 +17,11 @@ mod mutations;
 mod parts;
 mod purpose;
 mod roots;
+mod validator;
 
 pub use administration::{ACCESS, ACCESS_TOKEN, RECIPIENT, STOP};
 pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
 pub use change::CONSENT_CHANGE;
-pub use check::{Check, Fault};
 pub use consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
 pub use contact::{CONSENT, CONTACT, PRIVACY_REQUEST};
 pub use enums::{ENUMS, EnumType};
@@ -36,6 +35,7 @@ pub use roots::{
     EXPLAINED_ROLES, RECEIPT_OF, ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField,
     receipt_coordinates, root_field,
 };
+pub use validator::{Check, Fault};
 
 use crate::policy::PolicyObject;
 

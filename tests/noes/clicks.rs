@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{contact, sees, yes};
 use crate::{
-    pages::{Site, sites},
+    pages::{PagesState, sites},
     support::client::{Caller, Client},
     writes::{Staff, done},
 };
@@ -16,7 +16,7 @@ const OLDER: &str = "2026-10-01T10:00:00Z";
 
 /// One database with those who read and write in it.
 struct Office {
-    site: Site,
+    site: PagesState,
     client: Client,
     staff: Staff,
 }

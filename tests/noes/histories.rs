@@ -84,7 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What is kept of a record for one kind of address in the reference.
 #[derive(Clone, Copy, Debug)]
-struct Reached {
+struct NewAddresses {
     address: usize,
     /// When it got its address in the place of another.
     moved: Option<DateTime<Utc>>,
@@ -95,22 +95,22 @@ struct Reached {
 /// What is kept of a record in the reference.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
-    by: [Reached; 2],
+    by: [NewAddresses; 2],
     objected: Option<DateTime<Utc>>,
 }
 
 impl Kept {
-    fn of(&self, kind: Kind) -> &Reached {
+    fn of(&self, kind: Kind) -> &NewAddresses {
         &self.by[usize::from(kind == Kind::Call)]
     }
 
-    fn of_mut(&mut self, kind: Kind) -> &mut Reached {
+    fn of_mut(&mut self, kind: Kind) -> &mut NewAddresses {
         &mut self.by[usize::from(kind == Kind::Call)]
     }
 
     /// What the person says no to still: a withdrawal until a later yes, an objection until it is taken back.
     fn standing(&self, kind: Kind) -> impl Iterator<Item = DateTime<Utc>> {
-        let Reached { yes, withdrawn, .. } = *self.of(kind);
+        let NewAddresses { yes, withdrawn, .. } = *self.of(kind);
         let withdrawn = withdrawn.filter(|at| yes.is_none_or(|yes| *at >= yes));
         withdrawn.into_iter().chain(self.objected)
     }
@@ -128,7 +128,7 @@ struct Law {
 impl Law {
     fn shows(&self, record: usize, kind: Kind) -> bool {
         let Some(kept) = self.records.get(&record) else { return false };
-        let Reached { address, moved, yes, withdrawn } = *kept.of(kind);
+        let NewAddresses { address, moved, yes, withdrawn } = *kept.of(kind);
         let against = [moved, withdrawn, kept.objected, self.blocks.get(&(kind, address)).copied()];
         yes.is_some_and(|yes| against.into_iter().flatten().all(|no| yes > no))
     }
@@ -158,8 +158,12 @@ impl Law {
     fn follow(&mut self, step: Step, at: DateTime<Utc>) {
         match step {
             Step::Create { record, addresses, .. } => {
-                let by =
-                    addresses.map(|address| Reached { address, moved: None, yes: None, withdrawn: None });
+                let by = addresses.map(|address| NewAddresses {
+                    address,
+                    moved: None,
+                    yes: None,
+                    withdrawn: None,
+                });
                 self.records.entry(record).or_insert(Kept { by, objected: None });
             }
             Step::Grant { record, kind, .. } => {

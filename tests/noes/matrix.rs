@@ -11,7 +11,7 @@ use zweck::{
 use super::{contact, sees, yes};
 use crate::{
     imports_consents,
-    pages::{Site, sites},
+    pages::{PagesState, sites},
     signups::{newsletter as asked, sign_up, tokens},
     support::{
         an_import,
@@ -136,7 +136,7 @@ fn text(at: DateTime<Utc>) -> String {
 
 /// Who reads and writes in one database.
 struct Office<'s> {
-    site: &'s Site,
+    site: &'s PagesState,
     client: Client,
     staff: Staff,
     /// Sends the newsletter.
@@ -146,7 +146,7 @@ struct Office<'s> {
 }
 
 impl<'s> Office<'s> {
-    async fn of(site: &'s Site) -> Self {
+    async fn of(site: &'s PagesState) -> Self {
         Self {
             site,
             client: site.client(),

@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 use zweck::domain::signups;
 
-use super::{Site, post, sites, values};
+use super::{PagesState, post, sites, values};
 use crate::{
     signups::{newsletter, sign_up, tokens},
     support::{
@@ -71,7 +71,7 @@ fn strange(path: &str, act: &str, mark: &str) -> Vec<(Request<Body>, u16)> {
 }
 
 /// Sends all of it and looks that nothing is written, be it a value, a use or an entry of the log.
-async fn unmoved(site: &Site, token: &str, act: &str) {
+async fn unmoved(site: &PagesState, token: &str, act: &str) {
     let path = format!("/p/{token}");
     let page = site.get(&path).await;
     let mark = values(page.body.split("<form method=\"post\">").last().unwrap(), "value")[0].to_owned();

@@ -6,16 +6,16 @@ use axum::{body::Body, http::Request};
 use futures_util::stream;
 use tower::ServiceExt;
 use zweck::{
-    config::pages::Pages,
-    graphql::Engine,
+    config::public_pages::Pages,
+    graphql::Pipeline,
     http::{Limits, Settings, fit, router},
 };
 
-use super::{Site, post, sites, values};
+use super::{PagesState, post, sites, values};
 use crate::support::{app::each, world::id};
 
 /// Every page that there is, by a path that opens it.
-async fn pages(site: &Site) -> Vec<String> {
+async fn pages(site: &PagesState) -> Vec<String> {
     let live = site.preference(id(0, 1), "newsletter", "anna@example.org").await;
     let fresh = site.fresh(id(0, 1)).await;
     let typed = [("choice", "newsletter"), ("version-newsletter", "2026-1"), ("email", "new@example.org")];
@@ -125,7 +125,7 @@ async fn no_page_has_a_gap() {
 
 #[tokio::test]
 async fn a_client_sends_so_many_forms_a_minute() {
-    let site = Site::over(each().await.remove(0), 3);
+    let site = PagesState::over(each().await.remove(0), 3);
     let paths = ["/p/link", "/p/pnonsense", "/p/signup/newsletter"];
     for path in paths {
         assert_ne!(site.post(path, &[]).await.status, 429);
@@ -147,7 +147,7 @@ async fn a_client_sends_so_many_forms_a_minute() {
 async fn forms_of_a_valid_link_are_counted_by_the_link() {
     let test = each().await.remove(0);
     crate::support::world::seed(&test.app.db.writer, &crate::support::world::persons()).await;
-    let site = Site::over(test, 2);
+    let site = PagesState::over(test, 2);
     let anna = crate::support::world::id(0, 1);
     let preferences = format!("/p/{}", site.preference(anna, "newsletter", "anna@example.org").await);
     let account = format!("/p/{}", site.fresh(anna).await);
@@ -199,7 +199,7 @@ async fn forms_are_read_within_limits() {
     }
     let endless = Body::from_stream(stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let limits = Limits { body_seconds: 1, ..Limits::default() };
-    let router = router(site.test.app.clone(), Arc::new(Engine::new().unwrap()), Settings::from(limits));
+    let router = router(site.test.app.clone(), Arc::new(Pipeline::new().unwrap()), Settings::from(limits));
     let request = Request::post("/p/link").header("content-type", form).body(endless).unwrap();
     assert_eq!(router.oneshot(request).await.unwrap().status().as_u16(), 408);
 }
@@ -208,7 +208,7 @@ async fn forms_are_read_within_limits() {
 async fn nothing_is_there_where_pages_are_off() {
     let mut test = each().await.remove(0);
     Arc::get_mut(&mut test.app).unwrap().pages.enabled = false;
-    let site = Site::over(test, 0);
+    let site = PagesState::over(test, 0);
     for path in ["/p", "/p/", "/p/link", "/p/signup/newsletter", "/p/style.css", "/p/pabc"] {
         let reply = site.get(path).await;
         let json = (404, "application/json; charset=utf-8");

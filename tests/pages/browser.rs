@@ -15,9 +15,9 @@ use zweck::{
     audit,
     auth::oidc::Issuers,
     base::clock::SystemClock,
-    crypto::{link_tokens, master_keys::Keys},
+    crypto::{link_tokens, master_keys::MasterKeys},
     db::Db,
-    policy::Live,
+    policy::PolicyHandle,
 };
 
 use crate::support::{
@@ -172,9 +172,9 @@ impl Stage {
     async fn preference(&self, contact: Uuid) -> String {
         let key: Vec<u8> =
             (0..32).map(|at| u8::from_str_radix(&KEY[at * 2..at * 2 + 2], 16).unwrap()).collect();
-        let policy = Live::new(crate::policy::shipped().await);
+        let policy = PolicyHandle::new(crate::policy::shipped().await);
         let db = Db::connect(&self.database, 2).await.unwrap();
-        let keys = Keys::new(key.try_into().unwrap());
+        let keys = MasterKeys::new(key.try_into().unwrap());
         let app = App::new(db, policy, Arc::new(SystemClock), keys, Issuers::default());
         let ring = audit::ring(&app).await.unwrap();
         let mailbox = link_tokens::Mailbox::Key(EMAIL.to_owned());

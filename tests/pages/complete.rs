@@ -12,7 +12,7 @@ use zweck::{
     },
 };
 
-use super::{Site, sites};
+use super::{PagesState, sites};
 use crate::support::world::id;
 
 /// The card of a purpose.
@@ -23,7 +23,7 @@ fn card<'h>(html: &'h str, title: &str) -> Option<&'h str> {
         .map(|card| card.split("</li>").next().unwrap())
 }
 
-async fn recipient(site: &Site, name: &str, kind: RecipientKind, country: Option<&str>) -> uuid::Uuid {
+async fn recipient(site: &PagesState, name: &str, kind: RecipientKind, country: Option<&str>) -> uuid::Uuid {
     let app = &site.test.app;
     let mut tx = audit::begin(app, Author::command(app, "cli:test", None)).await.unwrap();
     let new = NewRecipient {
@@ -38,7 +38,7 @@ async fn recipient(site: &Site, name: &str, kind: RecipientKind, country: Option
     made
 }
 
-async fn token(site: &Site, recipient: Option<uuid::Uuid>, purposes: &[&str], days: i64) -> uuid::Uuid {
+async fn token(site: &PagesState, recipient: Option<uuid::Uuid>, purposes: &[&str], days: i64) -> uuid::Uuid {
     let new = NewToken {
         name: "secret name".to_owned(),
         roles: vec!["partner".to_owned()],

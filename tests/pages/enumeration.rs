@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use entity::{contact, sign_up};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
-use super::{Reply, Site, post, sites};
+use super::{PagesState, Reply, post, sites};
 use crate::{signups::tokens, support::world::id};
 
 const FORM: &str = "/p/signup/newsletter";
@@ -17,12 +17,12 @@ fn typed(email: &str) -> [(&str, &str); 4] {
 }
 
 /// The last link that was mailed.
-async fn mailed(site: &Site) -> String {
+async fn mailed(site: &PagesState) -> String {
     tokens(&site.test).await.pop().unwrap()
 }
 
 /// Links that open nothing, each for a reason of its own.
-async fn dead(site: &Site) -> Vec<(&'static str, String)> {
+async fn dead(site: &PagesState) -> Vec<(&'static str, String)> {
     site.post(FORM, &typed("ended@example.org")).await;
     let ended = mailed(site).await;
     let closed = site.fresh(id(0, 7)).await;

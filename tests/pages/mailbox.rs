@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use zweck::domain::signups;
 
-use super::{Reply, Site, sites};
+use super::{PagesState, Reply, sites};
 use crate::{
     signups::tokens,
     support::{dump::number, world::id},
@@ -15,7 +15,7 @@ use crate::{
 const MAILBOX: &str = "family@example.org";
 
 /// A person of the mailbox with a customer number; the id of its record.
-pub async fn person(site: &Site, names: [&str; 2], code: &str, customer: &str) -> String {
+pub async fn person(site: &PagesState, names: [&str; 2], code: &str, customer: &str) -> String {
     let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
     let phone = format!("+49 30 23125 {}", customer.len() * 7 + code.len());
     let input = json!({ "givenName": names[0], "familyName": names[1], "email": MAILBOX, "postalCode": code,
@@ -32,16 +32,16 @@ pub async fn person(site: &Site, names: [&str; 2], code: &str, customer: &str) -
     contact
 }
 
-pub async fn anna(site: &Site) -> String {
+pub async fn anna(site: &PagesState) -> String {
     person(site, ["Anna", "Muster"], "70173", "K-1001").await
 }
 
-pub async fn ben(site: &Site) -> String {
+pub async fn ben(site: &PagesState) -> String {
     person(site, ["Ben", "Muster"], "80331", "K-1002").await
 }
 
 /// Has the newsletter consented to by a person.
-pub async fn consent(site: &Site, contact: &str) -> String {
+pub async fn consent(site: &PagesState, contact: &str) -> String {
     let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
     let at = site.test.app.now().to_rfc3339();
     let input = json!({ "contactId": contact, "purpose": "newsletter", "channel": "EMAIL", "textVersion": "2026-1",
@@ -51,18 +51,18 @@ pub async fn consent(site: &Site, contact: &str) -> String {
 }
 
 /// The path of a fresh link, asked for by the address a day after the last.
-pub async fn link(site: &Site) -> String {
+pub async fn link(site: &PagesState) -> String {
     site.test.clock.advance(TimeDelta::hours(25));
     assert_eq!(site.post("/p/link", &[("email", MAILBOX)]).await.location(), "/p/link/sent");
     format!("/p/{}", tokens(&site.test).await.pop().unwrap())
 }
 
-pub async fn answer(site: &Site, path: &str, text: &str) -> Reply {
+pub async fn answer(site: &PagesState, path: &str, text: &str) -> Reply {
     site.post(path, &[("action", "open"), ("answer", text)]).await
 }
 
 /// What the desk reads of a record.
-pub async fn read(site: &Site, contact: &str) -> Value {
+pub async fn read(site: &PagesState, contact: &str) -> Value {
     let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
     let query = format!(
         "{{ contact(id: \"{contact}\") {{ consents {{ nodes {{ status events {{ kind source }} }} }} objections {{ purpose {{ code }} channel }} \

@@ -25,7 +25,7 @@ use zweck::{
     base::fold::mailbox,
     crypto::link_tokens,
     domain::signups,
-    graphql::Engine,
+    graphql::Pipeline,
     http::{Settings, router},
 };
 
@@ -36,7 +36,7 @@ use crate::support::{
 };
 
 /// A server with its pages.
-pub struct Site {
+pub struct PagesState {
     pub test: TestApp,
     router: Router,
 }
@@ -60,11 +60,11 @@ impl Reply {
     }
 }
 
-impl Site {
+impl PagesState {
     /// The pages over `test`, with so many forms a minute.
     pub fn over(mut test: TestApp, posts_per_minute: u32) -> Self {
         Arc::get_mut(&mut test.app).unwrap().pages.posts_per_minute = posts_per_minute;
-        let engine = Arc::new(Engine::new().unwrap());
+        let engine = Arc::new(Pipeline::new().unwrap());
         let router = router(test.app.clone(), engine, Settings::default());
         Self { test, router }
     }
@@ -142,11 +142,11 @@ pub fn post(path: &str, fields: &[(&str, &str)]) -> Request<Body> {
 }
 
 /// One server per database, with the persons of the world and without a limit on forms.
-pub async fn sites() -> Vec<Site> {
+pub async fn sites() -> Vec<PagesState> {
     let mut sites = Vec::new();
     for test in each().await {
         seed(&test.app.db.writer, &persons()).await;
-        sites.push(Site::over(test, 0));
+        sites.push(PagesState::over(test, 0));
     }
     sites
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    Site,
+    PagesState,
     mailbox::{anna, answer, ben, consent, link, person, read},
     sites,
 };
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Signs up by a name and confirms; the contact.
-async fn confirm(site: &Site, given: Option<&str>, family: Option<&str>) -> String {
+async fn confirm(site: &PagesState, given: Option<&str>, family: Option<&str>) -> String {
     site.test.clock.advance(TimeDelta::hours(25));
     let new = zweck::domain::signups::SignUp {
         given_name: given.map(str::to_owned),
@@ -28,7 +28,7 @@ async fn confirm(site: &Site, given: Option<&str>, family: Option<&str>) -> Stri
     zweck::domain::signups::confirm(&site.test.app, &token, "r").await.unwrap().unwrap().to_string()
 }
 
-async fn records(site: &Site) -> i64 {
+async fn records(site: &PagesState) -> i64 {
     number(&site.test.app.db.reader, "SELECT COUNT(*) FROM contact WHERE email_key = 'family@example.org'")
         .await
 }

@@ -5,17 +5,17 @@ use entity::{consent_event, enums::LinkKind, mail, objection};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
-use super::{Reply, Site, sites};
+use super::{PagesState, Reply, sites};
 use crate::support::{client::Caller, world::id};
 
 /// What a caller reads of the contact.
-async fn read(site: &Site, caller: &Caller, number: u128) -> Value {
+async fn read(site: &PagesState, caller: &Caller, number: u128) -> Value {
     let query = format!("{{ contact(id: \"{}\") {{ givenName }} }}", id(0, number));
     site.client().data(caller, &query).await["contact"].clone()
 }
 
 /// Sources of all events and objections.
-async fn sources(site: &Site) -> Vec<String> {
+async fn sources(site: &PagesState) -> Vec<String> {
     let db = &site.test.app.db.reader;
     let events = consent_event::Entity::find().all(db).await.unwrap();
     let objections = objection::Entity::find().all(db).await.unwrap();

@@ -4,7 +4,7 @@ use entity::{contact, mail, sign_up};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
-use super::{Site, sites, values};
+use super::{PagesState, sites, values};
 use crate::signups::tokens;
 
 const FORM: &str = "/p/signup/newsletter";
@@ -19,14 +19,14 @@ fn text(purpose: &str, language: &str) -> String {
 }
 
 /// What marketing reads of the person under the newsletter.
-async fn read(site: &Site) -> serde_json::Value {
+async fn read(site: &PagesState) -> serde_json::Value {
     let marketing = site.test.caller("marketing", "newsletter").await;
     let data = site.client().data(&marketing, "{ contacts { nodes { givenName email } } }").await;
     let nodes = data["contacts"]["nodes"].as_array().unwrap().iter();
     nodes.filter(|node| node["email"] == "New@Example.org").cloned().collect()
 }
 
-async fn person(site: &Site) -> uuid::Uuid {
+async fn person(site: &PagesState) -> uuid::Uuid {
     let found = contact::Entity::find().filter(contact::Column::EmailKey.eq("new@example.org"));
     found.one(&site.test.app.db.reader).await.unwrap().unwrap().id
 }

@@ -3,19 +3,19 @@
 use serde_json::{Value, json};
 use zweck::{
     auth::actor::Actor,
-    graphql::{Engine, Request},
+    graphql::{Pipeline, Request},
 };
 
-use super::{Site, sites};
+use super::{PagesState, sites};
 use crate::support::world::id;
 
 /// What the engine answers to the person `number`.
-async fn ask(site: &Site, number: u128, query: &str) -> Value {
+async fn ask(site: &PagesState, number: u128, query: &str) -> Value {
     let app = &site.test.app;
     let (policy, purpose) = (app.policy.current(), &app.pages.purpose);
     let actor = Actor::of_subject(policy, id(0, number), purpose, app.now(), "r".to_owned()).unwrap();
     let request = Request { query: query.to_owned(), ..Request::default() };
-    let answer = Engine::new().unwrap().execute(app, &actor, request).await;
+    let answer = Pipeline::new().unwrap().execute(app, &actor, request).await;
     serde_json::from_slice(&answer.body).unwrap()
 }
 

@@ -9,15 +9,15 @@ use zweck::{
     app::App,
     audit::{self, Author},
     auth::oidc::Issuers,
-    config::pages::Pages,
-    crypto::{link_tokens, master_keys::Keys},
+    config::public_pages::Pages,
+    crypto::{link_tokens, master_keys::MasterKeys},
     db::Db,
     domain::signups,
     jobs,
-    policy::Live,
+    policy::PolicyHandle,
 };
 
-use super::{Reply, Site, sites, values};
+use super::{PagesState, Reply, sites, values};
 use crate::{
     signups::{newsletter, sign_up},
     support::{app::pages, dump::number, smtp::Smtp, world::id},
@@ -28,7 +28,7 @@ const FORM: &str = "/p/signup/newsletter";
 const EMAIL: &str = "nina@example.org";
 
 /// Signs up by the form, some time after the last.
-async fn typed(site: &Site, email: &str, purpose: &str) -> DateTime<Utc> {
+async fn typed(site: &PagesState, email: &str, purpose: &str) -> DateTime<Utc> {
     site.test.clock.advance(TimeDelta::minutes(1));
     let version = format!("version-{purpose}");
     let fields = [("language", "en"), ("choice", purpose), (&version, "2026-1"), ("email", email)];
@@ -49,7 +49,7 @@ fn button(page: &Reply, number: usize) -> Vec<(&'static str, String)> {
 const ALL: usize = usize::MAX;
 
 /// Opens the link and presses a button.
-async fn press(site: &Site, token: &str, number: usize) -> Reply {
+async fn press(site: &PagesState, token: &str, number: usize) -> Reply {
     let page = site.get(&format!("/p/{token}")).await;
     let fields = button(&page, number);
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -57,7 +57,7 @@ async fn press(site: &Site, token: &str, number: usize) -> Reply {
 }
 
 /// Under which purposes of these marketing reads the mailbox.
-async fn in_force(site: &Site, email: &str) -> Vec<&'static str> {
+async fn in_force(site: &PagesState, email: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
     for purpose in ["newsletter", "event_invitations"] {
         let marketing = site.test.caller("marketing", purpose).await;
@@ -70,7 +70,7 @@ async fn in_force(site: &Site, email: &str) -> Vec<&'static str> {
 }
 
 /// The events of the mailbox: kind, declared, where, version of the text, in their order.
-async fn events(site: &Site, contact: Uuid, purpose: &str) -> Vec<Value> {
+async fn events(site: &PagesState, contact: Uuid, purpose: &str) -> Vec<Value> {
     let desk = site.test.caller("privacy_desk", "rights_fulfilment").await;
     let query = format!(
         "{{ contact(id: \"{contact}\") {{ consents {{ nodes {{ purpose {{ code }} events {{ kind declaredAt source evidence text {{ version }} }} }} }} }} }}"
@@ -253,8 +253,8 @@ async fn the_sweep_leaves_what_waits() {
         let Some(smtp) = Smtp::start() else { return };
         let test = &site.test;
         let db = Db::connect(&test.url, 2).await.unwrap();
-        let policy = Live::new(test.app.policy.current());
-        let app = App::new(db, policy, test.clock.clone(), Keys::new([7; 32]), Issuers::default());
+        let policy = PolicyHandle::new(test.app.policy.current());
+        let app = App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default());
         let app = app.with_pages(Pages { mail_hours: 168, ..pages() });
         let round = async || jobs::round(&app, Some(&smtp.mailer())).await.unwrap();
         let begin = async |at| {

@@ -18,7 +18,7 @@ use zweck::{
     auth::actor::Actor,
     domain::access_tokens,
     engine::record_statements,
-    graphql::{Engine, Request},
+    graphql::{Pipeline, Request},
 };
 
 use crate::support::{
@@ -44,7 +44,7 @@ async fn actor(test: &TestApp, case: &Case) -> Actor {
     Actor::new(policy, &credential, Some(case.purpose), "test".to_owned()).unwrap()
 }
 
-async fn ask(engine: &Engine, app: &App, actor: &Actor, query: &str, filled: &Filled) -> Value {
+async fn ask(engine: &Pipeline, app: &App, actor: &Actor, query: &str, filled: &Filled) -> Value {
     let query = filled.iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value));
     let answer = engine.execute(app, actor, Request { query: query.clone(), ..Request::default() }).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -53,7 +53,7 @@ async fn ask(engine: &Engine, app: &App, actor: &Actor, query: &str, filled: &Fi
 }
 
 /// The statements that a case sends.
-async fn statements(engine: &Engine, test: &TestApp, case: &Case, filled: &Filled) -> Vec<Statement> {
+async fn statements(engine: &Pipeline, test: &TestApp, case: &Case, filled: &Filled) -> Vec<Statement> {
     let actor = actor(test, case).await;
     let mut filled = filled.clone();
     if let Some(query) = case.cursor {
@@ -77,7 +77,7 @@ fn ids() -> Filled {
 /// The plans of all cases, and what is wrong with them.
 async fn plans(test: &TestApp) -> (String, Vec<String>) {
     let reader = &test.app.db.reader;
-    let engine = Engine::new().unwrap();
+    let engine = Pipeline::new().unwrap();
     let filled = ids();
     let (mut text, mut faults) = (String::new(), Vec::new());
     for case in CASES {

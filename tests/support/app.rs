@@ -8,13 +8,13 @@ use zweck::{
     app::App,
     audit::{self, Author},
     base::{clock::ManualClock, error::Error},
-    config::pages::Pages,
-    crypto::master_keys::Keys,
+    config::public_pages::Pages,
+    crypto::master_keys::MasterKeys,
     domain::{
         access_tokens::{self, BearerToken, NewToken},
         purposes, recipients,
     },
-    policy::Live,
+    policy::PolicyHandle,
 };
 
 use super::database::{self, TestDatabase};
@@ -50,12 +50,12 @@ impl TestApp {
     /// The application over `database`, with the shipped policy and its purposes.
     pub async fn over(database: TestDatabase) -> Self {
         let clock = Arc::new(ManualClock::new(start()));
-        let policy = Live::new(crate::policy::shipped().await);
+        let policy = PolicyHandle::new(crate::policy::shipped().await);
         let app = App::new(
             database.db,
             policy,
             clock.clone(),
-            Keys::new([7; 32]),
+            MasterKeys::new([7; 32]),
             zweck::auth::oidc::Issuers::default(),
         )
         .with_pages(pages());

@@ -10,7 +10,7 @@ use zweck::{
     app::App,
     audit,
     domain::access_tokens::BearerToken,
-    graphql::Engine,
+    graphql::Pipeline,
     http::{Limits, router},
 };
 
@@ -36,7 +36,7 @@ impl Client {
     }
 
     pub fn over(app: Arc<App>) -> Self {
-        let router = router(app.clone(), Arc::new(Engine::new().unwrap()), Limits::default());
+        let router = router(app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
         Self { router, app }
     }
 

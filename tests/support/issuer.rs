@@ -25,7 +25,7 @@ use ring::{
     },
 };
 use serde_json::{Value, json};
-use zweck::{app::App, auth::oidc::Issuers, base::clock::Clock, policy::Live};
+use zweck::{app::App, auth::oidc::Issuers, base::clock::Clock, policy::PolicyHandle};
 
 use super::app::TestApp;
 
@@ -223,7 +223,7 @@ impl TestApp {
     /// The same, by another clock.
     pub fn with_issuers_at(&self, toml: &str, clock: Arc<dyn Clock>) -> Arc<App> {
         let db = self.app.db.clone();
-        let policy = Live::new(self.app.policy.current());
+        let policy = PolicyHandle::new(self.app.policy.current());
         Arc::new(App::new(db, policy, clock, self.app.keys.clone(), issuers(toml)))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use zweck::{config::pages::Mail, jobs::mailer::Mailer};
+use zweck::{config::public_pages::Mail, jobs::mailer::Mailer};
 
 use super::process::free_port;
 

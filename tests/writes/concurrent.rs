@@ -109,9 +109,9 @@ async fn serialization_failures_are_tried_again() {
         // Connections that are open keep what they began with: the server is started anew.
         let app = zweck::app::App::new(
             zweck::db::Db::connect(&world.test.url, 8).await.unwrap(),
-            zweck::policy::Live::new(world.test.app.policy.current()),
+            zweck::policy::PolicyHandle::new(world.test.app.policy.current()),
             world.test.clock.clone(),
-            zweck::crypto::master_keys::Keys::new([7; 32]),
+            zweck::crypto::master_keys::MasterKeys::new([7; 32]),
             zweck::auth::oidc::Issuers::default(),
         );
         let isolation = "SELECT COUNT(*) FROM pg_settings WHERE name = 'transaction_isolation' AND setting = 'serializable'";

@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::{Value, json};
 use zweck::{
-    app::App, base::clock::ManualClock, crypto::master_keys::Keys, db::Db,
-    domain::access_tokens::BearerToken, policy::Live,
+    app::App, base::clock::ManualClock, crypto::master_keys::MasterKeys, db::Db,
+    domain::access_tokens::BearerToken, policy::PolicyHandle,
 };
 
 use super::{Staff, person};
@@ -62,9 +62,9 @@ async fn child() {
             }
         });
     }
-    let policy = Live::new(crate::policy::shipped().await);
+    let policy = PolicyHandle::new(crate::policy::shipped().await);
     let clock = Arc::new(ManualClock::new(start()));
-    let app = App::new(db, policy, clock, Keys::new([7; 32]), zweck::auth::oidc::Issuers::default());
+    let app = App::new(db, policy, clock, MasterKeys::new([7; 32]), zweck::auth::oidc::Issuers::default());
     let caller = Caller { token: BearerToken::parse(&text("token")).unwrap(), purpose: text("purpose") };
     let client = Client::over(Arc::new(app));
     let (status, body) =

@@ -1,7 +1,7 @@
 //! What each mutation does: values, provenance, rights, grants, and what the audit log then tells to whom.
 
 use serde_json::{Value, json};
-use zweck::crypto::master_keys::Keys;
+use zweck::crypto::master_keys::MasterKeys;
 
 use super::{Staff, done, mutate, person, refusal};
 use crate::{
@@ -322,12 +322,12 @@ async fn a_new_master_key_opens_what_the_old_one_wrapped() {
         let staff = Staff::of(&test).await;
         let input = json!({ "contactId": person(1), "familyName": "Neu" });
         done(&client, &staff.support, "updateContact", input, "contact { id }").await;
-        let open = async |keys: Keys| {
+        let open = async |keys: MasterKeys| {
             let db = zweck::db::Db::connect(&test.url, 2).await.unwrap();
-            let policy = zweck::policy::Live::new(test.app.policy.current());
+            let policy = zweck::policy::PolicyHandle::new(test.app.policy.current());
             zweck::app::App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default())
         };
-        let rotating = open(Keys::with_previous([8; 32], vec![[7; 32]])).await;
+        let rotating = open(MasterKeys::with_previous([8; 32], vec![[7; 32]])).await;
         let stale = number(&rotating.db.reader, "SELECT COUNT(*) FROM subject_key").await;
         assert!(stale > 0);
         assert_eq!(
@@ -337,7 +337,7 @@ async fn a_new_master_key_opens_what_the_old_one_wrapped() {
         assert_eq!(zweck::audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped, 0);
         // The old one is not needed any more, and opens nothing.
         for (key, opens) in [([8; 32], true), ([7; 32], false), ([9; 32], false)] {
-            let app = open(Keys::new(key)).await;
+            let app = open(MasterKeys::new(key)).await;
             let rows = "SELECT COUNT(*) FROM audit_entry WHERE action = 'updateContact'";
             assert_eq!(number(&app.db.reader, rows).await, 1);
             let world = crate::support::client::Client::over(std::sync::Arc::new(app));

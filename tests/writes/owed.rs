@@ -12,7 +12,7 @@ use super::{Staff, door::block, mutate, newsletter, person};
 use crate::{
     imports_consents,
     imports_objections::{list, run},
-    pages::{Site, sites},
+    pages::{PagesState, sites},
     reads::{World, worlds},
     support::{
         an_import,
@@ -146,7 +146,7 @@ async fn lost_keys_keep_no_no_away() {
 #[tokio::test]
 async fn pages_and_files_take_it_too() {
     for site in sites().await {
-        let Site { test, .. } = &site;
+        let PagesState { test, .. } = &site;
         let db = &test.app.db.writer;
         let jan = site.preference(id(0, 10), "newsletter", "jan@example.org").await;
         let anna = site.preference(id(0, 1), "newsletter", "anna@example.org").await;

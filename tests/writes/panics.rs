@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use zweck::{
     app::App,
     base::clock::{Clock, ManualClock},
-    crypto::master_keys::Keys,
-    policy::Live,
+    crypto::master_keys::MasterKeys,
+    policy::PolicyHandle,
 };
 
 use super::{Staff, done};
@@ -44,12 +44,12 @@ async fn a_panic_is_an_internal_error_and_leaves_nothing_half_done() {
         let staff = Staff::of(&test).await;
         let bomb = Arc::new(Bomb { clock: test.clock.clone(), left: AtomicI64::new(0) });
         let db = test.app.db.clone();
-        let policy = Live::new(shipped().await);
+        let policy = PolicyHandle::new(shipped().await);
         let client = Client::over(Arc::new(App::new(
             db,
             policy,
             bomb.clone(),
-            Keys::new([7; 32]),
+            MasterKeys::new([7; 32]),
             zweck::auth::oidc::Issuers::default(),
         )));
         let input = json!({ "familyName": "Panne", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });

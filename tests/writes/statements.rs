@@ -144,9 +144,9 @@ async fn mutations_take_these_statements() {
         // Connections that are open keep what they began with: the server is started anew.
         let app = App::new(
             zweck::db::Db::connect(&world.test.url, 1).await.unwrap(),
-            zweck::policy::Live::new(world.test.app.policy.current()),
+            zweck::policy::PolicyHandle::new(world.test.app.policy.current()),
             world.test.clock.clone(),
-            zweck::crypto::master_keys::Keys::new([7; 32]),
+            zweck::crypto::master_keys::MasterKeys::new([7; 32]),
             zweck::auth::oidc::Issuers::default(),
         );
         let client = Client::over(std::sync::Arc::new(app));

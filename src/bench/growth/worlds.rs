@@ -22,14 +22,14 @@ use crate::{
     audit::{self, Author},
     auth::{actor::Actor, credential::Credential, oidc::Issuers},
     base::clock::{Clock, SystemClock},
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     db::Db,
     domain::{
         access_tokens::{self, BearerToken, NewToken},
         purposes,
     },
-    graphql::{Engine, Outcome, Request},
-    policy::{Live, Policy, Sources},
+    graphql::{Outcome, Pipeline, Request},
+    policy::{Policy, PolicyHandle, Sources},
     registry,
 };
 
@@ -44,7 +44,7 @@ const READERS: u32 = 1;
 pub(super) struct World {
     pub(super) contacts: u64,
     pub(super) app: App,
-    engine: Engine,
+    engine: Pipeline,
     token: BearerToken,
 }
 
@@ -65,12 +65,12 @@ impl World {
         let policy = Policy::load(sources, &registry::policy_objects()).await;
         let policy = policy.map_err(|error| Fault::Failed(error.to_string()))?;
         let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
-        let app = App::new(db, Live::new(policy), clock, Keys::random(), Issuers::default());
+        let app = App::new(db, PolicyHandle::new(policy), clock, MasterKeys::random(), Issuers::default());
         purposes::sync(&app, ACTOR).await?;
         let filled = fill(&url, app.db.backend(), contacts).await;
         filled.map_err(|_| Fault::Failed(format!("the {} database cannot be filled", place.name)))?;
         let token = token(&app).await?;
-        let engine = Engine::new()?;
+        let engine = Pipeline::new()?;
         Ok(Self { contacts, app, engine, token })
     }
 

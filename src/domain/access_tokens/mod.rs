@@ -19,7 +19,7 @@ pub use bearer::BearerToken;
 
 use crate::{
     app::App,
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::{actor::Actor, credential::Credential, oidc::User},
     base::{
         error::{Code, Error},
@@ -255,7 +255,7 @@ pub async fn create(
     Ok((model.id, token))
 }
 
-fn entry(action: &'static str, id: Uuid, changes: Changes) -> Entry {
+fn entry(action: &'static str, id: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: ACCESS_TOKEN.name, entity_id: Some(id), contact_id: None, changes }
 }
 
@@ -314,7 +314,7 @@ pub async fn rotate(
     let mut row = before.clone().into_active_model();
     row.expires_at = Set(ends);
     Entity::update(row).exec(tx.connection()).await?;
-    let changes = Changes::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    let changes = ChangeSet::between(&ACCESS_TOKEN, Some(&before), Some(&after));
     tx.record(entry("rotateAccessToken", id, changes)).await?;
     Ok(made)
 }
@@ -332,13 +332,13 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
     let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
     let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
     if before.revoked_at.is_some() {
-        return tx.record(entry("revokeAccessToken", id, Changes::none())).await;
+        return tx.record(entry("revokeAccessToken", id, ChangeSet::none())).await;
     }
     let after = Model { revoked_at: Some(tx.now()), ..before.clone() };
     let mut row = before.clone().into_active_model();
     row.revoked_at = Set(after.revoked_at);
     Entity::update(row).exec(tx.connection()).await?;
-    let changes = Changes::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    let changes = ChangeSet::between(&ACCESS_TOKEN, Some(&before), Some(&after));
     tx.record(entry("revokeAccessToken", id, changes)).await
 }
 

@@ -17,11 +17,11 @@ use super::{
     opened::blank,
 };
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     base::{error::Error, identities::Reader},
-    crypto::installation_keys::Ring,
+    crypto::installation_keys::InstallationKeys,
     domain::{
-        contacts::Reached,
+        contacts::NewAddresses,
         suppressions::{self, Found},
     },
     policy::Policy,
@@ -64,7 +64,7 @@ pub enum Said {
 
 /// Why what is told is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hindrance {
+pub enum SkipReason {
     /// The contact is only kept because a law demands it.
     NotActive,
     /// It was not given for the address that the contact has now (BGH I ZR 164/09).
@@ -91,7 +91,7 @@ pub enum Outcome {
     /// It is known already.
     Unchanged,
     /// It was left out.
-    LeftOut(Hindrance),
+    LeftOut(SkipReason),
 }
 
 type Key = (Uuid, String, Channel);
@@ -106,11 +106,11 @@ struct Held {
 }
 
 /// Contacts with their consents, objections and what the suppression list says of them, read for many at once.
-pub struct Present {
+pub struct ExistingConsents {
     contacts: HashMap<Uuid, contact::Model>,
     held: HashMap<Key, Held>,
     objections: Vec<objection::Model>,
-    reached: HashMap<Uuid, Reached>,
+    reached: HashMap<Uuid, NewAddresses>,
     found: Found,
     reader: Reader,
     at: DateTime<Utc>,
@@ -119,7 +119,7 @@ pub struct Present {
     touched: Vec<Key>,
 }
 
-impl Present {
+impl ExistingConsents {
     /// Reads what is there of the contacts `ids`; erased ones are not. In a transaction that is to write, contacts and consents
     /// are locked.
     ///
@@ -127,7 +127,7 @@ impl Present {
     /// `INTERNAL` from the database.
     pub async fn read<C: ConnectionTrait>(
         connection: &C,
-        (ring, reader): (Option<&Ring>, &Reader),
+        (ring, reader): (Option<&InstallationKeys>, &Reader),
         ids: &HashSet<Uuid>,
         lock: bool,
         (at, by): (DateTime<Utc>, &str),
@@ -163,10 +163,10 @@ impl Present {
         }
         let of = |contact: &contact::Model| {
             let points = points.get(&contact.id).map(Vec::as_slice).unwrap_or_default();
-            (contact.id, Reached::of(reader, contact, points))
+            (contact.id, NewAddresses::of(reader, contact, points))
         };
-        let reached: HashMap<Uuid, Reached> = contacts.values().map(of).collect();
-        let all: Vec<Reached> = reached.values().cloned().collect();
+        let reached: HashMap<Uuid, NewAddresses> = contacts.values().map(of).collect();
+        let all: Vec<NewAddresses> = reached.values().cloned().collect();
         let found = suppressions::find(connection, ring, reader, &all).await?;
         let reader = *reader;
         Ok(Self {
@@ -198,14 +198,14 @@ impl Present {
     ///
     /// # Errors
     /// What stands in its way.
-    pub fn admits(&self, policy: &Policy, told: &Told, grant: &Grant) -> Result<(), Hindrance> {
-        let contact = self.contacts.get(&told.contact_id).ok_or(Hindrance::NotActive)?;
+    pub fn admits(&self, policy: &Policy, told: &Told, grant: &Grant) -> Result<(), SkipReason> {
+        let contact = self.contacts.get(&told.contact_id).ok_or(SkipReason::NotActive)?;
         if contact.state == ContactState::Retained {
-            return Err(Hindrance::NotActive);
+            return Err(SkipReason::NotActive);
         }
-        let own = self.reached.get(&contact.id).map(Reached::all).unwrap_or_default();
+        let own = self.reached.get(&contact.id).map(NewAddresses::all).unwrap_or_default();
         if !is_for_present_address(&self.reader, (contact, own), told.channel, grant) {
-            return Err(Hindrance::OtherAddress);
+            return Err(SkipReason::OtherAddress);
         }
         let group = policy.purpose(&told.purpose).and_then(|purpose| purpose.group.as_deref());
         // One that was taken back ends what was declared before it; one that stands ends all that a file can tell.
@@ -225,16 +225,16 @@ impl Present {
         };
         if let Some(stands) = self.objections.iter().find(objected) {
             let own = stands.kind == StopKind::Objection;
-            return Err(if own { Hindrance::Objected } else { Hindrance::Suppressed });
+            return Err(if own { SkipReason::Objected } else { SkipReason::Suppressed });
         }
         let reached = self.reached.get(&told.contact_id);
         let listed =
             reached.and_then(|reached| self.found.ends_consent(policy, reached, &told.purpose, told.channel));
         if listed.is_some_and(|since| since >= grant.granted_at()) {
-            return Err(Hindrance::Suppressed);
+            return Err(SkipReason::Suppressed);
         }
         if grant.expires_at.is_some_and(|end| end <= self.at) {
-            return Err(Hindrance::Expired);
+            return Err(SkipReason::Expired);
         }
         Ok(())
     }
@@ -303,18 +303,18 @@ impl Present {
         let ended = |hindrance| Some(Outcome::LeftOut(hindrance));
         match held.now.status {
             ConsentStatus::Granted if held.now.expires_at.is_some_and(|end| end <= self.at) => {
-                ended(Hindrance::Expired)
+                ended(SkipReason::Expired)
             }
             ConsentStatus::Granted => Some(Outcome::Unchanged),
-            ConsentStatus::Withdrawn => ended(Hindrance::Withdrawn),
-            ConsentStatus::Refused => ended(Hindrance::Refused),
-            ConsentStatus::Invalidated => ended(Hindrance::Invalidated),
-            ConsentStatus::Expired => ended(Hindrance::Expired),
+            ConsentStatus::Withdrawn => ended(SkipReason::Withdrawn),
+            ConsentStatus::Refused => ended(SkipReason::Refused),
+            ConsentStatus::Invalidated => ended(SkipReason::Invalidated),
+            ConsentStatus::Expired => ended(SkipReason::Expired),
             // It is asked for anew: what the person said before still stands against an older word.
             ConsentStatus::Pending => held.events.iter().find_map(|event| match event.kind {
-                ConsentEventKind::Withdrawn => ended(Hindrance::Withdrawn),
-                ConsentEventKind::Refused => ended(Hindrance::Refused),
-                ConsentEventKind::Invalidated => ended(Hindrance::Invalidated),
+                ConsentEventKind::Withdrawn => ended(SkipReason::Withdrawn),
+                ConsentEventKind::Refused => ended(SkipReason::Refused),
+                ConsentEventKind::Invalidated => ended(SkipReason::Invalidated),
                 _ => None,
             }),
         }
@@ -406,9 +406,9 @@ impl Present {
             tx.insert_all::<consent_event::Entity>(rows.iter().cloned()).await?;
         }
         for held in &held {
-            let mut changes = Changes::between(&CONSENT, held.before.as_ref(), Some(&held.now));
+            let mut changes = ChangeSet::between(&CONSENT, held.before.as_ref(), Some(&held.now));
             for event in held.events.iter().skip(held.known) {
-                changes = changes.and(Changes::between(&CONSENT_EVENT, None, Some(event)));
+                changes = changes.and(ChangeSet::between(&CONSENT_EVENT, None, Some(event)));
             }
             tx.record(Entry {
                 action,

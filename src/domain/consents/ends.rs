@@ -201,12 +201,12 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             .await?;
         let Some((end, _)) = batch.last() else { return past.end(done) };
         last = *end;
-        match audit::again(|| declare_all(app, &batch, task)).await {
+        match audit::with_retry(|| declare_all(app, &batch, task)).await {
             Ok(number) => done += number,
             // One by one: whoever's consent cannot be written holds up nobody else's.
             Err(_) => {
                 for one in &batch {
-                    let alone = audit::again(|| declare_all(app, std::slice::from_ref(one), task)).await;
+                    let alone = audit::with_retry(|| declare_all(app, std::slice::from_ref(one), task)).await;
                     done += past.take(app, "a consent that ends", one.0, alone).await?;
                 }
             }

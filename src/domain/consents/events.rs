@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::opened::Opened;
 use crate::{
-    audit::{Changes, Entry, Rows, Transaction},
+    audit::{ChangeSet, Entry, Rows, Transaction},
     auth::actor::Actor,
     base::error::Error,
     domain::consents::projection::project,
@@ -233,11 +233,11 @@ pub(super) async fn repeat(
     row: &consent::Model,
     action: &'static str,
 ) -> Result<Uuid, Error> {
-    tx.record(entry(row, action, Changes::none())).await?;
+    tx.record(entry(row, action, ChangeSet::none())).await?;
     Ok(row.id)
 }
 
-fn entry(row: &consent::Model, action: &'static str, changes: Changes) -> Entry {
+fn entry(row: &consent::Model, action: &'static str, changes: ChangeSet) -> Entry {
     Entry {
         action,
         entity_type: CONSENT.name,

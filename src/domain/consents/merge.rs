@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::events::{address_of, bare, not_before, of, projected};
 use crate::{
-    audit::{Changes, Transaction},
+    audit::{ChangeSet, Transaction},
     auth::actor::Actor,
     base::error::Error,
     domain::contacts::merge::Merged,
@@ -150,7 +150,7 @@ async fn settle(
     refused: bool,
     given: &[Given<'_>],
     address: Option<&String>,
-) -> Result<(consent::Model, Changes), Error> {
+) -> Result<(consent::Model, ChangeSet), Error> {
     let in_force = matches!(row.status, ConsentStatus::Granted | ConsentStatus::Pending);
     // Those that the state was made of; where that cannot be told, all.
     let made = |given: &&Given<'_>| given.row.status == row.status && given.row.granted_at == row.granted_at;
@@ -161,7 +161,7 @@ async fn settle(
         if let Some(winner) = winners.next().filter(|_| in_force) {
             row.bound_address.clone_from(&winner.row.bound_address);
         }
-        return Ok((row, Changes::none()));
+        return Ok((row, ChangeSet::none()));
     }
     let mut events = of(tx.connection(), row.id).await?;
     let event = bare(tx, row.id, ConsentEventKind::Invalidated, not_before(tx, &events));
@@ -209,9 +209,9 @@ async fn unite(
     let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
     let events = serde_json::json!(moved);
     let coordinate = "Consent.events";
-    let came = Changes::one(coordinate, Category::Link, serde_json::Value::Null, events.clone());
+    let came = ChangeSet::one(coordinate, Category::Link, serde_json::Value::Null, events.clone());
     let changes = tx.update::<consent::Entity>(&CONSENT, own, &after).await?;
     tx.record(merged.entry(&CONSENT, own.id, changes.and(event).and(came))).await?;
-    let went = Changes::one(coordinate, Category::Link, events, serde_json::Value::Null);
+    let went = ChangeSet::one(coordinate, Category::Link, events, serde_json::Value::Null);
     tx.record(merged.entry(&CONSENT, other.id, gone.and(went))).await
 }

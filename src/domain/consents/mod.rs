@@ -27,7 +27,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use asked::{Asked, answer, ask};
-pub use batch::{Hindrance, Outcome, Present, Said, Told};
+pub use batch::{ExistingConsents, Outcome, Said, SkipReason, Told};
 pub use ends::{demand_renewals, expire};
 pub use events::after;
 pub use granting::Grant;

@@ -16,7 +16,7 @@ use crate::{
     audit::{Mode, Transaction},
     base::error::Error,
     domain::{
-        contacts::{self, Reached},
+        contacts::{self, NewAddresses},
         suppressions::{self, Declared, is_advertising},
     },
 };
@@ -25,7 +25,7 @@ use crate::{
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked.
-pub async fn arrive(tx: &mut Transaction, reached: &Reached) -> Result<(), Error> {
+pub async fn arrive(tx: &mut Transaction, reached: &NewAddresses) -> Result<(), Error> {
     suppressions::bring(tx, reached).await?;
     carry_noes(tx, reached).await
 }
@@ -35,7 +35,7 @@ pub async fn arrive(tx: &mut Transaction, reached: &Reached) -> Result<(), Error
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn carry_noes(tx: &mut Transaction, reached: &Reached) -> Result<(), Error> {
+pub async fn carry_noes(tx: &mut Transaction, reached: &NewAddresses) -> Result<(), Error> {
     let Some(contact) = reached.owner().filter(|_| !reached.all().is_empty()) else { return Ok(()) };
     if !tx.holds(reached.locks(), Mode::Exclusive) {
         return Ok(());
@@ -55,7 +55,7 @@ pub async fn carry_noes(tx: &mut Transaction, reached: &Reached) -> Result<(), E
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked EXCLUSIVE.
-pub(super) async fn settle(tx: &mut Transaction, reached: &Reached) -> Result<(), Error> {
+pub(super) async fn settle(tx: &mut Transaction, reached: &NewAddresses) -> Result<(), Error> {
     let Some(contact) = reached.owner() else { return Ok(()) };
     for no in of(tx, contact).await? {
         let (purpose, channel) = (no.declared.purpose.clone(), no.declared.channel);

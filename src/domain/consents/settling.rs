@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::{bound_anew, noes};
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Mode, Past, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Mode, Past, Transaction},
     base::{error::Error, identities},
     domain::{
-        contacts::{self, Reached},
+        contacts::{self, NewAddresses},
         suppressions::{self, compare},
     },
     registry::{CONTACT, CONTACT_POINT, Category},
@@ -54,7 +54,7 @@ pub async fn settle(app: &App) -> Result<Settled, Error> {
         return Ok(Settled::default());
     }
     let settled = walk(app).await?;
-    audit::again(|| finish(app)).await?;
+    audit::with_retry(|| finish(app)).await?;
     if settled.read_anew > 0 {
         tracing::info!(contacts = settled.read_anew, version, "the keys of addresses were made anew");
     }
@@ -106,7 +106,7 @@ async fn finish(app: &App) -> Result<(), Error> {
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,
-        changes: Changes::one("Keys.reader", Category::Technical, serde_json::Value::Null, version.into()),
+        changes: ChangeSet::one("Keys.reader", Category::Technical, serde_json::Value::Null, version.into()),
     })
     .await?;
     tx.commit().await
@@ -137,11 +137,11 @@ async fn walk(app: &App) -> Result<Settled, Error> {
             .await?;
         let Some(end) = ids.last() else { return past.end(settled) };
         last = *end;
-        match audit::again(|| batch(app, &ids)).await {
+        match audit::with_retry(|| batch(app, &ids)).await {
             Ok(done) => settled.add(done),
             Err(_) => {
                 for id in &ids {
-                    let alone = audit::again(|| batch(app, std::slice::from_ref(id))).await;
+                    let alone = audit::with_retry(|| batch(app, std::slice::from_ref(id))).await;
                     settled.add(past.take(app, "a contact that is settled", *id, alone).await?);
                 }
             }
@@ -199,7 +199,7 @@ fn is_stale(app: &App, row: &contact::Model, points: &[contact_point::Model]) ->
         || row.family_name_key != identities::household(row.family_name.as_deref())
 }
 
-type Row = (contact::Model, Vec<contact_point::Model>, Reached);
+type Row = (contact::Model, Vec<contact_point::Model>, NewAddresses);
 
 async fn reached(tx: &Transaction, ids: &[Uuid]) -> Result<Vec<Row>, Error> {
     let rows = contact::Entity::find().filter(contact::Column::Id.is_in(ids.iter().copied()));
@@ -214,7 +214,7 @@ async fn reached(tx: &Transaction, ids: &[Uuid]) -> Result<Vec<Row>, Error> {
         .into_iter()
         .map(|row| {
             let points = of.remove(&row.id).unwrap_or_default();
-            let reached = Reached::of(tx.reader(), &row, &points);
+            let reached = NewAddresses::of(tx.reader(), &row, &points);
             (row, points, reached)
         })
         .collect())

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Past},
+    audit::{self, Author, ChangeSet, Entry, Past},
     base::error::Error,
     registry::{CONSENT_CHANGE, Category},
 };
@@ -93,7 +93,7 @@ async fn tell(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
         entity_type: CONSENT_CHANGE.name,
         entity_id: None,
         contact_id: None,
-        changes: Changes::one(
+        changes: ChangeSet::one(
             "ConsentChange.kind",
             Category::Consent,
             serde_json::Value::Null,

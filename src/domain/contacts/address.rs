@@ -1,6 +1,6 @@
 //! Addresses that contacts are named by instead of an id. Room: domain/contacts.
 
-use super::{Reachable, Reached};
+use super::{NewAddresses, Reachable};
 use crate::base::{
     error::Error,
     identities::{Reader, Reading},
@@ -10,7 +10,7 @@ use crate::base::{
 #[derive(Clone)]
 pub struct Address {
     name: &'static str,
-    reached: Reached,
+    reached: NewAddresses,
 }
 
 impl Address {
@@ -36,7 +36,7 @@ impl Address {
             return Err(Error::input(format!("`{name}` {fault}")).in_input(format!("input.{name}")));
         }
         let all = reading.identities.into_iter().map(|identity| Reachable::typed(identity, text));
-        Ok(Self { name, reached: Reached::typed(all.collect()) })
+        Ok(Self { name, reached: NewAddresses::typed(all.collect()) })
     }
 
     /// Name of its field and input.
@@ -45,7 +45,7 @@ impl Address {
     }
 
     /// The identities.
-    pub fn reached(&self) -> &Reached {
+    pub fn reached(&self) -> &NewAddresses {
         &self.reached
     }
 }

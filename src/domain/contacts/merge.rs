@@ -13,13 +13,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Reached,
-    points::{MOST_POINTS, NewPoint},
+    NewAddresses,
+    points::{MOST_POINTS, NewContactPoint},
     rows::{get, note_moves, set},
     unknown,
 };
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -87,18 +87,18 @@ pub struct Merged {
     /// The contact that goes.
     pub duplicate: contact::Model,
     /// Every address of the contact that stays.
-    pub reached: Reached,
+    pub reached: NewAddresses,
 }
 
 impl Merged {
     /// An entry about something of the contact that stays.
-    pub fn entry(&self, object: &'static ObjectType, id: Uuid, changes: Changes) -> Entry {
+    pub fn entry(&self, object: &'static ObjectType, id: Uuid, changes: ChangeSet) -> Entry {
         let contact_id = Some(self.after.id);
         Entry { action: ACTION, entity_type: object.name, entity_id: Some(id), contact_id, changes }
     }
 
     /// That a row of `object` hung on the duplicate, and now hangs on the contact that stays.
-    pub fn moved(&self, object: &'static ObjectType) -> Changes {
+    pub fn moved(&self, object: &'static ObjectType) -> ChangeSet {
         let leads = |field: &&Field| match field.read {
             Read::Many { object: other, .. } | Read::Connection { object: other, .. } => {
                 other.name == object.name
@@ -108,7 +108,7 @@ impl Merged {
         let link = CONTACT.fields.iter().find(leads).map_or("id", |field| field.name);
         let id = |contact: &contact::Model| contact.id.to_string().into();
         let coordinate = format!("{}.{link}", CONTACT.name);
-        Changes::one(&coordinate, Category::Link, id(&self.duplicate), id(&self.after))
+        ChangeSet::one(&coordinate, Category::Link, id(&self.duplicate), id(&self.after))
     }
 }
 
@@ -175,7 +175,7 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
     let Pair { stays: before, goes: duplicate } = pair;
     let mut after = before.clone();
     join_values(tx.reader(), &mut after, &duplicate, take, tx.now())?;
-    let given = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let given = ChangeSet::between(&CONTACT, Some(&before), Some(&after));
     let given: Vec<&str> =
         given.coordinates().iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
     let fields = serde_json::json!(given).to_string();
@@ -207,11 +207,11 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
         notice_version: None,
     };
     let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
-    let reached = Reached::typed(Vec::new());
+    let reached = NewAddresses::typed(Vec::new());
     let mut merged = Merged { before, after, duplicate, reached };
     tx.record(merged.entry(&CONTACT, merged.after.id, changes.and(provenance))).await?;
     let points = join_points(tx, &merged).await?;
-    merged.reached = Reached::of(tx.reader(), &merged.after, &points);
+    merged.reached = NewAddresses::of(tx.reader(), &merged.after, &points);
     Ok(merged)
 }
 
@@ -329,7 +329,7 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
         };
         let changes = if own.iter().chain(&primary).any(nothing_new) {
             contact_point::Entity::delete_by_id(point.id).exec(tx.connection()).await?;
-            Changes::between(&CONTACT_POINT, Some(&point), None)
+            ChangeSet::between(&CONTACT_POINT, Some(&point), None)
         } else {
             let moved = contact_point::Model { contact_id: merged.after.id, ..point.clone() };
             let changes = tx.update::<contact_point::Entity>(&CONTACT_POINT, &point, &moved).await?;
@@ -339,7 +339,8 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
     }
     for new in [&merged.before, &merged.duplicate].into_iter().flat_map(points) {
-        let point = NewPoint { contact_id: merged.after.id, ..new }.row(tx.reader(), tx.new_id(), tx.now());
+        let point =
+            NewContactPoint { contact_id: merged.after.id, ..new }.row(tx.reader(), tx.new_id(), tx.now());
         if own.iter().chain(&primary).any(|other| said(other) == said(&point)) {
             continue;
         }
@@ -368,7 +369,7 @@ fn primary(reader: &Reader, merged: &Merged) -> Vec<contact_point::Model> {
 }
 
 /// The primary addresses of a contact as points to be added.
-fn points(contact: &contact::Model) -> impl Iterator<Item = NewPoint> {
+fn points(contact: &contact::Model) -> impl Iterator<Item = NewContactPoint> {
     let postal =
         CONTACT.given().filter(|(field, _)| field.category == Category::Postal).map(|(field, _)| field.name);
     let kinds = [
@@ -383,6 +384,6 @@ fn points(contact: &contact::Model) -> impl Iterator<Item = NewPoint> {
             CONTACT.field(name).is_some_and(|field| field.identifies && get(contact, field).is_some())
         });
         let values: Vec<_> = names.into_iter().filter_map(|name| Some((name, given(name)?))).collect();
-        reaches.then_some(NewPoint { contact_id: contact.id, kind, values })
+        reaches.then_some(NewContactPoint { contact_id: contact.id, kind, values })
     })
 }

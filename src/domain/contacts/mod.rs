@@ -24,13 +24,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use address::Address;
-pub use points::{MOST_POINTS, NewPoint, add_point, remove_point};
-pub use reached::{Reachable, Reached, channel_of, channels_to, kind_on};
+pub use points::{MOST_POINTS, NewContactPoint, add_point, remove_point};
+pub use reached::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set, set_all, set_keys};
 
 use crate::{
-    audit::{Changes, Entry, Mode, Rows, Transaction},
+    audit::{ChangeSet, Entry, Mode, Rows, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -103,7 +103,7 @@ pub(crate) async fn lock_bringing(
     tx: &mut Transaction,
     actor: &Actor,
     id: Uuid,
-    brought: impl Fn(&Reader, &contact::Model) -> Result<Reached, Error>,
+    brought: impl Fn(&Reader, &contact::Model) -> Result<NewAddresses, Error>,
 ) -> Result<contact::Model, Error> {
     let before = contact::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
     let reached = brought(tx.reader(), &before)?;
@@ -207,7 +207,7 @@ pub async fn reached<C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
     id: Uuid,
-) -> Result<Option<Reached>, Error> {
+) -> Result<Option<NewAddresses>, Error> {
     let points: RelationDef = contact::Entity::belongs_to(contact_point::Entity)
         .from(contact::Column::Id)
         .to(contact_point::Column::ContactId)
@@ -218,7 +218,7 @@ pub async fn reached<C: ConnectionTrait>(
         .order_by_asc(contact_point::Column::Id);
     let (contacts, points): (Vec<contact::Model>, Vec<_>) = rows.all(connection).await?.into_iter().unzip();
     let points: Vec<contact_point::Model> = points.into_iter().flatten().collect();
-    Ok(contacts.first().map(|contact| Reached::of(reader, contact, &points)))
+    Ok(contacts.first().map(|contact| NewAddresses::of(reader, contact, &points)))
 }
 
 /// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.
@@ -230,7 +230,7 @@ pub async fn create(
     action: &'static str,
     values: &Values,
     source: &Source,
-) -> Result<Reached, Error> {
+) -> Result<NewAddresses, Error> {
     let id = tx.new_subject();
     create_as(tx, action, id, values, source).await
 }
@@ -245,14 +245,14 @@ pub async fn create_as(
     id: Uuid,
     values: &Values,
     source: &Source,
-) -> Result<Reached, Error> {
+) -> Result<NewAddresses, Error> {
     if !values.iter().any(|(field, _)| field.identifies) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::input(message).in_input("input"));
     }
     let mut model = blank(tx.reader(), id, tx.now());
     set_all(tx.reader(), &mut model, values.iter().map(|(field, value)| (*field, value.as_str())))?;
-    let reached = Reached::of(tx.reader(), &model, &[]);
+    let reached = NewAddresses::of(tx.reader(), &model, &[]);
     tx.lock_identities(reached.locks(), Mode::Shared).await?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
     let rows = Rows::default()
@@ -313,8 +313,8 @@ pub struct Rectified {
 
 impl Rectified {
     /// The addresses that came to the contact.
-    pub fn reached(&self, reader: &Reader) -> Reached {
-        let of = |contact: &contact::Model| Reached::of(reader, contact, &self.points);
+    pub fn reached(&self, reader: &Reader) -> NewAddresses {
+        let of = |contact: &contact::Model| NewAddresses::of(reader, contact, &self.points);
         of(&self.after).beyond(&of(&self.before))
     }
 }
@@ -348,7 +348,7 @@ pub async fn rectify(
         for (field, value) in &change.values {
             set(reader, &mut after, field, value.as_deref())?;
         }
-        let of = |contact: &contact::Model| Reached::of(reader, contact, &known);
+        let of = |contact: &contact::Model| NewAddresses::of(reader, contact, &known);
         Ok(of(&after).beyond(&of(contact)))
     })
     .await?;
@@ -366,7 +366,7 @@ pub async fn rectify(
     for (field, value) in &change.values {
         set(tx.reader(), &mut after, field, value.as_deref())?;
     }
-    let changes = Changes::between(&CONTACT, Some(&before), Some(&after));
+    let changes = ChangeSet::between(&CONTACT, Some(&before), Some(&after));
     let entry = |changes| Entry {
         action: "updateContact",
         entity_type: CONTACT.name,

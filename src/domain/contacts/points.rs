@@ -5,9 +5,9 @@ use entity::{contact, contact_point, enums::ContactPointKind};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::{Reached, lock_bringing, lock_with};
+use super::{NewAddresses, lock_bringing, lock_with};
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -23,7 +23,7 @@ pub const MOST_POINTS: usize = 100;
 
 /// A contact point to be added; checked values.
 #[derive(Clone, Debug)]
-pub struct NewPoint {
+pub struct NewContactPoint {
     /// Of which contact.
     pub contact_id: Uuid,
     /// What kind.
@@ -32,7 +32,7 @@ pub struct NewPoint {
     pub values: Vec<(&'static str, String)>,
 }
 
-impl NewPoint {
+impl NewContactPoint {
     fn value(&self, name: &str) -> Option<&str> {
         self.values.iter().find_map(|(known, value)| (*known == name).then_some(value.as_str()))
     }
@@ -62,12 +62,12 @@ impl NewPoint {
     }
 
     /// The identities that it brings to `contact`.
-    fn reached(&self, reader: &Reader, contact: &contact::Model, now: DateTime<Utc>) -> Reached {
+    fn reached(&self, reader: &Reader, contact: &contact::Model, now: DateTime<Utc>) -> NewAddresses {
         // The name alone is that of the contact: it says who is reached at a postal address.
         let bare =
             contact::Model { email: None, phone: None, street: None, postal_code: None, ..contact.clone() };
         let bare = contact::Model { city: None, country: None, ..bare };
-        Reached::of(reader, &bare, &[self.row(reader, Uuid::nil(), now)])
+        NewAddresses::of(reader, &bare, &[self.row(reader, Uuid::nil(), now)])
     }
 
     /// Its row, with the keys that consents are bound to.
@@ -100,7 +100,11 @@ impl NewPoint {
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for values that do not belong to its kind, or none.
-pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> Result<Reached, Error> {
+pub async fn add_point(
+    tx: &mut Transaction,
+    actor: &Actor,
+    new: &NewContactPoint,
+) -> Result<NewAddresses, Error> {
     use sea_orm::{ColumnTrait, QueryFilter};
     new.check()?;
     let (id, now) = (tx.new_id(), tx.now());
@@ -125,7 +129,7 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
         stamped == **known
     });
     let (id, changes, came) = match same {
-        Some(known) => (known.id, Changes::none(), None),
+        Some(known) => (known.id, ChangeSet::none(), None),
         None => {
             let changes = tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?;
             (point.id, changes, Some(point))
@@ -140,9 +144,9 @@ pub async fn add_point(tx: &mut Transaction, actor: &Actor, new: &NewPoint) -> R
     })
     .await?;
     // Another point of an address that the contact has brings none.
-    let had = Reached::of(tx.reader(), &contact, &known);
+    let had = NewAddresses::of(tx.reader(), &contact, &known);
     let came = came.map(|_| new.reached(tx.reader(), &contact, tx.now()).beyond(&had));
-    Ok(came.unwrap_or_else(|| Reached::typed(Vec::new())))
+    Ok(came.unwrap_or_else(|| NewAddresses::typed(Vec::new())))
 }
 
 /// Removes a contact point and gives the id of its contact.
@@ -167,7 +171,7 @@ pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Resu
         entity_type: CONTACT_POINT.name,
         entity_id: Some(id),
         contact_id: Some(contact_id),
-        changes: Changes::between(&CONTACT_POINT, Some(&point), None),
+        changes: ChangeSet::between(&CONTACT_POINT, Some(&point), None),
     })
     .await?;
     Ok(contact_id)

@@ -99,13 +99,13 @@ impl std::fmt::Debug for Reachable {
 /// The identities by which a contact is reached. Whoever gets this has to look for them on the suppression list.
 #[derive(Clone)]
 #[must_use = "an address that comes to a contact must be looked for on the suppression list"]
-pub struct Reached {
+pub struct NewAddresses {
     contact_id: Uuid,
     names: (Option<String>, Option<String>),
     all: Vec<Reachable>,
 }
 
-impl Reached {
+impl NewAddresses {
     /// The identities of a contact, by its primary addresses and by further ones.
     pub fn of(reader: &Reader, contact: &contact::Model, points: &[contact_point::Model]) -> Self {
         let names = (contact.given_name.clone(), contact.family_name.clone());
@@ -200,7 +200,7 @@ impl Reached {
     }
 }
 
-impl std::fmt::Debug for Reached {
+impl std::fmt::Debug for NewAddresses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reached").field("contact_id", &self.contact_id).finish_non_exhaustive()
     }

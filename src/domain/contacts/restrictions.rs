@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::lock;
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::error::{Code, Error},
     registry::{CONTACT, RESTRICTION},
@@ -30,7 +30,7 @@ pub struct Restrict {
     pub planned_until: Option<DateTime<Utc>>,
 }
 
-async fn save(tx: &Transaction, before: &contact::Model, state: ContactState) -> Result<Changes, Error> {
+async fn save(tx: &Transaction, before: &contact::Model, state: ContactState) -> Result<ChangeSet, Error> {
     let after = contact::Model {
         state,
         restricted_at: (state == ContactState::Restricted).then(|| tx.now()),
@@ -41,7 +41,7 @@ async fn save(tx: &Transaction, before: &contact::Model, state: ContactState) ->
     tx.update::<contact::Entity>(&CONTACT, before, &after).await
 }
 
-fn entry(action: &'static str, contact: Uuid, changes: Changes) -> Entry {
+fn entry(action: &'static str, contact: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: CONTACT.name, entity_id: Some(contact), contact_id: Some(contact), changes }
 }
 
@@ -69,7 +69,7 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Re
             && known.planned_until == new.planned_until
     };
     if in_force.iter().any(same) && before.state == ContactState::Restricted {
-        return tx.record(entry("restrictContact", new.id, Changes::none())).await;
+        return tx.record(entry("restrictContact", new.id, ChangeSet::none())).await;
     }
     let model = restriction::Model {
         id: tx.new_id(),
@@ -110,7 +110,7 @@ pub async fn lift(
         return Err(Error::input(message).in_input("input.informedAt"));
     }
     if before.state != ContactState::Restricted {
-        return tx.record(entry("liftRestriction", id, Changes::none())).await;
+        return tx.record(entry("liftRestriction", id, ChangeSet::none())).await;
     }
     let mut changes = save(tx, &before, ContactState::Active).await?;
     let in_force = restriction::Entity::find()

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use super::Withheld;
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Transaction},
     base::error::Error,
     registry::Category,
 };
@@ -70,7 +70,7 @@ pub async fn take(app: &App) -> Result<Option<mail::Model>, Error> {
         .order_by_asc(mail::Column::Id)
         .limit(CANDIDATES);
     for row in waiting.all(&app.db.reader).await? {
-        if let Some(taken) = audit::again(|| lease(app, &row)).await? {
+        if let Some(taken) = audit::with_retry(|| lease(app, &row)).await? {
             return Ok(Some(taken));
         }
     }
@@ -99,7 +99,7 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
     if done.rows_affected != 1 {
         return Ok(None);
     }
-    let changes = Changes::one("Mail.attempts", Category::Technical, row.attempts.into(), attempts.into());
+    let changes = ChangeSet::one("Mail.attempts", Category::Technical, row.attempts.into(), attempts.into());
     tx.record(entry("tryMail", row, changes)).await?;
     tx.commit().await?;
     Ok(Some(taken))
@@ -110,7 +110,7 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn settle(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Error> {
-    audit::again(|| keep(app, taken, outcome)).await
+    audit::with_retry(|| keep(app, taken, outcome)).await
 }
 
 async fn keep(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Error> {
@@ -158,11 +158,11 @@ async fn record(
     fault: Option<&'static str>,
 ) -> Result<(), Error> {
     let told = fault.unwrap_or("SENT");
-    let changes = Changes::one("Mail.outcome", Category::Technical, serde_json::Value::Null, told.into());
+    let changes = ChangeSet::one("Mail.outcome", Category::Technical, serde_json::Value::Null, told.into());
     tx.record(entry(action, taken, changes)).await
 }
 
-fn entry(action: &'static str, row: &mail::Model, changes: Changes) -> Entry {
+fn entry(action: &'static str, row: &mail::Model, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: "Mail", entity_id: Some(row.id), contact_id: row.contact_id, changes }
 }
 

@@ -19,8 +19,8 @@ pub use leases::{Outcome, settle, take};
 use crate::{
     audit::Transaction,
     base::{error::Error, i18n::LANGUAGES},
-    config::pages::Pages,
-    crypto::{installation_keys::Ring, link_tokens},
+    config::public_pages::Pages,
+    crypto::{installation_keys::InstallationKeys, link_tokens},
 };
 
 /// A mail that one link is to be sent by.
@@ -98,7 +98,7 @@ fn period(pages: &Pages, kind: LinkKind) -> TimeDelta {
 pub fn recent(
     tx: &Transaction,
     pages: &Pages,
-    ring: &Ring,
+    ring: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
 ) -> Result<Select<mail::Entity>, Error> {
@@ -116,7 +116,7 @@ pub fn recent(
 pub async fn next(
     tx: &Transaction,
     pages: &Pages,
-    ring: &Ring,
+    ring: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
 ) -> Result<DateTime<Utc>, Error> {
@@ -133,7 +133,7 @@ pub async fn next(
 pub async fn turn(
     tx: &Transaction,
     pages: &Pages,
-    ring: &Ring,
+    ring: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
 ) -> Result<Turn, Error> {
@@ -150,7 +150,7 @@ pub async fn turn(
 pub async fn queue(
     tx: &mut Transaction,
     pages: &Pages,
-    ring: &Ring,
+    ring: &InstallationKeys,
     new: &NewMail<'_>,
     turn: Turn,
 ) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Transaction},
     base::error::{Code, Error},
     domain::access_tokens,
     policy::{LegalBasis, Policy, PolicyErrors, PurposeDef, Revisions, Sources},
@@ -71,7 +71,7 @@ pub async fn reload(
                 entity_type: "Policy",
                 entity_id: None,
                 contact_id: None,
-                changes: Changes::none(),
+                changes: ChangeSet::none(),
             })
             .await?;
             tx.commit().await?;
@@ -141,7 +141,7 @@ async fn write(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {
     }
     publish(&tx, policy).await?;
     let changes =
-        Changes::one("AuditEntry.policyRevision", Category::Audit, before.into(), policy.revision().into());
+        ChangeSet::one("AuditEntry.policyRevision", Category::Audit, before.into(), policy.revision().into());
     tx.record(Entry {
         action: "loadPolicy",
         entity_type: "Policy",

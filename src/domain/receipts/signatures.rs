@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     base::error::{Code, Error},
-    config::pages::Pages,
-    crypto::installation_keys::Ring,
+    config::public_pages::Pages,
+    crypto::installation_keys::InstallationKeys,
 };
 
 /// Where the keys are published.
@@ -60,7 +60,7 @@ fn multibase(bytes: &[u8]) -> String {
     format!("z{}", bs58::encode(bytes).into_string())
 }
 
-fn pair(ring: &Ring) -> Result<Ed25519KeyPair, Error> {
+fn pair(ring: &InstallationKeys) -> Result<Ed25519KeyPair, Error> {
     Ed25519KeyPair::from_seed_unchecked(&ring.signing).map_err(|_| Error::internal("the key of receipts"))
 }
 
@@ -81,7 +81,7 @@ fn method(pages: &Pages, kid: &str) -> String {
 ///
 /// # Errors
 /// `INTERNAL` for a key that cannot be used.
-pub fn published_keys(ring: &Ring, pages: &Pages) -> Result<Value, Error> {
+pub fn published_keys(ring: &InstallationKeys, pages: &Pages) -> Result<Value, Error> {
     let key = public(&pair(ring)?);
     let (method, multibase) = (method(pages, &key.kid), key.multibase());
     let controller = method.split('#').next().unwrap_or_default();
@@ -109,7 +109,7 @@ pub fn published_keys(ring: &Ring, pages: &Pages) -> Result<Value, Error> {
 /// `INTERNAL` for a key that cannot be used.
 pub(super) fn sign(
     mut document: Map<String, Value>,
-    ring: &Ring,
+    ring: &InstallationKeys,
     pages: &Pages,
     at: DateTime<Utc>,
 ) -> Result<Value, Error> {
@@ -205,8 +205,13 @@ pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    fn ring(seed: &[u8]) -> Ring {
-        Ring { links: [0; 32], suppression: [0; 32], signing: seed.try_into().unwrap(), lookups: [0; 32] }
+    fn ring(seed: &[u8]) -> InstallationKeys {
+        InstallationKeys {
+            links: [0; 32],
+            suppression: [0; 32],
+            signing: seed.try_into().unwrap(),
+            lookups: [0; 32],
+        }
     }
 
     /// The bytes behind the two of a multicodec.
@@ -338,7 +343,7 @@ mod tests {
         let mut elsewhere = signed.clone();
         elsewhere["proof"]["verificationMethod"] = format!("https://crm.example{KEYS_PATH}#{kid}").into();
         assert_eq!(verify(&elsewhere, &keys).unwrap_err().message, changed);
-        let other = published_keys(&Ring { signing: [4; 32], ..ring.clone() }, &pages).unwrap();
+        let other = published_keys(&InstallationKeys { signing: [4; 32], ..ring.clone() }, &pages).unwrap();
         let mut lying = other.clone();
         lying["keys"][0]["kid"] = kid.into();
         assert_eq!(verify(&signed, &lying).unwrap_err().message, unknown);

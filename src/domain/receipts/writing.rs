@@ -11,7 +11,7 @@ use super::{
     terms::{self, JURISDICTION, LAWFUL_BASIS, RIGHTS, SCHEMA_VERSION},
 };
 use crate::{
-    config::pages::Pages,
+    config::public_pages::Pages,
     policy::{Decision, Policy},
     registry::{CONTACT, CONTACT_POINT, Category, Field, ObjectType},
 };

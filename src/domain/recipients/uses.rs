@@ -40,7 +40,7 @@ impl Uses {
         if known.is_some_and(|at| at <= now && now - at < TAKEN_FOR_GRANTED) {
             return Ok(());
         }
-        audit::again(|| write(app, recipient, &purpose.code, now)).await.map_err(|_| unnoted())?;
+        audit::with_retry(|| write(app, recipient, &purpose.code, now)).await.map_err(|_| unnoted())?;
         // Before the data leaves: a note that is lost with the power would tell nobody a later no.
         app.db.flush().await.map_err(|_| unnoted())?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);

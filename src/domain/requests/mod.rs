@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use periods::due;
 
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::error::{Code, Error},
     domain::{
@@ -121,7 +121,7 @@ pub async fn cancel(
     }
     match before.status {
         RequestStatus::Cancelled => {
-            return tx.record(entry("cancelRequest", &before, Changes::none())).await;
+            return tx.record(entry("cancelRequest", &before, ChangeSet::none())).await;
         }
         RequestStatus::Fulfilled | RequestStatus::PartlyFulfilled | RequestStatus::Refused => {
             return Err(Error::new(Code::Conflict, "the request was answered already"));
@@ -138,7 +138,7 @@ pub async fn cancel(
     tx.record(entry("cancelRequest", &after, changes)).await
 }
 
-fn entry(action: &'static str, request: &Model, changes: Changes) -> Entry {
+fn entry(action: &'static str, request: &Model, changes: ChangeSet) -> Entry {
     Entry {
         action,
         entity_type: PRIVACY_REQUEST.name,

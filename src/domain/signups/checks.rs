@@ -20,9 +20,9 @@ use crate::{
         error::{Code, Error},
         identities::Reader,
     },
-    crypto::installation_keys::Ring,
+    crypto::installation_keys::InstallationKeys,
     domain::{
-        contacts::{Reachable, Reached},
+        contacts::{NewAddresses, Reachable},
         suppressions,
     },
     policy::{self, DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
@@ -187,7 +187,7 @@ pub(super) fn persons(address_key: &str) -> SelectStatement {
 /// `INTERNAL` from the database.
 pub(super) async fn blocked<C: ConnectionTrait>(
     connection: &C,
-    (ring, reader): (Option<&Ring>, &Reader),
+    (ring, reader): (Option<&InstallationKeys>, &Reader),
     policy: &Policy,
     address_key: &str,
     purpose: &str,
@@ -228,7 +228,7 @@ pub(super) async fn blocked<C: ConnectionTrait>(
         .one(connection)
         .await?;
     let mailboxes = reader.emails(address_key).identities;
-    let reached = Reached::typed(
+    let reached = NewAddresses::typed(
         mailboxes.into_iter().map(|identity| Reachable::typed(identity, address_key)).collect(),
     );
     let list = suppressions::find(connection, ring, reader, std::slice::from_ref(&reached)).await?;

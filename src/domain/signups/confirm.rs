@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::{error::Error, identities::Identity},
     domain::{
@@ -128,7 +128,7 @@ pub async fn confirm_shown(
     if usable(&app.db.reader, token, app.now()).await?.is_none() {
         return Ok(Answered::Closed);
     }
-    audit::again(|| once(app, token, shown, request_id)).await
+    audit::with_retry(|| once(app, token, shown, request_id)).await
 }
 
 async fn once(app: &App, token: &str, shown: Shown<'_>, request_id: &str) -> Result<Answered, Error> {
@@ -329,7 +329,7 @@ async fn forget(
             .await?;
     }
     for Waiting { sign_up, .. } in meant {
-        let changes = Changes::one("SignUp.confirmed", Category::Consent, false.into(), true.into());
+        let changes = ChangeSet::one("SignUp.confirmed", Category::Consent, false.into(), true.into());
         tx.record(Entry {
             action: "confirmSignUp",
             entity_type: "SignUp",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry},
+    audit::{self, Author, ChangeSet, Entry},
     base::error::Error,
     domain::mail_outbox::{self, NewMail, Turn, Withheld},
     registry::Category,
@@ -24,7 +24,7 @@ use crate::{
 pub async fn ask_fresh(app: &App, address: &str, language: &str, request_id: &str) -> Result<(), Error> {
     let address_key = app.reader.email_key(&checks::address(address, app.now())?);
     let whose = || Whose::Address(&address_key);
-    audit::again(|| ask(app, whose(), Some(language), request_id)).await
+    audit::with_retry(|| ask(app, whose(), Some(language), request_id)).await
 }
 
 /// Sends a fresh link to the contact's own address, in its own language where none is asked for.
@@ -37,7 +37,7 @@ pub async fn ask_fresh_for(
     language: Option<&str>,
     request_id: &str,
 ) -> Result<(), Error> {
-    audit::again(|| ask(app, Whose::Contact(contact), language, request_id)).await
+    audit::with_retry(|| ask(app, Whose::Contact(contact), language, request_id)).await
 }
 
 /// Who is asked for.
@@ -87,7 +87,7 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Fresh).await?;
     let turn = if key.is_empty() { Turn::Never(Withheld::Nobody) } else { turn };
     mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
-    let changes = Changes::one(
+    let changes = ChangeSet::one(
         "Link.expiresAt",
         Category::Technical,
         serde_json::Value::Null,

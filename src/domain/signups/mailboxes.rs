@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Transaction},
     base::{error::Error, fold::fold},
     crypto::link_tokens,
     registry::Category,
@@ -160,7 +160,7 @@ pub async fn tell(app: &App, token: &str, text: &str, request_id: &str) -> Resul
     if told.is_empty() {
         return Ok(None);
     }
-    audit::again(|| once(app, token, &told, request_id)).await.map(Some)
+    audit::with_retry(|| once(app, token, &told, request_id)).await.map(Some)
 }
 
 async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tried, Error> {
@@ -206,11 +206,11 @@ async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tr
 async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -> Result<(), Error> {
     let (action, changes) = match found {
         Some(_) => {
-            ("openRecord", Changes::one("Link.opened", Category::Technical, false.into(), true.into()))
+            ("openRecord", ChangeSet::one("Link.opened", Category::Technical, false.into(), true.into()))
         }
         None => {
             let (before, after) = (link.tries.into(), (link.tries + 1).into());
-            ("tellWrong", Changes::one("Link.tries", Category::Technical, before, after))
+            ("tellWrong", ChangeSet::one("Link.tries", Category::Technical, before, after))
         }
     };
     tx.record(Entry { action, entity_type: "Link", entity_id: Some(link.id), contact_id: found, changes })

@@ -45,9 +45,9 @@ pub use sweep::sweep;
 
 use crate::{
     app::App,
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     base::error::{Code, Error},
-    crypto::{installation_keys::Ring, link_tokens},
+    crypto::{installation_keys::InstallationKeys, link_tokens},
     domain::mail_outbox::{self, NewMail, Turn, Withheld},
     registry::Category,
 };
@@ -131,7 +131,7 @@ async fn write(
     };
     mail_outbox::queue(tx, &app.pages, &ring, &mail, turn).await?;
     let changes =
-        Changes::one("SignUp.purposes", Category::Consent, serde_json::Value::Null, purposes.into());
+        ChangeSet::one("SignUp.purposes", Category::Consent, serde_json::Value::Null, purposes.into());
     tx.record(Entry {
         action,
         entity_type: "SignUp",
@@ -161,7 +161,7 @@ impl Link {
 /// Makes a link for a mailbox, of which only the hash of its token is kept.
 async fn make_link(
     tx: &mut Transaction,
-    ring: &Ring,
+    ring: &InstallationKeys,
     to: &Link,
     address_key: &str,
     expires_at: DateTime<Utc>,

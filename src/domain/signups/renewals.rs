@@ -64,7 +64,7 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
         let Some(last) = ids.last() else { return past.end(asked) };
         after = *last;
         for id in ids {
-            let one = audit::again(|| ask(app, &policy, &asking, id)).await.map(u64::from);
+            let one = audit::with_retry(|| ask(app, &policy, &asking, id)).await.map(u64::from);
             asked += past.take(app, "a renewal", id, one).await?;
         }
     }

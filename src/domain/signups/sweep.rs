@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Past, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Past, Transaction},
     base::error::Error,
     registry::Category,
 };
@@ -47,11 +47,11 @@ async fn each(app: &App, due: Due) -> Result<u64, Error> {
         if ids.is_empty() {
             return past.end(done);
         }
-        match audit::again(|| due.end(app, &ids)).await {
+        match audit::with_retry(|| due.end(app, &ids)).await {
             Ok(number) => done += number,
             Err(_) => {
                 for id in &ids {
-                    let alone = audit::again(|| due.end(app, std::slice::from_ref(id))).await;
+                    let alone = audit::with_retry(|| due.end(app, std::slice::from_ref(id))).await;
                     if alone.is_err() {
                         passed.push(*id);
                     }
@@ -111,7 +111,7 @@ async fn commit(
     entity: &'static str,
     number: usize,
 ) -> Result<u64, Error> {
-    let changes = Changes::one("deleted", Category::Technical, serde_json::Value::Null, number.into());
+    let changes = ChangeSet::one("deleted", Category::Technical, serde_json::Value::Null, number.into());
     tx.record(Entry { action, entity_type: entity, entity_id: None, contact_id: None, changes }).await?;
     tx.commit().await?;
     Ok(number as u64)

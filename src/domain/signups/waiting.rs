@@ -14,8 +14,8 @@ use super::{checks::blocked, choices::Chosen};
 use crate::{
     audit::Transaction,
     base::{error::Error, identities::Reader},
-    config::pages::Pages,
-    crypto::installation_keys::Ring,
+    config::public_pages::Pages,
+    crypto::installation_keys::InstallationKeys,
     domain::mail_outbox::{self, Turn, Withheld},
     policy::{Grounds, Policy},
 };
@@ -30,7 +30,7 @@ pub(super) struct Waiting {
 /// Where what waits is looked for, and by which rules.
 pub(super) struct Looking<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) ring: (Option<&'a Ring>, &'a Reader),
+    pub(super) ring: (Option<&'a InstallationKeys>, &'a Reader),
     pub(super) now: DateTime<Utc>,
     /// Whether the rows are locked.
     pub(super) locked: bool,
@@ -188,7 +188,7 @@ pub(super) async fn take_out(
 pub(super) async fn turn(
     tx: &Transaction,
     pages: &Pages,
-    ring: &Ring,
+    ring: &InstallationKeys,
     new: &sign_up::Model,
 ) -> Result<(Turn, DateTime<Utc>), Error> {
     let recent = mail_outbox::recent(tx, pages, ring, &new.address_key, LinkKind::Confirm)?;

@@ -17,13 +17,13 @@ use super::{
     statements::Text,
 };
 use crate::{
-    audit::{Changes, Entry, Transaction},
+    audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
         identities::Kind,
     },
-    domain::contacts::{self, Reachable, Reached, channels_to},
+    domain::contacts::{self, NewAddresses, Reachable, channels_to},
     registry::BLOCK,
 };
 
@@ -79,7 +79,7 @@ fn is_same(one: &Model, other: &Model) -> bool {
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked.
-pub async fn bring(tx: &mut Transaction, reached: &Reached) -> Result<usize, Error> {
+pub async fn bring(tx: &mut Transaction, reached: &NewAddresses) -> Result<usize, Error> {
     carry(tx, reached, true).await
 }
 
@@ -88,11 +88,11 @@ pub async fn bring(tx: &mut Transaction, reached: &Reached) -> Result<usize, Err
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked.
-pub async fn compare(tx: &mut Transaction, reached: &Reached) -> Result<usize, Error> {
+pub async fn compare(tx: &mut Transaction, reached: &NewAddresses) -> Result<usize, Error> {
     carry(tx, reached, false).await
 }
 
-async fn carry(tx: &mut Transaction, reached: &Reached, comes: bool) -> Result<usize, Error> {
+async fn carry(tx: &mut Transaction, reached: &NewAddresses, comes: bool) -> Result<usize, Error> {
     let listed = look(tx, reached).await?.of(reached);
     stand(tx, reached.contact_id(), &listed, comes, None).await
 }
@@ -287,7 +287,7 @@ pub async fn lift(
         return Err(Error::new(Code::BadUserInput, message).in_input("input.endedAt"));
     }
     if row.ended_at.is_some() {
-        return tx.record(entry("liftBlock", row.id, row.contact_id, Changes::none())).await;
+        return tx.record(entry("liftBlock", row.id, row.contact_id, ChangeSet::none())).await;
     }
     end(tx, &row, at).await
 }
@@ -298,6 +298,6 @@ async fn end(tx: &mut Transaction, row: &Model, at: DateTime<Utc>) -> Result<(),
     tx.record(entry("liftBlock", row.id, row.contact_id, changes)).await
 }
 
-fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: Changes) -> Entry {
+fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: BLOCK.name, entity_id: Some(id), contact_id: Some(contact_id), changes }
 }

@@ -10,12 +10,12 @@ use crate::{
         error::Error,
         identities::{Identity, Kind, Reader},
     },
-    crypto::installation_keys::Ring,
+    crypto::installation_keys::InstallationKeys,
     domain::contacts::Reachable,
 };
 
 /// HMAC-SHA-256 (RFC 2104) of kind and key: whoever does not have the key of the list cannot try addresses.
-fn digest(ring: &Ring, kind: Kind, key: &str) -> String {
+fn digest(ring: &InstallationKeys, kind: Kind, key: &str) -> String {
     let kind = match kind {
         Kind::Mailbox => "EMAIL",
         Kind::Number => "PHONE",
@@ -42,14 +42,14 @@ fn texts(identity: &Identity) -> Vec<String> {
 }
 
 /// The digest that an identity is put on the list under.
-pub(super) fn own_digest(ring: &Ring, identity: &Identity) -> String {
+pub(super) fn own_digest(ring: &InstallationKeys, identity: &Identity) -> String {
     let texts = texts(identity);
     digest(ring, identity.kind(), texts.first().map_or("", String::as_str))
 }
 
 /// Every digest under which an identity may be on the list, by the readers that made the entries.
 pub(super) fn digests(
-    ring: &Ring,
+    ring: &InstallationKeys,
     reader: &Reader,
     versions: &[String],
     reachable: &Reachable,

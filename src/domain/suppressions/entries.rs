@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::{Declared, blocks, digests::own_digest, duties, lookup::PARAMETERS};
 use crate::{
-    audit::{Changes, Entry, Mode, Transaction},
+    audit::{ChangeSet, Entry, Mode, Transaction},
     base::error::Error,
-    crypto::installation_keys::Ring,
-    domain::contacts::{Reachable, Reached},
+    crypto::installation_keys::InstallationKeys,
+    domain::contacts::{NewAddresses, Reachable},
     registry::Category,
 };
 
@@ -32,7 +32,7 @@ const ROWS: usize = 1_000;
 pub async fn declare(
     tx: &mut Transaction,
     own: &[Uuid],
-    reached: &Reached,
+    reached: &NewAddresses,
     all: &[Declared],
 ) -> Result<usize, Error> {
     let mut met = 0;
@@ -64,7 +64,7 @@ pub async fn declare(
 
 async fn add(
     tx: &Transaction,
-    ring: &Ring,
+    ring: &InstallationKeys,
     meant: &[&Reachable],
     declared: &Declared,
 ) -> Result<bool, Error> {
@@ -116,7 +116,7 @@ async fn add(
 /// Records for what an address was put on the list; neither the address nor whose it is.
 async fn record(tx: &mut Transaction, declared: &Declared, changed: bool) -> Result<(), Error> {
     let code = || {
-        Changes::one(
+        ChangeSet::one(
             "Suppression.purpose",
             Category::Technical,
             serde_json::Value::Null,
@@ -128,7 +128,7 @@ async fn record(tx: &mut Transaction, declared: &Declared, changed: bool) -> Res
         entity_type: ENTRY,
         entity_id: None,
         contact_id: None,
-        changes: if changed { code() } else { Changes::none() },
+        changes: if changed { code() } else { ChangeSet::none() },
     })
     .await
 }

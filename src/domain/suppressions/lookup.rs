@@ -14,8 +14,8 @@ use super::{Declared, digests};
 use crate::{
     audit::{Mode, Transaction},
     base::{error::Error, identities::Reader},
-    crypto::installation_keys::Ring,
-    domain::contacts::{self, Reachable, Reached},
+    crypto::installation_keys::InstallationKeys,
+    domain::contacts::{self, NewAddresses, Reachable},
     policy::{Grounds, Policy},
 };
 
@@ -64,7 +64,7 @@ pub struct Found {
 
 impl Found {
     /// For what the identities of `reached` are on the list: each purpose, kind and channel once, with the latest time.
-    pub fn of(&self, reached: &Reached) -> Vec<Listed> {
+    pub fn of(&self, reached: &NewAddresses) -> Vec<Listed> {
         let mut all: Vec<Listed> = Vec::new();
         for listed in self.each(reached).map(|(_, listed)| listed) {
             let same = |known: &&mut Listed| {
@@ -89,7 +89,7 @@ impl Found {
     }
 
     /// Whether all that `declared` says is listed already for every identity of `reached`; at that time or later, where `dated`.
-    pub fn covers(&self, reached: &Reached, declared: &Declared, dated: bool) -> bool {
+    pub fn covers(&self, reached: &NewAddresses, declared: &Declared, dated: bool) -> bool {
         let same = |listed: &Listed| {
             let channel =
                 declared.channel.map_or(listed.every_channel, |channel| listed.channels().contains(&channel));
@@ -105,7 +105,7 @@ impl Found {
 
     pub(super) fn each<'f>(
         &'f self,
-        reached: &'f Reached,
+        reached: &'f NewAddresses,
     ) -> impl Iterator<Item = (&'f Reachable, &'f Listed)> {
         let all = reached.all().iter().enumerate();
         all.flat_map(move |(place, reachable)| {
@@ -118,7 +118,7 @@ impl Found {
     pub fn ends_consent(
         &self,
         policy: &Policy,
-        reached: &Reached,
+        reached: &NewAddresses,
         purpose: &str,
         channel: Channel,
     ) -> Option<DateTime<Utc>> {
@@ -132,7 +132,7 @@ impl Found {
 
     /// Which of the identities of `reached` is on the list for `purpose` or its group, so that nothing that rests on no consent may be
     /// done for it.
-    pub fn blocked(&self, policy: &Policy, reached: &Reached, purpose: &str) -> Option<Channel> {
+    pub fn blocked(&self, policy: &Policy, reached: &NewAddresses, purpose: &str) -> Option<Channel> {
         let codes = codes(policy, purpose);
         let used: Vec<Channel> = channels_of(policy, purpose);
         let meant = |listed: &Listed| {
@@ -174,9 +174,9 @@ pub fn is_advertising(policy: &Policy, code: &str) -> bool {
 /// `INTERNAL` from the database.
 pub async fn find<C: ConnectionTrait>(
     connection: &C,
-    ring: Option<&Ring>,
+    ring: Option<&InstallationKeys>,
     reader: &Reader,
-    all: &[Reached],
+    all: &[NewAddresses],
 ) -> Result<Found, Error> {
     let Some(ring) = ring else { return Ok(Found::default()) };
     let versions = digests::versions(connection).await?;
@@ -217,7 +217,7 @@ pub async fn find<C: ConnectionTrait>(
 /// `INTERNAL` from the database.
 pub async fn of_contact<C: ConnectionTrait>(
     connection: &C,
-    ring: &Ring,
+    ring: &InstallationKeys,
     reader: &Reader,
     contact: Uuid,
 ) -> Result<Vec<(Channel, String, DateTime<Utc>)>, Error> {
@@ -240,7 +240,7 @@ pub async fn of_contact<C: ConnectionTrait>(
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked: a no could come in between.
-pub async fn look(tx: &Transaction, reached: &Reached) -> Result<Found, Error> {
+pub async fn look(tx: &Transaction, reached: &NewAddresses) -> Result<Found, Error> {
     if reached.all().is_empty() {
         return Ok(Found::default());
     }
@@ -258,7 +258,7 @@ pub async fn look(tx: &Transaction, reached: &Reached) -> Result<Found, Error> {
 pub async fn refuse(
     tx: &Transaction,
     policy: &Policy,
-    reached: &Reached,
+    reached: &NewAddresses,
     purpose: &str,
 ) -> Result<(), Error> {
     let Some(channel) = look(tx, reached).await?.blocked(policy, reached, purpose) else { return Ok(()) };

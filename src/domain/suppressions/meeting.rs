@@ -9,7 +9,7 @@ use crate::{
     audit::{Mode, Transaction},
     auth::actor::Actor,
     base::error::{Code, Error},
-    domain::contacts::{self, Address, Reached},
+    domain::contacts::{self, Address, NewAddresses},
     policy::{Action, Grounds},
     registry::CONTACT,
 };
@@ -34,7 +34,7 @@ pub struct Meant {
     /// The records of the person who says it, as far as the caller sees them; none where the address is that of several persons.
     pub contacts: Vec<Uuid>,
     /// The identities that it is about.
-    pub reached: Reached,
+    pub reached: NewAddresses,
     /// Whether anybody whom the caller sees has the address.
     pub known: bool,
 }
@@ -97,10 +97,10 @@ pub async fn meet(
 /// The identities `named`, and those of the records of the one person who has them, as far as `channels` lead there.
 async fn with_others(
     tx: &Transaction,
-    named: &Reached,
+    named: &NewAddresses,
     records: &[Uuid],
     channels: Option<&[Channel]>,
-) -> Result<Reached, Error> {
+) -> Result<NewAddresses, Error> {
     let mut all = named.all().to_vec();
     for id in records {
         let Some(own) = contacts::reached(tx.connection(), tx.reader(), *id).await? else { continue };
@@ -110,10 +110,10 @@ async fn with_others(
             }
         }
     }
-    Ok(Reached::typed(all))
+    Ok(NewAddresses::typed(all))
 }
 
-async fn reached(tx: &Transaction, id: Uuid) -> Result<Reached, Error> {
+async fn reached(tx: &Transaction, id: Uuid) -> Result<NewAddresses, Error> {
     contacts::reached(tx.connection(), tx.reader(), id).await?.ok_or_else(contacts::unknown)
 }
 
@@ -165,7 +165,7 @@ async fn speaking(
 /// `INTERNAL` from the database.
 pub async fn with_identities<C: ConnectionTrait>(
     connection: &C,
-    reached: &Reached,
+    reached: &NewAddresses,
 ) -> Result<Vec<Uuid>, Error> {
     if reached.all().is_empty() {
         return Ok(Vec::new());
@@ -177,7 +177,7 @@ pub async fn with_identities<C: ConnectionTrait>(
     Ok(sql.ids(connection).await?)
 }
 
-fn union(sql: &mut Text, reached: &Reached) {
+fn union(sql: &mut Text, reached: &NewAddresses) {
     for (index, reachable) in reached.all().iter().enumerate() {
         sql.push(if index == 0 { "" } else { " UNION " });
         holders(sql, reachable, None);
@@ -185,7 +185,7 @@ fn union(sql: &mut Text, reached: &Reached) {
 }
 
 /// Locks every record of the identities, and the contacts `also`, in the order of their ids.
-async fn lock_records(tx: &mut Transaction, reached: &Reached, also: &[Uuid]) -> Result<(), Error> {
+async fn lock_records(tx: &mut Transaction, reached: &NewAddresses, also: &[Uuid]) -> Result<(), Error> {
     tx.lock_contacts();
     records(tx, reached, also, true).await.map(|_| ())
 }
@@ -193,7 +193,7 @@ async fn lock_records(tx: &mut Transaction, reached: &Reached, also: &[Uuid]) ->
 /// Every record of the identities, and the contacts `also`, in the order of their ids.
 async fn records(
     tx: &Transaction,
-    reached: &Reached,
+    reached: &NewAddresses,
     also: &[Uuid],
     locked: bool,
 ) -> Result<Vec<Record>, Error> {
@@ -230,7 +230,7 @@ async fn records(
 }
 
 /// Whether a primary address of the contact `c` is one of the identities.
-fn primary(sql: &mut Text, reached: &Reached) {
+fn primary(sql: &mut Text, reached: &NewAddresses) {
     use crate::base::identities::Kind;
     sql.push("(1 = 0");
     for reachable in reached.all() {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry},
+    audit::{self, Author, ChangeSet, Entry},
     base::error::Error,
     registry::Category,
 };
@@ -154,6 +154,6 @@ fn entry(told: serde_json::Value) -> Entry {
         entity_type: ENTRIES,
         entity_id: Some(LIST),
         contact_id: None,
-        changes: Changes::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, told),
+        changes: ChangeSet::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, told),
     }
 }

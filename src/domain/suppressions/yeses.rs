@@ -14,7 +14,7 @@ use super::{
     lookup::{Found, PARAMETERS},
     meeting::with_identities,
 };
-use crate::{base::error::Error, domain::contacts::Reached, policy::Policy};
+use crate::{base::error::Error, domain::contacts::NewAddresses, policy::Policy};
 
 /// What is to be put on the list, and what was found there.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub struct Question<'a> {
     /// What the list says of the identities.
     pub found: &'a Found,
     /// The identities that the no is about.
-    pub reached: &'a Reached,
+    pub reached: &'a NewAddresses,
     /// The no.
     pub declared: &'a Declared,
     /// Whether it tells its time.
@@ -50,7 +50,7 @@ pub async fn knows<C: ConnectionTrait>(connection: &C, asked: Question<'_>) -> R
 async fn latest<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
-    reached: &Reached,
+    reached: &NewAddresses,
     declared: &Declared,
 ) -> Result<Option<DateTime<Utc>>, Error> {
     let records = with_identities(connection, reached).await?;

@@ -5,9 +5,9 @@ use uuid::Uuid;
 use crate::{
     app::App,
     base::error::Error,
-    config::pages::Pages,
+    config::public_pages::Pages,
     crypto::{
-        installation_keys::Ring,
+        installation_keys::InstallationKeys,
         link_tokens::{self, Mailbox, Preference},
     },
     engine::{
@@ -22,7 +22,7 @@ use crate::{
 
 /// What links of persons are made with.
 pub(in crate::engine) struct Links<'r> {
-    ring: &'r Ring,
+    ring: &'r InstallationKeys,
     pages: &'r Pages,
 }
 

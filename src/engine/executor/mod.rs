@@ -22,7 +22,7 @@ use self::{reader::Executor, rows::RowSet};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     engine::{
         cell::Row,
         plan::{KeySource, Plan, PlannedRoot, RootPlan, selection::key},
@@ -39,7 +39,7 @@ use crate::{
 pub fn write_page_of(
     plan: &Plan,
     actor: &Actor,
-    keys: &Keys,
+    keys: &MasterKeys,
     now: DateTime<Utc>,
     rows: &[Row],
 ) -> Result<String, Error> {

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     auth::actor::Actor,
     base::error::Error,
-    crypto::{master_keys::Keys, sealing::Opener},
+    crypto::{master_keys::MasterKeys, sealing::Opener},
     db::connection_cache::Kept,
     engine::{
         cell::{Cell, Row},
@@ -36,7 +36,7 @@ pub struct Executor<'r> {
     pub(in crate::engine) db: &'r DatabaseConnection,
     kept: Option<&'r Kept>,
     actor: &'r Actor,
-    keys: &'r Keys,
+    keys: &'r MasterKeys,
     pub(in crate::engine) scope: Scope,
     /// Made when the first cursor is written.
     cursors: OnceLock<Cursors>,
@@ -80,7 +80,7 @@ impl<'r> Executor<'r> {
         plan: &Plan,
         db: &'r DatabaseConnection,
         actor: &'r Actor,
-        keys: &'r Keys,
+        keys: &'r MasterKeys,
         scope: Scope,
         late: &'r serde_json::Map<String, serde_json::Value>,
     ) -> Self {

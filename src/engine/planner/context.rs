@@ -8,7 +8,7 @@ use crate::{
         error::{Code, Error},
         limits::Limits,
     },
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     engine::{
         cell::Cell,
         cursor::Cursors,
@@ -25,7 +25,7 @@ pub(in crate::engine) struct Planner<'p> {
     pub(in crate::engine) limits: &'p Limits,
     /// The day by the application's clock, for dates in inputs.
     pub(in crate::engine) today: NaiveDate,
-    pub(in crate::engine) keys: &'p Keys,
+    pub(in crate::engine) keys: &'p MasterKeys,
     pub(in crate::engine) plan: Plan,
     pub(in crate::engine) rows: u64,
 }

@@ -19,7 +19,7 @@ use crate::{
         error::{Code, Error},
         limits::Limits,
     },
-    crypto::master_keys::Keys,
+    crypto::master_keys::MasterKeys,
     engine::{
         document::{
             arguments::Arguments,
@@ -44,7 +44,7 @@ impl Plan {
         operation: &Operation<'_>,
         actor: &Actor,
         limits: &Limits,
-        keys: &Keys,
+        keys: &MasterKeys,
         today: NaiveDate,
     ) -> Result<Self, Error> {
         let reusable = !operation.writes && !operation.subscribes;

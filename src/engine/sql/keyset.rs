@@ -6,22 +6,22 @@ use crate::engine::{cell::Cell, plan::condition::SortKey, scope::Scope};
 /// Where the rows behind a cursor lie. Values that are missing stand apart from the others, before or behind all of them; a
 /// condition that says one or the other is none that an index can serve, so that each is a range of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Range {
+pub(in crate::engine) enum KeysetRange {
     /// Behind the cursor, of the rows that have the first value as the cursor does: missing, or not.
-    Near,
+    AfterValue,
     /// The rows whose first value is missing, after all others.
-    Missing,
+    Nulls,
     /// The rows whose first value is there, after those that miss it.
-    Present,
+    NonNulls,
 }
 
 /// The ranges behind `values`, in their order: one, or two where missing values come in between.
-pub(in crate::engine) fn ranges(steps: &[SortKey], values: &[Cell], flipped: bool) -> Vec<Range> {
+pub(in crate::engine) fn ranges(steps: &[SortKey], values: &[Cell], flipped: bool) -> Vec<KeysetRange> {
     let (Some(first), Some(value)) = (steps.first(), values.first()) else { return Vec::new() };
-    let mut ranges = vec![Range::Near];
+    let mut ranges = vec![KeysetRange::AfterValue];
     match (*value == Cell::Null, first.falls(flipped)) {
-        (false, false) if first.nullable => ranges.push(Range::Missing),
-        (true, true) => ranges.push(Range::Present),
+        (false, false) if first.nullable => ranges.push(KeysetRange::Nulls),
+        (true, true) => ranges.push(KeysetRange::NonNulls),
         _ => {}
     }
     ranges
@@ -29,7 +29,7 @@ pub(in crate::engine) fn ranges(steps: &[SortKey], values: &[Cell], flipped: boo
 
 /// The condition of a range behind `values`.
 pub(in crate::engine) fn within(
-    range: Range,
+    range: KeysetRange,
     steps: &[SortKey],
     values: &[Cell],
     flipped: bool,
@@ -40,21 +40,21 @@ pub(in crate::engine) fn within(
         return;
     };
     match (range, value.bound()) {
-        (Range::Missing, _) => {
+        (KeysetRange::Nulls, _) => {
             first.term.push(sql, scope);
             sql.push(" IS NULL");
         }
-        (Range::Present, _) => {
+        (KeysetRange::NonNulls, _) => {
             first.term.push(sql, scope);
             sql.push(" IS NOT NULL");
         }
-        (Range::Near, None) => {
+        (KeysetRange::AfterValue, None) => {
             first.term.push(sql, scope);
             sql.push(" IS NULL AND ");
             beyond(rest, others, flipped, sql, scope);
         }
         // Both in one comparison, so that rows with the same first value are passed by as well.
-        (Range::Near, Some(_)) if rest.iter().all(|step| is_alike(first, step)) => {
+        (KeysetRange::AfterValue, Some(_)) if rest.iter().all(|step| is_alike(first, step)) => {
             for (index, step) in steps.iter().enumerate() {
                 sql.push(if index == 0 { "(" } else { ", " });
                 step.term.push(sql, scope);
@@ -65,7 +65,7 @@ pub(in crate::engine) fn within(
             }
             sql.push(")");
         }
-        (Range::Near, Some(value)) => {
+        (KeysetRange::AfterValue, Some(value)) => {
             first.term.push(sql, scope);
             sql.push(if first.falls(flipped) { " <= " } else { " >= " }).bind(value).push(" AND ");
             beyond(steps, values, flipped, sql, scope);

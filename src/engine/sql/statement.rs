@@ -10,7 +10,7 @@ use sea_orm::Iterable as _;
 use super::{
     builder::SqlBuilder,
     consent_coverage::{self, CoverageLookup},
-    keyset::{self, Range},
+    keyset::{self, KeysetRange},
     row_rules,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(in crate::engine) enum RowSelector<'p> {
     /// Those with these keys, ordered by key.
     Keys(&'p [Cell]),
     /// A page, of which one range behind its cursor.
-    Page(&'p Page, Option<Range>),
+    Page(&'p Page, Option<KeysetRange>),
 }
 
 impl RowSelector<'_> {

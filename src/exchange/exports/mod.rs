@@ -21,11 +21,11 @@ pub use stops::{StopFormat, acknowledge, stops};
 
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry},
+    audit::{self, Author, ChangeSet, Entry},
     auth::actor::Actor,
     base::error::{Code, Error},
     exchange::contact_pages::Pages,
-    graphql::Engine,
+    graphql::Pipeline,
     registry::{CONTACT, Category},
 };
 
@@ -52,7 +52,7 @@ pub struct Exported {
 /// `out` cannot be written, and what `caller` gives.
 pub async fn contacts<F, W>(
     app: &App,
-    engine: &Engine,
+    engine: &Pipeline,
     caller: F,
     format: Format,
     out: W,
@@ -104,7 +104,7 @@ fn entry(what: Json) -> Entry {
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: Changes::one("AuditEntry.action", Category::Audit, Json::Null, what),
+        changes: ChangeSet::one("AuditEntry.action", Category::Audit, Json::Null, what),
     }
 }
 

@@ -6,11 +6,11 @@ use uuid::Uuid;
 use super::record;
 use crate::{
     app::App,
-    audit::{Changes, Entry},
+    audit::{ChangeSet, Entry},
     auth::actor::Actor,
     base::error::{Code, Error},
     exchange::contact_pages,
-    graphql::{Engine, Request},
+    graphql::{Pipeline, Request},
     registry::{CONSENT, Category},
 };
 
@@ -49,7 +49,7 @@ impl ReceiptFormat {
 /// `AUDIT_UNAVAILABLE`.
 pub async fn receipt(
     app: &App,
-    engine: &Engine,
+    engine: &Pipeline,
     actor: &Actor,
     consent: Uuid,
     format: ReceiptFormat,
@@ -68,7 +68,7 @@ pub async fn receipt(
         entity_type: CONSENT.name,
         entity_id: Some(consent),
         contact_id: person(document),
-        changes: Changes::one("AuditEntry.action", Category::Audit, Json::Null, what),
+        changes: ChangeSet::one("AuditEntry.action", Category::Audit, Json::Null, what),
     };
     record(app, actor, entry).await?;
     Ok(text.to_owned())

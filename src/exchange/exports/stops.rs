@@ -52,7 +52,7 @@ pub async fn stops<W: Write>(
 /// # Errors
 /// `NOT_FOUND` for a batch that this recipient was never told.
 pub async fn acknowledge(app: &App, actor: &str, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
-    audit::again(|| async {
+    audit::with_retry(|| async {
         let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
         let done = stops::acknowledge(&mut tx, recipient, batch).await?;
         tx.commit().await?;

@@ -15,7 +15,7 @@ use crate::{
     auth::{actor::Actor, credential::Credential},
     base::error::Error,
     domain::{
-        contacts::{Reachable, Reached, channels_to, kind_on},
+        contacts::{NewAddresses, Reachable, channels_to, kind_on},
         objections::{self, NewObjection},
         suppressions::{self, Question},
     },
@@ -137,7 +137,7 @@ pub(super) async fn stop(
     let mut met = Met::default();
     let mut on: Vec<(Channel, Vec<Reachable>)> = Vec::new();
     for address in declared.addresses.iter().filter_map(Who::address) {
-        let typed = Reached::typed(vec![address.clone()]);
+        let typed = NewAddresses::typed(vec![address.clone()]);
         let number = suppressions::with_identities(tx.connection(), &typed).await?.len();
         met.contacts += number;
         let own = channels_to(address.identity().kind());
@@ -167,7 +167,7 @@ async fn list(
     if all.is_empty() {
         return Ok(false);
     }
-    let typed = Reached::typed(all);
+    let typed = NewAddresses::typed(all);
     let listed = suppressions::look(tx, &typed).await?;
     let new = suppressions::Declared {
         purpose: declared.purpose.to_owned(),

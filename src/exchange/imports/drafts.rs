@@ -20,7 +20,7 @@ use crate::{
         fold::mailbox,
         identities::{Reader, is_damaged},
     },
-    domain::contacts::{self, MOST_POINTS, NewPoint, Reached},
+    domain::contacts::{self, MOST_POINTS, NewAddresses, NewContactPoint},
     registry::{CONTACT, CONTACT_POINT, Check, Field},
 };
 
@@ -37,13 +37,13 @@ pub(super) struct Row {
     /// The values that are not empty.
     pub values: contacts::Values,
     /// Further contact points, each with the time it was made where the file tells.
-    pub points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
+    pub points: Vec<(NewContactPoint, Option<DateTime<Utc>>)>,
     /// What an export of Zweck tells beyond that.
     pub own: Option<Own>,
     /// What the person does not want.
     pub opt_outs: Vec<Unwanted>,
     /// The row as a contact and its addresses, once they were read.
-    read: OnceLock<(contact::Model, Reached)>,
+    read: OnceLock<(contact::Model, NewAddresses)>,
 }
 
 /// Advertising that a person does not want.
@@ -59,7 +59,7 @@ pub(super) struct Unwanted {
 
 impl Row {
     /// The addresses by which the contact would be reached, under an id that stands for the row.
-    pub fn reached(&self, reader: &Reader) -> Result<&Reached, Error> {
+    pub fn reached(&self, reader: &Reader) -> Result<&NewAddresses, Error> {
         Ok(&self.read(reader)?.1)
     }
 
@@ -70,7 +70,7 @@ impl Row {
     }
 
     /// Read once, since every row is looked up, locked and written by its addresses: all readers of a program read alike.
-    fn read(&self, reader: &Reader) -> Result<&(contact::Model, Reached), Error> {
+    fn read(&self, reader: &Reader) -> Result<&(contact::Model, NewAddresses), Error> {
         if let Some(read) = self.read.get() {
             return Ok(read);
         }
@@ -80,7 +80,7 @@ impl Row {
         contacts::set_all(reader, &mut contact, values)?;
         let points = self.points.iter().map(|(point, _)| point.row(reader, Uuid::nil(), contact.created_at));
         let points: Vec<_> = points.collect();
-        let reached = Reached::of(reader, &contact, &points);
+        let reached = NewAddresses::of(reader, &contact, &points);
         Ok(self.read.get_or_init(|| (contact, reached)))
     }
 }
@@ -159,7 +159,7 @@ pub(super) struct Draft {
     line: u64,
     fatal: bool,
     values: contacts::Values,
-    points: Vec<(NewPoint, Option<DateTime<Utc>>)>,
+    points: Vec<(NewContactPoint, Option<DateTime<Utc>>)>,
     /// Column and key of the e-mail address of the contact.
     mailbox: Option<(String, String)>,
     problems: Vec<Problem>,
@@ -266,8 +266,8 @@ impl Draft {
             let given = &self.first(field, column, given);
             kept.extend(self.checked(field, column, given).map(|value| (field.name, value)));
         }
-        let point = NewPoint { contact_id: Uuid::nil(), kind, values: kept };
-        let known = |other: &NewPoint| other.kind == kind && other.values == point.values;
+        let point = NewContactPoint { contact_id: Uuid::nil(), kind, values: kept };
+        let known = |other: &NewContactPoint| other.kind == kind && other.values == point.values;
         if point.check().is_err() {
             if point.values.iter().any(|(name, _)| *name != "label") {
                 // A value of another kind of contact point.

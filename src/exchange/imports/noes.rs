@@ -10,13 +10,13 @@ use crate::{
     audit::{Mode, Transaction},
     base::{error::Error, identities::Reader},
     domain::{
-        contacts::{self, Reachable, Reached},
+        contacts::{self, NewAddresses, Reachable},
         suppressions,
     },
 };
 
 /// The identities that somebody is about, by how lines name them.
-pub(super) struct About(HashMap<Who, Vec<Reached>>);
+pub(super) struct About(HashMap<Who, Vec<NewAddresses>>);
 
 impl About {
     /// The identities of those who are named so.
@@ -29,13 +29,13 @@ impl About {
         known: &Known,
         named: &[&Who],
     ) -> Result<Self, Error> {
-        let mut about: HashMap<Who, Vec<Reached>> = HashMap::new();
+        let mut about: HashMap<Who, Vec<NewAddresses>> = HashMap::new();
         for who in named {
             if about.contains_key(*who) {
                 continue;
             }
-            let mut all: Vec<Reached> = Vec::new();
-            all.extend(who.address().map(|address: &Reachable| Reached::typed(vec![address.clone()])));
+            let mut all: Vec<NewAddresses> = Vec::new();
+            all.extend(who.address().map(|address: &Reachable| NewAddresses::typed(vec![address.clone()])));
             for id in known.get(*who).into_iter().flatten() {
                 all.extend(contacts::reached(connection, reader, *id).await?);
             }
@@ -45,7 +45,7 @@ impl About {
     }
 
     /// The identities of somebody who is named so.
-    pub fn of<'a>(&'a self, who: &'a [Who]) -> impl Iterator<Item = &'a Reached> {
+    pub fn of<'a>(&'a self, who: &'a [Who]) -> impl Iterator<Item = &'a NewAddresses> {
         who.iter().filter_map(|who| self.0.get(who)).flatten()
     }
 }
@@ -71,7 +71,7 @@ impl Lines<'_> {
     pub async fn lock(&self, tx: &mut Transaction) -> Result<(Known, About), Error> {
         let known = self.find(tx).await?;
         let before = About::read(tx.connection(), tx.reader(), &known, &self.noes).await?;
-        let locks = before.0.values().flatten().flat_map(Reached::locks);
+        let locks = before.0.values().flatten().flat_map(NewAddresses::locks);
         let locks: Vec<u64> = locks.chain(self.brought.iter().copied()).collect();
         tx.lock_identities(locks, Mode::Exclusive).await?;
         let mut records: BTreeSet<Uuid> = known.values().flatten().copied().collect();
@@ -84,7 +84,7 @@ impl Lines<'_> {
             return Err(Error::repeat());
         }
         let behind = About::read(tx.connection(), tx.reader(), &known, &self.noes).await?;
-        if !tx.holds(behind.0.values().flatten().flat_map(Reached::locks), Mode::Exclusive) {
+        if !tx.holds(behind.0.values().flatten().flat_map(NewAddresses::locks), Mode::Exclusive) {
             return Err(Error::repeat());
         }
         Ok((known, behind))

@@ -15,14 +15,14 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{self, Author, Changes, Entry, Mode, Recorded, Transaction},
+    audit::{self, Author, ChangeSet, Entry, Mode, Recorded, Transaction},
     base::{
         error::{Code, Error},
         identities::Reader,
     },
-    crypto::installation_keys::Ring,
+    crypto::installation_keys::InstallationKeys,
     domain::{
-        contacts::Reached,
+        contacts::NewAddresses,
         suppressions::{self, Found},
     },
     policy::Policy,
@@ -76,7 +76,7 @@ pub(super) async fn write(
     };
     let mut unwritten = None;
     if !alone {
-        match audit::again(|| insert(app, import, (&rows, &left), door.as_ref())).await {
+        match audit::with_retry(|| insert(app, import, (&rows, &left), door.as_ref())).await {
             Err(error) if error.code == Code::AuditUnavailable && import.may_opt_out() => {
                 unwritten = Some(error);
             }
@@ -153,15 +153,15 @@ async fn take(
 
 /// What is locked of the addresses of rows.
 fn brought<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
-    let reached: Vec<&Reached> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
-    Ok(reached.into_iter().flat_map(Reached::locks).collect())
+    let reached: Vec<&NewAddresses> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
+    Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 
 /// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one
 /// of its addresses is on the list for is refused.
 async fn suppress<C: ConnectionTrait>(
     connection: &C,
-    (ring, reader): (Option<&Ring>, &Reader),
+    (ring, reader): (Option<&InstallationKeys>, &Reader),
     policy: &Policy,
     import: &Import,
     sorted: &mut Sorted<'_>,
@@ -231,24 +231,22 @@ impl Made {
             changes,
         };
         let (first, further) = match self.sources.split_first() {
-            Some((first, further)) => (Changes::between(&PROVENANCE, None, Some(first)), further),
-            None => (Changes::none(), self.sources.as_slice()),
+            Some((first, further)) => (ChangeSet::between(&PROVENANCE, None, Some(first)), further),
+            None => (ChangeSet::none(), self.sources.as_slice()),
         };
-        let whole = Changes::between(&CONTACT, None, Some(&self.contact)).and(first).and(Changes::between(
-            &GROUND,
-            None,
-            Some(&self.ground),
-        ));
+        let whole = ChangeSet::between(&CONTACT, None, Some(&self.contact))
+            .and(first)
+            .and(ChangeSet::between(&GROUND, None, Some(&self.ground)));
         let points = self.points.iter().map(move |point| {
-            entry(&CONTACT_POINT, point.id, Changes::between(&CONTACT_POINT, None, Some(point)))
+            entry(&CONTACT_POINT, point.id, ChangeSet::between(&CONTACT_POINT, None, Some(point)))
         });
         let sources = further.iter().map(move |source| {
-            entry(&PROVENANCE, source.id, Changes::between(&PROVENANCE, None, Some(source)))
+            entry(&PROVENANCE, source.id, ChangeSet::between(&PROVENANCE, None, Some(source)))
         });
         let blocks = self
             .blocks
             .iter()
-            .map(move |block| entry(&BLOCK, block.id, Changes::between(&BLOCK, None, Some(block))));
+            .map(move |block| entry(&BLOCK, block.id, ChangeSet::between(&BLOCK, None, Some(block))));
         std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources).chain(blocks)
     }
 }

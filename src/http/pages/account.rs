@@ -6,15 +6,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    answers::{Answer, Fault, Frame, fault_of, is_first, page},
-    changes,
     choices::{self, Choice, Group},
     forms::Form,
     preferences::notice,
-    reading::{self, Consent, Known, PrivacyRequest, Text},
-    texts::{Texts, paragraphs},
     uses,
-    visit::Visit,
+    visit::PageRequest,
+};
+use crate::http::pages::{
+    actions,
+    language::{Texts, paragraphs},
+    queries::{self, Consent, Known, PrivacyRequest, Text},
+    responses::{Answer, Fault, Layout, fault_of, is_first, page},
 };
 use crate::{audit, base::error::Error, domain::suppressions, policy::Policy};
 
@@ -53,7 +55,7 @@ struct Asked {
 #[derive(Template)]
 #[template(path = "account.html")]
 struct Account<'p> {
-    frame: &'p Frame<'p>,
+    frame: &'p Layout<'p>,
     notice: Option<String>,
     faults: &'p [Fault],
     name: String,
@@ -83,18 +85,18 @@ impl Account<'_> {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn show(
-    visit: &Visit,
+    visit: &PageRequest,
     contact: Uuid,
     faults: &[Fault],
     typed: Option<&Form>,
 ) -> Result<Answer, Error> {
     let actor = visit.subject(contact)?;
     // The person may be gone since the link was mailed.
-    let Some(known) = reading::person(visit, &actor, contact, true).await? else { return visit.invalid() };
+    let Some(known) = queries::person(visit, &actor, contact, true).await? else { return visit.invalid() };
     let (choices, groups) = choices::of(visit, contact, &known).await?;
     let choices = uses::complete(visit, &actor, contact, &known, choices).await?;
     let texts = visit.texts;
-    let frame = Frame::new(&visit.app.pages, texts, texts.say("page-account-title"));
+    let frame = Layout::new(&visit.app.pages, texts, texts.say("page-account-title"));
     let typed = |name: &str| typed.and_then(|form| form.get(name)).unwrap_or_default().to_owned();
     let account = Account {
         frame: &frame,
@@ -122,7 +124,7 @@ fn name(texts: Texts, known: &Known) -> String {
 }
 
 /// For what addresses of the person are on the suppression list, in words.
-async fn blocked(visit: &Visit, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
+async fn blocked(visit: &PageRequest, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
     let ring = audit::ring(&visit.app).await?;
     let listed = suppressions::of_contact(&visit.app.db.reader, ring, &visit.app.reader, contact).await?;
     let texts = visit.texts;
@@ -204,18 +206,18 @@ fn asked(texts: Texts, request: &PrivacyRequest) -> Asked {
 ///
 /// # Errors
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
-pub(super) async fn take(visit: &Visit, contact: Uuid, form: &Form) -> Result<Answer, Error> {
+pub(super) async fn take(visit: &PageRequest, contact: Uuid, form: &Form) -> Result<Answer, Error> {
     let actor = visit.subject(contact)?;
     if form.only("action") != Some("request") {
         let foreign = || Error::input("the form is not one of this page");
-        let Some(known) = reading::person(visit, &actor, contact, false).await? else {
+        let Some(known) = queries::person(visit, &actor, contact, false).await? else {
             return visit.invalid();
         };
         let (choices, groups) = choices::of(visit, contact, &known).await?;
         if !choices::offer(&choices, &groups, form) {
             return Err(foreign());
         }
-        let done = changes::choose(visit, &actor, contact, form).await?.ok_or_else(foreign)?;
+        let done = actions::choose(visit, &actor, contact, form).await?.ok_or_else(foreign)?;
         return Ok(visit.back(done));
     }
     let kind = KINDS.into_iter().find(|word| form.get("kind") == Some(word));
@@ -229,7 +231,7 @@ pub(super) async fn take(visit: &Visit, contact: Uuid, form: &Form) -> Result<An
     }
     match kind.filter(|_| faults.is_empty()) {
         Some(kind) => {
-            changes::request(visit, &actor, contact, kind, note).await?;
+            actions::request(visit, &actor, contact, kind, note).await?;
             Ok(visit.back("request"))
         }
         None => show(visit, contact, &faults, Some(form)).await,

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{
-    answers::Frame,
-    forms::Form,
-    reading::{Known, holds},
-    visit::Visit,
+use super::{forms::Form, visit::PageRequest};
+use crate::http::pages::{
+    queries::{Known, holds},
+    responses::Layout,
 };
 use crate::{
     auth::actor::Actor,
@@ -80,12 +79,12 @@ impl Choice {
     }
 
     #[expect(clippy::unused_self, reason = "templates ask the choice")]
-    pub(super) fn short(&self, frame: &Frame<'_>, action: &str) -> String {
+    pub(super) fn short(&self, frame: &Layout<'_>, action: &str) -> String {
         frame.t(&format!("page-{action}"))
     }
 
     /// The same with the purpose, for those who hear buttons without what stands around them.
-    pub(super) fn long(&self, frame: &Frame<'_>, action: &str) -> String {
+    pub(super) fn long(&self, frame: &Layout<'_>, action: &str) -> String {
         frame.texts.with(&format!("page-{action}-of"), &[("purpose", &self.title)])
     }
 }
@@ -124,7 +123,7 @@ pub(super) fn has_consents(policy: &Policy, group: &str) -> bool {
 /// # Errors
 /// `INTERNAL` from the database.
 pub(super) async fn of(
-    visit: &Visit,
+    visit: &PageRequest,
     contact: Uuid,
     known: &Known,
 ) -> Result<(Vec<Choice>, Vec<Group>), Error> {

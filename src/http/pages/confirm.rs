@@ -4,11 +4,10 @@ use askama::Template;
 use axum::http::StatusCode;
 use entity::enums::LinkKind;
 
-use super::{
-    answers::{Answer, Frame, page},
-    forms::Form,
-    texts::paragraphs,
-    visit::Visit,
+use super::{forms::Form, visit::PageRequest};
+use crate::http::pages::{
+    language::paragraphs,
+    responses::{Answer, Layout, page},
 };
 use crate::{
     base::error::Error,
@@ -35,7 +34,7 @@ struct Set {
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct Confirm<'p> {
-    frame: &'p Frame<'p>,
+    frame: &'p Layout<'p>,
     /// Why the page is shown again.
     fault: Option<String>,
     lead: String,
@@ -55,13 +54,18 @@ fn act(kind: LinkKind) -> &'static str {
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn show(visit: &Visit, pending: &Pending) -> Result<Answer, Error> {
+pub(super) fn show(visit: &PageRequest, pending: &Pending) -> Result<Answer, Error> {
     write(visit, pending, StatusCode::OK, None)
 }
 
-fn write(visit: &Visit, pending: &Pending, status: StatusCode, fault: Option<&str>) -> Result<Answer, Error> {
+fn write(
+    visit: &PageRequest,
+    pending: &Pending,
+    status: StatusCode,
+    fault: Option<&str>,
+) -> Result<Answer, Error> {
     let (texts, name) = (visit.texts, act(pending.kind));
-    let frame = Frame::new(&visit.app.pages, texts, texts.say(&format!("page-{name}-title")));
+    let frame = Layout::new(&visit.app.pages, texts, texts.say(&format!("page-{name}-title")));
     let marks = pending.sets();
     let several = marks.len() > 1;
     let set = |(id, mark): (_, String)| {
@@ -88,7 +92,7 @@ fn write(visit: &Visit, pending: &Pending, status: StatusCode, fault: Option<&st
     page(status, &confirm)
 }
 
-fn choice(visit: &Visit, offer: &Offer) -> Choice {
+fn choice(visit: &PageRequest, offer: &Offer) -> Choice {
     let (texts, policy) = (visit.texts, visit.app.policy.current());
     let purpose = policy.purpose(&offer.purpose);
     let title = purpose.map_or("", |purpose| texts.pick(&purpose.title_de, &purpose.title_en));
@@ -109,7 +113,7 @@ fn choice(visit: &Visit, offer: &Offer) -> Choice {
 /// # Errors
 /// Those of the database.
 pub(super) async fn take(
-    visit: &Visit,
+    visit: &PageRequest,
     token: &str,
     pending: &Pending,
     form: &Form,

@@ -9,13 +9,14 @@ use askama::Template;
 use axum::http::StatusCode;
 
 use super::{
-    answers::{Answer, Fault, Frame, fault_of, is_first, page},
-    changes,
     choices::{self, Choice, Group, has_consents, is_objectable},
     forms::Form,
     preferences::notice,
-    reading,
-    visit::Visit,
+    visit::PageRequest,
+};
+use crate::http::pages::{
+    actions, queries,
+    responses::{Answer, Fault, Layout, fault_of, is_first, page},
 };
 use crate::{
     audit,
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Template)]
 #[template(path = "mailbox.html")]
 struct Shown<'p> {
-    frame: &'p Frame<'p>,
+    frame: &'p Layout<'p>,
     notice: Option<String>,
     faults: &'p [Fault],
     choices: Vec<Choice>,
@@ -54,9 +55,9 @@ impl Shown<'_> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn show(visit: &Visit, mailbox: &Mailbox, faults: &[Fault]) -> Result<Answer, Error> {
+pub(super) async fn show(visit: &PageRequest, mailbox: &Mailbox, faults: &[Fault]) -> Result<Answer, Error> {
     let (choices, groups) = offered(visit, mailbox).await?;
-    let frame = Frame::new(&visit.app.pages, visit.texts, visit.texts.say("page-mailbox-title"));
+    let frame = Layout::new(&visit.app.pages, visit.texts, visit.texts.say("page-mailbox-title"));
     let notice = notice(visit).filter(|_| faults.is_empty());
     let shown = Shown { frame: &frame, notice, faults, choices, groups, asks: mailbox.asks };
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -71,7 +72,7 @@ fn is_mailed(purpose: &PurposeDef) -> bool {
 }
 
 /// How it stands with each kind of advertising by mail, and what the page offers.
-async fn offered(visit: &Visit, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<Group>), Error> {
+async fn offered(visit: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let address = Address::email(&app.reader, &mailbox.key)?;
     let reached = address.reached();
@@ -81,7 +82,7 @@ async fn offered(visit: &Visit, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<G
     let mut choices = Vec::new();
     let mut live: Vec<&Arc<PurposeDef>> = Vec::new();
     for purpose in policy.purposes().iter().filter(|purpose| is_mailed(purpose)) {
-        let reaches = reading::reaches(visit, &mailbox.key, purpose).await?;
+        let reaches = queries::reaches(visit, &mailbox.key, purpose).await?;
         if reaches {
             live.push(purpose);
         }
@@ -119,7 +120,7 @@ async fn offered(visit: &Visit, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<G
 /// # Errors
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
 pub(super) async fn take(
-    visit: &mut Visit,
+    visit: &mut PageRequest,
     token: &str,
     mailbox: &Mailbox,
     form: &Form,
@@ -138,12 +139,12 @@ pub(super) async fn take(
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let (purpose, request) = (&app.pages.purpose, visit.request_id.clone());
     let actor = Actor::of_mailbox(policy, mailbox.link, records, purpose, app.now(), request)?;
-    let done = changes::stop(visit, &actor, &mailbox.key, form).await?.ok_or_else(foreign)?;
+    let done = actions::stop(visit, &actor, &mailbox.key, form).await?.ok_or_else(foreign)?;
     Ok(visit.back(done))
 }
 
 /// Opens the record that the person tells something of.
-async fn open(visit: &mut Visit, token: &str, mailbox: &Mailbox, told: &str) -> Result<Answer, Error> {
+async fn open(visit: &mut PageRequest, token: &str, mailbox: &Mailbox, told: &str) -> Result<Answer, Error> {
     let fault = match signups::tell(&visit.app, token, told, &visit.request_id).await? {
         Some(Tried::Opened) => return Ok(visit.back("opened")),
         None => "page-fault-answer-missing",
@@ -158,7 +159,7 @@ async fn open(visit: &mut Visit, token: &str, mailbox: &Mailbox, told: &str) -> 
 }
 
 /// The page that asks nothing any more.
-async fn closed(visit: &mut Visit, mailbox: &Mailbox) -> Result<Answer, Error> {
+async fn closed(visit: &mut PageRequest, mailbox: &Mailbox) -> Result<Answer, Error> {
     visit.notice = Some("closed".to_owned());
     let mailbox = Mailbox { asks: false, ..mailbox.clone() };
     show(visit, &mailbox, &[]).await.map(Answer::refused)

@@ -16,18 +16,18 @@
 //! (`contact_merge`, which merges alone write).
 
 mod account;
-mod answers;
-mod changes;
+mod actions;
 mod choices;
-mod clients;
+mod client_limits;
 mod confirm;
+mod downloads;
 mod forms;
+mod language;
 mod mailbox;
-mod papers;
 mod preferences;
-mod reading;
+mod queries;
+mod responses;
 mod sign_up;
-mod texts;
 mod uses;
 mod visit;
 
@@ -43,21 +43,22 @@ use axum::{
 };
 use tracing::Instrument;
 
-pub(super) use clients::Peer;
+pub(super) use client_limits::Peer;
 
-use super::{answer::Noted, shared::Shared};
+use super::shared::Shared;
+use crate::http::response::RequestLogFields;
 use crate::{
     audit,
     base::error::{Code, Error},
-    config::pages::Pages,
+    config::public_pages::Pages,
     crypto::link_tokens,
     domain::signups,
     policy::{Action, Grounds, Policy},
 };
-use answers::Answer;
-use clients::Clients;
+use client_limits::Clients;
 use forms::Form;
-use visit::{Site, Visit};
+use responses::Answer;
+use visit::{PageRequest, PagesState};
 
 /// How much longer than an operation may take its answer is waited for.
 const OVERTIME: Duration = Duration::from_secs(3);
@@ -65,7 +66,7 @@ const OVERTIME: Duration = Duration::from_secs(3);
 /// The pages. `proxied`: clients come through a proxy that says who they are.
 pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
     let clients = Clients::new(shared.app.pages.posts_per_minute, proxied).map(Arc::new);
-    let site = Site {
+    let site = PagesState {
         app: shared.app.clone(),
         engine: shared.engine.clone(),
         limits: shared.limits,
@@ -150,19 +151,19 @@ impl Place {
 }
 
 /// Answers one request.
-async fn handle(State(site): State<Site>, request: Request) -> Response {
-    let visit = Visit::of(&site, &request);
+async fn handle(State(site): State<PagesState>, request: Request) -> Response {
+    let visit = PageRequest::of(&site, &request);
     let texts = visit.texts;
     let bare = request.method() == Method::HEAD;
     let (answer, code) = match answer(&site, visit, request).await {
         Ok(answer) => (answer, None),
-        Err(error) => (answers::refusal(&site.app.pages, texts, status_of(&error)), Some(error.code)),
+        Err(error) => (responses::refusal(&site.app.pages, texts, status_of(&error)), Some(error.code)),
     };
-    let mut response = answers::deliver(answer, texts);
+    let mut response = responses::deliver(answer, texts);
     if bare {
         *response.body_mut() = Body::empty();
     }
-    response.extensions_mut().insert(Noted { code, ..Noted::default() });
+    response.extensions_mut().insert(RequestLogFields { code, ..RequestLogFields::default() });
     response
 }
 
@@ -179,22 +180,22 @@ fn status_of(error: &Error) -> StatusCode {
 
 /// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at the same address,
 /// and what ends something is never refused. Other forms of one link are counted by themselves.
-fn may_send_by(visit: &Visit, token: &str, opened: &Opened, form: &Form) -> bool {
+fn may_send_by(visit: &PageRequest, token: &str, opened: &Opened, form: &Form) -> bool {
     match opened {
         // A mail program tells the person what came of it, and it costs nothing.
         Opened::Nothing => form.is_one_click() || visit.may_send(),
-        _ if changes::is_end(form) => true,
+        _ if actions::is_end(form) => true,
         _ => visit.clients.as_ref().is_none_or(|clients| clients.may_send_by(token)),
     }
 }
 
-async fn answer(site: &Site, visit: Visit, request: Request) -> Result<Answer, Error> {
+async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Result<Answer, Error> {
     let place = Place::of(request.uri().path());
     let (head, body) = request.into_parts();
-    let refused = |status| Ok(answers::refusal(&site.app.pages, visit.texts, status));
+    let refused = |status| Ok(responses::refusal(&site.app.pages, visit.texts, status));
     let form = match head.method {
         Method::GET | Method::HEAD if place == Place::Style => {
-            return Ok(answers::style(head.uri.query().unwrap_or_default()));
+            return Ok(responses::style(head.uri.query().unwrap_or_default()));
         }
         Method::GET | Method::HEAD => None,
         Method::POST => {
@@ -233,17 +234,17 @@ async fn answer(site: &Site, visit: Visit, request: Request) -> Result<Answer, E
 }
 
 /// Shows a page. Nothing is changed by that: programs that look into mails open every link.
-async fn show(visit: &Visit, place: Place) -> Result<Answer, Error> {
+async fn show(visit: &PageRequest, place: Place) -> Result<Answer, Error> {
     match place {
         Place::SignUp(form) => sign_up::show(visit, &form),
         Place::SignedUp(form) => sign_up::sent(visit, &form),
-        Place::Link => answers::asking(&visit.app.pages, visit.texts, StatusCode::OK, "link", None),
+        Place::Link => responses::asking(&visit.app.pages, visit.texts, StatusCode::OK, "link", None),
         Place::LinkSent => visit.message(StatusCode::OK, "link-sent", &["lead"]),
         Place::Confirmed => visit.message(StatusCode::OK, "confirmed", &["lead", "close"]),
         Place::Token(token) => match open(visit, &token).await? {
             Opened::Declaration(pending) => confirm::show(visit, &pending),
             Opened::Account(contact) => match &visit.paper {
-                Some(paper) => papers::show(visit, contact, paper).await,
+                Some(paper) => downloads::show(visit, contact, paper).await,
                 None => account::show(visit, contact, &[], None).await,
             },
             Opened::Mailbox(mailbox) => match &visit.paper {
@@ -259,7 +260,7 @@ async fn show(visit: &Visit, place: Place) -> Result<Answer, Error> {
 }
 
 /// Takes what a form sends.
-async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Error> {
+async fn take(mut visit: PageRequest, place: Place, form: &Form) -> Result<Answer, Error> {
     // What was done before is not done again.
     visit.notice = None;
     match place {
@@ -274,7 +275,7 @@ async fn take(mut visit: Visit, place: Place, form: &Form) -> Result<Answer, Err
         }
         Place::Token(token) => match open(&visit, &token).await? {
             opened if !may_send_by(&visit, &token, &opened, form) => {
-                Ok(answers::refusal(&visit.app.pages, visit.texts, StatusCode::TOO_MANY_REQUESTS))
+                Ok(responses::refusal(&visit.app.pages, visit.texts, StatusCode::TOO_MANY_REQUESTS))
             }
             Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
             // Only the links of mails to subscribers end anything by one click.
@@ -321,7 +322,7 @@ enum Opened {
     Nothing,
 }
 
-async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
+async fn open(visit: &PageRequest, token: &str) -> Result<Opened, Error> {
     let app = &visit.app;
     if link_tokens::is_mailed(token) {
         if let Some(pending) = signups::pending(app, token).await? {
@@ -341,12 +342,12 @@ async fn open(visit: &Visit, token: &str) -> Result<Opened, Error> {
 }
 
 /// Sends a fresh link to an address, if somebody is there; the answer is the same for all.
-async fn ask_for_link(visit: &Visit, form: &Form) -> Result<Answer, Error> {
+async fn ask_for_link(visit: &PageRequest, form: &Form) -> Result<Answer, Error> {
     let typed = form.get("email").unwrap_or_default();
     match sign_up::address(visit, typed) {
         Err(fault) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            answers::asking(&visit.app.pages, visit.texts, status, "link", Some((typed, fault)))
+            responses::asking(&visit.app.pages, visit.texts, status, "link", Some((typed, fault)))
         }
         Ok(address) => {
             if !form.is_trapped() {

@@ -7,12 +7,13 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    answers::{Answer, Frame, page},
-    changes,
     choices::{self, Choice, Group, Person},
     forms::Form,
-    reading,
-    visit::Visit,
+    visit::PageRequest,
+};
+use crate::http::pages::{
+    actions, queries,
+    responses::{Answer, Layout, page},
 };
 use crate::{
     audit,
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Template)]
 #[template(path = "preferences.html")]
 struct Preferences<'p> {
-    frame: &'p Frame<'p>,
+    frame: &'p Layout<'p>,
     notice: Option<String>,
     choices: Vec<Choice>,
     groups: Vec<Group>,
@@ -34,7 +35,10 @@ struct Preferences<'p> {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn person(visit: &Visit, link: &link_tokens::Preference) -> Result<Option<Person>, Error> {
+pub(super) async fn person(
+    visit: &PageRequest,
+    link: &link_tokens::Preference,
+) -> Result<Option<Person>, Error> {
     let Some(person) = whose(visit, link).await? else { return Ok(None) };
     let own = is_own(visit, person.contact, &link.mailbox).await?;
     Ok(own.then_some(person))
@@ -46,31 +50,31 @@ pub(super) async fn person(visit: &Visit, link: &link_tokens::Preference) -> Res
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn unsubscribe(visit: &Visit, token: &str) -> Result<bool, Error> {
+pub(super) async fn unsubscribe(visit: &PageRequest, token: &str) -> Result<bool, Error> {
     let Some(link) = link_tokens::open_preference(audit::ring(&visit.app).await?, token) else {
         return Ok(false);
     };
     let Some(person) = whose(visit, &link).await? else { return Ok(false) };
-    changes::unsubscribe(visit, &person).await?;
+    actions::unsubscribe(visit, &person).await?;
     // Looked at only now: an address that is corrected meanwhile is either met above or met below.
     if let link_tokens::Mailbox::Key(key) = &link.mailbox
         && !is_own(visit, person.contact, &link.mailbox).await?
     {
-        changes::stop_mails(visit, &person.actor, key, &person.purpose).await?;
+        actions::stop_mails(visit, &person.actor, key, &person.purpose).await?;
     }
     Ok(true)
 }
 
-async fn whose(visit: &Visit, link: &link_tokens::Preference) -> Result<Option<Person>, Error> {
+async fn whose(visit: &PageRequest, link: &link_tokens::Preference) -> Result<Option<Person>, Error> {
     // A withdrawal must not get lost because two records became one.
     let contact = contacts::merge::stays(&visit.app.db.reader, link.contact).await?;
     let actor = visit.subject(contact)?;
-    let known = reading::person(visit, &actor, contact, false).await?;
+    let known = queries::person(visit, &actor, contact, false).await?;
     Ok(known.map(|known| Person { contact, purpose: link.purpose.clone(), actor, known }))
 }
 
 /// Whether a mailbox is one of the person's: the primary one or a further one.
-async fn is_own(visit: &Visit, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
+async fn is_own(visit: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
     let (app, ring) = (&visit.app, audit::ring(&visit.app).await?);
     let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
         .select_only()
@@ -103,7 +107,7 @@ async fn is_own(visit: &Visit, contact: Uuid, mailbox: &link_tokens::Mailbox) ->
 }
 
 /// What the page tells of what was done just before.
-pub(super) fn notice(visit: &Visit) -> Option<String> {
+pub(super) fn notice(visit: &PageRequest) -> Option<String> {
     let done = visit.notice.as_deref()?;
     let known = ["withdrawn", "objected", "none", "fresh", "request", "again", "opened", "stopped", "closed"]
         .contains(&done);
@@ -114,14 +118,14 @@ pub(super) fn notice(visit: &Visit) -> Option<String> {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn show(visit: &Visit, person: &Person) -> Result<Answer, Error> {
+pub(super) async fn show(visit: &PageRequest, person: &Person) -> Result<Answer, Error> {
     let (choices, groups) = offered(visit, person).await?;
-    let frame = Frame::new(&visit.app.pages, visit.texts, visit.texts.say("page-preferences-title"));
+    let frame = Layout::new(&visit.app.pages, visit.texts, visit.texts.say("page-preferences-title"));
     page(StatusCode::OK, &Preferences { frame: &frame, notice: notice(visit), choices, groups })
 }
 
 /// What the page offers to the person.
-async fn offered(visit: &Visit, person: &Person) -> Result<(Vec<Choice>, Vec<Group>), Error> {
+async fn offered(visit: &PageRequest, person: &Person) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (mut choices, groups) = choices::of(visit, person.contact, &person.known).await?;
     // The link may have been passed on, and whoever writes mails for one purpose knows it: of others it tells nothing.
     for choice in choices.iter_mut().filter(|choice| choice.code != person.purpose) {
@@ -135,7 +139,7 @@ async fn offered(visit: &Visit, person: &Person) -> Result<(Vec<Choice>, Vec<Gro
 ///
 /// # Errors
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
-pub(super) async fn take(visit: &Visit, person: &Person, form: &Form) -> Result<Answer, Error> {
+pub(super) async fn take(visit: &PageRequest, person: &Person, form: &Form) -> Result<Answer, Error> {
     if form.only("action") == Some("fresh") {
         let language = Some(visit.texts.language);
         signups::ask_fresh_for(&visit.app, person.contact, language, &visit.request_id).await?;
@@ -146,6 +150,6 @@ pub(super) async fn take(visit: &Visit, person: &Person, form: &Form) -> Result<
     if !choices::offer(&choices, &groups, form) {
         return Err(foreign());
     }
-    let done = changes::choose(visit, &person.actor, person.contact, form).await?.ok_or_else(foreign)?;
+    let done = actions::choose(visit, &person.actor, person.contact, form).await?.ok_or_else(foreign)?;
     Ok(visit.back(done))
 }

@@ -3,11 +3,10 @@
 use askama::Template;
 use axum::http::StatusCode;
 
-use super::{
-    answers::{Answer, Fault, Frame, fault_of, is_first, page},
-    forms::Form,
-    texts::{Texts, paragraphs},
-    visit::Visit,
+use super::{forms::Form, visit::PageRequest};
+use crate::http::pages::{
+    language::{Texts, paragraphs},
+    responses::{Answer, Fault, Layout, fault_of, is_first, page},
 };
 use crate::{
     audit::{self, Author},
@@ -37,7 +36,7 @@ struct Name {
 #[derive(Template)]
 #[template(path = "sign_up.html")]
 struct SignUpForm<'p> {
-    frame: &'p Frame<'p>,
+    frame: &'p Layout<'p>,
     faults: &'p [Fault],
     choices: Vec<Shown>,
     names: Vec<Name>,
@@ -88,14 +87,14 @@ fn names(form: &FormDef, texts: Texts, filled: Option<&Form>) -> Vec<Name> {
 }
 
 fn write(
-    visit: &Visit,
+    visit: &PageRequest,
     texts: Texts,
     (policy, form): (&Policy, &FormDef),
     filled: Option<&Form>,
     faults: &[Fault],
 ) -> Result<Answer, Error> {
     let title = texts.pick(&form.title_de, &form.title_en).to_owned();
-    let mut frame = Frame::new(&visit.app.pages, texts, title);
+    let mut frame = Layout::new(&visit.app.pages, texts, title);
     frame.notice = form.notice_url.as_deref().or(frame.notice);
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let email = filled.and_then(|filled| filled.get("email")).unwrap_or_default();
@@ -107,7 +106,7 @@ fn write(
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn show(visit: &Visit, code: &str) -> Result<Answer, Error> {
+pub(super) fn show(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
     let policy = visit.app.policy.current();
     match policy.form(code) {
         Some(form) => write(visit, visit.texts, (&policy, form), None, &[]),
@@ -119,7 +118,7 @@ pub(super) fn show(visit: &Visit, code: &str) -> Result<Answer, Error> {
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn sent(visit: &Visit, code: &str) -> Result<Answer, Error> {
+pub(super) fn sent(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
     match visit.app.policy.current().form(code) {
         Some(_) => visit.message(StatusCode::OK, "sent", &["lead", "none", "nothing-done"]),
         None => Ok(visit.nowhere()),
@@ -130,7 +129,7 @@ pub(super) fn sent(visit: &Visit, code: &str) -> Result<Answer, Error> {
 ///
 /// # Errors
 /// What the person is told.
-pub(super) fn address(visit: &Visit, typed: &str) -> Result<String, String> {
+pub(super) fn address(visit: &PageRequest, typed: &str) -> Result<String, String> {
     match Check::Email.check(typed, visit.app.now().date_naive()) {
         Ok(Some(address)) => Ok(address),
         Ok(None) => Err(visit.texts.say("page-fault-email-missing")),
@@ -142,7 +141,7 @@ pub(super) fn address(visit: &Visit, typed: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// Those of the database.
-pub(super) async fn take(visit: &Visit, code: &str, filled: &Form) -> Result<Answer, Error> {
+pub(super) async fn take(visit: &PageRequest, code: &str, filled: &Form) -> Result<Answer, Error> {
     let policy = visit.app.policy.current();
     let Some(form) = policy.form(code) else { return Ok(visit.nowhere()) };
     // The language of the texts that the person has read.
@@ -192,7 +191,7 @@ pub(super) async fn take(visit: &Visit, code: &str, filled: &Form) -> Result<Ans
 }
 
 /// Records the sign-up.
-async fn record(visit: &Visit, policy: &Policy, code: &str, new: &SignUp) -> Result<(), Error> {
+async fn record(visit: &PageRequest, policy: &Policy, code: &str, new: &SignUp) -> Result<(), Error> {
     let author = Author {
         actor: format!("form:{code}"),
         roles: Vec::new(),
@@ -205,5 +204,5 @@ async fn record(visit: &Visit, policy: &Policy, code: &str, new: &SignUp) -> Res
         signups::sign_up(&mut tx, &visit.app, new).await?;
         tx.commit().await
     };
-    audit::again(once).await
+    audit::with_retry(once).await
 }

@@ -5,9 +5,11 @@ use uuid::Uuid;
 
 use super::{
     choices::{Choice, Details},
-    reading::{self, Access, Known, Recipient, holds},
-    texts::Texts,
-    visit::Visit,
+    visit::PageRequest,
+};
+use crate::http::pages::{
+    language::Texts,
+    queries::{self, Access, Known, Recipient, holds},
 };
 use crate::{
     auth::actor::Actor,
@@ -21,13 +23,13 @@ use crate::{
 /// # Errors
 /// Those of the engine.
 pub(super) async fn complete(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     known: &Known,
     choices: Vec<Choice>,
 ) -> Result<Vec<Choice>, Error> {
-    let accesses = reading::accesses(visit, actor).await?;
+    let accesses = queries::accesses(visit, actor).await?;
     let mut endable = choices.into_iter().peekable();
     let mut all = Vec::new();
     for purpose in actor.policy.purposes().iter().filter(|purpose| !purpose.is_group) {
@@ -64,7 +66,7 @@ fn fixed(texts: Texts, purpose: &PurposeDef) -> Choice {
 }
 
 fn details(
-    visit: &Visit,
+    visit: &PageRequest,
     purpose: &PurposeDef,
     known: &Known,
     accesses: Option<&[Access]>,
@@ -84,7 +86,7 @@ fn details(
 
 /// Since when the data is used for the purpose: by the oldest of the consents or grounds in force, or since it is kept at all.
 fn since(purpose: &PurposeDef, known: &Known, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let is = |of: &Option<reading::Purpose>| of.as_ref().is_some_and(|of| of.code == purpose.code);
+    let is = |of: &Option<queries::Purpose>| of.as_ref().is_some_and(|of| of.code == purpose.code);
     match purpose.grounds {
         Grounds::Consent => {
             let consents = known.consents.iter().flat_map(|consents| &consents.nodes);

@@ -5,27 +5,27 @@ use std::sync::Arc;
 use axum::{extract::Request, http::StatusCode};
 use uuid::Uuid;
 
-use super::{
-    answers::{self, Answer},
-    clients::{Client, Clients, Peer},
-    texts::Texts,
+use crate::http::pages::{
+    client_limits::{Client, Clients, Peer},
+    language::Texts,
+    responses::{self, Answer},
 };
 use crate::{
     app::App,
     auth::actor::Actor,
     base::{error::Error, limits::Limits},
-    graphql::Engine,
-    http::{RequestId, admission::Admission},
+    graphql::Pipeline,
+    http::{RequestId, concurrency::ConcurrencyLimit},
 };
 
 /// Which paper of which consent is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Paper {
+pub(super) struct Download {
     pub(super) consent: Uuid,
     pub(super) printed: bool,
 }
 
-impl Paper {
+impl Download {
     /// What an address asks for behind its question mark, if it does: `consent` by its id `as` receipt or record.
     pub(super) fn of(consent: Option<&str>, kind: Option<&str>) -> Option<Self> {
         let printed = match kind? {
@@ -39,33 +39,33 @@ impl Paper {
 
 /// What the handlers share.
 #[derive(Clone)]
-pub(super) struct Site {
+pub(super) struct PagesState {
     pub(super) app: Arc<App>,
-    pub(super) engine: Arc<Engine>,
+    pub(super) engine: Arc<Pipeline>,
     pub(super) limits: Limits,
-    pub(super) admission: Admission,
+    pub(super) admission: ConcurrencyLimit,
     pub(super) clients: Option<Arc<Clients>>,
 }
 
 /// Somebody who asks for a page.
-pub(super) struct Visit {
+pub(super) struct PageRequest {
     pub(super) app: Arc<App>,
-    pub(super) engine: Arc<Engine>,
+    pub(super) engine: Arc<Pipeline>,
     pub(super) texts: Texts,
     /// Whether the person has chosen the language, which links go on to name then.
     pub(super) chosen: bool,
     /// What was done just before, which the page is to tell.
     pub(super) notice: Option<String>,
     /// The receipt or record that is asked for instead of the page.
-    pub(super) paper: Option<Paper>,
+    pub(super) paper: Option<Download>,
     pub(super) request_id: String,
     /// What clients may send, and which of them this one is.
     pub(super) clients: Option<Arc<Clients>>,
     pub(super) client: Client,
 }
 
-impl Visit {
-    pub(super) fn of(site: &Site, request: &Request) -> Self {
+impl PageRequest {
+    pub(super) fn of(site: &PagesState, request: &Request) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let given = |name: &str| {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -79,7 +79,7 @@ impl Visit {
             texts,
             chosen: chosen.is_some(),
             notice: given("done"),
-            paper: Paper::of(given("consent").as_deref(), given("as").as_deref()),
+            paper: Download::of(given("consent").as_deref(), given("as").as_deref()),
             request_id: RequestId::of(request).as_str().to_owned(),
             clients: site.clients.clone(),
             client: site.clients.as_ref().map_or(Client::Other, |clients| {
@@ -112,15 +112,15 @@ impl Visit {
     }
 
     pub(super) fn message(&self, status: StatusCode, name: &str, parts: &[&str]) -> Result<Answer, Error> {
-        answers::message(&self.app.pages, self.texts, status, name, parts)
+        responses::message(&self.app.pages, self.texts, status, name, parts)
     }
 
     /// The one answer for links that are unknown, ended, used or no links at all.
     pub(super) fn invalid(&self) -> Result<Answer, Error> {
-        answers::asking(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
+        responses::asking(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
     }
 
     pub(super) fn nowhere(&self) -> Answer {
-        answers::refusal(&self.app.pages, self.texts, StatusCode::NOT_FOUND)
+        responses::refusal(&self.app.pages, self.texts, StatusCode::NOT_FOUND)
     }
 }

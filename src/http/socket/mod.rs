@@ -29,13 +29,9 @@ use axum::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    Format,
-    answer::{self, RequestId},
-    graphql,
-    shared::Shared,
-};
+use super::{Format, graphql, shared::Shared};
 use crate::base::error::{Code, Error};
+use crate::http::response::{self, RequestId};
 use session::Session;
 
 /// The one sub-protocol that is spoken.
@@ -51,7 +47,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let (mut head, _) = request.into_parts();
     let refuse = |status: StatusCode, code: Code, message: &str| {
         tracing::info!(target: "zweck::security", request_id = id.as_str(), code = code.as_str(), "a WebSocket was refused");
-        answer::refuse(format, status, &Error::new(code, message), &id)
+        response::refuse(format, status, &Error::new(code, message), &id)
     };
     if !is_welcome(&head.headers, &head.uri, &shared.sockets.limits.origins) {
         return refuse(StatusCode::FORBIDDEN, Code::Forbidden, "pages of this origin may not connect");

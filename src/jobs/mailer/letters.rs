@@ -19,7 +19,7 @@ use crate::{
     audit,
     base::{error::Error, i18n::MAILS},
     crypto::{
-        installation_keys::Ring,
+        installation_keys::InstallationKeys,
         link_tokens::{self, Preference},
     },
 };
@@ -87,7 +87,7 @@ fn page(app: &App, path: &str) -> Result<String, Error> {
 /// Where the person ends the consent that a mail asks to renew.
 fn preferences(
     app: &App,
-    ring: &Ring,
+    ring: &InstallationKeys,
     mail: &mail::Model,
     link: &link::Model,
 ) -> Result<Option<String>, Error> {

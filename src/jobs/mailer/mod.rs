@@ -21,7 +21,7 @@ use sea_orm::EntityTrait;
 use crate::{
     app::App,
     base::{error::Error, metrics},
-    config::pages::Mail,
+    config::public_pages::Mail,
     domain::{
         mail_outbox::{self, Outcome, shown::Outbox},
         signups,

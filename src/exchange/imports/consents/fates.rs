@@ -1,7 +1,7 @@
 //! What becomes of a line. Room: exchange/imports/consents.
 
 use crate::{
-    domain::consents::{Hindrance, Outcome},
+    domain::consents::{Outcome, SkipReason},
     exchange::imports::Reason,
 };
 
@@ -17,17 +17,17 @@ pub(super) enum Fate {
     Repeated,
 }
 
-impl From<Hindrance> for Reason {
-    fn from(hindrance: Hindrance) -> Self {
+impl From<SkipReason> for Reason {
+    fn from(hindrance: SkipReason) -> Self {
         match hindrance {
-            Hindrance::NotActive => Reason::NotActive,
-            Hindrance::OtherAddress => Reason::OtherAddress,
-            Hindrance::Objected => Reason::Objected,
-            Hindrance::Suppressed => Reason::Suppressed,
-            Hindrance::Withdrawn => Reason::AlreadyWithdrawn,
-            Hindrance::Refused => Reason::AlreadyRefused,
-            Hindrance::Invalidated => Reason::AlreadyInvalidated,
-            Hindrance::Expired => Reason::AlreadyExpired,
+            SkipReason::NotActive => Reason::NotActive,
+            SkipReason::OtherAddress => Reason::OtherAddress,
+            SkipReason::Objected => Reason::Objected,
+            SkipReason::Suppressed => Reason::Suppressed,
+            SkipReason::Withdrawn => Reason::AlreadyWithdrawn,
+            SkipReason::Refused => Reason::AlreadyRefused,
+            SkipReason::Invalidated => Reason::AlreadyInvalidated,
+            SkipReason::Expired => Reason::AlreadyExpired,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::error::Error,
-    domain::consents::{Present, Told},
+    domain::consents::{ExistingConsents, Told},
     exchange::imports::{
         Reason,
         known::{self, Known, Who},
@@ -78,14 +78,14 @@ pub(super) async fn used<C: ConnectionTrait>(
 }
 
 /// Every contact that a line names, in the order of ids.
-pub(super) fn contacts(line: &Line, known: &Known, present: &Present) -> Vec<Uuid> {
+pub(super) fn contacts(line: &Line, known: &Known, present: &ExistingConsents) -> Vec<Uuid> {
     let found: BTreeSet<Uuid> = line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
     found.into_iter().filter(|id| present.has(*id)).collect()
 }
 
 /// The records of the person who says a line: those that it names by id, and those of an address that is one person's. Of an address of
 /// several persons nobody is known to have said it; it is blocked all the same.
-pub(super) fn speaking(line: &Line, known: &Known, present: &Present) -> Vec<Uuid> {
+pub(super) fn speaking(line: &Line, known: &Known, present: &ExistingConsents) -> Vec<Uuid> {
     let of = |address: bool| {
         let who = line.who.iter().filter(move |who| who.address().is_some() == address);
         let found = who.filter_map(|who| known.get(who)).flatten().copied();
@@ -101,7 +101,7 @@ pub(super) fn speaking(line: &Line, known: &Known, present: &Present) -> Vec<Uui
 }
 
 /// The one contact that gave a consent. Whatever else the line names it by must not be somebody else's.
-pub(super) fn one(known: &Known, present: &Present, line: &Line) -> Result<Uuid, Reason> {
+pub(super) fn one(known: &Known, present: &ExistingConsents, line: &Line) -> Result<Uuid, Reason> {
     let (first, others) = line.who.split_first().ok_or(Reason::UnknownContact)?;
     let named = |who: &Who| -> BTreeSet<Uuid> {
         let found = known.get(who).into_iter().flatten().copied();

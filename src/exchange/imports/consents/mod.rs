@@ -34,7 +34,7 @@ use crate::{
     app::App,
     audit::{self, Author, Recorded, Transaction},
     base::error::Error,
-    domain::consents::{self as declared, Outcome, Present, Said},
+    domain::consents::{self as declared, ExistingConsents, Outcome, Said},
     exchange::imports::noes::Lines,
 };
 use columns::Columns;
@@ -232,7 +232,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let reader = &self.app.db.reader;
         let known = find(reader, self.import, lines).await?;
         let ring = audit::known_ring(self.app).await?;
-        let present = Present::read(
+        let present = ExistingConsents::read(
             reader,
             (ring, &self.app.reader),
             &ids(&known),
@@ -270,7 +270,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 self.report.owed |= recorded == Recorded::Later;
                 fates
             }
-            false => audit::again(|| self.commit(&lines, Recorded::Now)).await?,
+            false => audit::with_retry(|| self.commit(&lines, Recorded::Now)).await?,
         };
         if !self.import.dry_run {
             self.statistics.after(self.app, count(lines.len())).await;
@@ -325,7 +325,8 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let ring = tx.known_ring().await?;
         let by = (tx.now(), self.import.actor.as_str());
         let mut present =
-            Present::read(tx.connection(), (ring.as_ref(), tx.reader()), &ids(&known), true, by).await?;
+            ExistingConsents::read(tx.connection(), (ring.as_ref(), tx.reader()), &ids(&known), true, by)
+                .await?;
         let used = used(tx.connection(), lines, &known).await?;
         let mut fates = self.take(&mut present, (&known, &used), lines, &|| tx.new_id())?;
         let meant: Vec<Vec<Uuid>> = lines.iter().map(|line| speaking(line, &known, &present)).collect();
@@ -375,7 +376,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     /// Decides about each line in its turn.
     fn take(
         &self,
-        present: &mut Present,
+        present: &mut ExistingConsents,
         (known, used): (&Known, &Used),
         lines: &[Line],
         new_id: &(dyn Fn() -> Uuid + Sync),
@@ -406,7 +407,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
 
     fn take_grant(
         &self,
-        present: &mut Present,
+        present: &mut ExistingConsents,
         known: &Known,
         line: &Line,
         new_id: &(dyn Fn() -> Uuid + Sync),

@@ -11,10 +11,10 @@ use super::lines::{Line, short};
 use crate::{
     audit::Transaction,
     base::{error::Error, identities::Reader},
-    crypto::installation_keys::Ring,
+    crypto::installation_keys::InstallationKeys,
     domain::{
         consents::Said,
-        contacts::{Reachable, Reached},
+        contacts::{NewAddresses, Reachable},
         suppressions::{self, Declared, Question},
     },
     exchange::imports::noes::About,
@@ -28,7 +28,7 @@ pub(super) type Listed = HashMap<u64, DateTime<Utc>>;
 #[derive(Clone, Copy)]
 pub(super) struct By<'a> {
     pub policy: &'a Policy,
-    pub ring: Option<&'a Ring>,
+    pub ring: Option<&'a InstallationKeys>,
     pub reader: &'a Reader,
     pub now: DateTime<Utc>,
 }
@@ -61,7 +61,7 @@ pub(super) async fn declare(
     line: &Line,
     ended: bool,
 ) -> Result<bool, Error> {
-    let all: Vec<Reached> = about.of(&line.who).cloned().collect();
+    let all: Vec<NewAddresses> = about.of(&line.who).cloned().collect();
     let (ring, policy) = (tx.known_ring().await?, tx.policy().clone());
     let by = By { policy: &policy, ring: ring.as_ref(), reader: tx.reader(), now: tx.now() };
     let news =
@@ -91,7 +91,7 @@ pub(super) async fn is_news<C: ConnectionTrait>(
     about: &About,
     listed: &mut Listed,
 ) -> Result<bool, Error> {
-    let all: Vec<Reached> = about.of(&line.who).cloned().collect();
+    let all: Vec<NewAddresses> = about.of(&line.who).cloned().collect();
     let news = (ended && !is_dated(line)) || is_new(connection, by, line, &all, listed).await?;
     if news {
         for no in declared(line, by.now) {
@@ -109,7 +109,7 @@ async fn is_new<C: ConnectionTrait>(
     connection: &C,
     by: By<'_>,
     line: &Line,
-    all: &[Reached],
+    all: &[NewAddresses],
     listed: &Listed,
 ) -> Result<bool, Error> {
     let channel = line.channel;
@@ -118,7 +118,7 @@ async fn is_new<C: ConnectionTrait>(
         for no in declared(line, by.now) {
             let dated = is_dated(line);
             let told = meant.all().iter().filter(|reachable| is_told(listed, reachable, &no, dated));
-            let rest = meant.clone().beyond(&Reached::typed(told.cloned().collect()));
+            let rest = meant.clone().beyond(&NewAddresses::typed(told.cloned().collect()));
             if rest.all().is_empty() {
                 continue;
             }

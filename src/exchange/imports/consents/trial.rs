@@ -12,7 +12,7 @@ use super::{
 use crate::{
     audit::{self, Author},
     base::error::Error,
-    domain::consents::{self as declared, Outcome, Present, Said},
+    domain::consents::{self as declared, ExistingConsents, Outcome, Said},
     exchange::imports::{
         Problem,
         known::{Who, ids},
@@ -27,7 +27,8 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let known = find(reader, self.import, lines).await?;
         let ring = audit::known_ring(self.app).await?;
         let by = (self.rules.now(), self.import.actor.as_str());
-        let mut present = Present::read(reader, (ring, &self.app.reader), &ids(&known), false, by).await?;
+        let mut present =
+            ExistingConsents::read(reader, (ring, &self.app.reader), &ids(&known), false, by).await?;
         let new_id = || self.app.new_id();
         let used = used(reader, lines, &known).await?;
         let told: Vec<declared::Told> =

@@ -147,7 +147,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         let (fates, recorded) = match self.import.kind {
             // A no is taken also while the audit log cannot be written; what nobody declared is none.
             Listing::Objection => audit::taken(|recorded| self.commit(&lines, recorded)).await?,
-            _ => (audit::again(|| self.commit(&lines, Recorded::Now)).await?, Recorded::Now),
+            _ => (audit::with_retry(|| self.commit(&lines, Recorded::Now)).await?, Recorded::Now),
         };
         self.report.owed |= recorded == Recorded::Later;
         if !self.import.dry_run {

@@ -49,7 +49,7 @@ impl RequestId {
 
 /// What the log line tells beside the status: ids and codes.
 #[derive(Clone, Default)]
-pub(super) struct Noted {
+pub(super) struct RequestLogFields {
     pub actor: Option<String>,
     pub purpose: Option<String>,
     pub code: Option<Code>,
@@ -66,7 +66,9 @@ pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &Req
     let soon = error.soon.then_some((RETRY_AFTER, "1"));
     let told = header.into_iter().chain(soon);
     response.headers_mut().extend(told.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    response.extensions_mut().insert(Noted { code: Some(error.code), ..Noted::default() });
+    response
+        .extensions_mut()
+        .insert(RequestLogFields { code: Some(error.code), ..RequestLogFields::default() });
     response
 }
 
@@ -89,7 +91,7 @@ pub(super) fn deliver(format: Format, answer: Answer, strict: bool) -> Response 
     if strict {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("strict"));
     }
-    response.extensions_mut().insert(Noted { code, ..Noted::default() });
+    response.extensions_mut().insert(RequestLogFields { code, ..RequestLogFields::default() });
     response
 }
 

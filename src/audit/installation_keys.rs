@@ -12,11 +12,12 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::{Author, Changes, Entry, Transaction, again, begin};
+use super::{Author, ChangeSet, Entry, Transaction, begin};
+use crate::audit::retry::with_retry;
 use crate::{
     app::App,
     base::error::Error,
-    crypto::{installation_keys::Ring, master_keys::Keys, sealing},
+    crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys, sealing},
     registry::Category,
 };
 
@@ -38,7 +39,7 @@ const MADE: &str = "makeKeys";
 ///
 /// # Errors
 /// `INTERNAL` from the database, or where a key is wrapped by a master key that is not known.
-pub async fn ring(app: &App) -> Result<&Ring, Error> {
+pub async fn ring(app: &App) -> Result<&InstallationKeys, Error> {
     app.ring
         .get_or_try_init(async || {
             if let Some(ring) = read(&app.db.reader, &app.keys).await? {
@@ -58,7 +59,7 @@ pub async fn ring(app: &App) -> Result<&Ring, Error> {
 ///
 /// # Errors
 /// As [`ring`].
-pub async fn known_ring(app: &App) -> Result<Option<&Ring>, Error> {
+pub async fn known_ring(app: &App) -> Result<Option<&InstallationKeys>, Error> {
     if app.ring.get().is_none()
         && let Some(ring) = read(&app.db.reader, &app.keys).await?
     {
@@ -73,7 +74,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`ring`].
-    pub async fn known_ring(&self) -> Result<Option<Ring>, Error> {
+    pub async fn known_ring(&self) -> Result<Option<InstallationKeys>, Error> {
         if let Some(ring) = self.made.as_ref().or(self.ring.get()) {
             return Ok(Some(ring.clone()));
         }
@@ -88,7 +89,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`ring`]; transient where another server makes them at the same time.
-    pub async fn ring(&mut self) -> Result<Ring, Error> {
+    pub async fn ring(&mut self) -> Result<InstallationKeys, Error> {
         if let Some(ring) = self.known_ring().await? {
             return Ok(ring);
         }
@@ -111,7 +112,10 @@ fn missing() -> Error {
     Error::internal("the keys of the installation")
 }
 
-async fn read<C: ConnectionTrait>(connection: &C, keys: &Keys) -> Result<Option<Ring>, Error> {
+async fn read<C: ConnectionTrait>(
+    connection: &C,
+    keys: &MasterKeys,
+) -> Result<Option<InstallationKeys>, Error> {
     let rows = rows(connection).await?;
     let key = |name: &str| {
         let row = rows.iter().find(|row| row.category == name);
@@ -119,7 +123,7 @@ async fn read<C: ConnectionTrait>(connection: &C, keys: &Keys) -> Result<Option<
     };
     Ok(match (key(LINKS)?, key(SUPPRESSION)?, key(SIGNING)?, key(LOOKUPS)?) {
         (Some(links), Some(suppression), Some(signing), Some(lookups)) => {
-            Some(Ring { links, suppression, signing, lookups })
+            Some(InstallationKeys { links, suppression, signing, lookups })
         }
         _ => None,
     })
@@ -140,7 +144,7 @@ pub(super) fn is_of_installation(row: &subject_key::Model) -> bool {
 /// `INTERNAL` from the database.
 pub(super) async fn closed<C: ConnectionTrait>(
     connection: &C,
-    keys: &Keys,
+    keys: &MasterKeys,
 ) -> Result<Vec<subject_key::Model>, Error> {
     let mut closed = Vec::new();
     for row in rows(connection).await?.into_iter().filter(is_of_installation) {
@@ -212,7 +216,7 @@ async fn make(app: &App) -> Result<(), Error> {
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn remake(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> {
-    again(|| async {
+    with_retry(|| async {
         let mut tx = begin(app, Author::command(app, actor, None)).await?;
         let closed: Vec<String> =
             closed(tx.connection(), &app.keys).await?.into_iter().map(|row| row.category).collect();
@@ -244,7 +248,7 @@ async fn fill(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,
-        changes: Changes::one(
+        changes: ChangeSet::one(
             "Keys.names",
             Category::Technical,
             serde_json::Value::Null,

@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::{
     choices::{Person, has_consents, is_objectable},
     forms::Form,
-    reading::ask,
-    visit::Visit,
+    visit::PageRequest,
 };
+use crate::http::pages::queries::ask;
 use crate::{
     auth::actor::Actor,
     base::error::{Code, Error, Outcome},
@@ -34,7 +34,13 @@ const REQUEST: &str = "mutation($contact: ID!, $kind: RequestKind!, $note: Strin
     openRequest(input: { contactId: $contact, kind: $kind, note: $note }) { request { id } } }";
 
 /// Runs a mutation that the policy must permit.
-async fn run(visit: &Visit, actor: &Actor, name: &str, document: &str, variables: Json) -> Result<(), Error> {
+async fn run(
+    visit: &PageRequest,
+    actor: &Actor,
+    name: &str,
+    document: &str,
+    variables: Json,
+) -> Result<(), Error> {
     if !actor.may(&format!("Mutation.{name}"), Action::Execute) {
         let message = "the policy keeps this from the persons themselves";
         return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{name}")));
@@ -55,7 +61,7 @@ async fn run(visit: &Visit, actor: &Actor, name: &str, document: &str, variables
 /// Withdraws the consents of the person to a purpose, or to every kind of a group. Of those that were never given nothing is written,
 /// but that the mailbox is blocked.
 async fn withdraw(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     (purpose, channel): (&str, Option<Channel>),
@@ -67,7 +73,7 @@ async fn withdraw(
 }
 
 async fn object(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     (purpose, channel): (&str, Option<Channel>),
@@ -88,7 +94,7 @@ pub(super) fn is_end(form: &Form) -> bool {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn choose(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     form: &Form,
@@ -123,7 +129,7 @@ pub(super) async fn choose(
 /// # Errors
 /// Those of the engine.
 pub(super) async fn stop(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     mailbox: &str,
     form: &Form,
@@ -158,7 +164,7 @@ pub(super) async fn stop(
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn unsubscribe(visit: &Visit, person: &Person) -> Result<(), Error> {
+pub(super) async fn unsubscribe(visit: &PageRequest, person: &Person) -> Result<(), Error> {
     let (actor, contact) = (&person.actor, person.contact);
     match actor.policy.purpose(&person.purpose) {
         Some(purpose) if purpose.grounds == Grounds::Consent && !purpose.is_group => {
@@ -185,7 +191,7 @@ pub(super) async fn unsubscribe(visit: &Visit, person: &Person) -> Result<(), Er
 /// # Errors
 /// Those of the engine.
 pub(super) async fn stop_mails(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     mailbox: &str,
     purpose: &str,
@@ -223,7 +229,7 @@ fn mailed(purpose: &PurposeDef) -> Option<Channel> {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn request(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     kind: &str,

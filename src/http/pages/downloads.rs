@@ -4,12 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    answers::Answer,
-    reading,
-    visit::{Paper, Visit},
-};
+use super::visit::{Download, PageRequest};
 use crate::base::error::Error;
+use crate::http::pages::{queries, responses::Answer};
 
 const RECEIPT: &str = "query($id: ID!, $language: String) { consentReceipt(consentId: $id) { document html(language: $language) } }";
 
@@ -29,10 +26,10 @@ struct Receipt {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn show(visit: &Visit, contact: Uuid, paper: &Paper) -> Result<Answer, Error> {
+pub(super) async fn show(visit: &PageRequest, contact: Uuid, paper: &Download) -> Result<Answer, Error> {
     let actor = visit.subject(contact)?;
     let variables = json!({ "id": paper.consent, "language": visit.texts.language });
-    let Answered { consent_receipt } = reading::ask(visit, &actor, RECEIPT, variables).await?;
+    let Answered { consent_receipt } = queries::ask(visit, &actor, RECEIPT, variables).await?;
     let Some(receipt) = consent_receipt else { return visit.invalid() };
     let told = match paper.printed {
         true => receipt.html.map(Answer::Record),
@@ -49,12 +46,15 @@ mod tests {
     fn papers_are_named_by_consent_and_kind() {
         let id = Uuid::from_u128(7);
         let text = id.to_string();
-        assert_eq!(Paper::of(Some(&text), Some("record")), Some(Paper { consent: id, printed: true }));
-        assert_eq!(Paper::of(Some(&text), Some("receipt")), Some(Paper { consent: id, printed: false }));
+        assert_eq!(Download::of(Some(&text), Some("record")), Some(Download { consent: id, printed: true }));
+        assert_eq!(
+            Download::of(Some(&text), Some("receipt")),
+            Some(Download { consent: id, printed: false })
+        );
         for (consent, kind) in
             [(None, Some("record")), (Some("x"), Some("record")), (Some(text.as_str()), Some("x"))]
         {
-            assert_eq!(Paper::of(consent, kind), None);
+            assert_eq!(Download::of(consent, kind), None);
         }
     }
 }

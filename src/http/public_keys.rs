@@ -10,11 +10,8 @@ use axum::{
     response::Response,
 };
 
-use super::{
-    Format,
-    answer::{self, RequestId},
-    shared::Shared,
-};
+use super::{Format, shared::Shared};
+use crate::http::response::{self, RequestId};
 use crate::{audit, base::error::Error, domain::receipts};
 
 /// An hour: the key changes with the database alone.
@@ -26,7 +23,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let error = Error::input("the keys are fetched by GET");
-        let mut response = answer::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
@@ -38,7 +35,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             headers.insert(CACHE_CONTROL, CACHED);
             response
         }
-        Err(error) => answer::refuse(format, answer::status_of(error.code), &error, &id),
+        Err(error) => response::refuse(format, response::status_of(error.code), &error, &id),
     }
 }
 

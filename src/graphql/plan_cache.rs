@@ -9,8 +9,8 @@ use std::sync::Arc;
 use by_address::ByAddress;
 use serde_json::{Map, Value as Json};
 
-use super::documents::{Choice, Document};
-use crate::{auth::actor::Actor, base::cache::Recent, engine::Plan, policy::Table};
+use crate::graphql::document_cache::{Choice, Document};
+use crate::{auth::actor::Actor, base::cache::Cache, engine::Plan, policy::Table};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
 const MOST_PARTS: usize = 32 * 1024;
@@ -42,11 +42,11 @@ impl Key {
 }
 
 /// Those of late.
-pub(super) struct Plans(Recent<Key, Arc<Plan>>);
+pub(super) struct PlanCache(Cache<Key, Arc<Plan>>);
 
-impl Plans {
+impl PlanCache {
     pub(super) fn new() -> Self {
-        Self(Recent::new(MOST_PARTS))
+        Self(Cache::new(MOST_PARTS))
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Plan>> {

@@ -21,7 +21,7 @@ use async_graphql::{
     parser::types::ExecutableDocument,
 };
 
-use super::model::{Model, Names, Need, Shown, is_built_in};
+use crate::graphql::schema_model::{Model, Names, Need, Shown, is_built_in};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
@@ -49,12 +49,12 @@ struct Kind {
 }
 
 /// The views of late.
-pub(super) struct Views {
+pub(super) struct SchemaViewCache {
     model: Model,
     kept: Mutex<VecDeque<(Kind, Arc<View>)>>,
 }
 
-impl Views {
+impl SchemaViewCache {
     pub(super) fn new(model: Model) -> Self {
         Self { model, kept: Mutex::default() }
     }
@@ -200,7 +200,7 @@ mod tests {
             };
             Actor::new(policy.clone(), &credential, None, "test".to_owned()).unwrap()
         };
-        let views = Views::new(model());
+        let views = SchemaViewCache::new(model());
         let first = views.of(&actor(0)).unwrap();
         for number in 1..=MOST {
             views.of(&actor(number)).unwrap();

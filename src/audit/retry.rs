@@ -63,7 +63,7 @@ impl Past {
 ///
 /// # Errors
 /// Those of `once`; `INTERNAL` when other writers were in the way to the end.
-pub async fn again<T, F>(mut once: impl FnMut() -> F) -> Result<T, Error>
+pub async fn with_retry<T, F>(mut once: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

@@ -17,9 +17,9 @@ use async_graphql::{
 use async_graphql_value::Value;
 use serde_json::{Map, Value as Json};
 
-use super::shapes::Shapes;
+use crate::graphql::input_types::InputTypes;
 use crate::{
-    base::cache::Recent,
+    base::cache::Cache,
     registry::{Root, Scalar, root_field},
 };
 
@@ -52,11 +52,11 @@ pub(super) struct Choice {
 
 /// Those of late, by their text.
 #[derive(Debug)]
-pub(super) struct Documents(Recent<Box<str>, Arc<Document>>);
+pub(super) struct DocumentCache(Cache<Box<str>, Arc<Document>>);
 
-impl Documents {
+impl DocumentCache {
     pub(super) fn new() -> Self {
-        Self(Recent::new(MOST_BYTES))
+        Self(Cache::new(MOST_BYTES))
     }
 
     pub(super) fn get(&self, text: &str) -> Option<Arc<Document>> {
@@ -81,7 +81,7 @@ impl Document {
         &self,
         name: Option<&str>,
         variables: &Map<String, Json>,
-        shapes: &Shapes,
+        shapes: &InputTypes,
     ) -> Option<Arc<Choice>> {
         let choice = {
             let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 use governor::{
-    Quota, RateLimiter,
+    Quota, RateLimiter as Governor,
     clock::{Clock, MonotonicClock},
     middleware::StateInformationMiddleware,
     state::keyed::HashMapStateStore,
@@ -21,7 +21,7 @@ use governor::{
 
 use crate::{
     base::error::{Code, Error},
-    graphql::Meter,
+    graphql::CostMeter,
 };
 
 /// draft-ietf-httpapi-ratelimit-headers-10; a unit is what an operation costs at least.
@@ -30,20 +30,20 @@ const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 /// Charges after which credentials that have everything left are forgotten.
 const TIDY: u64 = 10_000;
 
-type Limiter = RateLimiter<String, HashMapStateStore<String>, MonotonicClock, StateInformationMiddleware>;
+type Limiter = Governor<String, HashMapStateStore<String>, MonotonicClock, StateInformationMiddleware>;
 
 /// What every credential has left, in this process.
-pub(super) struct Rates {
+pub(super) struct RateLimiter {
     limiter: Limiter,
     quota: u32,
     charges: AtomicU64,
 }
 
-impl Rates {
+impl RateLimiter {
     /// Rates at which a credential may spend `per_minute`, all of it at once too; `None` for no limit.
     pub(super) fn new(per_minute: u64) -> Option<Arc<Self>> {
         let quota = NonZeroU32::new(u32::try_from(per_minute).unwrap_or(u32::MAX))?;
-        let limiter = RateLimiter::hashmap_with_clock(Quota::per_minute(quota), MonotonicClock)
+        let limiter = Governor::hashmap_with_clock(Quota::per_minute(quota), MonotonicClock)
             .with_middleware::<StateInformationMiddleware>();
         Some(Arc::new(Self { limiter, quota: quota.get(), charges: AtomicU64::new(0) }))
     }
@@ -51,7 +51,7 @@ impl Rates {
 
 /// What one credential spends by one request.
 pub(super) struct Account {
-    rates: Arc<Rates>,
+    rates: Arc<RateLimiter>,
     credential: String,
     left: AtomicU32,
     /// Seconds to wait, once a charge was refused.
@@ -59,7 +59,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(rates: Arc<Rates>, credential: &str) -> Self {
+    pub(super) fn new(rates: Arc<RateLimiter>, credential: &str) -> Self {
         let credential = credential.to_owned();
         Self { rates, credential, left: AtomicU32::new(0), wait: AtomicU64::new(0) }
     }
@@ -84,7 +84,7 @@ fn tell(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-impl Meter for Account {
+impl CostMeter for Account {
     fn charge(&self, cost: u64) -> Result<(), Error> {
         let limiter = &self.rates.limiter;
         if self.rates.charges.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_credential_spends_its_own() {
-        let rates = Rates::new(10).unwrap();
+        let rates = RateLimiter::new(10).unwrap();
         let one = Account::new(rates.clone(), "token:1");
         one.charge(7).unwrap();
         assert_eq!(one.left.load(Ordering::Relaxed), 3);
@@ -135,13 +135,13 @@ mod tests {
         other.stamp(&mut response);
         assert_eq!(response.headers().get("ratelimit-policy").unwrap(), "\"credential\";q=10;w=60");
         assert_eq!(response.headers().get("ratelimit").unwrap(), "\"credential\";r=0;t=60");
-        assert!(Rates::new(0).is_none());
+        assert!(RateLimiter::new(0).is_none());
     }
 
     #[test]
     fn who_has_everything_left_is_forgotten() {
         // So much in a minute that a charge is made up for at once.
-        let rates = Rates::new(u64::MAX).unwrap();
+        let rates = RateLimiter::new(u64::MAX).unwrap();
         for number in 0..3 * TIDY {
             Account::new(rates.clone(), &format!("token:{number}")).charge(1).unwrap();
             assert!(rates.limiter.len() as u64 <= TIDY + 1);

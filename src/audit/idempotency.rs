@@ -19,8 +19,8 @@ use crate::{
     app::App,
     base::error::{Code, Error},
     crypto::{
-        installation_keys::Ring,
-        master_keys::Keys,
+        installation_keys::InstallationKeys,
+        master_keys::MasterKeys,
         sealing::{open, seal},
     },
 };
@@ -31,18 +31,18 @@ const USAGE: &str = "idempotency";
 
 /// The client's key and what it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
+pub struct Idempotency {
     key_hash: String,
     body_hash: String,
 }
 
-impl Replay {
+impl Idempotency {
     /// A key with the purpose and body of its request. Only keyed digests are kept, by a key that outlives a rotation of the master
     /// key: clients may write anything into a key, and bodies hold values of persons.
     ///
     /// # Errors
     /// Keys that cannot be derived.
-    pub fn new(ring: &Ring, key: &str, purpose: &str, body: &[u8]) -> Result<Self, Error> {
+    pub fn new(ring: &InstallationKeys, key: &str, purpose: &str, body: &[u8]) -> Result<Self, Error> {
         Ok(Self {
             key_hash: digest(&ring.lookups, &[key.as_bytes()])?,
             body_hash: digest(&ring.lookups, &[purpose.as_bytes(), body])?,
@@ -93,7 +93,7 @@ impl Transaction {
     ///
     /// # Errors
     /// `CONFLICT` for the same key with another purpose or body.
-    pub async fn claim(&self, app: &App, replay: &Replay, root: &str) -> Result<Option<Vec<u8>>, Error> {
+    pub async fn claim(&self, app: &App, replay: &Idempotency, root: &str) -> Result<Option<Vec<u8>>, Error> {
         forget(self.connection(), self.now()).await?;
         let (whole, place) = (replay.whole(&self.author().actor), replay.place(&self.author().actor, root)?);
         let known = Entity::find_by_id(whole.clone()).one(self.connection()).await?;
@@ -115,7 +115,13 @@ impl Transaction {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn keep(&self, app: &App, replay: &Replay, root: &str, outcome: &[u8]) -> Result<(), Error> {
+    pub async fn keep(
+        &self,
+        app: &App,
+        replay: &Idempotency,
+        root: &str,
+        outcome: &[u8],
+    ) -> Result<(), Error> {
         let place = replay.place(&self.author().actor, root)?;
         let sealed = seal(&app.keys.derive(USAGE)?, &context(&place), outcome)?;
         let mut row = replay.row(place, self.now());
@@ -144,7 +150,7 @@ fn context(place: &Place) -> Vec<u8> {
     format!("{}\n{}\n{}", place.0, place.1, place.2).into_bytes()
 }
 
-fn outcome(keys: &Keys, place: &Place, sealed: &str) -> Result<Vec<u8>, Error> {
+fn outcome(keys: &MasterKeys, place: &Place, sealed: &str) -> Result<Vec<u8>, Error> {
     let (name, sealed) = sealed.split_once(':').unwrap_or_default();
     let key = keys.derive_under(name, USAGE)?;
     let opened = key.and_then(|key| open(&key, &context(place), sealed));

@@ -24,9 +24,9 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// Tells everybody that the server ends. All clones tell of the same end.
 #[derive(Clone, Debug, Default)]
-pub struct Ending(CancellationToken);
+pub struct Shutdown(CancellationToken);
 
-impl Ending {
+impl Shutdown {
     /// An end that begins when `stop` resolves.
     pub fn at(stop: impl Future<Output = ()> + Send + 'static) -> Self {
         let ending = Self::default();
@@ -64,11 +64,11 @@ impl Ending {
 pub(super) struct Closing {
     listener: Option<TcpListener>,
     address: SocketAddr,
-    ending: Ending,
+    ending: Shutdown,
 }
 
 impl Closing {
-    pub(super) fn new(listener: TcpListener, ending: Ending) -> io::Result<Self> {
+    pub(super) fn new(listener: TcpListener, ending: Shutdown) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { listener: Some(listener), address, ending })
     }
@@ -115,7 +115,7 @@ impl Listener for Closing {
 }
 
 /// While the server ends, an answer is the last one on its connection, and says so.
-pub(super) async fn farewell(State(ending): State<Ending>, request: Request, next: Next) -> Response {
+pub(super) async fn farewell(State(ending): State<Shutdown>, request: Request, next: Next) -> Response {
     // HTTP/2 has a frame for it, which the server sends by itself.
     let told_by_header = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;

@@ -20,7 +20,7 @@ struct Name<'p> {
 }
 
 /// Looks up rules.
-pub(super) struct Pairs<'p> {
+pub(super) struct RuleIndex<'p> {
     rules: &'p Rules,
     objects: &'p Objects,
     roles: Vec<Name<'p>>,
@@ -31,7 +31,7 @@ pub(super) struct Pairs<'p> {
     named: HashMap<&'p str, Vec<usize>>,
 }
 
-impl<'p> Pairs<'p> {
+impl<'p> RuleIndex<'p> {
     pub(super) fn new(rules: &'p Rules, declared: &'p Declared, objects: &'p Objects) -> Self {
         let name = |code: &'p str, closure| Name { code, closure };
         let roles = declared.roles.iter();

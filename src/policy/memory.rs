@@ -2,7 +2,7 @@
 
 use std::mem::{size_of, size_of_val};
 
-use super::{Policy, load::Line, objects::Object, table::Planes};
+use super::{Policy, load::Line, objects::Object, table::DecisionBits};
 
 impl Policy {
     /// Bytes that the rules, the objects and the decisions of every role and purpose take, without what the allocator adds: two
@@ -15,7 +15,8 @@ impl Policy {
             let groups = object.groups.iter().map(|group| size_of_val(group) + group.capacity());
             size_of_val(object) + 2 * texts(&[&object.name]) + groups.sum::<usize>()
         };
-        let planes = |planes: &Planes| size_of::<Planes>() + planes.allow.len() + planes.deny.len();
+        let planes =
+            |planes: &DecisionBits| size_of::<DecisionBits>() + planes.allow.len() + planes.deny.len();
         let pairs = self.planes.iter();
         self.rules.lines.iter().map(line).sum::<usize>()
             + self.objects.iter().map(object).sum::<usize>()

@@ -51,7 +51,7 @@ use crate::{
 const ROWS: usize = 1_000;
 
 /// What is to be told.
-pub(super) struct News {
+pub(super) struct ConsentTransition {
     consent: InForce,
     kind: ConsentChangeKind,
     at: DateTime<Utc>,
@@ -78,19 +78,19 @@ impl Transaction {
         &self,
         place: &Place,
         along: Option<&InsertStatement>,
-    ) -> Result<Vec<News>, Error> {
+    ) -> Result<Vec<ConsentTransition>, Error> {
         news(&self.inner, &self.policy, self.now(), place, along).await
     }
 
     /// Tells it, and gives whether it waits for its place. On PostgreSQL it goes to the queue, for [`super::number`]: no writer waits
     /// for another there. SQLite has one writer, who gives each row its place behind all others.
-    pub(super) async fn tell(&self, news: Vec<News>) -> Result<bool, Error> {
+    pub(super) async fn tell(&self, news: Vec<ConsentTransition>) -> Result<bool, Error> {
         if news.is_empty() {
             return Ok(false);
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
             // Of one contact in the order of the commits: it is locked, and the database counts on from what was queued before.
-            let queued = |News { consent: (contact_id, purpose_code, channel), kind, at }| {
+            let queued = |ConsentTransition { consent: (contact_id, purpose_code, channel), kind, at }| {
                 Ok(consent_change_queue::ActiveModel {
                     number: NotSet,
                     contact_id: Set(contact_id),
@@ -106,7 +106,7 @@ impl Transaction {
         }
         let mut last = last(&self.inner).await?;
         let mut rows = Vec::with_capacity(news.len());
-        for News { consent: (contact_id, purpose_code, channel), kind, at } in news {
+        for ConsentTransition { consent: (contact_id, purpose_code, channel), kind, at } in news {
             let id = id_after(last, self.now());
             last = Some(id);
             let channel = Channel::try_from_value(&channel)?;
@@ -154,7 +154,7 @@ async fn news<C: ConnectionTrait>(
     now: DateTime<Utc>,
     place: &Place,
     along: Option<&InsertStatement>,
-) -> Result<Vec<News>, Error> {
+) -> Result<Vec<ConsentTransition>, Error> {
     let followed = policy.purposes().iter().filter(|purpose| {
         purpose.grounds == Grounds::Consent && (place.any || place.purposes.contains(&purpose.code))
     });
@@ -177,15 +177,19 @@ async fn news<C: ConnectionTrait>(
             }
         }
     }
-    let mut news: Vec<News> = Vec::new();
+    let mut news: Vec<ConsentTransition> = Vec::new();
     for (consent, (since, end)) in &told {
         if !holds.contains(consent) {
             // What ended by time ended then, whenever that is noticed.
             let at = end.filter(|end| *end <= now).map_or(now, |end| end.max(*since));
-            news.push(News { consent: consent.clone(), kind: ConsentChangeKind::Ended, at });
+            news.push(ConsentTransition { consent: consent.clone(), kind: ConsentChangeKind::Ended, at });
         }
     }
     let began = holds.into_iter().filter(|consent| !told.contains_key(consent));
-    news.extend(began.map(|consent| News { consent, kind: ConsentChangeKind::Granted, at: now }));
+    news.extend(began.map(|consent| ConsentTransition {
+        consent,
+        kind: ConsentChangeKind::Granted,
+        at: now,
+    }));
     Ok(news)
 }

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode;
 
-use super::body::{Members, json};
+use super::body::{RequestParams, json};
 use crate::{base::error::Error, graphql::Request};
 
 /// Reads the request in the query part of an address, in the form of `application/x-www-form-urlencoded`. Parameters of other
@@ -11,7 +11,7 @@ use crate::{base::error::Error, graphql::Request};
 /// # Errors
 /// `BAD_USER_INPUT` for a parameter that is missing, given twice, not UTF-8 or of the wrong type.
 pub(super) fn parse(address: &str, strict: bool) -> Result<Request, Error> {
-    let mut members = Members::default();
+    let mut members = RequestParams::default();
     for pair in address.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);

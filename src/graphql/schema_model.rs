@@ -12,7 +12,7 @@ use async_graphql::dynamic::{
 
 use async_graphql::futures_util::stream::Empty;
 
-use super::shapes::Shape;
+use crate::graphql::input_types::Shape;
 use crate::{
     policy::Action,
     registry::{ObjectType, Right},

@@ -26,9 +26,9 @@ pub struct Change {
 /// Fields that changed. Debug shows coordinates alone.
 #[derive(Clone, Default)]
 #[must_use = "what changed must be recorded"]
-pub struct Changes(Vec<Change>);
+pub struct ChangeSet(Vec<Change>);
 
-impl Changes {
+impl ChangeSet {
     /// Nothing changed.
     pub fn none() -> Self {
         Self::default()
@@ -100,7 +100,7 @@ impl Changes {
     }
 }
 
-impl std::fmt::Debug for Changes {
+impl std::fmt::Debug for ChangeSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.coordinates()).finish()
     }

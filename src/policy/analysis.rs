@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use super::{
     Action, Decision, Grounds, Policy,
     objects::Kind,
-    pairs::Pairs,
-    rights::{Holding, Part, Warning},
+    rights::{Part, Permission, Warning},
     table::Table,
 };
+use crate::policy::rule_index::RuleIndex;
 
 /// The rights of a table on an object. Who reads in full does not read masked.
 fn rights(table: &Table, id: super::ObjectId) -> Vec<&'static str> {
@@ -24,7 +24,7 @@ fn rights(table: &Table, id: super::ObjectId) -> Vec<&'static str> {
 
 impl Policy {
     /// Every right of every role for every purpose, in that part of the policy.
-    pub fn holdings(&self, part: &Part) -> BTreeSet<Holding> {
+    pub fn holdings(&self, part: &Part) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
         for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&part.purpose, &p.code)) {
@@ -35,7 +35,7 @@ impl Policy {
                 });
                 for object in objects {
                     let Some(id) = self.object(&object.name) else { continue };
-                    all.extend(rights(&table, id).into_iter().map(|right| Holding {
+                    all.extend(rights(&table, id).into_iter().map(|right| Permission {
                         purpose: purpose.code.clone(),
                         role: role.clone(),
                         object: object.name.clone(),
@@ -48,7 +48,7 @@ impl Policy {
     }
 
     /// Every field that a role may not read for a purpose, not masked either, in that part of the policy.
-    pub fn denials(&self, part: &Part) -> BTreeSet<Holding> {
+    pub fn denials(&self, part: &Part) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
         for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&part.purpose, &p.code)) {
@@ -62,7 +62,7 @@ impl Policy {
                 for object in fields {
                     let Some(id) = self.object(&object.name) else { continue };
                     if table.decide(id) == Decision::Deny {
-                        all.insert(Holding {
+                        all.insert(Permission {
                             purpose: purpose.code.clone(),
                             role: role.clone(),
                             object: object.name.clone(),
@@ -160,7 +160,7 @@ impl Policy {
     /// Rules that can be left out without any decision changing.
     fn idle_rules(&self) -> Vec<Warning> {
         let mut needed = vec![false; self.rules.lines.len()];
-        let pairs = Pairs::new(&self.rules, &self.declared, &self.objects);
+        let pairs = RuleIndex::new(&self.rules, &self.declared, &self.objects);
         // Credentials have several roles: a deny of one takes what any other allows.
         let mut allowed: HashSet<(&str, usize, Action)> = HashSet::new();
         let each = pairs.each::<std::convert::Infallible>(|_, purpose, cells| {

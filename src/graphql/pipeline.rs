@@ -10,21 +10,17 @@ use async_graphql::{
 };
 use tokio::time::Instant;
 
-use super::{
-    answer::{Problem, Response, error_body},
-    consent_state,
-    documents::{Document, Documents},
-    faults::told,
-    mutations,
-    plans::{Key, Plans},
-    receipts,
-    schema::model,
-    shapes::Shapes,
-    views::Views,
+use super::{consent_state, faults::told, mutations, receipts, schema::model};
+use crate::graphql::{
+    document_cache::{Document, DocumentCache},
+    input_types::InputTypes,
+    plan_cache::{Key, PlanCache},
+    response::{Problem, Response, error_body},
+    schema_views::SchemaViewCache,
 };
 use crate::{
     app::App,
-    audit::{self, Recorded, Replay},
+    audit::{self, Idempotency, Recorded},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -36,7 +32,7 @@ use crate::{
 };
 
 /// Who counts what operations cost.
-pub trait Meter: std::fmt::Debug + Send + Sync {
+pub trait CostMeter: std::fmt::Debug + Send + Sync {
     /// Takes `cost` from what the caller may still spend.
     ///
     /// # Errors
@@ -56,11 +52,11 @@ pub struct Request {
     /// Whether the client prefers failure to a partial answer.
     pub strict: bool,
     /// The client's key for safe retries of mutations.
-    pub replay: Option<Replay>,
+    pub replay: Option<Idempotency>,
     /// Whether nothing may be written: the request came by a safe method.
     pub safe: bool,
     /// Who counts what it costs beyond 1, before anything is read or written.
-    pub meter: Option<Arc<dyn Meter>>,
+    pub meter: Option<Arc<dyn CostMeter>>,
 }
 
 /// How far an operation came.
@@ -86,15 +82,15 @@ pub struct Answer {
 }
 
 /// Answers operations.
-pub struct Engine {
+pub struct Pipeline {
     /// The whole schema, which documents are validated by.
     schema: Schema,
     /// What its input types take.
-    shapes: Shapes,
-    views: Views,
+    shapes: InputTypes,
+    views: SchemaViewCache,
     pub(super) limits: Limits,
-    documents: Documents,
-    plans: Plans,
+    documents: DocumentCache,
+    plans: PlanCache,
     /// What recipients got of late.
     pub(super) uses: Uses,
 }
@@ -102,7 +98,7 @@ pub struct Engine {
 /// How long reading back what was written may take when the time of the operation is over.
 const READING_BACK: Duration = Duration::from_secs(2);
 
-impl Engine {
+impl Pipeline {
     /// An engine over the schema of the register.
     ///
     /// # Errors
@@ -119,9 +115,9 @@ impl Engine {
         let model = model();
         let schema = model.schema(ValidationMode::Strict);
         let schema = schema.map_err(|_| Error::internal("the schema cannot be built"))?;
-        let shapes = Shapes::new(model.shapes());
-        let (documents, plans) = (Documents::new(), Plans::new());
-        let (views, uses) = (Views::new(model), Uses::default());
+        let shapes = InputTypes::new(model.shapes());
+        let (documents, plans) = (DocumentCache::new(), PlanCache::new());
+        let (views, uses) = (SchemaViewCache::new(model), Uses::default());
         Ok(Self { schema, shapes, views, limits, documents, plans, uses })
     }
 
@@ -345,7 +341,7 @@ async fn write(
     actor: &Actor,
     reader: &mut Executor<'_>,
     (root, planned): (&PlannedRoot, &PlannedMutation),
-    replay: Option<&Replay>,
+    replay: Option<&Idempotency>,
     deadline: Instant,
 ) -> Result<Option<String>, Error> {
     if Instant::now() >= deadline {

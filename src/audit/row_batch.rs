@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{CommonTableExpression, InsertStatement, UpdateStatement, WithClause},
 };
 
-use super::{Changes, Transaction, touched::Touched};
+use super::{ChangeSet, Transaction, touched::AffectedContacts};
 use crate::{base::error::Error, registry::ObjectType};
 
 /// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.
@@ -17,8 +17,8 @@ use crate::{base::error::Error, registry::ObjectType};
 #[must_use = "nothing of it is written yet"]
 pub struct Rows {
     writes: Vec<Write>,
-    changes: Changes,
-    touched: Touched,
+    changes: ChangeSet,
+    touched: AffectedContacts,
 }
 
 enum Write {
@@ -36,7 +36,7 @@ impl Rows {
         let values = row.clone().into_active_model().reset_all();
         self.writes.push(Write::Insert(E::insert(values).into_query()));
         self.touched.by_new::<E>(row);
-        self.changes = self.changes.and(Changes::between(object, None, Some(row)));
+        self.changes = self.changes.and(ChangeSet::between(object, None, Some(row)));
         self
     }
 
@@ -63,7 +63,7 @@ impl Rows {
         }
         self.touched.by::<E>(before);
         self.touched.by::<E>(after);
-        self.changes = self.changes.and(Changes::between(object, Some(before), Some(after)));
+        self.changes = self.changes.and(ChangeSet::between(object, Some(before), Some(after)));
         Ok(self)
     }
 
@@ -96,7 +96,7 @@ impl Transaction {
     ///
     /// # Errors
     /// From the database.
-    pub async fn write(&self, mut rows: Rows) -> Result<Changes, Error> {
+    pub async fn write(&self, mut rows: Rows) -> Result<ChangeSet, Error> {
         let connection = self.connection();
         if connection.get_database_backend() == DbBackend::Postgres
             && let Some(one) = rows.together()
@@ -120,7 +120,7 @@ impl Transaction {
     ///
     /// # Errors
     /// From the database.
-    pub async fn insert<E>(&self, object: &'static ObjectType, row: &E::Model) -> Result<Changes, Error>
+    pub async fn insert<E>(&self, object: &'static ObjectType, row: &E::Model) -> Result<ChangeSet, Error>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Clone,
@@ -128,7 +128,7 @@ impl Transaction {
         self.write(Rows::default().insert::<E>(object, row)).await
     }
 
-    /// Inserts rows of one kind; what they bring is told one by one by [`Changes::between`].
+    /// Inserts rows of one kind; what they bring is told one by one by [`ChangeSet::between`].
     ///
     /// # Errors
     /// From the database.
@@ -153,7 +153,7 @@ impl Transaction {
         object: &'static ObjectType,
         before: &E::Model,
         after: &E::Model,
-    ) -> Result<Changes, Error>
+    ) -> Result<ChangeSet, Error>
     where
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Clone,
@@ -165,7 +165,7 @@ impl Transaction {
     ///
     /// # Errors
     /// From the database.
-    pub async fn delete<E>(&self, object: &'static ObjectType, row: &E::Model) -> Result<Changes, Error>
+    pub async fn delete<E>(&self, object: &'static ObjectType, row: &E::Model) -> Result<ChangeSet, Error>
     where
         E: EntityTrait,
         E::Model: ModelTrait<Entity = E> + IntoActiveModel<E::ActiveModel> + Clone,
@@ -173,6 +173,6 @@ impl Transaction {
     {
         E::delete(row.clone().into_active_model()).exec(self.connection()).await?;
         self.touched.by::<E>(row);
-        Ok(Changes::between(object, Some(row), None))
+        Ok(ChangeSet::between(object, Some(row), None))
     }
 }

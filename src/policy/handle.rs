@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use super::{Policy, PolicyErrors, PolicyObject, Sources};
 
 /// The policy in force. Who took it keeps what he took until he asks again.
-pub struct Live {
+pub struct PolicyHandle {
     policy: ArcSwap<Policy>,
     /// Whether a later one waits for long, since a file of it is not closed.
     half_written: AtomicBool,
@@ -25,7 +25,7 @@ pub struct Revisions {
     pub after: String,
 }
 
-impl Live {
+impl PolicyHandle {
     /// Puts `policy` in force.
     pub fn new(policy: impl Into<Arc<Policy>>) -> Self {
         Self { policy: ArcSwap::new(policy.into()), half_written: AtomicBool::new(false) }
@@ -67,7 +67,7 @@ impl Live {
     }
 }
 
-impl std::fmt::Debug for Live {
+impl std::fmt::Debug for PolicyHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Live").field(&self.current().revision()).finish()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_graphql::dynamic::TypeRef;
 
-use super::model::{Member, Model, Need, Type, enumeration, needs_of, readable};
+use crate::graphql::schema_model::{Member, Model, Need, Type, enumeration, needs_of, readable};
 use crate::{
     policy::Action,
     registry::{

@@ -17,8 +17,8 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-use super::texts::{NAMES, Texts};
-use crate::{base::error::Error, config::pages::Pages};
+use crate::http::pages::language::{NAMES, Texts};
+use crate::{base::error::Error, config::public_pages::Pages};
 
 /// Nothing is loaded but the own stylesheet, nothing runs, and forms go nowhere else.
 const POLICY: &str =
@@ -63,7 +63,7 @@ impl Answer {
 }
 
 /// What stands around the content of every page.
-pub(super) struct Frame<'p> {
+pub(super) struct Layout<'p> {
     pub(super) texts: Texts,
     pub(super) title: String,
     pub(super) controller: &'p str,
@@ -72,7 +72,7 @@ pub(super) struct Frame<'p> {
     pub(super) notice: Option<&'p str>,
 }
 
-impl<'p> Frame<'p> {
+impl<'p> Layout<'p> {
     pub(super) fn new(pages: &'p Pages, texts: Texts, title: String) -> Self {
         Self {
             texts,
@@ -125,7 +125,7 @@ pub(super) fn is_first(faults: &[Fault], field: &str) -> bool {
 #[derive(Template)]
 #[template(path = "message.html")]
 struct Message<'p> {
-    frame: &'p Frame<'p>,
+    frame: &'p Layout<'p>,
     paragraphs: Vec<String>,
     asks_for_link: bool,
     fault: Option<String>,
@@ -149,7 +149,7 @@ pub(super) fn message(
     name: &str,
     parts: &[&str],
 ) -> Result<Answer, Error> {
-    let frame = Frame::new(pages, texts, texts.say(&format!("page-{name}-title")));
+    let frame = Layout::new(pages, texts, texts.say(&format!("page-{name}-title")));
     let paragraphs = parts.iter().map(|part| texts.say(&format!("page-{name}-{part}"))).collect();
     page(status, &Message { frame: &frame, paragraphs, asks_for_link: false, fault: None, typed: "" })
 }
@@ -162,7 +162,7 @@ pub(super) fn asking(
     name: &str,
     wrong: Option<(&str, String)>,
 ) -> Result<Answer, Error> {
-    let frame = Frame::new(pages, texts, texts.say(&format!("page-{name}-title")));
+    let frame = Layout::new(pages, texts, texts.say(&format!("page-{name}-title")));
     let paragraphs = vec![texts.say(&format!("page-{name}-lead"))];
     let (typed, fault) = wrong.map_or(("", None), |(typed, fault)| (typed, Some(fault)));
     page(status, &Message { frame: &frame, paragraphs, asks_for_link: true, fault, typed })

@@ -2,7 +2,7 @@
 
 use async_graphql::dynamic::TypeRef;
 
-use super::model::{Member, Model, Type, enumeration, readable};
+use crate::graphql::schema_model::{Member, Model, Type, enumeration, readable};
 use crate::registry::PURPOSE;
 
 /// The types that hold no data of persons.

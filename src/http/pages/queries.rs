@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::visit::Visit;
+use super::visit::PageRequest;
 use crate::{
     auth::actor::Actor,
     base::error::{Code, Error, Outcome},
@@ -182,7 +182,7 @@ struct One {
 /// # Errors
 /// The first of the answer, but for fields that the policy keeps back: those are absent.
 pub(super) async fn ask<T: DeserializeOwned>(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     document: &str,
     variables: Json,
@@ -210,7 +210,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
 /// # Errors
 /// Those of the engine.
 pub(super) async fn person(
-    visit: &Visit,
+    visit: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     whole: bool,
@@ -229,7 +229,7 @@ struct All {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn accesses(visit: &Visit, actor: &Actor) -> Result<Option<Vec<Access>>, Error> {
+pub(super) async fn accesses(visit: &PageRequest, actor: &Actor) -> Result<Option<Vec<Access>>, Error> {
     if !actor.may("Query.accesses", Action::Execute) {
         return Ok(None);
     }
@@ -241,7 +241,11 @@ pub(super) async fn accesses(visit: &Visit, actor: &Actor) -> Result<Option<Vec<
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn reaches(visit: &Visit, key: &str, purpose: &Arc<PurposeDef>) -> Result<bool, Error> {
+pub(super) async fn reaches(
+    visit: &PageRequest,
+    key: &str,
+    purpose: &Arc<PurposeDef>,
+) -> Result<bool, Error> {
     let db = &visit.app.db;
     let (now, backend) = (visit.app.now(), db.backend());
     let scope = Scope { purpose: Some(purpose.clone()), now, backend, subject: None };
@@ -252,7 +256,11 @@ pub(super) async fn reaches(visit: &Visit, key: &str, purpose: &Arc<PurposeDef>)
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn holds(visit: &Visit, contact: Uuid, purpose: &Arc<PurposeDef>) -> Result<bool, Error> {
+pub(super) async fn holds(
+    visit: &PageRequest,
+    contact: Uuid,
+    purpose: &Arc<PurposeDef>,
+) -> Result<bool, Error> {
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let actor = Actor::of_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
     let scope = Scope::of(&actor, app.now(), app.db.backend());

@@ -14,9 +14,10 @@ use sea_orm::{
 };
 
 use super::{
-    Author, Changes, Entry, Transaction, again, begin, masters,
+    Author, ChangeSet, Entry, Transaction, begin, masters,
     openable::{Place, behind, place},
 };
+use crate::audit::retry::with_retry;
 use crate::{app::App, base::error::Error, crypto::sealing, registry::Category};
 
 /// Keys that are wrapped anew in one transaction.
@@ -44,7 +45,7 @@ pub struct Rotated {
 /// # Errors
 /// `INTERNAL` from the database; what was done before that stays.
 pub async fn rotate(app: &App, actor: &str) -> Result<Rotated, Error> {
-    again(|| take_in_use(app, actor)).await?;
+    with_retry(|| take_in_use(app, actor)).await?;
     settled(app).await?;
     let (mut done, own) = (Rotated::default(), app.keys.configured()?);
     for name in masters::names(&app.db.reader).await? {
@@ -57,7 +58,7 @@ pub async fn rotate(app: &App, actor: &str) -> Result<Rotated, Error> {
         }
         let mut last: Option<Place> = None;
         loop {
-            let batch = again(|| rewrap(app, actor, &name, last.clone())).await?;
+            let batch = with_retry(|| rewrap(app, actor, &name, last.clone())).await?;
             done.rewrapped += batch.rewrapped;
             done.broken += batch.broken;
             match batch.last {
@@ -106,7 +107,7 @@ async fn record(tx: &mut Transaction, before: serde_json::Value, own: &str) -> R
         entity_type: "MasterKey",
         entity_id: None,
         contact_id: None,
-        changes: Changes::one("MasterKey.name", Category::Technical, before, own.into()),
+        changes: ChangeSet::one("MasterKey.name", Category::Technical, before, own.into()),
     })
     .await
 }

@@ -13,7 +13,7 @@ const WAITING: usize = 4;
 
 /// The places there are.
 #[derive(Clone)]
-pub(super) struct Admission {
+pub(super) struct ConcurrencyLimit {
     /// For those under way.
     working: Arc<Semaphore>,
     /// For those and for those that wait.
@@ -26,7 +26,7 @@ pub(super) struct Place {
     _working: OwnedSemaphorePermit,
 }
 
-impl Admission {
+impl ConcurrencyLimit {
     /// Places for `operations` at once.
     pub(super) fn new(operations: u64) -> Self {
         let most = Semaphore::MAX_PERMITS / (WAITING + 1);
@@ -59,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_find_no_place_are_told_so() {
-        let admission = Admission::new(1);
+        let admission = ConcurrencyLimit::new(1);
         let place = admission.enter().await.unwrap();
         let waiting: Vec<_> = (0..4)
             .map(|_| {

@@ -24,12 +24,12 @@ pub(super) enum Shape {
 
 /// The input types by name, without those that are built in.
 #[derive(Debug, Default)]
-pub(super) struct Shapes(BTreeMap<String, Shape>);
+pub(super) struct InputTypes(BTreeMap<String, Shape>);
 
 /// Deepest nesting that is looked into.
 const DEEPEST: usize = 16;
 
-impl Shapes {
+impl InputTypes {
     pub(super) fn new(shapes: impl IntoIterator<Item = (String, Shape)>) -> Self {
         Self(shapes.into_iter().collect())
     }
@@ -143,7 +143,7 @@ mod tests {
             ]),
         ) {
             thread_local! {
-                static SCHEMA: (async_graphql::dynamic::Schema, Shapes) = (build().unwrap(), Shapes::new(model().shapes()));
+                static SCHEMA: (async_graphql::dynamic::Schema, InputTypes) = (build().unwrap(), InputTypes::new(model().shapes()));
             }
             let text = format!("query($v: {ty}) {{ {place} }}");
             let document = parse_query(&text).unwrap();
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_clients_send_fits() {
-        let shapes = Shapes::new(model().shapes());
+        let shapes = InputTypes::new(model().shapes());
         let declared = |ty: &str| Type::new(ty).unwrap();
         for (ty, value) in [
             ("ID!", serde_json::json!("x")),
