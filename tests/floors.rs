@@ -220,7 +220,7 @@ fn casbin_has_one_user_and_sql_its_places() {
             .contains(&file.as_str()),
             "{file} runs SQL of its own"
         );
-        // In builds that measure, the yardsticks have SQL of their own.
+        // In builds that measure, the baselines have SQL of their own.
         assert!(
             !text.contains("sqlx::query")
                 || ["db/asked.rs", "engine/executor/fetch.rs", "db/connection_cache.rs"]
@@ -247,7 +247,7 @@ fn casbin_has_one_user_and_sql_its_places() {
 
 /// Everything that is written goes through the door of `audit`, which alone begins transactions on the writers' pool; one more of it
 /// moves changes of consents from their queue, which were recorded when they were queued. Beside it stand the migrations, the last use of a token, the uses of purposes by recipients, the rows of servers that run, and the end of outcomes that were kept for retries, which no entry
-/// is to tell of; and, in builds that measure, the yardstick that withdraws by hand and what settles its database.
+/// is to tell of; and, in builds that measure, the baseline that withdraws by hand and what settles its database.
 #[test]
 fn the_writers_pool_has_one_door() {
     let mut doors = Vec::new();
@@ -257,7 +257,7 @@ fn the_writers_pool_has_one_door() {
         }
     }
     doors.sort();
-    let measuring = ["bench/run.rs", "bench/yardsticks/hand.rs"];
+    let measuring = ["bench/run.rs", "bench/baselines/handwritten.rs"];
     let doors: Vec<&String> = doors.iter().filter(|door| !measuring.contains(&door.as_str())).collect();
     assert_eq!(
         doors,

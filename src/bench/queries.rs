@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::Yardstick;
+use super::Baseline;
 
 /// Stands for the id in a path or body.
 pub const ID: &str = "@ID@";
@@ -52,18 +52,18 @@ impl Kind {
     pub fn command(self) -> &'static [&'static str] {
         match self {
             Kind::Governed => &["serve"],
-            Kind::Hand => &["yardstick", "hand"],
-            Kind::Stock => &["yardstick", "stock"],
+            Kind::Hand => &["baseline", "hand"],
+            Kind::Stock => &["baseline", "stock"],
         }
     }
 }
 
-impl Yardstick {
-    /// The yardstick that `word` names on the command line.
+impl Baseline {
+    /// The baseline that `word` names on the command line.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
-            "hand" => Some(Yardstick::Hand),
-            "stock" => Some(Yardstick::Stock),
+            "hand" => Some(Baseline::Hand),
+            "stock" => Some(Baseline::Stock),
             _ => None,
         }
     }

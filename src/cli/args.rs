@@ -114,10 +114,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         overwrite: Overwrite,
     },
-    /// Measure this program against yardsticks, on an empty database of its own.
+    /// Measure this program against baselines, on an empty database of its own.
     #[cfg(feature = "bench")]
     Bench(super::bench::BenchArgs),
-    /// Measure this program against yardsticks; only in a build with `--features bench`.
+    /// Measure this program against baselines; only in a build with `--features bench`.
     #[cfg(not(feature = "bench"))]
     Bench {
         #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -126,10 +126,10 @@ pub(crate) enum Command {
     /// Serve what `zweck bench` measures against.
     #[cfg(feature = "bench")]
     #[command(hide = true)]
-    Yardstick {
+    Baseline {
         /// hand or stock.
-        #[arg(value_parser = |word: &str| zweck::bench::Yardstick::parse(word).ok_or("hand or stock"))]
-        kind: zweck::bench::Yardstick,
+        #[arg(value_parser = |word: &str| zweck::bench::Baseline::parse(word).ok_or("hand or stock"))]
+        kind: zweck::bench::Baseline,
     },
 }
 

@@ -1,4 +1,4 @@
-//! `zweck bench`: measures, prints a table and writes JSON; and the yardsticks it starts. Room: cli.
+//! `zweck bench`: measures, prints a table and writes JSON; and the baselines it starts. Room: cli.
 
 use std::{
     io::Write,
@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use zweck::{
-    bench::{self, Fault, Growing, Options, Yardstick},
+    bench::{self, Baseline, Fault, Growing, Options},
     config::Config,
     http,
 };
@@ -169,13 +169,13 @@ fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Re
     }
 }
 
-/// Serves a yardstick at `server.listen`.
-pub(crate) async fn yardstick(config: &Config, yardstick: Yardstick) -> Result<(), CliError> {
+/// Serves a baseline at `server.listen`.
+pub(crate) async fn baseline(config: &Config, baseline: Baseline) -> Result<(), CliError> {
     let policy = policy(config).await?;
     let db = connect_within(config, config.limits.operation_time()).await?;
     let app = Arc::new(app(config, policy, db).await?);
     let listener = TcpListener::bind(config.server.listen).await?;
-    Ok(bench::serve(yardstick, app, listener).await?)
+    Ok(bench::serve(baseline, app, listener).await?)
 }
 
 impl From<Fault> for CliError {

@@ -65,7 +65,7 @@ pub(crate) fn run(command: Command, config: &Config, database_url: Option<String
             #[cfg(feature = "bench")]
             Command::Bench(args) => super::bench::run(&args, database_url).await,
             #[cfg(feature = "bench")]
-            Command::Yardstick { kind } => super::bench::yardstick(config, kind).await,
+            Command::Baseline { kind } => super::bench::baseline(config, kind).await,
             #[cfg(not(feature = "bench"))]
             Command::Bench { .. } => {
                 let _ = database_url;

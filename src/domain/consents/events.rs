@@ -8,7 +8,7 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::opened::Opened;
+use crate::domain::consents::loaded::Opened;
 use crate::{
     audit::{ChangeSet, Entry, Rows, Transaction},
     auth::actor::Actor,

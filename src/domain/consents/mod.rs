@@ -1,19 +1,19 @@
 //! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7). Room: domain/consents.
 
-mod asked;
-mod batch;
-mod ends;
+mod backfill;
+mod bulk;
 mod events;
+mod expiry;
 mod granting;
+mod loaded;
 pub mod merge;
 mod noes;
-mod opened;
+mod opt_in;
 pub mod projection;
 mod rebuild;
 mod renewals;
 mod settling;
 mod status;
-mod telling;
 mod withdrawal;
 
 use chrono::{DateTime, Utc};
@@ -26,18 +26,18 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-pub use asked::{Asked, answer, ask};
-pub use batch::{ExistingConsents, Outcome, Said, SkipReason, Told};
-pub use ends::{demand_renewals, expire};
+pub use backfill::catch_up;
+pub use bulk::{ExistingConsents, Outcome, Said, SkipReason, Told};
 pub use events::after;
+pub use expiry::{demand_renewals, expire};
 pub use granting::Grant;
 pub use noes::{arrive, carry_noes};
+pub use opt_in::{Asked, answer, ask};
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use renewals::renewable;
 pub use renewals::{Renewal, renew};
 pub use settling::{Settled, agree, settle};
 pub use status::status_at;
-pub use telling::catch_up;
 pub use withdrawal::{Withdrawal, withdraw};
 
 use crate::{
@@ -49,7 +49,7 @@ use crate::{
     registry::CONSENT,
 };
 use events::{Declaration, address_of, declare, moved_at, review, written_address};
-use opened::{Opened, find_or_open};
+use loaded::{Opened, find_or_open};
 
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
@@ -253,9 +253,9 @@ pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Er
     }
     // Those that are not in force too: a consent that comes in late was given for the old address.
     let bound = Condition::all()
-        .add(opened::column(consent::Column::ContactId).eq(after.id))
-        .add(opened::column(consent::Column::Channel).is_in(moved.iter().map(ActiveEnum::to_value)));
-    for consent in opened::read(tx, bound).await? {
+        .add(loaded::column(consent::Column::ContactId).eq(after.id))
+        .add(loaded::column(consent::Column::Channel).is_in(moved.iter().map(ActiveEnum::to_value)));
+    for consent in loaded::read(tx, bound).await? {
         let declaration = Declaration::end("invalidateConsent", ConsentEventKind::Invalidated, None, None);
         declare(tx, consent, &declaration).await?;
     }

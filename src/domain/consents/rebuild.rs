@@ -7,10 +7,8 @@ use entity::{
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{
-    events,
-    telling::{catch_up, untold},
-};
+use super::events;
+use crate::domain::consents::backfill::{catch_up, untold};
 use crate::{
     app::App,
     audit::{self, Author, Entry},

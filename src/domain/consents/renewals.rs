@@ -7,7 +7,8 @@ use entity::{
 };
 use uuid::Uuid;
 
-use super::{NewConsent, declared, opened};
+use super::{NewConsent, declared};
+use crate::domain::consents::loaded;
 use crate::{
     audit::Transaction,
     auth::actor::Actor,
@@ -45,7 +46,7 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
     let unknown = || Error::new(Code::NotFound, "there is no such consent");
     let holder = contacts::holder::<consent::Entity>(consent::Column::ContactId, renewal.id);
     let contact = holder.one(tx.connection()).await?.ok_or_else(unknown)?;
-    let opened = opened::find(tx, actor, renewal.id, contact.id).await?.ok_or_else(unknown)?;
+    let opened = loaded::find(tx, actor, renewal.id, contact.id).await?.ok_or_else(unknown)?;
     let row = &opened.row;
     let new = NewConsent {
         contact_id: row.contact_id,

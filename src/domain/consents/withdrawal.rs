@@ -12,10 +12,9 @@ use uuid::Uuid;
 
 use super::{
     events::{self, Declaration, declare},
-    fault,
-    opened::{self, Opened},
-    own, stored,
+    fault, own, stored,
 };
+use crate::domain::consents::loaded::{self, Opened};
 use crate::{
     audit::Transaction,
     auth::actor::Actor,
@@ -160,7 +159,7 @@ async fn withdraw_one(
     let meant = suppressions::meet(tx, actor, Whom::Holder(holder), Some(&[channel])).await;
     let meant = meant.map_err(|error| if error.code == Code::NotFound { unknown() } else { error })?;
     // A merge may have moved it until the lock was had.
-    let opened = opened::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
+    let opened = loaded::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
     own(actor, &opened.row.purpose_code)?;
     let purpose = opened.row.purpose_code.clone();
     let done = declare(tx, opened, &withdrawal.declaration()).await?;
@@ -181,14 +180,14 @@ async fn withdraw_of(
 ) -> Result<Vec<Uuid>, Error> {
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
     let known = Condition::all()
-        .add(opened::column(consent::Column::ContactId).eq(contact_id))
-        .add(opened::column(consent::Column::PurposeCode).is_in(purposes));
+        .add(loaded::column(consent::Column::ContactId).eq(contact_id))
+        .add(loaded::column(consent::Column::PurposeCode).is_in(purposes));
     // Without a channel also those on channels that the purpose used once.
     let known = known.add_option(
-        withdrawal.channel.map(|channel| opened::column(consent::Column::Channel).eq(channel.to_value())),
+        withdrawal.channel.map(|channel| loaded::column(consent::Column::Channel).eq(channel.to_value())),
     );
     let mut all: BTreeMap<(String, String), Opened> = BTreeMap::new();
-    for opened in opened::read(tx, known).await? {
+    for opened in loaded::read(tx, known).await? {
         all.insert((opened.row.purpose_code.clone(), opened.row.channel.to_value()), opened);
     }
     for (purpose, channel) in targets {

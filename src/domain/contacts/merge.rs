@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use super::{
     NewAddresses,
-    points::{MOST_POINTS, NewContactPoint},
     rows::{get, note_moves, set},
     unknown,
 };
+use crate::domain::contacts::contact_points::{MOST_POINTS, NewContactPoint};
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,

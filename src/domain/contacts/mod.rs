@@ -4,9 +4,9 @@
 //! not depend on the row.
 
 mod address;
+mod contact_points;
 pub mod merge;
-mod points;
-mod reached;
+mod new_addresses;
 mod restrictions;
 mod rows;
 
@@ -24,8 +24,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use address::Address;
-pub use points::{MOST_POINTS, NewContactPoint, add_point, remove_point};
-pub use reached::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
+pub use contact_points::{MOST_POINTS, NewContactPoint, add_point, remove_point};
+pub use new_addresses::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set, set_all, set_keys};
 

@@ -9,20 +9,20 @@
 //! outlives rotations of the master key; the key's name is its RFC 7638 thumbprint, computed when verifying and not
 //! believed.
 
+mod document;
+mod html;
+mod labels;
+mod load;
 mod parsing;
-mod printing;
-mod reading;
 mod signatures;
-mod terms;
-mod words;
-mod writing;
+mod vocabulary;
 
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use html::html;
 pub use parsing::parse;
-pub use printing::html;
 pub use signatures::{KEYS_PATH, PublicKey, published_keys, verify};
 
 use crate::{app::App, audit, base::error::Error};
@@ -38,8 +38,8 @@ pub async fn document<C: ConnectionTrait>(
     consent: Uuid,
 ) -> Result<Option<Value>, Error> {
     let (policy, now) = (app.policy.current(), app.now());
-    let Some(record) = reading::record(connection, &policy, consent, now).await? else { return Ok(None) };
-    let unsigned = writing::document(&record, &policy, &app.pages, app.new_id(), now);
+    let Some(record) = load::record(connection, &policy, consent, now).await? else { return Ok(None) };
+    let unsigned = document::document(&record, &policy, &app.pages, app.new_id(), now);
     let ring = audit::ring(app).await?;
     signatures::sign(unsigned, ring, &app.pages, now).map(Some)
 }

@@ -1,6 +1,6 @@
 //! Data-subject requests (Art. 15 to 21): opened with their period, cancelled when the person takes them back. Room: domain/requests.
 
-mod periods;
+mod deadlines;
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -10,7 +10,7 @@ use entity::{
 use sea_orm::{EntityTrait, QuerySelect};
 use uuid::Uuid;
 
-pub use periods::due;
+pub use deadlines::due;
 
 use crate::{
     audit::{ChangeSet, Entry, Transaction},

@@ -12,13 +12,12 @@ use uuid::Uuid;
 
 use super::{
     answers::{Answered, act_as, close, hold, is_open, lock, mail_of, usable},
-    checks::blocked,
     offers::{self, Offer, Pending, Shown},
     owners::owner,
     renewed::{renewed, renewing},
-    sweep,
     waiting::{self, Looking, Waiting},
 };
+use crate::domain::signups::{cleanup, validation::blocked};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},
@@ -320,7 +319,7 @@ async fn forget(
         }
         None => close(tx, link, contact).await?,
     }
-    sweep::settled(tx, link, &done).await?;
+    cleanup::settled(tx, link, &done).await?;
     if let Some(mail) = mail {
         mail::Entity::update_many()
             .col_expr(mail::Column::ContactId, Expr::value(contact))

@@ -13,10 +13,8 @@ use sea_orm::{
 use subtle::{Choice, ConstantTimeEq};
 use uuid::Uuid;
 
-use super::{
-    answers,
-    checks::{persons, present},
-};
+use super::answers;
+use crate::domain::signups::validation::{persons, present};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},

@@ -15,17 +15,17 @@
 //! name (`subject:<contact>`). Background work (`jobs`) may be repeated and may run on several servers.
 
 mod answers;
-mod checks;
 mod choices;
+mod cleanup;
 mod confirm;
-mod fresh;
+mod magic_links;
 mod mailboxes;
 mod offers;
 mod owners;
 mod renewals;
 mod renewed;
-mod requests;
-mod sweep;
+mod third_party;
+mod validation;
 mod waiting;
 
 use chrono::{DateTime, Utc};
@@ -35,13 +35,13 @@ use uuid::Uuid;
 
 pub use answers::Answered;
 pub use choices::{Choice, SignUp};
+pub use cleanup::sweep;
 pub use confirm::{asks, confirm, confirm_shown, pending};
-pub use fresh::{ask_fresh, ask_fresh_for};
+pub use magic_links::{ask_fresh, ask_fresh_for};
 pub use mailboxes::{Fresh, Mailbox, Tried, fresh, records, tell};
 pub use offers::{Offer, Pending, Shown};
 pub use renewals::ask_renewals;
-pub use requests::{Request, request};
-pub use sweep::sweep;
+pub use third_party::{Request, request};
 
 use crate::{
     app::App,
@@ -72,12 +72,12 @@ async fn write(
     action: &'static str,
 ) -> Result<Vec<Chosen>, Error> {
     let policy = app.policy.current();
-    let checked = checks::check(tx, app, &policy, new).await?;
+    let checked = validation::check(tx, app, &policy, new).await?;
     let address_key = tx.reader().email_key(&checked.address);
     let (mut open, known) = (Vec::new(), tx.known_ring().await?);
     for choice in &checked.choices {
         let since = new.signed_up_at;
-        if !checks::blocked(
+        if !validation::blocked(
             tx.connection(),
             (known.as_ref(), tx.reader()),
             &policy,

@@ -4,7 +4,7 @@ use entity::{contact, enums::ContactState, sign_up};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::checks::persons;
+use crate::domain::signups::validation::persons;
 use crate::{
     audit::Transaction,
     base::{error::Error, fold::fold},

@@ -11,11 +11,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    Link,
-    checks::{blocked, published},
-    make_link,
-};
+use super::{Link, make_link};
+use crate::domain::signups::validation::{blocked, published};
 use crate::{
     app::App,
     audit::{self, Author, Past},

@@ -5,9 +5,9 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 
 use super::{
     answers::{Answered, act_as, close, hold, lock, mail_of},
-    checks::blocked,
     offers::{self, Offer, Shown},
 };
+use crate::domain::signups::validation::blocked;
 use crate::{
     app::App,
     audit::Transaction,

@@ -10,7 +10,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{checks::blocked, choices::Chosen};
+use super::choices::Chosen;
+use crate::domain::signups::validation::blocked;
 use crate::{
     audit::Transaction,
     base::{error::Error, identities::Reader},

@@ -9,11 +9,13 @@ use super::{
     Import, OPT_OUTS_OF_OWN, Problem, Reason, Target,
     drafts::{Checked, Checks, Draft, Seen, Unwanted, digest, external_id},
     heads::{plain, surely_opt_outs, tells_consents, tells_opt_outs},
-    own::{self, Told},
-    table::Table,
     words::{lacks_yes, opts_out, says_no_under},
 };
 use crate::base::error::Error;
+use crate::exchange::imports::{
+    csv_table::Table,
+    native::{self, Told},
+};
 
 /// The rows of a file.
 pub(super) struct CsvRows<R> {
@@ -270,7 +272,7 @@ impl<R: Read> CsvRows<R> {
             }
             let cell = self.text(*index);
             if let (true, Ok(told)) = (*tells_codes, &cell) {
-                told.split_whitespace().for_each(|told| draft.opt_out(own::unwanted(told, *channel)));
+                told.split_whitespace().for_each(|told| draft.opt_out(native::unwanted(told, *channel)));
                 continue;
             }
             let says = |cell: String| if *asks_yes { lacks_yes(&cell) } else { opts_out(&cell) };
@@ -324,7 +326,7 @@ impl<R: Read> CsvRows<R> {
     fn text(&self, index: usize) -> Result<String, Reason> {
         let text = self.table.text(index)?;
         Ok(match &self.own {
-            Some(own) if own.id != index => own::unguarded(&text),
+            Some(own) if own.id != index => native::unguarded(&text),
             _ => text,
         })
     }

@@ -2,10 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    reading::{Format, Reading, check_text},
-    target::{Map, OptOut},
-};
+use super::target::{Map, OptOut};
+use crate::exchange::imports::options::{Format, Reading, check_text};
 use crate::{
     app::App,
     base::error::Error,

@@ -10,32 +10,32 @@
 //! are written against what is known by then, so that the order of lines does not matter.
 
 mod batches;
-mod bounded;
-mod cards;
+mod bounded_lines;
 mod consents;
 mod csv;
+mod csv_scanner;
+mod csv_table;
 mod door;
 mod drafts;
 mod heads;
 mod import;
 mod known;
-mod lines;
 mod mapping;
+mod native;
 mod noes;
 mod objections;
 mod opt_outs;
-mod own;
+mod options;
 mod reader;
-mod reading;
 mod report;
 mod rows;
 mod statistics;
-mod store;
-mod table;
 mod target;
 mod times;
 mod vcard;
+mod vcard_splitter;
 mod words;
+mod writer;
 
 use std::{
     collections::HashSet,
@@ -47,7 +47,7 @@ pub use consents::{ConsentImport, ConsentReport, consents};
 pub use import::Import;
 pub use mapping::{Mapping, OPT_OUTS_OF_OWN, OWN};
 pub use objections::{Listing, ObjectionImport, ObjectionReport, objections};
-pub use reading::{Encoding, Format, OnInvalid, Reading, Region};
+pub use options::{Encoding, Format, OnInvalid, Reading, Region};
 use report::count;
 pub use report::{Problem, Reason, Report};
 use rows::Rows;
@@ -90,7 +90,7 @@ pub async fn contacts<R: Read + Send + 'static>(
         let mut problems = std::mem::take(&mut unclear);
         problems.extend(batch.problems);
         let total = count(batch.rows.len());
-        let mut written = store::write(app, import, (batch.rows, batch.left), unwritten.is_some()).await?;
+        let mut written = writer::write(app, import, (batch.rows, batch.left), unwritten.is_some()).await?;
         unwritten = unwritten.or(written.unwritten.take());
         report.opted_out += written.opted_out;
         let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();

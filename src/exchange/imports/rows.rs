@@ -6,18 +6,17 @@ use super::{
     csv,
     drafts::{Checked, Checks},
     import::Import,
-    own,
-    reading::Format,
     report::Problem,
     vcard,
 };
+use crate::exchange::imports::{native, options::Format};
 use crate::{app::App, base::error::Error, domain::suppressions};
 
 /// The rows of a file, whatever its format.
 pub(super) enum Rows<R> {
     Csv(Box<csv::CsvRows<R>>),
     VCard(vcard::CardRows<R>),
-    JsonLines(own::JsonRows<R>),
+    JsonLines(native::JsonRows<R>),
 }
 
 impl<R: Read> Rows<R> {
@@ -55,8 +54,8 @@ impl<R: Read> Rows<R> {
             }
             Format::VCard => Self::VCard(vcard::CardRows::new(file, import.reading.encoding, checks)),
             Format::JsonLines => {
-                let ignored = import.ignore.iter().any(|name| name == own::OPT_OUTS);
-                Self::JsonLines(own::JsonRows::new(file, checks, today, advertising && !ignored))
+                let ignored = import.ignore.iter().any(|name| name == native::OPT_OUTS);
+                Self::JsonLines(native::JsonRows::new(file, checks, today, advertising && !ignored))
             }
         };
         Ok((rows, problems))

@@ -15,12 +15,14 @@ use sea_orm::ActiveEnum;
 
 use super::{
     Encoding, Reason,
-    cards::{Cards, Piece},
     drafts::{Checked, Checks, Draft, Seen, digest, external_id},
-    own,
-    reading::decoded,
 };
 use crate::base::error::Error;
+use crate::exchange::imports::{
+    native,
+    options::decoded,
+    vcard_splitter::{Cards, Piece},
+};
 
 /// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told: what
 /// restricts it does not come along, so the card does not come in.
@@ -54,7 +56,10 @@ impl<R: Read> CardRows<R> {
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.
     pub fn next(&mut self) -> Result<Option<Checked>, Error> {
-        let piece = self.cards.next().map_err(|_| super::lines::broken_off(self.cards.line()))?;
+        let piece = self
+            .cards
+            .next()
+            .map_err(|_| crate::exchange::imports::csv_scanner::broken_off(self.cards.line()))?;
         Ok(piece.map(|piece| match piece {
             Piece::Refused { line, reason, says } => refused(line, reason, says),
             Piece::Card { line, bytes, agent } => {
@@ -202,7 +207,7 @@ fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
                 let text = part(entry, 0).unwrap_or_default();
                 let (code, channel) = text.split_once(' ').unwrap_or((&text, ""));
                 let channel = Channel::try_from_value(&channel.to_owned()).ok();
-                draft.opt_out(own::unwanted(code, channel));
+                draft.opt_out(native::unwanted(code, channel));
             }
             Property::Other(_) => draft.leave_out("X-"),
             known => draft.leave_out(known.as_str()),

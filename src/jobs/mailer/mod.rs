@@ -1,6 +1,6 @@
 //! Hands mails over to an SMTP server, each once as far as anybody can tell. Room: jobs/mailer.
 
-mod letters;
+mod messages;
 
 use std::{
     sync::{
@@ -164,7 +164,7 @@ impl Mailer {
             mail.purposes = serde_json::json!(purposes).to_string();
         }
         let mail = &*mail;
-        let (message, plain) = match letters::write(app, &self.from, mail, &link).await {
+        let (message, plain) = match messages::write(app, &self.from, mail, &link).await {
             Ok(Some(letter)) => letter,
             Ok(None) => return (Outcome::GivenUp("UNUSABLE_ADDRESS"), true),
             Err(_) => return (Outcome::Postponed("NOT_WRITTEN"), true),

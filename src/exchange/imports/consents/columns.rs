@@ -6,8 +6,8 @@ use super::wanted::{ConsentImport, FIELDS, OPT_OUT};
 use crate::{
     base::error::Error,
     exchange::imports::{
+        csv_table::Table,
         heads::{looks_like, plain, tells_consents, tells_opt_outs},
-        table::Table,
         times::{tells_time, tells_year},
         words::{says_no_under, tells_status},
     },

@@ -21,8 +21,8 @@ use crate::{
     domain::consents::Said,
     exchange::imports::{
         Problem, Reason,
+        csv_table::Table,
         known::Who,
-        table::Table,
         times::instant,
         words::{self, Word},
     },

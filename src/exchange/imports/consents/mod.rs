@@ -28,8 +28,8 @@ use super::{
     known::{self, Known, ids},
     report::count,
     statistics::Statistics,
-    table::Table,
 };
+use crate::exchange::imports::csv_table::Table;
 use crate::{
     app::App,
     audit::{self, Author, Recorded, Transaction},

@@ -2,7 +2,7 @@
 
 use crate::{
     base::error::Error,
-    exchange::imports::reading::{Reading, check_text},
+    exchange::imports::options::{Reading, check_text},
 };
 
 /// Who does not want it: a yes there is a no, and nothing else there is a yes.

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     base::error::Error,
     exchange::imports::{
+        csv_table::Table,
         heads::{looks_like, plain, tells_opt_outs},
-        table::Table,
     },
 };
 

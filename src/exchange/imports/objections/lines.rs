@@ -15,9 +15,9 @@ use crate::domain::contacts::Reachable;
 use crate::{
     exchange::imports::{
         Problem, Reason,
+        csv_table::Table,
         known::Who,
         reader::{Cell, read_mailboxes, read_numbers},
-        table::Table,
         times::latest,
         words::{self, Word, opts_out},
     },

@@ -23,8 +23,8 @@ use super::{
     known::{self, Known, Who, ids},
     report::count,
     statistics::Statistics,
-    table::Table,
 };
+use crate::exchange::imports::csv_table::Table;
 use crate::exchange::imports::noes::Lines;
 use crate::{
     app::App,

@@ -8,7 +8,7 @@ use crate::{
     base::error::Error,
     exchange::imports::{
         door::{advertising, can_be_objected_to},
-        reading::{Reading, check_text},
+        options::{Reading, check_text},
     },
 };
 

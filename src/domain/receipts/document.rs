@@ -6,9 +6,9 @@ use sea_orm::ActiveEnum;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{
-    reading::Record,
-    terms::{self, JURISDICTION, LAWFUL_BASIS, RIGHTS, SCHEMA_VERSION},
+use crate::domain::receipts::{
+    load::Record,
+    vocabulary::{self, JURISDICTION, LAWFUL_BASIS, RIGHTS, SCHEMA_VERSION},
 };
 use crate::{
     config::public_pages::Pages,
@@ -56,7 +56,7 @@ pub(super) fn document(
     now: DateTime<Utc>,
 ) -> Map<String, Value> {
     Object::default()
-        .with("@context", terms::context())
+        .with("@context", vocabulary::context())
         .with("id", urn(receipt))
         .with("type", "dpv:ConsentReceipt")
         .with("schema_version", SCHEMA_VERSION)
@@ -95,9 +95,9 @@ fn told(record: &Record, policy: &Policy, pages: &Pages, now: DateTime<Utc>) -> 
             "status",
             match record.objected_at {
                 Some(_) if record.status == ConsentStatus::Granted => {
-                    terms::state(ConsentStatus::Invalidated, None)
+                    vocabulary::state(ConsentStatus::Invalidated, None)
                 }
-                _ => terms::state(record.status, record.granted_by()),
+                _ => vocabulary::state(record.status, record.granted_by()),
             },
         )
         .with("state", record.status.to_value())
@@ -153,14 +153,14 @@ fn personal_data(record: &Record, policy: &Policy) -> Vec<Value> {
     let tables: Vec<_> = tables.collect();
     let read = |object: &ObjectType, field: &Field| {
         let channel = record.consent.channel;
-        let covered = field.cover.is_none_or(|cover| terms::covers(channel, cover));
+        let covered = field.cover.is_none_or(|cover| vocabulary::covers(channel, cover));
         let id = policy.object(&format!("{}.{}", object.name, field.name));
         covered && id.is_some_and(|id| tables.iter().any(|table| table.decide(id) != Decision::Deny))
     };
     let mut kinds: Vec<(Category, &str, Vec<String>)> = Vec::new();
     for object in [&CONTACT, &CONTACT_POINT] {
         for field in object.fields.iter().filter(|field| read(object, field)) {
-            let Some(kind) = terms::pii_type(field.category) else { continue };
+            let Some(kind) = vocabulary::pii_type(field.category) else { continue };
             let name = format!("{}.{}", object.name, field.name);
             match kinds.iter_mut().find(|(category, ..)| *category == field.category) {
                 Some((_, _, fields)) => fields.push(name),
@@ -191,10 +191,10 @@ fn event(event: &consent_event::Model, record: &Record) -> Value {
     Object::default()
         .with("id", urn(event.id))
         .with("event_type", event.kind.to_value())
-        .with("event_state", terms::event_state(event.kind))
+        .with("event_state", vocabulary::event_state(event.kind))
         .maybe("event_time", event.declared_at.map(instant))
         .with("recorded_time", instant(event.recorded_at))
-        .maybe("entity_id", terms::entity(event.kind))
+        .maybe("entity_id", vocabulary::entity(event.kind))
         .with("recorded_by", event.actor.as_str())
         .with("channel", record.consent.channel.to_value())
         .maybe("source", event.source.as_deref())

@@ -1,4 +1,4 @@
-//! What the yardsticks read: rows as the database has them, columns by their place. Room: bench/yardsticks.
+//! What the baselines read: rows as the database has them, columns by their place. Room: bench/baselines.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -33,8 +33,8 @@ impl Pool {
 macro_rules! on {
     ($pool:expr, |$inner:ident| $body:expr) => {
         match $pool {
-            $crate::bench::yardsticks::rows::Pool::Postgres($inner) => $body,
-            $crate::bench::yardsticks::rows::Pool::Sqlite($inner) => $body,
+            $crate::bench::baselines::rows::Pool::Postgres($inner) => $body,
+            $crate::bench::baselines::rows::Pool::Sqlite($inner) => $body,
         }
     };
 }

@@ -16,10 +16,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{
-    events::{self, Declaration, declare, not_before},
-    opened,
-};
+use super::events::{self, Declaration, declare, not_before};
+use crate::domain::consents::loaded;
 use crate::{
     app::App,
     audit::{self, Author, Past, Transaction},
@@ -228,11 +226,11 @@ async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u
         .all(tx.connection())
         .await?;
     let due = Condition::all()
-        .add(opened::column(Column::Id).is_in(batch.iter().map(|(id, _)| *id)))
+        .add(loaded::column(Column::Id).is_in(batch.iter().map(|(id, _)| *id)))
         // One that a merge has moved since hangs on a contact that is not locked: the next time.
-        .add(opened::column(Column::ContactId).is_in(contacts));
+        .add(loaded::column(Column::ContactId).is_in(contacts));
     let mut done = 0;
-    for consent in opened::read(&tx, due).await? {
+    for consent in loaded::read(&tx, due).await? {
         if let Some(declaration) = task.declaration(&tx, &consent.row, &consent.events)? {
             declare(&mut tx, consent, &declaration).await?;
             done += 1;

@@ -1,4 +1,4 @@
-//! What both yardsticks answer with, and who may ask. Room: bench/yardsticks.
+//! What both baselines answer with, and who may ask. Room: bench/baselines.
 
 use axum::{
     body::Bytes,

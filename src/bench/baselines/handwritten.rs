@@ -1,4 +1,4 @@
-//! Handlers by hand: axum and sqlx, no GraphQL; the same answers byte for byte. Room: bench/yardsticks.
+//! Handlers by hand: axum and sqlx, no GraphQL; the same answers byte for byte. Room: bench/baselines.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -3,8 +3,8 @@
 use askama::Template;
 use serde_json::Value;
 
-use super::words::Words;
 use crate::base::error::Error;
+use crate::domain::receipts::labels::Words;
 
 #[derive(Template)]
 #[template(path = "record.html")]

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::{
     Reason,
-    bounded::BoundedLines,
     drafts::{Checked, Checks, Draft, Own, OwnSource, Seen, Unwanted, external_id},
 };
+use crate::exchange::imports::bounded_lines::BoundedLines;
 use crate::{
     base::error::Error,
     registry::{CONTACT, CONTACT_POINT, Check},
@@ -176,7 +176,7 @@ impl<R: Read> JsonRows<R> {
             let Some(read) = self
                 .lines
                 .next(&mut self.line)
-                .map_err(|_| super::lines::broken_off(self.lines.read() + 1))?
+                .map_err(|_| crate::exchange::imports::csv_scanner::broken_off(self.lines.read() + 1))?
             else {
                 return Ok(None);
             };

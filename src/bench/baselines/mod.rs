@@ -1,13 +1,13 @@
-//! The yardsticks: the same data with the same look-up of the token and the same row rule, and no rights on fields. Room: bench/yardsticks.
+//! The baselines: the same data with the same look-up of the token and the same row rule, and no rights on fields. Room: bench/baselines.
 //!
 //! They are measured against and serve nobody: what they lack is what the product is. They use the pools of the application as they
 //! are, so that connections differ in nothing.
 
 mod answers;
-mod hand;
+mod handwritten;
+mod plain_async_graphql;
 mod rows;
 mod sql;
-mod stock;
 
 use std::sync::Arc;
 
@@ -16,26 +16,26 @@ use tokio::net::TcpListener;
 
 use crate::{app::App, http::stop_signal, jobs};
 
-/// Which yardstick.
+/// Which baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Yardstick {
+pub enum Baseline {
     /// Stock async-graphql with DataLoader.
     Stock,
     /// Handlers written by hand.
     Hand,
 }
 
-/// Serves a yardstick until it is told to stop.
+/// Serves a baseline until it is told to stop.
 ///
 /// # Errors
 /// From the listener.
-pub async fn serve(yardstick: Yardstick, app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
-    let router: Router = match yardstick {
-        Yardstick::Stock => stock::router(app),
-        Yardstick::Hand => {
+pub async fn serve(baseline: Baseline, app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
+    let router: Router = match baseline {
+        Baseline::Stock => plain_async_graphql::router(app),
+        Baseline::Hand => {
             let numbering = app.clone();
             tokio::spawn(async move { jobs::order(&numbering).await });
-            hand::router(app)
+            handwritten::router(app)
         }
     };
     // As the server does: answers are written at once.

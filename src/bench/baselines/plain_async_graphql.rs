@@ -1,4 +1,4 @@
-//! Stock async-graphql: objects by derive, children by DataLoader, no rights on fields. Room: bench/yardsticks.
+//! Stock async-graphql: objects by derive, children by DataLoader, no rights on fields. Room: bench/baselines.
 //!
 //! Names are those of the schema. It is given what helps it: only the columns of the standard queries are fetched, and times are
 //! written as text once, not through a scalar.

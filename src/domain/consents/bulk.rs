@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{
     events::{self, address_of, projected, written_address},
     granting::{Grant, is_for_present_address},
-    opened::blank,
 };
+use crate::domain::consents::loaded::blank;
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
     base::{error::Error, identities::Reader},

@@ -4,11 +4,8 @@ use entity::{contact, enums::LinkKind};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{
-    Link,
-    checks::{self, present},
-    mailboxes, make_link,
-};
+use super::{Link, mailboxes, make_link};
+use crate::domain::signups::validation::{self, present};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry},
@@ -22,7 +19,7 @@ use crate::{
 /// # Errors
 /// `BAD_USER_INPUT` for what is no address; `INTERNAL` from the database.
 pub async fn ask_fresh(app: &App, address: &str, language: &str, request_id: &str) -> Result<(), Error> {
-    let address_key = app.reader.email_key(&checks::address(address, app.now())?);
+    let address_key = app.reader.email_key(&validation::address(address, app.now())?);
     let whose = || Whose::Address(&address_key);
     audit::with_retry(|| ask(app, whose(), Some(language), request_id)).await
 }

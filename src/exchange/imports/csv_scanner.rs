@@ -5,8 +5,8 @@ use std::{
     io::{self, Read},
 };
 
-use super::bounded::MOST_BYTES;
 use crate::base::error::Error;
+use crate::exchange::imports::bounded_lines::MOST_BYTES;
 
 /// Where the reading stands in a row (RFC 4180).
 #[derive(Clone, Copy, PartialEq, Eq)]

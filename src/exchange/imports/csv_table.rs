@@ -4,8 +4,9 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::{Encoding, Reading, Reason, lines::Lines, reading::decoded};
+use super::{Encoding, Reading, Reason};
 use crate::base::error::Error;
+use crate::exchange::imports::{csv_scanner::Lines, options::decoded};
 
 /// A file that is read row by row; of all of it only one row is held.
 pub(super) struct Table<R> {
@@ -91,7 +92,7 @@ impl<R: Read> Table<R> {
     pub fn next(&mut self) -> Result<Option<Result<u64, Unreadable>>, Error> {
         let start = self.reader.position().byte();
         let Ok(more) = self.reader.read_byte_record(&mut self.record) else {
-            return Err(super::lines::broken_off(self.reader.get_ref().line_of_row()));
+            return Err(super::csv_scanner::broken_off(self.reader.get_ref().line_of_row()));
         };
         let end = self.reader.position().byte();
         let lines = self.reader.get_mut();

@@ -7,10 +7,8 @@ use entity::{
 };
 use uuid::Uuid;
 
-use super::{
-    events::{Address, Declaration, after, declare, review},
-    opened::find_or_open,
-};
+use super::events::{Address, Declaration, after, declare, review};
+use crate::domain::consents::loaded::find_or_open;
 use crate::{audit::Transaction, auth::actor::Actor, base::error::Error, policy::DOUBLE_OPT_IN};
 
 /// What a person was asked for by e-mail, or answered. It holds for that channel alone.

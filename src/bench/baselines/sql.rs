@@ -1,4 +1,4 @@
-//! The statements of the yardsticks, written by hand: the row rule in each that finds contacts. Room: bench/yardsticks.
+//! The statements of the baselines, written by hand: the row rule in each that finds contacts. Room: bench/baselines.
 //!
 //! `$1` is the purpose and `$2` the instant in all of them.
 

@@ -2,10 +2,8 @@
 
 use std::io::{self, Read};
 
-use super::{
-    Reason,
-    bounded::{BoundedLines, MOST_BYTES},
-};
+use super::Reason;
+use crate::exchange::imports::bounded_lines::{BoundedLines, MOST_BYTES};
 
 /// What stands between two cuts.
 #[derive(Clone, Debug, PartialEq, Eq)]
