@@ -262,8 +262,8 @@ fn the_writers_pool_has_one_door() {
     assert_eq!(
         doors,
         [
-            "audit/mod.rs",
             "audit/idempotency.rs",
+            "audit/mod.rs",
             "cli/mod.rs",
             "domain/access_tokens/mod.rs",
             "domain/recipients/uses.rs",
@@ -340,4 +340,23 @@ fn files_stay_small() {
             code.lines().filter(|line| !line.trim().is_empty() && !line.trim().starts_with("//")).count();
         assert!(lines <= 400, "{file} has {lines} lines of code");
     }
+}
+
+/// What ARCHITECTURE.md names is there: every path between back quotes, of a file or a folder.
+#[test]
+fn the_paths_of_the_architecture_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    assert!(text.lines().count() <= 150, "it is to be read at once");
+    let is_path =
+        |word: &&str| word.contains('/') && !word.starts_with('/') && !word.contains([' ', '(', '*', '<']);
+    let paths: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
+    for path in &paths {
+        let path = path.trim_end_matches('/');
+        assert!(
+            ["", "src"].iter().any(|folder| root.join(folder).join(path).exists()),
+            "ARCHITECTURE.md names {path}, which is not there"
+        );
+    }
+    assert!(paths.len() > 40, "only {} paths were seen", paths.len());
 }

@@ -202,6 +202,6 @@ impl NewAddresses {
 
 impl std::fmt::Debug for NewAddresses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reached").field("contact_id", &self.contact_id).finish_non_exhaustive()
+        f.debug_struct("NewAddresses").field("contact_id", &self.contact_id).finish_non_exhaustive()
     }
 }

@@ -215,6 +215,6 @@ impl MutationResult {
 
 impl std::fmt::Debug for MutationResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Written").field("ids", &self.ids).finish_non_exhaustive()
+        f.debug_struct("MutationResult").field("ids", &self.ids).finish_non_exhaustive()
     }
 }
