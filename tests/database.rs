@@ -1,4 +1,4 @@
-//! The schema of the database: the same on SQLite and PostgreSQL, and just what entities and the register declare.
+//! The schema of the database: the same on SQLite and PostgreSQL, and just what entities and the registry declare.
 
 use std::collections::BTreeSet;
 

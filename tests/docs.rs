@@ -186,9 +186,9 @@ fn every_command_of_the_pages_runs() {
     assert!(commands > 30, "only {commands} blocks of commands were found");
 }
 
-const FIELDS: (&str, &str) = ("<!-- fields: made from the register -->\n", "<!-- end of fields -->");
+const FIELDS: (&str, &str) = ("<!-- fields: made from the registry -->\n", "<!-- end of fields -->");
 
-/// What is stored, type by type, as the register declares it.
+/// What is stored, type by type, as the registry declares it.
 fn fields() -> String {
     use std::fmt::Write;
 
@@ -225,7 +225,7 @@ fn the_page_on_personal_data_tells_of_every_field() {
         told == fields(),
         "docs/personal-data.md is stale; to repair: ZWECK_BLESS=1 cargo test personal_data"
     );
-    // Tables that the register does not know hold no field; the page tells of each.
+    // Tables that the registry does not know hold no field; the page tells of each.
     for entity in fs::read_dir(root().join("entity/src")).unwrap() {
         let path = entity.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();

@@ -116,7 +116,7 @@ fn ids_are_called_by_what_they_name() {
             .filter(|field| field.filtered_as.is_some())
             .count()
         + [&registry::RECEIPT_OF, &registry::EXPLAINED_ROLES].iter().filter(|one| one.was.is_some()).count();
-    assert_eq!(old, declared, "what the register calls old is what the schema calls old");
+    assert_eq!(old, declared, "what the registry calls old is what the schema calls old");
 }
 
 /// Introspection tells the same of what is old as the SDL, and nothing of it unless asked.

@@ -1,4 +1,4 @@
-//! What changed in a row, field by field as the register declares them. Room: audit.
+//! What changed in a row, field by field as the registry declares them. Room: audit.
 
 use std::collections::BTreeMap;
 

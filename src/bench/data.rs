@@ -256,7 +256,7 @@ fn person(number: u64) -> Result<contact::Model, Error> {
         ("country", country.to_owned()),
         ("language", "de".to_owned()),
     ];
-    let field = |name| CONTACT.field(name).ok_or_else(|| Error::internal("the register"));
+    let field = |name| CONTACT.field(name).ok_or_else(|| Error::internal("the registry"));
     let fields = values.iter().map(|(name, value)| Ok((field(name)?, value.as_str())));
     let fields: Vec<_> = fields.collect::<Result<_, Error>>()?;
     contacts::set_all(&Reader::default(), &mut contact, fields)?;

@@ -280,7 +280,7 @@ fn moved_to(id: Uuid) -> String {
 
 /// Another e-mail address: consents for the old one are invalid from then on.
 async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), Error> {
-    let email = CONTACT.field("email").ok_or_else(|| Error::internal("the register"))?;
+    let email = CONTACT.field("email").ok_or_else(|| Error::internal("the registry"))?;
     let moved = moved_to(id);
     let change = Rectification {
         id,

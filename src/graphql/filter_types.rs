@@ -1,4 +1,4 @@
-//! Filters and orders of the schema, derived from the comparable fields of the register. Room: graphql.
+//! Filters and orders of the schema, derived from the comparable fields of the registry. Room: graphql.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The GraphQL face: the schema, made from the register, and the engine that answers. Room: graphql.
+//! The GraphQL face: the schema, made from the registry, and the engine that answers. Room: graphql.
 
 mod consent_state;
 mod document_cache;

@@ -99,10 +99,10 @@ pub struct Pipeline {
 const READING_BACK: Duration = Duration::from_secs(2);
 
 impl Pipeline {
-    /// An engine over the schema of the register.
+    /// An engine over the schema of the registry.
     ///
     /// # Errors
-    /// `INTERNAL` when the register contradicts itself.
+    /// `INTERNAL` when the registry contradicts itself.
     pub fn new() -> Result<Self, Error> {
         Self::within(Limits::default())
     }
@@ -110,7 +110,7 @@ impl Pipeline {
     /// An engine with limits of its own.
     ///
     /// # Errors
-    /// `INTERNAL` when the register contradicts itself.
+    /// `INTERNAL` when the registry contradicts itself.
     pub fn within(limits: Limits) -> Result<Self, Error> {
         let model = model();
         let schema = model.schema(ValidationMode::Strict);
@@ -145,7 +145,7 @@ impl Pipeline {
     /// credential permit, each by itself.
     ///
     /// # Errors
-    /// `INTERNAL` when the register contradicts itself.
+    /// `INTERNAL` when the registry contradicts itself.
     pub fn sdl_for(&self, actor: &Actor) -> Result<String, Error> {
         Ok(self.views.of(actor)?.sdl().to_owned())
     }
@@ -239,7 +239,7 @@ impl Pipeline {
     /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skipped: nothing runs.
     ///
     /// # Errors
-    /// `INTERNAL` when the register contradicts itself.
+    /// `INTERNAL` when the registry contradicts itself.
     pub(super) async fn faults(
         &self,
         actor: &Actor,

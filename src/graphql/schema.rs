@@ -1,4 +1,4 @@
-//! The schema of the API, derived from the register: nothing is named twice. Room: graphql.
+//! The schema of the API, derived from the registry: nothing is named twice. Room: graphql.
 //!
 //! It parses, validates and answers introspection. Its resolvers serve nothing: data is read by the governed
 //! engine alone, so that there is no second way to a field. Each member says what using it needs, just as the plan decides it,
@@ -27,7 +27,7 @@ use crate::{
 /// Builds the schema.
 ///
 /// # Errors
-/// The register contradicts itself, e.g. a field of an unknown type.
+/// The registry contradicts itself, e.g. a field of an unknown type.
 pub fn build() -> Result<Schema, SchemaError> {
     model().schema(ValidationMode::Strict)
 }

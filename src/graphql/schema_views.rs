@@ -62,7 +62,7 @@ impl SchemaViewCache {
     /// What `actor` is shown.
     ///
     /// # Errors
-    /// `INTERNAL` when the register contradicts itself.
+    /// `INTERNAL` when the registry contradicts itself.
     pub(super) fn of(&self, actor: &Actor) -> Result<Arc<View>, Error> {
         let kind = Kind::of(actor);
         if let Some(view) = self.known(&kind) {

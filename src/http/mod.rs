@@ -1,6 +1,6 @@
 //! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end. Room: http.
 //!
-//! `base/metrics.rs` counts by labels that are words of the program: a root field is named as the register spells it.
+//! `base/metrics.rs` counts by labels that are words of the program: a root field is named as the registry spells it.
 //! `http/security_headers.rs` stands around every router: security headers, CORS. `http/health.rs` asks the database, writes an
 //! entry to the audit log and takes it back (`audit::probe`, through the one door). `http/shutdown.rs`: at the signal
 //! the listener takes who has connected already and closes; for half a second open connections may send one more

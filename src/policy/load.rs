@@ -2,7 +2,7 @@
 //!
 //! One rule a line; blanks around values do not count; empty lines and lines that begin with `#` are comments; there
 //! is no quoting. `p, role, purpose, object, action, effect` is a rule, `g, role, role` lets the first role inherit,
-//! `g2, purpose, group` puts a purpose into a further group. Links of objects come from the register.
+//! `g2, purpose, group` puts a purpose into a further group. Links of objects come from the registry.
 
 use std::collections::HashMap;
 
@@ -99,7 +99,7 @@ impl Loader<'_> {
                 }
             }
             ["g2", from, to] => self.group(number, from, to, faults),
-            ["g3", ..] => faults.add(number, "LINK_OF_REGISTER", "links of objects come from the register"),
+            ["g3", ..] => faults.add(number, "LINK_OF_REGISTER", "links of objects come from the registry"),
             [kind @ ("p" | "g" | "g2"), ..] => {
                 let expected = if *kind == "p" { 6 } else { 3 };
                 let message = format!("a `{kind}` line has {expected} values, this one has {}", values.len());

@@ -3,7 +3,7 @@
 //! `policy.csv` says who may do what for which purpose; links from field to data category and type come from the
 //! register. At load Casbin decides every cell for every role and purpose (two planes: some rule allows, some rule
 //! denies), each cell by a small enforcer that holds only the lines that can match it; cells that differ in names
-//! alone are one question (`compile.rs`), and rules are looked up by what they name (`pairs.rs`). A caller's table is
+//! alone are one question (`compile.rs`), and rules are looked up by what they name (`rule_index.rs`). A caller's table is
 //! the union of the allows minus the union of the denies, narrowed by the token's fields. A changed directory is
 //! loaded beside the policy in force: first the tables (purposes, texts), then the decisions, swapped as a whole;
 //! operations under way keep the one they began with. `role:anyone` and `purpose:any` stand for every role and

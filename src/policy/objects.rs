@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// What the register tells the policy about one object.
+/// What the registry tells the policy about one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyObject {
     /// `Contact.email`, `Query.contacts`, `ContactConnection.totalCount`.
@@ -115,7 +115,7 @@ pub(super) struct Object {
     pub(super) type_index: usize,
 }
 
-/// All objects: those of the register, then the grants of roles, purposes and grounds.
+/// All objects: those of the registry, then the grants of roles, purposes and grounds.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     all: Vec<Object>,

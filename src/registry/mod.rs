@@ -1,4 +1,4 @@
-//! The register: every governed type and field, declared once as pure data. Room: registry.
+//! The registry: every governed type and field, declared once as pure data. Room: registry.
 //!
 //! SDL, policy objects, SQL projection, filters, orders, masks and (later) erasure and portability derive from it.
 //! What is not declared here cannot be served.

@@ -84,7 +84,7 @@ impl Mutation {
     }
 
     /// What is needed beside what the input says: where whole rows are written, every field of them is read and updated,
-    /// and every field of what hangs on them read, made and updated. Derived from the register, so that none is forgotten.
+    /// and every field of what hangs on them read, made and updated. Derived from the registry, so that none is forgotten.
     pub fn needs(&self) -> Vec<Right> {
         let mut needs = Vec::new();
         let mut add = |object: &'static ObjectType, actions: &[Action]| {

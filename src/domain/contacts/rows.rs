@@ -1,4 +1,4 @@
-//! Rows of contacts by the register: a value with its folded companion, one way for every field. Room: domain/contacts.
+//! Rows of contacts by the registry: a value with its folded companion, one way for every field. Room: domain/contacts.
 
 use std::str::FromStr;
 

@@ -4,7 +4,7 @@
 //! (Art. 7(1) GDPR; BGH I ZR 164/09).
 //!
 //! Receipts are made of the events of a consent, not of its row, so that state and history always agree. Who asks
-//! must see the consent and read in full every coordinate a receipt tells (`register::receipt_coordinates`); the plan
+//! must see the consent and read in full every coordinate a receipt tells (`registry::receipt_coordinates`); the plan
 //! checks that, `graphql` makes the document. It is canonicalised (RFC 8785), hashed and signed with a key that
 //! outlives rotations of the master key; the key's name is its RFC 7638 thumbprint, computed when verifying and not
 //! believed.

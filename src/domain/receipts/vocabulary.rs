@@ -166,7 +166,7 @@ pub(super) fn state(status: ConsentStatus, granted_by: Option<ConsentEventKind>)
     }
 }
 
-/// What kind of personal data a category of the register is; `None` for bookkeeping.
+/// What kind of personal data a category of the registry is; `None` for bookkeeping.
 pub(super) fn pii_type(category: Category) -> Option<&'static str> {
     Some(match category {
         Category::Identity => "pd:Name",

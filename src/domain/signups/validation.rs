@@ -50,7 +50,7 @@ fn fault(name: &str, message: impl Into<String>) -> Error {
     Error::input(message).in_input(format!("input.{name}"))
 }
 
-/// A value of the form that the register demands; the place is told, never the value.
+/// A value of the form that the registry demands; the place is told, never the value.
 fn value(check: Check, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
     let checked = check.check(text, now.date_naive());
     checked.map_err(|wrong| fault(name, format!("`{name}` {}", wrong.demand())))

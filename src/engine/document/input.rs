@@ -1,4 +1,4 @@
-//! Input of a mutation, read and checked against the register. Room: engine/document.
+//! Input of a mutation, read and checked against the registry. Room: engine/document.
 
 use async_graphql::Value;
 use chrono::{DateTime, NaiveDate, Utc};

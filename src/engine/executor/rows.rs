@@ -72,7 +72,7 @@ impl<'a> RowRef<'a> {
     /// The value of the column `slot` of its level.
     ///
     /// # Errors
-    /// `INTERNAL` for a value of another kind than the register says.
+    /// `INTERNAL` for a value of another kind than the registry says.
     pub(in crate::engine) fn seen(self, slot: usize) -> Result<CellRef<'a>, Error> {
         let Some(column) = self.columns.get(slot) else { return Ok(CellRef::Null) };
         let place = match self.places {

@@ -30,13 +30,13 @@ impl Plan {
         roots.sum::<usize>() + denials.sum::<usize>() + self.masked.len() + self.withheld.len()
     }
 
-    /// What the operation is called in measures: its root field, as the register spells it.
+    /// What the operation is called in measures: its root field, as the registry spells it.
     pub fn name(&self) -> &'static str {
         self.only.unwrap_or(OTHER)
     }
 }
 
-/// The name of a root field from the register: what a document says is not told further.
+/// The name of a root field from the registry: what a document says is not told further.
 pub(in crate::engine) fn known(name: &str) -> Option<&'static str> {
     let read = root_field(name).map(|root| root.name);
     read.or_else(|| MUTATIONS.iter().map(|mutation| mutation.name).find(|known| *known == name))

@@ -3,7 +3,7 @@
 //!
 //! A reader per format cuts the file into rows, cards or lines of bounded length; each value goes through one
 //! `Draft`, which knows the checks and what becomes of values that cannot be right; `batches.rs` reads a batch while
-//! the one before is written; `store.rs` writes batches, each in a transaction of its own. Problems are told as they
+//! the one before is written; `writer.rs` writes batches, each in a transaction of its own. Problems are told as they
 //! are found and never kept; what grows with the file is 8 bytes of a digest per id and per e-mail address, to tell
 //! repeats. Consents (`imports/consents`) are read three times: first what may be a no and cannot be taken is told,
 //! then what ends consents is written, and of several consents to the same the last declared is found; then consents
