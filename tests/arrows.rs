@@ -181,18 +181,18 @@ impl Modules {
 
 /// Reads all sources.
 pub fn arrows() -> Arrows {
-    let mut sources = Sources::default();
-    for (file, text) in floors::all() {
-        sources.put(&file, &text);
-    }
-    sources.arrows()
+    Sources::of(&floors::all()).arrows()
 }
 
 /// What each file names, by its path within `src`.
-#[derive(Default)]
 pub struct Sources(BTreeMap<String, Named>);
 
 impl Sources {
+    /// Reads `files`, each by its path and its text.
+    pub fn of(files: &[(String, String)]) -> Self {
+        Self(files.iter().map(|(file, text)| (file.clone(), Named::read(text))).collect())
+    }
+
     /// Reads `text` as that of `file`.
     pub fn put(&mut self, file: &str, text: &str) {
         self.0.insert(file.to_owned(), Named::read(text));

@@ -75,7 +75,7 @@ fn part(file: &str) -> Option<&str> {
 }
 
 /// What is wrong with an import.
-fn fault(file: &str, other: &str) -> Option<String> {
+fn violation(file: &str, other: &str) -> Option<String> {
     let place = |file: &str| {
         let found = ROOMS.iter().position(|known| *known == room(file));
         found.unwrap_or_else(|| panic!("{file} lies in no room"))
@@ -108,20 +108,16 @@ fn fault(file: &str, other: &str) -> Option<String> {
 }
 
 /// All imports that are against the order.
-fn faults(sources: &Sources) -> Vec<String> {
+fn violations(sources: &Sources) -> Vec<String> {
     let arrows = sources.arrows();
     let pairs = arrows.iter().flat_map(|(file, others)| others.iter().map(move |other| (file, other)));
-    pairs.filter_map(|(file, other)| fault(file, other)).collect()
+    pairs.filter_map(|(file, other)| violation(file, other)).collect()
 }
 
 #[test]
 fn a_room_imports_only_those_before_it() {
-    let mut sources = Sources::default();
-    for (file, text) in all() {
-        sources.put(&file, &text);
-    }
-    let faults = faults(&sources);
-    assert!(faults.is_empty(), "{faults:#?}");
+    let violations = violations(&Sources::of(&all()));
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 /// The check finds one import against the order wherever it stands: in each room one of the next room, in each part of the engine and the
@@ -129,14 +125,11 @@ fn a_room_imports_only_those_before_it() {
 #[test]
 fn one_import_against_the_order_is_found_in_every_room_and_part() {
     let files = all();
-    let mut sources = Sources::default();
-    for (file, text) in &files {
-        sources.put(file, text);
-    }
+    let mut sources = Sources::of(&files);
     let mut wrong = |from: &str, to: &str| {
         let (file, text) = files.iter().find(|(file, _)| file.starts_with(from)).unwrap();
         sources.put(file, &format!("{text}\nuse crate::{to}::anything;\n"));
-        let found = faults(&sources);
+        let found = violations(&sources);
         assert_eq!(found.len(), 1, "{file} may import {to}: {found:?}");
         sources.put(file, text);
     };

@@ -4,9 +4,7 @@
 //! commit the consents in force of these, by the row rule itself, are compared with what was told last. Purposes on other grounds
 //! are not followed: there a contact comes and goes with its recorded ground, without a declaration of the person.
 //!
-//! Every write of a contact, consent or objection notes its contact. Before the commit the consents in force of
-//! these, by the SQL of the row rule itself, are compared with what was told last; differences become changes. A
-//! consent is looked at for its own purpose, an address, a state or an objection for all. Whoever writes consents or
+//! A consent is looked at for its own purpose, an address, a state or an objection for all. Whoever writes consents or
 //! objections locks the contact first. On SQLite, which has one writer, a change is written to `consent_change` at
 //! once, with an id above the greatest. On PostgreSQL no writer waits for another: a change goes to
 //! `consent_change_queue`, in the transaction of what made it so, and its number comes from a sequence, so that of

@@ -1,12 +1,8 @@
 //! Safe retries: the outcome of a mutation is kept for a day under the client's Idempotency-Key. Room: audit.
 //!
-//! What is kept is what was written and a secret that was told, sealed; no value of a person. A repeat reads the answer
-//! anew, so that it never tells more than a read may by then.
-//!
-//! An `Idempotency-Key` is taken by the first request that sends it, with a keyed digest of its purpose and body.
-//! Under it the ids of what was written (and a secret that was told) are kept for a day, sealed, in the same
-//! transaction. The answer itself is not kept: it is read again, so that a repeat cannot tell what a withdrawal has
-//! closed meanwhile.
+//! The first request that sends an `Idempotency-Key` takes it, with a keyed digest of its purpose and body. The ids of what it wrote,
+//! and a secret that it issued, are kept under the key, sealed, in the same transaction. No value of a person is kept: a repeat
+//! reads the answer anew, so that it never says more than a read may by then.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::idempotency::{ActiveModel, Column, Entity};

@@ -1,11 +1,8 @@
 //! Entries that are owed: a no is taken also while the audit log cannot be written, and its record follows. Room: audit.
 //!
-//! Everything else is refused then. What is owed waits in a table of its own, in the transaction of the no, and moves to the log as
-//! soon as that takes it.
-//!
-//! A no is taken also while the log cannot be written (`audit/owing.rs`): its transaction is run once more, and its
-//! entries go to `audit_owed`; a job moves them. The mutation answers null with `AUDIT_UNAVAILABLE` and
-//! `extensions.outcome = DONE`, without a personal value.
+//! Everything else is refused then. The transaction of the no runs once more, and its entries go to the table `audit_owed`; a job moves
+//! them to the log as soon as that takes them. The mutation answers null with `AUDIT_UNAVAILABLE` and `extensions.outcome = DONE`,
+//! without a personal value.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,4 @@
 //! What was used of late, within a bound: for what may be thrown away and made again. Room: base.
-//!
-//! A document that was found valid is kept as parsed (`graphql/document_cache.rs`); it is not validated again for
-//! variables that surely fit what is declared for them (`graphql/input_types.rs`; in doubt validation decides). The plan
-//! of a query is kept for callers with the very same table of decisions (`graphql/plan_cache.rs`): another policy, role,
-//! purpose or narrowing is another table. Mutations, introspection, pages behind a cursor and what tells of the
-//! caller are planned each time. No row, credential, consent or decision about a row is ever kept.
 
 use std::{
     borrow::Borrow,

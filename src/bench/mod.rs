@@ -1,12 +1,9 @@
 //! `zweck bench`: the server measured against baselines in one run, on one machine. Room: bench.
 //!
-//! The server, handlers by hand and stock async-graphql run as child processes over the same rows. Before anything is loaded their
-//! answers must be equal byte for byte. Only ratios within a run say something.
-//!
-//! Data written through the audited door; server and baselines as child processes over one database; equality before
-//! load; rounds in turn, medians, ratios. `growth` fills databases in bulk, past the door, and asks in process.
-//! `baselines/` is the one place beside the engine that reads persons by SQL of its own, and the one that withdraws
-//! beside the audited door.
+//! The server, handlers by hand and stock async-graphql run as child processes over one database, which is written through the audited
+//! door. Before anything is loaded their answers must be equal byte for byte. Rounds take turns; only ratios of medians within a run
+//! say something. `growth` fills databases in bulk, past the door, and asks in process. `baselines/` is the one place beside the engine
+//! that reads persons by SQL of its own, and the one that withdraws beside the audited door.
 
 mod baselines;
 mod bulk;

@@ -12,8 +12,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use zweck::{audit, config::Config, db::Db};
 
-use super::exit::CliError;
-use super::{connect, failure, files, opened, policy, print, unadopted};
+use super::{connect, exit::CliError, failure, files, opened, policy, print, unadopted};
 
 const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
 

@@ -15,9 +15,9 @@ use zweck::{
     http,
 };
 
-use super::exit::CliError;
 use super::{
     app, connect_within,
+    exit::CliError,
     files::{Overwrite, is_output, named},
     note, policy, print,
 };

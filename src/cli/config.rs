@@ -6,8 +6,9 @@ use zweck::{
     jobs::mailer::Mailer,
 };
 
-use super::exit::CliError;
-use super::{ListFormat, app, connect_within, is_made, logs::log_filter, note, policy, print, usage};
+use super::{
+    ListFormat, app, connect_within, exit::CliError, is_made, logs::log_filter, note, policy, print, usage,
+};
 
 /// What is done with the configuration.
 #[derive(Subcommand)]

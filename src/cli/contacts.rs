@@ -9,8 +9,8 @@ use zweck::{
     graphql::Pipeline,
 };
 
-use super::exit::CliError;
 use super::{
+    exit::CliError,
     export::{Caller, CallerArgs, refused},
     failure, note, open, print,
 };

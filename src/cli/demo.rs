@@ -17,8 +17,7 @@ use zweck::{
     policy::PolicyHandle,
 };
 
-use super::exit::CliError;
-use super::{failure, migrated, opened, policy, print};
+use super::{exit::CliError, failure, migrated, opened, policy, print};
 
 const ACTOR: &str = "cli:demo";
 

@@ -18,8 +18,8 @@ use zweck::{
     http,
 };
 
-use super::exit::CliError;
 use super::{
+    exit::CliError,
     failure,
     files::{Output, Overwrite, named},
     note, open,

@@ -13,8 +13,7 @@ use tokio::{
 };
 use zweck::config::Config;
 
-use super::exit::CliError;
-use super::print;
+use super::{exit::CliError, print};
 
 /// Longer than the server takes to find out.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -13,15 +13,17 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use zweck::{
+    app::App,
     base::error::{Code, Error},
     config::Config,
     domain::purposes,
     exchange::imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Target},
 };
 
-use super::exit::CliError;
 use super::{
-    ACTOR, failure,
+    ACTOR,
+    exit::CliError,
+    failure,
     files::{Overwrite, is_output},
     note, open, print,
 };
@@ -180,18 +182,12 @@ impl ImportArgs {
     }
 
     fn reading(&self, optional: Vec<Target>) -> Result<Reading, CliError> {
-        let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
-            return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
-        };
         let region = self.region.as_deref().map(|code| {
             let region: Result<Region, _> = code.to_ascii_uppercase().parse();
             region.map_err(|_| CliError::Usage(format!("`{code}` is not the code of a region, e.g. DE")))
         });
         Ok(Reading {
             format: self.format(),
-            delimiter,
-            header: !self.no_header,
-            encoding: self.encoding.into(),
             on_invalid: match self.on_invalid {
                 OnInvalidArg::Keep => OnInvalid::Keep,
                 OnInvalidArg::SkipValue => OnInvalid::SkipValue,
@@ -200,6 +196,7 @@ impl ImportArgs {
             region: region.transpose()?,
             optional,
             own: self.preset.as_deref() == Some(OWN),
+            ..csv_reading(self.delimiter, self.no_header, self.encoding)?
         })
     }
 
@@ -251,15 +248,38 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Cl
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;
-    let app = open(config).await?;
-    purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let size = file.metadata().map(|about| about.len()).unwrap_or_default();
-    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
+    let (app, mut teller) = begin(config, &path, 1, report.as_deref(), overwrite).await?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
     teller.close(done, "rows", allowed)
+}
+
+/// How a CSV file is read, as the flags say.
+pub(super) fn csv_reading(
+    delimiter: Option<char>,
+    no_header: bool,
+    encoding: EncodingArg,
+) -> Result<Reading, CliError> {
+    let Ok(delimiter) = u8::try_from(delimiter.unwrap_or(',')) else {
+        return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
+    };
+    Ok(Reading { delimiter, header: !no_header, encoding: encoding.into(), ..Reading::default() })
+}
+
+/// Opens the application, with the purposes of the policy, and what tells how the import of `path` goes on, which is read `passes` times.
+pub(super) async fn begin(
+    config: &Config,
+    path: &Path,
+    passes: u64,
+    report: Option<&Path>,
+    overwrite: Overwrite,
+) -> Result<(App, Teller), CliError> {
+    let app = open(config).await?;
+    purposes::sync(&app, ACTOR).await.map_err(failure)?;
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let size = file.metadata().map(|about| about.len() * passes).unwrap_or_default();
+    Ok((app, Teller::new(size, report, overwrite)?))
 }
 
 /// Tells how an import goes on: how far it is, and each problem as it is found.
@@ -275,7 +295,7 @@ pub(super) struct Teller {
 
 impl Teller {
     /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
-    pub(super) fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, CliError> {
+    fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, CliError> {
         if report.is_some_and(is_output) {
             let text = "--report writes a file; standard output tells the problems already";
             return Err(CliError::Usage(text.to_owned()));

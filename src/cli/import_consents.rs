@@ -2,20 +2,17 @@
 
 use std::{fs::File, path::PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use zweck::{
     config::Config,
-    domain::purposes,
-    exchange::imports::{self, ConsentImport, Reading},
+    exchange::imports::{self, ConsentImport},
 };
 
-use super::exit::CliError;
 use super::{
-    ACTOR, failure,
+    exit::CliError,
+    failure,
     files::Overwrite,
-    import::{EncodingArg, IMPORTER, Teller},
-    open,
+    import::{EncodingArg, IMPORTER, begin, csv_reading},
 };
 
 /// Which file, and what is in it.
@@ -59,21 +56,13 @@ pub(crate) struct ImportConsentsArgs {
 
 impl ImportConsentsArgs {
     fn import(self) -> Result<ConsentImport, CliError> {
-        let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
-            return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
-        };
         Ok(ConsentImport {
             map: ConsentImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?,
             ignore: self.ignore,
             source: self.source,
             contact_source: self.contact_source,
             actor: IMPORTER.to_owned(),
-            reading: Reading {
-                delimiter,
-                header: !self.no_header,
-                encoding: self.encoding.into(),
-                ..Reading::default()
-            },
+            reading: csv_reading(self.delimiter, self.no_header, self.encoding)?,
             dry_run: self.dry_run,
         })
     }
@@ -84,12 +73,8 @@ pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Resul
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;
-    let app = open(config).await?;
-    purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // It is read three times.
-    let size = file.metadata().map(|about| about.len() * 3).unwrap_or_default();
-    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
+    let (app, mut teller) = begin(config, &path, 3, report.as_deref(), overwrite).await?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::consents(&app, read, &import, |problem| teller.tell(&problem)).await;

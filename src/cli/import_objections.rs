@@ -2,21 +2,18 @@
 
 use std::{fs::File, path::PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use entity::enums::Channel;
 use zweck::{
     config::Config,
-    domain::purposes,
-    exchange::imports::{self, Listing, ObjectionImport, Reading},
+    exchange::imports::{self, Listing, ObjectionImport},
 };
 
-use super::exit::CliError;
 use super::{
-    ACTOR, failure,
+    exit::CliError,
+    failure,
     files::Overwrite,
-    import::{EncodingArg, IMPORTER, Noes, Teller},
-    open,
+    import::{EncodingArg, IMPORTER, Noes, begin, csv_reading},
 };
 
 /// Which file, and what is in it.
@@ -126,9 +123,6 @@ impl Noes for imports::ObjectionReport {
 
 impl ImportObjectionsArgs {
     fn import(self) -> Result<ObjectionImport, CliError> {
-        let Ok(delimiter) = u8::try_from(self.delimiter.unwrap_or(',')) else {
-            return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
-        };
         Ok(ObjectionImport {
             kind: self.kind.into(),
             purpose: self.purpose,
@@ -138,12 +132,7 @@ impl ImportObjectionsArgs {
             ignore: self.ignore,
             source: self.source,
             actor: IMPORTER.to_owned(),
-            reading: Reading {
-                delimiter,
-                header: !self.no_header,
-                encoding: self.encoding.into(),
-                ..Reading::default()
-            },
+            reading: csv_reading(self.delimiter, self.no_header, self.encoding)?,
             dry_run: self.dry_run,
         })
     }
@@ -154,12 +143,8 @@ pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> R
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;
-    let app = open(config).await?;
-    purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // It is read twice.
-    let size = file.metadata().map(|about| about.len() * 2).unwrap_or_default();
-    let mut teller = Teller::new(size, report.as_deref(), overwrite)?;
+    let (app, mut teller) = begin(config, &path, 2, report.as_deref(), overwrite).await?;
     let bar = teller.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
     let done = imports::objections(&app, read, &import, |problem| teller.tell(&problem)).await;

@@ -16,8 +16,7 @@ use zweck::{
     jobs::servers::{self, Running},
 };
 
-use super::exit::CliError;
-use super::{ACTOR, ListFormat, connect, failure, files, note, policy, print, unadopted};
+use super::{ACTOR, ListFormat, connect, exit::CliError, failure, files, note, policy, print, unadopted};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {

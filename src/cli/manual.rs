@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap_complete::Shell;
 
-use super::exit::CliError;
-use super::{examples, files::Overwrite, print};
+use super::{examples, exit::CliError, files::Overwrite, print};
 
 /// Prints what a shell completes commands by.
 pub(crate) fn completions(shell: Shell) -> Result<(), CliError> {

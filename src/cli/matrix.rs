@@ -14,8 +14,7 @@ use zweck::{
     policy::{Part, Permission, Policy},
 };
 
-use super::exit::CliError;
-use super::{note, print, unproved_policy};
+use super::{exit::CliError, note, print, unproved_policy};
 
 /// Which part of the policy, and how it is printed.
 #[derive(Args)]

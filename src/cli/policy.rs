@@ -19,9 +19,9 @@ use zweck::{
     registry,
 };
 
-use super::exit::CliError;
 use super::{
     ListFormat,
+    exit::CliError,
     files::{Overwrite, is_output, named},
     matrix, note, policy, policy_failure, print, sources, unproved_policy,
 };

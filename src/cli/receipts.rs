@@ -17,8 +17,8 @@ use zweck::{
     graphql::Pipeline,
 };
 
-use super::exit::CliError;
 use super::{
+    exit::CliError,
     export::{Caller, CallerArgs, refused},
     failure,
     files::{Overwrite, named},

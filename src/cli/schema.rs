@@ -12,8 +12,7 @@ use zweck::{
     policy::Policy,
 };
 
-use super::exit::CliError;
-use super::{failure, policy, print as out};
+use super::{exit::CliError, failure, policy, print as out};
 
 /// Which schema, and what is done with it.
 #[derive(Args)]

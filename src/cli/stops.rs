@@ -16,9 +16,9 @@ use zweck::{
     exchange::exports::{self, StopFormat},
 };
 
-use super::exit::CliError;
 use super::{
     ACTOR,
+    exit::CliError,
     export::refused,
     files::{Overwrite, named},
     note, open,

@@ -8,8 +8,7 @@ use zweck::{
     domain::suppressions::{self, Overview},
 };
 
-use super::exit::CliError;
-use super::{ACTOR, ListFormat, failure, note, open, print};
+use super::{ACTOR, ListFormat, exit::CliError, failure, note, open, print};
 
 /// What is done with the list.
 #[derive(Subcommand)]

@@ -15,8 +15,7 @@ use zweck::{
     domain::access_tokens::{self, NewToken},
 };
 
-use super::exit::CliError;
-use super::{ACTOR, ListFormat, failure, note, open, print};
+use super::{ACTOR, ListFormat, exit::CliError, failure, note, open, print};
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {

@@ -20,7 +20,7 @@ use super::{
     settings::Config,
     values::{NO_ADDRESS, NO_LISTEN, NO_REGION},
 };
-use crate::config::{redacted_settings, sources::Origin};
+use crate::config::{effective, sources::Origin};
 
 /// How alike a word must be to be meant.
 const ALIKE: f64 = 0.8;
@@ -280,7 +280,7 @@ fn meant(key: &str) -> Option<String> {
         return Some(format!("oidc.{issuer}.{}", most_alike(name, oidc::keys())?));
     }
     let all: Vec<String> =
-        redacted_settings::entries(&Config::default()).into_iter().map(|(known, _)| known).collect();
+        effective::entries(&Config::default()).into_iter().map(|(known, _)| known).collect();
     // In another section, or above all of them.
     let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
     let elsewhere: Vec<&str> = all
@@ -323,7 +323,7 @@ mod tests {
 
     /// Each key with a value of another type, and many with one of their type that cannot be meant.
     fn faults() -> Vec<(String, &'static str)> {
-        let mut all: Vec<(String, &'static str)> = redacted_settings::entries(&Config::default())
+        let mut all: Vec<(String, &'static str)> = effective::entries(&Config::default())
             .into_iter()
             .map(|(key, default)| match default {
                 Json::Number(_) | Json::Bool(_) => (key, "\"x\""),

@@ -13,7 +13,7 @@ use super::{
     oidc,
     settings::{Config, SEVERAL_HOSTS, names_several_hosts},
 };
-use crate::config::{redacted_settings, sources::Origin};
+use crate::config::{effective, sources::Origin};
 
 /// What flags set; above every other source.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +152,7 @@ impl Config {
 /// Where everything that `figment` holds comes from: `file`.
 fn origin_of(file: Option<&Path>, figment: &Figment) -> Origin {
     let mut origin = Origin { file: file.map(Path::to_owned), ..Origin::default() };
-    for (key, _) in redacted_settings::entries(&Config::default()) {
+    for (key, _) in effective::entries(&Config::default()) {
         if figment.contains(&key) {
             origin.note(&key, "file");
         }
@@ -164,7 +164,7 @@ fn origin_of(file: Option<&Path>, figment: &Figment) -> Origin {
 /// default is text, taken as it stands: a key of digits is not a number, nor is a password.
 fn from_text(key: &str, value: String) -> Value {
     use serde_json::Value as Json;
-    let default = redacted_settings::entries(&Config::default()).into_iter().find(|(known, _)| known == key);
+    let default = effective::entries(&Config::default()).into_iter().find(|(known, _)| known == key);
     match default.map(|(_, default)| default) {
         Some(Json::Number(_)) => value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from),
         Some(Json::Bool(_)) => value.parse::<bool>().map_or_else(|_| Value::from(value), Value::from),

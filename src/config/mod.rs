@@ -6,6 +6,7 @@
 //! (`config/faults.rs`), so that all faults are told at once, those of settings that can be read as well; what would
 //! only follow from a fault that was told is not.
 
+mod effective;
 mod faults;
 mod hardening;
 mod load;
@@ -13,14 +14,13 @@ pub mod oidc;
 pub mod public_pages;
 pub mod recipients;
 mod redacted;
-mod redacted_settings;
 mod secret_files;
 mod settings;
 mod sources;
 mod values;
 
+pub use effective::DEFAULTS;
 pub use load::Flags;
-pub use redacted_settings::DEFAULTS;
 pub use settings::{Config, Database, Identities, Log, LogFormat, Management, PolicyFiles, Secrets, Server};
 pub(crate) use settings::{SEVERAL_HOSTS, names_several_hosts};
 pub use sources::Origin;

@@ -29,7 +29,7 @@ const OTHERS: u32 = 2;
 
 /// Connections that read one statement after the other.
 #[derive(Clone, Debug)]
-pub struct Kept(Arc<Inner>);
+pub struct ConnectionCache(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -49,7 +49,7 @@ struct Idle {
     since: Instant,
 }
 
-impl Kept {
+impl ConnectionCache {
     /// Of a pool that has enough connections for others beside.
     pub(crate) fn of(pool: &PgPool) -> Option<Self> {
         let places = pool.options().get_max_connections().saturating_sub(OTHERS);

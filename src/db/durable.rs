@@ -4,10 +4,8 @@
 //! commits can be gone, each whole. Who answers waits here until the log is on the disk. While one flush is under way others gather for
 //! the next: the more write at once, the more share one.
 //!
-//! SQLite does not wait for the disk with a commit (`synchronous = NORMAL`); whoever is answered waits for one flush
-//! of the write-ahead log, which all who wait at that moment share. No handle on the database itself is opened for
-//! it: closing one would drop the locks of SQLite. A disk that refuses once is not believed again. PostgreSQL is
-//! asked for `synchronous_commit` by each session that writes.
+//! The flusher opens no handle on the database itself: closing one would drop the locks of SQLite. A disk that refuses once is not
+//! believed again. PostgreSQL needs no flusher: each session that writes asks for `synchronous_commit`.
 
 use std::{
     fs::File,

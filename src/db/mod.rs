@@ -22,7 +22,7 @@ use crate::{
     config::{SEVERAL_HOSTS, names_several_hosts},
     db::{
         change_feed::Feed,
-        connection_cache::{Kept, TRUSTED},
+        connection_cache::{ConnectionCache, TRUSTED},
         durable::Flusher,
     },
 };
@@ -43,7 +43,7 @@ pub struct Db {
     /// Reads; the database refuses writes on it.
     pub reader: DatabaseConnection,
     /// Connections of the readers that are kept between reads, where it is worth it.
-    pub kept: Option<Kept>,
+    pub kept: Option<ConnectionCache>,
     /// Writes; on SQLite a single connection.
     pub writer: DatabaseConnection,
     /// What was committed by this writer.
@@ -112,7 +112,7 @@ impl Db {
             let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
             let reading = session(read_by, Some(time))?;
             let reader = Database::connect(postgres(reading, max_connections)).await?;
-            let kept = Kept::of(reader.get_postgres_connection_pool());
+            let kept = ConnectionCache::of(reader.get_postgres_connection_pool());
             return Ok(Self { reader, kept, writer, feed: Feed::default(), flusher: None, time });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
@@ -222,7 +222,7 @@ impl Db {
     /// How the pools are used now.
     pub fn pools(&self) -> [PoolUse; 2] {
         let mut reader = PoolUse::of("reader", &self.reader);
-        let kept = self.kept.as_ref().map_or(0, Kept::idle);
+        let kept = self.kept.as_ref().map_or(0, ConnectionCache::idle);
         let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(reader.in_use);
         (reader.in_use, reader.idle) = (reader.in_use - kept, reader.idle + kept);
         [reader, PoolUse::of("writer", &self.writer)]

@@ -1,8 +1,7 @@
 //! Merging: two contacts turn out to be one person; all of the duplicate becomes part of the one that stays. Room: domain.
 //!
-//! Merging (`src/domain/merge.rs`). Two contacts become one in one transaction, both locked in the order of their
-//! ids. Who merges must be able to read and write every field of a contact and of what hangs on it (derived from the
-//! register) under a purpose that sees all. Values: `domain/contacts/merge.rs`. Consents: `domain/consents/merge.rs`;
+//! Two contacts become one in one transaction, both locked in the order of their ids. Who merges must be able to read and write every
+//! field of a contact and of what hangs on it (derived from the registry) under a purpose that sees all. Values: `domain/contacts/merge.rs`. Consents: `domain/consents/merge.rs`;
 //! a no of either contact (withdrawn, refused, ended, objected to and not consented since) invalidates the consent of
 //! the other by an event of its own, whatever the times, so that the projection stays what the events say. The rows
 //! move, the duplicate is deleted; its entry (`entityId` the old id, `contact` the one that stays, values sealed for

@@ -26,14 +26,14 @@ pub use document::{
 };
 pub use executor::{
     consents_in_force::{ConsentMark, InForce, consents_in_force},
+    context::Executor,
     lookup::{exists, reaches},
-    reader::Executor,
     write_page_of,
 };
 pub use json::write_text;
 pub use plan::{
-    Denial, MutationResult, Plan, PlannedConsentState, PlannedMutation, PlannedReceipt, PlannedRoot,
-    ReceiptPart,
+    AnsweredBy, Denial, MutationResult, Plan, PlannedConsentState, PlannedMutation, PlannedReceipt,
+    PlannedRoot, ReceiptPart,
 };
 pub use scope::Scope;
 pub use sql::row_rules::{row_condition, visible};

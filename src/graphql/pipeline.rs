@@ -28,7 +28,7 @@ use crate::{
         metrics::{self, Timing},
     },
     domain::recipients::Uses,
-    engine::{Executor, Operation, Plan, PlannedMutation, PlannedRoot, scan, skipped},
+    engine::{AnsweredBy, Executor, Operation, Plan, PlannedMutation, PlannedRoot, scan, skipped},
 };
 
 /// Who counts what operations cost.
@@ -288,27 +288,28 @@ impl Pipeline {
         if plan.of_persons && !plan.writes {
             in_time(deadline, self.uses.note(app, actor)).await?;
         }
-        let mut reader = Executor::new(plan, app, actor, &request.variables)?;
+        let mut executor = Executor::new(plan, app, actor, &request.variables)?;
         let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
         for root in &plan.roots {
-            let json = match (root.write(), root.receipt(), root.consent_state()) {
+            let json = match root.answered_by() {
                 // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
-                (Some(planned), ..) => {
+                AnsweredBy::Mutation(planned) => {
                     let replay = request.replay.as_ref();
                     let uses = plan.of_persons.then_some(&self.uses);
-                    Box::pin(write((app, uses), actor, &mut reader, (root, planned), replay, deadline)).await
+                    Box::pin(write((app, uses), actor, &mut executor, (root, planned), replay, deadline))
+                        .await
                 }
-                (_, Some(planned), _) => {
+                AnsweredBy::Receipt(planned) => {
                     let reading = Box::pin(receipts::read(app, actor, planned));
                     in_time(deadline, reading).await.map(Some)
                 }
-                (.., Some(planned)) => {
+                AnsweredBy::ConsentState(planned) => {
                     let reading = Box::pin(consent_state::read(app, actor, planned));
                     in_time(deadline, reading).await.map(Some)
                 }
-                _ => in_time(deadline, Box::pin(reader.root(root))).await,
+                AnsweredBy::Engine => in_time(deadline, Box::pin(executor.root(root))).await,
             };
             if json.as_ref().is_err_and(|error| error.transient) {
                 tracing::error!("a read found no connection, or others in its way");
@@ -323,7 +324,7 @@ impl Pipeline {
             };
             data.push((root.key.clone(), json));
         }
-        response.withheld = plan.withheld.iter().map(String::as_str).zip(reader.withheld).collect();
+        response.withheld = plan.withheld.iter().map(String::as_str).zip(executor.withheld).collect();
         response.data = Some(data);
         Ok(Answer { body: response.json(actor), outcome: Outcome::Executed })
     }
@@ -339,7 +340,7 @@ struct Planned {
 async fn write(
     (app, uses): (&App, Option<&Uses>),
     actor: &Actor,
-    reader: &mut Executor<'_>,
+    executor: &mut Executor<'_>,
     (root, planned): (&PlannedRoot, &PlannedMutation),
     replay: Option<&Idempotency>,
     deadline: Instant,
@@ -355,14 +356,14 @@ async fn write(
             "this was done, and its entry in the audit log follows; until then nothing of it is shown";
         return Err(Error::new(Code::AuditUnavailable, message).but_done());
     }
-    reader.refresh(app);
+    executor.refresh(app);
     // It is done, whatever comes of reading it back.
     let deadline = deadline.max(Instant::now() + READING_BACK);
     let read = async {
         if let Some(uses) = uses {
             uses.note(app, actor).await?;
         }
-        reader.payload(planned, &written).await
+        executor.payload(planned, &written).await
     };
     in_time(deadline, Box::pin(read)).await.map(Some).map_err(|error| {
         let code = match error.code {

@@ -100,9 +100,9 @@ impl Pipeline {
             if plan.of_persons {
                 self.uses.note(app, actor).await?;
             }
-            let mut reader = Executor::new(&plan, app, actor, &subscription.request.variables)?;
-            let json = reader.change(root, change).await?;
-            Ok::<_, Error>(json.map(|json| (json, reader.withheld)))
+            let mut executor = Executor::new(&plan, app, actor, &subscription.request.variables)?;
+            let json = executor.change(root, change).await?;
+            Ok::<_, Error>(json.map(|json| (json, executor.withheld)))
         };
         match read.await {
             Ok(None) => Told::Nothing,

@@ -1,7 +1,7 @@
 //! Who may do what to which field for which purpose: Casbin decides, a table answers. Room: policy.
 //!
 //! `policy.csv` says who may do what for which purpose; links from field to data category and type come from the
-//! register. At load Casbin decides every cell for every role and purpose (two planes: some rule allows, some rule
+//! registry. At load Casbin decides every cell for every role and purpose (two planes: some rule allows, some rule
 //! denies), each cell by a small enforcer that holds only the lines that can match it; cells that differ in names
 //! alone are one question (`compile.rs`), and rules are looked up by what they name (`rule_index.rs`). A caller's table is
 //! the union of the allows minus the union of the denies, narrowed by the token's fields. A changed directory is

@@ -3,8 +3,8 @@
 //! A sign-up is done the same way whether the address is known or not, and says nothing of it. Until it is confirmed nothing is
 //! written of the person but the sign-up itself, which is deleted after a while.
 //!
-//! A sign-up, its link and its mail are written in one transaction, by the same statements whether the address is
-//! known or not; what must not be sent is written as given up. A link to confirm opens every sign-up of its mailbox
+//! A sign-up, its link and its mail are written in one transaction, by the same statements whatever is known; what must
+//! not be sent is written as given up. A link to confirm opens every sign-up of its mailbox
 //! that waits (`domain/signups/waiting.rs`): one that comes while it is open joins it, one that comes after it was
 //! used gets a mail when the time of the last is over. What was shown goes along with the answer as a mark, so that
 //! nobody declares what was not read. Of a link the hash alone is kept: the token is made again from the id of its

@@ -9,7 +9,7 @@ use sea_orm::{
 use super::rows::RowSet;
 use crate::{
     base::error::Error,
-    db::connection_cache::{self, Kept},
+    db::connection_cache::{self, ConnectionCache},
     engine::{sql::builder::SqlBuilder, statement_log},
 };
 
@@ -21,7 +21,7 @@ impl SqlBuilder {
     pub(in crate::engine) async fn fetch(
         self,
         db: &DatabaseConnection,
-        kept: Option<&Kept>,
+        kept: Option<&ConnectionCache>,
     ) -> Result<RowSet, Error> {
         statement_log::note(|| {
             Statement::from_sql_and_values(self.backend, self.text.as_str(), self.values.clone())

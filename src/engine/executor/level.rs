@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait as _;
 
 use super::{
-    reader::{Boxed, Executor, FetchedRows},
+    context::{Boxed, Executor, FetchedRows},
     rows::{RowGroups, RowRef},
     writer::{ChildJson, JsonFragments},
 };

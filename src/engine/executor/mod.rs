@@ -2,13 +2,14 @@
 
 pub(in crate::engine) mod consent_state;
 pub(in crate::engine) mod consents_in_force;
+pub(in crate::engine) mod context;
 pub(in crate::engine) mod fetch;
 pub(in crate::engine) mod level;
 pub(in crate::engine) mod links;
 pub(in crate::engine) mod lookup;
 pub(in crate::engine) mod mutation;
 pub(in crate::engine) mod page_writer;
-pub(in crate::engine) mod reader;
+
 pub(in crate::engine) mod receipt;
 pub(in crate::engine) mod rows;
 pub(in crate::engine) mod subscription;
@@ -18,7 +19,7 @@ pub(in crate::engine) mod writer;
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseConnection, DbBackend};
 
-use self::{reader::Executor, rows::RowSet};
+use self::{context::Executor, rows::RowSet};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
@@ -49,9 +50,9 @@ pub fn write_page_of(
     let nowhere = DatabaseConnection::default();
     let late = serde_json::Map::new();
     let scope = Scope::of(actor, now, DbBackend::Sqlite);
-    let mut reader = Executor::without_app(plan, &nowhere, actor, keys, scope, &late);
+    let mut executor = Executor::without_app(plan, &nowhere, actor, keys, scope, &late);
     let mut out = String::new();
-    reader.write_page(&mut out, page, &RowSet::made(rows, &page.level.columns), false, 0, &[])?;
+    executor.write_page(&mut out, page, &RowSet::made(rows, &page.level.columns), false, 0, &[])?;
     Ok(out)
 }
 
@@ -76,7 +77,7 @@ impl<'r> Executor<'r> {
             }
             RootPlan::List(level) => self.list(level, &RowSelector::All).await?,
             RootPlan::Page(page) => self.page(page).await?,
-            RootPlan::StaticField(parts) => self.technical(parts).await?,
+            RootPlan::StaticFields(parts) => self.static_fields(parts).await?,
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! Reads and writes the payload of a mutation. Room: engine/executor.
 
-use super::reader::Executor;
+use super::context::Executor;
 use crate::{
     base::error::Error,
     engine::{

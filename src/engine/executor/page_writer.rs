@@ -1,7 +1,7 @@
 //! Writes rows and pages as JSON. Room: engine/executor.
 
 use super::{
-    reader::Executor,
+    context::Executor,
     rows::RowRef,
     writer::{ChildJson, Context, write_row},
 };

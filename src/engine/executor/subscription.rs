@@ -1,6 +1,6 @@
 //! Reads the row that changed anew, by the row rule that holds then. Room: engine/executor.
 
-use super::reader::Executor;
+use super::context::Executor;
 use crate::{
     base::error::Error,
     db::change_feed::Change,

@@ -1,8 +1,8 @@
 //! Writes the types that hold no data of persons. Room: engine/executor.
 
 use super::{
+    context::Executor,
     lookup::{exists, token_name},
-    reader::Executor,
 };
 use crate::{
     base::error::Error,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<'r> Executor<'r> {
-    pub(in crate::engine) async fn technical(&mut self, parts: &[StaticField]) -> Result<String, Error> {
+    pub(in crate::engine) async fn static_fields(&mut self, parts: &[StaticField]) -> Result<String, Error> {
         let mut contact = None;
         let mut out = String::from("{");
         for part in parts {

@@ -85,21 +85,28 @@ impl PlannedRoot {
         }
     }
 
-    /// The status it asks for, if it asks for one.
-    pub fn consent_state(&self) -> Option<&PlannedConsentState> {
+    /// Who answers it.
+    pub fn answered_by(&self) -> AnsweredBy<'_> {
         match &self.what {
-            RootPlan::State(planned) => Some(planned),
-            _ => None,
+            RootPlan::Write(planned) => AnsweredBy::Mutation(planned),
+            RootPlan::State(planned) => AnsweredBy::ConsentState(planned),
+            RootPlan::Receipt(planned) => AnsweredBy::Receipt(planned),
+            _ => AnsweredBy::Engine,
         }
     }
+}
 
-    /// The receipt it asks for, if it asks for one.
-    pub fn receipt(&self) -> Option<&PlannedReceipt> {
-        match &self.what {
-            RootPlan::Receipt(planned) => Some(planned),
-            _ => None,
-        }
-    }
+/// Who answers a root field: the engine alone, or the domain with what the engine planned.
+#[derive(Debug)]
+pub enum AnsweredBy<'p> {
+    /// Written, then read.
+    Mutation(&'p PlannedMutation),
+    /// The status of a consent at an instant.
+    ConsentState(&'p PlannedConsentState),
+    /// A signed receipt.
+    Receipt(&'p PlannedReceipt),
+    /// All else.
+    Engine,
 }
 
 pub(in crate::engine) enum RootPlan {
@@ -112,7 +119,8 @@ pub(in crate::engine) enum RootPlan {
     One(Fetch, KeySource),
     List(Fetch),
     Page(Box<Page>),
-    StaticField(Vec<StaticField>),
+    /// Values of the viewer and of explanations.
+    StaticFields(Vec<StaticField>),
     /// Made of what stands in higher rooms.
     State(PlannedConsentState),
     /// Made of what stands in higher rooms.
@@ -151,7 +159,7 @@ pub struct PlannedConsentState {
     pub at: Option<DateTime<Utc>>,
 }
 
-/// One field of a technical object.
+/// One field of an object that holds no data of persons.
 pub(in crate::engine) struct StaticField {
     /// The response key as JSON, with its colon.
     pub(in crate::engine) key: String,

@@ -17,14 +17,11 @@ use crate::{
 
 /// Most tests of one filter, and deepest nesting.
 const MOST_TESTS: usize = 100;
-
 const DEEPEST: usize = 8;
 
 /// Most values of an `in`, steps of an order, words of a search.
 const MOST_VALUES: usize = 1_000;
-
 const MOST_STEPS: usize = 5;
-
 const MOST_WORDS: usize = 8;
 
 /// Reads the filter `value` on `object`. `allowed` says whether a field may be fully read.

@@ -119,8 +119,8 @@ impl<'p> Planner<'p> {
         let Some(first) = selected.nodes.first() else { return Ok(RootPlan::Null) };
         let arguments = Arguments::of(&self.operation.variables, first);
         match root.root {
-            Root::Viewer => Ok(RootPlan::StaticField(viewer::viewer(self, selected)?)),
-            Root::ExplainAccess => Ok(RootPlan::StaticField(viewer::explain(self, selected, &arguments)?)),
+            Root::Viewer => Ok(RootPlan::StaticFields(viewer::viewer(self, selected)?)),
+            Root::ExplainAccess => Ok(RootPlan::StaticFields(viewer::explain(self, selected, &arguments)?)),
             Root::ConsentState => Ok(RootPlan::State(PlannedConsentState::plan(self, &arguments)?)),
             Root::ConsentReceipt => Ok(RootPlan::Receipt(receipt::plan(self, selected, &arguments)?)),
             Root::One(object) => {

@@ -195,7 +195,6 @@ impl<'p> Planner<'p> {
 }
 
 const DEFAULT_ROWS: u64 = 50;
-
 const MOST_ROWS: u64 = 1_000;
 
 impl Page {

@@ -31,13 +31,9 @@ struct Channel {
 }
 
 const EMAIL: Channel = Channel { name: "EMAIL", address: "email_key", joined: "g_email", gathered: "email" };
-
 const PHONE: Channel = Channel { name: "PHONE", address: "phone_key", joined: "g_phone", gathered: "phone" };
-
 const SMS: Channel = Channel { name: "SMS", address: "phone_key", joined: "g_sms", gathered: "sms" };
-
 const POST: Channel = Channel { name: "POST", address: "postal_key", joined: "g_post", gathered: "post" };
-
 const ALL: [Channel; 4] = [EMAIL, PHONE, SMS, POST];
 
 fn channels(cover: Cover) -> &'static [Channel] {

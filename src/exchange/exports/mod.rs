@@ -1,7 +1,6 @@
 //! Exports of what a credential may read for a purpose, by the same door as every other read, audited. Room: exchange/exports.
 //!
-//! Exports and the search for duplicates (`src/exchange/exports`, `src/exchange/duplicates.rs`) ask the engine for
-//! pages as any client does, for the fields that the caller may read in full, with the credential looked up for each
+//! Exports and the search for duplicates (`src/exchange/duplicates.rs`) ask for pages as any client does, for the fields that the caller may read in full, with the credential looked up for each
 //! page: there is no second way to a value. The entry of an export is written before the first page leaves.
 
 mod columns;

@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use crate::registry::Fault;
 
-/// What a report says where noes were taken and their record follows.
-pub(super) const OWED: &str = "the audit log could not be written: entries of what was taken follow";
-
 /// Why a row is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -272,28 +269,55 @@ pub struct Report {
     pub left_out: BTreeMap<String, u64>,
 }
 
+/// Writes a line for each of `counts`.
+pub(super) fn write_counts(f: &mut fmt::Formatter<'_>, counts: &[(&str, u64)]) -> fmt::Result {
+    counts.iter().try_for_each(|(name, count)| writeln!(f, "{name:<14}{count:>10}"))
+}
+
+/// Writes a line with the names of columns and how often each held something; nothing where there are none.
+pub(super) fn write_columns(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    columns: &BTreeMap<String, u64>,
+) -> fmt::Result {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let names = columns.iter().map(|(name, count)| format!("{name} {count}"));
+    writeln!(f, "{title:<14}{}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// Writes what follows the counts of an import of declarations: entries that are owed, reasons, columns that were not read.
+pub(super) fn write_reasons(
+    f: &mut fmt::Formatter<'_>,
+    owed: bool,
+    reasons: &BTreeMap<&'static str, u64>,
+    unmapped: &BTreeMap<String, u64>,
+) -> fmt::Result {
+    if owed {
+        writeln!(f, "the audit log could not be written: entries of what was taken follow")?;
+    }
+    reasons.iter().try_for_each(|(reason, count)| writeln!(f, "  {reason:<24}{count:>10}"))?;
+    write_columns(f, "not imported", unmapped)
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would import" } else { "imported" };
-        for (name, count) in [
+        let counts = [
             ("rows", self.rows),
             (verb, self.imported),
             ("unchanged", self.unchanged),
             ("rejected", self.rejected),
             ("problems", self.problems),
-        ] {
-            writeln!(f, "{name:<14}{count:>10}")?;
-        }
-        for (name, count) in [("opted out", self.opted_out), ("noes not taken", self.noes_not_taken)] {
-            if count > 0 {
-                writeln!(f, "{name:<14}{count:>10}")?;
+        ];
+        write_counts(f, &counts)?;
+        for count in [("opted out", self.opted_out), ("noes not taken", self.noes_not_taken)] {
+            if count.1 > 0 {
+                write_counts(f, &[count])?;
             }
         }
-        if !self.left_out.is_empty() {
-            let names = self.left_out.iter().map(|(name, count)| format!("{name} {count}"));
-            writeln!(f, "{:<14}{}", "left out", names.collect::<Vec<_>>().join(", "))?;
-        }
-        Ok(())
+        write_columns(f, "left out", &self.left_out)
     }
 }
 

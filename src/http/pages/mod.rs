@@ -3,7 +3,7 @@
 //! What persons see is read through the engine, and what they do is done through it, as a client in the role of the persons: there
 //! is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or used looks alike.
 //!
-//! Are a client of the engine in the role of the persons: `Actor::of_subject` sees its own rows alone, whatever the
+//! `Actor::of_subject` sees its own rows alone, whatever the
 //! purpose sees (`Scope.subject`, in every row rule). What they show is one query, what they do is a mutation;
 //! whether a purpose holds is asked by the row rule of that purpose. A link opens a declaration, the account, a
 //! mailbox or the preferences, or nothing; what opens nothing gets one answer, whatever the reason. A fresh link to a

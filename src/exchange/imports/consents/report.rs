@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::exchange::imports::report::OWED;
+use crate::exchange::imports::report::{write_counts, write_reasons};
 
 /// The outcome. `rows = granted + ended + strays + unchanged + leftOut + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,9 +43,9 @@ impl fmt::Display for ConsentReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [granted, ended] = if self.dry_run { ["would grant", "would end"] } else { ["granted", "ended"] };
         if self.noes_not_taken > 0 {
-            writeln!(f, "{:<14}{:>10}", "noes not taken", self.noes_not_taken)?;
+            write_counts(f, &[("noes not taken", self.noes_not_taken)])?;
         }
-        for (name, count) in [
+        let counts = [
             ("rows", self.rows),
             (granted, self.granted),
             (ended, self.ended),
@@ -54,19 +54,8 @@ impl fmt::Display for ConsentReport {
             ("left out", self.left_out),
             ("rejected", self.rejected),
             ("problems", self.problems),
-        ] {
-            writeln!(f, "{name:<14}{count:>10}")?;
-        }
-        if self.owed {
-            writeln!(f, "{OWED}")?;
-        }
-        for (reason, count) in &self.reasons {
-            writeln!(f, "  {reason:<24}{count:>10}")?;
-        }
-        if !self.unmapped.is_empty() {
-            let names = self.unmapped.iter().map(|(name, count)| format!("{name} {count}"));
-            writeln!(f, "{:<14}{}", "not imported", names.collect::<Vec<_>>().join(", "))?;
-        }
-        Ok(())
+        ];
+        write_counts(f, &counts)?;
+        write_reasons(f, self.owed, &self.reasons, &self.unmapped)
     }
 }

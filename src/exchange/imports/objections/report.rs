@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use super::wanted::{Listing, ObjectionImport};
-use crate::exchange::imports::report::OWED;
+use crate::exchange::imports::report::{write_counts, write_reasons};
 
 /// The outcome. `rows = matched + unmatched + unchanged + leftOut + rejected`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +63,7 @@ impl ObjectionReport {
 impl fmt::Display for ObjectionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.noes_not_taken > 0 {
-            writeln!(f, "{:<14}{:>10}", "noes not taken", self.noes_not_taken)?;
+            write_counts(f, &[("noes not taken", self.noes_not_taken)])?;
         }
         let (matched, unmatched) = match (self.kind, self.dry_run) {
             (Listing::Objection, false) => ("objected", "met no record"),
@@ -71,7 +71,7 @@ impl fmt::Display for ObjectionReport {
             (_, false) => ("blocked", "not kept"),
             (_, true) => ("would block", "not kept"),
         };
-        for (name, count) in [
+        let counts = [
             ("rows", self.rows),
             (matched, self.matched),
             (unmatched, self.unmatched),
@@ -79,19 +79,8 @@ impl fmt::Display for ObjectionReport {
             ("left out", self.left_out),
             ("rejected", self.rejected),
             ("problems", self.problems),
-        ] {
-            writeln!(f, "{name:<14}{count:>10}")?;
-        }
-        if self.owed {
-            writeln!(f, "{OWED}")?;
-        }
-        for (reason, count) in &self.reasons {
-            writeln!(f, "  {reason:<24}{count:>10}")?;
-        }
-        if !self.unmapped.is_empty() {
-            let names = self.unmapped.iter().map(|(name, count)| format!("{name} {count}"));
-            writeln!(f, "{:<14}{}", "not imported", names.collect::<Vec<_>>().join(", "))?;
-        }
-        Ok(())
+        ];
+        write_counts(f, &counts)?;
+        write_reasons(f, self.owed, &self.reasons, &self.unmapped)
     }
 }

@@ -1,4 +1,4 @@
-//! The configuration as operators see it: every key, its value, where it comes from, secrets starred. Room: config.
+//! The effective configuration as operators see it: every key, its value, where it comes from, secrets starred. Room: config.
 
 use std::fmt::Write as _;
 

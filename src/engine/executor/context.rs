@@ -1,4 +1,4 @@
-//! What reads: its caller, its scope, its way to the database; rows with those that come along. Room: engine/executor.
+//! The state of a running plan: caller, scope, database, and the rows that one statement fetches. Room: engine/executor.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::OnceLock};
 
@@ -13,7 +13,7 @@ use crate::{
     auth::actor::Actor,
     base::error::Error,
     crypto::{master_keys::MasterKeys, sealing::Opener},
-    db::connection_cache::Kept,
+    db::connection_cache::ConnectionCache,
     engine::{
         cell::{Cell, Row},
         cursor::Cursors,
@@ -34,7 +34,7 @@ use crate::{
 /// Runs a plan for an actor, root field by root field.
 pub struct Executor<'r> {
     pub(in crate::engine) db: &'r DatabaseConnection,
-    kept: Option<&'r Kept>,
+    kept: Option<&'r ConnectionCache>,
     actor: &'r Actor,
     keys: &'r MasterKeys,
     pub(in crate::engine) scope: Scope,
@@ -51,8 +51,7 @@ pub struct Executor<'r> {
 pub(in crate::engine) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl<'r> Executor<'r> {
-    /// A reader of `plan` for `actor`, at the present instant. Where the plan makes links, the keys of the installation are there
-    /// already.
+    /// Runs `plan` for `actor` at the present instant. Where the plan makes links, the keys of the installation must be loaded.
     ///
     /// # Errors
     /// Keys that cannot be derived, or are not there.
@@ -62,20 +61,15 @@ impl<'r> Executor<'r> {
         actor: &'r Actor,
         late: &'r serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, Error> {
+        let scope = Scope::of(actor, app.now(), app.db.backend());
         Ok(Self {
             links: Links::of(plan, app)?,
-            db: &app.db.reader,
             kept: app.db.kept.as_ref(),
-            actor,
-            keys: &app.keys,
-            scope: Scope::of(actor, app.now(), app.db.backend()),
-            cursors: OnceLock::new(),
-            late,
-            withheld: vec![0; plan.withheld.len()],
+            ..Self::without_app(plan, &app.db.reader, actor, &app.keys, scope, late)
         })
     }
 
-    /// A reader of `plan` from a database that no application stands behind: it makes no links.
+    /// Runs `plan` over `db` alone: links of persons are null.
     pub(super) fn without_app(
         plan: &Plan,
         db: &'r DatabaseConnection,
