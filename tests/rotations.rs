@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, TransactionTrait};
 use serde_json::{Value, json};
-use zweck::{app::App, crypto::master_keys::MasterKeys};
+use zweck::{app::App, audit, crypto::master_keys::MasterKeys, db::Db};
 
 use crate::{
     keys::{NEW, OLD, both, command, hex, sealed, server},
@@ -64,6 +65,109 @@ async fn a_rotation_is_killed_at_any_instant_beside_two_servers_that_write() {
         let alone = server(&test, MasterKeys::new(NEW)).await.unwrap();
         let (held, lost) = sealed(&alone).await;
         assert!(held > 100 && lost == 0, "{lost} of {held} entries cannot be opened");
+    }
+}
+
+/// Where the transaction of another writer stands when the new master key is taken in use.
+#[derive(Clone, Copy, Debug)]
+enum Caught {
+    /// It began after the rotation had written, and wrote its key before the rotation ended.
+    BesideTheRotation,
+    /// It has written nothing: its first statement has asked which key is in use, and goes on afterwards.
+    BeforeItsFirstRow,
+}
+
+/// PostgreSQL: a transaction may have been told that the old key is in use, and end long after the new one is. The rotation waits for it
+/// and wraps its key as well, wherever it was caught.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_waits_for_everyone_who_was_told_the_old_key() {
+    for caught in [Caught::BesideTheRotation, Caught::BeforeItsFirstRow] {
+        for World { test, .. } in worlds().await {
+            // SQLite has one writer.
+            if test.app.db.backend() == DbBackend::Postgres {
+                audit::ring(&test.app).await.unwrap();
+                told_the_old_key(&test, caught).await;
+            }
+        }
+    }
+}
+
+async fn told_the_old_key(test: &TestApp, caught: Caught) {
+    // Whoever asks for it waits between the question for the key in use and the first row.
+    let pause = "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF current_setting('test.pause', true) = 'on' THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER z_pause BEFORE INSERT ON subject_key FOR EACH STATEMENT EXECUTE FUNCTION pause()";
+    let [rotating, other] = [server(test, both()).await.unwrap(), server(test, both()).await.unwrap()];
+    let (blocker, reader) = (test.app.db.writer.begin().await.unwrap(), &test.app.db.reader);
+    let subject = uuid::Uuid::from_u128(rand::random());
+    let key = zweck::crypto::sealing::first(&other.keys, subject, "identity", rand::random(), other.now());
+    let writing = async |pauses: bool| {
+        let transaction = other.db.writer.begin().await.unwrap();
+        if pauses {
+            transaction.execute_unprepared("SET LOCAL test.pause = 'on'").await.unwrap();
+        }
+        let rows = [key.clone().unwrap()];
+        zweck::crypto::sealing::insert(&transaction, &other.keys, &rows).await.unwrap();
+        transaction
+    };
+    let rotate = tokio::spawn({
+        let (rotating, url) = (rotating.clone(), test.url.clone());
+        async move {
+            if matches!(caught, Caught::BeforeItsFirstRow) {
+                waits(&Db::connect(&url, 1).await.unwrap().reader, "locktype = 'advisory' AND objid = 4711")
+                    .await;
+            }
+            audit::rotate(&rotating, "cli:test").await
+        }
+    });
+    let transaction = match caught {
+        Caught::BesideTheRotation => {
+            blocker.execute_unprepared("LOCK TABLE audit_entry IN SHARE MODE").await.unwrap();
+            waits(reader, "relation = 'audit_entry'::regclass").await;
+            let transaction = writing(false).await;
+            blocker.rollback().await.unwrap();
+            in_use(reader, &rotating).await;
+            transaction
+        }
+        Caught::BeforeItsFirstRow => {
+            blocker.execute_unprepared(pause).await.unwrap();
+            blocker.commit().await.unwrap();
+            let blocker = test.app.db.writer.begin().await.unwrap();
+            blocker.execute_unprepared("SELECT pg_advisory_xact_lock(4711)").await.unwrap();
+            let released = async {
+                in_use(reader, &rotating).await;
+                // The rotation has begun to wait by then.
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                blocker.rollback().await.unwrap();
+            };
+            tokio::join!(writing(true), released).0
+        }
+    };
+    // A rotation that does not wait is over by then.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    transaction.commit().await.unwrap();
+    let rotated = rotate.await.unwrap().unwrap();
+    let left = number(reader, "SELECT COUNT(DISTINCT wrapped_by) FROM subject_key").await;
+    assert_eq!(left, 1, "{caught:?}: {rotated:?}");
+}
+
+/// Waits until somebody waits for the lock of which `lock` holds.
+async fn waits(reader: &DatabaseConnection, lock: &str) {
+    let waiting = format!("SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND {lock}");
+    while number(reader, &waiting).await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until the configured master key is in use.
+async fn in_use(reader: &DatabaseConnection, app: &App) {
+    let name = app.keys.configured().unwrap();
+    let in_use = format!("SELECT COUNT(*) FROM master_key WHERE name = '{name}'");
+    while number(reader, &in_use).await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -27,6 +27,7 @@ mod m20261201_000020_restores;
 mod m20261202_000021_households;
 mod m20261202_000022_letter_boxes;
 mod m20261202_000023_keys_in_bulk;
+mod m20261203_000024_keys_beside_rotations;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261202_000021_households::Migration),
             Box::new(m20261202_000022_letter_boxes::Migration),
             Box::new(m20261202_000023_keys_in_bulk::Migration),
+            Box::new(m20261203_000024_keys_beside_rotations::Migration),
         ]
     }
 }

@@ -46,7 +46,7 @@ pub struct Rotated {
 /// `INTERNAL` from the database; what was done before that stays.
 pub async fn rotate(app: &App, actor: &str) -> Result<Rotated, Error> {
     with_retry(|| take_in_use(app, actor)).await?;
-    settled(app).await?;
+    settled(app, Author::command(app, actor, None)).await?;
     let (mut done, own) = (Rotated::default(), app.keys.configured()?);
     for name in masters::names(&app.db.reader).await? {
         if name == own {
@@ -113,15 +113,19 @@ async fn record(tx: &mut Transaction, before: serde_json::Value, own: &str) -> R
 }
 
 /// Waits until every transaction has ended that may have written a key before the new one was in use. SQLite has one writer.
-async fn settled(app: &App) -> Result<(), Error> {
+async fn settled(app: &App, author: Author) -> Result<(), Error> {
     if app.db.backend() == DbBackend::Sqlite {
         return Ok(());
     }
-    // A transaction has a number as soon as it writes; those that began later have greater ones.
-    let begun: Option<i64> = one(app, "pg_snapshot_xmax(pg_current_snapshot())::text::bigint").await?;
+    // Whoever was told the old key had a number before the question (migration 24), so it is older than one that is given now. The
+    // `xmax` of a snapshot would not do: it lies behind the latest transaction that has ended, not behind those that run.
+    let begun = {
+        let tx = begin(app, author).await?;
+        number(tx.connection(), "pg_current_xact_id()::text::bigint").await?
+    };
     let mut told = false;
     loop {
-        let oldest: Option<i64> = one(app, "pg_snapshot_xmin(pg_current_snapshot())::text::bigint").await?;
+        let oldest = number(&app.db.reader, "pg_snapshot_xmin(pg_current_snapshot())::text::bigint").await?;
         if oldest >= begun {
             return Ok(());
         }
@@ -133,11 +137,12 @@ async fn settled(app: &App) -> Result<(), Error> {
     }
 }
 
-async fn one(app: &App, expression: &'static str) -> Result<Option<i64>, Error> {
+async fn number<C: ConnectionTrait>(connection: &C, expression: &'static str) -> Result<i64, Error> {
     let mut query = sea_orm::sea_query::Query::select();
-    query.expr_as(Expr::cust(expression), "found");
-    let found = app.db.reader.query_one(&query).await?;
-    Ok(found.map(|row| row.try_get("", "found")).transpose()?)
+    query.expr_as(Expr::cust(expression), "number");
+    let found = connection.query_one(&query).await?;
+    let found = found.ok_or_else(|| Error::internal("PostgreSQL tells no transaction number"))?;
+    Ok(found.try_get("", "number")?)
 }
 
 /// Wraps a batch of the keys anew that lie under `name` behind `last`. Rows are locked, so that none comes back that is destroyed
