@@ -131,11 +131,6 @@ fn request(payload: Option<Value>) -> Result<Request, Close> {
     Ok(Request { query, operation_name, variables, ..Request::default() })
 }
 
-/// A message of type `kind` without a payload.
-pub(super) fn plain(kind: &str) -> Message {
-    Message::text(format!("{{\"type\":\"{kind}\"}}"))
-}
-
 /// A message about the subscription `id`; `payload` is JSON.
 pub(super) fn about(id: &str, kind: &str, payload: &str) -> Message {
     let id = Value::from(id);

@@ -1,6 +1,10 @@
 //! WebSocket on `/graphql`: subscriptions by the protocol graphql-transport-ws. Room: http/socket.
 //!
-//! Here a connection is let in: by its origin, its sub-protocol and how many there are already. `session.rs` speaks with it.
+//! Here a connection is let in: by its origin, its sub-protocol and how many there are already. Then three work on it in
+//! one task. `session.rs` takes messages and changes, one at a time; `inbound.rs` applies the rules of the protocol and
+//! ours, and lets through what is well formed. async-graphql-axum (`GraphQLWebSocket`) acknowledges, answers pings and
+//! runs the subscriptions by id (`executor.rs`). `outbound.rs` sends what it writes. The library alone closes with other
+//! codes, takes an id twice, waits for ever for `connection_init`, and knows no `error` message.
 //!
 //! After its commit a transaction tells the rows that subscriptions are about, and tokens, to `feed`: type and id, no
 //! value; a bounded channel that never waits for who listens. Each WebSocket (`http/socket`) is one task that takes a
@@ -15,15 +19,19 @@
 //! how far each server has read; half of it would look like a promise. Nor are connections told to go away when the
 //! server stops: they end with it.
 
+mod executor;
+mod inbound;
 mod messages;
+mod outbound;
 pub(super) mod places;
 mod session;
 
+use async_graphql_axum::GraphQLProtocol;
 use axum::{
     extract::{FromRequestParts, Request, State, WebSocketUpgrade},
     http::{
-        HeaderMap, StatusCode, Uri,
-        header::{HOST, ORIGIN, UPGRADE},
+        HeaderMap, HeaderValue, StatusCode, Uri,
+        header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     },
     response::Response,
 };
@@ -32,7 +40,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{Format, graphql, shared::Shared};
 use crate::base::error::{Code, Error};
 use crate::http::response::{self, RequestId};
-use session::Session;
 
 /// The one sub-protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -60,6 +67,12 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         let message = "the sub-protocol is graphql-transport-ws";
         return refuse(StatusCode::BAD_REQUEST, Code::BadUserInput, message);
     }
+    // The library asks the request once more, and would speak the old protocol to a client that names it first.
+    head.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    let Ok(protocol) = GraphQLProtocol::from_request_parts(&mut head, &()).await else {
+        let message = "the sub-protocol is not known";
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message);
+    };
     let Ok(seat) = shared.sockets.all.clone().try_acquire_owned() else {
         let message = "there are too many WebSockets";
         return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::RateLimited, message);
@@ -67,7 +80,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let bytes = shared.sockets.limits.message_bytes;
     upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(move |socket| async move {
         let _seat: OwnedSemaphorePermit = seat;
-        Session::new(shared, socket, id).run().await;
+        session::serve(shared, socket, protocol, id).await;
     })
 }
 

@@ -6,17 +6,30 @@
 
 use std::collections::VecDeque;
 
+use async_graphql::futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream, poll_fn},
+};
+use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
 use axum::{
     extract::ws::{Message, WebSocket},
     http::HeaderMap,
 };
+use serde_json::{Map, Value};
 use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
+    sync::{
+        broadcast::{Receiver, error::RecvError},
+        mpsc,
+    },
     time::{Duration, Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
+use tokio_util::sync::PollSender;
+
 use super::{
-    messages::{Close, Incoming, about, parse, plain},
+    executor::{Subscriptions, Wanted},
+    messages::Close,
+    outbound::{Outbound, Outbox, Payload},
     places::{Place, SocketLimits},
 };
 use crate::{
@@ -41,34 +54,47 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Most changes that wait for one subscription.
 const MOST_WAITING: usize = 1_024;
 
+/// What a connection needs for its way through async-graphql-axum and back.
+pub(super) struct Line {
+    stream: SplitStream<WebSocket>,
+    /// Well-formed messages for the library.
+    pub(super) inbound: mpsc::Sender<Result<Message, axum::Error>>,
+    /// Subscriptions from the library.
+    pub(super) wanted: mpsc::UnboundedReceiver<Wanted>,
+    /// Pings for the client.
+    pings: mpsc::Sender<Message>,
+    pub(super) outbox: Outbox,
+}
+
 pub(super) struct Session {
-    shared: Shared,
-    socket: WebSocket,
-    id: RequestId,
-    opened: Option<Opened>,
+    pub(super) shared: Shared,
+    pub(super) line: Line,
+    pub(super) id: RequestId,
+    pub(super) opened: Option<Opened>,
     /// When the connection began, or last had a subscription.
-    busy: Instant,
+    pub(super) busy: Instant,
     /// When anything came from the client.
-    heard: Instant,
+    pub(super) heard: Instant,
     /// Messages since the last beat.
-    messages: u32,
+    pub(super) messages: u32,
     /// When is tried again what could not be told.
     again: Option<Instant>,
 }
 
 /// What is known since the client said who it is.
-struct Opened {
-    head: HeaderMap,
-    actor_id: String,
-    subscriptions: Vec<Followed>,
-    feed: Receiver<Change>,
+pub(super) struct Opened {
+    pub(super) head: HeaderMap,
+    pub(super) actor_id: String,
+    pub(super) subscriptions: Vec<Followed>,
+    pub(super) feed: Receiver<Change>,
     #[expect(dead_code, reason = "it is given back when the connection ends")]
-    place: Place,
+    pub(super) place: Place,
 }
 
 /// A subscription of the connection.
-struct Followed {
-    id: String,
+pub(super) struct Followed {
+    pub(super) id: String,
+    tickets: mpsc::Sender<()>,
     subscription: Subscription,
     /// Changes that it was not told yet, in their order.
     waiting: VecDeque<Change>,
@@ -77,7 +103,7 @@ struct Followed {
 }
 
 /// Why a session ends: with a close of ours, or because the client is gone.
-enum End {
+pub(super) enum End {
     Close(Close),
     Gone,
 }
@@ -88,7 +114,7 @@ impl From<Close> for End {
     }
 }
 
-type Step = Result<(), End>;
+pub(super) type Step = Result<(), End>;
 
 /// What the loop woke up for.
 enum Event {
@@ -99,23 +125,51 @@ enum Event {
     Late,
 }
 
+/// Speaks with a client until one of both goes.
+pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLProtocol, id: RequestId) {
+    let (sink, stream) = socket.split();
+    // Small, so that a client that does not read is waited for.
+    let (inbound, mut accepted) = mpsc::channel(1);
+    let (pings, messages) = mpsc::channel(1);
+    let (subscriptions, wanted) = mpsc::unbounded_channel();
+    let outbox = Outbox::new();
+    let patience = shared.sockets.limits.patience;
+    let mut outbound = Outbound { sink, messages, outbox: outbox.clone(), patience };
+    let library = GraphQLWebSocket::new_with_pair(
+        PollSender::new(pings.clone()),
+        poll_fn(move |context| accepted.poll_recv(context)),
+        Subscriptions(subscriptions),
+        protocol,
+    );
+    let line = Line { stream, inbound, wanted, pings, outbox };
+    let mut session = Session::new(shared, line, id);
+    let end = tokio::select! {
+        end = session.run() => end,
+        close = outbound.run() => close.map_or(End::Gone, End::Close),
+        // It ends when its input does, which the session holds.
+        () = library.serve() => Close::new(1011, "Internal error").into(),
+    };
+    session.part(end, outbound.sink).await;
+}
+
 impl Session {
-    pub(super) fn new(shared: Shared, socket: WebSocket, id: RequestId) -> Self {
+    fn new(shared: Shared, line: Line, id: RequestId) -> Self {
         let now = Instant::now();
-        Self { shared, socket, id, opened: None, busy: now, heard: now, messages: 0, again: None }
+        Self { shared, line, id, opened: None, busy: now, heard: now, messages: 0, again: None }
     }
 
-    fn limits(&self) -> &SocketLimits {
+    pub(super) fn limits(&self) -> &SocketLimits {
         &self.shared.sockets.limits
     }
 
-    pub(super) async fn run(mut self) {
+    /// Until the connection ends; what it has still to say is sent then.
+    async fn run(&mut self) -> End {
         let late = Instant::now() + self.limits().init;
         let mut beat = interval(self.limits().beat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let end = loop {
+        loop {
             let event = tokio::select! {
-                message = self.socket.recv() => Event::Message(message),
+                message = self.line.stream.next() => Event::Message(message),
                 change = next(self.opened.as_mut()) => Event::Change(change),
                 _ = beat.tick() => Event::Beat,
                 () = sleep_until(self.again.unwrap_or(late)), if self.again.is_some() => Event::Again,
@@ -132,14 +186,13 @@ impl Session {
                 Event::Late => Err(Close::new(4408, "Connection initialisation timeout").into()),
             };
             if let Err(end) = step {
-                break end;
+                return end;
             }
-        };
-        self.part(end).await;
+        }
     }
 
     /// Closes, and waits for the client's own close, so that it reads ours.
-    async fn part(mut self, end: End) {
+    async fn part(mut self, end: End, mut sink: SplitSink<WebSocket, Message>) {
         let code = match &end {
             End::Close(close) => Some(close.0),
             End::Gone => None,
@@ -154,110 +207,61 @@ impl Session {
         self.opened = None;
         let End::Close(close) = end else { return };
         let farewell = async {
-            if self.socket.send(close.frame()).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
+            if sink.send(close.frame()).await.is_ok() {
+                while let Some(Ok(_)) = self.line.stream.next().await {}
             }
         };
         // Whoever does not close in time is cut off.
         let _ = timeout(FAREWELL, farewell).await;
     }
 
-    async fn send(&mut self, message: Message) -> Step {
-        match timeout(self.shared.sockets.limits.patience, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(End::Gone),
-        }
+    /// Sends `payload`, and waits until the client has taken it.
+    async fn send(&self, tickets: &mpsc::Sender<()>, payload: Payload) -> Step {
+        self.line.outbox.send(tickets, payload).await.map_err(|_| End::Gone)
     }
 
-    async fn message(&mut self, message: Message) -> Step {
-        self.heard = Instant::now();
-        self.messages = self.messages.saturating_add(1);
-        if self.messages > self.limits().messages {
-            return Err(Close::new(1008, "too many messages").into());
-        }
-        let text = match message {
-            Message::Text(text) => text,
-            Message::Binary(_) => return Err(Close::bad("messages are texts").into()),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(End::Gone),
-        };
-        match parse(text.as_str())? {
-            Incoming::Init(head) => self.init(head).await,
-            Incoming::Ping => self.send(plain("pong")).await,
-            Incoming::Pong => Ok(()),
-            Incoming::Subscribe(id, request) => self.subscribe(id, request).await,
-            Incoming::Complete(id) => {
-                if let Some(opened) = &mut self.opened {
-                    opened.subscriptions.retain(|followed| followed.id != id);
-                    self.busy = Instant::now();
-                }
-                Ok(())
-            }
-        }
-    }
-
-    async fn init(&mut self, head: HeaderMap) -> Step {
-        if self.opened.is_some() {
-            return Err(Close::new(4429, "Too many initialisation requests").into());
-        }
-        let actor = match actor(&self.shared, &head).await {
-            Ok(actor) => actor,
-            Err(error) => {
-                log_refusal(&error, None, &self.id);
-                return Err(refused(&error).into());
-            }
-        };
-        let Some(place) = self.shared.sockets.place(&actor.id) else {
-            let message = "too many connections of this credential";
-            log_refusal(&Error::new(Code::RateLimited, message), Some(&actor.id), &self.id);
-            return Err(Close::new(1013, message).into());
-        };
-        self.opened = Some(Opened {
-            head,
-            actor_id: actor.id,
-            subscriptions: Vec::new(),
-            feed: self.shared.app.db.feed.listen(),
-            place,
-        });
-        self.busy = Instant::now();
-        self.send(plain("connection_ack")).await
-    }
-
-    async fn subscribe(&mut self, id: String, request: Request) -> Step {
-        let Some(opened) = &mut self.opened else {
-            return Err(Close::new(4401, "Unauthorized").into());
-        };
-        if opened.subscriptions.iter().any(|followed| followed.id == id) {
-            return Err(Close::new(4409, format!("Subscriber for {id} already exists")).into());
-        }
+    /// Takes a subscription up that came through the library.
+    pub(super) async fn subscribe(&mut self, id: String, wanted: Wanted) -> Step {
+        let Wanted { request, tickets } = wanted;
+        let Some(opened) = &mut self.opened else { return Ok(()) };
         let actor = match actor(&self.shared, &opened.head).await {
             Ok(actor) => actor,
             // The others go on: nothing is refused by that.
             Err(error) if error.may_pass() => {
                 let errors = crate::graphql::error_list(&error, self.id.as_str());
-                return self.send(about(&id, "error", &errors)).await;
+                return self.send(&tickets, Payload::Error(errors)).await;
             }
             Err(error) => return self.lose(error).await,
         };
         if opened.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
             let error = Error::new(Code::RateLimited, "this connection has too many subscriptions");
-            return self.send(about(&id, "error", &errors_of(&error, &actor))).await;
+            return self.send(&tickets, Payload::Error(errors_of(&error, &actor))).await;
         }
         let rates = self.shared.rates.clone();
         if let Some(Err(error)) = rates.map(|rates| Account::new(rates, &actor.id).charge(1)) {
-            return self.send(about(&id, "error", &errors_of(&error, &actor))).await;
+            return self.send(&tickets, Payload::Error(errors_of(&error, &actor))).await;
         }
         if opened.subscriptions.is_empty() {
             // What changed before the first subscription is nobody's.
             opened.feed = self.shared.app.db.feed.listen();
         }
+        let variables = match request.variables.into_value().into_json() {
+            Ok(Value::Object(variables)) => variables,
+            _ => Map::new(),
+        };
+        let request = Request {
+            query: request.query,
+            operation_name: request.operation_name,
+            variables,
+            ..Request::default()
+        };
         match self.shared.engine.subscribe(&self.shared.app, &actor, request).await {
             Ok(subscription) => {
                 let waiting = VecDeque::new();
-                opened.subscriptions.push(Followed { id, subscription, waiting, since: None });
+                opened.subscriptions.push(Followed { id, tickets, subscription, waiting, since: None });
                 Ok(())
             }
-            Err(errors) => self.send(about(&id, "error", &errors)).await,
+            Err(errors) => self.send(&tickets, Payload::Error(errors)).await,
         }
     }
 
@@ -301,12 +305,12 @@ impl Session {
         for mut followed in std::mem::take(&mut opened.subscriptions) {
             loop {
                 let change = followed.waiting.front();
-                let Followed { id, subscription, .. } = &followed;
+                let Followed { tickets, subscription, .. } = &followed;
                 let errors =
                     match self.shared.engine.follow(&self.shared.app, &actor, subscription, change).await {
                         Told::Nothing => None,
                         Told::Answer(answer) => {
-                            messages.push(about(id, "next", &answer));
+                            messages.push((tickets.clone(), Payload::Next(answer)));
                             None
                         }
                         Told::Later(_) if now - *followed.since.get_or_insert(now) <= keep => {
@@ -317,7 +321,7 @@ impl Session {
                         Told::Later(errors) | Told::Ended(errors) => Some(errors),
                     };
                 if let Some(errors) = errors {
-                    messages.push(about(&followed.id, "error", &errors));
+                    messages.push((followed.tickets.clone(), Payload::Error(errors)));
                     self.busy = Instant::now();
                     break;
                 }
@@ -330,8 +334,8 @@ impl Session {
             }
         }
         opened.subscriptions = kept;
-        for message in messages {
-            self.send(message).await?;
+        for (tickets, payload) in messages {
+            self.send(&tickets, payload).await?;
         }
         Ok(())
     }
@@ -342,7 +346,7 @@ impl Session {
         log_refusal(&error, Some(&opened.actor_id), &self.id);
         let errors = crate::graphql::error_list(&error, self.id.as_str());
         for followed in std::mem::take(&mut opened.subscriptions) {
-            self.send(about(&followed.id, "error", &errors)).await?;
+            self.send(&followed.tickets, Payload::Error(errors.clone())).await?;
         }
         Err(refused(&error).into())
     }
@@ -354,7 +358,7 @@ impl Session {
         let errors = crate::graphql::error_list(&Error::new(Code::RateLimited, message), self.id.as_str());
         self.busy = Instant::now();
         for followed in std::mem::take(&mut opened.subscriptions) {
-            self.send(about(&followed.id, "error", &errors)).await?;
+            self.send(&followed.tickets, Payload::Error(errors.clone())).await?;
         }
         Ok(())
     }
@@ -374,7 +378,7 @@ impl Session {
             self.busy = now;
             self.tell().await?;
         }
-        self.send(Message::Ping(bytes::Bytes::new())).await
+        self.line.pings.send(Message::Ping(bytes::Bytes::new())).await.map_err(|_| End::Gone)
     }
 }
 
@@ -387,14 +391,14 @@ async fn next(opened: Option<&mut Opened>) -> Result<Change, RecvError> {
 }
 
 /// Who the client is now: its credential looked up, its purpose and decisions made anew.
-async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Error> {
+pub(super) async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Error> {
     let credential = authenticate(shared, head).await?;
     let purpose = headers::purpose(head)?;
     let id = RequestId::new(&shared.app);
     Actor::new(shared.app.policy.current(), &credential, purpose, id.as_str().to_owned())
 }
 
-fn refused(error: &Error) -> Close {
+pub(super) fn refused(error: &Error) -> Close {
     match error.code {
         Code::Internal if !error.transient => Close::new(1011, "Internal error"),
         _ if error.may_pass() => Close::new(1013, "Try again later"),

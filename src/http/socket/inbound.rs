@@ -1,0 +1,96 @@
+//! What a client says: the rules of the protocol and ours, before async-graphql-axum sees it. Room: http/socket.
+//!
+//! What is let through is written anew from what was read, so that no message is read in two ways.
+
+use axum::{extract::ws::Message, http::HeaderMap};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    messages::{Close, Incoming, parse},
+    session::{End, Opened, Session, Step, actor, refused},
+};
+use crate::{
+    base::error::{Code, Error},
+    graphql::Request,
+    http::graphql::log_refusal,
+};
+
+impl Session {
+    /// Takes a message of the client.
+    pub(super) async fn message(&mut self, message: Message) -> Step {
+        self.heard = Instant::now();
+        self.messages = self.messages.saturating_add(1);
+        if self.messages > self.limits().messages {
+            return Err(Close::new(1008, "too many messages").into());
+        }
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Close::bad("messages are texts").into()),
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(End::Gone),
+        };
+        match parse(text.as_str())? {
+            Incoming::Init(head) => self.init(head).await,
+            Incoming::Ping => self.accept(&json!({ "type": "ping" })).await,
+            Incoming::Pong => Ok(()),
+            Incoming::Subscribe(id, request) => self.want(id, request).await,
+            Incoming::Complete(id) => self.complete(id).await,
+        }
+    }
+
+    async fn init(&mut self, head: HeaderMap) -> Step {
+        if self.opened.is_some() {
+            return Err(Close::new(4429, "Too many initialisation requests").into());
+        }
+        let actor = match actor(&self.shared, &head).await {
+            Ok(actor) => actor,
+            Err(error) => {
+                log_refusal(&error, None, &self.id);
+                return Err(refused(&error).into());
+            }
+        };
+        let Some(place) = self.shared.sockets.place(&actor.id) else {
+            let message = "too many connections of this credential";
+            log_refusal(&Error::new(Code::RateLimited, message), Some(&actor.id), &self.id);
+            return Err(Close::new(1013, message).into());
+        };
+        self.opened = Some(Opened {
+            head,
+            actor_id: actor.id,
+            subscriptions: Vec::new(),
+            feed: self.shared.app.db.feed.listen(),
+            place,
+        });
+        self.busy = Instant::now();
+        self.accept(&json!({ "type": "connection_init" })).await
+    }
+
+    /// Lets a subscription through that has an id of its own, and takes it up as the library hands it back.
+    async fn want(&mut self, id: String, request: Request) -> Step {
+        let Some(opened) = &self.opened else {
+            return Err(Close::new(4401, "Unauthorized").into());
+        };
+        if opened.subscriptions.iter().any(|followed| followed.id == id) {
+            return Err(Close::new(4409, format!("Subscriber for {id} already exists")).into());
+        }
+        let Request { query, operation_name, variables, .. } = request;
+        let payload = json!({ "query": query, "operationName": operation_name, "variables": variables });
+        self.accept(&json!({ "type": "subscribe", "id": id, "payload": payload })).await?;
+        let wanted = self.line.wanted.recv().await.ok_or(End::Gone)?;
+        self.subscribe(id, wanted).await
+    }
+
+    async fn complete(&mut self, id: String) -> Step {
+        let Some(opened) = &mut self.opened else { return Ok(()) };
+        opened.subscriptions.retain(|followed| followed.id != id);
+        self.busy = Instant::now();
+        self.accept(&json!({ "type": "complete", "id": id })).await
+    }
+
+    /// Lets a message through to the library.
+    async fn accept(&mut self, message: &Value) -> Step {
+        let message = Message::text(message.to_string());
+        self.line.inbound.send(Ok(message)).await.map_err(|_| End::Gone)
+    }
+}

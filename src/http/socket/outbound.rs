@@ -1,0 +1,154 @@
+//! What goes to the client: tickets of async-graphql-axum become the messages that wait for them. Room: http/socket.
+
+use std::time::Duration;
+
+use async_graphql::futures_util::{SinkExt, stream::SplitSink};
+use axum::extract::ws::{Message, WebSocket};
+use serde::Deserialize;
+use tokio::{
+    sync::{
+        mpsc::{Receiver, Sender, error::SendError},
+        watch,
+    },
+    time::timeout,
+};
+
+use super::messages::{Close, about};
+
+/// JSON for a subscription.
+#[derive(Clone, Debug)]
+pub(super) enum Payload {
+    /// A response of GraphQL.
+    Next(String),
+    /// A list of errors, with which the subscription ends.
+    Error(String),
+}
+
+/// The message that waits for its ticket. There is one at a time: each is sent before the session goes on, so that
+/// they keep their order across subscriptions, and that a client which does not read is waited for.
+#[derive(Clone)]
+pub(super) struct Outbox(watch::Sender<Option<Payload>>);
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// Sends `payload` for the subscription of `tickets`.
+    ///
+    /// # Errors
+    /// When the library has dropped the subscription.
+    pub(super) async fn send(&self, tickets: &Sender<()>, payload: Payload) -> Result<(), SendError<()>> {
+        self.0.send_replace(Some(payload));
+        tickets.send(()).await?;
+        // It cannot fail: the sender is here.
+        let _ = self.0.subscribe().wait_for(Option::is_none).await;
+        Ok(())
+    }
+
+    fn waiting(&self) -> Option<Payload> {
+        self.0.borrow().clone()
+    }
+
+    fn sent(&self) {
+        self.0.send_replace(None);
+    }
+}
+
+/// What async-graphql-axum writes.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(rename = "type")]
+    kind: String,
+    id: Option<String>,
+}
+
+/// Sends to the client.
+pub(super) struct Outbound {
+    pub(super) sink: SplitSink<WebSocket, Message>,
+    /// Messages of the library, and pings.
+    pub(super) messages: Receiver<Message>,
+    pub(super) outbox: Outbox,
+    /// How long the client may take to take a message.
+    pub(super) patience: Duration,
+}
+
+impl Outbound {
+    /// Sends until the client is gone (`None`), or the library closes: the session lets nothing through at which it would.
+    pub(super) async fn run(&mut self) -> Option<Close> {
+        while let Some(message) = self.messages.recv().await {
+            let Ok(message) = translated(message, self.outbox.waiting()) else {
+                return Some(Close::new(1011, "Internal error"));
+            };
+            let Some((message, redeems)) = message else { continue };
+            if !matches!(timeout(self.patience, self.sink.send(message)).await, Ok(Ok(()))) {
+                return None;
+            }
+            if redeems {
+                self.outbox.sent();
+            }
+        }
+        None
+    }
+}
+
+/// The message for the client, if there is one, and whether it is the one of the outbox.
+///
+/// # Errors
+/// When the library closes, or writes what it never does.
+fn translated(message: Message, waiting: Option<Payload>) -> Result<Option<(Message, bool)>, ()> {
+    let text = match &message {
+        Message::Text(text) => text,
+        Message::Close(_) => return Err(()),
+        _ => return Ok(Some((message, false))),
+    };
+    let written: Written = serde_json::from_str(text.as_str()).map_err(|_| ())?;
+    match (written.kind.as_str(), &written.id, waiting) {
+        ("next", Some(id), Some(Payload::Next(json))) => Ok(Some((about(id, "next", &json), true))),
+        ("next", Some(id), Some(Payload::Error(json))) => Ok(Some((about(id, "error", &json), true))),
+        ("next", ..) => Err(()),
+        // A subscription ends by an error or by its client; the library completes it behind either.
+        ("complete", ..) => Ok(None),
+        _ => Ok(Some((message, false))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_become_what_waits() {
+        let sent = |text: &str, waiting: Option<Payload>| translated(Message::text(text.to_owned()), waiting);
+        let next = r#"{"type":"next","id":"s","payload":{"data":null}}"#;
+        let payload = |error: bool| {
+            let json = "[1]".to_owned();
+            Some(if error { Payload::Error(json) } else { Payload::Next(json) })
+        };
+        let expected = |kind: &str| Ok(Some((about("s", kind, "[1]"), true)));
+        assert_eq!(sent(next, payload(false)), expected("next"));
+        assert_eq!(sent(next, payload(true)), expected("error"));
+        assert_eq!(sent(next, None), Err(()));
+        assert_eq!(sent(r#"{"type":"complete","id":"s"}"#, payload(false)), Ok(None));
+        for plain in [r#"{"type":"connection_ack"}"#, r#"{"type":"pong"}"#] {
+            assert_eq!(sent(plain, payload(false)), Ok(Some((Message::text(plain.to_owned()), false))));
+        }
+        assert_eq!(sent("{}", None), Err(()));
+        assert_eq!(translated(Close::new(1002, "x").frame(), None), Err(()));
+    }
+
+    #[tokio::test]
+    async fn one_message_waits_until_it_is_sent() {
+        let (outbox, (tickets, mut issued)) = (Outbox::new(), tokio::sync::mpsc::channel(1));
+        let sending = outbox.send(&tickets, Payload::Next("1".to_owned()));
+        let taking = async {
+            issued.recv().await.unwrap();
+            tokio::task::yield_now().await;
+            assert!(matches!(outbox.waiting(), Some(Payload::Next(json)) if json == "1"));
+            outbox.sent();
+        };
+        assert!(tokio::join!(sending, taking).0.is_ok() && outbox.waiting().is_none());
+        drop(issued);
+        assert!(outbox.send(&tickets, Payload::Error("2".to_owned())).await.is_err());
+    }
+}
