@@ -11,10 +11,7 @@
 //! show nothing is not listed. Without a purpose the views of all permitted purposes are put together: each member is
 //! of use under one of them.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
     Request as Stock, ServerError, ValidationMode, Value as Json, Variables, dynamic::Schema,
@@ -24,12 +21,12 @@ use async_graphql::{
 use crate::graphql::schema_model::{Model, Names, Need, Shown, is_built_in};
 use crate::{
     auth::actor::Actor,
-    base::error::Error,
+    base::{cache::Cache, error::Error},
     policy::{Action, Decision, Grounds, Policy, PurposeDef, Table},
 };
 
-/// Most views that are kept; the one not used for longest goes first.
-const MOST: usize = 64;
+/// Most views that are kept; what was not used while half of them came anew goes.
+const MAX_VIEWS: usize = 64;
 
 /// What of the schema one kind of caller is shown.
 pub(super) struct View {
@@ -39,7 +36,7 @@ pub(super) struct View {
 }
 
 /// What a view depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     revision: String,
     roles: Vec<String>,
@@ -51,12 +48,12 @@ struct Kind {
 /// The views of late.
 pub(super) struct SchemaViewCache {
     model: Model,
-    kept: Mutex<VecDeque<(Kind, Arc<View>)>>,
+    kept: Cache<Kind, Arc<View>>,
 }
 
 impl SchemaViewCache {
     pub(super) fn new(model: Model) -> Self {
-        Self { model, kept: Mutex::default() }
+        Self { model, kept: Cache::new(MAX_VIEWS) }
     }
 
     /// What `actor` is shown.
@@ -65,28 +62,15 @@ impl SchemaViewCache {
     /// `INTERNAL` when the registry contradicts itself.
     pub(super) fn of(&self, actor: &Actor) -> Result<Arc<View>, Error> {
         let kind = Kind::of(actor);
-        if let Some(view) = self.known(&kind) {
+        if let Some(view) = self.kept.get(&kind) {
             return Ok(view);
         }
         let model = self.model.only(&self.shown(actor)?);
         let schema = model.schema(ValidationMode::Fast);
         let schema = schema.map_err(|_| Error::internal("a view of the schema cannot be built"))?;
         let view = Arc::new(View { schema, sdl: OnceLock::new(), names: model.names() });
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((kind, view.clone()));
-        if kept.len() > MOST {
-            kept.pop_front();
-        }
+        self.kept.keep(kind, view.clone(), 1);
         Ok(view)
-    }
-
-    fn known(&self, kind: &Kind) -> Option<Arc<View>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.iter().position(|(known, _)| known == kind)?;
-        let found = kept.remove(place)?;
-        let view = found.1.clone();
-        kept.push_back(found);
-        Some(view)
     }
 
     /// Names of what `actor` is shown.
@@ -185,7 +169,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn views_are_kept_up_to_a_number_and_the_one_not_used_for_longest_goes() {
+    async fn views_are_kept_up_to_a_number_and_what_is_used_stays() {
         let policy = Policy::load(&Sources::embedded(), &registry::policy_objects()).await.unwrap();
         let policy = Arc::new(policy);
         let actor = |number: usize| {
@@ -202,13 +186,13 @@ mod tests {
         };
         let views = SchemaViewCache::new(model());
         let first = views.of(&actor(0)).unwrap();
-        for number in 1..=MOST {
+        for number in 1..=2 * MAX_VIEWS {
             views.of(&actor(number)).unwrap();
             // The first is in use all the time.
             assert!(Arc::ptr_eq(&first, &views.of(&actor(0)).unwrap()));
         }
-        assert_eq!(views.kept.lock().unwrap().len(), MOST);
-        assert!(views.known(&Kind::of(&actor(1))).is_none());
-        assert!(views.known(&Kind::of(&actor(2))).is_some());
+        assert!(views.kept.weight() <= MAX_VIEWS);
+        assert!(views.kept.get(&Kind::of(&actor(1))).is_none());
+        assert!(views.kept.get(&Kind::of(&actor(2 * MAX_VIEWS))).is_some());
     }
 }

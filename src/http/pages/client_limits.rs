@@ -80,7 +80,8 @@ impl Clients {
         }
     }
 
-    /// The last hop alone is what the proxy itself has seen; what stands before it anybody can write.
+    /// The last hop alone is what the proxy itself has seen; what stands before it anybody can write. The crate
+    /// `axum-client-ip` (1.3.1) reads no address with a port or brackets, which some proxies send, so this is our own.
     fn address(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
         let hop = || headers.get_all(FORWARDED).iter().next_back()?.to_str().ok()?.rsplit(',').next();
         let forwarded = self.proxied.then(hop).flatten().and_then(read);
