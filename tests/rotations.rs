@@ -68,32 +68,32 @@ async fn a_rotation_is_killed_at_any_instant_beside_two_servers_that_write() {
     }
 }
 
-/// Where the transaction of another writer stands when the new master key is taken in use.
+/// What the transaction of another writer has done when the rotation takes the new master key in use.
 #[derive(Clone, Copy, Debug)]
-enum Caught {
+enum Writer {
     /// It began after the rotation had written, and wrote its key before the rotation ended.
     BesideTheRotation,
     /// It has written nothing: its first statement has asked which key is in use, and goes on afterwards.
     BeforeItsFirstRow,
 }
 
-/// PostgreSQL: a transaction may have been told that the old key is in use, and end long after the new one is. The rotation waits for it
-/// and wraps its key as well, wherever it was caught.
+/// PostgreSQL: a transaction may see the old key in use and end long after the new one is taken in use. The rotation waits for it and
+/// wraps its key as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_waits_for_everyone_who_was_told_the_old_key() {
-    for caught in [Caught::BesideTheRotation, Caught::BeforeItsFirstRow] {
+async fn a_rotation_waits_for_transactions_that_saw_the_old_key() {
+    for writer in [Writer::BesideTheRotation, Writer::BeforeItsFirstRow] {
         for World { test, .. } in worlds().await {
             // SQLite has one writer.
             if test.app.db.backend() == DbBackend::Postgres {
                 audit::ring(&test.app).await.unwrap();
-                told_the_old_key(&test, caught).await;
+                rotate_beside_a_writer(&test, writer).await;
             }
         }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "another program writes beside the rotation")]
-async fn told_the_old_key(test: &TestApp, caught: Caught) {
+async fn rotate_beside_a_writer(test: &TestApp, writer: Writer) {
     // Whoever asks for it waits between the question for the key in use and the first row.
     let pause = "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
@@ -117,29 +117,32 @@ async fn told_the_old_key(test: &TestApp, caught: Caught) {
     let rotate = tokio::spawn({
         let (rotating, url) = (rotating.clone(), test.url.clone());
         async move {
-            if matches!(caught, Caught::BeforeItsFirstRow) {
-                waits(&Db::connect(&url, 1).await.unwrap().reader, "locktype = 'advisory' AND objid = 4711")
-                    .await;
+            if matches!(writer, Writer::BeforeItsFirstRow) {
+                wait_for_lock(
+                    &Db::connect(&url, 1).await.unwrap().reader,
+                    "locktype = 'advisory' AND objid = 4711",
+                )
+                .await;
             }
             audit::rotate(&rotating, "cli:test").await
         }
     });
-    let transaction = match caught {
-        Caught::BesideTheRotation => {
+    let transaction = match writer {
+        Writer::BesideTheRotation => {
             blocker.execute_unprepared("LOCK TABLE audit_entry IN SHARE MODE").await.unwrap();
-            waits(reader, "relation = 'audit_entry'::regclass").await;
+            wait_for_lock(reader, "relation = 'audit_entry'::regclass").await;
             let transaction = writing(false).await;
             blocker.rollback().await.unwrap();
-            in_use(reader, &rotating).await;
+            wait_until_in_use(reader, &rotating).await;
             transaction
         }
-        Caught::BeforeItsFirstRow => {
+        Writer::BeforeItsFirstRow => {
             blocker.execute_unprepared(pause).await.unwrap();
             blocker.commit().await.unwrap();
             let blocker = test.app.db.writer.begin().await.unwrap();
             blocker.execute_unprepared("SELECT pg_advisory_xact_lock(4711)").await.unwrap();
             let released = async {
-                in_use(reader, &rotating).await;
+                wait_until_in_use(reader, &rotating).await;
                 // The rotation has begun to wait by then.
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 blocker.rollback().await.unwrap();
@@ -152,11 +155,11 @@ async fn told_the_old_key(test: &TestApp, caught: Caught) {
     transaction.commit().await.unwrap();
     let rotated = rotate.await.unwrap().unwrap();
     let left = number(reader, "SELECT COUNT(DISTINCT wrapped_by) FROM subject_key").await;
-    assert_eq!(left, 1, "{caught:?}: {rotated:?}");
+    assert_eq!(left, 1, "{writer:?}: {rotated:?}");
 }
 
 /// Waits until somebody waits for the lock of which `lock` holds.
-async fn waits(reader: &DatabaseConnection, lock: &str) {
+async fn wait_for_lock(reader: &DatabaseConnection, lock: &str) {
     let waiting = format!("SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND {lock}");
     while number(reader, &waiting).await == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -164,7 +167,7 @@ async fn waits(reader: &DatabaseConnection, lock: &str) {
 }
 
 /// Waits until the configured master key is in use.
-async fn in_use(reader: &DatabaseConnection, app: &App) {
+async fn wait_until_in_use(reader: &DatabaseConnection, app: &App) {
     let name = app.keys.configured().unwrap();
     let in_use = format!("SELECT COUNT(*) FROM master_key WHERE name = '{name}'");
     while number(reader, &in_use).await == 0 {

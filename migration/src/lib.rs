@@ -66,6 +66,14 @@ impl MigratorTrait for Migrator {
     }
 }
 
+/// Runs `statements` on PostgreSQL alone.
+async fn run_on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    match manager.get_database_backend() {
+        DatabaseBackend::Postgres => run(manager, statements).await,
+        _ => Ok(()),
+    }
+}
+
 /// Runs `statements`, the type words replaced by those of the database at hand.
 ///
 /// Text is compared bytewise on both: SQLite does so by default, PostgreSQL by `COLLATE "C"`.

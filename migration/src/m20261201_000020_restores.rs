@@ -1,8 +1,8 @@
 //! Triggers that work while a dump is restored (floor 0, frozen).
 
-use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+use sea_orm_migration::prelude::*;
 
-use crate::run;
+use crate::run_on_postgres;
 
 /// `pg_dump` restores under an empty search path: triggers name each table with the schema of the table at hand, and what is restored
 /// keeps its ids and its keys as they are. The program never has an empty search path.
@@ -100,17 +100,11 @@ const DOWN: &[&str] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DatabaseBackend::Postgres => run(manager, UP).await,
-            // A file is copied as it is.
-            _ => Ok(()),
-        }
+        // SQLite: a file is copied as it is.
+        run_on_postgres(manager, UP).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DatabaseBackend::Postgres => run(manager, DOWN).await,
-            _ => Ok(()),
-        }
+        run_on_postgres(manager, DOWN).await
     }
 }

@@ -1,8 +1,8 @@
 //! The master key in use is looked up once for a statement that writes keys, not for each of them (floor 0, frozen).
 
-use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+use sea_orm_migration::prelude::*;
 
-use crate::run;
+use crate::run_on_postgres;
 
 /// Imports write thousands of keys: a look-up for each took most of their time in the database.
 #[derive(DeriveMigrationName)]
@@ -52,16 +52,10 @@ const DOWN: &[&str] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DatabaseBackend::Postgres => run(manager, UP).await,
-            _ => Ok(()),
-        }
+        run_on_postgres(manager, UP).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DatabaseBackend::Postgres => run(manager, DOWN).await,
-            _ => Ok(()),
-        }
+        run_on_postgres(manager, DOWN).await
     }
 }

@@ -1,11 +1,12 @@
-//! Who asks which master key is in use has a transaction number before the question (floor 0, frozen).
+//! A transaction has a number before it looks up the master key in use (floor 0, frozen).
 
-use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+use sea_orm_migration::prelude::*;
 
-use crate::run;
+use crate::run_on_postgres;
 
-/// A rotation waits for transactions whose number is older than the change of the key. PostgreSQL gives a number with the first row that
-/// a transaction writes, which comes after the triggers of its statement: such a transaction was told the old key and not waited for.
+/// A rotation waits for every transaction whose number is lower than its own. PostgreSQL assigns the number with the first row that a
+/// transaction writes, and the triggers of a statement run before its first row. Such a transaction could see the old key and still get a
+/// higher number, so that no rotation waited for it.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -35,16 +36,10 @@ const DOWN: &[&str] =
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DatabaseBackend::Postgres => run(manager, UP).await,
-            _ => Ok(()),
-        }
+        run_on_postgres(manager, UP).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DatabaseBackend::Postgres => run(manager, DOWN).await,
-            _ => Ok(()),
-        }
+        run_on_postgres(manager, DOWN).await
     }
 }

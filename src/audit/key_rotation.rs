@@ -117,8 +117,8 @@ async fn settled(app: &App, author: Author) -> Result<(), Error> {
     if app.db.backend() == DbBackend::Sqlite {
         return Ok(());
     }
-    // Whoever was told the old key had a number before the question (migration 24), so it is older than one that is given now. The
-    // `xmax` of a snapshot would not do: it lies behind the latest transaction that has ended, not behind those that run.
+    // A transaction that saw the old key had its number before it looked (migration 24), so that number is lower than a new one. The
+    // `xmax` of a snapshot is not enough: it follows the latest transaction that has ended, not those that still run.
     let begun = {
         let tx = begin(app, author).await?;
         number(tx.connection(), "pg_current_xact_id()::text::bigint").await?
@@ -141,7 +141,7 @@ async fn number<C: ConnectionTrait>(connection: &C, expression: &'static str) ->
     let mut query = sea_orm::sea_query::Query::select();
     query.expr_as(Expr::cust(expression), "number");
     let found = connection.query_one(&query).await?;
-    let found = found.ok_or_else(|| Error::internal("PostgreSQL tells no transaction number"))?;
+    let found = found.ok_or_else(|| Error::internal("PostgreSQL returns no transaction number"))?;
     Ok(found.try_get("", "number")?)
 }
 

@@ -11,9 +11,9 @@ use std::{
 /// Values by key, of at most so much weight. What was not used while half of it came anew is gone.
 ///
 /// Two generations: what is used moves to the younger one; when that is full it becomes the older one, and what was left there is
-/// dropped. Nothing is kept for each use, so that finding something costs one look. The crate `quick_cache` (0.7.0) keeps
-/// for good what came first and is never used again while nothing else is asked for twice; documents may hold values of
-/// persons, so this is our own.
+/// dropped. Nothing is kept for each use, so that finding something costs one look. The crate `quick_cache` (0.7.0)
+/// keeps an entry that is never used again as long as no other entry is used twice. Documents may hold values of persons,
+/// so this cache is our own.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     half: usize,

@@ -8,8 +8,8 @@ use async_graphql::{
 };
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel};
 
-/// A subscription that the library has taken up.
-pub(super) struct Wanted {
+/// A subscription that the library asks the session to run.
+pub(super) struct SubscribeRequest {
     pub(super) request: Request,
     /// Each `()` makes one ticket for what waits in the outbox.
     pub(super) tickets: Sender<()>,
@@ -20,7 +20,7 @@ pub(super) struct Wanted {
 /// A response is only a ticket: the JSON that the engine wrote waits in the outbox, so that no value is parsed and
 /// written a second time.
 #[derive(Clone)]
-pub(super) struct Subscriptions(pub(super) UnboundedSender<Wanted>);
+pub(super) struct Subscriptions(pub(super) UnboundedSender<SubscribeRequest>);
 
 impl Executor for Subscriptions {
     /// Never asked: a connection is for subscriptions alone.
@@ -31,7 +31,7 @@ impl Executor for Subscriptions {
     fn execute_stream(&self, request: Request, _: Option<Arc<Data>>) -> BoxStream<'static, Response> {
         let (tickets, waiting) = channel(1);
         // Without a session nobody has the sender, and the stream ends at once.
-        let _ = self.0.send(Wanted { request, tickets });
+        let _ = self.0.send(SubscribeRequest { request, tickets });
         let next = async |mut waiting: Receiver<()>| {
             waiting.recv().await.map(|()| (Response::new(Value::Null), waiting))
         };

@@ -32,9 +32,9 @@ impl Session {
         };
         match parse(text.as_str())? {
             Incoming::Init(head) => self.init(head).await,
-            Incoming::Ping => self.accept(&json!({ "type": "ping" })).await,
+            Incoming::Ping => self.forward(&json!({ "type": "ping" })).await,
             Incoming::Pong => Ok(()),
-            Incoming::Subscribe(id, request) => self.want(id, request).await,
+            Incoming::Subscribe(id, request) => self.forward_subscribe(id, request).await,
             Incoming::Complete(id) => self.complete(id).await,
         }
     }
@@ -63,11 +63,11 @@ impl Session {
             place,
         });
         self.busy = Instant::now();
-        self.accept(&json!({ "type": "connection_init" })).await
+        self.forward(&json!({ "type": "connection_init" })).await
     }
 
-    /// Lets a subscription through that has an id of its own, and takes it up as the library hands it back.
-    async fn want(&mut self, id: String, request: Request) -> Step {
+    /// Forwards a subscription whose id is free, and starts it when the library hands it back.
+    async fn forward_subscribe(&mut self, id: String, request: Request) -> Step {
         let Some(opened) = &self.opened else {
             return Err(Close::new(4401, "Unauthorized").into());
         };
@@ -76,21 +76,21 @@ impl Session {
         }
         let Request { query, operation_name, variables, .. } = request;
         let payload = json!({ "query": query, "operationName": operation_name, "variables": variables });
-        self.accept(&json!({ "type": "subscribe", "id": id, "payload": payload })).await?;
-        let wanted = self.line.wanted.recv().await.ok_or(End::Gone)?;
-        self.subscribe(id, wanted).await
+        self.forward(&json!({ "type": "subscribe", "id": id, "payload": payload })).await?;
+        let request = self.channels.requests.recv().await.ok_or(End::Gone)?;
+        self.subscribe(id, request).await
     }
 
     async fn complete(&mut self, id: String) -> Step {
         let Some(opened) = &mut self.opened else { return Ok(()) };
         opened.subscriptions.retain(|followed| followed.id != id);
         self.busy = Instant::now();
-        self.accept(&json!({ "type": "complete", "id": id })).await
+        self.forward(&json!({ "type": "complete", "id": id })).await
     }
 
-    /// Lets a message through to the library.
-    async fn accept(&mut self, message: &Value) -> Step {
+    /// Forwards a message to the library.
+    async fn forward(&mut self, message: &Value) -> Step {
         let message = Message::text(message.to_string());
-        self.line.inbound.send(Ok(message)).await.map_err(|_| End::Gone)
+        self.channels.inbound.send(Ok(message)).await.map_err(|_| End::Gone)
     }
 }

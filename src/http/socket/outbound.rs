@@ -57,7 +57,7 @@ impl Outbox {
 
 /// What async-graphql-axum writes.
 #[derive(Deserialize)]
-struct Written {
+struct LibraryMessage {
     #[serde(rename = "type")]
     kind: String,
     id: Option<String>,
@@ -77,7 +77,7 @@ impl Outbound {
     /// Sends until the client is gone (`None`), or the library closes: the session lets nothing through at which it would.
     pub(super) async fn run(&mut self) -> Option<Close> {
         while let Some(message) = self.messages.recv().await {
-            let Ok(message) = translated(message, self.outbox.waiting()) else {
+            let Ok(message) = translate(message, self.outbox.waiting()) else {
                 return Some(Close::new(1011, "Internal error"));
             };
             let Some((message, redeems)) = message else { continue };
@@ -96,13 +96,13 @@ impl Outbound {
 ///
 /// # Errors
 /// When the library closes, or writes what it never does.
-fn translated(message: Message, waiting: Option<Payload>) -> Result<Option<(Message, bool)>, ()> {
+fn translate(message: Message, waiting: Option<Payload>) -> Result<Option<(Message, bool)>, ()> {
     let text = match &message {
         Message::Text(text) => text,
         Message::Close(_) => return Err(()),
         _ => return Ok(Some((message, false))),
     };
-    let written: Written = serde_json::from_str(text.as_str()).map_err(|_| ())?;
+    let written: LibraryMessage = serde_json::from_str(text.as_str()).map_err(|_| ())?;
     match (written.kind.as_str(), &written.id, waiting) {
         ("next", Some(id), Some(Payload::Next(json))) => Ok(Some((about(id, "next", &json), true))),
         ("next", Some(id), Some(Payload::Error(json))) => Ok(Some((about(id, "error", &json), true))),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn tickets_become_what_waits() {
-        let sent = |text: &str, waiting: Option<Payload>| translated(Message::text(text.to_owned()), waiting);
+        let sent = |text: &str, waiting: Option<Payload>| translate(Message::text(text.to_owned()), waiting);
         let next = r#"{"type":"next","id":"s","payload":{"data":null}}"#;
         let payload = |error: bool| {
             let json = "[1]".to_owned();
@@ -134,7 +134,7 @@ mod tests {
             assert_eq!(sent(plain, payload(false)), Ok(Some((Message::text(plain.to_owned()), false))));
         }
         assert_eq!(sent("{}", None), Err(()));
-        assert_eq!(translated(Close::new(1002, "x").frame(), None), Err(()));
+        assert_eq!(translate(Close::new(1002, "x").frame(), None), Err(()));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use axum::{
     extract::ws::{Message, WebSocket},
     http::HeaderMap,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::{
     sync::{
         broadcast::{Receiver, error::RecvError},
@@ -23,11 +23,10 @@ use tokio::{
     },
     time::{Duration, Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
-
 use tokio_util::sync::PollSender;
 
 use super::{
-    executor::{Subscriptions, Wanted},
+    executor::{SubscribeRequest, Subscriptions},
     messages::Close,
     outbound::{Outbound, Outbox, Payload},
     places::{Place, SocketLimits},
@@ -54,21 +53,21 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Most changes that wait for one subscription.
 const MOST_WAITING: usize = 1_024;
 
-/// What a connection needs for its way through async-graphql-axum and back.
-pub(super) struct Line {
+/// The way of messages from the client through async-graphql-axum and back.
+pub(super) struct Channels {
     stream: SplitStream<WebSocket>,
     /// Well-formed messages for the library.
     pub(super) inbound: mpsc::Sender<Result<Message, axum::Error>>,
     /// Subscriptions from the library.
-    pub(super) wanted: mpsc::UnboundedReceiver<Wanted>,
+    pub(super) requests: mpsc::UnboundedReceiver<SubscribeRequest>,
     /// Pings for the client.
     pings: mpsc::Sender<Message>,
-    pub(super) outbox: Outbox,
+    outbox: Outbox,
 }
 
 pub(super) struct Session {
     pub(super) shared: Shared,
-    pub(super) line: Line,
+    pub(super) channels: Channels,
     pub(super) id: RequestId,
     pub(super) opened: Option<Opened>,
     /// When the connection began, or last had a subscription.
@@ -131,7 +130,7 @@ pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLPr
     // Small, so that a client that does not read is waited for.
     let (inbound, mut accepted) = mpsc::channel(1);
     let (pings, messages) = mpsc::channel(1);
-    let (subscriptions, wanted) = mpsc::unbounded_channel();
+    let (subscriptions, requests) = mpsc::unbounded_channel();
     let outbox = Outbox::new();
     let patience = shared.sockets.limits.patience;
     let mut outbound = Outbound { sink, messages, outbox: outbox.clone(), patience };
@@ -141,8 +140,8 @@ pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLPr
         Subscriptions(subscriptions),
         protocol,
     );
-    let line = Line { stream, inbound, wanted, pings, outbox };
-    let mut session = Session::new(shared, line, id);
+    let channels = Channels { stream, inbound, requests, pings, outbox };
+    let mut session = Session::new(shared, channels, id);
     let end = tokio::select! {
         end = session.run() => end,
         close = outbound.run() => close.map_or(End::Gone, End::Close),
@@ -153,23 +152,23 @@ pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLPr
 }
 
 impl Session {
-    fn new(shared: Shared, line: Line, id: RequestId) -> Self {
+    fn new(shared: Shared, channels: Channels, id: RequestId) -> Self {
         let now = Instant::now();
-        Self { shared, line, id, opened: None, busy: now, heard: now, messages: 0, again: None }
+        Self { shared, channels, id, opened: None, busy: now, heard: now, messages: 0, again: None }
     }
 
     pub(super) fn limits(&self) -> &SocketLimits {
         &self.shared.sockets.limits
     }
 
-    /// Until the connection ends; what it has still to say is sent then.
+    /// Works until the connection ends.
     async fn run(&mut self) -> End {
         let late = Instant::now() + self.limits().init;
         let mut beat = interval(self.limits().beat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                message = self.line.stream.next() => Event::Message(message),
+                message = self.channels.stream.next() => Event::Message(message),
                 change = next(self.opened.as_mut()) => Event::Change(change),
                 _ = beat.tick() => Event::Beat,
                 () = sleep_until(self.again.unwrap_or(late)), if self.again.is_some() => Event::Again,
@@ -208,7 +207,7 @@ impl Session {
         let End::Close(close) = end else { return };
         let farewell = async {
             if sink.send(close.frame()).await.is_ok() {
-                while let Some(Ok(_)) = self.line.stream.next().await {}
+                while let Some(Ok(_)) = self.channels.stream.next().await {}
             }
         };
         // Whoever does not close in time is cut off.
@@ -217,12 +216,12 @@ impl Session {
 
     /// Sends `payload`, and waits until the client has taken it.
     async fn send(&self, tickets: &mpsc::Sender<()>, payload: Payload) -> Step {
-        self.line.outbox.send(tickets, payload).await.map_err(|_| End::Gone)
+        self.channels.outbox.send(tickets, payload).await.map_err(|_| End::Gone)
     }
 
-    /// Takes a subscription up that came through the library.
-    pub(super) async fn subscribe(&mut self, id: String, wanted: Wanted) -> Step {
-        let Wanted { request, tickets } = wanted;
+    /// Starts a subscription that came through the library.
+    pub(super) async fn subscribe(&mut self, id: String, request: SubscribeRequest) -> Step {
+        let SubscribeRequest { request, tickets } = request;
         let Some(opened) = &mut self.opened else { return Ok(()) };
         let actor = match actor(&self.shared, &opened.head).await {
             Ok(actor) => actor,
@@ -245,9 +244,8 @@ impl Session {
             // What changed before the first subscription is nobody's.
             opened.feed = self.shared.app.db.feed.listen();
         }
-        let variables = match request.variables.into_value().into_json() {
-            Ok(Value::Object(variables)) => variables,
-            _ => Map::new(),
+        let Ok(Value::Object(variables)) = request.variables.into_value().into_json() else {
+            return Err(Close::new(1011, "Internal error").into());
         };
         let request = Request {
             query: request.query,
@@ -378,7 +376,7 @@ impl Session {
             self.busy = now;
             self.tell().await?;
         }
-        self.line.pings.send(Message::Ping(bytes::Bytes::new())).await.map_err(|_| End::Gone)
+        self.channels.pings.send(Message::Ping(bytes::Bytes::new())).await.map_err(|_| End::Gone)
     }
 }
 
