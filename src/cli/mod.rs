@@ -129,7 +129,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     }
     let own = servers::Own::new(&app);
     own.beat(&app).await.map_err(failure)?;
-    let engine = Arc::new(Pipeline::within(config.limits).map_err(failure)?);
+    let engine = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
     let first = tokio::spawn({

@@ -90,7 +90,7 @@ impl RequestParams {
         if !matches!(self.extensions, None | Some(Value::Null | Value::Object(_))) {
             return Err(Error::input("`extensions` must be an object or null"));
         }
-        Ok(Request { query, operation_name, variables, strict, safe: true, replay: None, meter: None })
+        Ok(Request { query, operation_name, variables, strict, safe: true, idempotency: None, meter: None })
     }
 }
 

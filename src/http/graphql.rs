@@ -167,7 +167,7 @@ async fn operate(
         let purpose = noted.purpose.as_deref().unwrap_or_default();
         if let Some(key) = key {
             let ring = audit::ring(&shared.app).await.map_err(refused)?;
-            operation.replay = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(refused)?);
+            operation.idempotency = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(refused)?);
         }
         operation
     } else {

@@ -15,7 +15,7 @@ use super::Format;
 use crate::{
     app::App,
     base::error::{Code, Error},
-    graphql::{self, Answer, Outcome},
+    graphql::{self, Outcome},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -74,7 +74,7 @@ pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &Req
 
 /// Hands out an answer of the engine. Under `application/graphql-response+json` a document that was not executed
 /// is 400, under `application/json` 200 (GraphQL over HTTP, 6.4).
-pub(super) fn deliver(format: Format, answer: Answer, strict: bool) -> Response {
+pub(super) fn deliver(format: Format, answer: graphql::Response, strict: bool) -> Response {
     let (status, code) = match answer.outcome {
         Outcome::Executed => (StatusCode::OK, None),
         Outcome::Invalid => match format {

@@ -35,7 +35,7 @@ use crate::{
     auth::actor::Actor,
     base::error::{Code, Error},
     db::change_feed::Change,
-    graphql::{CostMeter, Request, Subscription, Told, errors_of},
+    graphql::{CostMeter, Request, Subscription, SubscriptionEvent, errors_for},
     http::{
         RequestId,
         graphql::{authenticate, log_refusal},
@@ -234,11 +234,11 @@ impl Session {
         };
         if opened.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
             let error = Error::new(Code::RateLimited, "this connection has too many subscriptions");
-            return self.send(&tickets, Payload::Error(errors_of(&error, &actor))).await;
+            return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
         let rates = self.shared.rates.clone();
         if let Some(Err(error)) = rates.map(|rates| Account::new(rates, &actor.id).charge(1)) {
-            return self.send(&tickets, Payload::Error(errors_of(&error, &actor))).await;
+            return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
         if opened.subscriptions.is_empty() {
             // What changed before the first subscription is nobody's.
@@ -305,18 +305,19 @@ impl Session {
                 let change = followed.waiting.front();
                 let Followed { tickets, subscription, .. } = &followed;
                 let errors =
-                    match self.shared.engine.follow(&self.shared.app, &actor, subscription, change).await {
-                        Told::Nothing => None,
-                        Told::Answer(answer) => {
+                    match self.shared.engine.next_event(&self.shared.app, &actor, subscription, change).await
+                    {
+                        SubscriptionEvent::None => None,
+                        SubscriptionEvent::Next(answer) => {
                             messages.push((tickets.clone(), Payload::Next(answer)));
                             None
                         }
-                        Told::Later(_) if now - *followed.since.get_or_insert(now) <= keep => {
+                        SubscriptionEvent::Retry(_) if now - *followed.since.get_or_insert(now) <= keep => {
                             self.again = Some(Instant::now() + RETRY);
                             kept.push(followed);
                             break;
                         }
-                        Told::Later(errors) | Told::Ended(errors) => Some(errors),
+                        SubscriptionEvent::Retry(errors) | SubscriptionEvent::Error(errors) => Some(errors),
                     };
                 if let Some(errors) = errors {
                     messages.push((followed.tickets.clone(), Payload::Error(errors)));
