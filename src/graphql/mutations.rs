@@ -66,7 +66,7 @@ async fn once(
         return serde_json::from_slice(&outcome).map_err(|_| fault());
     }
     let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await;
-    let written = written.map_err(|error| planned.input.as_called(error))?;
+    let written = written.map_err(|error| planned.input.with_used_names(error))?;
     if let Some(replay) = replay {
         let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
         tx.keep(app, replay, root, &outcome).await?;
@@ -82,47 +82,47 @@ async fn write(
     input: &Input,
     tx: &mut Transaction,
 ) -> Result<MutationResult, Error> {
-    let id = |name: &str| input.need_id(name);
+    let id = |name: &str| input.require_id(name);
     Ok(match write {
-        Write::CreateContact => MutationResult::one(create_contact(actor, input, tx).await?),
+        Write::CreateContact => MutationResult::for_id(create_contact(actor, input, tx).await?),
         Write::UpdateContact => {
             let change = rectification(input, tx)?;
             let rectified = contacts::rectify(tx, actor, &change).await?;
             consents::follow(tx, rectified).await?;
-            MutationResult::one(change.id)
+            MutationResult::for_id(change.id)
         }
         Write::MergeContacts => {
             let merge = new_merge(input)?;
             merge::merge(tx, actor, &merge).await?;
-            MutationResult::one(merge.id)
+            MutationResult::for_id(merge.id)
         }
         Write::AddContactPoint => {
             let new = NewContactPoint {
-                contact_id: input.need_id("contactId")?,
+                contact_id: input.require_id("contactId")?,
                 kind: word::<ContactPointKind>(input, "kind")?,
                 values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
             };
             let reached = contacts::add_point(tx, actor, &new).await?;
             consents::arrive(tx, &reached).await?;
-            MutationResult::one(new.contact_id)
+            MutationResult::for_id(new.contact_id)
         }
         Write::RemoveContactPoint => {
-            MutationResult::one(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
+            MutationResult::for_id(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
         }
         Write::RecordGround => {
-            let contact = contacts::lock(tx, actor, input.need_id("contactId")?).await?;
-            MutationResult::one(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
+            let contact = contacts::lock(tx, actor, input.require_id("contactId")?).await?;
+            MutationResult::for_id(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
         }
         Write::EndGround => {
             let id = id("groundId")?;
             grounds::end(tx, actor, id, input.time("endedAt")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::RecordObjection => {
             let new = NewObjection {
                 contact_id: input.id("contactId"),
                 address: address(input, tx.reader())?,
-                purpose: input.need_text("purpose")?.to_owned(),
+                purpose: input.require_text("purpose")?.to_owned(),
                 channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
                 at: input.time("declaredAt"),
                 source: owned(input, "source"),
@@ -132,19 +132,21 @@ async fn write(
         Write::EndObjection => {
             let id = id("objectionId")?;
             objections::end(tx, actor, id, input.time("endedAt")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::LiftBlock => {
             let id = id("blockId")?;
             suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
-        Write::RecordConsent => MutationResult::one(consents::record(tx, actor, &new_consent(input)?).await?),
+        Write::RecordConsent => {
+            MutationResult::for_id(consents::record(tx, actor, &new_consent(input)?).await?)
+        }
         Write::RequestConsent => {
             let asked = signups::request(tx, app, actor, &consent_request(input)?).await?;
             MutationResult { ids: asked.into_iter().collect(), secret: None }
         }
-        Write::RenewConsent => MutationResult::one(consents::renew(tx, actor, &renewal(input)?).await?),
+        Write::RenewConsent => MutationResult::for_id(consents::renew(tx, actor, &renewal(input)?).await?),
         Write::WithdrawConsent => {
             let withdrawal = Withdrawal {
                 id: input.id("consentId"),
@@ -159,39 +161,41 @@ async fn write(
         }
         Write::OpenRequest => {
             let new = NewRequest {
-                contact_id: input.need_id("contactId")?,
+                contact_id: input.require_id("contactId")?,
                 kind: word::<RequestKind>(input, "kind")?,
                 received_at: input.time("receivedAt"),
                 purpose: owned(input, "purpose"),
                 note: owned(input, "note"),
             };
-            MutationResult::one(requests::open(tx, actor, &new).await?)
+            MutationResult::for_id(requests::open(tx, actor, &new).await?)
         }
         Write::CancelRequest => {
             let id = id("privacyRequestId")?;
             requests::cancel(tx, actor, id, owned(input, "reason")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::RestrictContact => {
             let new = Restrict {
                 id: id("contactId")?,
                 limb: word::<RestrictionLimb>(input, "limb")?,
-                reason: input.need_text("reason")?.to_owned(),
+                reason: input.require_text("reason")?.to_owned(),
                 planned_until: input.time("plannedUntil"),
             };
             contacts::restrict(tx, actor, &new).await?;
-            MutationResult::one(new.id)
+            MutationResult::for_id(new.id)
         }
         Write::LiftRestriction => {
             let id = id("contactId")?;
-            contacts::lift(tx, actor, id, input.need_time("informedAt")?).await?;
-            MutationResult::one(id)
+            contacts::lift(tx, actor, id, input.require_time("informedAt")?).await?;
+            MutationResult::for_id(id)
         }
-        Write::CreateRecipient => MutationResult::one(recipients::create(tx, new_recipient(input)?).await?),
+        Write::CreateRecipient => {
+            MutationResult::for_id(recipients::create(tx, new_recipient(input)?).await?)
+        }
         Write::AcknowledgeStops => {
             let (recipient, batch) = (id("recipientId")?, id("batchId")?);
             stops::acknowledge_as(tx, actor, recipient, batch).await?;
-            MutationResult::one(recipient)
+            MutationResult::for_id(recipient)
         }
         Write::CreateAccessToken => {
             let new = new_token(actor, input, tx.now())?;
@@ -206,7 +210,7 @@ async fn write(
                 return Err(Error::new(Code::NotFound, "there is no such token"));
             }
             access_tokens::revoke(tx, id).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
     })
 }
@@ -217,9 +221,9 @@ async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> R
     match &ground {
         Some(ground) => ground.check(actor, tx.now())?,
         None if actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::EveryContact) => {}
-        None => return Err(input.fault("ground", "a contact needs a ground (Art. 6(1))")),
+        None => return Err(input.invalid("ground", "a contact needs a ground (Art. 6(1))")),
     }
-    let source = source(input.need_nested("source")?, tx)?;
+    let source = source(input.require_nested("source")?, tx)?;
     let reached = contacts::create(tx, "createContact", &given, &source).await?;
     let id = reached.contact_id();
     if let Some(ground) = &ground {
@@ -235,8 +239,8 @@ async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> R
 /// The given fields of contacts that `list` names, each with its place.
 fn named(input: &Input, list: &str) -> Result<Vec<(&'static Field, String)>, Error> {
     let mut fields = Vec::new();
-    for (index, name) in input.words(list).unwrap_or_default().iter().enumerate() {
-        let place = format!("{}.{index}", input.place(list));
+    for (index, name) in input.strings(list).unwrap_or_default().iter().enumerate() {
+        let place = format!("{}.{index}", input.path(list));
         let named = CONTACT.given().find(|(field, _)| field.order_name() == *name);
         let (field, _) = named.ok_or_else(|| Error::input("there is no such field").in_input(&place))?;
         fields.push((field, place));
@@ -246,13 +250,13 @@ fn named(input: &Input, list: &str) -> Result<Vec<(&'static Field, String)>, Err
 
 fn new_merge(input: &Input) -> Result<Merge, Error> {
     let merge = Merge {
-        id: input.need_id("contactId")?,
-        duplicate_id: input.need_id("duplicateId")?,
+        id: input.require_id("contactId")?,
+        duplicate_id: input.require_id("duplicateId")?,
         expected_version: input.int("expectedVersion"),
         take: named(input, "take")?.into_iter().map(|(field, _)| field).collect(),
     };
     if merge.id == merge.duplicate_id {
-        return Err(input.fault("duplicateId", "a contact is no duplicate of itself"));
+        return Err(input.invalid("duplicateId", "a contact is no duplicate of itself"));
     }
     Ok(merge)
 }
@@ -271,7 +275,7 @@ fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error
     }
     let source = input.nested("source").map(|nested| source(nested, tx)).transpose()?;
     Ok(Rectification {
-        id: input.need_id("contactId")?,
+        id: input.require_id("contactId")?,
         expected_version: input.int("expectedVersion"),
         values: changed,
         source,
@@ -281,11 +285,11 @@ fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error
 fn source(input: &Input, tx: &Transaction) -> Result<Source, Error> {
     for name in ["collectedAt", "informedAt"] {
         if input.time(name).is_some_and(|at| at > tx.now()) {
-            return Err(input.fault(name, format!("`{name}` is in the future")));
+            return Err(input.invalid(name, format!("`{name}` is in the future")));
         }
     }
     Ok(Source {
-        name: input.need_text("name")?.to_owned(),
+        name: input.require_text("name")?.to_owned(),
         collected_at: input.time("collectedAt"),
         informed_at: input.time("informedAt"),
         notice_version: owned(input, "noticeVersion"),
@@ -294,7 +298,7 @@ fn source(input: &Input, tx: &Transaction) -> Result<Source, Error> {
 
 fn ground(input: &Input, place: &'static str) -> Result<NewGround, Error> {
     Ok(NewGround {
-        purpose: input.need_text("purpose")?.to_owned(),
+        purpose: input.require_text("purpose")?.to_owned(),
         reference: owned(input, "reference"),
         since: input.time("since"),
         until: input.time("until"),
@@ -304,14 +308,14 @@ fn ground(input: &Input, place: &'static str) -> Result<NewGround, Error> {
 
 fn new_consent(input: &Input) -> Result<NewConsent, Error> {
     Ok(NewConsent {
-        contact_id: input.need_id("contactId")?,
-        purpose: input.need_text("purpose")?.to_owned(),
+        contact_id: input.require_id("contactId")?,
+        purpose: input.require_text("purpose")?.to_owned(),
         channel: word::<Channel>(input, "channel")?,
-        text_version: input.need_text("textVersion")?.to_owned(),
-        language: input.need_text("language")?.to_owned(),
-        proof: input.need_text("proof")?.to_owned(),
-        declared_at: input.need_time("declaredAt")?,
-        source: input.need_text("source")?.to_owned(),
+        text_version: input.require_text("textVersion")?.to_owned(),
+        language: input.require_text("language")?.to_owned(),
+        proof: input.require_text("proof")?.to_owned(),
+        declared_at: input.require_time("declaredAt")?,
+        source: input.require_text("source")?.to_owned(),
         expires_at: input.time("expiresAt"),
         evidence: owned(input, "evidence"),
     })
@@ -323,23 +327,23 @@ fn consent_request(input: &Input) -> Result<signups::Request, Error> {
         email: owned(input, "email"),
         given_name: owned(input, "givenName"),
         family_name: owned(input, "familyName"),
-        purpose: input.need_text("purpose")?.to_owned(),
-        language: input.need_text("language")?.to_owned(),
+        purpose: input.require_text("purpose")?.to_owned(),
+        language: input.require_text("language")?.to_owned(),
         text_version: owned(input, "textVersion"),
-        form: input.need_text("form")?.to_owned(),
-        signed_up_at: input.need_time("declaredAt")?,
+        form: input.require_text("form")?.to_owned(),
+        signed_up_at: input.require_time("declaredAt")?,
         notice_version: owned(input, "noticeVersion"),
     })
 }
 
 fn renewal(input: &Input) -> Result<Renewal, Error> {
     Ok(Renewal {
-        id: input.need_id("consentId")?,
-        text_version: input.need_text("textVersion")?.to_owned(),
-        language: input.need_text("language")?.to_owned(),
-        proof: input.need_text("proof")?.to_owned(),
-        declared_at: input.need_time("declaredAt")?,
-        source: input.need_text("source")?.to_owned(),
+        id: input.require_id("consentId")?,
+        text_version: input.require_text("textVersion")?.to_owned(),
+        language: input.require_text("language")?.to_owned(),
+        proof: input.require_text("proof")?.to_owned(),
+        declared_at: input.require_time("declaredAt")?,
+        source: input.require_text("source")?.to_owned(),
         expires_at: input.time("expiresAt"),
         evidence: owned(input, "evidence"),
     })
@@ -348,23 +352,23 @@ fn renewal(input: &Input) -> Result<Renewal, Error> {
 fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
     let until: Option<Result<NaiveDate, _>> = input.text("contractUntil").map(str::parse);
     Ok(NewRecipient {
-        name: input.need_text("name")?.to_owned(),
+        name: input.require_text("name")?.to_owned(),
         kind: word::<RecipientKind>(input, "kind")?,
         country: owned(input, "country"),
         transfer_mechanism: owned(input, "transferMechanism"),
-        contract_until: until.transpose().map_err(|_| input.fault("contractUntil", "this is no date"))?,
+        contract_until: until.transpose().map_err(|_| input.invalid("contractUntil", "this is no date"))?,
     })
 }
 
 fn new_token(actor: &Actor, input: &Input, now: DateTime<Utc>) -> Result<NewToken, Error> {
-    let list = |name: &str| input.words(name).map(<[String]>::to_vec);
+    let list = |name: &str| input.strings(name).map(<[String]>::to_vec);
     // Who may not say when a token ends makes none: the usual end is said in its place.
     if input.time("expiresAt").is_none() && !actor.may("AccessToken.expiresAt", Action::Create) {
         let error = Error::new(Code::ForbiddenField, "this may not be written for this purpose");
         return Err(error.at("AccessToken.expiresAt").in_input("input.expiresAt"));
     }
     Ok(NewToken {
-        name: input.need_text("name")?.to_owned(),
+        name: input.require_text("name")?.to_owned(),
         roles: list("roles").unwrap_or_default(),
         purposes: list("purposes").unwrap_or_default(),
         fields: list("fields"),
@@ -383,7 +387,7 @@ fn values(input: &Input, object: &'static ObjectType) -> impl Iterator<Item = (&
 /// The address that contacts are named by instead of an id.
 fn address(input: &Input, reader: &Reader) -> Result<Option<Address>, Error> {
     match (input.text("email"), input.text("phone")) {
-        (Some(_), Some(_)) => Err(input.fault("phone", "give `email` or `phone`")),
+        (Some(_), Some(_)) => Err(input.invalid("phone", "give `email` or `phone`")),
         (Some(email), None) => Address::email(reader, email).map(Some),
         (None, Some(phone)) => Address::phone(reader, phone).map(Some),
         (None, None) => Ok(None),
@@ -396,6 +400,7 @@ fn owned(input: &Input, name: &str) -> Option<String> {
 
 /// A value of an enum that the database keeps.
 fn word<E: ActiveEnum<Value = String>>(input: &Input, name: &str) -> Result<E, Error> {
-    let word = input.need_text(name)?.to_owned();
-    E::try_from_value(&word).map_err(|_| input.fault(name, format!("`{name}` is not one of the known words")))
+    let word = input.require_text(name)?.to_owned();
+    E::try_from_value(&word)
+        .map_err(|_| input.invalid(name, format!("`{name}` is not one of the known words")))
 }

@@ -28,7 +28,9 @@ use crate::{
         metrics::{self, Timing},
     },
     domain::recipients::Uses,
-    engine::{AnsweredBy, Executor, Operation, Plan, PlannedMutation, PlannedRoot, scan, skipped},
+    engine::{
+        AnsweredBy, Executor, Operation, Plan, PlannedMutation, PlannedRoot, check_source, skip_all_fields,
+    },
 };
 
 /// Who counts what operations cost.
@@ -123,7 +125,7 @@ impl Pipeline {
 
     /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
     pub(super) fn parse(&self, query: &str) -> Result<ExecutableDocument, Vec<ResponseError>> {
-        scan(query, &self.limits).map_err(|error| vec![ResponseError::new(error)])?;
+        check_source(query, &self.limits).map_err(|error| vec![ResponseError::new(error)])?;
         parse_query(query).map_err(|error| {
             let positions: Vec<Pos> = error.positions().collect();
             let message = match positions.first() {
@@ -201,16 +203,18 @@ impl Pipeline {
         if let Some(plan) = key.as_ref().and_then(|key| self.plans.get(key)) {
             return Ok(Ok(PlannedOperation { plan, introspection: Json::Null }));
         }
-        let mut operation = Operation::choose(&document.parsed, name, variables.clone(), &self.limits)?;
-        if operation.subscribes {
+        let mut operation =
+            Operation::from_document(&document.parsed, name, variables.clone(), &self.limits)?;
+        if operation.is_subscription() {
             return Err(Error::input("subscriptions are served over WebSocket"));
         }
-        if operation.writes && request.safe {
+        if operation.is_mutation() && request.safe {
             let error = Error::input("mutations are sent by POST");
             let body = error_body(&error, &actor.request_id);
             return Ok(Err(Response { body, outcome: Outcome::Unsafe }));
         }
-        operation.late = variant.as_ref().map_or(&[], |variant| variant.runtime_variables.as_slice());
+        operation.runtime_variables =
+            variant.as_ref().map_or(&[], |variant| variant.runtime_variables.as_slice());
         let mut introspection = Json::Null;
         let ag_variables = || Variables::from_json(serde_json::Value::Object(variables.clone()));
         if variant.is_none() {
@@ -228,15 +232,15 @@ impl Pipeline {
                 Err(errors) => return Ok(Err(invalid_response(response_errors(errors, &view), actor))),
             }
         }
-        let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
+        let plan = Plan::new(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
         let plan = Arc::new(plan);
-        if let (Some(key), true) = (key, plan.reusable) {
+        if let (Some(key), true) = (key, plan.cacheable) {
             self.plans.insert(key, plan.clone());
         }
         Ok(Ok(PlannedOperation { plan, introspection }))
     }
 
-    /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skipped: nothing runs.
+    /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skip_all_fields: nothing runs.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
@@ -249,8 +253,8 @@ impl Pipeline {
     ) -> Result<Vec<ResponseError>, Error> {
         let mut request = AgRequest::new("").variables(variables).only_introspection();
         request.operation_name = name.map(str::to_owned);
-        request.set_parsed_query(skipped(document.clone()));
-        // As a stream, which takes subscriptions too; one of which everything is skipped ends without a word.
+        request.set_parsed_query(skip_all_fields(document.clone()));
+        // As a stream, which takes subscriptions too; one of which everything is skip_all_fields ends without a word.
         let response = self.schema.execute_stream(request).next().await;
         match response.map(|response| response.errors) {
             Some(errors) if !errors.is_empty() => {
@@ -276,7 +280,7 @@ impl Pipeline {
             log_refusal(&denial.error, actor, None);
         }
         let errors: Vec<ResponseError> =
-            plan.denials.iter().map(|denial| ResponseError::from_denial(denial, plan.writes)).collect();
+            plan.denials.iter().map(|denial| ResponseError::from_denial(denial, plan.is_mutation)).collect();
         if let (true, Some(first)) = (request.strict, plan.denials.first()) {
             let response = ResponseParts { data: None, errors, withheld: Vec::new(), masked: &[] };
             return Ok(Response { body: response.json(actor), outcome: Outcome::Refused(first.error.code) });
@@ -284,10 +288,10 @@ impl Pipeline {
         if let (Some(meter), more @ 1..) = (&request.meter, plan.cost().saturating_sub(1)) {
             meter.charge(more)?;
         }
-        if plan.makes_links {
+        if plan.needs_installation_keys {
             with_deadline(deadline, audit::ring(app)).await?;
         }
-        if plan.of_persons && !plan.writes {
+        if plan.reads_personal_data && !plan.is_mutation {
             with_deadline(deadline, self.uses.note(app, actor)).await?;
         }
         let mut executor = Executor::new(plan, app, actor, &request.variables)?;
@@ -299,7 +303,7 @@ impl Pipeline {
                 // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
                 AnsweredBy::Mutation(planned) => {
                     let idempotency = request.idempotency.as_ref();
-                    let uses = plan.of_persons.then_some(&self.uses);
+                    let uses = plan.reads_personal_data.then_some(&self.uses);
                     Box::pin(run_mutation(
                         (app, uses),
                         actor,
@@ -318,7 +322,7 @@ impl Pipeline {
                     let reading = Box::pin(consent_state::read(app, actor, planned));
                     with_deadline(deadline, reading).await.map(Some)
                 }
-                AnsweredBy::Engine => with_deadline(deadline, Box::pin(executor.root(root))).await,
+                AnsweredBy::Engine => with_deadline(deadline, Box::pin(executor.execute_root(root))).await,
             };
             if json.as_ref().is_err_and(|error| error.transient) {
                 tracing::error!("a read found no connection, or others in its way");
@@ -372,7 +376,7 @@ async fn run_mutation(
         if let Some(uses) = uses {
             uses.note(app, actor).await?;
         }
-        executor.payload(planned, &result).await
+        executor.write_payload(planned, &result).await
     };
     with_deadline(deadline, Box::pin(read)).await.map(Some).map_err(|error| {
         let code = match error.code {

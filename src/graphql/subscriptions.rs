@@ -50,8 +50,8 @@ impl Pipeline {
         let variables = Variables::from_json(serde_json::Value::Object(request.variables.clone()));
         let name = request.operation_name.as_deref();
         // Bounded before it is validated.
-        match Operation::choose(&document, name, request.variables.clone(), &self.limits) {
-            Ok(operation) if operation.subscribes => {}
+        match Operation::from_document(&document, name, request.variables.clone(), &self.limits) {
+            Ok(operation) if operation.is_subscription() => {}
             Ok(_) => {
                 let message =
                     "only subscriptions are served over WebSocket; send queries and mutations by POST";
@@ -94,14 +94,14 @@ impl Pipeline {
         };
         let (Some(change), Some(root)) = (change, plan.roots.first()) else { return SubscriptionEvent::None };
         let read = async {
-            if plan.makes_links {
+            if plan.needs_installation_keys {
                 audit::ring(app).await?;
             }
-            if plan.of_persons {
+            if plan.reads_personal_data {
                 self.uses.note(app, actor).await?;
             }
             let mut executor = Executor::new(&plan, app, actor, &subscription.request.variables)?;
-            let json = executor.change(root, change).await?;
+            let json = executor.read_change(root, change).await?;
             Ok::<_, Error>(json.map(|json| (json, executor.withheld)))
         };
         match read.await {
@@ -132,9 +132,10 @@ impl Pipeline {
     ) -> Result<Plan, Vec<ResponseError>> {
         let Subscription { document, request } = subscription;
         let name = request.operation_name.as_deref();
-        let plan = Operation::choose(document, name, request.variables.clone(), &self.limits).and_then(
-            |operation| Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive()),
-        );
+        let plan = Operation::from_document(document, name, request.variables.clone(), &self.limits)
+            .and_then(|operation| {
+                Plan::new(&operation, actor, &self.limits, &app.keys, app.now().date_naive())
+            });
         let plan = plan.map_err(|error| vec![ResponseError::new(error)])?;
         // Fields that are denied are null beside an error, as in a read; the root makes the subscription.
         let denied: Vec<ResponseError> = plan

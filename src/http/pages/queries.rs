@@ -263,6 +263,6 @@ pub(super) async fn holds(
 ) -> Result<bool, Error> {
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let actor = Actor::of_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
-    let scope = Scope::of(&actor, app.now(), app.db.backend());
+    let scope = Scope::for_actor(&actor, app.now(), app.db.backend());
     engine::exists(&app.db.reader, &scope, &CONTACT, contact).await
 }
