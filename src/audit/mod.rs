@@ -43,7 +43,7 @@ pub use idempotency::{Idempotency, sweep};
 pub use in_use::refresh;
 pub use installation_keys::{known_ring, remake, ring};
 pub use key_rotation::{Rotated, rotate};
-pub use locks::USES;
+pub use locks::RECIPIENT_USES_LOCK;
 pub use masters::{KeyUse, Keyring, adopt, keyring, unknown_masters};
 pub use numbering::number;
 pub use openable::{Closed, closed, give_up};

@@ -71,9 +71,9 @@ pub(crate) enum ListFormat {
 }
 
 /// How long is waited for the last who work with a database.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server that starts waits for the keys of issuers.
-const FIRST_KEYS: Duration = Duration::from_secs(2);
+const ISSUER_KEYS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
 
@@ -136,7 +136,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
         let app = app.clone();
         async move { app.issuers.refresh(app.now()).await }
     });
-    _ = tokio::time::timeout(FIRST_KEYS, first).await;
+    _ = tokio::time::timeout(ISSUER_KEYS_TIMEOUT, first).await;
     tokio::spawn(keep_keys(app.clone()));
     if let Some(watch) = watch {
         watch.follow(app.clone());
@@ -312,7 +312,7 @@ fn opened(db: Db) -> Db {
 pub(crate) async fn close() {
     let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     for db in opened {
-        match tokio::time::timeout(CLOSING, db.close()).await {
+        match tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => tracing::warn!("the database could not be closed in time"),
         }

@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// Most bytes of all documents that are kept; what they are parsed into takes some forty times as much.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_CACHED_BYTES: usize = 256 * 1024;
 /// What a document weighs beside its bytes.
-const OVERHEAD: usize = 256;
+const OVERHEAD_BYTES: usize = 256;
 /// Most bytes of the id of something that is asked for by a variable.
-const LONGEST_ID: usize = 64;
+const MAX_ID_BYTES: usize = 64;
 /// Most choices of an operation and of variables that a document is known to be valid with.
-const MOST_CHOICES: usize = 16;
+const MAX_VARIANTS: usize = 16;
 
 /// A parsed document.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) struct DocumentCache(Cache<Box<str>, Arc<Document>>);
 
 impl DocumentCache {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MOST_BYTES))
+        Self(Cache::new(MAX_CACHED_BYTES))
     }
 
     pub(super) fn get(&self, text: &str) -> Option<Arc<Document>> {
@@ -65,7 +65,7 @@ impl DocumentCache {
 
     /// Keeps a document that was found valid.
     pub(super) fn insert(&self, text: String, document: Arc<Document>) {
-        let weight = text.len() + OVERHEAD;
+        let weight = text.len() + OVERHEAD_BYTES;
         self.0.keep(text.into_boxed_str(), document, weight);
     }
 }
@@ -92,7 +92,7 @@ impl Document {
             let value = variables.get(definition.node.name.node.as_str());
             value.is_none_or(|value| input_types.accepts(&definition.node.var_type.node, value))
         });
-        let is_short = |name: &String| matches!(variables.get(name), Some(Json::String(text)) if text.len() <= LONGEST_ID);
+        let is_short = |name: &String| matches!(variables.get(name), Some(Json::String(text)) if text.len() <= MAX_ID_BYTES);
         (accepted && variant.runtime_variables.iter().all(is_short)).then_some(variant)
     }
 
@@ -100,7 +100,7 @@ impl Document {
     pub(super) fn mark_valid(&self, name: Option<&str>, variables: &Map<String, Json>) {
         let Some(operation) = get_operation(&self.parsed, name) else { return };
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
-        if valid.len() >= MOST_CHOICES
+        if valid.len() >= MAX_VARIANTS
             || valid.iter().any(|variant| variant.matches(name, variables, &self.parsed))
         {
             return;

@@ -27,7 +27,7 @@ pub(super) enum InputShape {
 pub(super) struct InputTypes(BTreeMap<String, InputShape>);
 
 /// Deepest nesting that is looked into.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 impl InputTypes {
     pub(super) fn new(input_types: impl IntoIterator<Item = (String, InputShape)>) -> Self {
@@ -65,7 +65,7 @@ impl InputTypes {
             (name, value) => match (self.0.get(name), value) {
                 (Some(InputShape::Enum(words)), Json::String(word)) => words.contains(word),
                 (Some(InputShape::Text), Json::String(_)) => true,
-                (Some(InputShape::Input(members)), Json::Object(members_given)) if depth < DEEPEST => {
+                (Some(InputShape::Input(members)), Json::Object(members_given)) if depth < MAX_DEPTH => {
                     let is_known = |(name, value): (&String, &Json)| {
                         members.get(name).is_some_and(|ty| self.accepts_ref(ty, value, depth + 1))
                     };

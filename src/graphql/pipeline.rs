@@ -98,7 +98,7 @@ pub struct Pipeline {
 }
 
 /// How long reading back what was written may take when the time of the operation is over.
-const READING_BACK: Duration = Duration::from_secs(2);
+const READ_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Pipeline {
     /// An engine over the schema of the registry.
@@ -371,7 +371,7 @@ async fn run_mutation(
     }
     executor.refresh(app);
     // It is done, whatever comes of reading it back.
-    let deadline = deadline.max(Instant::now() + READING_BACK);
+    let deadline = deadline.max(Instant::now() + READ_BACK_TIMEOUT);
     let read = async {
         if let Some(uses) = uses {
             uses.note(app, actor).await?;

@@ -13,7 +13,7 @@ use crate::graphql::document_cache::{Document, OperationVariant};
 use crate::{auth::actor::Actor, base::cache::Cache, engine::Plan, policy::Table};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
-const MOST_PARTS: usize = 32 * 1024;
+const MAX_CACHED_PARTS: usize = 32 * 1024;
 
 /// What a plan depends on.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ pub(super) struct PlanCache(Cache<PlanKey, Arc<Plan>>);
 
 impl PlanCache {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MOST_PARTS))
+        Self(Cache::new(MAX_CACHED_PARTS))
     }
 
     pub(super) fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {

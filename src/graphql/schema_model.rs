@@ -281,7 +281,7 @@ impl Model {
             .disable_suggestions()
             .validation_mode(validation)
             // Documents are bounded before; one level is added to what is only validated.
-            .limit_recursive_depth(RECURSION + 1);
+            .limit_recursive_depth(DEFAULT_MAX_DEPTH + 1);
         for ty in &self.types {
             schema = match ty.kind {
                 TypeKind::Scalar => schema.register(Scalar::new(&ty.name).description(&ty.doc)),
@@ -312,7 +312,7 @@ impl Model {
 }
 
 /// Deepest nesting of selections that async-graphql takes by default.
-const RECURSION: usize = 32;
+const DEFAULT_MAX_DEPTH: usize = 32;
 
 pub(super) fn is_built_in(name: &str) -> bool {
     ["Int", "Float", "String", "Boolean", "ID"].contains(&name)

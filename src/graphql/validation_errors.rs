@@ -9,17 +9,17 @@ use crate::base::{
 use crate::graphql::{response::ResponseError, schema_views::SchemaView};
 
 /// Most faults of a document that are told at once.
-const MOST_FAULTS: usize = 10;
+const MAX_ERRORS: usize = 10;
 
 /// The faults as they are told to who is shown `view`.
 pub(super) fn response_errors(errors: Vec<ServerError>, view: &SchemaView) -> Vec<ResponseError> {
-    errors.into_iter().take(MOST_FAULTS).map(|error| response_error(error, view)).collect()
+    errors.into_iter().take(MAX_ERRORS).map(|error| response_error(error, view)).collect()
 }
 
 /// A fault, at most 300 characters of what async-graphql says of it. Of a value that does not fit only its place and what was expected
 /// are told: what async-graphql says of it may quote it.
 fn response_error(error: ServerError, view: &SchemaView) -> ResponseError {
-    let positions: Vec<Pos> = error.locations.into_iter().take(MOST_FAULTS).collect();
+    let positions: Vec<Pos> = error.locations.into_iter().take(MAX_ERRORS).collect();
     let path = error
         .message
         .strip_prefix("Invalid value for argument \"")

@@ -7,9 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::base::error::{Code, Error};
 
 /// How long an operation waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(1);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many wait for each that is under way.
-const WAITING: usize = 4;
+const WAITERS_PER_PERMIT: usize = 4;
 
 /// The places there are.
 #[derive(Clone)]
@@ -29,10 +29,10 @@ pub(super) struct Place {
 impl ConcurrencyLimit {
     /// Places for `operations` at once.
     pub(super) fn new(operations: u64) -> Self {
-        let most = Semaphore::MAX_PERMITS / (WAITING + 1);
+        let most = Semaphore::MAX_PERMITS / (WAITERS_PER_PERMIT + 1);
         let operations = usize::try_from(operations).unwrap_or(most).clamp(1, most);
         let places = |count| Arc::new(Semaphore::new(count));
-        Self { working: places(operations), present: places(operations * (WAITING + 1)) }
+        Self { working: places(operations), present: places(operations * (WAITERS_PER_PERMIT + 1)) }
     }
 
     /// A place, after a second at the latest.
@@ -46,7 +46,7 @@ impl ConcurrencyLimit {
         if let Ok(working) = self.working.clone().try_acquire_owned() {
             return Ok(Place { _present: present, _working: working });
         }
-        match tokio::time::timeout(PATIENCE, self.working.clone().acquire_owned()).await {
+        match tokio::time::timeout(QUEUE_TIMEOUT, self.working.clone().acquire_owned()).await {
             Ok(Ok(working)) => Ok(Place { _present: present, _working: working }),
             _ => Err(overloaded()),
         }

@@ -33,7 +33,7 @@ const ABSENT: &str = include_str!("graphiql_absent.html");
 /// Nothing but files of this server. Workers are files too, so neither `blob:` nor `eval` is needed. Styles alone may be
 /// inline: Monaco puts the places of lines into `style` attributes and the colours of a theme into a `style` element. Since
 /// pictures and fonts come from here as well, styles can carry nothing away.
-const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
+const CSP: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Whether the page is in this build.
@@ -80,7 +80,7 @@ fn answer(name: &str, body: Body, cache: &'static str) -> Response {
     let headers = [
         fixed(CONTENT_TYPE, content_type(name)),
         fixed(CACHE_CONTROL, cache),
-        fixed(CONTENT_SECURITY_POLICY, POLICY),
+        fixed(CONTENT_SECURITY_POLICY, CSP),
         fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"),
         fixed(REFERRER_POLICY, "no-referrer"),
         fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

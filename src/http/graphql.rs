@@ -31,7 +31,7 @@ use crate::{
 
 /// How much longer than an operation may take its answer is waited for: reads end in time by themselves, and what is written is
 /// read back after it.
-const OVERTIME: Duration = Duration::from_secs(3);
+const RESPONSE_GRACE: Duration = Duration::from_secs(3);
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
@@ -197,7 +197,7 @@ async fn operate(
         }
         .in_current_span(),
     );
-    match tokio::time::timeout(shared.limits.operation_time() + OVERTIME, task).await {
+    match tokio::time::timeout(shared.limits.operation_time() + RESPONSE_GRACE, task).await {
         Ok(Ok(done)) => Ok(response::deliver(format, done, strict)),
         Ok(Err(_)) => Err(refused(Error::internal("an operation panicked"))),
         Err(_) => {

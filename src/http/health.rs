@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// How long an answer holds.
-const FRESH: Duration = Duration::from_secs(1);
+const CACHE_TTL: Duration = Duration::from_secs(1);
 /// How long a check may take. An import into SQLite may hold the one writer for a moment.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state of one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -131,7 +131,7 @@ impl Health {
     pub async fn report(&self) -> Report {
         let mut last = self.last.lock().await;
         let (checks, warnings) = match &*last {
-            Some((at, checks, warnings)) if at.elapsed() < FRESH => (*checks, warnings.clone()),
+            Some((at, checks, warnings)) if at.elapsed() < CACHE_TTL => (*checks, warnings.clone()),
             _ => {
                 let (checks, warnings) = check(&self.app).await;
                 *last = Some((Instant::now(), checks, warnings.clone()));
@@ -148,11 +148,11 @@ impl Health {
 }
 
 async fn check(app: &App) -> (Checks, Vec<Warning>) {
-    let pending = timeout(PATIENCE, Migrator::get_pending_migrations_read_only(&app.db.reader));
-    let unknown = timeout(PATIENCE, audit::unknown_masters(app));
-    let (probed, lax) = (timeout(PATIENCE, audit::probe(app)), timeout(PATIENCE, app.db.lax()));
+    let pending = timeout(CHECK_TIMEOUT, Migrator::get_pending_migrations_read_only(&app.db.reader));
+    let unknown = timeout(CHECK_TIMEOUT, audit::unknown_masters(app));
+    let (probed, lax) = (timeout(CHECK_TIMEOUT, audit::probe(app)), timeout(CHECK_TIMEOUT, app.db.lax()));
     let (pending, unknown, probed, lax) = tokio::join!(pending, unknown, probed, lax);
-    let held = timeout(PATIENCE, app.db.held()).await;
+    let held = timeout(CHECK_TIMEOUT, app.db.held()).await;
     let (reader, migrations) = match pending {
         Ok(Ok(pending)) if pending.is_empty() => (State::Ok, State::Ok),
         Ok(Ok(_)) => (State::Ok, State::Pending),

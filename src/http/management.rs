@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How often what was measured is gathered, read or not: else it would pile up.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 struct Shared {
@@ -60,7 +60,7 @@ pub async fn manage(listener: TcpListener, router: Router) {
     if let Some(registry) = metrics::registry() {
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(UPKEEP).await;
+                tokio::time::sleep(UPKEEP_INTERVAL).await;
                 registry.run_upkeep();
             }
         });

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use crate::domain::mail_outbox::shown::Outbox;
 
 /// Styles of the public pages, and nothing else.
-const POLICY: &str =
+const CSP: &str =
     "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Clone)]
@@ -76,7 +76,7 @@ async fn page(State(shown): State<Shown>, Path(token): Path<String>, request: Re
         Ok(page) => {
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP)),
                 // The token stands in the address.
                 (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             ];

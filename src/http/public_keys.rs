@@ -15,7 +15,7 @@ use crate::http::response::{self, RequestId};
 use crate::{audit, base::error::Error, domain::receipts};
 
 /// An hour: the key changes with the database alone.
-const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+const CACHE_FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
 /// Answers one request. Nobody is asked for a credential: who holds a receipt must be able to verify it.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
@@ -32,7 +32,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             let mut response = Response::new(Body::from(keys));
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(CACHE_CONTROL, CACHED);
+            headers.insert(CACHE_CONTROL, CACHE_FOR_AN_HOUR);
             response
         }
         Err(error) => response::refuse(format, response::status_of(error.code), &error, &id),

@@ -25,10 +25,10 @@ use crate::{
 };
 
 /// draft-ietf-httpapi-ratelimit-headers-10; a unit is what an operation costs at least.
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Charges after which credentials that have everything left are forgotten.
-const TIDY: u64 = 10_000;
+const CLEANUP_EVERY: u64 = 10_000;
 
 type Limiter = Governor<String, HashMapStateStore<String>, MonotonicClock, StateInformationMiddleware>;
 
@@ -69,8 +69,8 @@ impl Account {
         let (quota, left) = (self.rates.quota, self.left.load(Ordering::Relaxed));
         let full = (u64::from(quota.saturating_sub(left)) * 60).div_ceil(u64::from(quota));
         let headers = response.headers_mut();
-        tell(headers, POLICY, &format!("\"credential\";q={quota};w=60"));
-        tell(headers, LEFT, &format!("\"credential\";r={left};t={full}"));
+        tell(headers, RATELIMIT_POLICY, &format!("\"credential\";q={quota};w=60"));
+        tell(headers, RATELIMIT, &format!("\"credential\";r={left};t={full}"));
         let wait = self.wait.load(Ordering::Relaxed);
         if wait > 0 {
             tell(headers, RETRY_AFTER, &wait.to_string());
@@ -87,7 +87,7 @@ fn tell(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 impl CostMeter for Account {
     fn charge(&self, cost: u64) -> Result<(), Error> {
         let limiter = &self.rates.limiter;
-        if self.rates.charges.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+        if self.rates.charges.fetch_add(1, Ordering::Relaxed) % CLEANUP_EVERY == CLEANUP_EVERY - 1 {
             limiter.retain_recent();
         }
         let Some(cost) = NonZeroU32::new(u32::try_from(cost).unwrap_or(u32::MAX)) else { return Ok(()) };
@@ -142,9 +142,9 @@ mod tests {
     fn who_has_everything_left_is_forgotten() {
         // So much in a minute that a charge is made up for at once.
         let rates = RateLimiter::new(u64::MAX).unwrap();
-        for number in 0..3 * TIDY {
+        for number in 0..3 * CLEANUP_EVERY {
             Account::new(rates.clone(), &format!("token:{number}")).charge(1).unwrap();
-            assert!(rates.limiter.len() as u64 <= TIDY + 1);
+            assert!(rates.limiter.len() as u64 <= CLEANUP_EVERY + 1);
         }
     }
 }

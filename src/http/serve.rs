@@ -29,11 +29,12 @@ use crate::base::limits::Limits;
 use crate::http::shutdown::{self, Closing, Shutdown};
 
 /// Longest head of a request, its address included.
-const HEAD_BYTES: usize = 128 * 1024;
+const MAX_HEADER_BYTES: usize = 128 * 1024;
 /// Streams of one HTTP/2 connection.
-const STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 100;
 /// What a connection is told that is one too many. It asks for nothing yet: nothing is read.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
+const TOO_MANY_CONNECTIONS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
                           connection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves `router` within `limits` until `ending` begins. From then on nobody can connect, who has connected is answered (and
@@ -81,13 +82,13 @@ pub async fn serve_within(
 fn builder(patience: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // Between requests too: it is how long a connection may be idle.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HEAD_BYTES);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(MAX_HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(patience)
         .keep_alive_timeout(patience)
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(64 * 1024);
     builder
 }
@@ -145,7 +146,7 @@ impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<
 /// Says that there are too many connections, as far as that can be said without waiting.
 fn turn_away(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write(TOO_MANY);
+        let _ = stream.write(TOO_MANY_CONNECTIONS);
         let _ = stream.shutdown(std::net::Shutdown::Write);
     }
 }

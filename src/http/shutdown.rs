@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long connections that are open at the end may send one more request: their client cannot know yet. Its answer says that
 /// it was the last one.
-const LINGER: Duration = Duration::from_millis(500);
+const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// Tells everybody that the server ends. All clones tell of the same end.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Shutdown {
     /// Resolves when connections that are idle still may be closed: clients had time for one more request.
     pub(super) async fn lingered(&self, grace: Duration) {
         self.begun().await;
-        tokio::time::sleep(LINGER.min(grace / 2)).await;
+        tokio::time::sleep(DRAIN_TIME.min(grace / 2)).await;
     }
 }
 

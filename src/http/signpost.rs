@@ -15,7 +15,7 @@ use crate::base::error::{Code, Error};
 use crate::http::response::{self, RequestId};
 
 /// Nothing but the text, and no icon.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Template)]
 #[template(path = "signpost.html")]
@@ -44,7 +44,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         Ok(page) => {
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP)),
             ];
             (headers, page).into_response()
         }

@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
+const MAX_BIND_VALUES: usize = 10_000;
 /// Rows per INSERT.
-const CHUNK: usize = 500;
+const INSERT_BATCH: usize = 500;
 
 /// What is told of the consent of a contact to a purpose on a channel.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ impl ExistingConsents {
         ids.sort_unstable();
         let (mut contacts, mut held, mut objections) = (HashMap::new(), HashMap::new(), Vec::new());
         let mut points: HashMap<Uuid, Vec<contact_point::Model>> = HashMap::new();
-        for ids in ids.chunks(PARAMETERS) {
+        for ids in ids.chunks(MAX_BIND_VALUES) {
             let ids = || ids.iter().copied();
             let rows = contact::Entity::find().filter(contact::Column::Id.is_in(ids()));
             let rows = rows.filter(contact::Column::State.ne(ContactState::Erased));
@@ -391,7 +391,7 @@ impl ExistingConsents {
         let held: Vec<Held> = touched.iter().filter_map(|key| self.held.remove(key)).collect();
         let new: Vec<consent::Model> =
             held.iter().filter(|held| held.before.is_none()).map(|held| held.now.clone()).collect();
-        for rows in new.chunks(CHUNK) {
+        for rows in new.chunks(INSERT_BATCH) {
             tx.insert_all::<consent::Entity>(rows.iter().cloned()).await?;
         }
         for held in &held {
@@ -402,7 +402,7 @@ impl ExistingConsents {
         }
         let fresh: Vec<consent_event::Model> =
             held.iter().flat_map(|held| held.events.iter().skip(held.known)).cloned().collect();
-        for rows in fresh.chunks(CHUNK) {
+        for rows in fresh.chunks(INSERT_BATCH) {
             tx.insert_all::<consent_event::Entity>(rows.iter().cloned()).await?;
         }
         for held in &held {
@@ -428,7 +428,7 @@ async fn events_of<C: ConnectionTrait>(
     consents: &[consent::Model],
 ) -> Result<HashMap<Uuid, Vec<consent_event::Model>>, Error> {
     let mut events: HashMap<Uuid, Vec<consent_event::Model>> = HashMap::new();
-    for consents in consents.chunks(PARAMETERS) {
+    for consents in consents.chunks(MAX_BIND_VALUES) {
         let ids = consents.iter().map(|consent| consent.id);
         let rows = consent_event::Entity::find().filter(consent_event::Column::ConsentId.is_in(ids));
         for event in rows.all(connection).await? {

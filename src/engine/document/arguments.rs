@@ -103,7 +103,7 @@ impl Arguments {
     pub(in crate::engine) fn cursor(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(cursor)) if cursor.len() <= LONGEST_CURSOR => Ok(Some(cursor)),
+            Some(Value::String(cursor)) if cursor.len() <= MAX_CURSOR_BYTES => Ok(Some(cursor)),
             Some(_) => Err(Error::input(
                 "this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed",
             )),
@@ -123,7 +123,7 @@ impl Arguments {
 }
 
 /// Longest cursor that is looked at: five values of the longest texts there are to be ordered by.
-const LONGEST_CURSOR: usize = 64 * 1024;
+const MAX_CURSOR_BYTES: usize = 64 * 1024;
 
 /// Text of an argument; also takes names of enums.
 pub(in crate::engine) fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Error> {

@@ -18,13 +18,13 @@ use crate::base::{
 pub(in crate::engine) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// Lists of introspection that may not be nested in each other deeper than this: each level multiplies the answer.
-const DEEPEST_LISTS: u64 = 2;
+const MAX_INTROSPECTION_LISTS: u64 = 2;
 
 /// Further nesting that introspection has: types of types of types.
-const INTROSPECTION: u64 = 10;
+const INTROSPECTION_EXTRA_DEPTH: u64 = 10;
 
 /// Deepest nesting of selections, fragments included.
-const HIGHEST: u64 = 64;
+const MAX_SELECTION_DEPTH: u64 = 64;
 
 /// What a selection spreads to.
 #[derive(Clone, Copy, Default)]
@@ -88,10 +88,10 @@ pub(in crate::engine) fn check(
             (size.root_fields, limits.root_fields, "root fields"),
             (size.aliases, limits.aliases, "aliases"),
             (size.depth, limits.depth, "nested selections"),
-            (size.height, HIGHEST, "nested selections"),
+            (size.height, MAX_SELECTION_DEPTH, "nested selections"),
             (size.directives, limits.directives, "directives"),
             (size.arguments, limits.argument_bytes, "bytes of arguments"),
-            (size.lists, DEEPEST_LISTS, "nested lists of introspection"),
+            (size.lists, MAX_INTROSPECTION_LISTS, "nested lists of introspection"),
         ] {
             if amount > limit {
                 return too_many(what, limit);
@@ -131,7 +131,7 @@ impl<'d> ComplexityVisitor<'d> {
         {
             self.visited += set.items.len();
         }
-        if nesting > HIGHEST {
+        if nesting > MAX_SELECTION_DEPTH {
             return Err(Error::new(Code::QueryTooComplex, "the document is nested too deeply"));
         }
         let mut total = Complexity::default();
@@ -177,7 +177,7 @@ impl<'d> ComplexityVisitor<'d> {
         size.aliases = size.aliases.saturating_add(u64::from(field.alias.is_some()));
         size.depth += 1;
         if matches!(name, "__schema" | "__type") {
-            size.depth = size.depth.saturating_sub(INTROSPECTION);
+            size.depth = size.depth.saturating_sub(INTROSPECTION_EXTRA_DEPTH);
         }
         if matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes")
             && !inner.items.is_empty()

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Most words of a list.
-const MOST_WORDS: usize = 200;
+const MAX_LIST_ENTRIES: usize = 200;
 
 /// A value of an input.
 #[derive(Clone)]
@@ -336,8 +336,8 @@ fn parse_word(name: &str, value: &Value) -> Result<String, Error> {
 pub(in crate::engine) fn parse_words(name: &str, value: &Value, path: &str) -> Result<Vec<String>, Error> {
     let single = std::slice::from_ref(value);
     let items = if let Value::List(items) = value { items.as_slice() } else { single };
-    if items.len() > MOST_WORDS {
-        let message = format!("`{name}` has more than {MOST_WORDS} entries");
+    if items.len() > MAX_LIST_ENTRIES {
+        let message = format!("`{name}` has more than {MAX_LIST_ENTRIES} entries");
         return Err(Error::input(message).in_input(path));
     }
     let mut words = Vec::with_capacity(items.len());

@@ -6,10 +6,10 @@ use crate::base::{
 };
 
 /// Deepest nesting of brackets, those of values included.
-const NESTING: u64 = 200;
+const MAX_BRACKET_DEPTH: u64 = 200;
 
 /// Longest name. Response keys are repeated in every row.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// Refuses documents that are too long to be parsed.
 ///
@@ -29,7 +29,7 @@ pub fn check_source(document: &str, limits: &Limits) -> Result<(), Error> {
             b'.' => (length_until(rest, |byte| byte != b'.').min(3), true),
             b'{' | b'[' | b'(' => {
                 nesting += 1;
-                if nesting > NESTING {
+                if nesting > MAX_BRACKET_DEPTH {
                     return too_complex("the document is nested too deeply".to_owned());
                 }
                 (1, true)
@@ -40,8 +40,8 @@ pub fn check_source(document: &str, limits: &Limits) -> Result<(), Error> {
             }
             byte if is_name_byte(*byte) => {
                 let length = length_until(rest, |byte| !is_name_byte(byte));
-                if length > LONGEST_NAME {
-                    let message = format!("a name in the document is longer than {LONGEST_NAME} bytes");
+                if length > MAX_NAME_BYTES {
+                    let message = format!("a name in the document is longer than {MAX_NAME_BYTES} bytes");
                     return Err(Error::input(message));
                 }
                 (length, true)

@@ -2,21 +2,21 @@
 
 use super::{Plan, RootPlan};
 use crate::{
-    base::metrics::OTHER,
+    base::metrics::UNKNOWN_OPERATION,
     registry::{MUTATIONS, root_field},
 };
 
 /// Values that are read at the cost of one.
-const VALUES_AT_ONE: u64 = 1_000;
+const VALUES_PER_UNIT: u64 = 1_000;
 
 /// What a mutation costs: a transaction with its audit entry.
-const COST_OF_WRITING: u64 = 10;
+const MUTATION_COST: u64 = 10;
 
 impl Plan {
     /// What the operation costs: 1, and 1 for every 1,000 values, and 10 for every mutation.
     pub fn cost(&self) -> u64 {
         let writes = self.roots.iter().filter(|root| root.mutation().is_some()).count() as u64;
-        1 + self.values / VALUES_AT_ONE + writes.saturating_mul(COST_OF_WRITING)
+        1 + self.values / VALUES_PER_UNIT + writes.saturating_mul(MUTATION_COST)
     }
 
     /// How many columns, fields, levels, conditions and refusals it has in all: what it takes to be kept.
@@ -32,7 +32,7 @@ impl Plan {
 
     /// What the operation is called in measures: its root field, as the registry spells it.
     pub fn name(&self) -> &'static str {
-        self.root_name.unwrap_or(OTHER)
+        self.root_name.unwrap_or(UNKNOWN_OPERATION)
     }
 }
 

@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// Most tests of one filter, and deepest nesting.
-const MOST_TESTS: usize = 100;
-const DEEPEST: usize = 8;
+const MAX_COMPARISONS: usize = 100;
+const MAX_DEPTH: usize = 8;
 
 /// Most values of an `in`, steps of an order, words of a search.
-const MOST_VALUES: usize = 1_000;
-const MOST_STEPS: usize = 5;
-const MOST_WORDS: usize = 8;
+const MAX_IN_VALUES: usize = 1_000;
+const MAX_SORT_KEYS: usize = 5;
+const MAX_SEARCH_WORDS: usize = 8;
 
 /// Reads the filter `value` on `object`. `allowed` says whether a field may be fully read.
 ///
@@ -44,7 +44,7 @@ fn parse_nested(
     depth: usize,
     tests: &mut usize,
 ) -> Result<Filter, Error> {
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
     }
     let Value::Object(entries) = value else { return Err(Error::input("a filter must be an object")) };
@@ -93,8 +93,8 @@ fn parse_nested(
 /// Counts objects and tests of a filter.
 fn count_tests(tests: &mut usize, more: usize) -> Result<(), Error> {
     *tests += more;
-    if *tests > MOST_TESTS {
-        let message = format!("the filter has more than {MOST_TESTS} objects and tests");
+    if *tests > MAX_COMPARISONS {
+        let message = format!("the filter has more than {MAX_COMPARISONS} objects and tests");
         return Err(Error::new(Code::QueryTooComplex, message));
     }
     Ok(())
@@ -136,8 +136,8 @@ fn parse_comparison(
         "in" => {
             let single = std::slice::from_ref(value);
             let items = if let Value::List(items) = value { items.as_slice() } else { single };
-            if items.len() > MOST_VALUES {
-                let message = format!("`{name}` has more than {MOST_VALUES} values");
+            if items.len() > MAX_IN_VALUES {
+                let message = format!("`{name}` has more than {MAX_IN_VALUES} values");
                 return Err(Error::new(Code::QueryTooComplex, message));
             }
             Comparison::In(items.iter().map(|item| parse_cell(field, &name, item)).collect::<Result<_, _>>()?)
@@ -169,10 +169,10 @@ impl Search {
         allowed: &dyn Fn(&Field) -> bool,
     ) -> Result<Self, Error> {
         let words = searched(query);
-        if words.len() > MOST_WORDS {
+        if words.len() > MAX_SEARCH_WORDS {
             return Err(Error::new(
                 Code::QueryTooComplex,
-                format!("a search has at most {MOST_WORDS} words"),
+                format!("a search has at most {MAX_SEARCH_WORDS} words"),
             ));
         }
         let fields = object.fields.iter().filter(|field| field.searched && allowed(field));
@@ -200,8 +200,8 @@ pub(in crate::engine) fn parse_order(
         Some(Value::List(items)) => items.as_slice(),
         Some(single) => std::slice::from_ref(single),
     };
-    if items.len() > MOST_STEPS {
-        return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MOST_STEPS} steps")));
+    if items.len() > MAX_SORT_KEYS {
+        return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MAX_SORT_KEYS} steps")));
     }
     for item in items {
         let Value::Object(entries) = item else { return Err(Error::input("`orderBy` must be an object")) };

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Most rows of a payload that may hold several.
-const MOST_WRITTEN: u64 = 100;
+const MAX_PAYLOAD_ROWS: u64 = 100;
 
 impl<'p> Planner<'p> {
     /// Plans the mutation `selected`.
@@ -88,7 +88,7 @@ impl<'p> Planner<'p> {
                 name if Some(name) == payload.many => PayloadPart::Many(self.plan_fetch(
                     payload.object,
                     &field.selection_sets(),
-                    MOST_WRITTEN,
+                    MAX_PAYLOAD_ROWS,
                 )?),
                 _ => PayloadPart::One(self.plan_fetch(payload.object, &field.selection_sets(), 1)?),
             };

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What a receipt counts among the values of an operation: it tells a consent whole.
-const VALUES: u64 = 1_000;
+const RECEIPT_VALUES: u64 = 1_000;
 
 pub(in crate::engine) fn plan<'p>(
     planner: &mut Planner<'p>,
@@ -32,7 +32,7 @@ pub(in crate::engine) fn plan<'p>(
         }
     }
     planner.plan.allowed += coordinates.len() as u64;
-    planner.plan.values = planner.plan.values.saturating_add(VALUES);
+    planner.plan.values = planner.plan.values.saturating_add(RECEIPT_VALUES);
     let mut parts = Vec::new();
     for field in planner.operation.collect_fields(&selected.selection_sets(), "ConsentReceipt")? {
         let part = match field.name {

@@ -196,8 +196,8 @@ impl<'p> Planner<'p> {
     }
 }
 
-const DEFAULT_ROWS: u64 = 50;
-const MOST_ROWS: u64 = 1_000;
+const DEFAULT_PAGE_ROWS: u64 = 50;
+const MAX_PAGE_ROWS: u64 = 1_000;
 
 impl Page {
     /// Plans the connection `selected` on `object`, `parents` of them at most.
@@ -317,13 +317,13 @@ fn page_size(arguments: &Arguments) -> Result<(u64, bool), Error> {
         (Some(_), Some(_)) => return Err(Error::input("give `first` or `last`, not both")),
         (None, Some(last)) => ("last", last, true),
         (Some(first), None) => ("first", first, false),
-        (None, None) => ("first", i64::try_from(DEFAULT_ROWS).unwrap_or_default(), false),
+        (None, None) => ("first", i64::try_from(DEFAULT_PAGE_ROWS).unwrap_or_default(), false),
     };
     if let [Some(_), Some(_)] = arguments {
         return Err(Error::input("give `after` or `before`, not both"));
     }
     match u64::try_from(rows) {
-        Ok(rows) if (1..=MOST_ROWS).contains(&rows) => Ok((rows, backward)),
-        _ => Err(Error::input(format!("`{name}` must be 1 to {MOST_ROWS}"))),
+        Ok(rows) if (1..=MAX_PAGE_ROWS).contains(&rows) => Ok((rows, backward)),
+        _ => Err(Error::input(format!("`{name}` must be 1 to {MAX_PAGE_ROWS}"))),
     }
 }

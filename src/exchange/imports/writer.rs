@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Rows per INSERT: a contact has some 35 columns, and SQLite takes 32,766 parameters.
-const CHUNK: usize = 250;
+const INSERT_BATCH: usize = 250;
 /// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
+const MAX_BIND_VALUES: usize = 10_000;
 
 /// What became of a batch; the other rows were there already.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ async fn insert(
     // Kept plans check each row that is written.
     tx.plan_anew(false).await?;
     let Sorted { missing, refused } = sorted;
-    for chunk in missing.chunks(CHUNK) {
+    for chunk in missing.chunks(INSERT_BATCH) {
         insert_chunk(import, chunk, &found, &mut tx).await?;
     }
     // Those too that were there already or cannot come in: who says no is believed.
@@ -267,16 +267,16 @@ async fn insert_chunk(
 async fn insert_rows(tx: &Transaction, made: &[Made]) -> Result<(), Error> {
     tx.insert_all::<contact::Entity>(made.iter().map(|made| made.contact.clone())).await?;
     let points: Vec<contact_point::Model> = made.iter().flat_map(|made| made.points.clone()).collect();
-    for points in points.chunks(CHUNK) {
+    for points in points.chunks(INSERT_BATCH) {
         tx.insert_all::<contact_point::Entity>(points.iter().cloned()).await?;
     }
     let sources: Vec<provenance::Model> = made.iter().flat_map(|made| made.sources.clone()).collect();
-    for sources in sources.chunks(CHUNK) {
+    for sources in sources.chunks(INSERT_BATCH) {
         tx.insert_all::<provenance::Entity>(sources.iter().cloned()).await?;
     }
     tx.insert_all::<ground::Entity>(made.iter().map(|made| made.ground.clone())).await?;
     let blocks: Vec<objection::Model> = made.iter().flat_map(|made| made.blocks.clone()).collect();
-    for blocks in blocks.chunks(CHUNK) {
+    for blocks in blocks.chunks(INSERT_BATCH) {
         tx.insert_all::<objection::Entity>(blocks.iter().cloned()).await?;
     }
     Ok(())
@@ -298,7 +298,7 @@ async fn sort<'a, C: ConnectionTrait>(
     let known = known(connection, &sources).await?;
     let own: Vec<Uuid> = rows.iter().filter_map(|row| row.own.as_ref().map(|own| own.id)).collect();
     let mut present: HashSet<Uuid> = HashSet::new();
-    for own in own.chunks(PARAMETERS) {
+    for own in own.chunks(MAX_BIND_VALUES) {
         let ids = contact::Entity::find().select_only().column(contact::Column::Id);
         let ids = ids.filter(contact::Column::Id.is_in(own.iter().copied())).into_tuple::<Uuid>();
         present.extend(ids.all(connection).await?);
@@ -326,8 +326,8 @@ async fn known<C: ConnectionTrait>(
     let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
     let (names, ids) = (Vec::from_iter(names), Vec::from_iter(ids));
     let mut known = HashSet::new();
-    for names in names.chunks(PARAMETERS) {
-        for ids in ids.chunks(PARAMETERS) {
+    for names in names.chunks(MAX_BIND_VALUES) {
+        for ids in ids.chunks(MAX_BIND_VALUES) {
             let present: Vec<(String, Option<String>)> = provenance::Entity::find()
                 .select_only()
                 .column(provenance::Column::Source)

@@ -61,7 +61,7 @@ use responses::Answer;
 use visit::{PageRequest, PagesState};
 
 /// How much longer than an operation may take its answer is waited for.
-const OVERTIME: Duration = Duration::from_secs(3);
+const RESPONSE_GRACE: Duration = Duration::from_secs(3);
 
 /// The pages. `proxied`: clients come through a proxy that says who they are.
 pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
@@ -226,7 +226,7 @@ async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Resu
         }
         .in_current_span(),
     );
-    match tokio::time::timeout(site.limits.operation_time() + OVERTIME, task).await {
+    match tokio::time::timeout(site.limits.operation_time() + RESPONSE_GRACE, task).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(Error::internal("a page panicked")),
         Err(_) => Err(Error::timed_out()),

@@ -47,11 +47,11 @@ use crate::{
 };
 
 /// How long the client's own close is waited for.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After how long what could not be told is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Most changes that wait for one subscription.
-const MOST_WAITING: usize = 1_024;
+const MAX_WAITING_CHANGES: usize = 1_024;
 
 /// The way of messages from the client through async-graphql-axum and back.
 pub(super) struct Channels {
@@ -211,7 +211,7 @@ impl Session {
             }
         };
         // Whoever does not close in time is cut off.
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     }
 
     /// Sends `payload`, and waits until the client has taken it.
@@ -274,7 +274,7 @@ impl Session {
         for followed in &mut opened.subscriptions {
             followed.waiting.push_back(change.clone());
         }
-        if opened.subscriptions.iter().any(|followed| followed.waiting.len() > MOST_WAITING) {
+        if opened.subscriptions.iter().any(|followed| followed.waiting.len() > MAX_WAITING_CHANGES) {
             return self.missed().await;
         }
         self.tell().await
@@ -292,7 +292,7 @@ impl Session {
                 // Nothing is told meanwhile, so that nothing is told to who may not have it.
                 let borne = each.all(|followed| now - *followed.since.get_or_insert(now) <= keep);
                 if error.may_pass() && borne {
-                    self.again = Some(Instant::now() + RETRY);
+                    self.again = Some(Instant::now() + RETRY_DELAY);
                     return Ok(());
                 }
                 return self.lose(error).await;
@@ -313,7 +313,7 @@ impl Session {
                             None
                         }
                         SubscriptionEvent::Retry(_) if now - *followed.since.get_or_insert(now) <= keep => {
-                            self.again = Some(Instant::now() + RETRY);
+                            self.again = Some(Instant::now() + RETRY_DELAY);
                             kept.push(followed);
                             break;
                         }
