@@ -68,9 +68,9 @@ pub(crate) async fn run(
         tokio::spawn(jobs::run(app, Some(mailer)));
         router = router.merge(http::outbox(outbox, token));
     }
-    let router = http::guard(router, &config.server);
+    let router = http::with_security_headers(router, &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
-    http::serve_within(listener, router, &config.limits, Shutdown::at(http::stop_signal()), grace).await?;
+    http::serve_within(listener, router, &config.limits, Shutdown::on(http::stop_signal()), grace).await?;
     Ok(())
 }
 

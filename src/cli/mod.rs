@@ -100,7 +100,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
         None => policy(config).await?,
     };
     if config.pages.enabled {
-        http::fit(&policy, &config.pages)
+        http::check_policy_supports_pages(&policy, &config.pages)
             .map_err(|text| CliError::Usage(format!("configuration: {text}")))?;
     }
     if !migrate {
@@ -144,12 +144,12 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     tokio::spawn(jobs::run(app.clone(), mailer));
     let beating = tokio::spawn(jobs::beat(app.clone(), own));
     let listener = bind(config.server.listen, "server.listen").await?;
-    let ending = Shutdown::at(http::stop_signal());
+    let shutdown = Shutdown::on(http::stop_signal());
     if let Some(address) = config.management.listen {
         let managed = bind(address, "management.listen").await?;
         tracing::info!(address = %managed.local_addr()?, "listening for the operators");
-        let router = http::management(app.clone(), ending.clone()).map_err(failure)?;
-        tokio::spawn(http::manage(managed, router));
+        let router = http::management(app.clone(), shutdown.clone()).map_err(failure)?;
+        tokio::spawn(http::serve_management(managed, router));
     }
     let sockets = SocketLimits { origins: config.server.cors_origins.clone(), ..SocketLimits::default() };
     let settings = Settings {
@@ -161,9 +161,9 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     told(config, address, app.policy.current().revision());
-    let router = http::guard(http::router(app.clone(), engine, settings), &config.server);
+    let router = http::with_security_headers(http::router(app.clone(), engine, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
-    http::serve_within(listener, router, &config.limits, ending, grace).await?;
+    http::serve_within(listener, router, &config.limits, shutdown, grace).await?;
     beating.abort();
     // Else it counts as running for a while yet.
     if let Err(error) = own.leave(&app).await {

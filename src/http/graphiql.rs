@@ -23,7 +23,7 @@ pub const PATH: &str = "/graphiql";
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
 #[allow_missing = true]
-struct Built;
+struct GraphiqlFiles;
 
 const PAGE: &str = "index.html";
 
@@ -38,7 +38,7 @@ const CSP: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; con
 
 /// Whether the page is in this build.
 pub fn is_built() -> bool {
-    Built::get(PAGE).is_some()
+    GraphiqlFiles::get(PAGE).is_some()
 }
 
 /// The page and its files. They are the same for everybody and hold no secret: whoever has no token gets no data.
@@ -52,30 +52,30 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 async fn page() -> Response {
-    match Built::get(PAGE) {
-        Some(page) => answer(PAGE, page.data.into(), "no-store"),
-        None => answer(PAGE, ABSENT.into(), "no-store"),
+    match GraphiqlFiles::get(PAGE) {
+        Some(page) => file_response(PAGE, page.data.into(), "no-store"),
+        None => file_response(PAGE, ABSENT.into(), "no-store"),
     }
 }
 
 /// One of the files. A name is looked up among those embedded, as it was sent: no path leads out of them.
 async fn file(request: Request) -> Response {
     let name = request.uri().path().strip_prefix("/graphiql/").unwrap_or_default().to_owned();
-    match Built::get(&name).filter(|_| name != PAGE) {
+    match GraphiqlFiles::get(&name).filter(|_| name != PAGE) {
         Some(EmbeddedFile { data, .. }) => {
             // The name of an asset holds a digest of it.
             let hashed = name.starts_with("assets/");
-            answer(
+            file_response(
                 &name,
                 data.into(),
                 if hashed { "public, max-age=31536000, immutable" } else { "no-store" },
             )
         }
-        None => crate::http::response::unknown(request).await,
+        None => crate::http::response::not_found(request).await,
     }
 }
 
-fn answer(name: &str, body: Body, cache: &'static str) -> Response {
+fn file_response(name: &str, body: Body, cache: &'static str) -> Response {
     let fixed = |name: HeaderName, value: &'static str| (name, HeaderValue::from_static(value));
     let headers = [
         fixed(CONTENT_TYPE, content_type(name)),

@@ -43,7 +43,7 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// `router`, every answer of which has the headers, and which pages of `server.cors_origins` may ask. Origins are compared whole:
 /// there are no patterns. Credentials are bearer tokens, which no browser sends by itself: cookies are not allowed.
-pub fn guard(router: Router, server: &Server) -> Router {
+pub fn with_security_headers(router: Router, server: &Server) -> Router {
     let origins: Vec<HeaderValue> =
         server.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     let router = if origins.is_empty() {
@@ -64,10 +64,10 @@ pub fn guard(router: Router, server: &Server) -> Router {
                 .max_age(PREFLIGHT_MAX_AGE),
         )
     };
-    router.layer(middleware::map_response_with_state(server.behind_tls_proxy, stamp))
+    router.layer(middleware::map_response_with_state(server.behind_tls_proxy, set_headers))
 }
 
-async fn stamp(State(tls): State<bool>, mut response: Response) -> Response {
+async fn set_headers(State(tls): State<bool>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

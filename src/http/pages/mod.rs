@@ -68,9 +68,9 @@ pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
     let clients = Clients::new(shared.app.pages.posts_per_minute, proxied).map(Arc::new);
     let site = PagesState {
         app: shared.app.clone(),
-        engine: shared.engine.clone(),
+        pipeline: shared.pipeline.clone(),
         limits: shared.limits,
-        admission: shared.admission.clone(),
+        concurrency: shared.concurrency.clone(),
         clients,
     };
     let handler = any(handle).with_state(site);
@@ -83,7 +83,7 @@ pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
 ///
 /// # Errors
 /// What is missing.
-pub fn fit(policy: &Policy, pages: &Pages) -> Result<(), String> {
+pub fn check_policy_supports_pages(policy: &Policy, pages: &Pages) -> Result<(), String> {
     let purpose = policy.purpose(&pages.purpose);
     if purpose.is_none_or(|purpose| !purpose.sees_all || purpose.grounds != Grounds::EveryContact) {
         let message = "must be a purpose of the policy that holds for every contact and sees all";
@@ -213,7 +213,7 @@ async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Resu
         _ => return refused(StatusCode::METHOD_NOT_ALLOWED),
     };
     // Only now: a client that is slow to send its form keeps no other from its turn.
-    let taken = site.admission.enter().await?;
+    let taken = site.concurrency.acquire().await?;
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let task = tokio::spawn(
         async move {

@@ -192,7 +192,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
         _ => Map::new(),
     };
     let request = Request { query: document.to_owned(), variables, ..Request::default() };
-    let answer = visit.engine.execute(&visit.app, actor, request).await;
+    let answer = visit.pipeline.execute(&visit.app, actor, request).await;
     let fault = || Error::internal("an answer of the engine to a page");
     let body: Body<T> = serde_json::from_slice(&answer.body).map_err(|_| fault())?;
     for Problem { message, extensions } in body.errors {

@@ -40,7 +40,7 @@ use crate::{
         RequestId,
         graphql::{authenticate, log_refusal},
         headers,
-        rate_limit::Account,
+        rate_limit::RateAccount,
         shared::Shared,
     },
     registry::ACCESS_TOKEN,
@@ -236,8 +236,10 @@ impl Session {
             let error = Error::new(Code::RateLimited, "this connection has too many subscriptions");
             return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
-        let rates = self.shared.rates.clone();
-        if let Some(Err(error)) = rates.map(|rates| Account::new(rates, &actor.id).charge(1)) {
+        let rate_limiter = self.shared.rate_limiter.clone();
+        if let Some(Err(error)) =
+            rate_limiter.map(|rate_limiter| RateAccount::new(rate_limiter, &actor.id).charge(1))
+        {
             return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
         if opened.subscriptions.is_empty() {
@@ -253,7 +255,7 @@ impl Session {
             variables,
             ..Request::default()
         };
-        match self.shared.engine.subscribe(&self.shared.app, &actor, request).await {
+        match self.shared.pipeline.subscribe(&self.shared.app, &actor, request).await {
             Ok(subscription) => {
                 let waiting = VecDeque::new();
                 opened.subscriptions.push(Followed { id, tickets, subscription, waiting, since: None });
@@ -304,21 +306,24 @@ impl Session {
             loop {
                 let change = followed.waiting.front();
                 let Followed { tickets, subscription, .. } = &followed;
-                let errors =
-                    match self.shared.engine.next_event(&self.shared.app, &actor, subscription, change).await
-                    {
-                        SubscriptionEvent::None => None,
-                        SubscriptionEvent::Next(answer) => {
-                            messages.push((tickets.clone(), Payload::Next(answer)));
-                            None
-                        }
-                        SubscriptionEvent::Retry(_) if now - *followed.since.get_or_insert(now) <= keep => {
-                            self.again = Some(Instant::now() + RETRY_DELAY);
-                            kept.push(followed);
-                            break;
-                        }
-                        SubscriptionEvent::Retry(errors) | SubscriptionEvent::Error(errors) => Some(errors),
-                    };
+                let errors = match self
+                    .shared
+                    .pipeline
+                    .next_event(&self.shared.app, &actor, subscription, change)
+                    .await
+                {
+                    SubscriptionEvent::None => None,
+                    SubscriptionEvent::Next(answer) => {
+                        messages.push((tickets.clone(), Payload::Next(answer)));
+                        None
+                    }
+                    SubscriptionEvent::Retry(_) if now - *followed.since.get_or_insert(now) <= keep => {
+                        self.again = Some(Instant::now() + RETRY_DELAY);
+                        kept.push(followed);
+                        break;
+                    }
+                    SubscriptionEvent::Retry(errors) | SubscriptionEvent::Error(errors) => Some(errors),
+                };
                 if let Some(errors) = errors {
                     messages.push((followed.tickets.clone(), Payload::Error(errors)));
                     self.busy = Instant::now();
