@@ -14,7 +14,7 @@ use zweck::{
     auth::{actor::Actor, credential::Credential},
     base::limits::Limits,
     crypto::master_keys::MasterKeys,
-    engine::{Cell, Operation, Plan, Row, write_page_of},
+    engine::{Cell, Operation, Plan, Row, write_page_from_rows},
     policy::{Policy, Sources},
     registry,
 };
@@ -119,7 +119,7 @@ fn reads(criterion: &mut Criterion) {
         let operation = Operation::from_document(&document, None, serde_json::Map::new(), &limits).unwrap();
         let plan = Plan::new(&operation, &actor, &limits, &keys, now.date_naive()).unwrap();
         assert!(plan.denials.is_empty());
-        let page = write_page_of(&plan, &actor, &keys, now, &rows).unwrap();
+        let page = write_page_from_rows(&plan, &actor, &keys, now, &rows).unwrap();
         format!("{{\"data\":{{\"contacts\":{page}}}}}")
     };
     assert_eq!(governed(), stock(), "the answers must be the same, byte for byte");

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     auth::oidc::Issuers,
     base::{clock::Clock, identities::Reader, ids::id_at},
-    config::{public_pages::Pages, recipients::Recipients},
+    config::{public_pages::PublicPages, recipients::Recipients},
     crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys},
     db::Db,
     policy::PolicyHandle,
@@ -31,9 +31,9 @@ pub struct App {
     /// Issuers whose users' tokens are taken.
     pub issuers: Issuers,
     /// What the public pages say and where they are.
-    pub pages: Pages,
+    pub pages: PublicPages,
     /// Keys that outlive a rotation of the master key, once they were read from the database.
-    pub ring: Arc<OnceCell<InstallationKeys>>,
+    pub installation_keys: Arc<OnceCell<InstallationKeys>>,
     /// How addresses and numbers are read here.
     pub reader: Reader,
     /// How long recipients may have kept what they read.
@@ -80,8 +80,8 @@ impl App {
             clock,
             keys,
             issuers,
-            pages: Pages::default(),
-            ring: Arc::default(),
+            pages: PublicPages::default(),
+            installation_keys: Arc::default(),
             reader: Reader::default(),
             keep_copy: Recipients::default().keep_copy(),
             failing: FailingJobs::default(),
@@ -90,7 +90,7 @@ impl App {
     }
 
     /// The same with public pages.
-    pub fn with_pages(self, pages: Pages) -> Self {
+    pub fn with_pages(self, pages: PublicPages) -> Self {
         Self { pages, ..self }
     }
 

@@ -121,7 +121,7 @@ async fn keys_and_entries_that_cannot_be_opened_are_counted() {
                 category: Set("identity".to_owned()),
                 generation: Set(0),
                 wrapped: Set("bent".to_owned()),
-                wrapped_by: Set(test.app.keys.name().unwrap()),
+                wrapped_by: Set(test.app.keys.key_id().unwrap()),
                 created_at: Set(test.app.now()),
             })
             .collect();

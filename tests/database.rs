@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use zweck::{
     db::Db,
-    registry::{ENUMS, OBJECTS, Read, Scalar, UNSERVED_TABLES},
+    registry::{ENUMS, FieldSource, OBJECTS, Scalar, UNEXPOSED_TABLES},
 };
 
 use crate::support::{
@@ -289,25 +289,25 @@ async fn every_column_is_declared_in_the_register() {
     for object in OBJECTS {
         let mut own = BTreeSet::new();
         let mut add = |column: &str| own.insert(format!("{}.{column}", object.table));
-        for (column, reason) in object.unserved {
+        for (column, reason) in object.unexposed_columns {
             assert!(!reason.is_empty());
             assert!(add(column), "{column} of {} is declared twice", object.name);
         }
         for field in object.fields {
-            match field.read {
+            match field.source {
                 // Before and after lie sealed in one column.
-                Read::Column { column, scalar: Scalar::Sealed { .. }, .. } => _ = add(column),
-                Read::Column { column, folded, .. } => {
+                FieldSource::Column { column, scalar: Scalar::Sealed { .. }, .. } => _ = add(column),
+                FieldSource::Column { column, folded, .. } => {
                     assert!(add(column), "{column} of {} is declared twice", object.name);
                     folded.map(&mut add);
                 }
-                Read::One { column, .. } => _ = add(column),
-                Read::Localised { de, en } => _ = (add(de), add(en)),
-                Read::Overdue
-                | Read::ReviewDue
-                | Read::Preference { .. }
-                | Read::Many { .. }
-                | Read::Connection { .. } => {}
+                FieldSource::One { column, .. } => _ = add(column),
+                FieldSource::Localised { de, en } => _ = (add(de), add(en)),
+                FieldSource::Overdue
+                | FieldSource::ReviewDue
+                | FieldSource::Preference { .. }
+                | FieldSource::Many { .. }
+                | FieldSource::Connection { .. } => {}
             }
         }
         // Types over one table each declare all of it.
@@ -315,7 +315,7 @@ async fn every_column_is_declared_in_the_register() {
         assert_eq!(*known, own, "{}", object.name);
         register.extend(own);
     }
-    for (table, columns) in UNSERVED_TABLES {
+    for (table, columns) in UNEXPOSED_TABLES {
         for (column, reason) in *columns {
             assert!(!reason.is_empty());
             assert!(register.insert(format!("{table}.{column}")), "{table}.{column} is declared twice");
@@ -420,7 +420,7 @@ async fn what_is_named_by_its_key_is_there() {
         let mut named = 0;
         for object in OBJECTS {
             for field in object.fields {
-                let Read::One { object: other, column } = field.read else { continue };
+                let FieldSource::One { object: other, column } = field.source else { continue };
                 if other.rows != zweck::registry::RowRule::Everyone {
                     continue;
                 }

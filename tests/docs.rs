@@ -192,16 +192,16 @@ const FIELDS: (&str, &str) = ("<!-- fields: made from the registry -->\n", "<!--
 fn fields() -> String {
     use std::fmt::Write;
 
-    use zweck::registry::{OBJECTS, Read};
+    use zweck::registry::{FieldSource, OBJECTS};
     let mut out = String::new();
     for object in OBJECTS {
         writeln!(out, "\n### {}\n\n{}\n\n| field | category | |\n|---|---|---|", object.name, object.doc)
             .unwrap();
-        for field in object.fields.iter().filter(|field| matches!(field.read, Read::Column { .. })) {
+        for field in object.fields.iter().filter(|field| matches!(field.source, FieldSource::Column { .. })) {
             writeln!(out, "| `{}` | {} | {} |", field.name, field.category.as_str(), field.doc).unwrap();
         }
         let kept: Vec<String> =
-            object.unserved.iter().map(|(column, why)| format!("`{column}` ({why})")).collect();
+            object.unexposed_columns.iter().map(|(column, why)| format!("`{column}` ({why})")).collect();
         if !kept.is_empty() {
             writeln!(out, "\nKept beside them and never shown: {}.", kept.join(", ")).unwrap();
         }

@@ -203,7 +203,7 @@ fn casbin_has_one_user_and_sql_its_places() {
         assert!(
             // Locks of the database, and one statement over whoever has an address, stand beside the reads.
             !sql || [
-                "engine/executor/level.rs",
+                "engine/executor/traversal.rs",
                 "engine/executor/lookup.rs",
                 "audit/locks.rs",
                 "db/mod.rs",

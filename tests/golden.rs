@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use serde_json::Value;
 use zweck::{
     policy::{Decision, Policy},
-    registry::{self, OBJECTS, Read},
+    registry::{self, FieldSource, OBJECTS},
 };
 
 use crate::support::{
@@ -83,11 +83,11 @@ async fn the_golden_file_holds_every_decision() {
 
 /// A selection of every field of a type, links with their key alone.
 fn everything(object: &registry::ObjectType) -> String {
-    let fields = object.fields.iter().map(|field| match field.read {
-        Read::One { object, .. } | Read::Many { object, .. } => {
+    let fields = object.fields.iter().map(|field| match field.source {
+        FieldSource::One { object, .. } | FieldSource::Many { object, .. } => {
             format!("{} {{ {} }}", field.name, object.key)
         }
-        Read::Connection { object, .. } => format!("{} {{ nodes {{ {} }} }}", field.name, object.key),
+        FieldSource::Connection { object, .. } => format!("{} {{ nodes {{ {} }} }}", field.name, object.key),
         _ => field.name.to_owned(),
     });
     fields.collect::<Vec<_>>().join(" ")
@@ -169,10 +169,10 @@ async fn requests_get_the_same_decisions() {
                     .fields
                     .iter()
                     .filter(|field| {
-                        let target = match field.read {
-                            Read::One { object, .. }
-                            | Read::Many { object, .. }
-                            | Read::Connection { object, .. } => {
+                        let target = match field.source {
+                            FieldSource::One { object, .. }
+                            | FieldSource::Many { object, .. }
+                            | FieldSource::Connection { object, .. } => {
                                 decision(role, purpose, format!("{}.{}", object.name, object.key))
                             }
                             _ => Decision::Allow,

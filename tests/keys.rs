@@ -141,15 +141,15 @@ async fn all_servers_change_over_at_the_same_instant() {
             server(&test, both()).await.unwrap(),
             server(&test, MasterKeys::with_previous(OLD, vec![NEW])).await.unwrap(),
         ];
-        let before = servers[0].keys.name().unwrap();
-        assert_eq!(servers[1].keys.name().unwrap(), before);
+        let before = servers[0].keys.key_id().unwrap();
+        assert_eq!(servers[1].keys.key_id().unwrap(), before);
         audit::rotate(&server(&test, both()).await.unwrap(), "cli:test").await.unwrap();
         for app in &servers {
             let neu = json!({ "familyName": "Neu", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
             let client = Client::over(app.clone());
             let answer = mutate(&client, &staff.support, "createContact", &neu, "contact { id }").await;
             assert!(answer.get("errors").is_none(), "{answer}");
-            assert_ne!(app.keys.name().unwrap(), before);
+            assert_ne!(app.keys.key_id().unwrap(), before);
         }
         assert_eq!(
             number(&test.app.db.reader, "SELECT COUNT(DISTINCT wrapped_by) FROM subject_key").await,

@@ -41,7 +41,7 @@ use crate::{
 #[tokio::test]
 async fn the_database_gives_up_statements_that_read_too_long() {
     for test in each().await {
-        let db = Db::connect_within(&test.url, 1, Duration::from_millis(300)).await.unwrap();
+        let db = Db::connect_with_timeout(&test.url, 1, Duration::from_millis(300)).await.unwrap();
         let endless = match db.backend() {
             DbBackend::Sqlite => {
                 "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT COUNT(*) FROM c"
@@ -68,7 +68,7 @@ async fn the_database_gives_up_statements_that_read_too_long() {
 
 /// The application over connections on which reads take a second at most.
 async fn within_a_second(test: &TestApp) -> Arc<App> {
-    let db = Db::connect_within(&test.url, 4, Duration::from_secs(1)).await.unwrap();
+    let db = Db::connect_with_timeout(&test.url, 4, Duration::from_secs(1)).await.unwrap();
     let policy = PolicyHandle::new(shipped().await);
     let (clock, issuers) = (test.clock.clone(), zweck::auth::oidc::Issuers::default());
     Arc::new(App::new(db, policy, clock, MasterKeys::new([7; 32]), issuers))

@@ -12,7 +12,7 @@ use zweck::{
     domain::access_tokens::NewToken,
     graphql::Pipeline,
     policy::{Policy, Sources},
-    registry::{self, InputField, MUTATIONS, Mutation, OBJECTS, ROOTS, Root},
+    registry::{self, InputField, MUTATIONS, Mutation, OBJECTS, ROOTS, RootKind},
 };
 
 use crate::{
@@ -75,7 +75,7 @@ fn capital(name: &str) -> String {
 fn ids_are_called_by_what_they_name() {
     let keys: BTreeSet<String> = ROOTS
         .iter()
-        .filter(|root| matches!(root.root, Root::One(_)))
+        .filter(|root| matches!(root.kind, RootKind::One(_)))
         .flat_map(|root| [Some(root.name), root.was].into_iter().flatten())
         .map(|name| format!("Query.{name}"))
         .collect();
@@ -640,7 +640,7 @@ async fn policies_may_use_the_old_names() {
         );
     }
     let old = Policy::load(&sources, &objects).await.unwrap();
-    let part = zweck::policy::Part::default();
+    let part = zweck::policy::PermissionFilter::default();
     assert_eq!(old.holdings(&part), new.holdings(&part));
     let told: Vec<String> =
         old.warnings().iter().filter(|warning| warning.code == "OLD_NAME").map(ToString::to_string).collect();

@@ -3,7 +3,7 @@
 use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 use proptest::{prelude::*, test_runner::TestRunner};
 use zweck::{
-    policy::{Action, Decision, Part, Policy, PolicyErrors, PolicyHandle, Sources, cases},
+    policy::{Action, Decision, PermissionFilter, Policy, PolicyErrors, PolicyHandle, Sources, cases},
     registry,
 };
 
@@ -66,7 +66,7 @@ async fn compare(policy: &Policy, roles: &[String], purpose: &str) {
     }
     for object in registry::OBJECTS {
         let decide = |field: &str| table.decide(policy.object(&format!("{}.{field}", object.name)).unwrap());
-        let keys = |field: &&registry::Field| field.category == registry::Category::Key;
+        let keys = |field: &&registry::Field| field.category == registry::DataCategory::Key;
         let any = object
             .fields
             .iter()
@@ -391,7 +391,7 @@ async fn a_policy_that_breaks_its_own_cases_is_refused() {
 #[tokio::test]
 async fn holdings_are_the_decisions() {
     let policy = shipped().await;
-    let part = Part {
+    let part = PermissionFilter {
         role: Some("marketing".to_owned()),
         purpose: Some("newsletter".to_owned()),
         type_name: Some("Contact".to_owned()),

@@ -11,7 +11,7 @@ use zweck::{
     audit,
     auth::{actor::Actor, oidc::Issuers},
     base::error::Error,
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::{
         installation_keys::InstallationKeys,
         link_tokens::{self, Preference},
@@ -48,7 +48,8 @@ async fn worlds() -> Vec<(TestApp, Client)> {
         let policy = PolicyHandle::new(test.app.policy.current());
         let db = Db::connect(&test.url, 4).await.unwrap();
         let app = App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default());
-        let pages = Pages { public_url: Some("https://crm.example".to_owned()), ..Pages::default() };
+        let pages =
+            PublicPages { public_url: Some("https://crm.example".to_owned()), ..PublicPages::default() };
         test.app = Arc::new(app.with_pages(pages));
         let client = Client::of(&test);
         worlds.push((test, client));

@@ -21,13 +21,13 @@ use sea_orm::ActiveEnum;
 use serde_json::{Map, Value, json};
 use zweck::{
     audit,
-    base::fold::{fold, mailbox},
+    base::fold::{email_key, fold},
     crypto::{
         installation_keys::InstallationKeys,
         link_tokens::{self, Preference},
     },
-    policy::{Action, Decision, Grounds, LegalBasis, Policy, PurposeDef, Table},
-    registry::{self, Read},
+    policy::{Action, Decision, DecisionTable, Grounds, LegalBasis, Policy, PurposeDef},
+    registry::{self, FieldSource},
 };
 
 use crate::{
@@ -50,7 +50,7 @@ struct Reference<'a> {
     persons: &'a [Person],
     purpose: &'a PurposeDef,
     policy: &'a Policy,
-    table: Table,
+    table: DecisionTable,
     document: &'a ExecutableDocument,
     variables: &'a Map<String, Value>,
     denied: BTreeSet<String>,
@@ -169,7 +169,7 @@ impl Reference<'_> {
                 let preference = Preference {
                     contact: id(0, person.number),
                     purpose: self.purpose.code.clone(),
-                    mailbox: link_tokens::Mailbox::Key(mailbox(email)),
+                    mailbox: link_tokens::Mailbox::Key(email_key(email)),
                 };
                 let token = link_tokens::preference(self.ring, &preference).unwrap();
                 json!(format!("https://crm.example/p/{token}"))
@@ -282,10 +282,10 @@ impl Reference<'_> {
         let coordinate = format!("{ty}.{name}");
         let field = registry::object(ty).unwrap().field(&name).unwrap();
         let decision = self.decide(&coordinate);
-        let target = match field.read {
-            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
-                Some(object)
-            }
+        let target = match field.source {
+            FieldSource::One { object, .. }
+            | FieldSource::Many { object, .. }
+            | FieldSource::Connection { object, .. } => Some(object),
             _ => None,
         };
         let readable = target
@@ -295,8 +295,8 @@ impl Reference<'_> {
             return Value::Null;
         }
         let sets: Vec<&SelectionSet> = nodes.iter().map(|node| &node.selection_set.node).collect();
-        match (field.read, target) {
-            (Read::One { .. }, Some(object)) => {
+        match (field.source, target) {
+            (FieldSource::One { .. }, Some(object)) => {
                 self.object(object.name, None, &sets);
                 let Some(row) = row else { return Value::Null };
                 let other = match object.name {
@@ -305,13 +305,13 @@ impl Reference<'_> {
                 };
                 other.map_or(Value::Null, |other| self.object(object.name, Some(&other), &sets))
             }
-            (Read::Many { .. }, Some(object)) => {
+            (FieldSource::Many { .. }, Some(object)) => {
                 self.object(object.name, None, &sets);
                 let Some(row) = row else { return Value::Null };
                 let rows = self.rows(object.name, Some(row.person));
                 rows.iter().map(|row| self.object(object.name, Some(row), &sets)).collect()
             }
-            (Read::Connection { .. }, Some(object)) => {
+            (FieldSource::Connection { .. }, Some(object)) => {
                 let rows = row.map(|row| self.rows(object.name, Some(row.person)));
                 self.connection(object.name, rows, &nodes[0], &sets)
             }

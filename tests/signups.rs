@@ -57,7 +57,7 @@ pub async fn tokens(test: &TestApp) -> Vec<String> {
     let ring = audit::ring(&test.app).await.unwrap();
     let mails = mail::Entity::find().order_by_asc(mail::Column::Id).all(&test.app.db.reader).await.unwrap();
     let sent = mails.into_iter().filter(|mail| mail.period.is_some());
-    sent.map(|mail| link_tokens::mailed(ring, mail.link_id).unwrap()).collect()
+    sent.map(|mail| link_tokens::one_time_token(ring, mail.link_id).unwrap()).collect()
 }
 
 /// Every consent to the newsletter of the contact.
@@ -125,7 +125,7 @@ async fn what_a_form_may_not_say_is_told_with_its_place() {
         ];
         for (new, place) in bad {
             let refused = sign_up(test, &new).await.unwrap_err();
-            assert_eq!((refused.code, refused.input.as_deref()), (Code::BadUserInput, Some(place)));
+            assert_eq!((refused.code, refused.input_path.as_deref()), (Code::BadUserInput, Some(place)));
         }
         sign_up(test, &good).await.unwrap();
     }

@@ -37,18 +37,18 @@ fn quick() -> SocketLimits {
         origins: vec!["https://app.example".to_owned()],
         message_bytes: 4_096,
         messages: 50,
-        init: Duration::from_millis(300),
+        init_timeout: Duration::from_millis(300),
         subscriptions: 3,
         connections: 3,
-        idle: Duration::from_millis(300),
-        beat: Duration::from_secs(1),
+        idle_timeout: Duration::from_millis(300),
+        heartbeat: Duration::from_secs(1),
         ..SocketLimits::default()
     }
 }
 
 /// The same, and nothing happens by itself: what is told is told by an event alone.
 fn calm() -> SocketLimits {
-    SocketLimits { beat: Duration::from_secs(3_600), messages: 1_000, ..quick() }
+    SocketLimits { heartbeat: Duration::from_secs(3_600), messages: 1_000, ..quick() }
 }
 
 pub struct Server {
@@ -591,7 +591,7 @@ async fn who_falls_behind_is_told() {
     let mut follower = server.follow(&desk, SUBSCRIPTION).await;
     // All at once: no other task runs in between.
     for _ in 0..5_000 {
-        test.app.db.feed.tell(Change { entity_type: "PrivacyRequest", id: Uuid::nil() });
+        test.app.db.feed.publish(Change { entity_type: "PrivacyRequest", id: Uuid::nil() });
     }
     assert_eq!(follower.ended().await, "RATE_LIMITED");
     follower.say(subscribe("s", SUBSCRIPTION)).await;
@@ -605,7 +605,7 @@ async fn who_falls_behind_is_told() {
 async fn what_is_told_is_committed() {
     for World { test, client } in worlds().await {
         let desk = test.caller("privacy_desk", "rights_fulfilment").await;
-        let mut feed = test.app.db.feed.listen();
+        let mut feed = test.app.db.feed.subscribe();
         let request = open_request(&client, &desk, 1, "x").await;
         let told = feed.recv().await.unwrap();
         assert_eq!((told.entity_type, told.id.to_string()), ("PrivacyRequest", request));
@@ -637,7 +637,7 @@ async fn a_fault_that_passes_ends_no_subscription() {
             [open_request(&client, &desk, 1, "first").await, open_request(&client, &desk, 2, "second").await];
         let tell = |index: usize| {
             let change = Change { entity_type: "PrivacyRequest", id: requests[index].parse().unwrap() };
-            test.app.db.feed.tell(change);
+            test.app.db.feed.publish(change);
         };
         let mut follower = server.follow(&desk, SUBSCRIPTION).await;
         for table in ["access_token", "privacy_request"] {
@@ -670,14 +670,15 @@ async fn a_fault_that_passes_ends_no_subscription() {
 #[tokio::test]
 async fn a_fault_that_stays_ends_what_follows() {
     for World { test, client } in worlds().await {
-        let server = Server::over(&test, SocketLimits { keep: Duration::from_millis(300), ..calm() }).await;
+        let server =
+            Server::over(&test, SocketLimits { max_retry_time: Duration::from_millis(300), ..calm() }).await;
         let desk = test.caller("privacy_desk", "rights_fulfilment").await;
         let request = open_request(&client, &desk, 1, "first").await;
         for table in ["privacy_request", "access_token"] {
             let mut follower = server.follow(&desk, SUBSCRIPTION).await;
             broken(&test, table, true).await;
             let id = request.parse().unwrap();
-            test.app.db.feed.tell(Change { entity_type: "PrivacyRequest", id });
+            test.app.db.feed.publish(Change { entity_type: "PrivacyRequest", id });
             assert_eq!(follower.ended().await, "INTERNAL", "{table}");
             if table == "access_token" {
                 assert_eq!(follower.closed().await.0, 1011);

@@ -14,7 +14,7 @@ use zweck::{
     domain::{contacts::Address, suppressions},
     exchange::imports::{Import, Reason},
     policy::Policy,
-    registry::{Category, Check, InputKind, InputType, MUTATIONS, Right},
+    registry::{DataCategory, InputKind, InputType, MUTATIONS, Right, Validator},
 };
 
 use crate::{
@@ -325,9 +325,12 @@ async fn objections_outlive_the_record() {
 fn takes_address(ty: &InputType) -> bool {
     ty.all().iter().any(|field| match (field.kind, field.right) {
         (InputKind::Object(nested), _) => takes_address(nested),
-        (InputKind::Text(Check::Email | Check::Phone | Check::Mailboxes | Check::Numbers), _) => true,
+        (
+            InputKind::Text(Validator::Email | Validator::Phone | Validator::Mailboxes | Validator::Numbers),
+            _,
+        ) => true,
         (_, Some(Right::OnField(_, _, field))) => {
-            matches!(field.category, Category::Email | Category::Phone | Category::Postal)
+            matches!(field.category, DataCategory::Email | DataCategory::Phone | DataCategory::Postal)
         }
         _ => false,
     })
@@ -373,7 +376,7 @@ async fn no_way_of_an_address_passes_the_list() {
     let taking: BTreeSet<&str> = MUTATIONS
         .iter()
         .filter(|mutation| {
-            let whole = mutation.whole.is_some_and(|object| object.name == "Contact");
+            let whole = mutation.requires_full_access.is_some_and(|object| object.name == "Contact");
             whole || takes_address(mutation.input)
         })
         .map(|mutation| mutation.name)

@@ -12,8 +12,10 @@ use zweck::{
     auth::{actor::Actor, credential::Credential},
     domain::{access_tokens::NewToken, purposes},
     graphql::{Pipeline, Request},
-    policy::{Action, Decision, Policy, Sources, Table},
-    registry::{self, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Read, Right, Root, SUBSCRIPTIONS},
+    policy::{Action, Decision, DecisionTable, Policy, Sources},
+    registry::{
+        self, FieldSource, InputType, MUTATIONS, OBJECTS, ObjectType, ROOTS, Right, RootKind, SUBSCRIPTIONS,
+    },
 };
 
 use crate::support::{
@@ -120,26 +122,26 @@ async fn shown(test: &TestApp, engine: &Pipeline, actor: &Actor) -> RequestParam
 /// An independent reading of the decisions: what is to be shown, found by walking from the roots.
 struct Oracle<'a> {
     policy: &'a Policy,
-    table: &'a Table,
+    table: &'a DecisionTable,
     sees_all: bool,
     on_consent: bool,
     objects: BTreeSet<&'static str>,
 }
 
 impl Oracle<'_> {
-    fn may(&self, action: Action, coordinate: &str) -> bool {
+    fn can(&self, action: Action, coordinate: &str) -> bool {
         self.table.allows(self.policy.object(coordinate).unwrap(), action)
     }
 
     fn readable(&self, object: &ObjectType) -> bool {
-        self.may(Action::Read, &format!("{}.{}", object.name, object.key))
+        self.can(Action::Read, &format!("{}.{}", object.name, object.key))
     }
 
     fn target(field: &registry::Field) -> Option<&'static ObjectType> {
-        match field.read {
-            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
-                Some(object)
-            }
+        match field.source {
+            FieldSource::One { object, .. }
+            | FieldSource::Many { object, .. }
+            | FieldSource::Connection { object, .. } => Some(object),
             _ => None,
         }
     }
@@ -147,31 +149,33 @@ impl Oracle<'_> {
     fn field(&self, object: &ObjectType, field: &registry::Field) -> bool {
         let coordinate = format!("{}.{}", object.name, field.name);
         match Self::target(field) {
-            Some(target) => self.may(Action::Read, &coordinate) && self.readable(target),
+            Some(target) => self.can(Action::Read, &coordinate) && self.readable(target),
             None => self.table.decide(self.policy.object(&coordinate).unwrap()) != Decision::Deny,
         }
     }
 
     fn compared(&self, object: &ObjectType, field: &registry::Field) -> bool {
         let coordinate = format!("{}.{}", object.name, field.name);
-        field.comparable
-            && self.may(Action::Read, &coordinate)
+        field.filterable
+            && self.can(Action::Read, &coordinate)
             && Self::target(field).is_none_or(|target| self.readable(target))
     }
 
     fn gives(&self, right: &Right) -> bool {
         let withheld = self.on_consent
-            && matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some());
-        !withheld && self.may(right.action(), &right.coordinate())
+            && matches!(right, Right::OnField(Action::Update, _, field) if field.required_channel.is_some());
+        !withheld && self.can(right.action(), &right.coordinate())
     }
 
-    fn root(&self, root: Root) -> bool {
+    fn root(&self, root: RootKind) -> bool {
         match root {
-            Root::Viewer | Root::ExplainAccess => true,
-            Root::One(object) | Root::List(object) | Root::Connection(object) => self.readable(object),
-            Root::ConsentState => self.may(Action::Read, "Consent.status"),
-            Root::ConsentReceipt => {
-                registry::receipt_coordinates().iter().all(|coordinate| self.may(Action::Read, coordinate))
+            RootKind::Viewer | RootKind::ExplainAccess => true,
+            RootKind::One(object) | RootKind::List(object) | RootKind::Connection(object) => {
+                self.readable(object)
+            }
+            RootKind::ConsentState => self.can(Action::Read, "Consent.status"),
+            RootKind::ConsentReceipt => {
+                registry::receipt_coordinates().iter().all(|coordinate| self.can(Action::Read, coordinate))
             }
         }
     }
@@ -183,9 +187,9 @@ impl Oracle<'_> {
                 .filter(|field| field.required)
                 .all(|field| field.right.as_ref().is_none_or(|right| self.gives(right)))
         };
-        self.may(Action::Execute, &format!("Mutation.{}", mutation.name))
+        self.can(Action::Execute, &format!("Mutation.{}", mutation.name))
             && mutation.needs().iter().all(|right| self.gives(right))
-            && (mutation.whole.is_none() || self.sees_all)
+            && (mutation.requires_full_access.is_none() || self.sees_all)
             && input(mutation.input)
             && (self.readable(mutation.payload.object) || mutation.payload.secret)
     }
@@ -207,17 +211,19 @@ impl Oracle<'_> {
         let plain = |ty: &str| -> BTreeSet<String> {
             shown.get(ty).into_iter().flatten().filter(|member| !member.contains('(')).cloned().collect()
         };
-        let executes = |name: &str| self.may(Action::Execute, &format!("Query.{name}"));
+        let executes = |name: &str| self.can(Action::Execute, &format!("Query.{name}"));
         let roots: Vec<&registry::RootField> = ROOTS
             .iter()
-            .filter(|root| matches!(root.root, Root::Viewer) || (executes(root.name) && self.root(root.root)))
+            .filter(|root| {
+                matches!(root.kind, RootKind::Viewer) || (executes(root.name) && self.root(root.kind))
+            })
             .collect();
         let names = roots.iter().flat_map(|root| std::iter::once(root.name).chain(root.was)).collect();
         assert_eq!(plain("Query"), named(names), "{who}");
         let followed: Vec<&registry::SubscriptionField> = SUBSCRIPTIONS
             .iter()
             .filter(|one| {
-                self.may(Action::Execute, &format!("Subscription.{}", one.name)) && self.readable(one.object)
+                self.can(Action::Execute, &format!("Subscription.{}", one.name)) && self.readable(one.object)
             })
             .collect();
         assert_eq!(plain("Subscription"), named(followed.iter().map(|one| one.name).collect()), "{who}");
@@ -227,7 +233,7 @@ impl Oracle<'_> {
         // The viewer is told of purposes.
         self.reach(&registry::PURPOSE);
         for root in roots {
-            if let Root::One(object) | Root::List(object) | Root::Connection(object) = root.root {
+            if let RootKind::One(object) | RootKind::List(object) | RootKind::Connection(object) = root.kind {
                 self.reach(object);
             }
         }
@@ -252,21 +258,21 @@ impl Oracle<'_> {
                 .flat_map(|field| std::iter::once(field.name).chain(field.filtered_as))
                 .collect();
             filter.extend(["and", "or", "not"]);
-            let ordered = fields.iter().filter(|field| !field.read.is_flag());
-            let order: BTreeSet<String> = ordered.map(|field| field.order_name()).collect();
+            let ordered = fields.iter().filter(|field| !field.source.is_flag());
+            let order: BTreeSet<String> = ordered.map(|field| field.enum_name()).collect();
             for (name, expected) in [("Filter", named(filter)), ("OrderField", order)] {
                 if let Some(told) = shown.get(&format!("{plural}{name}")) {
                     assert_eq!(*told, expected, "{who} {plural}");
                 }
             }
             for root in ROOTS.iter().filter(|root| plain("Query").contains(root.name)) {
-                if matches!(root.root, Root::Connection(of) if of.name == object.name) {
+                if matches!(root.kind, RootKind::Connection(of) if of.name == object.name) {
                     let listed = !fields.is_empty();
                     assert_eq!(shown["Query"].contains(&format!("{}(filter:)", root.name)), listed, "{who}");
                     assert_eq!(shown["Query"].contains(&format!("{}(orderBy:)", root.name)), listed, "{who}");
                 }
             }
-            let total = self.may(Action::Read, &format!("{plural}Connection.totalCount"));
+            let total = self.can(Action::Read, &format!("{plural}Connection.totalCount"));
             if let Some(connection) = shown.get(&format!("{plural}Connection")) {
                 assert_eq!(connection.contains("totalCount"), total, "{who} {plural}");
             }
@@ -317,7 +323,7 @@ async fn every_role_and_purpose_is_shown_what_its_table_allows() {
             sizes.insert(shown.values().map(BTreeSet::len).sum::<usize>());
             let oracle = Oracle {
                 policy: &policy,
-                table: &actor.table,
+                table: &actor.decisions,
                 sees_all: purpose.sees_all,
                 on_consent: purpose.grounds == zweck::policy::Grounds::Consent,
                 objects: BTreeSet::new(),

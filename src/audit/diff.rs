@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::{
     base::error::Error,
-    registry::{Category, Field, ObjectType, Read, Scalar},
+    registry::{DataCategory, Field, FieldSource, ObjectType, Scalar},
 };
 
 /// One field before and after.
@@ -16,7 +16,7 @@ pub struct Change {
     /// E.g. `Contact.email`.
     pub coordinate: String,
     /// Its data category, by which its values are sealed.
-    pub category: Category,
+    pub category: DataCategory,
     /// The value before.
     pub before: Json,
     /// The value after.
@@ -44,16 +44,17 @@ impl ChangeSet {
             let mut columns = <M::Entity as EntityTrait>::Column::iter();
             let column = columns.find(|known| known.as_str() == column);
             let value = column.zip(model).map_or(Json::Null, |(column, model)| json(model.get(column)));
-            match (&field.read, &value) {
+            match (&field.source, &value) {
                 // Lists are kept as JSON text.
-                (Read::Column { scalar: Scalar::TextList | Scalar::EnumList(_), .. }, Json::String(list)) => {
-                    serde_json::from_str(list).unwrap_or(value)
-                }
+                (
+                    FieldSource::Column { scalar: Scalar::TextList | Scalar::EnumList(_), .. },
+                    Json::String(list),
+                ) => serde_json::from_str(list).unwrap_or(value),
                 _ => value,
             }
         };
         // Keys never change, and the entry names what it is about.
-        let telling = object.fields.iter().filter(|field| field.category != Category::Key);
+        let telling = object.fields.iter().filter(|field| field.category != DataCategory::Key);
         let columns = telling.filter_map(|field: &Field| Some((field, field.column()?)));
         let changes = columns.filter_map(|(field, column)| {
             let (before, after) = (value(before, field, column), value(after, field, column));
@@ -68,7 +69,7 @@ impl ChangeSet {
     }
 
     /// A change that is no field of a row.
-    pub fn one(coordinate: &str, category: Category, before: Json, after: Json) -> Self {
+    pub fn one(coordinate: &str, category: DataCategory, before: Json, after: Json) -> Self {
         Self(vec![Change { coordinate: coordinate.to_owned(), category, before, after }])
     }
 

@@ -121,7 +121,7 @@ impl Transaction {
         let place = replay.place(&self.author().actor, root)?;
         let sealed = seal(&app.keys.derive(KEY_CONTEXT)?, &context(&place), outcome)?;
         let mut row = replay.row(place, self.now());
-        row.sealed = Set(format!("{}:{sealed}", app.keys.name()?));
+        row.sealed = Set(format!("{}:{sealed}", app.keys.key_id()?));
         Entity::update(row).exec(self.connection()).await?;
         Ok(())
     }

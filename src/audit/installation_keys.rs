@@ -18,7 +18,7 @@ use crate::{
     app::App,
     base::error::Error,
     crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys, sealing},
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// The key belongs to no person.
@@ -40,7 +40,7 @@ const ACTION: &str = "makeKeys";
 /// # Errors
 /// `INTERNAL` from the database, or where a key is wrapped by a master key that is not known.
 pub async fn ring(app: &App) -> Result<&InstallationKeys, Error> {
-    app.ring
+    app.installation_keys
         .get_or_try_init(async || {
             if let Some(ring) = read(&app.db.reader, &app.keys).await? {
                 return Ok(ring);
@@ -60,13 +60,13 @@ pub async fn ring(app: &App) -> Result<&InstallationKeys, Error> {
 /// # Errors
 /// As [`ring`].
 pub async fn known_ring(app: &App) -> Result<Option<&InstallationKeys>, Error> {
-    if app.ring.get().is_none()
+    if app.installation_keys.get().is_none()
         && let Some(ring) = read(&app.db.reader, &app.keys).await?
     {
         // Whoever was faster has read the same.
-        _ = app.ring.set(ring);
+        _ = app.installation_keys.set(ring);
     }
-    Ok(app.ring.get())
+    Ok(app.installation_keys.get())
 }
 
 impl Transaction {
@@ -253,7 +253,7 @@ async fn fill(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>
         contact_id: None,
         changes: ChangeSet::one(
             "Keys.names",
-            Category::Technical,
+            DataCategory::Technical,
             serde_json::Value::Null,
             missing.as_slice().into(),
         ),

@@ -18,7 +18,7 @@ use super::{
     openable::{Place, behind, place},
 };
 use crate::audit::retry::with_retry;
-use crate::{app::App, base::error::Error, crypto::sealing, registry::Category};
+use crate::{app::App, base::error::Error, crypto::sealing, registry::DataCategory};
 
 /// Keys that are wrapped anew in one transaction.
 const BATCH_SIZE: u64 = 500;
@@ -107,7 +107,7 @@ async fn record(tx: &mut Transaction, before: serde_json::Value, own: &str) -> R
         entity_type: "MasterKey",
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one("MasterKey.name", Category::Technical, before, own.into()),
+        changes: ChangeSet::one("MasterKey.name", DataCategory::Technical, before, own.into()),
     })
     .await
 }
@@ -172,7 +172,7 @@ async fn rewrap(app: &App, actor: &str, name: &str, last: Option<Place>) -> Resu
     let written =
         Entity::insert_many(anew).on_conflict(replaced).exec_without_returning(tx.connection()).await;
     written.map_err(|error| sealing::refused(&app.keys, error))?;
-    let own = app.keys.name()?;
+    let own = app.keys.key_id()?;
     record(&mut tx, name.into(), &own).await?;
     tx.commit().await?;
     Ok(batch)

@@ -16,7 +16,7 @@ use crate::audit::{installation_keys, retry::with_retry};
 use crate::{
     app::App,
     base::error::{Code, Error},
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// How many keys there are under one master key.
@@ -91,7 +91,7 @@ pub async fn adopt(app: &App) -> Result<(), Error> {
             contact_id: None,
             changes: ChangeSet::one(
                 "MasterKey.name",
-                Category::Technical,
+                DataCategory::Technical,
                 serde_json::Value::Null,
                 own.as_str().into(),
             ),

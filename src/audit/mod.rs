@@ -68,7 +68,7 @@ use crate::{
     db::{Db, change_feed::Change as Told},
     engine::{self, Scope},
     policy::Policy,
-    registry::{ACCESS_TOKEN, Category, ObjectType, SUBSCRIPTIONS},
+    registry::{ACCESS_TOKEN, DataCategory, ObjectType, SUBSCRIPTIONS},
 };
 
 /// The only transaction that write functions take.
@@ -119,7 +119,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let (stamp, sealer) = (Stamp::new(author, now), Sealer::new(&app.keys));
     let db = app.db.clone();
     let (policy, touched) = (app.policy.current(), AffectedContacts::default());
-    let (keys, ring, made) = (app.keys.clone(), app.ring.clone(), None);
+    let (keys, ring, made) = (app.keys.clone(), app.installation_keys.clone(), None);
     let (entries, told) = (Vec::new(), Vec::new());
     Ok(Transaction {
         stamp,
@@ -163,7 +163,7 @@ impl Transaction {
     /// A fresh id for a new thing that entries will be about: it has no keys yet.
     pub fn new_subject(&mut self) -> Uuid {
         let id = self.new_id();
-        self.sealer.introduce(id);
+        self.sealer.add_new_subject(id);
         id
     }
 
@@ -227,12 +227,12 @@ impl Transaction {
     pub fn take_keys(
         &mut self,
         subject: Uuid,
-        keys: &[Result<subject_key::Model, Category>],
+        keys: &[Result<subject_key::Model, DataCategory>],
     ) -> Result<(), Error> {
         for key in keys {
             match key {
-                Ok(key) => self.sealer.take(key).map_err(unavailable)?,
-                Err(category) => self.sealer.lacks(subject, *category),
+                Ok(key) => self.sealer.add_known(key).map_err(unavailable)?,
+                Err(category) => self.sealer.note_missing(subject, *category),
             }
         }
         Ok(())
@@ -304,11 +304,11 @@ impl Transaction {
             let news = news.map_err(|error| if alone { error } else { unavailable(error) })?;
             queued = self.tell(news).await?;
         }
-        self.inner.commit().await.map_err(Error::of_commit)?;
+        self.inner.commit().await.map_err(Error::from_commit_error)?;
         // Whoever is answered may rely on it, also after a power failure. Other writers go on meanwhile.
         self.db.flush().await.map_err(|_| Error::unclear())?;
-        metrics::entries(number);
-        self.told.into_iter().for_each(|change| self.db.feed.tell(change));
+        metrics::count_audit_entries(number);
+        self.told.into_iter().for_each(|change| self.db.feed.publish(change));
         if queued {
             self.db.feed.tell_queued();
         }

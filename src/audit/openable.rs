@@ -16,7 +16,7 @@ use crate::{
     app::App,
     base::error::Error,
     crypto::sealing::{self, Opener},
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// Rows that are looked at together.
@@ -150,7 +150,7 @@ async fn delete(app: &App, actor: &str, lost: &[Model]) -> Result<u64, Error> {
         let same = same.filter(Column::Generation.eq(generation));
         deleted += same.exec(tx.connection()).await?.rows_affected;
     }
-    let changes = ChangeSet::one("deleted", Category::Technical, serde_json::Value::Null, deleted.into());
+    let changes = ChangeSet::one("deleted", DataCategory::Technical, serde_json::Value::Null, deleted.into());
     tx.record(Entry {
         action: "giveUpKeys",
         entity_type: "Keys",

@@ -4,7 +4,7 @@ use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
 use super::{Author, ChangeSet, Entry, begin};
-use crate::{app::App, crypto::sealing::Opener, registry::Category};
+use crate::{app::App, crypto::sealing::Opener, registry::DataCategory};
 
 /// What is sealed, and opened again.
 const COORDINATE: &str = "Health.probe";
@@ -33,7 +33,7 @@ pub async fn probe(app: &App) -> Probed {
         entity_type: "Health",
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one(COORDINATE, Category::Technical, serde_json::Value::Null, true.into()),
+        changes: ChangeSet::one(COORDINATE, DataCategory::Technical, serde_json::Value::Null, true.into()),
     };
     let recorded = tx.record(entry).await;
     let sealed = tx.entries.last().map(|entry| (entry.id.clone(), entry.sealed.clone()));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     auth::credential::Credential,
     base::error::{Code, Error},
-    policy::{Action, Policy, PurposeDef, Table},
+    policy::{Action, DecisionTable, Policy, PurposeDef},
 };
 
 /// Who calls, for which purpose, under which decisions; pinned for one operation.
@@ -23,11 +23,11 @@ pub struct Actor {
     /// When the credential ends.
     pub expires_at: DateTime<Utc>,
     /// The purposes the credential permits, as far as the policy knows them.
-    pub permitted: Vec<Arc<PurposeDef>>,
+    pub permitted_purposes: Vec<Arc<PurposeDef>>,
     /// The one purpose of this operation. Without one nothing but the viewer can be read.
     pub purpose: Option<Arc<PurposeDef>>,
     /// The decisions, one array.
-    pub table: Arc<Table>,
+    pub decisions: Arc<DecisionTable>,
     /// The policy they come from.
     pub policy: Arc<Policy>,
     /// Id of the request, also in the answer's `X-Request-Id`.
@@ -55,34 +55,37 @@ impl Actor {
         request_id: String,
     ) -> Result<Self, Error> {
         let known = |code: &String| policy.purpose(code).filter(|purpose| !purpose.is_group).cloned();
-        let permitted: Vec<Arc<PurposeDef>> = credential.purposes.iter().filter_map(known).collect();
+        let permitted_purposes: Vec<Arc<PurposeDef>> = credential.purposes.iter().filter_map(known).collect();
         let purpose = match requested {
             Some(code) => {
-                Some(permitted.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(|| {
-                    // What the credential permits its bearer may know anyway.
-                    let known: Vec<&str> = permitted.iter().map(|purpose| purpose.code.as_str()).collect();
-                    let message =
-                        format!("this purpose is not permitted; permitted are: {}", known.join(", "));
-                    Error::new(Code::PurposeNotPermitted, message)
-                })?)
+                Some(permitted_purposes.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(
+                    || {
+                        // What the credential permits its bearer may know anyway.
+                        let known: Vec<&str> =
+                            permitted_purposes.iter().map(|purpose| purpose.code.as_str()).collect();
+                        let message =
+                            format!("this purpose is not permitted; permitted are: {}", known.join(", "));
+                        Error::new(Code::PurposeNotPermitted, message)
+                    },
+                )?)
             }
-            None => match permitted.as_slice() {
+            None => match permitted_purposes.as_slice() {
                 [only] => Some(only.clone()),
                 _ => None,
             },
         };
-        if permitted.len() < credential.purposes.len()
+        if permitted_purposes.len() < credential.purposes.len()
             || credential.roles.iter().any(|role| !policy.roles().contains(role))
         {
             let message = "this credential names a role or a purpose that the policy does not know any more; it must be replaced";
             return Err(Error::new(Code::Forbidden, message));
         }
         let roles = credential.roles.clone();
-        let table = match &purpose {
-            Some(purpose) => policy.pinned(&roles, &purpose.code, credential.fields.as_deref())?,
+        let decisions = match &purpose {
+            Some(purpose) => policy.cached_table(&roles, &purpose.code, credential.fields.as_deref())?,
             None => {
                 let only = credential.fields.as_deref();
-                Arc::new(policy.table_without_purpose(&roles, &permitted, only)?)
+                Arc::new(policy.table_without_purpose(&roles, &permitted_purposes, only)?)
             }
         };
         // A credential in the role of the persons that is nobody's in particular sees nobody.
@@ -93,9 +96,9 @@ impl Actor {
             roles,
             fields: credential.fields.clone(),
             expires_at: credential.expires_at,
-            permitted,
+            permitted_purposes,
             purpose,
-            table,
+            decisions,
             policy,
             request_id,
             subject,
@@ -108,7 +111,7 @@ impl Actor {
     ///
     /// # Errors
     /// `PURPOSE_NOT_PERMITTED` when the policy does not know the purpose.
-    pub fn of_subject(
+    pub fn for_subject(
         policy: Arc<Policy>,
         contact: Uuid,
         purpose: &str,
@@ -116,7 +119,7 @@ impl Actor {
         request_id: String,
     ) -> Result<Self, Error> {
         let rows = Arc::from([contact]);
-        Self::of_persons(policy, format!("subject:{contact}"), rows, purpose, now, request_id)
+        Self::for_persons(policy, format!("subject:{contact}"), rows, purpose, now, request_id)
     }
 
     /// Whoever reads the mailbox that the link `link` was mailed to: of which person's record it came cannot be told. It sees
@@ -124,7 +127,7 @@ impl Actor {
     ///
     /// # Errors
     /// `PURPOSE_NOT_PERMITTED` when the policy does not know the purpose.
-    pub fn of_mailbox(
+    pub fn for_mailbox(
         policy: Arc<Policy>,
         link: Uuid,
         records: Vec<Uuid>,
@@ -132,10 +135,10 @@ impl Actor {
         now: DateTime<Utc>,
         request_id: String,
     ) -> Result<Self, Error> {
-        Self::of_persons(policy, format!("link:{link}"), records.into(), purpose, now, request_id)
+        Self::for_persons(policy, format!("link:{link}"), records.into(), purpose, now, request_id)
     }
 
-    fn of_persons(
+    fn for_persons(
         policy: Arc<Policy>,
         actor_id: String,
         records: Arc<[Uuid]>,
@@ -156,7 +159,7 @@ impl Actor {
     }
 
     /// Whether the caller may do `action` to `object`, e.g. create `Contact.email`.
-    pub fn may(&self, object: &str, action: Action) -> bool {
-        self.policy.object(object).is_some_and(|id| self.table.allows(id, action))
+    pub fn can(&self, object: &str, action: Action) -> bool {
+        self.policy.object(object).is_some_and(|id| self.decisions.allows(id, action))
     }
 }

@@ -17,11 +17,11 @@ use std::{
 #[derive(Debug)]
 pub struct Cache<K, V> {
     half: usize,
-    kept: Mutex<Kept<K, V>>,
+    generations: Mutex<Generations<K, V>>,
 }
 
 #[derive(Debug)]
-struct Kept<K, V> {
+struct Generations<K, V> {
     young: HashMap<K, (V, usize)>,
     old: HashMap<K, (V, usize)>,
     /// Weight of the younger generation.
@@ -31,8 +31,8 @@ struct Kept<K, V> {
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// Keeps values of at most `most` together; one alone of at most half of that.
     pub fn new(most: usize) -> Self {
-        let kept = Kept { young: HashMap::new(), old: HashMap::new(), weight: 0 };
-        Self { half: most / 2, kept: Mutex::new(kept) }
+        let generations = Generations { young: HashMap::new(), old: HashMap::new(), weight: 0 };
+        Self { half: most / 2, generations: Mutex::new(generations) }
     }
 
     /// The value of `key`, if it is still there.
@@ -40,34 +40,34 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     where
         K: Borrow<Q>,
     {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((value, _)) = kept.young.get(key) {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((value, _)) = generations.young.get(key) {
             return Some(value.clone());
         }
-        let (key, (value, weight)) = kept.old.remove_entry(key)?;
+        let (key, (value, weight)) = generations.old.remove_entry(key)?;
         let found = value.clone();
-        kept.add(key, value, weight, self.half);
+        generations.add(key, value, weight, self.half);
         Some(found)
     }
 
     /// Keeps `value`, which is `weight` heavy; what is too heavy is not kept.
-    pub fn keep(&self, key: K, value: V, weight: usize) {
+    pub fn insert(&self, key: K, value: V, weight: usize) {
         if weight > self.half {
             return;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.old.remove(&key);
-        kept.add(key, value, weight, self.half);
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.old.remove(&key);
+        generations.add(key, value, weight, self.half);
     }
 
     /// How heavy all of it is.
     pub fn weight(&self) -> usize {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.weight + kept.old.values().map(|(_, weight)| weight).sum::<usize>()
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.weight + generations.old.values().map(|(_, weight)| weight).sum::<usize>()
     }
 }
 
-impl<K: Eq + Hash, V> Kept<K, V> {
+impl<K: Eq + Hash, V> Generations<K, V> {
     fn add(&mut self, key: K, value: V, weight: usize, half: usize) {
         if self.weight + weight > half {
             self.old = mem::take(&mut self.young);
@@ -88,7 +88,7 @@ mod tests {
     fn it_never_weighs_more_than_it_may() {
         let recent = Cache::new(20);
         for number in 0..1_000_u32 {
-            recent.keep(number, number, usize::try_from(number % 7).unwrap());
+            recent.insert(number, number, usize::try_from(number % 7).unwrap());
             assert!(recent.weight() <= 20);
             assert_eq!(recent.get(&number), Some(number));
         }
@@ -97,9 +97,9 @@ mod tests {
     #[test]
     fn what_is_used_stays() {
         let recent = Cache::new(20);
-        recent.keep("used".to_owned(), 1, 1);
+        recent.insert("used".to_owned(), 1, 1);
         for number in 0..1_000 {
-            recent.keep(number.to_string(), number, 1);
+            recent.insert(number.to_string(), number, 1);
             assert_eq!(recent.get("used"), Some(1));
         }
         assert_eq!((recent.get("0"), recent.get("999")), (None, Some(999)));
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn what_is_too_heavy_is_not_kept_and_a_key_is_kept_once() {
         let recent = Cache::new(20);
-        recent.keep("heavy", 1, 11);
+        recent.insert("heavy", 1, 11);
         assert_eq!((recent.get("heavy"), recent.weight()), (None, 0));
-        recent.keep("key", 1, 3);
-        recent.keep("key", 2, 4);
+        recent.insert("key", 1, 3);
+        recent.insert("key", 2, 4);
         assert_eq!((recent.get("key"), recent.weight()), (Some(2), 4));
     }
 }

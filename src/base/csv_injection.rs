@@ -22,7 +22,7 @@ fn each_character(cell: &str, mut place: impl FnMut(char, Option<bool>)) {
 
 /// `cell` with an apostrophe in front of whatever a spreadsheet would take for a formula: at its beginning, and behind what
 /// a spreadsheet with other settings takes for the border of a cell.
-pub fn guarded(cell: &str) -> String {
+pub fn escape(cell: &str) -> String {
     let mut out = String::with_capacity(cell.len() + 1);
     each_character(cell, |c, formula| {
         if formula.is_some() {
@@ -33,8 +33,8 @@ pub fn guarded(cell: &str) -> String {
     out
 }
 
-/// The cell that [`guarded`] made `text` of.
-pub fn unguarded(text: &str) -> String {
+/// The cell that [`escape`] made `text` of.
+pub fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     each_character(text, |c, formula| {
         if formula == Some(true) {
@@ -67,16 +67,16 @@ mod tests {
             ("O'Brien", "O'Brien"),
             ("", ""),
         ] {
-            assert_eq!(guarded(cell), kept, "{cell:?}");
-            assert_eq!(unguarded(kept), cell, "{cell:?}");
+            assert_eq!(escape(cell), kept, "{cell:?}");
+            assert_eq!(unescape(kept), cell, "{cell:?}");
         }
     }
 
     proptest! {
         #[test]
         fn nothing_is_lost(cell in "[-=+@',; \"\n\tab＝|]{0,12}") {
-            let kept = guarded(&cell);
-            prop_assert_eq!(unguarded(&kept), cell);
+            let kept = escape(&cell);
+            prop_assert_eq!(unescape(&kept), cell);
             // Nothing stands at a border that a spreadsheet would run.
             each_character(&kept, |_, formula| assert_ne!(formula, Some(false)));
         }

@@ -110,7 +110,7 @@ pub struct Error {
     /// The schema coordinate it is about, e.g. `Contact.phone`.
     pub coordinate: Option<String>,
     /// The place in the input it is about, e.g. `input.source.name`.
-    pub input: Option<String>,
+    pub input_path: Option<String>,
     /// Whether the same again may succeed: other writers were in the way.
     pub transient: bool,
     /// What became of what was asked for, where it is not simply undone.
@@ -153,7 +153,7 @@ impl Error {
             code,
             message: message.into(),
             coordinate: None,
-            input: None,
+            input_path: None,
             transient: false,
             outcome: None,
             soon: false,
@@ -161,14 +161,14 @@ impl Error {
     }
 
     /// The same error, naming the schema coordinate it is about.
-    pub fn at(mut self, coordinate: impl Into<String>) -> Self {
+    pub fn with_coordinate(mut self, coordinate: impl Into<String>) -> Self {
         self.coordinate = Some(coordinate.into());
         self
     }
 
     /// The same error, naming the place in the input it is about.
-    pub fn in_input(mut self, path: impl Into<String>) -> Self {
-        self.input = Some(path.into());
+    pub fn with_input_path(mut self, path: impl Into<String>) -> Self {
+        self.input_path = Some(path.into());
         self
     }
 
@@ -203,12 +203,12 @@ impl Error {
     }
 
     /// Of a commit that failed: where the database has answered it was taken back.
-    pub fn of_commit(error: sea_orm::DbErr) -> Self {
+    pub fn from_commit_error(error: sea_orm::DbErr) -> Self {
         if is_answered(&error) { error.into() } else { Self::unclear() }
     }
 
     /// Bad input.
-    pub fn input(message: impl Into<String>) -> Self {
+    pub fn bad_input(message: impl Into<String>) -> Self {
         Self::new(Code::BadUserInput, message)
     }
 
@@ -231,7 +231,7 @@ impl Error {
     /// A field that the caller may not read.
     pub fn not_readable(coordinate: &str) -> Self {
         Self::new(Code::ForbiddenField, format!("{coordinate} is not readable for this purpose"))
-            .at(coordinate)
+            .with_coordinate(coordinate)
     }
 
     /// What was asked took too long.
@@ -255,7 +255,7 @@ impl From<sea_orm::DbErr> for Error {
         if is_transient(&error) {
             tracing::debug!("database: others were in the way");
             if matches!(error, sea_orm::DbErr::ConnectionAcquire(_)) {
-                crate::base::metrics::no_connection();
+                crate::base::metrics::count_pool_timeout();
             }
             return Self::repeat();
         }

@@ -40,7 +40,7 @@ const MIN_DIGRAPH_WORD_CHARS: usize = 4;
 /// The words of a search, each with the folded forms that it may stand in: as it is; an umlaut as two letters and two letters as an umlaut,
 /// as Germans type them; `i` without its dot and with it. What is joined by a hyphen is several words. For search alone: no key is made
 /// of these.
-pub fn searched(query: &str) -> Vec<Vec<String>> {
+pub fn search_words(query: &str) -> Vec<Vec<String>> {
     let parts = query.split(|c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}' | '\u{2011}'));
     parts.map(forms).filter(|forms| !forms.is_empty()).collect()
 }
@@ -76,7 +76,7 @@ fn forms(word: &str) -> Vec<String> {
 
 /// The key of a mailbox, by which consents for e-mail are bound to it: composed (NFC) and in lower case, accents kept, since
 /// they tell mailboxes apart. The domain is the one that mail goes to (UTS 46): however it is written, it is the same.
-pub fn mailbox(email: &str) -> String {
+pub fn email_key(email: &str) -> String {
     let composed: String = email.trim().nfc().flat_map(char::to_lowercase).collect();
     let Some((local, domain)) = composed.rsplit_once('@') else { return composed };
     if domain.is_ascii() && !domain.contains("xn--") {
@@ -88,9 +88,9 @@ pub fn mailbox(email: &str) -> String {
     }
 }
 
-/// What is dialled of a phone number: its digits without what separates them, `+` for the international prefix `00`, and its
+/// What is phone_key of a phone number: its digits without what separates them, `+` for the international prefix `00`, and its
 /// extension.
-pub fn dialled(phone: &str) -> String {
+pub fn phone_key(phone: &str) -> String {
     let number: String =
         fold(phone).chars().filter(|c| !c.is_whitespace() && !"-/().".contains(*c)).collect();
     match number.strip_prefix("00") {
@@ -120,7 +120,7 @@ const MAX_KEY_BYTES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_KEY_BYTES, address, fold, mailbox, searched};
+    use super::{MAX_KEY_BYTES, address, email_key, fold, search_words};
 
     #[test]
     fn keys_of_addresses_tell_them_apart_and_stay_short() {
@@ -135,15 +135,15 @@ mod tests {
 
     #[test]
     fn mailboxes_keep_their_accents() {
-        assert_eq!(mailbox(" Käthe@Example.ORG"), mailbox("ka\u{308}the@example.org"));
-        assert_ne!(mailbox("käthe@example.org"), mailbox("kathe@example.org"));
+        assert_eq!(email_key(" Käthe@Example.ORG"), email_key("ka\u{308}the@example.org"));
+        assert_ne!(email_key("käthe@example.org"), email_key("kathe@example.org"));
         // One mailbox, however its domain is written.
-        let plain = mailbox("anna@example.org");
+        let plain = email_key("anna@example.org");
         for other in ["anna@EXAMPLE.org", "anna@\u{ff45}xample.org", "anna@\u{1d41e}xample.org"] {
-            assert_eq!(mailbox(other), plain, "{other}");
+            assert_eq!(email_key(other), plain, "{other}");
         }
-        assert_eq!(mailbox("anna@münchen.example"), mailbox("anna@xn--mnchen-3ya.example"));
-        assert_ne!(mailbox("anna@münchen.example"), mailbox("anna@munchen.example"));
+        assert_eq!(email_key("anna@münchen.example"), email_key("anna@xn--mnchen-3ya.example"));
+        assert_ne!(email_key("anna@münchen.example"), email_key("anna@munchen.example"));
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         // A form of the word stands in the folded name.
         let finds = |query: &str, name: &str| {
             let name = fold(name);
-            searched(query).iter().all(|forms| forms.iter().any(|form| name.contains(form.as_str())))
+            search_words(query).iter().all(|forms| forms.iter().any(|form| name.contains(form.as_str())))
         };
         for (query, name) in [
             ("mueller", "Müller"),
@@ -173,7 +173,7 @@ mod tests {
         for (query, name) in [("Meier", "Müller"), ("Mahler", "Müller"), ("ue", "Uhl")] {
             assert!(!finds(query, name), "{query} {name}");
         }
-        assert!(searched(" - ").is_empty());
+        assert!(search_words(" - ").is_empty());
     }
 
     #[test]

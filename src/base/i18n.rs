@@ -11,11 +11,13 @@ use crate::base::error::Error;
 pub const LANGUAGES: [&str; 2] = ["de", "en"];
 
 /// The texts of mails.
-pub static MAILS: Area =
-    Area::new(include_str!("../../locales/de/mails.ftl"), include_str!("../../locales/en/mails.ftl"));
+pub static MAILS: MessageCatalog = MessageCatalog::new(
+    include_str!("../../locales/de/mails.ftl"),
+    include_str!("../../locales/en/mails.ftl"),
+);
 
 /// The texts of one area in every language of [`LANGUAGES`].
-pub struct Area {
+pub struct MessageCatalog {
     german: &'static str,
     english: &'static str,
     read: OnceLock<Option<Read>>,
@@ -26,7 +28,7 @@ struct Read {
     english: FluentBundle<FluentResource>,
 }
 
-impl Area {
+impl MessageCatalog {
     /// The area of which these are the files `locales/de/<area>.ftl` and `locales/en/<area>.ftl`.
     pub const fn new(german: &'static str, english: &'static str) -> Self {
         Self { german, english, read: OnceLock::new() }

@@ -37,14 +37,14 @@ const BUILD: &str = "zweck_build_info";
 const POLICY: &str = "zweck_policy_info";
 
 /// Notes a run of a background job.
-pub fn job(job: &'static str, done: bool) {
+pub fn count_job(job: &'static str, done: bool) {
     counter!(JOBS, "job" => job, "outcome" => if done { "done" } else { "failed" }).increment(1);
 }
 
 /// Where the measures are read; made once in a process. Before that, measuring does nothing.
 ///
 /// `None` when another registry is there already.
-pub fn registry() -> Option<&'static PrometheusHandle> {
+pub fn install_recorder() -> Option<&'static PrometheusHandle> {
     static REGISTRY: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let made = REGISTRY.get_or_init(|| {
         let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS).ok()?.build_recorder();
@@ -92,12 +92,12 @@ fn describe() {
 }
 
 /// Times one operation, from where it is made to where it is dropped, be it answered or given up.
-pub struct Timing {
+pub struct OperationTimer {
     start: Instant,
     operation: &'static str,
 }
 
-impl Timing {
+impl OperationTimer {
     /// Begins now.
     pub fn start() -> Self {
         gauge!(UNDER_WAY).increment(1);
@@ -110,7 +110,7 @@ impl Timing {
     }
 }
 
-impl Drop for Timing {
+impl Drop for OperationTimer {
     fn drop(&mut self) {
         gauge!(UNDER_WAY).decrement(1);
         histogram!(OPERATION, "operation" => self.operation).record(self.start.elapsed());
@@ -118,7 +118,7 @@ impl Drop for Timing {
 }
 
 /// Counts what was decided of the fields of one operation.
-pub fn decided(allowed: u64, denied: usize, masked: usize) {
+pub fn count_decisions(allowed: u64, denied: usize, masked: usize) {
     let known = [("allowed", allowed), ("denied", denied as u64), ("masked", masked as u64)];
     for (outcome, number) in known.into_iter().filter(|(_, number)| *number > 0) {
         counter!(DECISIONS, "outcome" => outcome).increment(number);
@@ -133,7 +133,7 @@ pub fn start_at_zero(codes: impl IntoIterator<Item = &'static str>) {
 }
 
 /// Counts an error that a client is told, by its code, and the limit that the request has hit, if it is one.
-pub fn told(code: &'static str, limit: Option<&'static str>) {
+pub fn count_error(code: &'static str, limit: Option<&'static str>) {
     counter!(ERRORS, "code" => code).increment(1);
     if let Some(limit) = limit {
         counter!(LIMITS, "limit" => limit).increment(1);
@@ -141,7 +141,7 @@ pub fn told(code: &'static str, limit: Option<&'static str>) {
 }
 
 /// Notes an answered request.
-pub fn answered(status: u16, took: Duration) {
+pub fn record_request(status: u16, took: Duration) {
     histogram!(HTTP, "status" => status.to_string()).record(took);
     match status {
         408 => counter!(LIMITS, "limit" => "time").increment(1),
@@ -151,34 +151,34 @@ pub fn answered(status: u16, took: Duration) {
 }
 
 /// Counts entries of the audit log that were committed.
-pub fn entries(number: usize) {
+pub fn count_audit_entries(number: usize) {
     counter!(ENTRIES).increment(number as u64);
 }
 
 /// Counts a changed policy that was taken over, or refused.
-pub fn policy_loaded(taken: bool) {
+pub fn count_policy_load(taken: bool) {
     counter!(LOADS, "outcome" => if taken { "loaded" } else { "refused" }).increment(1);
 }
 
 /// Counts an attempt to hand a mail over.
-pub fn mail(outcome: &'static str) {
+pub fn count_mail(outcome: &'static str) {
     counter!(MAILS, "outcome" => outcome).increment(1);
 }
 
 /// Counts that no connection was free in time.
-pub fn no_connection() {
+pub fn count_pool_timeout() {
     counter!(NO_CONNECTION).increment(1);
 }
 
 /// Notes the connections of a pool.
-pub fn pool(name: &'static str, in_use: u32, idle: u32, largest: u32) {
+pub fn set_pool(name: &'static str, in_use: u32, idle: u32, largest: u32) {
     gauge!(CONNECTIONS, "pool" => name, "state" => "in_use").set(in_use);
     gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
     gauge!(MAX_CONNECTIONS, "pool" => name).set(largest);
 }
 
 /// Notes the policy in force, and that `before` is so no more.
-pub fn policy(revision: &str, before: Option<&str>) {
+pub fn set_policy(revision: &str, before: Option<&str>) {
     if let Some(before) = before.filter(|before| *before != revision) {
         gauge!(POLICY, "revision" => before.to_owned()).set(0);
     }

@@ -18,7 +18,7 @@ use crate::{
     base::{error::Error, identities::Reader},
     crypto::sealing,
     domain::contacts,
-    registry::{CONTACT, Category},
+    registry::{CONTACT, DataCategory},
 };
 
 /// Contacts at scale 1; each has three consents, and each fifth a request.
@@ -155,7 +155,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
         }
         // The key that a consent recorded in the usual way would have left.
         let key: [u8; 32] = rand::random();
-        let category = Category::Consent.as_str();
+        let category = DataCategory::Consent.as_str();
         rows.keys.push(sealing::first(&app.keys, contact.id, category, key, tx.now())?);
         rows.contacts.push(contact);
     }
@@ -167,7 +167,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one("Bench.contacts", Category::Technical, 0.into(), count.into()),
+        changes: ChangeSet::one("Bench.contacts", DataCategory::Technical, 0.into(), count.into()),
     })
     .await?;
     tx.commit().await

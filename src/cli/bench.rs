@@ -16,7 +16,7 @@ use zweck::{
 };
 
 use super::{
-    app, connect_within,
+    app, connect_with_timeout,
     exit::CliError,
     files::{Overwrite, is_output, named},
     note, policy, print,
@@ -172,7 +172,7 @@ fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Re
 /// Serves a baseline at `server.listen`.
 pub(crate) async fn baseline(config: &Config, baseline: Baseline) -> Result<(), CliError> {
     let policy = policy(config).await?;
-    let db = connect_within(config, config.limits.operation_time()).await?;
+    let db = connect_with_timeout(config, config.limits.operation_time()).await?;
     let app = Arc::new(app(config, policy, db).await?);
     let listener = TcpListener::bind(config.server.listen).await?;
     Ok(bench::serve(baseline, app, listener).await?)

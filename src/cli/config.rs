@@ -7,7 +7,8 @@ use zweck::{
 };
 
 use super::{
-    ListFormat, app, connect_within, exit::CliError, is_made, logs::log_filter, note, policy, print, usage,
+    ListFormat, app, connect_with_timeout, exit::CliError, is_made, logs::log_filter, note, policy, print,
+    usage,
 };
 
 /// What is done with the configuration.
@@ -47,7 +48,7 @@ pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), 
                 );
             }
             is_made(config)?;
-            let db = connect_within(config, config.limits.operation_time()).await?;
+            let db = connect_with_timeout(config, config.limits.operation_time()).await?;
             let app = app(config, policy(config).await?, db).await?;
             app.issuers.read_files(app.now()).await.map_err(usage)?;
             print(
@@ -68,7 +69,7 @@ pub(crate) fn refusals(config: &Config, served: bool) -> Vec<String> {
     if secrets.master_key.is_none() && secrets.master_key_file.is_none() {
         faults.push(super::NO_MASTER_KEY.to_owned());
     }
-    faults.extend(config.dangers());
+    faults.extend(config.insecure_settings());
     if let Some(dir) = config.policy.dir.as_ref().filter(|dir| !dir.is_dir()) {
         faults.push(format!("`policy.dir`: {} is not a directory", dir.display()));
     }

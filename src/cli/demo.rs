@@ -6,7 +6,7 @@ use anyhow::Context;
 use zweck::{
     app::App,
     base::clock::{Clock, SystemClock},
-    config::{Config, public_pages::Pages},
+    config::{Config, public_pages::PublicPages},
     crypto::master_keys::MasterKeys,
     db::Db,
     demo::{self, Demo},
@@ -43,8 +43,10 @@ pub(crate) async fn run(
     print(&format!("Making {people} people who do not exist in {} ...\n", file.display()))?;
     let url = format!("sqlite://{}", file.display());
     let time = config.limits.operation_time();
-    let db =
-        Db::connect_within(&url, config.database.max_connections, time).await.map(opened).map_err(failure)?;
+    let db = Db::connect_with_timeout(&url, config.database.max_connections, time)
+        .await
+        .map(opened)
+        .map_err(failure)?;
     migrated(&db).await?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let policy = PolicyHandle::new(policy(config).await?);
@@ -78,14 +80,14 @@ pub(crate) async fn run(
 const SENDER: &str = "Example GmbH <privacy@example.com>";
 
 /// The public pages of the demo.
-fn pages(url: &str) -> Pages {
-    Pages {
+fn pages(url: &str) -> PublicPages {
+    PublicPages {
         enabled: true,
         public_url: Some(url.to_owned()),
         controller: Some("Example GmbH (a demo)".to_owned()),
         controller_address: Some("Musterstrasse 1, 10115 Berlin".to_owned()),
         controller_contact: Some("privacy@example.com".to_owned()),
-        ..Pages::default()
+        ..PublicPages::default()
     }
 }
 

@@ -307,7 +307,7 @@ impl Teller {
 
     pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Error> {
         if let Some(json) = &mut self.json {
-            json.problem(problem).map_err(|_| Error::input("the report cannot be written"))?;
+            json.problem(problem).map_err(|_| Error::bad_input("the report cannot be written"))?;
         }
         let heads = match (self.section, problem.no_not_taken) {
             (Some(last), now) if last == now => String::new(),

@@ -11,7 +11,7 @@ use askama::Template;
 use clap::Args;
 use zweck::{
     config::Config,
-    policy::{Part, Permission, Policy},
+    policy::{Permission, PermissionFilter, Policy},
 };
 
 use super::{exit::CliError, note, print, unproved_policy};
@@ -66,7 +66,7 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), CliE
     if let Some(code) = args.purpose.as_ref().filter(|code| policy.purpose(code).is_none()) {
         return Err(CliError::Usage(format!("there is no purpose `{code}`")));
     }
-    let part = Part { role: args.role, purpose: args.purpose, type_name: args.type_name };
+    let part = PermissionFilter { role: args.role, purpose: args.purpose, type_name: args.type_name };
     let holdings = policy.holdings(&part);
     if let Some(file) = &args.check {
         return reviewed(&policy, &csv(&holdings)?, file);

@@ -106,7 +106,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     if !migrate {
         is_made(config)?;
     }
-    let db = connect_within(config, config.limits.operation_time()).await?;
+    let db = connect_with_timeout(config, config.limits.operation_time()).await?;
     if migrate {
         migrated(&db).await?;
     }
@@ -225,7 +225,7 @@ async fn keep_keys(app: Arc<App>) {
 /// Brings the database up to date.
 pub(crate) async fn migrate(config: &Config) -> Result<(), CliError> {
     let policy = policy(config).await?;
-    let db = connect_within(config, Duration::ZERO).await?;
+    let db = connect_with_timeout(config, Duration::ZERO).await?;
     migrated(&db).await?;
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
@@ -285,7 +285,7 @@ fn usage(text: String) -> CliError {
 /// A database that is there.
 async fn connect(config: &Config) -> Result<Db, CliError> {
     is_made(config)?;
-    connect_within(config, Duration::ZERO).await
+    connect_with_timeout(config, Duration::ZERO).await
 }
 
 /// Only who migrates makes a file of SQLite: anybody else would leave an empty one behind.
@@ -320,7 +320,7 @@ pub(crate) async fn close() {
 }
 
 /// Connections on which no statement that reads takes longer than `time`; zero for no limit.
-async fn connect_within(config: &Config, time: Duration) -> Result<Db, CliError> {
+async fn connect_with_timeout(config: &Config, time: Duration) -> Result<Db, CliError> {
     let database = &config.database;
     let (url, reader_url) = (database.url.as_str(), database.reader_url.as_deref());
     let connected = Db::connect_apart(url, reader_url, database.max_connections, time).await;
@@ -373,7 +373,7 @@ async fn open(config: &Config) -> Result<App, CliError> {
 fn failure(error: impl Into<Error>) -> CliError {
     let error = error.into();
     match error.code {
-        Code::BadUserInput => CliError::Usage(match error.input {
+        Code::BadUserInput => CliError::Usage(match error.input_path {
             Some(place) => format!("{} ({place})", error.message),
             None => error.message,
         }),

@@ -13,7 +13,7 @@ use zweck::{
     config::Config,
     jobs::policy_watch,
     policy::{
-        Action, Decision, Part, Permission, Policy,
+        Action, Decision, Permission, PermissionFilter, Policy,
         cases::{self, CaseFailure},
     },
     registry,
@@ -105,7 +105,7 @@ pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), C
     match command {
         PolicyCommand::Check => check(config).await,
         PolicyCommand::Test { coverage: true, denied, role, purpose, type_name, format, .. } => {
-            let part = Part { role, purpose, type_name };
+            let part = PermissionFilter { role, purpose, type_name };
             coverage(config, &part, denied, format).await
         }
         PolicyCommand::Test { junit, overwrite, format, .. } => {
@@ -189,14 +189,14 @@ pub(crate) async fn test(
 /// Lists the rights that no case speaks about, or the fields that are denied and that no case speaks about.
 pub(crate) async fn coverage(
     config: &Config,
-    part: &Part,
+    filter: &PermissionFilter,
     denied: bool,
     format: ListFormat,
 ) -> Result<(), CliError> {
     let policy = unproved_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let spoken = |cell: &&Permission| cases.iter().any(|case| case.speaks_about(&policy, cell));
-    let (rights, denials) = (policy.holdings(part), policy.denials(part));
+    let (rights, denials) = (policy.holdings(filter), policy.denials(filter));
     let told = [
         (rights.iter().filter(spoken).count(), rights.len()),
         (denials.iter().filter(spoken).count(), denials.len()),
@@ -354,7 +354,8 @@ pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Resu
         Policy::load(&sources, &registry::policy_objects()).await.map_err(policy_failure)
     };
     let (old, new) = (load(old).await?, load(new).await?);
-    let (before, after) = (old.holdings(&Part::default()), new.holdings(&Part::default()));
+    let (before, after) =
+        (old.holdings(&PermissionFilter::default()), new.holdings(&PermissionFilter::default()));
     let mut changes: Vec<(&Permission, char)> =
         after.difference(&before).map(|gained| (gained, '+')).collect();
     changes.extend(before.difference(&after).map(|lost| (lost, '-')));

@@ -79,7 +79,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
     let done = audit::with_retry(|| async {
         // Nothing of an attempt that others were in the way of.
         let empty = part.set_len(0).and_then(|()| (&part).rewind());
-        empty.map_err(|_| Error::input("the file cannot be written"))?;
+        empty.map_err(|_| Error::bad_input("the file cannot be written"))?;
         exports::stops(&app, ACTOR, recipient, format, BufWriter::new(&part)).await
     });
     let told = done.await.map_err(|error| match error.code {

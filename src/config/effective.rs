@@ -37,7 +37,7 @@ impl Config {
     pub fn shown(&self) -> String {
         let mut out = String::new();
         for (key, value) in entries(self) {
-            let source = self.origin.source(&key);
+            let source = self.sources.source(&key);
             // Writing to a String cannot fail. A list in JSON is one in TOML, too.
             let _ = match value {
                 Value::Null => writeln!(out, "# {key} is not set"),
@@ -52,7 +52,7 @@ impl Config {
     /// The same for programs: value and source of each key.
     pub fn described(&self) -> Value {
         let told = entries(self).into_iter().map(|(key, value)| {
-            let source = (!value.is_null()).then(|| self.origin.source(&key));
+            let source = (!value.is_null()).then(|| self.sources.source(&key));
             (key, serde_json::json!({ "value": value, "source": source }))
         });
         Value::Object(told.collect())

@@ -20,7 +20,7 @@ use super::{
     settings::Config,
     values::{NO_ADDRESS, NO_LISTEN, NO_REGION},
 };
-use crate::config::{effective, sources::Origin};
+use crate::config::{effective, sources::ValueSources};
 
 /// How alike a word must be to be meant.
 const MIN_SIMILARITY: f64 = 0.8;
@@ -205,7 +205,7 @@ fn named(fault: &str) -> impl Iterator<Item = &str> {
 /// Where values come from.
 pub(super) struct Place<'a> {
     pub(super) lines: &'a Lines,
-    pub(super) origin: &'a Origin,
+    pub(super) origin: &'a ValueSources,
 }
 
 impl Place<'_> {

@@ -27,14 +27,14 @@ impl Config {
 
     /// Why a server for real data is not started with these settings: each names the key and what to do. The demo, which holds
     /// nobody's data, is not asked.
-    pub fn dangers(&self) -> Vec<String> {
-        let mut dangers = Vec::new();
+    pub fn insecure_settings(&self) -> Vec<String> {
+        let mut insecure_settings = Vec::new();
         if self.secrets.master_key.is_some_and(|key| is_guessable(&key)) {
-            dangers
+            insecure_settings
                 .push("`secrets.master_key` can be guessed; make one with `zweck keys generate`".to_owned());
         }
         if !is_loopback(self.server.listen) && !self.server.behind_tls_proxy {
-            dangers.push(format!(
+            insecure_settings.push(format!(
                 "`server.listen` is reached by other machines ({}) and answers without TLS: tokens and personal data would \
                  travel in clear; put a proxy that ends TLS before it and say so by `server.behind_tls_proxy = true`, or \
                  listen on 127.0.0.1",
@@ -48,7 +48,7 @@ impl Config {
             if let Some(file) = file
                 && is_readable_by_all(file)
             {
-                dangers.push(readable(name, file));
+                insecure_settings.push(readable(name, file));
             }
         }
         if let (true, Some(url)) = (self.pages.enabled, &self.pages.public_url)
@@ -56,7 +56,7 @@ impl Config {
             && is_loopback(self.server.listen)
             && !self.server.behind_tls_proxy
         {
-            dangers.push(
+            insecure_settings.push(
                 "`pages.public_url` is https and `server.listen` answers this machine alone without TLS: a proxy must be before it, and all \
                  who come by it would count as one client; say so by `server.behind_tls_proxy = true`"
                     .to_owned(),
@@ -69,16 +69,16 @@ impl Config {
         ];
         let in_url = urls
             .iter()
-            .any(|(key, url)| self.origin.in_file(key) && url.is_some_and(|url| has_password(url)));
+            .any(|(key, url)| self.sources.in_file(key) && url.is_some_and(|url| has_password(url)));
         let secrets =
             ["secrets.master_key", "secrets.previous_master_key", "secrets.actor_key", "secrets.token"];
-        if let Some(file) = &self.origin.file
-            && (in_url || secrets.iter().any(|key| self.origin.in_file(key)))
+        if let Some(file) = &self.sources.file
+            && (in_url || secrets.iter().any(|key| self.sources.in_file(key)))
             && is_readable_by_all(file)
         {
-            dangers.push(readable("--config", file));
+            insecure_settings.push(readable("--config", file));
         }
-        dangers
+        insecure_settings
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn defaults_are_safe() {
-        assert_eq!(safe().dangers(), Vec::<String>::new());
+        assert_eq!(safe().insecure_settings(), Vec::<String>::new());
     }
 
     #[test]
@@ -168,8 +168,11 @@ mod tests {
         for key in [[0; 32], [7; 32], [0xff; 32], counted, down, twice, text] {
             let mut config = safe();
             config.secrets.master_key = Some(key);
-            let dangers = config.dangers();
-            assert!(dangers.len() == 1 && dangers[0].contains("secrets.master_key"), "{key:?}: {dangers:?}");
+            let insecure_settings = config.insecure_settings();
+            assert!(
+                insecure_settings.len() == 1 && insecure_settings[0].contains("secrets.master_key"),
+                "{key:?}: {insecure_settings:?}"
+            );
         }
         for _ in 0..1_000 {
             assert!(!is_guessable(&rand::random()));
@@ -190,9 +193,9 @@ mod tests {
         ] {
             let mut config = safe();
             config.server.listen = listen.parse().unwrap();
-            assert_eq!(config.dangers().is_empty(), safely, "{listen}");
+            assert_eq!(config.insecure_settings().is_empty(), safely, "{listen}");
             config.server.behind_tls_proxy = true;
-            assert!(config.dangers().is_empty(), "{listen}");
+            assert!(config.insecure_settings().is_empty(), "{listen}");
         }
     }
 
@@ -226,19 +229,22 @@ mod tests {
             let config = load(text);
             mode(&key, 0o640);
             mode(&file, 0o640);
-            assert_eq!(config.dangers(), Vec::<String>::new(), "{text}");
+            assert_eq!(config.insecure_settings(), Vec::<String>::new(), "{text}");
             mode(secret, 0o644);
-            let dangers = config.dangers();
-            assert!(dangers.len() == 1 && dangers[0].contains(named), "{text}: {dangers:?}");
+            let insecure_settings = config.insecure_settings();
+            assert!(
+                insecure_settings.len() == 1 && insecure_settings[0].contains(named),
+                "{text}: {insecure_settings:?}"
+            );
         }
         // A file without a secret may be read.
         mode(&file, 0o644);
-        assert!(load("[limits]\nbody_bytes = 2048\n").dangers().is_empty());
+        assert!(load("[limits]\nbody_bytes = 2048\n").insecure_settings().is_empty());
         for text in [
             "[mail]\nurl = \"smtp://127.0.0.1:25\"\nfrom = \"a@b.example\"\n",
             "[database]\nurl = \"postgres://zweck@h/d\"\n",
         ] {
-            assert!(load(text).dangers().is_empty(), "{text}");
+            assert!(load(text).insecure_settings().is_empty(), "{text}");
         }
     }
 

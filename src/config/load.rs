@@ -13,7 +13,7 @@ use super::{
     oidc,
     settings::{Config, SEVERAL_HOSTS, names_several_hosts},
 };
-use crate::config::{effective, sources::Origin};
+use crate::config::{effective, sources::ValueSources};
 
 /// What flags set; above every other source.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ impl Config {
             lines = read;
             figment = figment.merge(Serialized::defaults(values));
         }
-        let mut origin = origin_of(file, &figment);
+        let mut origin = sources_of(file, &figment);
         for (key, value) in environment {
             let value = from_text(&key, value);
             origin.note(&key, "environment");
@@ -85,7 +85,7 @@ impl Config {
         let place = Place { lines: &lines, origin: &origin };
         let mut extracted = faults::extract(&figment, &place);
         let Some(mut config) = extracted.config.take() else { return Err(faults::told(extracted.faults)) };
-        config.origin = origin.clone();
+        config.sources = origin.clone();
         let (read, unread) = config.secrets.read_files();
         let found = [unread, config.check(), more(&config)].concat();
         let found: Vec<String> = found.into_iter().filter(|fault| !extracted.follows(fault)).collect();
@@ -95,7 +95,7 @@ impl Config {
             return Err(faults::told(faults));
         }
         for key in read {
-            config.origin.note(key, "file of its own");
+            config.sources.note(key, "file of its own");
         }
         Ok(config)
     }
@@ -150,8 +150,8 @@ impl Config {
 }
 
 /// Where everything that `figment` holds comes from: `file`.
-fn origin_of(file: Option<&Path>, figment: &Figment) -> Origin {
-    let mut origin = Origin { file: file.map(Path::to_owned), ..Origin::default() };
+fn sources_of(file: Option<&Path>, figment: &Figment) -> ValueSources {
+    let mut origin = ValueSources { file: file.map(Path::to_owned), ..ValueSources::default() };
     for (key, _) in effective::entries(&Config::default()) {
         if figment.contains(&key) {
             origin.note(&key, "file");

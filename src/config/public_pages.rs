@@ -14,7 +14,7 @@ pub const MAX_URL_CHARS: usize = 280;
 /// `[pages]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Pages {
+pub struct PublicPages {
     /// Whether `/p/...` is served.
     pub enabled: bool,
     /// Where persons reach this server, without a slash at the end, e.g. `https://crm.example`.
@@ -43,7 +43,7 @@ pub struct Pages {
     pub posts_per_minute: u32,
 }
 
-impl Default for Pages {
+impl Default for PublicPages {
     fn default() -> Self {
         Self {
             enabled: false,
@@ -63,7 +63,7 @@ impl Default for Pages {
     }
 }
 
-impl Pages {
+impl PublicPages {
     /// How long a link that confirms holds.
     pub fn confirm_time(&self) -> TimeDelta {
         TimeDelta::hours(self.confirm_hours.into())
@@ -173,7 +173,7 @@ impl fmt::Debug for Mail {
 }
 
 impl Mail {
-    pub(super) fn check(&self, pages: &Pages) -> Vec<String> {
+    pub(super) fn check(&self, pages: &PublicPages) -> Vec<String> {
         let mut faults = Vec::new();
         if self.url.is_some() != self.from.is_some() {
             faults.push("`mail.url` and `mail.from` go together".to_owned());

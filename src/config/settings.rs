@@ -9,7 +9,7 @@ use crate::base::{
     identities::{Reader, Region},
     limits::Limits,
 };
-use crate::config::{public_pages, sources::Origin};
+use crate::config::{public_pages, sources::ValueSources};
 
 /// The whole configuration. Debug and Serialize show it with secrets starred.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -37,12 +37,12 @@ pub struct Config {
     /// Where operators look: health and metrics.
     pub management: Management,
     /// The public pages.
-    pub pages: public_pages::Pages,
+    pub pages: public_pages::PublicPages,
     /// How mails are sent.
     pub mail: public_pages::Mail,
     /// Where the values come from.
     #[serde(skip)]
-    pub origin: Origin,
+    pub sources: ValueSources,
 }
 
 /// `[server]`

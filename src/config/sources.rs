@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 /// Where the values come from: by key, and the file that was read.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct ValueSources {
     /// The configuration file.
     pub file: Option<PathBuf>,
     pub(super) sources: BTreeMap<String, &'static str>,
 }
 
-impl Origin {
+impl ValueSources {
     pub(super) fn note(&mut self, key: &str, source: &'static str) {
         self.sources.insert(key.to_owned(), source);
     }

@@ -91,7 +91,7 @@ fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8;
 ///
 /// # Errors
 /// Keys that cannot be derived.
-pub fn mailed(ring: &InstallationKeys, id: Uuid) -> Result<String, Error> {
+pub fn one_time_token(ring: &InstallationKeys, id: Uuid) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mailed", id.as_bytes())?;
     Ok(format!("{ONE_TIME_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
@@ -102,7 +102,7 @@ pub fn hash(token: &str) -> String {
 }
 
 /// Whether `token` has the form of a mailed link.
-pub fn is_mailed(token: &str) -> bool {
+pub fn is_one_time_token(token: &str) -> bool {
     token.starts_with(ONE_TIME_PREFIX) && token.len() == 44
 }
 
@@ -190,7 +190,7 @@ fn cipher(ring: &InstallationKeys) -> Result<XChaCha20Poly1305, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::public_pages::Pages;
+    use crate::config::public_pages::PublicPages;
 
     fn ring(seed: u8) -> InstallationKeys {
         InstallationKeys {
@@ -222,7 +222,7 @@ mod tests {
                     Some(meant.clone())
                 );
             }
-            assert!(!is_mailed(&token));
+            assert!(!is_one_time_token(&token));
         }
     }
 
@@ -253,7 +253,7 @@ mod tests {
                 "https://{}",
                 "h".repeat(crate::config::public_pages::MAX_URL_CHARS - "https://".len())
             );
-            let pages = Pages { public_url: Some(base), ..Pages::default() };
+            let pages = PublicPages { public_url: Some(base), ..PublicPages::default() };
             let line = format!("List-Unsubscribe: <{}>\r\n", pages.url(&token).unwrap());
             // RFC 5322, 2.1.1. Postfix cuts what is longer, and the link is dead.
             assert!(line.len() <= 998, "{}", line.len());
@@ -263,11 +263,11 @@ mod tests {
     #[test]
     fn mailed_links_can_be_made_again_and_tell_nothing() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let token = mailed(&ring(1), one).unwrap();
-        assert_eq!(mailed(&ring(1), one).unwrap(), token);
-        assert!(is_mailed(&token));
-        assert_ne!(mailed(&ring(1), other).unwrap(), token);
-        assert_ne!(mailed(&ring(2), one).unwrap(), token);
+        let token = one_time_token(&ring(1), one).unwrap();
+        assert_eq!(one_time_token(&ring(1), one).unwrap(), token);
+        assert!(is_one_time_token(&token));
+        assert_ne!(one_time_token(&ring(1), other).unwrap(), token);
+        assert_ne!(one_time_token(&ring(2), one).unwrap(), token);
         assert_eq!(hash(&token).len(), 64);
         assert_eq!(open_preference(&ring(1), &token), None);
     }

@@ -67,15 +67,15 @@ impl MasterKeys {
             return Err(Error::internal("the master key in use is not known to this server"));
         }
         let master = self.present();
-        Ok((derive(master, usage)?, name(master)?))
+        Ok((derive(master, usage)?, key_id(master)?))
     }
 
     /// The name of the master key that [`MasterKeys::derive`] derives from: 16 hexadecimal digits that tell nothing of it.
     ///
     /// # Errors
     /// As [`MasterKeys::derive`].
-    pub fn name(&self) -> Result<String, Error> {
-        name(self.present())
+    pub fn key_id(&self) -> Result<String, Error> {
+        key_id(self.present())
     }
 
     /// The name of the master key that the configuration calls the present one.
@@ -83,7 +83,7 @@ impl MasterKeys {
     /// # Errors
     /// As [`MasterKeys::derive`].
     pub fn configured(&self) -> Result<String, Error> {
-        name(&self.configured)
+        key_id(&self.configured)
     }
 
     /// The names of all that are known here, the configured one first.
@@ -91,7 +91,7 @@ impl MasterKeys {
     /// # Errors
     /// As [`MasterKeys::derive`].
     pub fn names(&self) -> Result<Vec<String>, Error> {
-        self.known().map(name).collect()
+        self.known().map(key_id).collect()
     }
 
     /// The keys for one use under every known master key but that of [`MasterKeys::derive`].
@@ -109,7 +109,7 @@ impl MasterKeys {
     /// As [`MasterKeys::derive`].
     pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
         for master in self.known() {
-            if name(master)? == name_of_master {
+            if key_id(master)? == name_of_master {
                 return derive(master, usage).map(Some);
             }
         }
@@ -161,7 +161,7 @@ fn derive(master: &[u8; 32], usage: &str) -> Result<[u8; 32], Error> {
     Ok(key)
 }
 
-fn name(master: &[u8; 32]) -> Result<String, Error> {
+fn key_id(master: &[u8; 32]) -> Result<String, Error> {
     Ok(derive(master, "name")?.first_chunk::<8>().map(hex::encode).unwrap_or_default())
 }
 
@@ -178,11 +178,11 @@ mod tests {
     #[test]
     fn the_database_says_which_of_the_known_keys_is_in_use() {
         let keys = MasterKeys::with_previous([8; 32], vec![[7; 32]]);
-        let (new, old) = (name(&[8; 32]).unwrap(), name(&[7; 32]).unwrap());
-        assert_eq!((keys.name().unwrap(), keys.configured().unwrap()), (new.clone(), new.clone()));
+        let (new, old) = (key_id(&[8; 32]).unwrap(), key_id(&[7; 32]).unwrap());
+        assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (new.clone(), new.clone()));
         // A clone knows what the others know.
         assert!(keys.clone().take_in_use(&old).unwrap());
-        assert_eq!((keys.name().unwrap(), keys.configured().unwrap()), (old.clone(), new.clone()));
+        assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (old.clone(), new.clone()));
         assert_eq!(keys.derive("x").unwrap(), derive(&[7; 32], "x").unwrap());
         assert_eq!(keys.derive_others("x").unwrap(), [derive(&[8; 32], "x").unwrap()]);
         assert_eq!(keys.derive_under(&new, "x").unwrap(), Some(derive(&[8; 32], "x").unwrap()));

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     base::error::{Error, is_out_of_use},
     crypto::master_keys::MasterKeys,
-    registry::Category,
+    registry::DataCategory,
 };
 
 const KEY_CONTEXT: &str = "subject-keys";
@@ -79,7 +79,7 @@ impl Sealer {
     }
 
     /// Notes that `subject` is made in this transaction.
-    pub fn introduce(&mut self, subject: Uuid) {
+    pub fn add_new_subject(&mut self, subject: Uuid) {
         self.new.insert(subject);
     }
 
@@ -87,7 +87,7 @@ impl Sealer {
     ///
     /// # Errors
     /// `INTERNAL`, should the derivation refuse.
-    pub fn take(&mut self, row: &subject_key::Model) -> Result<(), Error> {
+    pub fn add_known(&mut self, row: &subject_key::Model) -> Result<(), Error> {
         if let Entry::Vacant(vacant) = self.known.entry((row.subject_id, row.category.clone()))
             && let Some(key) = unwrap(&self.keys, row)?
         {
@@ -97,7 +97,7 @@ impl Sealer {
     }
 
     /// Notes that `subject` has no key for a category.
-    pub fn lacks(&mut self, subject: Uuid, category: Category) {
+    pub fn note_missing(&mut self, subject: Uuid, category: DataCategory) {
         self.absent.insert((subject, category.as_str()));
     }
 

@@ -22,26 +22,26 @@ pub struct Change {
 
 /// Where changes are told.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct ChangeFeed {
     changes: broadcast::Sender<Change>,
     queued: Arc<Notify>,
 }
 
-impl Default for Feed {
+impl Default for ChangeFeed {
     fn default() -> Self {
         Self { changes: broadcast::Sender::new(CAPACITY), queued: Arc::default() }
     }
 }
 
-impl Feed {
+impl ChangeFeed {
     /// Tells a change that is committed.
-    pub fn tell(&self, change: Change) {
+    pub fn publish(&self, change: Change) {
         // An error says that nobody listens.
         let _ = self.changes.send(change);
     }
 
     /// Listens from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Change> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
 

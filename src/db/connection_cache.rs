@@ -35,7 +35,7 @@ pub struct ConnectionCache(Arc<Inner>);
 struct Inner {
     pool: PgPool,
     /// For those that read, first come, first served. Nobody takes a connection from the pool past those who wait.
-    places: Semaphore,
+    permits: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -52,12 +52,12 @@ struct Idle {
 impl ConnectionCache {
     /// Of a pool that has enough connections for others beside.
     pub(crate) fn of(pool: &PgPool) -> Option<Self> {
-        let places = pool.options().get_max_connections().saturating_sub(RESERVED);
-        if places < RESERVED {
+        let permits = pool.options().get_max_connections().saturating_sub(RESERVED);
+        if permits < RESERVED {
             return None;
         }
-        let places = Semaphore::new(usize::try_from(places).ok()?);
-        let inner = Arc::new(Inner { pool: pool.clone(), places, idle: Mutex::default() });
+        let permits = Semaphore::new(usize::try_from(permits).ok()?);
+        let inner = Arc::new(Inner { pool: pool.clone(), permits, idle: Mutex::default() });
         tokio::spawn(clear_when_closed(pool.clone(), Arc::downgrade(&inner)));
         Some(Self(inner))
     }
@@ -73,11 +73,11 @@ impl ConnectionCache {
     /// # Errors
     /// From the database; `ConnectionAcquire` when there is no connection in time.
     pub(crate) async fn fetch(&self, text: &str, arguments: PgArguments) -> Result<Vec<PgRow>, DbErr> {
-        let _place = self.place().await.map_err(told)?;
-        let (mut connection, taken) = self.take().await.map_err(told)?;
+        let _place = self.permit().await.map_err(into_db_err)?;
+        let (mut connection, taken) = self.checkout().await.map_err(into_db_err)?;
         let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&mut *connection);
         // Nothing is logged of a statement that runs, and the driver would enter the span of the request for every row.
-        let rows = rows.with_subscriber(Dispatch::none()).await.map_err(told)?;
+        let rows = rows.with_subscriber(Dispatch::none()).await.map_err(into_db_err)?;
         if taken.elapsed() < MAX_CACHED_TIME && !self.0.pool.is_closed() {
             let idle = Idle { connection, taken, since: Instant::now() };
             self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
@@ -85,19 +85,19 @@ impl ConnectionCache {
         Ok(rows)
     }
 
-    async fn place(&self) -> Result<SemaphorePermit<'_>, sqlx::Error> {
-        if let Ok(place) = self.0.places.try_acquire() {
-            return Ok(place);
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, sqlx::Error> {
+        if let Ok(permit) = self.0.permits.try_acquire() {
+            return Ok(permit);
         }
         let patience = self.0.pool.options().get_acquire_timeout();
-        match tokio::time::timeout(patience, self.0.places.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
+        match tokio::time::timeout(patience, self.0.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ => Err(sqlx::Error::PoolTimedOut),
         }
     }
 
     /// A connection, and when it was taken from the pool.
-    async fn take(&self) -> Result<(PoolConnection<Postgres>, Instant), sqlx::Error> {
+    async fn checkout(&self) -> Result<(PoolConnection<Postgres>, Instant), sqlx::Error> {
         loop {
             let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(Idle { mut connection, taken, since }) = idle else {
@@ -115,7 +115,7 @@ impl ConnectionCache {
 }
 
 /// An error of the driver in the words of SeaORM.
-pub(crate) fn told(error: sqlx::Error) -> DbErr {
+pub(crate) fn into_db_err(error: sqlx::Error) -> DbErr {
     match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
         sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),

@@ -21,7 +21,7 @@ use crate::{
     base::error::Error,
     config::{SEVERAL_HOSTS, names_several_hosts},
     db::{
-        change_feed::Feed,
+        change_feed::ChangeFeed,
         connection_cache::{ConnectionCache, MAX_IDLE_UNCHECKED},
         durable::Flusher,
     },
@@ -47,7 +47,7 @@ pub struct Db {
     /// Writes; on SQLite a single connection.
     pub writer: DatabaseConnection,
     /// What was committed by this writer.
-    pub feed: Feed,
+    pub feed: ChangeFeed,
     /// Sees that what was committed is on the disk, where the database does not wait for that itself.
     flusher: Option<Flusher>,
     /// How long a statement that reads may run; zero for no limit.
@@ -61,7 +61,7 @@ impl Db {
     /// The database cannot be reached, or the address is of another kind, or names an in-memory database
     /// (two pools would see two).
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DbErr> {
-        Self::connect_within(url, max_connections, Duration::ZERO).await
+        Self::connect_with_timeout(url, max_connections, Duration::ZERO).await
     }
 
     /// The same, where the database gives up a statement that reads for longer than `time`; zero for no limit. What is written is
@@ -69,7 +69,11 @@ impl Db {
     ///
     /// # Errors
     /// Those of [`Db::connect`].
-    pub async fn connect_within(url: &str, max_connections: u32, time: Duration) -> Result<Self, DbErr> {
+    pub async fn connect_with_timeout(
+        url: &str,
+        max_connections: u32,
+        time: Duration,
+    ) -> Result<Self, DbErr> {
         Self::connect_apart(url, None, max_connections, time).await
     }
 
@@ -95,12 +99,13 @@ impl Db {
             let writer = Database::connect(writer).await?;
             let mut reader = sqlite(url, "rw", max_connections, true);
             if time > Duration::ZERO {
-                reader
-                    .map_sqlx_sqlite_before_acquire(move |connection, _| Box::pin(give_up(connection, time)));
+                reader.map_sqlx_sqlite_before_acquire(move |connection, _| {
+                    Box::pin(interrupt_after(connection, time))
+                });
             }
             let reader = Database::connect(reader).await?;
             let flusher = Some(Flusher::of(Path::new(path)));
-            return Ok(Self { reader, kept: None, writer, feed: Feed::default(), flusher, time });
+            return Ok(Self { reader, kept: None, writer, feed: ChangeFeed::default(), flusher, time });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let read_by = reader_url.unwrap_or(url);
@@ -113,7 +118,7 @@ impl Db {
             let reading = session(read_by, Some(time))?;
             let reader = Database::connect(postgres(reading, max_connections)).await?;
             let kept = ConnectionCache::of(reader.get_postgres_connection_pool());
-            return Ok(Self { reader, kept, writer, feed: Feed::default(), flusher: None, time });
+            return Ok(Self { reader, kept, writer, feed: ChangeFeed::default(), flusher: None, time });
         }
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
     }
@@ -220,12 +225,12 @@ impl Db {
     }
 
     /// How the pools are used now.
-    pub fn pools(&self) -> [PoolUse; 2] {
-        let mut reader = PoolUse::of("reader", &self.reader);
+    pub fn pools(&self) -> [PoolStats; 2] {
+        let mut reader = PoolStats::of("reader", &self.reader);
         let kept = self.kept.as_ref().map_or(0, ConnectionCache::idle);
         let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(reader.in_use);
         (reader.in_use, reader.idle) = (reader.in_use - kept, reader.idle + kept);
-        [reader, PoolUse::of("writer", &self.writer)]
+        [reader, PoolStats::of("writer", &self.writer)]
     }
 
     /// Which database this is.
@@ -236,7 +241,7 @@ impl Db {
 
 /// How a pool is used.
 #[derive(Clone, Copy, Debug)]
-pub struct PoolUse {
+pub struct PoolStats {
     /// `reader` or `writer`.
     pub name: &'static str,
     /// Connections that somebody works with.
@@ -247,7 +252,7 @@ pub struct PoolUse {
     pub largest: u32,
 }
 
-impl PoolUse {
+impl PoolStats {
     fn of(name: &'static str, pool: &DatabaseConnection) -> Self {
         let (size, idle, largest) = if pool.get_database_backend() == DbBackend::Sqlite {
             let pool = pool.get_sqlite_connection_pool();
@@ -301,7 +306,10 @@ fn sqlite(url: &str, mode: &str, connections: u32, read_only: bool) -> ConnectOp
 }
 
 /// Interrupts whatever statement still runs on `connection` after `time`. A connection is taken out of the pool for one statement.
-async fn give_up(connection: &mut sqlx::SqliteConnection, time: Duration) -> Result<bool, sqlx::Error> {
+async fn interrupt_after(
+    connection: &mut sqlx::SqliteConnection,
+    time: Duration,
+) -> Result<bool, sqlx::Error> {
     let until = Instant::now() + time;
     let mut handle = connection.lock_handle().await?;
     handle.set_progress_handler(PROGRESS_STEPS, move || Instant::now() < until);

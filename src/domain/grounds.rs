@@ -31,7 +31,7 @@ pub struct NewGround {
 
 impl NewGround {
     fn fault(&self, name: &str, message: impl Into<String>) -> Error {
-        Error::input(message).in_input(format!("{}.{name}", self.place))
+        Error::bad_input(message).with_input_path(format!("{}.{name}", self.place))
     }
 
     /// Whether the caller may record it: recording a ground opens the contact for its purpose.
@@ -49,11 +49,11 @@ impl NewGround {
         if purpose.grounds != Grounds::Recorded {
             return Err(self.fault("purpose", "this purpose takes no recorded ground"));
         }
-        if !actor.may(&object, Action::Grant) {
+        if !actor.can(&object, Action::Grant) {
             let message = "a ground for this purpose may not be recorded here";
             return Err(Error::new(Code::Forbidden, message)
-                .at(object)
-                .in_input(format!("{}.purpose", self.place)));
+                .with_coordinate(object)
+                .with_input_path(format!("{}.purpose", self.place)));
         }
         let since = self.since.unwrap_or(now);
         if self.until.is_some_and(|until| until <= since) {
@@ -120,7 +120,7 @@ pub async fn end(
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at < before.since {
-        return Err(Error::input("a ground cannot end before it begins").in_input("input.endedAt"));
+        return Err(Error::bad_input("a ground cannot end before it begins").with_input_path("input.endedAt"));
     }
     if before.until.is_some_and(|until| until <= at) {
         return tx.record(entry("endGround", id, contact_id, ChangeSet::none())).await;

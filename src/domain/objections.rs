@@ -42,17 +42,19 @@ impl NewObjection {
     fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
         if self.contact_id.is_some() == self.address.is_some() {
             let message = "give `contactId`, `email` or `phone`";
-            return Err(Error::input(message).in_input("input.contactId"));
+            return Err(Error::bad_input(message).with_input_path("input.contactId"));
         }
         if self.at.is_some_and(|at| at > now) {
-            return Err(Error::input("`declaredAt` is in the future").in_input("input.declaredAt"));
+            return Err(Error::bad_input("`declaredAt` is in the future").with_input_path("input.declaredAt"));
         }
         let leads = |address: &Address| address.reached().on(self.channel).next().is_some();
         if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !leads(address)) {
-            return Err(Error::input("this is no address for the channel").in_input("input.channel"));
+            return Err(
+                Error::bad_input("this is no address for the channel").with_input_path("input.channel")
+            );
         }
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
-            return Err(Error::input("there is no such purpose").in_input("input.purpose"));
+            return Err(Error::bad_input("there is no such purpose").with_input_path("input.purpose"));
         };
         // Art. 21(1) for public tasks and legitimate interests, 21(2) for direct marketing on whatever basis.
         let objectable = purpose.is_group
@@ -60,14 +62,14 @@ impl NewObjection {
             || purpose.grounds == Grounds::Consent;
         if !objectable {
             let message = "this purpose cannot be objected to (Art. 21)";
-            return Err(Error::input(message).in_input("input.purpose"));
+            return Err(Error::bad_input(message).with_input_path("input.purpose"));
         }
         let own = actor.purpose.as_ref().is_some_and(|own| {
             own.sees_all || own.code == purpose.code || own.group.as_deref() == Some(&purpose.code)
         });
         if !own {
             let message = "objections to other purposes may not be recorded for this purpose";
-            return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
+            return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));
         }
         Ok(())
     }
@@ -101,7 +103,7 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
     {
         // Of whom it is cannot be told, and what is no advertising never spreads.
         let message = "several persons have this address; name the contact by its id";
-        return Err(Error::input(message).in_input(format!("input.{}", address.name())));
+        return Err(Error::bad_input(message).with_input_path(format!("input.{}", address.name())));
     }
     let (mut ids, mut since) = (Vec::with_capacity(meant.contacts.len()), new.at.unwrap_or(tx.now()));
     for contact in &meant.contacts {
@@ -212,7 +214,7 @@ pub async fn end(
     let at = at.unwrap_or(tx.now());
     if at > tx.now() || at < before.objected_at {
         let message = "an objection ends after it was made and not in the future";
-        return Err(Error::input(message).in_input("input.endedAt"));
+        return Err(Error::bad_input(message).with_input_path("input.endedAt"));
     }
     if before.ended_at.is_some() {
         return tx.record(entry("endObjection", id, contact_id, ChangeSet::none())).await;

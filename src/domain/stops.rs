@@ -31,7 +31,7 @@ use crate::{
     domain::suppressions::told_digest,
     engine::{self, ConsentMark, Scope},
     policy::Grounds,
-    registry::{Category, RECIPIENT},
+    registry::{DataCategory, RECIPIENT},
 };
 
 /// Duties that are looked at together.
@@ -79,7 +79,7 @@ pub async fn recipient<C: ConnectionTrait>(connection: &C, named: &str) -> Resul
     match found.as_slice() {
         [] => Err(unknown()),
         [one] => Ok(one.id),
-        _ => Err(Error::input("several recipients have this name; give the id")),
+        _ => Err(Error::bad_input("several recipients have this name; give the id")),
     }
 }
 
@@ -186,7 +186,7 @@ pub async fn acknowledge_as(
     };
     if !permitted {
         let message = "a recipient acknowledges what it was told itself";
-        return Err(Error::new(Code::Forbidden, message).in_input("input.recipientId"));
+        return Err(Error::new(Code::Forbidden, message).with_input_path("input.recipientId"));
     }
     acknowledge(tx, recipient, batch).await
 }
@@ -197,7 +197,7 @@ fn entry(action: &'static str, recipient: Uuid, what: serde_json::Value) -> Entr
         entity_type: RECIPIENT.name,
         entity_id: Some(recipient),
         contact_id: None,
-        changes: ChangeSet::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, what),
+        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, what),
     }
 }
 

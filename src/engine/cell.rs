@@ -1,4 +1,4 @@
-//! A value of a row, kept or borrowed. Room: engine.
+//! A value of a row, owned or borrowed. Room: engine.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::Value as Bound;
@@ -17,7 +17,7 @@ pub(in crate::engine) enum CellRef<'a> {
 }
 
 impl CellRef<'_> {
-    /// The same, to be kept.
+    /// The owned value.
     pub(in crate::engine) fn to_cell(self) -> Cell {
         match self {
             CellRef::Null => Cell::Null,
@@ -50,9 +50,9 @@ pub enum Cell {
     Null,
     /// An id.
     Uuid(Uuid),
-    /// Text, an enum's name, or a JSON array as text.
+    /// Text, an enum value, or a JSON array as text.
     Text(String),
-    /// A number, or a truth value as 0 and 1.
+    /// A number, or a Boolean as 0 or 1.
     Int(i32),
     /// An instant.
     Time(DateTime<Utc>),
@@ -61,7 +61,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// The value to bind in a statement.
+    /// The value to bind in a statement; `None` for null.
     pub(in crate::engine) fn to_value(&self) -> Option<Bound> {
         Some(match self {
             Cell::Null => return None,
@@ -74,5 +74,5 @@ impl Cell {
     }
 }
 
-/// The cells of a row, in the order of the level's columns.
+/// The cells of a row, in the order of the fetch's columns.
 pub type Row = Vec<Cell>;

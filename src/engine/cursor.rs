@@ -1,4 +1,4 @@
-//! Cursors: the order values of a row, sealed for one caller, purpose, place and order. Room: engine.
+//! Cursors: the sort values of a row, sealed for one caller, purpose, list and order. Room: engine.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,11 +10,11 @@ use sha2::Sha256;
 use super::cell::Cell;
 use crate::{base::error::Error, crypto::master_keys::MasterKeys};
 
-/// Seals and opens cursors. The nonce is derived from what is sealed (as in RFC 5297): the same row gives the same
-/// cursor, and a nonce never serves two contents.
+/// Seals and opens cursors. The nonce is derived from the content (as in RFC 5297): the same row always gives the
+/// same cursor, and no nonce is used for two contents.
 pub(in crate::engine) struct Cursors {
     cipher: ChaCha20Poly1305,
-    /// Under the other known master keys: what was sealed before a rotation, or by another server, can be opened.
+    /// Ciphers of the other known master keys, which open cursors sealed before a rotation or by another server.
     others: Vec<ChaCha20Poly1305>,
     nonces: [u8; 32],
 }
@@ -45,7 +45,7 @@ impl Cursors {
     }
 
     /// # Errors
-    /// `BAD_USER_INPUT`, the same for a bent cursor and for one of another caller, purpose, place or order.
+    /// `BAD_USER_INPUT`, equal for a tampered cursor and for one of another caller, purpose, list or order.
     pub(in crate::engine) fn open(
         &self,
         scope: &str,
@@ -63,6 +63,6 @@ impl Cursors {
             let values: Vec<Cell> = serde_json::from_slice(&plaintext).ok()?;
             (values.len() == width).then_some(values)
         };
-        open().ok_or_else(|| Error::input("this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed"))
+        open().ok_or_else(|| Error::bad_input("this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed"))
     }
 }

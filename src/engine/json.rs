@@ -1,6 +1,6 @@
-//! JSON text: what is written is escaped here. Room: engine.
+//! Writes JSON text and escapes strings. Room: engine.
 
-/// `key` as JSON with its colon.
+/// `key` as a JSON string followed by a colon.
 pub(in crate::engine) fn json_key(key: &str) -> String {
     let mut json = String::with_capacity(key.len() + 3);
     write_text(&mut json, key);
@@ -24,7 +24,7 @@ pub(in crate::engine) fn write_list<'a>(out: &mut String, items: impl IntoIterat
 pub fn write_text(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
-    // Without a way out in the middle, so that it runs over many bytes at once; texts that need escapes are rare.
+    // No early exit, so that the loop is vectorised; texts that need escapes are rare.
     let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     if text.bytes().fold(false, |found, byte| found | special(byte)) {
         write_escaped(out, text);

@@ -1,10 +1,10 @@
-//! Governed reading: a document is normalised, planned as a whole, and then read. Room: engine.
+//! Governed reads: a GraphQL document is normalised, planned as a whole and then executed. Room: engine.
 //!
-//! Decisions, columns and children are known before anything is read. Rows become JSON text in a plain loop.
+//! Decisions, columns and child rows are fixed before anything is read. Rows become JSON text in one plain loop.
 //!
-//! Plain data lies below what makes it and what runs it, so that no two files import each other: `document` is a request as it came, `plan`
-//! is data alone, `planner` makes it, `sql` and `executor` run it. `planner` knows neither `sql` nor `executor`, and these know neither
-//! `planner` nor a document.
+//! Plain data lies below the code that makes it and the code that runs it, so that no two files import each other:
+//! `document` is the request as received, `plan` is data only, `planner` builds the plan, `sql` and `executor` run
+//! it. `planner` imports neither `sql` nor `executor`; these import neither `planner` nor `document`.
 
 mod cell;
 mod cursor;
@@ -27,8 +27,8 @@ pub use document::{
 pub use executor::{
     consents_in_force::{ConsentMark, InForce, consents_in_force},
     context::Executor,
-    lookup::{exists, reaches},
-    write_page_of,
+    lookup::{exists, is_reachable_mailbox},
+    write_page_from_rows,
 };
 pub use json::write_text;
 pub use plan::{

@@ -1,4 +1,4 @@
-//! The purpose, the instant and the database that every statement is about. Room: engine.
+//! The purpose, the instant and the database that every statement depends on. Room: engine.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::{
     policy::{Grounds, PurposeDef},
 };
 
-/// What every statement is about: the purpose, the instant, the database.
+/// What every statement depends on: purpose, instant, database.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The purpose of the operation; without one no row of a person is visible.
     pub purpose: Option<Arc<PurposeDef>>,
-    /// Now, by the application's clock; never the database's.
+    /// The current instant of the application's clock, never of the database's.
     pub now: DateTime<Utc>,
     /// The database.
     pub backend: DbBackend,
-    /// The records of the person who calls, where it is one: nobody else's rows are visible then.
+    /// The caller's own contact records, if the caller is a person; then only their rows are visible.
     pub subject: Option<Arc<[Uuid]>>,
 }
 
@@ -30,7 +30,7 @@ impl Scope {
         Self { purpose: actor.purpose.clone(), now, backend, subject: actor.subject.clone() }
     }
 
-    /// Whether fields of a channel need a consent for it.
+    /// Whether fields bound to a channel need a consent for that channel.
     pub(in crate::engine) fn rests_on_consent(&self) -> bool {
         self.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent)
     }

@@ -1,4 +1,5 @@
-//! Records the statements that read governed objects, for tests of query plans: statements, never what they find. Room: engine.
+//! Records the statements that read governed objects, for tests of query plans. It records the statements, never
+//! their results. Room: engine.
 
 use std::{cell::RefCell, future::Future};
 
@@ -8,7 +9,7 @@ tokio::task_local! {
     static HEARD: RefCell<Vec<Statement>>;
 }
 
-/// Does `work`, and gives the statements by which governed objects were read meanwhile, in their order.
+/// Runs `work` and returns its output with the statements that read governed objects meanwhile, in order.
 pub async fn record_statements<T>(work: impl Future<Output = T>) -> (T, Vec<Statement>) {
     let recorded = async {
         let output = work.await;
@@ -17,8 +18,9 @@ pub async fn record_statements<T>(work: impl Future<Output = T>) -> (T, Vec<Stat
     HEARD.scope(RefCell::default(), recorded).await
 }
 
-/// Notes a statement where somebody listens; elsewhere this is one look at a variable of the task.
+/// Records a statement if the current task records statements; otherwise this costs one look-up of a task-local
+/// variable.
 pub(in crate::engine) fn record(statement: impl FnOnce() -> Statement) {
-    // Not listened to: the usual case.
+    // Usually nobody records.
     let _ = HEARD.try_with(|heard| heard.borrow_mut().push(statement()));
 }

@@ -21,7 +21,7 @@ pub fn readable<'a>(
     object: &ObjectType,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Vec<&'a str> {
-    let may = |name: &str| actor.may(&format!("{}.{name}", object.name), Action::Read);
+    let may = |name: &str| actor.can(&format!("{}.{name}", object.name), Action::Read);
     names.into_iter().filter(|name| may(name)).collect()
 }
 
@@ -168,7 +168,7 @@ fn refuse(errors: Vec<Problem>) -> Result<(), Error> {
     };
     let error = Error::new(Code::parse(&code).unwrap_or(Code::Internal), message);
     Err(match coordinate {
-        Some(coordinate) => error.at(coordinate),
+        Some(coordinate) => error.with_coordinate(coordinate),
         None => error,
     })
 }

@@ -121,7 +121,7 @@ where
     let mut selected = readable(&actor, &CONTACT, names);
     if !selected.iter().any(|name| ["familyName", "email", "phone", "contactPoints"].contains(name)) {
         let message = "nothing may be read by which persons could be told apart";
-        return Err(Error::new(Code::ForbiddenField, message).at(CONTACT.name));
+        return Err(Error::new(Code::ForbiddenField, message).with_coordinate(CONTACT.name));
     }
     let points = readable(&actor, &CONTACT_POINT, ["email", "phone"]).join(" ");
     let points_selected = format!("contactPoints {{ {points} }}");

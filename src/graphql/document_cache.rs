@@ -20,7 +20,7 @@ use serde_json::{Map, Value as Json};
 use crate::graphql::input_types::InputTypes;
 use crate::{
     base::cache::Cache,
-    registry::{Root, Scalar, root_field},
+    registry::{RootKind, Scalar, root_field},
 };
 
 /// Most bytes of all documents that are kept; what they are parsed into takes some forty times as much.
@@ -66,7 +66,7 @@ impl DocumentCache {
     /// Keeps a document that was found valid.
     pub(super) fn insert(&self, text: String, document: Arc<Document>) {
         let weight = text.len() + OVERHEAD_BYTES;
-        self.0.keep(text.into_boxed_str(), document, weight);
+        self.0.insert(text.into_boxed_str(), document, weight);
     }
 }
 
@@ -192,7 +192,7 @@ fn runtime_variables<'d>(
 /// The variable that a root field takes the id of its row from.
 fn id_variable(field: &Field) -> Option<&str> {
     let root = root_field(field.name.node.as_str())?;
-    let Root::One(object) = root.root else { return None };
+    let RootKind::One(object) = root.kind else { return None };
     match &field.get_argument(object.key)?.node {
         Value::Variable(name) if matches!(object.key_scalar(), Scalar::Id) => Some(name.as_str()),
         _ => None,

@@ -10,23 +10,26 @@ use crate::graphql::schema_model::{
 use crate::{
     policy::Action,
     registry::{
-        ENUMS, Field, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Read, Right, Scalar,
+        ENUMS, Field, FieldSource, InputField, InputKind, InputType, MUTATIONS, OBJECTS, ObjectType, Right,
+        Scalar,
     },
 };
 
 /// The filter type for values of `field`, where lists can be filtered by it.
 fn filter_type(field: &Field) -> Option<String> {
-    match field.read {
-        _ if !field.comparable => None,
-        Read::Column { scalar: Scalar::Id, .. } => Some("IdFilter".to_owned()),
-        Read::Column { scalar: Scalar::DateTime, .. } => Some("DateTimeFilter".to_owned()),
-        Read::Column { scalar: Scalar::Enum(declared) | Scalar::Expiring(declared), .. } => {
+    match field.source {
+        _ if !field.filterable => None,
+        FieldSource::Column { scalar: Scalar::Id, .. } => Some("IdFilter".to_owned()),
+        FieldSource::Column { scalar: Scalar::DateTime, .. } => Some("DateTimeFilter".to_owned()),
+        FieldSource::Column { scalar: Scalar::Enum(declared) | Scalar::Expiring(declared), .. } => {
             Some(format!("{}Filter", declared.name))
         }
-        Read::Column { scalar: Scalar::Text, folded: None, .. } => Some("WordFilter".to_owned()),
-        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Some("IdFilter".to_owned()),
-        Read::One { .. } => Some("WordFilter".to_owned()),
-        Read::Column { scalar: Scalar::Text, .. } => Some("TextFilter".to_owned()),
+        FieldSource::Column { scalar: Scalar::Text, folded: None, .. } => Some("WordFilter".to_owned()),
+        FieldSource::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => {
+            Some("IdFilter".to_owned())
+        }
+        FieldSource::One { .. } => Some("WordFilter".to_owned()),
+        FieldSource::Column { scalar: Scalar::Text, .. } => Some("TextFilter".to_owned()),
         read if read.is_flag() => Some(TypeRef::BOOLEAN.to_owned()),
         _ => None,
     }
@@ -35,7 +38,7 @@ fn filter_type(field: &Field) -> Option<String> {
 /// What comparing by a field needs: to read it in full, and of a link something behind it.
 fn comparison_requirements(object: &ObjectType, field: &Field) -> Vec<Requirement> {
     let mut requirements = vec![Requirement::Can(Action::Read, format!("{}.{}", object.name, field.name))];
-    if let Read::One { object, .. } = field.read {
+    if let FieldSource::One { object, .. } = field.source {
         requirements.push(can_read_any(object));
     }
     requirements
@@ -62,8 +65,8 @@ pub(super) fn with_connection_inputs(model: Model, object: &ObjectType, plural: 
                 Some(name) => filter.field(member(name)).field(member(field.name).old_name_of(name)),
                 None => filter.field(member(field.name)),
             };
-            if !field.read.is_flag() {
-                values.push(MemberDef::value(field.order_name(), field.doc).requires(requirements));
+            if !field.source.is_flag() {
+                values.push(MemberDef::value(field.enum_name(), field.doc).requires(requirements));
             }
         }
     }
@@ -164,9 +167,9 @@ fn with_input_type(mut model: Model, ty: &'static InputType, seen: &mut BTreeSet
             InputKind::Object(nested) => model = with_input_type(model, nested, seen),
             InputKind::FieldNames(object) if seen.insert(field_enum_name(object)) => {
                 // Names are given where the fields are changed.
-                let values = object.given().map(|(field, _)| {
+                let values = object.writable_fields().map(|(field, _)| {
                     let right = Right::OnField(Action::Update, object, field);
-                    MemberDef::value(field.order_name(), field.doc).requires(requirements_of(&right))
+                    MemberDef::value(field.enum_name(), field.doc).requires(requirements_of(&right))
                 });
                 let doc = format!("A field of {} that may be given.", object.name);
                 model = model.register(Type::enumeration(field_enum_name(object), &doc, values));

@@ -27,7 +27,7 @@ use crate::{
     },
     engine::{Input, MutationResult, PlannedMutation},
     policy::{Action, Grounds},
-    registry::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
+    registry::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, MutationKind, ObjectType},
 };
 
 /// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same. A no is taken also while
@@ -43,7 +43,7 @@ pub(super) async fn run(
     planned: &PlannedMutation,
     replay: Option<&Idempotency>,
 ) -> Result<(MutationResult, Recorded), Error> {
-    if matches!(planned.mutation.write, Write::WithdrawConsent | Write::RecordObjection) {
+    if matches!(planned.mutation.kind, MutationKind::WithdrawConsent | MutationKind::RecordObjection) {
         return audit::taken(|recorded| once(app, actor, root, (planned, recorded), replay)).await;
     }
     let written = audit::with_retry(|| once(app, actor, root, (planned, Recorded::Now), replay)).await;
@@ -65,7 +65,7 @@ async fn once(
     {
         return serde_json::from_slice(&outcome).map_err(|_| fault());
     }
-    let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await;
+    let written = write(app, actor, planned.mutation.kind, &planned.input, &mut tx).await;
     let written = written.map_err(|error| planned.input.with_used_names(error))?;
     if let Some(replay) = replay {
         let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
@@ -78,25 +78,25 @@ async fn once(
 async fn write(
     app: &App,
     actor: &Actor,
-    write: Write,
+    write: MutationKind,
     input: &Input,
     tx: &mut Transaction,
 ) -> Result<MutationResult, Error> {
     let id = |name: &str| input.require_id(name);
     Ok(match write {
-        Write::CreateContact => MutationResult::for_id(create_contact(actor, input, tx).await?),
-        Write::UpdateContact => {
+        MutationKind::CreateContact => MutationResult::for_id(create_contact(actor, input, tx).await?),
+        MutationKind::UpdateContact => {
             let change = rectification(input, tx)?;
             let rectified = contacts::rectify(tx, actor, &change).await?;
             consents::follow(tx, rectified).await?;
             MutationResult::for_id(change.id)
         }
-        Write::MergeContacts => {
+        MutationKind::MergeContacts => {
             let merge = new_merge(input)?;
             merge::merge(tx, actor, &merge).await?;
             MutationResult::for_id(merge.id)
         }
-        Write::AddContactPoint => {
+        MutationKind::AddContactPoint => {
             let new = NewContactPoint {
                 contact_id: input.require_id("contactId")?,
                 kind: word::<ContactPointKind>(input, "kind")?,
@@ -106,19 +106,19 @@ async fn write(
             consents::arrive(tx, &reached).await?;
             MutationResult::for_id(new.contact_id)
         }
-        Write::RemoveContactPoint => {
+        MutationKind::RemoveContactPoint => {
             MutationResult::for_id(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
         }
-        Write::RecordGround => {
+        MutationKind::RecordGround => {
             let contact = contacts::lock(tx, actor, input.require_id("contactId")?).await?;
             MutationResult::for_id(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
         }
-        Write::EndGround => {
+        MutationKind::EndGround => {
             let id = id("groundId")?;
             grounds::end(tx, actor, id, input.time("endedAt")).await?;
             MutationResult::for_id(id)
         }
-        Write::RecordObjection => {
+        MutationKind::RecordObjection => {
             let new = NewObjection {
                 contact_id: input.id("contactId"),
                 address: address(input, tx.reader())?,
@@ -129,25 +129,27 @@ async fn write(
             };
             MutationResult { ids: objections::record(tx, actor, &new).await?, secret: None }
         }
-        Write::EndObjection => {
+        MutationKind::EndObjection => {
             let id = id("objectionId")?;
             objections::end(tx, actor, id, input.time("endedAt")).await?;
             MutationResult::for_id(id)
         }
-        Write::LiftBlock => {
+        MutationKind::LiftBlock => {
             let id = id("blockId")?;
             suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
             MutationResult::for_id(id)
         }
-        Write::RecordConsent => {
+        MutationKind::RecordConsent => {
             MutationResult::for_id(consents::record(tx, actor, &new_consent(input)?).await?)
         }
-        Write::RequestConsent => {
+        MutationKind::RequestConsent => {
             let asked = signups::request(tx, app, actor, &consent_request(input)?).await?;
             MutationResult { ids: asked.into_iter().collect(), secret: None }
         }
-        Write::RenewConsent => MutationResult::for_id(consents::renew(tx, actor, &renewal(input)?).await?),
-        Write::WithdrawConsent => {
+        MutationKind::RenewConsent => {
+            MutationResult::for_id(consents::renew(tx, actor, &renewal(input)?).await?)
+        }
+        MutationKind::WithdrawConsent => {
             let withdrawal = Withdrawal {
                 id: input.id("consentId"),
                 contact_id: input.id("contactId"),
@@ -159,7 +161,7 @@ async fn write(
             };
             MutationResult { ids: consents::withdraw(tx, actor, &withdrawal).await?, secret: None }
         }
-        Write::OpenRequest => {
+        MutationKind::OpenRequest => {
             let new = NewRequest {
                 contact_id: input.require_id("contactId")?,
                 kind: word::<RequestKind>(input, "kind")?,
@@ -169,12 +171,12 @@ async fn write(
             };
             MutationResult::for_id(requests::open(tx, actor, &new).await?)
         }
-        Write::CancelRequest => {
+        MutationKind::CancelRequest => {
             let id = id("privacyRequestId")?;
             requests::cancel(tx, actor, id, owned(input, "reason")).await?;
             MutationResult::for_id(id)
         }
-        Write::RestrictContact => {
+        MutationKind::RestrictContact => {
             let new = Restrict {
                 id: id("contactId")?,
                 limb: word::<RestrictionLimb>(input, "limb")?,
@@ -184,27 +186,27 @@ async fn write(
             contacts::restrict(tx, actor, &new).await?;
             MutationResult::for_id(new.id)
         }
-        Write::LiftRestriction => {
+        MutationKind::LiftRestriction => {
             let id = id("contactId")?;
             contacts::lift(tx, actor, id, input.require_time("informedAt")?).await?;
             MutationResult::for_id(id)
         }
-        Write::CreateRecipient => {
+        MutationKind::CreateRecipient => {
             MutationResult::for_id(recipients::create(tx, new_recipient(input)?).await?)
         }
-        Write::AcknowledgeStops => {
+        MutationKind::AcknowledgeStops => {
             let (recipient, batch) = (id("recipientId")?, id("batchId")?);
             stops::acknowledge_as(tx, actor, recipient, batch).await?;
             MutationResult::for_id(recipient)
         }
-        Write::CreateAccessToken => {
+        MutationKind::CreateAccessToken => {
             let new = new_token(actor, input, tx.now())?;
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
             let (id, token) = access_tokens::create(tx, &actor.policy, new).await?;
             MutationResult { ids: vec![id], secret: Some(token.reveal().to_owned()) }
         }
-        Write::RevokeAccessToken => {
+        MutationKind::RevokeAccessToken => {
             let id = id("accessTokenId")?;
             if !tx.sees(actor, &ACCESS_TOKEN, id).await? {
                 return Err(Error::new(Code::NotFound, "there is no such token"));
@@ -241,8 +243,9 @@ fn named(input: &Input, list: &str) -> Result<Vec<(&'static Field, String)>, Err
     let mut fields = Vec::new();
     for (index, name) in input.strings(list).unwrap_or_default().iter().enumerate() {
         let place = format!("{}.{index}", input.path(list));
-        let named = CONTACT.given().find(|(field, _)| field.order_name() == *name);
-        let (field, _) = named.ok_or_else(|| Error::input("there is no such field").in_input(&place))?;
+        let named = CONTACT.writable_fields().find(|(field, _)| field.enum_name() == *name);
+        let (field, _) =
+            named.ok_or_else(|| Error::bad_input("there is no such field").with_input_path(&place))?;
         fields.push((field, place));
     }
     Ok(fields)
@@ -266,12 +269,12 @@ fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error
     for (field, place) in named(input, "clear")? {
         if changed.iter().any(|(other, _)| other.name == field.name) {
             let message = format!("`{}` is both set and emptied", field.name);
-            return Err(Error::input(message).in_input(place));
+            return Err(Error::bad_input(message).with_input_path(place));
         }
         changed.push((field, None));
     }
     if changed.is_empty() {
-        return Err(Error::input("there is nothing to be changed").in_input("input"));
+        return Err(Error::bad_input("there is nothing to be changed").with_input_path("input"));
     }
     let source = input.nested("source").map(|nested| source(nested, tx)).transpose()?;
     Ok(Rectification {
@@ -363,9 +366,9 @@ fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
 fn new_token(actor: &Actor, input: &Input, now: DateTime<Utc>) -> Result<NewToken, Error> {
     let list = |name: &str| input.strings(name).map(<[String]>::to_vec);
     // Who may not say when a token ends makes none: the usual end is said in its place.
-    if input.time("expiresAt").is_none() && !actor.may("AccessToken.expiresAt", Action::Create) {
+    if input.time("expiresAt").is_none() && !actor.can("AccessToken.expiresAt", Action::Create) {
         let error = Error::new(Code::ForbiddenField, "this may not be written for this purpose");
-        return Err(error.at("AccessToken.expiresAt").in_input("input.expiresAt"));
+        return Err(error.with_coordinate("AccessToken.expiresAt").with_input_path("input.expiresAt"));
     }
     Ok(NewToken {
         name: input.require_text("name")?.to_owned(),

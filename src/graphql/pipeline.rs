@@ -25,7 +25,7 @@ use crate::{
     base::{
         error::{Code, Error},
         limits::Limits,
-        metrics::{self, Timing},
+        metrics::{self, OperationTimer},
     },
     domain::recipients::Uses,
     engine::{
@@ -134,7 +134,7 @@ impl Pipeline {
                 }
                 None => "the document does not parse".to_owned(),
             };
-            vec![ResponseError { positions, ..ResponseError::new(Error::input(message)) }]
+            vec![ResponseError { positions, ..ResponseError::new(Error::bad_input(message)) }]
         })
     }
 
@@ -154,7 +154,7 @@ impl Pipeline {
 
     /// Answers `request` for `actor`.
     pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Response {
-        let mut timer = Timing::start();
+        let mut timer = OperationTimer::start();
         let deadline = Instant::now() + self.limits.operation_time();
         let document = match self.document(&request.query) {
             Ok(document) => document,
@@ -206,10 +206,10 @@ impl Pipeline {
         let mut operation =
             Operation::from_document(&document.parsed, name, variables.clone(), &self.limits)?;
         if operation.is_subscription() {
-            return Err(Error::input("subscriptions are served over WebSocket"));
+            return Err(Error::bad_input("subscriptions are served over WebSocket"));
         }
         if operation.is_mutation() && request.safe {
-            let error = Error::input("mutations are sent by POST");
+            let error = Error::bad_input("mutations are sent by POST");
             let body = error_body(&error, &actor.request_id);
             return Ok(Err(Response { body, outcome: Outcome::Unsafe }));
         }
@@ -271,11 +271,11 @@ impl Pipeline {
         request: &Request,
         PlannedOperation { plan, introspection }: PlannedOperation,
         deadline: Instant,
-        timing: &mut Timing,
+        timing: &mut OperationTimer,
     ) -> Result<Response, Error> {
         let plan = plan.as_ref();
         timing.name(plan.name());
-        metrics::decided(plan.allowed, plan.denials.len(), plan.masked.len());
+        metrics::count_decisions(plan.allowed, plan.denials.len(), plan.masked.len());
         for denial in &plan.denials {
             log_refusal(&denial.error, actor, None);
         }
@@ -421,7 +421,7 @@ pub(super) fn log_refusal(error: &Error, actor: &Actor, planned: Option<&Planned
         request_id = %actor.request_id,
         code = error.code.as_str(),
         coordinate = error.coordinate.as_deref(),
-        input = error.input.as_deref(),
+        input = error.input_path.as_deref(),
         mutation = planned.map(|planned| planned.mutation.name),
         target_id = planned.and_then(PlannedMutation::target).map(tracing::field::display),
         "refused"

@@ -10,7 +10,7 @@ use by_address::ByAddress;
 use serde_json::{Map, Value as Json};
 
 use crate::graphql::document_cache::{Document, OperationVariant};
-use crate::{auth::actor::Actor, base::cache::Cache, engine::Plan, policy::Table};
+use crate::{auth::actor::Actor, base::cache::Cache, engine::Plan, policy::DecisionTable};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
 const MAX_CACHED_PARTS: usize = 32 * 1024;
@@ -20,7 +20,7 @@ const MAX_CACHED_PARTS: usize = 32 * 1024;
 pub(super) struct PlanKey {
     document: ByAddress<Arc<Document>>,
     variant: ByAddress<Arc<OperationVariant>>,
-    table: ByAddress<Arc<Table>>,
+    table: ByAddress<Arc<DecisionTable>>,
     /// Values of the variables that are no mere ids, as JSON, in the order of their declaration.
     values: String,
 }
@@ -35,7 +35,7 @@ impl PlanKey {
         Self {
             document: ByAddress(document.clone()),
             variant: ByAddress(variant.clone()),
-            table: ByAddress(actor.table.clone()),
+            table: ByAddress(actor.decisions.clone()),
             values: variant.values(variables),
         }
     }
@@ -56,6 +56,6 @@ impl PlanCache {
     /// Keeps a plan that may be used again.
     pub(super) fn insert(&self, key: PlanKey, plan: Arc<Plan>) {
         let weight = plan.weight() + key.values.len() / 64 + 16;
-        self.0.keep(key, plan, weight);
+        self.0.insert(key, plan, weight);
     }
 }

@@ -38,7 +38,7 @@ impl ResponseError {
     }
 
     fn write(&self, out: &mut String, request_id: &str, purpose: Option<&str>) {
-        metrics::told(self.error.code.as_str(), self.error.code.limit());
+        metrics::count_error(self.error.code.as_str(), self.error.code.limit());
         out.push_str("{\"message\":");
         write_text(out, &self.error.message);
         if !self.positions.is_empty() {
@@ -59,7 +59,7 @@ impl ResponseError {
         write_text(out, self.error.code.as_str());
         let named = [
             ("coordinate", self.error.coordinate.as_deref()),
-            ("inputPath", self.error.input.as_deref()),
+            ("inputPath", self.error.input_path.as_deref()),
             ("purpose", purpose),
         ];
         for (name, value) in named {

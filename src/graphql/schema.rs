@@ -21,8 +21,9 @@ use crate::graphql::{
 use crate::{
     policy::Action,
     registry::{
-        Category, ENUMS, EXPLAINED_ROLES, MUTATIONS, Mutation, OBJECTS, ObjectType, RECEIPT_OF, ROOTS, Read,
-        Root, RootField, SUBSCRIPTIONS, Scalar, SubscriptionField, receipt_coordinates,
+        DataCategory, ENUMS, EXPLAINED_ROLES, FieldSource, MUTATIONS, Mutation, OBJECTS, ObjectType,
+        RECEIPT_OF, ROOTS, RootField, RootKind, SUBSCRIPTIONS, Scalar, SubscriptionField,
+        receipt_coordinates,
     },
 };
 
@@ -87,7 +88,7 @@ fn mutation_field(mutation: &Mutation) -> MemberDef {
     let field = MemberDef::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
         .requires([execute("Mutation", mutation.name)])
         .requires(mutation.needs().iter().flat_map(requirements_of))
-        .requires(mutation.whole.map(|_| Requirement::SeesAll));
+        .requires(mutation.requires_full_access.map(|_| Requirement::SeesAll));
     let (name, doc) = (mutation.input.name, "What is to be written.");
     let Some(deprecated_input) = mutation.former() else {
         return field.argument(MemberDef::new("input", TypeRef::named_nn(name), doc));
@@ -141,21 +142,23 @@ fn root_fields(root: &RootField) -> Vec<MemberDef> {
 
 /// Everything but the viewer is executed; where rows are answered, something of them must be readable.
 fn root_field(root: &RootField, name: &str) -> MemberDef {
-    let requirements = match root.root {
-        Root::Viewer => return root_field_with_arguments(root, name),
-        Root::One(object) | Root::List(object) | Root::Connection(object) => vec![can_read_any(object)],
-        Root::ConsentState => vec![can_read("Consent.status".to_owned())],
-        Root::ConsentReceipt => receipt_coordinates().into_iter().map(can_read).collect(),
-        Root::ExplainAccess => Vec::new(),
+    let requirements = match root.kind {
+        RootKind::Viewer => return root_field_with_arguments(root, name),
+        RootKind::One(object) | RootKind::List(object) | RootKind::Connection(object) => {
+            vec![can_read_any(object)]
+        }
+        RootKind::ConsentState => vec![can_read("Consent.status".to_owned())],
+        RootKind::ConsentReceipt => receipt_coordinates().into_iter().map(can_read).collect(),
+        RootKind::ExplainAccess => Vec::new(),
     };
     root_field_with_arguments(root, name).requires([execute("Query", root.name)]).requires(requirements)
 }
 
 /// A root field with its arguments.
 fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
-    match root.root {
-        Root::Viewer => MemberDef::new(name, TypeRef::named_nn("Viewer"), root.doc),
-        Root::One(object) => {
+    match root.kind {
+        RootKind::Viewer => MemberDef::new(name, TypeRef::named_nn("Viewer"), root.doc),
+        RootKind::One(object) => {
             let ty = if object.key == "id" { TypeRef::ID } else { TypeRef::STRING };
             MemberDef::new(name, TypeRef::named(object.name), root.doc).argument(MemberDef::new(
                 object.key,
@@ -163,15 +166,15 @@ fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
                 "Which one.",
             ))
         }
-        Root::List(object) => MemberDef::new(name, TypeRef::named_nn_list(object.name), root.doc),
-        Root::Connection(object) => {
+        RootKind::List(object) => MemberDef::new(name, TypeRef::named_nn_list(object.name), root.doc),
+        RootKind::Connection(object) => {
             let plural = object.plural.unwrap_or(object.name);
             let field = MemberDef::new(name, TypeRef::named(format!("{plural}Connection")), root.doc)
                 .argument(MemberDef::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows."));
             let searched: Vec<String> = object
                 .fields
                 .iter()
-                .filter(|field| field.searched)
+                .filter(|field| field.searchable)
                 .map(|field| format!("{}.{}", object.name, field.name))
                 .collect();
             let field = if searched.is_empty() {
@@ -208,7 +211,7 @@ fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
                     "Only what precedes this cursor.",
                 ))
         }
-        Root::ConsentState => MemberDef::new(name, TypeRef::named("ConsentStatus"), root.doc)
+        RootKind::ConsentState => MemberDef::new(name, TypeRef::named("ConsentStatus"), root.doc)
             .argument(MemberDef::new("contactId", TypeRef::named_nn(TypeRef::ID), "Of which contact."))
             .argument(MemberDef::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of the purpose."))
             .argument(MemberDef::new("channel", TypeRef::named_nn("Channel"), "For which channel."))
@@ -217,10 +220,10 @@ fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
                     // By asking for one instant after another one learns these.
                     .requires(CONSENT_TIMES.map(|field| can_read(format!("Consent.{field}")))),
             ),
-        Root::ConsentReceipt => filter_types::input_members(&RECEIPT_OF)
+        RootKind::ConsentReceipt => filter_types::input_members(&RECEIPT_OF)
             .into_iter()
             .fold(MemberDef::new(name, TypeRef::named("ConsentReceipt"), root.doc), MemberDef::argument),
-        Root::ExplainAccess => {
+        RootKind::ExplainAccess => {
             let field = MemberDef::new(name, TypeRef::named("AccessExplanation"), root.doc)
                 .argument(MemberDef::new(
                     "coordinate",
@@ -246,36 +249,38 @@ fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
 
 fn object_type(object: &ObjectType) -> Type {
     object.fields.iter().fold(Type::object(object.name, object.doc), |object_type, field| {
-        let ty = match field.read {
-            Read::Column { scalar, .. } => scalar_type(scalar, field.name == object.key),
-            Read::Localised { .. } | Read::Preference { .. } => TypeRef::named(TypeRef::STRING),
-            Read::Overdue | Read::ReviewDue => TypeRef::named(TypeRef::BOOLEAN),
-            Read::One { object, .. } => TypeRef::named(object.name),
-            Read::Many { object, .. } => TypeRef::named_nn_list(object.name),
-            Read::Connection { object, .. } => {
+        let ty = match field.source {
+            FieldSource::Column { scalar, .. } => scalar_type(scalar, field.name == object.key),
+            FieldSource::Localised { .. } | FieldSource::Preference { .. } => TypeRef::named(TypeRef::STRING),
+            FieldSource::Overdue | FieldSource::ReviewDue => TypeRef::named(TypeRef::BOOLEAN),
+            FieldSource::One { object, .. } => TypeRef::named(object.name),
+            FieldSource::Many { object, .. } => TypeRef::named_nn_list(object.name),
+            FieldSource::Connection { object, .. } => {
                 TypeRef::named(format!("{}Connection", object.plural.unwrap_or(object.name)))
             }
         };
         let category_doc = match field.category {
-            Category::Key => String::new(),
+            DataCategory::Key => String::new(),
             category => format!(" Data category: {}.", category.as_str()),
         };
         let coordinate = format!("{}.{}", object.name, field.name);
-        let requirements = match field.read {
-            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
+        let requirements = match field.source {
+            FieldSource::One { object, .. }
+            | FieldSource::Many { object, .. }
+            | FieldSource::Connection { object, .. } => {
                 vec![can_read(coordinate), can_read_any(object)]
             }
             _ => vec![Requirement::CanSee(coordinate)],
         };
         let member =
             MemberDef::new(field.name, ty, &format!("{}{category_doc}", field.doc)).requires(requirements);
-        object_type.field(match field.read {
-            Read::Localised { .. } => member.argument(MemberDef::new(
+        object_type.field(match field.source {
+            FieldSource::Localised { .. } => member.argument(MemberDef::new(
                 "language",
                 TypeRef::named(TypeRef::STRING),
                 "de or en; en by default.",
             )),
-            Read::Connection { object, .. } => member
+            FieldSource::Connection { object, .. } => member
                 .argument(MemberDef::new(
                     "first",
                     TypeRef::named(TypeRef::INT),

@@ -405,7 +405,7 @@ pub(super) fn can_read_any(object: &ObjectType) -> Requirement {
 pub(super) fn requirements_of(right: &Right) -> Vec<Requirement> {
     let mut requirements = vec![Requirement::Can(right.action(), right.coordinate())];
     // Where values may be withheld row by row, nobody changes them blindly.
-    if matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some()) {
+    if matches!(right, Right::OnField(Action::Update, _, field) if field.required_channel.is_some()) {
         requirements.push(Requirement::NothingWithheld);
     }
     requirements

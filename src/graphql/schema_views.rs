@@ -22,7 +22,7 @@ use crate::graphql::schema_model::{Model, Names, Requirement, VisibleNames, is_b
 use crate::{
     auth::actor::Actor,
     base::{cache::Cache, error::Error},
-    policy::{Action, Decision, Grounds, Policy, PurposeDef, Table},
+    policy::{Action, Decision, DecisionTable, Grounds, Policy, PurposeDef},
 };
 
 /// Most views that are kept; what was not used while half of them came anew goes.
@@ -69,19 +69,19 @@ impl SchemaViewCache {
         let schema = model.schema(ValidationMode::Fast);
         let schema = schema.map_err(|_| Error::internal("a view of the schema cannot be built"))?;
         let view = Arc::new(SchemaView { schema, sdl: OnceLock::new(), names: model.names() });
-        self.cache.keep(key, view.clone(), 1);
+        self.cache.insert(key, view.clone(), 1);
         Ok(view)
     }
 
     /// Names of what `actor` is shown.
     fn visible(&self, actor: &Actor) -> Result<VisibleNames, Error> {
-        let under = |purpose: Option<&PurposeDef>, table: &Table| {
+        let under = |purpose: Option<&PurposeDef>, table: &DecisionTable| {
             self.model.visible(&|requirement| is_met(requirement, &actor.policy, purpose, table))
         };
-        let mut visible = under(actor.purpose.as_deref(), &actor.table);
+        let mut visible = under(actor.purpose.as_deref(), &actor.decisions);
         if actor.purpose.is_none() {
             // What is of use under one purpose is shown; what would take two is not.
-            for purpose in &actor.permitted {
+            for purpose in &actor.permitted_purposes {
                 let table = actor.policy.table(&actor.roles, &purpose.code, actor.fields.as_deref())?;
                 visible.extend(under(Some(purpose.as_ref()), &table));
             }
@@ -99,7 +99,7 @@ impl ViewKey {
         let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
         let permitted = match purpose {
             Some(_) => Vec::new(),
-            None => actor.permitted.iter().map(|purpose| purpose.code.clone()).collect(),
+            None => actor.permitted_purposes.iter().map(|purpose| purpose.code.clone()).collect(),
         };
         Self {
             revision: actor.policy.revision().to_owned(),
@@ -112,7 +112,12 @@ impl ViewKey {
 }
 
 /// Whether a caller with the decisions of `table` meets `need` for `purpose`.
-fn is_met(requirement: &Requirement, policy: &Policy, purpose: Option<&PurposeDef>, table: &Table) -> bool {
+fn is_met(
+    requirement: &Requirement,
+    policy: &Policy,
+    purpose: Option<&PurposeDef>,
+    table: &DecisionTable,
+) -> bool {
     let can = |action: Action, name: &str| policy.object(name).is_some_and(|id| table.allows(id, action));
     match requirement {
         Requirement::Can(action, name) => can(*action, name),

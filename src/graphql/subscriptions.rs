@@ -55,7 +55,7 @@ impl Pipeline {
             Ok(_) => {
                 let message =
                     "only subscriptions are served over WebSocket; send queries and mutations by POST";
-                return Err(reject(vec![ResponseError::new(Error::input(message))]));
+                return Err(reject(vec![ResponseError::new(Error::bad_input(message))]));
             }
             Err(error) => return Err(reject(vec![ResponseError::new(error)])),
         }

@@ -28,11 +28,11 @@ fn response_error(error: ServerError, view: &SchemaView) -> ResponseError {
     let error = match path {
         Some((path, reason)) => value_error(&path, reason, view),
         None if error.message.starts_with("Invalid default value") => {
-            Error::input("a default value does not have the type of its variable")
+            Error::bad_input("a default value does not have the type of its variable")
         }
         None => {
             let message: String = error.message.chars().take(300).collect();
-            Error::input(match suggestion(&error.message, view) {
+            Error::bad_input(match suggestion(&error.message, view) {
                 Some(suggestion) => format!("{message} Did you mean \"{suggestion}\"?"),
                 None => message,
             })
@@ -48,15 +48,18 @@ fn value_error(path: &str, reason: &str, view: &SchemaView) -> Error {
         && let Some(ty) = between(rest, " of type \"", "\" is required but not provided")
     {
         let expected = expected(ty.trim_end_matches('!'), view);
-        return Error::input(format!("`{name}` is missing{expected}")).in_input(format!("{path}.{name}"));
+        return Error::bad_input(format!("`{name}` is missing{expected}"))
+            .with_input_path(format!("{path}.{name}"));
     }
     if let Some((name, rest)) = after("unknown field \"") {
         let ty = between(rest, " of type \"", "\"").unwrap_or_default();
-        return Error::input(unknown("input field", name, view.names(ty))).in_input(format!("{path}.{name}"));
+        return Error::bad_input(unknown("input field", name, view.names(ty)))
+            .with_input_path(format!("{path}.{name}"));
     }
     let message = "this value has the wrong type";
     let ty = after("enumeration type \"").or_else(|| after("expected type \"")).map(|(ty, _)| ty);
-    Error::input(format!("{message}{}", ty.map_or_else(String::new, |ty| expected(ty, view)))).in_input(path)
+    Error::bad_input(format!("{message}{}", ty.map_or_else(String::new, |ty| expected(ty, view))))
+        .with_input_path(path)
 }
 
 /// That `ty` was expected, if the caller is shown it; of an enum its values.

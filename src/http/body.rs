@@ -24,17 +24,18 @@ use crate::{
 /// 413 when it is larger than the limit, 408 when it does not come in time, 400 when it breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, (StatusCode, Error)> {
     let (limit, timeout) = (limits.body_bytes, Duration::from_secs(limits.body_seconds));
-    let too_large =
-        || (StatusCode::PAYLOAD_TOO_LARGE, Error::input(format!("the body is larger than {limit} bytes")));
+    let too_large = || {
+        (StatusCode::PAYLOAD_TOO_LARGE, Error::bad_input(format!("the body is larger than {limit} bytes")))
+    };
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     match tokio::time::timeout(timeout, to_bytes(body, limit)).await {
-        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, Error::input("the body did not arrive in time"))),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, Error::bad_input("the body did not arrive in time"))),
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if is_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, Error::input("the body broke off"))),
+        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, Error::bad_input("the body broke off"))),
     }
 }
 
@@ -63,11 +64,13 @@ pub(super) struct RequestParams {
 pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
     match bytes.trim_ascii_start().first() {
         Some(b'{') => {}
-        Some(b'[') => return Err(Error::input("batches are not supported; send one operation per request")),
-        _ => return Err(Error::input("the body is not a JSON object")),
+        Some(b'[') => {
+            return Err(Error::bad_input("batches are not supported; send one operation per request"));
+        }
+        _ => return Err(Error::bad_input("the body is not a JSON object")),
     }
     let params: RequestParams =
-        serde_json::from_slice(bytes).map_err(|_| Error::input("the body is not well-formed JSON"))?;
+        serde_json::from_slice(bytes).map_err(|_| Error::bad_input("the body is not well-formed JSON"))?;
     Ok(Request { safe: false, ..params.request(strict)? })
 }
 
@@ -75,20 +78,20 @@ impl RequestParams {
     /// The request that they make: one that may only read.
     pub(super) fn request(self, strict: bool) -> Result<Request, Error> {
         let Some(Value::String(query)) = self.query else {
-            return Err(Error::input("`query` must be a string"));
+            return Err(Error::bad_input("`query` must be a string"));
         };
         let operation_name = match self.operation_name {
             None | Some(Value::Null) => None,
             Some(Value::String(name)) => Some(name),
-            Some(_) => return Err(Error::input("`operationName` must be a string or null")),
+            Some(_) => return Err(Error::bad_input("`operationName` must be a string or null")),
         };
         let variables = match self.variables {
             None | Some(Value::Null) => serde_json::Map::new(),
             Some(Value::Object(variables)) => variables,
-            Some(_) => return Err(Error::input("`variables` must be an object or null")),
+            Some(_) => return Err(Error::bad_input("`variables` must be an object or null")),
         };
         if !matches!(self.extensions, None | Some(Value::Null | Value::Object(_))) {
-            return Err(Error::input("`extensions` must be an object or null"));
+            return Err(Error::bad_input("`extensions` must be an object or null"));
         }
         Ok(Request { query, operation_name, variables, strict, safe: true, idempotency: None, meter: None })
     }

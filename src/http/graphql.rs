@@ -47,7 +47,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             response
         }
         _ => {
-            let error = Error::input("operations are sent by POST, queries by GET too");
+            let error = Error::bad_input("operations are sent by POST, queries by GET too");
             let format = Format::negotiate(request.headers()).unwrap_or_default();
             let id = RequestId::from_request(&request);
             let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
@@ -150,12 +150,13 @@ async fn operate(
     }
     let head = &request.head.headers;
     let Some(format) = request.accepted else {
-        let error = Error::input("answers come as application/graphql-response+json or application/json");
+        let error = Error::bad_input("answers come as application/graphql-response+json or application/json");
         return Err((StatusCode::NOT_ACCEPTABLE, error));
     };
     let is_post = request.head.method == Method::POST;
     if is_post && (!headers::has_json_body(head) || headers::has_encoded_body(head)) {
-        let error = Error::input("the body must be application/json in UTF-8, without a content encoding");
+        let error =
+            Error::bad_input("the body must be application/json in UTF-8, without a content encoding");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
     let purpose = headers::purpose(head).map_err(with_status)?;
@@ -176,7 +177,7 @@ async fn operate(
     } else {
         let query = request.head.uri.query().unwrap_or_default();
         if query.len() > shared.limits.body_bytes {
-            let error = Error::input("the address is too long; send the operation by POST");
+            let error = Error::bad_input("the address is too long; send the operation by POST");
             return Err((StatusCode::URI_TOO_LONG, error));
         }
         query_string::parse(query, strict).map_err(with_status)?

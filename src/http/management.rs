@@ -44,7 +44,7 @@ struct Shared {
 /// `INTERNAL` when there is no registry.
 pub fn management(app: Arc<App>, shutdown: Shutdown) -> Result<Router, Error> {
     let health = Arc::new(Health::new(app.clone(), shutdown));
-    let recorder = metrics::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
+    let recorder = metrics::install_recorder().ok_or_else(|| Error::internal("the registry of measures"))?;
     metrics::start_at_zero(Code::ALL.into_iter().map(Code::as_str));
     let shared = Shared { app, health, recorder, reported_revision: Arc::default() };
     let router = Router::new()
@@ -57,7 +57,7 @@ pub fn management(app: Arc<App>, shutdown: Shutdown) -> Result<Router, Error> {
 
 /// Serves `router`, made by [`management`], as long as the process lives.
 pub async fn serve_management(listener: TcpListener, router: Router) {
-    if let Some(recorder) = metrics::registry() {
+    if let Some(recorder) = metrics::install_recorder() {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(UPKEEP_INTERVAL).await;
@@ -86,12 +86,12 @@ fn json(status: StatusCode, text: String) -> Response {
 
 async fn render_metrics(State(shared): State<Shared>) -> Response {
     for pool in shared.app.db.pools() {
-        metrics::pool(pool.name, pool.in_use, pool.idle, pool.largest);
+        metrics::set_pool(pool.name, pool.in_use, pool.idle, pool.largest);
     }
     let revision = shared.app.policy.current().revision().to_owned();
     {
         let mut reported = shared.reported_revision.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics::policy(&revision, reported.as_deref());
+        metrics::set_policy(&revision, reported.as_deref());
         *reported = Some(revision);
     }
     let text = shared.recorder.render();

@@ -60,7 +60,7 @@ use concurrency::ConcurrencyLimit;
 use rate_limit::RateLimiter;
 use response::not_found;
 use shared::Shared;
-use socket::places::Sockets;
+use socket::connection_limits::Sockets;
 
 pub use crate::base::limits::Limits;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
@@ -72,7 +72,7 @@ pub use response::RequestId;
 pub use security_headers::with_security_headers;
 pub use serve::serve_within;
 pub use shutdown::Shutdown;
-pub use socket::places::SocketLimits;
+pub use socket::connection_limits::SocketLimits;
 
 /// What the server is to offer.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +182,7 @@ async fn trace_request(State(shared): State<Shared>, mut request: Request, next:
         micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
-    metrics::answered(response.status().as_u16(), start.elapsed());
+    metrics::record_request(response.status().as_u16(), start.elapsed());
     response
 }
 

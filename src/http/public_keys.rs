@@ -22,7 +22,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let error = Error::input("the keys are fetched by GET");
+        let error = Error::bad_input("the keys are fetched by GET");
         let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;

@@ -19,7 +19,7 @@ pub(super) fn parse(query: &str, strict: bool) -> Result<Request, Error> {
         let value = match name.as_str() {
             "query" | "operationName" if name == "query" || !value.is_empty() => value.into(),
             "variables" | "extensions" if !value.is_empty() => parse_json(value.as_bytes())
-                .map_err(|()| Error::input(format!("the parameter `{name}` is not well-formed JSON")))?,
+                .map_err(|()| Error::bad_input(format!("the parameter `{name}` is not well-formed JSON")))?,
             _ => serde_json::Value::Null,
         };
         let slot = match name.as_str() {
@@ -30,7 +30,7 @@ pub(super) fn parse(query: &str, strict: bool) -> Result<Request, Error> {
             _ => continue,
         };
         if slot.replace(value).is_some() {
-            return Err(Error::input(format!("the parameter `{name}` is given twice")));
+            return Err(Error::bad_input(format!("the parameter `{name}` is given twice")));
         }
     }
     params.request(strict)
@@ -39,7 +39,7 @@ pub(super) fn parse(query: &str, strict: bool) -> Result<Request, Error> {
 fn decode(text: &str) -> Result<String, Error> {
     let text = text.replace('+', " ");
     let decoded = percent_decode(text.as_bytes()).decode_utf8();
-    decoded.map(Into::into).map_err(|_| Error::input("the address is not UTF-8"))
+    decoded.map(Into::into).map_err(|_| Error::bad_input("the address is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::socket::places::Sockets;
+use super::socket::connection_limits::Sockets;
 use crate::http::{concurrency::ConcurrencyLimit, rate_limit::RateLimiter};
 use crate::{app::App, base::limits::Limits, graphql::Pipeline};
 

@@ -138,7 +138,7 @@ async fn review(app: &App) -> Result<(), Error> {
 
 fn told(app: &App, job: &'static str, done: Result<(), Error>) {
     app.failing.note(job, done.is_err());
-    metrics::job(job, done.is_ok());
+    metrics::count_job(job, done.is_ok());
     if let Err(error) = done {
         tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
     }

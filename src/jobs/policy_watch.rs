@@ -26,7 +26,7 @@ use crate::{
     app::App,
     base::metrics,
     domain::purposes,
-    policy::{Part, Policy, PolicyErrors, Sources},
+    policy::{PermissionFilter, Policy, PolicyErrors, Sources},
 };
 
 /// Who loads.
@@ -281,7 +281,7 @@ async fn load(app: &App, read: Read) {
     }
     match purposes::reload(app, ACTOR, read).await {
         Ok(revisions) => {
-            metrics::policy_loaded(true);
+            metrics::count_policy_load(true);
             tracing::info!(before = revisions.before, after = revisions.after, "the policy was loaded anew");
             let new = app.policy.current();
             tell(&old, &new);
@@ -290,7 +290,7 @@ async fn load(app: &App, read: Read) {
             }
         }
         Err(refused) => {
-            metrics::policy_loaded(false);
+            metrics::count_policy_load(false);
             tracing::error!(%refused, "the policy is refused; the old one stays in force");
         }
     }
@@ -298,7 +298,8 @@ async fn load(app: &App, read: Read) {
 
 /// Tells the rights that are gained and lost.
 fn tell(old: &Policy, new: &Policy) {
-    let (before, after) = (old.holdings(&Part::default()), new.holdings(&Part::default()));
+    let (before, after) =
+        (old.holdings(&PermissionFilter::default()), new.holdings(&PermissionFilter::default()));
     for (word, rights) in [
         ("gained", after.difference(&before).collect::<Vec<_>>()),
         ("lost", before.difference(&after).collect::<Vec<_>>()),

@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashSet};
 use super::{
     Action, Decision, Grounds, Policy,
     objects::Kind,
-    rights::{Part, Permission, Warning},
-    table::Table,
+    rights::{Permission, PermissionFilter, Warning},
+    table::DecisionTable,
 };
 use crate::policy::rule_index::RuleIndex;
 
 /// The rights of a table on an object. Who reads in full does not read masked.
-fn rights(table: &Table, id: super::ObjectId) -> Vec<&'static str> {
+fn rights(table: &DecisionTable, id: super::ObjectId) -> Vec<&'static str> {
     let mut rights = match table.decide(id) {
         Decision::Allow => vec![Action::Read.as_str()],
         Decision::Mask => vec![Action::Mask.as_str()],
@@ -24,14 +24,14 @@ fn rights(table: &Table, id: super::ObjectId) -> Vec<&'static str> {
 
 impl Policy {
     /// Every right of every role for every purpose, in that part of the policy.
-    pub fn holdings(&self, part: &Part) -> BTreeSet<Permission> {
+    pub fn holdings(&self, filter: &PermissionFilter) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
-        for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&part.purpose, &p.code)) {
-            for role in self.roles().iter().filter(|role| wanted(&part.role, role)) {
+        for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&filter.purpose, &p.code)) {
+            for role in self.roles().iter().filter(|role| wanted(&filter.role, role)) {
                 let Ok(table) = self.table(std::slice::from_ref(role), &purpose.code, None) else { continue };
                 let objects = self.objects.iter().filter(|object| {
-                    wanted(&part.type_name, object.name.split(['.', ':']).next().unwrap_or_default())
+                    wanted(&filter.type_name, object.name.split(['.', ':']).next().unwrap_or_default())
                 });
                 for object in objects {
                     let Some(id) = self.object(&object.name) else { continue };
@@ -48,16 +48,16 @@ impl Policy {
     }
 
     /// Every field that a role may not read for a purpose, not masked either, in that part of the policy.
-    pub fn denials(&self, part: &Part) -> BTreeSet<Permission> {
+    pub fn denials(&self, filter: &PermissionFilter) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
-        for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&part.purpose, &p.code)) {
-            for role in self.roles().iter().filter(|role| wanted(&part.role, role)) {
+        for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&filter.purpose, &p.code)) {
+            for role in self.roles().iter().filter(|role| wanted(&filter.role, role)) {
                 let Ok(table) = self.table(std::slice::from_ref(role), &purpose.code, None) else { continue };
                 // What belongs to a category of data is a value; all else is a way to values.
                 let fields = self.objects.iter().filter(|object| {
                     object.groups.iter().any(|group| group.starts_with("data:"))
-                        && wanted(&part.type_name, object.name.split(['.', ':']).next().unwrap_or_default())
+                        && wanted(&filter.type_name, object.name.split(['.', ':']).next().unwrap_or_default())
                 });
                 for object in fields {
                     let Some(id) = self.object(&object.name) else { continue };

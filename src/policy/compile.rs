@@ -31,22 +31,22 @@ pub(super) async fn compile(
     let mut allow = CellEnforcer::new("some(where (p.eft == allow))", rules, objects).await?;
     let mut not_deny = CellEnforcer::new("!some(where (p.eft == deny))", rules, objects).await?;
     let mut compiled = Compiled::new();
-    let mut known: HashMap<Question<'_>, (bool, bool)> = HashMap::new();
+    let mut known: HashMap<CellKey<'_>, (bool, bool)> = HashMap::new();
     RuleIndex::new(rules, declared, objects).each::<casbin::Error>(|role, purpose, cells| {
         let mut planes = DecisionBits::empty(objects.len());
         let (of, under) = (format!("role:{role}"), format!("purpose:{purpose}"));
         for ((index, action), lines) in cells {
             let Some(object) = objects.at(*index) else { continue };
             let lines = || lines.iter().filter_map(|line| rules.lines.get(*line));
-            let question = Question::of(lines(), [&of, &under, &object.name], [role, purpose]);
-            let (allowed, denied) = match known.get(&question) {
+            let cell_key = CellKey::of(lines(), [&of, &under, &object.name], [role, purpose]);
+            let (allowed, denied) = match known.get(&cell_key) {
                 Some(answer) => *answer,
                 None => {
                     let request =
                         [of.clone(), under.clone(), object.name.clone(), action.as_str().to_owned()];
                     let policy: Vec<Vec<String>> = lines().map(Line::values).collect();
                     let answer = (allow.ask(&policy, &request)?, !not_deny.ask(&policy, &request)?);
-                    known.insert(question, answer);
+                    known.insert(cell_key, answer);
                     answer
                 }
             };
@@ -61,20 +61,20 @@ pub(super) async fn compile(
 /// What a cell asks, but for names: cells that differ in nothing else have the same answer, since Casbin's matcher compares names
 /// and follows links, and knows no name by itself.
 #[derive(PartialEq, Eq, Hash)]
-struct Question<'p> {
+struct CellKey<'p> {
     /// Role and purpose, where some line names another one, which they belong to: then their links count.
     linked: [Option<&'p str>; 2],
-    lines: Vec<Asked<'p>>,
+    lines: Vec<RuleShape<'p>>,
 }
 
 /// A line as a cell meets it: what names role, purpose and object themselves is left out, and the action is that of the cell.
 #[derive(PartialEq, Eq, Hash)]
-struct Asked<'p> {
+struct RuleShape<'p> {
     names: [Option<&'p str>; 3],
     allow: bool,
 }
 
-impl<'p> Question<'p> {
+impl<'p> CellKey<'p> {
     /// The question about the cell with these names, whose role and purpose have these codes.
     fn of(lines: impl Iterator<Item = &'p Line>, own: [&str; 3], codes: [&'p str; 2]) -> Self {
         let asked = lines.map(|line| {
@@ -83,12 +83,12 @@ impl<'p> Question<'p> {
             for ((name, named), own) in names.iter_mut().zip(named).zip(own) {
                 *name = (named != own).then_some(named);
             }
-            Asked { names, allow: line.allow }
+            RuleShape { names, allow: line.allow }
         });
-        let lines: Vec<Asked<'_>> = asked.collect();
+        let lines: Vec<RuleShape<'_>> = asked.collect();
         let mut linked = [None; 2];
         for (place, (linked, code)) in linked.iter_mut().zip(codes).enumerate() {
-            let other = |line: &Asked<'_>| line.names.get(place).is_some_and(Option::is_some);
+            let other = |line: &RuleShape<'_>| line.names.get(place).is_some_and(Option::is_some);
             *linked = lines.iter().any(other).then_some(code);
         }
         Self { linked, lines }

@@ -69,12 +69,12 @@ impl From<PolicyError> for PolicyErrors {
 
 /// The faults of one file while it is read.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(super) struct Diagnostics {
     file: String,
     found: Vec<PolicyError>,
 }
 
-impl Faults {
+impl Diagnostics {
     pub(super) fn of(file: &str) -> Self {
         Self { file: file.to_owned(), found: Vec::new() }
     }
@@ -94,7 +94,7 @@ impl Faults {
 
 /// A question about something that the policy does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unknown {
+pub enum UnknownName {
     /// No such role.
     #[error("there is no role `{0}`")]
     Role(String),
@@ -106,13 +106,13 @@ pub enum Unknown {
     Group(String),
 }
 
-impl From<Unknown> for Error {
+impl From<UnknownName> for Error {
     /// Names come from the client and are not told back.
-    fn from(unknown: crate::policy::Unknown) -> Self {
-        Self::input(match unknown {
-            Unknown::Role(_) => "there is no such role",
-            Unknown::Purpose(_) => "there is no such purpose",
-            Unknown::Group(_) => "a group is no purpose of its own",
+    fn from(unknown: crate::policy::UnknownName) -> Self {
+        Error::bad_input(match unknown {
+            UnknownName::Role(_) => "there is no such role",
+            UnknownName::Purpose(_) => "there is no such purpose",
+            UnknownName::Group(_) => "a group is no purpose of its own",
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     declared::{Channel, ConsentText, Declared, Demand, FormDef, Grounds},
-    error::Faults,
+    error::Diagnostics,
 };
 use crate::base::i18n::LANGUAGES;
 use crate::policy::toml_reader::{Entry, period};
@@ -13,7 +13,7 @@ pub const DOUBLE_OPT_IN: &str = "double_opt_in";
 /// Names that a form may ask for beside the e-mail address.
 const NAMES: [&str; 2] = ["givenName", "familyName"];
 
-pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Faults) -> FormDef {
+pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> FormDef {
     let form = FormDef {
         line: entry.line_of("code"),
         code: entry.code("code", faults),
@@ -36,7 +36,7 @@ pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Faults) -> FormDef {
     form
 }
 
-pub(super) fn demand(mut entry: Entry<'_, '_>, faults: &mut Faults) -> Demand {
+pub(super) fn demand(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> Demand {
     let demand = Demand {
         line: entry.line_of("version"),
         purpose: entry.required("purpose", faults),
@@ -48,7 +48,7 @@ pub(super) fn demand(mut entry: Entry<'_, '_>, faults: &mut Faults) -> Demand {
 }
 
 /// Gives each text what its version demands.
-pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut Faults) {
+pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut Diagnostics) {
     for demand in &declared.demands {
         let of_version =
             |text: &&mut ConsentText| text.purpose == demand.purpose && text.version == demand.version;
@@ -66,7 +66,7 @@ pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut
 
 /// Looks at each form once purposes and texts are known: what it asks for can be confirmed by mail, and is written in every
 /// language of the pages.
-pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Faults) {
+pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Diagnostics) {
     for form in &declared.forms {
         if form.purposes.is_empty() {
             faults.add(form.line, "MISSING_KEY", "a form has at least one purpose");

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::{
     declared::Declared,
-    error::Faults,
+    error::Diagnostics,
     objects::{Action, Kind, Objects},
     purposes::{ANY_PURPOSE, ANY_ROLE},
 };
@@ -44,7 +44,7 @@ pub(super) struct Rules {
     pub(super) old: Vec<(usize, String, String)>,
 }
 
-pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: &mut Faults) -> Rules {
+pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: &mut Diagnostics) -> Rules {
     let mut loader = Loader { declared, objects, rules: Rules::default(), seen: HashMap::new() };
     for role in &declared.roles {
         // Cannot be refused: nothing is linked yet.
@@ -88,7 +88,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn line(&mut self, number: usize, values: &[&str], faults: &mut Faults) {
+    fn line(&mut self, number: usize, values: &[&str], faults: &mut Diagnostics) {
         match values {
             ["p", role, purpose, object, action, effect] => {
                 self.rule(number, [role, purpose, object, action, effect], faults);
@@ -120,7 +120,7 @@ impl Loader<'_> {
         &mut self,
         number: usize,
         [role, purpose, object, action, effect]: [&str; 5],
-        faults: &mut Faults,
+        faults: &mut Diagnostics,
     ) {
         let mut good = self.role(number, role, true, faults);
         good &= self.purpose(number, purpose, true, faults);
@@ -163,7 +163,7 @@ impl Loader<'_> {
         self.rules.lines.push(line);
     }
 
-    fn role(&self, number: usize, name: &str, anyone: bool, faults: &mut Faults) -> bool {
+    fn role(&self, number: usize, name: &str, anyone: bool, faults: &mut Diagnostics) -> bool {
         let Some(code) = name.strip_prefix("role:") else {
             faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `role:`"));
             return false;
@@ -175,7 +175,7 @@ impl Loader<'_> {
         known
     }
 
-    fn purpose(&self, number: usize, name: &str, any: bool, faults: &mut Faults) -> bool {
+    fn purpose(&self, number: usize, name: &str, any: bool, faults: &mut Diagnostics) -> bool {
         let Some(code) = name.strip_prefix("purpose:") else {
             faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `purpose:`"));
             return false;
@@ -188,7 +188,7 @@ impl Loader<'_> {
         known
     }
 
-    fn group(&mut self, number: usize, from: &str, to: &str, faults: &mut Faults) {
+    fn group(&mut self, number: usize, from: &str, to: &str, faults: &mut Diagnostics) {
         if !(self.purpose(number, from, false, faults) & self.purpose(number, to, false, faults)) {
             return;
         }
@@ -200,7 +200,7 @@ impl Loader<'_> {
         link(&mut self.rules.purposes, number, from, to, faults);
     }
 
-    fn object(&self, number: usize, name: &str, action: Option<Action>, faults: &mut Faults) -> bool {
+    fn object(&self, number: usize, name: &str, action: Option<Action>, faults: &mut Diagnostics) -> bool {
         let kind = match self.objects.named(name) {
             Some(object) if object.derived => {
                 let message =
@@ -230,7 +230,7 @@ impl Loader<'_> {
     }
 }
 
-fn link(links: &mut Links, number: usize, from: &str, to: &str, faults: &mut Faults) {
+fn link(links: &mut Links, number: usize, from: &str, to: &str, faults: &mut Diagnostics) {
     match links.add(from, to) {
         Ok(()) => {}
         Err(Refused::Known) => {

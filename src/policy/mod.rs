@@ -31,21 +31,21 @@ mod toml_reader;
 use std::sync::Arc;
 
 pub use declared::{Channel, ConsentText, FormDef, Grounds, LegalBasis, PurposeDef, RoleDef};
-pub use error::{PolicyError, PolicyErrors, Unknown};
+pub use error::{PolicyError, PolicyErrors, UnknownName};
 pub use forms::DOUBLE_OPT_IN;
 pub use handle::{PolicyHandle, Revisions};
 pub use objects::{Action, ObjectId, PolicyObject};
-pub use rights::{Part, Permission, Warning};
+pub use rights::{Permission, PermissionFilter, Warning};
 pub use sources::Sources;
-pub use table::{Decision, Table};
+pub use table::{Decision, DecisionTable};
 pub use toml_reader::MAX_CODE_CHARS;
 
 use compile::Compiled;
 use declared::Declared;
-use error::Faults;
+use error::Diagnostics;
 use load::Rules;
 use objects::Objects;
-use table::{Caller, DecisionBits};
+use table::{DecisionBits, TableKey};
 
 use crate::base::cache::Cache;
 
@@ -60,7 +60,7 @@ pub struct Policy {
     texts: Vec<ConsentText>,
     warnings: Vec<Warning>,
     /// Tables of callers of late.
-    tables: Cache<Caller, Arc<Table>>,
+    tables: Cache<TableKey, Arc<DecisionTable>>,
 }
 
 /// Most bytes of all tables of callers that are kept.
@@ -83,11 +83,11 @@ impl Policy {
     pub async fn load(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         if sources::significant(&sources.model) != sources::significant(sources::MODEL) {
-            let mut faults = Faults::of(&sources.file("model.conf"));
+            let mut faults = Diagnostics::of(&sources.file("model.conf"));
             faults.add(0, "FOREIGN_MODEL", "the model is code; only the one of this program is accepted");
             errors.extend(faults.into_vec());
         }
-        let mut faults = Faults::of(&sources.file("purposes.toml"));
+        let mut faults = Diagnostics::of(&sources.file("purposes.toml"));
         let declared = purposes::parse(&sources.purposes, &mut faults);
         if faults.is_empty() && (declared.roles.is_empty() || declared.purposes.is_empty()) {
             faults.add(0, "NOTHING_DECLARED", "there must be at least one role and one purpose");
@@ -103,13 +103,13 @@ impl Policy {
                 .filter(|purpose| purpose.grounds == Grounds::Recorded)
                 .map(|purpose| purpose.code.as_str()),
         );
-        let mut faults = Faults::of(&sources.file("policy.csv"));
+        let mut faults = Diagnostics::of(&sources.file("policy.csv"));
         let rules = load::parse(&sources.policy, &declared, &objects, &mut faults);
         errors.extend(faults.into_vec());
         let (mut texts, faults) =
             texts::parse(&sources.texts, &declared, sources.directory.trim_end_matches('/'));
         errors.extend(faults);
-        let mut faults = Faults::of(&sources.file("purposes.toml"));
+        let mut faults = Diagnostics::of(&sources.file("purposes.toml"));
         forms::apply(&declared, &mut texts, &mut faults);
         forms::check(&declared, &texts, &mut faults);
         errors.extend(faults.into_vec());
@@ -209,41 +209,46 @@ impl Policy {
     ///
     /// # Errors
     /// A role or purpose that the policy does not have, or a group.
-    pub fn table(&self, roles: &[String], purpose: &str, only: Option<&[String]>) -> Result<Table, Unknown> {
+    pub fn table(
+        &self,
+        roles: &[String],
+        purpose: &str,
+        only: Option<&[String]>,
+    ) -> Result<DecisionTable, UnknownName> {
         match self.purpose(purpose) {
-            None => return Err(Unknown::Purpose(purpose.to_owned())),
-            Some(found) if found.is_group => return Err(Unknown::Group(purpose.to_owned())),
+            None => return Err(UnknownName::Purpose(purpose.to_owned())),
+            Some(found) if found.is_group => return Err(UnknownName::Group(purpose.to_owned())),
             Some(_) => {}
         }
         let mut planes = DecisionBits::empty(self.objects.len());
         for role in roles {
             if !self.roles.contains(role) {
-                return Err(Unknown::Role(role.clone()));
+                return Err(UnknownName::Role(role.clone()));
             }
             if let Some(more) = self.planes.get(&(role.clone(), purpose.to_owned())) {
                 planes.join(more);
             }
         }
-        Ok(Table::new(&self.objects, &planes, only))
+        Ok(DecisionTable::new(&self.objects, &planes, only))
     }
 
     /// The same table as by [`Policy::table`], one for all callers of a kind as long as it is kept.
     ///
     /// # Errors
     /// Those of [`Policy::table`].
-    pub fn pinned(
+    pub fn cached_table(
         &self,
         roles: &[String],
         purpose: &str,
         only: Option<&[String]>,
-    ) -> Result<Arc<Table>, Unknown> {
-        let caller = Caller::new(roles, purpose, only);
+    ) -> Result<Arc<DecisionTable>, UnknownName> {
+        let caller = TableKey::new(roles, purpose, only);
         if let Some(table) = self.tables.get(&caller) {
             return Ok(table);
         }
         let table = Arc::new(self.table(roles, purpose, only)?);
         let weight = self.objects.len() + caller.bytes();
-        self.tables.keep(caller, table.clone(), weight);
+        self.tables.insert(caller, table.clone(), weight);
         Ok(table)
     }
 
@@ -257,8 +262,8 @@ impl Policy {
         roles: &[String],
         permitted: &[Arc<PurposeDef>],
         only: Option<&[String]>,
-    ) -> Result<Table, Unknown> {
-        let mut table = Table::deny_all();
+    ) -> Result<DecisionTable, UnknownName> {
+        let mut table = DecisionTable::deny_all();
         for purpose in permitted {
             let more = self.table(roles, &purpose.code, only)?;
             table.join_where(&more, &self.objects, |name| name.starts_with("Purpose."));
@@ -312,11 +317,11 @@ impl std::fmt::Debug for Policy {
 
 #[cfg(test)]
 mod tests {
-    use super::Table;
+    use super::DecisionTable;
 
     #[test]
     fn an_empty_table_denies() {
-        let table = Table::deny_all();
+        let table = DecisionTable::deny_all();
         assert_eq!(table.decide(super::ObjectId(0)), super::Decision::Deny);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     declared::{Channel, Declared, Grounds, LegalBasis, PurposeDef, RoleDef},
-    error::Faults,
+    error::Diagnostics,
     forms,
 };
 use crate::policy::toml_reader::{self, Entry, period};
@@ -14,7 +14,7 @@ pub(super) const ANY_ROLE: &str = "anyone";
 /// See [`ANY_ROLE`].
 pub(super) const ANY_PURPOSE: &str = "any";
 
-pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
+pub(super) fn parse(text: &str, faults: &mut Diagnostics) -> Declared {
     let mut declared = Declared::default();
     let mut lines = Vec::new();
     toml_reader::read(text, &["role", "purpose", "form", "text"], faults, |kind, entry, faults| {
@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
     declared
 }
 
-fn role(mut entry: Entry<'_, '_>, faults: &mut Faults) -> RoleDef {
+fn role(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> RoleDef {
     let role = RoleDef {
         code: entry.code("code", faults),
         title_de: entry.required("title_de", faults),
@@ -81,7 +81,7 @@ fn role(mut entry: Entry<'_, '_>, faults: &mut Faults) -> RoleDef {
     role
 }
 
-fn purpose(mut entry: Entry<'_, '_>, faults: &mut Faults) -> PurposeDef {
+fn purpose(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> PurposeDef {
     let is_group = entry.flag("is_group", faults);
     let basis = word(&mut entry, "legal_basis", "UNKNOWN_BASIS", "legal basis", LegalBasis::parse, faults);
     let grounds = word(&mut entry, "grounds", "UNKNOWN_GROUNDS", "grounds", Grounds::parse, faults);
@@ -155,7 +155,7 @@ fn check_basis(
     is_group: bool,
     basis: Option<LegalBasis>,
     grounds: Option<Grounds>,
-    faults: &mut Faults,
+    faults: &mut Diagnostics,
 ) {
     if is_group {
         if basis.is_some() || grounds.is_some() {
@@ -184,7 +184,7 @@ fn word<T>(
     code: &'static str,
     name: &str,
     parse: impl Fn(&str) -> Option<T>,
-    faults: &mut Faults,
+    faults: &mut Diagnostics,
 ) -> Option<T> {
     let word = entry.optional(key, faults)?;
     let value = parse(&word);
@@ -194,7 +194,7 @@ fn word<T>(
     value
 }
 
-fn iri(entry: &mut Entry<'_, '_>, faults: &mut Faults) -> Option<String> {
+fn iri(entry: &mut Entry<'_, '_>, faults: &mut Diagnostics) -> Option<String> {
     let iri = entry.optional("dpv", faults)?;
     if !iri.starts_with("https://") || iri.contains(char::is_whitespace) {
         faults.add(entry.line_of("dpv"), "BAD_IRI", format!("`{iri}` must be an https IRI"));

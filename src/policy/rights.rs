@@ -35,7 +35,7 @@ impl std::fmt::Display for Warning {
 
 /// Which part of a policy is looked at; what is `None` is not narrowed.
 #[derive(Clone, Debug, Default)]
-pub struct Part {
+pub struct PermissionFilter {
     /// Only this role.
     pub role: Option<String>,
     /// Only this purpose.

@@ -58,13 +58,13 @@ fn join(into: &mut [u8], from: &[u8]) {
 
 /// What the decisions for a caller depend on under one policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Caller {
+pub(super) struct TableKey {
     roles: Vec<String>,
     purpose: String,
     only: Option<Vec<String>>,
 }
 
-impl Caller {
+impl TableKey {
     pub(super) fn new(roles: &[String], purpose: &str, only: Option<&[String]>) -> Self {
         Self { roles: roles.to_vec(), purpose: purpose.to_owned(), only: only.map(<[String]>::to_vec) }
     }
@@ -78,11 +78,11 @@ impl Caller {
 
 /// The decisions for one caller and purpose. Default is deny.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct DecisionTable {
     cells: Box<[u8]>,
 }
 
-impl Table {
+impl DecisionTable {
     /// A table that denies everything, for a policy of any size.
     pub fn deny_all() -> Self {
         Self { cells: Box::default() }

@@ -9,7 +9,7 @@ use rust_embed::RustEmbed;
 
 use super::{
     declared::{ConsentText, Declared, Grounds},
-    error::{Faults, PolicyError},
+    error::{Diagnostics, PolicyError},
 };
 
 /// Longest text, in characters.
@@ -76,7 +76,7 @@ pub(super) fn parse(
 ) -> (Vec<ConsentText>, Vec<PolicyError>) {
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in files {
-        let mut faults = Faults::of(&format!("{directory}/texts/{name}"));
+        let mut faults = Diagnostics::of(&format!("{directory}/texts/{name}"));
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
             [purpose, language, file] => match file.strip_suffix(".txt") {
@@ -100,7 +100,7 @@ pub(super) fn parse(
     (texts, errors)
 }
 
-fn check(text: &ConsentText, declared: &Declared, faults: &mut Faults) {
+fn check(text: &ConsentText, declared: &Declared, faults: &mut Diagnostics) {
     match declared.purposes.iter().find(|purpose| purpose.code == text.purpose) {
         None => faults.add(0, "UNKNOWN_PURPOSE", format!("unknown purpose `{}`", text.purpose)),
         Some(purpose) if purpose.grounds != Grounds::Consent => {

@@ -5,7 +5,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::error::Faults;
+use super::error::Diagnostics;
 
 /// Most characters of a code. Links to the preferences of a person hold one, and they stand in a header line of mails.
 pub const MAX_CODE_CHARS: usize = 64;
@@ -27,8 +27,8 @@ pub(super) struct Entry<'a, 'i> {
 pub(super) fn read(
     text: &str,
     kinds: &[&'static str],
-    faults: &mut Faults,
-    mut each: impl FnMut(&'static str, Entry<'_, '_>, &mut Faults),
+    faults: &mut Diagnostics,
+    mut each: impl FnMut(&'static str, Entry<'_, '_>, &mut Diagnostics),
 ) {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -83,7 +83,7 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A text that may be absent, but not empty.
-    pub(super) fn optional(&mut self, key: &'static str, faults: &mut Faults) -> Option<String> {
+    pub(super) fn optional(&mut self, key: &'static str, faults: &mut Diagnostics) -> Option<String> {
         match self.take(key)? {
             DeValue::String(value) if value.trim().is_empty() => {
                 faults.add(self.line_of(key), "EMPTY_VALUE", format!("`{key}` is empty"));
@@ -98,7 +98,7 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A text that must be there.
-    pub(super) fn required(&mut self, key: &'static str, faults: &mut Faults) -> String {
+    pub(super) fn required(&mut self, key: &'static str, faults: &mut Diagnostics) -> String {
         if self.table.get(key).is_none() {
             faults.add(self.line, "MISSING_KEY", format!("`{key}` is missing"));
         }
@@ -106,7 +106,7 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A code: lower case letters, digits and underscores, at most [`MAX_CODE_CHARS`].
-    pub(super) fn code(&mut self, key: &'static str, faults: &mut Faults) -> String {
+    pub(super) fn code(&mut self, key: &'static str, faults: &mut Diagnostics) -> String {
         let code = self.required(key, faults);
         let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
         if !code.chars().all(fits) {
@@ -121,7 +121,7 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A truth value, false when absent.
-    pub(super) fn flag(&mut self, key: &'static str, faults: &mut Faults) -> bool {
+    pub(super) fn flag(&mut self, key: &'static str, faults: &mut Diagnostics) -> bool {
         match self.take(key) {
             None => false,
             Some(DeValue::Boolean(value)) => *value,
@@ -133,7 +133,7 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// A list of texts, empty when absent.
-    pub(super) fn list(&mut self, key: &'static str, faults: &mut Faults) -> Vec<String> {
+    pub(super) fn list(&mut self, key: &'static str, faults: &mut Diagnostics) -> Vec<String> {
         let line = self.line_of(key);
         let Some(value) = self.take(key) else { return Vec::new() };
         let DeValue::Array(values) = value else {
@@ -152,7 +152,7 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     /// Reports every key that was not asked for.
-    pub(super) fn finish(self, faults: &mut Faults) {
+    pub(super) fn finish(self, faults: &mut Diagnostics) {
         for (key, _) in self.table {
             if !self.known.iter().any(|known| key.get_ref() == *known) {
                 let line = line_at(self.text, key.span().start);
@@ -163,7 +163,11 @@ impl<'a, 'i> Entry<'a, 'i> {
 }
 
 /// A period like `P2Y`, `P6M`, `P30D`.
-pub(super) fn period(entry: &mut Entry<'_, '_>, key: &'static str, faults: &mut Faults) -> Option<String> {
+pub(super) fn period(
+    entry: &mut Entry<'_, '_>,
+    key: &'static str,
+    faults: &mut Diagnostics,
+) -> Option<String> {
     let text = entry.optional(key, faults)?;
     let number = text
         .strip_prefix('P')

@@ -6,7 +6,7 @@ use super::{
 };
 use super::{
     field::{choice, created_at, date, id, list, one, reference, text, time},
-    kinds::Category::{Administration, Objection},
+    kinds::DataCategory::{Administration, Objection},
 };
 
 /// Somebody to whom data is disclosed.
@@ -31,7 +31,7 @@ pub static RECIPIENT: ObjectType = ObjectType {
         date("contractUntil", Administration, "contract_until", "Until when the contract runs, ISO 8601."),
         created_at(),
     ],
-    unserved: &[],
+    unexposed_columns: &[],
 };
 
 /// What a recipient is to be told to stop.
@@ -50,7 +50,7 @@ pub static STOP: ObjectType = ObjectType {
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "The purpose that ends, never a group."),
         choice("channel", Objection, "channel", &CHANNEL, "On which channel; on all where it is null.")
-            .comparable(),
+            .filterable(),
         choice(
             "addressKind",
             Objection,
@@ -61,12 +61,12 @@ pub static STOP: ObjectType = ObjectType {
         time("since", Objection, "since", "When it was declared.").required(),
         time("madeAt", Objection, "made_at", "When the duty was made, at last.").required(),
         reference("batch", Administration, "batch_id", "The batch in which a stop file told it first.")
-            .comparable_as("batchId"),
+            .filterable_as("batchId"),
         time("exportedAt", Administration, "exported_at", "When a stop file told it first."),
         time("acknowledgedAt", Administration, "acknowledged_at", "When the recipient acknowledged it."),
         text("acknowledgedBy", Administration, "acknowledged_by", "Actor who recorded that."),
     ],
-    unserved: &[("address_sha256", "digest of the address, which only the stop file tells")],
+    unexposed_columns: &[("address_sha256", "digest of the address, which only the stop file tells")],
 };
 
 /// A credential of a partner system or a person.
@@ -90,7 +90,7 @@ pub static ACCESS_TOKEN: ObjectType = ObjectType {
         time("revokedAt", Administration, "revoked_at", "When it was revoked."),
         time("lastUsedAt", Administration, "last_used_at", "When it was last used."),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("lookup", "public part of the token, used to find it"),
         ("secret_hash", "SHA-256 of the secret; never served"),
     ],
@@ -111,7 +111,7 @@ pub static ACCESS: ObjectType = ObjectType {
         created_at(),
         time("expiresAt", Administration, "expires_at", "When it ends."),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("name", "how its maker calls the credential"),
         ("roles", "what the policy lets it read is the policy's to tell"),
         ("fields", "likewise"),

@@ -3,7 +3,7 @@
 use super::{CONTACT, ObjectType, RowRule, enums::AUDIT_OUTCOME};
 use super::{
     field::{choice, id, list, one, reference, sealed, text, time},
-    kinds::Category::Audit,
+    kinds::DataCategory::Audit,
 };
 
 /// A record of a change.
@@ -17,22 +17,22 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
     fields: &[
         id(),
         time("at", Audit, "at", "When it happened.").required(),
-        text("actor", Audit, "actor", "Who did it.").required().comparable(),
+        text("actor", Audit, "actor", "Who did it.").required().filterable(),
         list("roles", Audit, "roles", "In which roles."),
-        text("purpose", Audit, "purpose_code", "For which purpose.").comparable(),
+        text("purpose", Audit, "purpose_code", "For which purpose.").filterable(),
         text("action", Audit, "action", "What was done: the name of a mutation or of a command.")
             .required()
-            .comparable(),
+            .filterable(),
         choice("outcome", Audit, "outcome", &AUDIT_OUTCOME, "Whether anything changed.")
             .required()
-            .comparable(),
-        text("entityType", Audit, "entity_type", "Type of what it was done to.").required().comparable(),
+            .filterable(),
+        text("entityType", Audit, "entity_type", "Type of what it was done to.").required().filterable(),
         reference("entityId", Audit, "entity_id", "Id of what it was done to."),
         one("contact", &CONTACT, "contact_id", "The person it is about, if visible for this purpose.")
-            .comparable_as("contactId"),
+            .filterable_as("contactId"),
         list("changedFields", Audit, "changed_fields", "Coordinates of what changed: type and field."),
         text("policyRevision", Audit, "policy_revision", "Revision of the policy in force."),
-        text("requestId", Audit, "request_id", "Id of the request.").comparable(),
+        text("requestId", Audit, "request_id", "Id of the request.").filterable(),
         sealed(
             "before",
             false,
@@ -44,14 +44,14 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
             "Values after the change, by coordinate; only those the caller may fully read, while their keys exist.",
         ),
     ],
-    unserved: &[("subject_id", "whose keys the values are sealed under")],
+    unexposed_columns: &[("subject_id", "whose keys the values are sealed under")],
 };
 
 /// A table with its columns, each with the reason why no type serves it.
-type Unserved = (&'static str, &'static [(&'static str, &'static str)]);
+type UnexposedTable = (&'static str, &'static [(&'static str, &'static str)]);
 
 /// Tables that no type serves: column by column, with the reason.
-pub static UNSERVED_TABLES: &[Unserved] = &[
+pub static UNEXPOSED_TABLES: &[UnexposedTable] = &[
     (
         "sign_up",
         &[

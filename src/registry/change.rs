@@ -5,7 +5,7 @@ use super::{
     contact::CONTACT,
     enums::{CHANGE_KIND, CHANNEL},
     field::{choice, id, one, reference, time},
-    kinds::Category::*,
+    kinds::DataCategory::*,
     purpose::PURPOSE,
 };
 
@@ -22,11 +22,11 @@ pub static CONSENT_CHANGE: ObjectType = ObjectType {
         reference("contactId", Consent, "contact_id", "Id of the person, also where the contact is gone."),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "What the consent is for."),
-        choice("channel", Consent, "channel", &CHANNEL, "For which channel.").required().comparable(),
+        choice("channel", Consent, "channel", &CHANNEL, "For which channel.").required().filterable(),
         choice("kind", Consent, "kind", &CHANGE_KIND, "Whether it holds from then on.")
             .required()
-            .comparable(),
+            .filterable(),
         time("at", Consent, "at", "When.").required(),
     ],
-    unserved: &[],
+    unexposed_columns: &[],
 };

@@ -4,7 +4,7 @@ use super::{
     ObjectType, RowRule,
     enums::{BLOCK_KIND, CHANNEL, CONSENT_EVENT_KIND},
     field::{choice, created_at, id, one, text, time},
-    kinds::Category::*,
+    kinds::DataCategory::*,
     purpose::PURPOSE,
 };
 
@@ -40,7 +40,7 @@ pub static CONSENT_EVENT: ObjectType = ObjectType {
             "Where the proof is: the mail that was confirmed, the number of a paper or a recording.",
         ),
     ],
-    unserved: &[("consent_id", "the consent it belongs to, reached from there")],
+    unexposed_columns: &[("consent_id", "the consent it belongs to, reached from there")],
 };
 
 /// A published consent text.
@@ -66,7 +66,7 @@ pub static CONSENT_TEXT: ObjectType = ObjectType {
             "How long consents to earlier versions go on to hold, ISO 8601; without end where null.",
         ),
     ],
-    unserved: &[],
+    unexposed_columns: &[],
 };
 
 /// A recorded fact that makes a purpose lawful for a contact.
@@ -86,7 +86,7 @@ pub static GROUND: ObjectType = ObjectType {
         text("recordedBy", Ground, "recorded_by", "Actor who recorded it."),
         created_at(),
     ],
-    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+    unexposed_columns: &[("contact_id", "the contact it belongs to, reached from there")],
 };
 
 /// An objection of a contact.
@@ -106,7 +106,7 @@ pub static OBJECTION: ObjectType = ObjectType {
         text("source", Objection, "source", "Where it was declared."),
         created_at(),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("contact_id", "the contact it belongs to, reached from there"),
         ("kind", "tells objections from blocks, which are a type of their own"),
         ("every_channel", "whether no channel was named, said by `channel`"),
@@ -135,7 +135,7 @@ pub static BLOCK: ObjectType = ObjectType {
         time("endedAt", Objection, "ended_at", "When the person took it back for this record."),
         created_at(),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("contact_id", "the contact it stands on, reached from there"),
         ("source", "where it was declared is nobody else's to know"),
         ("every_channel", "whether the no named no channel"),

@@ -1,14 +1,14 @@
 //! The record of a person, its consents and its requests, which lead to each other. Room: registry.
 
 use super::{
-    Check, ObjectType, RowRule,
+    ObjectType, RowRule, Validator,
     consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION},
     enums::{CHANNEL, CONSENT_STATUS, CONTACT_STATE, REQUEST_KIND, REQUEST_STATUS},
     field::{
-        Read, choice, computed, connection, created_at, date, expiring, folded, id, int, many, one, text,
-        time,
+        FieldSource, choice, computed, connection, created_at, date, expiring, folded, id, int, many, one,
+        text, time,
     },
-    kinds::{Category::*, Cover, Mask},
+    kinds::{DataCategory::*, Mask, RequiredChannel},
     parts::{CONTACT_POINT, PROVENANCE, RESTRICTION},
     purpose::PURPOSE,
 };
@@ -24,56 +24,56 @@ pub static CONTACT: ObjectType = ObjectType {
     fields: &[
         id(),
         folded("givenName", Identity, "given_name", "given_name_folded", "Given name or names.")
-            .given(Check::Line)
+            .writable(Validator::Line)
             .identifying()
-            .searched(),
+            .searchable(),
         folded("familyName", Identity, "family_name", "family_name_folded", "Family name.")
-            .given(Check::Line)
+            .writable(Validator::Line)
             .identifying()
-            .searched(),
+            .searchable(),
         folded("email", Email, "email", "email_folded", "Primary e-mail address.")
             .masked(Mask::Email)
-            .covered_by(Cover::Email)
-            .given(Check::Email)
+            .requires_channel(RequiredChannel::Email)
+            .writable(Validator::Email)
             .identifying()
-            .searched(),
+            .searchable(),
         folded("phone", Phone, "phone", "phone_folded", "Primary phone number.")
-            .covered_by(Cover::Phone)
-            .given(Check::Phone)
+            .requires_channel(RequiredChannel::Phone)
+            .writable(Validator::Phone)
             .identifying(),
         date("birthDate", Birth, "birth_date", "Birth date, ISO 8601; the year alone where masked.")
             .masked(Mask::Year)
-            .given(Check::BirthDate),
+            .writable(Validator::BirthDate),
         folded("company", Employment, "company", "company_folded", "Company the person works for.")
-            .given(Check::Line)
-            .searched(),
-        folded("jobTitle", Employment, "job_title", "job_title_folded", "Job title.").given(Check::Line),
+            .writable(Validator::Line)
+            .searchable(),
+        folded("jobTitle", Employment, "job_title", "job_title_folded", "Job title.").writable(Validator::Line),
         folded("street", Postal, "street", "street_folded", "Street and house number.")
-            .covered_by(Cover::Post)
-            .given(Check::Line)
+            .requires_channel(RequiredChannel::Post)
+            .writable(Validator::Line)
             .identifying(),
         folded("postalCode", Postal, "postal_code", "postal_code_folded", "Postal code.")
-            .covered_by(Cover::Post)
-            .given(Check::Line)
+            .requires_channel(RequiredChannel::Post)
+            .writable(Validator::Line)
             .identifying(),
         folded("city", Postal, "city", "city_folded", "City; its first letter alone where masked.")
             .masked(Mask::Initial)
-            .given(Check::Line)
+            .writable(Validator::Line)
             .identifying()
-            .searched(),
-        folded("country", Postal, "country", "country_folded", "Country.").given(Check::Line),
+            .searchable(),
+        folded("country", Postal, "country", "country_folded", "Country.").writable(Validator::Line),
         folded("language", Identity, "language", "language_folded", "Preferred language (BCP 47).")
-            .given(Check::Language),
+            .writable(Validator::Language),
         computed(
             "preferenceUrl",
             Preference,
-            Read::Preference { column: "email_key" },
+            FieldSource::Preference { column: "email_key" },
             "Link to the person's own preference page, for mails of the purpose of this operation: whoever has it can withdraw and \
              object. Null without an e-mail address, and where this server has no public pages.",
         )
-        .covered_by(Cover::Email),
-        text("notes", FreeText, "notes", "Notes written by staff.").given(Check::Lines),
-        choice("state", Technical, "state", &CONTACT_STATE, "State of the record.").required().comparable(),
+        .requires_channel(RequiredChannel::Email),
+        text("notes", FreeText, "notes", "Notes written by staff.").writable(Validator::Lines),
+        choice("state", Technical, "state", &CONTACT_STATE, "State of the record.").required().filterable(),
         created_at(),
         time("updatedAt", Technical, "updated_at", "When the record was last changed.").required(),
         time("restrictedAt", Technical, "restricted_at", "Since when processing is restricted (Art. 18)."),
@@ -97,7 +97,7 @@ pub static CONTACT: ObjectType = ObjectType {
         connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
         connection("requests", &PRIVACY_REQUEST, "contact_id", "Data-subject requests (Art. 15 to 21)."),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("postal_key", "key of the postal address, for consents bound to it"),
         ("family_name_key", "key of the family name, by which letter boxes are told apart"),
         ("email_key", "key of the mailbox, for consents bound to it"),
@@ -120,8 +120,8 @@ pub static CONSENT: ObjectType = ObjectType {
     fields: &[
         id(),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").comparable(),
-        choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().comparable(),
+        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").filterable(),
+        choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().filterable(),
         expiring(
             "status",
             Consent,
@@ -130,7 +130,7 @@ pub static CONSENT: ObjectType = ObjectType {
             "Present state; EXPIRED from the instant it ends.",
         )
         .required()
-        .comparable(),
+        .filterable(),
         time("declaredAt", Consent, "declared_at", "When the person last declared."),
         time("grantedAt", Consent, "granted_at", "When it was granted."),
         time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
@@ -140,17 +140,17 @@ pub static CONSENT: ObjectType = ObjectType {
         computed(
             "reviewDue",
             Consent,
-            Read::ReviewDue,
+            FieldSource::ReviewDue,
             "Whether it is in force and its review has come: the person is to declare it anew, or it ends.",
         )
-        .comparable(),
+        .filterable(),
         text("source", Consent, "source", "Where the declaration was made."),
         one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
         many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
         created_at(),
         time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
     ],
-    unserved: &[("bound_address", "folded address the consent was given for")],
+    unexposed_columns: &[("bound_address", "folded address the consent was given for")],
 };
 
 /// A request of a data subject.
@@ -165,10 +165,10 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
         id(),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "The purpose it is about, where it is about one."),
-        choice("kind", Request, "kind", &REQUEST_KIND, "Which right is used.").required().comparable(),
+        choice("kind", Request, "kind", &REQUEST_KIND, "Which right is used.").required().filterable(),
         choice("status", Request, "status", &REQUEST_STATUS, "Where the work stands.")
             .required()
-            .comparable(),
+            .filterable(),
         time("receivedAt", Request, "received_at", "When it was received.").required(),
         time("dueAt", Request, "due_at", "End of the period (Art. 12(3)).").required(),
         time("extendedUntil", Request, "extended_until", "End of the extended period."),
@@ -179,12 +179,12 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
             "When the identity was verified (Art. 12(6)).",
         ),
         time("closedAt", Request, "closed_at", "When it was closed."),
-        computed("overdue", Request, Read::Overdue, "Whether it is open after the end of its period.")
-            .comparable(),
+        computed("overdue", Request, FieldSource::Overdue, "Whether it is open after the end of its period.")
+            .filterable(),
         text("assignee", Request, "assignee", "Who works on it."),
         text("reason", Request, "reason", "Reason of a refusal or an extension."),
         text("note", Request, "note", "What was noted when it came in."),
         created_at(),
     ],
-    unserved: &[],
+    unexposed_columns: &[],
 };

@@ -2,9 +2,9 @@
 
 use super::{
     enums::EnumType,
-    kinds::{Category, Cover, Mask, Scalar},
+    kinds::{DataCategory, Mask, RequiredChannel, Scalar},
 };
-use crate::registry::validator::Check;
+use crate::registry::validator::Validator;
 
 /// Whose rows a caller may see (DESIGN: the ground decides).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct ObjectType {
     /// The fields.
     pub fields: &'static [Field],
     /// Columns of the table that no field serves, each with the reason.
-    pub unserved: &'static [(&'static str, &'static str)],
+    pub unexposed_columns: &'static [(&'static str, &'static str)],
 }
 
 impl ObjectType {
@@ -61,20 +61,20 @@ impl ObjectType {
     }
 
     /// The fields that inputs and imports give.
-    pub fn given(&self) -> impl Iterator<Item = (&'static Field, Check)> + use<> {
+    pub fn writable_fields(&self) -> impl Iterator<Item = (&'static Field, Validator)> + use<> {
         self.fields.iter().filter_map(|field| Some((field, field.check?)))
     }
 
     /// The types whose rows hang on rows of this one, and those whose rows hang on theirs.
-    pub fn hanging(&self) -> Vec<&'static ObjectType> {
-        let mut hanging = Vec::new();
+    pub fn descendants(&self) -> Vec<&'static ObjectType> {
+        let mut descendants = Vec::new();
         for field in self.fields {
-            if let Read::Many { object, .. } | Read::Connection { object, .. } = field.read {
-                hanging.push(object);
-                hanging.extend(object.hanging());
+            if let FieldSource::Many { object, .. } | FieldSource::Connection { object, .. } = field.source {
+                descendants.push(object);
+                descendants.extend(object.descendants());
             }
         }
-        hanging
+        descendants
     }
 
     /// The column that holds the key.
@@ -84,8 +84,8 @@ impl ObjectType {
 
     /// The scalar of the key column.
     pub fn key_scalar(&self) -> Scalar {
-        match self.field(self.key).map(|field| &field.read) {
-            Some(Read::Column { scalar, .. }) => *scalar,
+        match self.field(self.key).map(|field| &field.source) {
+            Some(FieldSource::Column { scalar, .. }) => *scalar,
             _ => Scalar::Id,
         }
     }
@@ -93,7 +93,7 @@ impl ObjectType {
 
 /// How a field is read.
 #[derive(Clone, Copy, Debug)]
-pub enum Read {
+pub enum FieldSource {
     /// A column of the type's table.
     Column {
         /// The column.
@@ -152,59 +152,59 @@ pub struct Field {
     /// Description in the SDL.
     pub doc: &'static str,
     /// What kind of data.
-    pub category: Category,
+    pub category: DataCategory,
     /// The channel it belongs to.
-    pub cover: Option<Cover>,
+    pub required_channel: Option<RequiredChannel>,
     /// How it is read.
-    pub read: Read,
+    pub source: FieldSource,
     /// What the masked value looks like.
     pub mask: Mask,
     /// Whether lists can be filtered and ordered by it.
-    pub comparable: bool,
+    pub filterable: bool,
     /// What filters call it, where not by its name; the name serves in filters until the next version.
     pub filtered_as: Option<&'static str>,
     /// Whether `search` looks into it.
-    pub searched: bool,
+    pub searchable: bool,
     /// How a given value is checked; `None` where no input gives it as such.
-    pub check: Option<Check>,
+    pub check: Option<Validator>,
     /// Whether it tells who somebody is or how to reach them.
     pub identifies: bool,
 }
 
-impl Read {
+impl FieldSource {
     /// Whether it is made of columns that are fields of their own, and can be neither given nor changed.
     pub fn is_derived(&self) -> bool {
-        matches!(self, Read::Overdue | Read::ReviewDue | Read::Preference { .. })
+        matches!(self, FieldSource::Overdue | FieldSource::ReviewDue | FieldSource::Preference { .. })
     }
 
     /// The type it leads to, if it leads to another.
-    pub fn leads_to(&self) -> Option<&'static ObjectType> {
+    pub fn target(&self) -> Option<&'static ObjectType> {
         match self {
-            Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
-                Some(object)
-            }
+            FieldSource::One { object, .. }
+            | FieldSource::Many { object, .. }
+            | FieldSource::Connection { object, .. } => Some(object),
             _ => None,
         }
     }
 
     /// Whether it is true or false of each row.
     pub fn is_flag(&self) -> bool {
-        matches!(self, Read::Overdue | Read::ReviewDue)
+        matches!(self, FieldSource::Overdue | FieldSource::ReviewDue)
     }
 }
 
 impl Field {
-    const fn new(name: &'static str, category: Category, doc: &'static str, read: Read) -> Self {
+    const fn new(name: &'static str, category: DataCategory, doc: &'static str, source: FieldSource) -> Self {
         Self {
             name,
             doc,
             category,
-            cover: None,
-            read,
+            required_channel: None,
+            source,
             mask: Mask::Hidden,
-            comparable: false,
+            filterable: false,
             filtered_as: None,
-            searched: false,
+            searchable: false,
             check: None,
             identifies: false,
         }
@@ -212,14 +212,14 @@ impl Field {
 
     /// The column it is read from, if it is one.
     pub fn column(&self) -> Option<&'static str> {
-        match self.read {
-            Read::Column { column, .. } | Read::One { column, .. } => Some(column),
+        match self.source {
+            FieldSource::Column { column, .. } | FieldSource::One { column, .. } => Some(column),
             _ => None,
         }
     }
 
     /// Its name in order enums: `familyName` as `FAMILY_NAME`.
-    pub fn order_name(&self) -> String {
+    pub fn enum_name(&self) -> String {
         self.name.chars().fold(String::new(), |mut name, c| {
             if c.is_ascii_uppercase() {
                 name.push('_');
@@ -229,8 +229,8 @@ impl Field {
         })
     }
 
-    pub(super) const fn covered_by(mut self, cover: Cover) -> Self {
-        self.cover = Some(cover);
+    pub(super) const fn requires_channel(mut self, channel: RequiredChannel) -> Self {
+        self.required_channel = Some(channel);
         self
     }
 
@@ -240,24 +240,24 @@ impl Field {
     }
 
     /// Lists can be filtered and ordered by it.
-    pub(super) const fn comparable(mut self) -> Self {
-        self.comparable = true;
+    pub(super) const fn filterable(mut self) -> Self {
+        self.filterable = true;
         self
     }
 
     /// Lists can be filtered and ordered by it; filters call it `name`.
-    pub(super) const fn comparable_as(mut self, name: &'static str) -> Self {
+    pub(super) const fn filterable_as(mut self, name: &'static str) -> Self {
         self.filtered_as = Some(name);
-        self.comparable()
+        self.filterable()
     }
 
-    pub(super) const fn searched(mut self) -> Self {
-        self.searched = true;
+    pub(super) const fn searchable(mut self) -> Self {
+        self.searchable = true;
         self
     }
 
     /// Inputs and imports give it, checked so.
-    pub(super) const fn given(mut self, check: Check) -> Self {
+    pub(super) const fn writable(mut self, check: Validator) -> Self {
         self.check = Some(check);
         self
     }
@@ -268,8 +268,8 @@ impl Field {
     }
 
     pub(super) const fn required(mut self) -> Self {
-        if let Read::Column { column, scalar, folded, .. } = self.read {
-            self.read = Read::Column { column, scalar, folded, required: true };
+        if let FieldSource::Column { column, scalar, folded, .. } = self.source {
+            self.source = FieldSource::Column { column, scalar, folded, required: true };
         }
         self
     }
@@ -277,13 +277,17 @@ impl Field {
 
 const fn plain(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     scalar: Scalar,
     doc: &'static str,
 ) -> Field {
-    let mut field =
-        Field::new(name, category, doc, Read::Column { column, scalar, folded: None, required: false });
+    let mut field = Field::new(
+        name,
+        category,
+        doc,
+        FieldSource::Column { column, scalar, folded: None, required: false },
+    );
     if !matches!(scalar, Scalar::Text) {
         field.mask = Mask::Null;
     }
@@ -292,17 +296,17 @@ const fn plain(
 
 /// The key, readable where any field of the type is.
 pub(super) const fn id() -> Field {
-    plain("id", Category::Key, "id", Scalar::Id, "Opaque id (UUIDv7).").required().comparable()
+    plain("id", DataCategory::Key, "id", Scalar::Id, "Opaque id (UUIDv7).").required().filterable()
 }
 
 /// When the record was made.
 pub(super) const fn created_at() -> Field {
-    time("createdAt", Category::Key, "created_at", "When the record was made.").required()
+    time("createdAt", DataCategory::Key, "created_at", "When the record was made.").required()
 }
 
 pub(super) const fn text(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     doc: &'static str,
 ) -> Field {
@@ -312,7 +316,7 @@ pub(super) const fn text(
 /// Text that is compared in its folded companion column.
 pub(super) const fn folded(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     folded: &'static str,
     doc: &'static str,
@@ -321,23 +325,23 @@ pub(super) const fn folded(
         name,
         category,
         doc,
-        Read::Column { column, scalar: Scalar::Text, folded: Some(folded), required: false },
+        FieldSource::Column { column, scalar: Scalar::Text, folded: Some(folded), required: false },
     )
-    .comparable()
+    .filterable()
 }
 
 pub(super) const fn time(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     doc: &'static str,
 ) -> Field {
-    plain(name, category, column, Scalar::DateTime, doc).comparable()
+    plain(name, category, column, Scalar::DateTime, doc).filterable()
 }
 
 pub(super) const fn date(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     doc: &'static str,
 ) -> Field {
@@ -346,7 +350,7 @@ pub(super) const fn date(
 
 pub(super) const fn int(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     doc: &'static str,
 ) -> Field {
@@ -355,7 +359,7 @@ pub(super) const fn int(
 
 pub(super) const fn list(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     doc: &'static str,
 ) -> Field {
@@ -364,7 +368,7 @@ pub(super) const fn list(
 
 pub(super) const fn choice(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     of: &'static EnumType,
     doc: &'static str,
@@ -375,22 +379,22 @@ pub(super) const fn choice(
 /// An id of something that may be of any type.
 pub(super) const fn reference(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     doc: &'static str,
 ) -> Field {
-    plain(name, category, column, Scalar::Id, doc).comparable()
+    plain(name, category, column, Scalar::Id, doc).filterable()
 }
 
 /// Sealed values of an audit entry.
 pub(super) const fn sealed(name: &'static str, after: bool, doc: &'static str) -> Field {
-    plain(name, Category::AuditValue, "sealed", Scalar::Sealed { after }, doc)
+    plain(name, DataCategory::AuditValue, "sealed", Scalar::Sealed { after }, doc)
 }
 
 /// A status that ends by time.
 pub(super) const fn expiring(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     of: &'static EnumType,
     doc: &'static str,
@@ -400,7 +404,7 @@ pub(super) const fn expiring(
 
 pub(super) const fn choices(
     name: &'static str,
-    category: Category,
+    category: DataCategory,
     column: &'static str,
     of: &'static EnumType,
     doc: &'static str,
@@ -408,8 +412,8 @@ pub(super) const fn choices(
     plain(name, category, column, Scalar::EnumList(of), doc)
 }
 
-const fn link(name: &'static str, doc: &'static str, read: Read) -> Field {
-    let mut field = Field::new(name, Category::Link, doc, read);
+const fn link(name: &'static str, doc: &'static str, source: FieldSource) -> Field {
+    let mut field = Field::new(name, DataCategory::Link, doc, source);
     field.mask = Mask::Null;
     field
 }
@@ -420,7 +424,7 @@ pub(super) const fn one(
     column: &'static str,
     doc: &'static str,
 ) -> Field {
-    link(name, doc, Read::One { object, column })
+    link(name, doc, FieldSource::One { object, column })
 }
 
 pub(super) const fn many(
@@ -429,7 +433,7 @@ pub(super) const fn many(
     column: &'static str,
     doc: &'static str,
 ) -> Field {
-    link(name, doc, Read::Many { object, column })
+    link(name, doc, FieldSource::Many { object, column })
 }
 
 pub(super) const fn connection(
@@ -438,11 +442,16 @@ pub(super) const fn connection(
     column: &'static str,
     doc: &'static str,
 ) -> Field {
-    link(name, doc, Read::Connection { object, column })
+    link(name, doc, FieldSource::Connection { object, column })
 }
 
-pub(super) const fn computed(name: &'static str, category: Category, read: Read, doc: &'static str) -> Field {
-    let mut field = Field::new(name, category, doc, read);
+pub(super) const fn computed(
+    name: &'static str,
+    category: DataCategory,
+    source: FieldSource,
+    doc: &'static str,
+) -> Field {
+    let mut field = Field::new(name, category, doc, source);
     field.mask = Mask::Null;
     field
 }

@@ -1,6 +1,6 @@
 //! How inputs of mutations are declared. Room: registry.
 
-use super::{Check, EnumType, Field, ObjectType};
+use super::{EnumType, Field, ObjectType, Validator};
 use crate::{base::names::listed, policy::Action};
 
 /// What kind of value an input field takes.
@@ -9,7 +9,7 @@ pub enum InputKind {
     /// An opaque UUID.
     Id,
     /// Text of this shape.
-    Text(Check),
+    Text(Validator),
     /// A version, a language: compared exactly, at most 200 characters.
     Word,
     /// The code of a purpose or a group of the policy.
@@ -30,7 +30,7 @@ pub enum InputKind {
 
 impl InputKind {
     /// What a value must be, for messages.
-    pub fn demand(&self) -> String {
+    pub fn requirement(&self) -> String {
         match self {
             Self::Id => "an id, a UUID".to_owned(),
             Self::Text(_) => "a text".to_owned(),
@@ -43,7 +43,7 @@ impl InputKind {
             Self::FieldNames(object) => {
                 format!(
                     "a list of fields, each {}",
-                    one_of(object.given().map(|(field, _)| field.order_name()))
+                    one_of(object.writable_fields().map(|(field, _)| field.enum_name()))
                 )
             }
             Self::Object(ty) => format!("an object with {}", listed(&ty.names())),
@@ -179,7 +179,7 @@ impl InputType {
     pub fn all(&self) -> Vec<InputField> {
         let mut all = self.fields.to_vec();
         if let Some((object, action)) = self.of {
-            all.extend(object.given().map(|(field, check)| InputField {
+            all.extend(object.writable_fields().map(|(field, check)| InputField {
                 name: field.name,
                 doc: field.doc,
                 kind: InputKind::Text(check),

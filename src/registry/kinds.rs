@@ -4,7 +4,7 @@ use super::enums::EnumType;
 
 /// The kind of data a field holds; the policy grants by it (`data:<category>`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Category {
+pub enum DataCategory {
     /// `id`, `createdAt`: readable where any field of the type is.
     Key,
     /// Names and language.
@@ -47,37 +47,37 @@ pub enum Category {
     Link,
 }
 
-impl Category {
+impl DataCategory {
     /// The name in the policy.
     pub fn as_str(self) -> &'static str {
         match self {
-            Category::Key => "key",
-            Category::Identity => "identity",
-            Category::Email => "email",
-            Category::Phone => "phone",
-            Category::Postal => "postal",
-            Category::Employment => "employment",
-            Category::Birth => "birth",
-            Category::FreeText => "free_text",
-            Category::Preference => "preference",
-            Category::Technical => "technical",
-            Category::Provenance => "provenance",
-            Category::Ground => "ground",
-            Category::Objection => "objection",
-            Category::Consent => "consent",
-            Category::Request => "request",
-            Category::Restriction => "restriction",
-            Category::Audit => "audit",
-            Category::AuditValue => "audit_value",
-            Category::Administration => "administration",
-            Category::Link => "link",
+            DataCategory::Key => "key",
+            DataCategory::Identity => "identity",
+            DataCategory::Email => "email",
+            DataCategory::Phone => "phone",
+            DataCategory::Postal => "postal",
+            DataCategory::Employment => "employment",
+            DataCategory::Birth => "birth",
+            DataCategory::FreeText => "free_text",
+            DataCategory::Preference => "preference",
+            DataCategory::Technical => "technical",
+            DataCategory::Provenance => "provenance",
+            DataCategory::Ground => "ground",
+            DataCategory::Objection => "objection",
+            DataCategory::Consent => "consent",
+            DataCategory::Request => "request",
+            DataCategory::Restriction => "restriction",
+            DataCategory::Audit => "audit",
+            DataCategory::AuditValue => "audit_value",
+            DataCategory::Administration => "administration",
+            DataCategory::Link => "link",
         }
     }
 }
 
 /// The channels whose consent a field needs under a purpose on consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Cover {
+pub enum RequiredChannel {
     /// A consent for e-mail.
     Email,
     /// A consent for calls or text messages.

@@ -20,22 +20,22 @@ mod roots;
 mod validator;
 
 pub use administration::{ACCESS, ACCESS_TOKEN, RECIPIENT, STOP};
-pub use audit::{AUDIT_ENTRY, UNSERVED_TABLES};
+pub use audit::{AUDIT_ENTRY, UNEXPOSED_TABLES};
 pub use change::CONSENT_CHANGE;
 pub use consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
 pub use contact::{CONSENT, CONTACT, PRIVACY_REQUEST};
 pub use enums::{ENUMS, EnumType};
-pub use field::{Field, ObjectType, Read, RowRule};
+pub use field::{Field, FieldSource, ObjectType, RowRule};
 pub use inputs::{Former, InputField, InputKind, InputType, Right};
-pub use kinds::{Category, Cover, Mask, Scalar};
-pub use mutations::{MUTATIONS, Mutation, Payload, Write};
+pub use kinds::{DataCategory, Mask, RequiredChannel, Scalar};
+pub use mutations::{MUTATIONS, Mutation, MutationKind, Payload};
 pub use parts::{CONTACT_POINT, PROVENANCE, RESTRICTION};
 pub use purpose::PURPOSE;
 pub use roots::{
-    EXPLAINED_ROLES, RECEIPT_OF, ROOTS, Root, RootField, SUBSCRIPTIONS, SubscriptionField,
+    EXPLAINED_ROLES, RECEIPT_OF, ROOTS, RootField, RootKind, SUBSCRIPTIONS, SubscriptionField,
     receipt_coordinates, root_field,
 };
-pub use validator::{Check, Fault};
+pub use validator::{ValidationError, Validator};
 
 use crate::policy::PolicyObject;
 
@@ -77,7 +77,7 @@ pub fn policy_objects() -> Vec<PolicyObject> {
     };
     for object in OBJECTS {
         for field in object.fields {
-            let derived = field.category == Category::Key;
+            let derived = field.category == DataCategory::Key;
             let groups = vec![format!("data:{}", field.category.as_str()), format!("type:{}", object.name)];
             push(object.name, field.name, None, if derived { Vec::new() } else { groups }, derived);
         }
@@ -85,7 +85,7 @@ pub fn policy_objects() -> Vec<PolicyObject> {
             push(&format!("{plural}Connection"), "totalCount", None, Vec::new(), false);
         }
     }
-    for root in ROOTS.iter().filter(|root| !matches!(root.root, Root::Viewer)) {
+    for root in ROOTS.iter().filter(|root| !matches!(root.kind, RootKind::Viewer)) {
         push("Query", root.name, root.was, Vec::new(), false);
     }
     for mutation in MUTATIONS {

@@ -6,7 +6,7 @@ use super::inputs::{
     InputType,
 };
 use super::{
-    CONTACT, CONTACT_POINT, Check,
+    CONTACT, CONTACT_POINT, Validator,
     enums::{CHANNEL, CONTACT_POINT_KIND, RECIPIENT_KIND, REQUEST_KIND, RESTRICTION_LIMB},
 };
 use crate::policy::Action::{Create, Read, Update};
@@ -20,11 +20,13 @@ pub(super) static SOURCE: InputType = InputType {
     doc: "Where data comes from (Art. 14(2)(f)); who recorded it and when is taken from the credential.",
     of: None,
     fields: &[
-        field("name", Text(Check::Line), "Name of the source.").required().needs(Create, "Provenance.source"),
+        field("name", Text(Validator::Line), "Name of the source.")
+            .required()
+            .needs(Create, "Provenance.source"),
         field("collectedAt", Time, "When the source collected it.").needs(Create, "Provenance.collectedAt"),
         field("informedAt", Time, "When the person was informed (Art. 13, 14(3)).")
             .needs(Create, "Provenance.informedAt"),
-        field("noticeVersion", Text(Check::Line), "Version of the privacy notice given.")
+        field("noticeVersion", Text(Validator::Line), "Version of the privacy notice given.")
             .needs(Create, "Provenance.noticeVersion"),
     ],
 };
@@ -35,7 +37,7 @@ pub(super) static GROUND_OF_CONTACT: InputType = InputType {
     of: None,
     fields: &[
         field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
-        field("reference", Text(Check::Line), "Contract number, duty or balancing test.")
+        field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
             .needs(Create, "Ground.reference"),
         field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
         field("until", Time, "Until when it holds; open if absent.").needs(Create, "Ground.until"),
@@ -119,7 +121,7 @@ pub(super) static RECORD_GROUND: InputType = InputType {
     fields: &[
         field("contactId", Id, "Of which contact.").required(),
         field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
-        field("reference", Text(Check::Line), "Contract number, duty or balancing test.")
+        field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
             .needs(Create, "Ground.reference"),
         field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
         field("until", Time, "Until when it holds; open if absent.").needs(Create, "Ground.until"),
@@ -144,12 +146,16 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
         field("contactId", Id, "Of which contact."),
         field(
             "email",
-            Text(Check::Mailboxes),
+            Text(Validator::Mailboxes),
             "Of the person with this address; `Name <address>` and several are read.",
         )
         .needs(Read, "Contact.email"),
-        field("phone", Text(Check::Numbers), "Of the person with this phone number, however it is written.")
-            .needs(Read, "Contact.phone"),
+        field(
+            "phone",
+            Text(Validator::Numbers),
+            "Of the person with this phone number, however it is written.",
+        )
+        .needs(Read, "Contact.phone"),
         field("purpose", Purpose, "Code of the purpose or group.")
             .required()
             .needs(Create, "Objection.purpose"),
@@ -158,7 +164,7 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
         field("declaredAt", Time, "When the person objected; now if absent.")
             .was("at")
             .needs(Create, "Objection.objectedAt"),
-        field("source", Text(Check::Line), "Where it was declared.").needs(Create, "Objection.source"),
+        field("source", Text(Validator::Line), "Where it was declared.").needs(Create, "Objection.source"),
     ],
 };
 
@@ -202,7 +208,7 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
         field("declaredAt", Time, "When the person declared it.")
             .required()
             .needs(Create, "Consent.declaredAt"),
-        field("source", Text(Check::Line), "Where it was declared.")
+        field("source", Text(Validator::Line), "Where it was declared.")
             .required()
             .needs(Create, "Consent.source"),
         field(
@@ -211,8 +217,12 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
             "When it ends; never later than the purpose's period of validity, which holds if absent.",
         )
         .needs(Create, "Consent.expiresAt"),
-        field("evidence", Text(Check::Line), "Where the proof is: the number of the paper or the recording.")
-            .needs(Create, "ConsentEvent.evidence"),
+        field(
+            "evidence",
+            Text(Validator::Line),
+            "Where the proof is: the number of the paper or the recording.",
+        )
+        .needs(Create, "ConsentEvent.evidence"),
     ],
 };
 
@@ -222,11 +232,15 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
     of: None,
     fields: &[
         field("contactId", Id, "Of which contact.").needs(Create, "ConsentEvent.declaredAt"),
-        field("email", Text(Check::Email), "Of whoever has this address; nothing tells whether anybody has.")
-            .needs(Create, "Contact.email"),
-        field("givenName", Text(Check::Line), "Given name, with an address.")
+        field(
+            "email",
+            Text(Validator::Email),
+            "Of whoever has this address; nothing tells whether anybody has.",
+        )
+        .needs(Create, "Contact.email"),
+        field("givenName", Text(Validator::Line), "Given name, with an address.")
             .needs(Create, "Contact.givenName"),
-        field("familyName", Text(Check::Line), "Family name, with an address.")
+        field("familyName", Text(Validator::Line), "Family name, with an address.")
             .needs(Create, "Contact.familyName"),
         field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
@@ -234,14 +248,14 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
         field("language", Word, "Language of the text and of the mail.").required(),
         field("textVersion", Word, "Version of the text the person saw; the current one if absent.")
             .needs(Create, "Consent.text"),
-        field("form", Text(Check::Line), "The form the person signed up by: what proves that it did.")
+        field("form", Text(Validator::Line), "The form the person signed up by: what proves that it did.")
             .required()
             .needs(Create, "Consent.source"),
         field("declaredAt", Time, "When the person signed up.")
             .required()
             .was("signedUpAt")
             .needs(Create, "Consent.declaredAt"),
-        field("noticeVersion", Text(Check::Line), "Version of the privacy notice shown."),
+        field("noticeVersion", Text(Validator::Line), "Version of the privacy notice shown."),
     ],
 };
 
@@ -261,7 +275,7 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
         field("declaredAt", Time, "When the person declared it.")
             .required()
             .needs(Create, "Consent.declaredAt"),
-        field("source", Text(Check::Line), "Where it was declared.")
+        field("source", Text(Validator::Line), "Where it was declared.")
             .required()
             .needs(Create, "Consent.source"),
         field(
@@ -270,8 +284,12 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
             "When it ends; never later than the purpose's period of validity, which holds if absent.",
         )
         .needs(Create, "Consent.expiresAt"),
-        field("evidence", Text(Check::Line), "Where the proof is: the number of the paper or the recording.")
-            .needs(Create, "ConsentEvent.evidence"),
+        field(
+            "evidence",
+            Text(Validator::Line),
+            "Where the proof is: the number of the paper or the recording.",
+        )
+        .needs(Create, "ConsentEvent.evidence"),
     ],
 };
 
@@ -284,17 +302,21 @@ pub(super) static WITHDRAW_CONSENT: InputType = InputType {
         field("contactId", Id, "Of which contact.").needs(Update, "Consent.withdrawnAt"),
         field(
             "email",
-            Text(Check::Mailboxes),
+            Text(Validator::Mailboxes),
             "Of the person with this address; `Name <address>` and several are read.",
         )
         .needs(Read, "Contact.email"),
-        field("phone", Text(Check::Numbers), "Of the person with this phone number, however it is written.")
-            .needs(Read, "Contact.phone"),
+        field(
+            "phone",
+            Text(Validator::Numbers),
+            "Of the person with this phone number, however it is written.",
+        )
+        .needs(Read, "Contact.phone"),
         // What is not named by id is named with its purpose, so that this is the right to withdraw by an address too.
         field("purpose", Purpose, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
         field("channel", Enum(&CHANNEL), "On which channel; on all if absent."),
         field("declaredAt", Time, "When the person withdrew; now if absent.").was("at"),
-        field("source", Text(Check::Line), "Where it was declared."),
+        field("source", Text(Validator::Line), "Where it was declared."),
     ],
 };
 
@@ -311,7 +333,7 @@ pub(super) static OPEN_REQUEST: InputType = InputType {
             .needs(Create, "PrivacyRequest.receivedAt"),
         field("purpose", Purpose, "The purpose it is about, where it is about one.")
             .needs(Create, "PrivacyRequest.purpose"),
-        field("note", Text(Check::Lines), "What is to be noted.").needs(Create, "PrivacyRequest.note"),
+        field("note", Text(Validator::Lines), "What is to be noted.").needs(Create, "PrivacyRequest.note"),
     ],
 };
 
@@ -324,7 +346,7 @@ pub(super) static CANCEL_REQUEST: InputType = InputType {
             .required()
             .was("id")
             .needs(Update, "PrivacyRequest.status"),
-        field("reason", Text(Check::Line), "Why.").needs(Update, "PrivacyRequest.reason"),
+        field("reason", Text(Validator::Line), "Why.").needs(Update, "PrivacyRequest.reason"),
     ],
 };
 
@@ -337,7 +359,7 @@ pub(super) static RESTRICT_CONTACT: InputType = InputType {
         field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) it rests on.")
             .required()
             .needs(Create, "Restriction.limb"),
-        field("reason", Text(Check::Line), "Why.").required().needs(Create, "Restriction.reason"),
+        field("reason", Text(Validator::Line), "Why.").required().needs(Create, "Restriction.reason"),
         field("plannedUntil", Time, "When it is to be looked at again; it does not end by itself.")
             .was("until")
             .needs(Create, "Restriction.plannedUntil"),
@@ -361,18 +383,19 @@ pub(super) static CREATE_RECIPIENT: InputType = InputType {
     doc: "Somebody to whom personal data will be disclosed (Art. 4(9)).",
     of: None,
     fields: &[
-        field("name", Text(Check::Line), "Name.").required().needs(Create, "Recipient.name"),
+        field("name", Text(Validator::Line), "Name.").required().needs(Create, "Recipient.name"),
         field("kind", Enum(&RECIPIENT_KIND), "Role in the processing.")
             .required()
             .needs(Create, "Recipient.kind"),
-        field("country", Text(Check::Line), "Country of establishment.").needs(Create, "Recipient.country"),
+        field("country", Text(Validator::Line), "Country of establishment.")
+            .needs(Create, "Recipient.country"),
         field(
             "transferMechanism",
-            Text(Check::Line),
+            Text(Validator::Line),
             "Basis of a transfer to a third country (Art. 44 ff.).",
         )
         .needs(Create, "Recipient.transferMechanism"),
-        field("contractUntil", Text(Check::Date), "Until when the contract runs, ISO 8601.")
+        field("contractUntil", Text(Validator::Date), "Until when the contract runs, ISO 8601.")
             .needs(Create, "Recipient.contractUntil"),
     ],
 };
@@ -395,7 +418,7 @@ pub(super) static CREATE_ACCESS_TOKEN: InputType = InputType {
     doc: "A new credential; for roles and purposes that the caller may grant, never for longer or wider than its own.",
     of: None,
     fields: &[
-        field("name", Text(Check::Line), "Name, for those who manage tokens.")
+        field("name", Text(Validator::Line), "Name, for those who manage tokens.")
             .required()
             .needs(Create, "AccessToken.name"),
         field("roles", Words, "Roles.").required().needs(Create, "AccessToken.roles"),

@@ -7,15 +7,15 @@ use super::mutation_inputs::{
     RESTRICT_CONTACT, REVOKE_ACCESS_TOKEN, UPDATE_CONTACT, WITHDRAW_CONSENT,
 };
 use super::{
-    ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, Category, GROUND, InputField, InputType, OBJECTION, ObjectType,
-    PRIVACY_REQUEST, RECIPIENT, Read as From, Right,
+    ACCESS_TOKEN, BLOCK, CONSENT, CONTACT, DataCategory, FieldSource, GROUND, InputField, InputType,
+    OBJECTION, ObjectType, PRIVACY_REQUEST, RECIPIENT, Right,
 };
 use crate::policy::Action::{self, Create, Read, Update};
 
 /// Which function writes. One for each mutation, so that none can be declared and not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the mutation of the same name, described there")]
-pub enum Write {
+pub enum MutationKind {
     CreateContact,
     UpdateContact,
     MergeContacts,
@@ -65,13 +65,13 @@ pub struct Mutation {
     /// Description in the SDL.
     pub doc: &'static str,
     /// What does it.
-    pub write: Write,
+    pub kind: MutationKind,
     /// What it takes, as `input`.
     pub input: &'static InputType,
     /// The argument that takes the one field of the input until the next version.
     pub was: Option<&'static str>,
-    /// The type of which whole rows are written, with all that hangs on them, whatever the input says.
-    pub whole: Option<&'static ObjectType>,
+    /// The type of which requires_full_access rows are written, with all that hangs on them, whatever the input says.
+    pub requires_full_access: Option<&'static ObjectType>,
     /// What it answers.
     pub payload: &'static Payload,
 }
@@ -83,23 +83,23 @@ impl Mutation {
         Some(InputField { name, required: false, was: None, ..*field })
     }
 
-    /// What is needed beside what the input says: where whole rows are written, every field of them is read and updated,
+    /// What is needed beside what the input says: where requires_full_access rows are written, every field of them is read and updated,
     /// and every field of what hangs on them read, made and updated. Derived from the registry, so that none is forgotten.
     pub fn needs(&self) -> Vec<Right> {
         let mut needs = Vec::new();
         let mut add = |object: &'static ObjectType, actions: &[Action]| {
             let kept = object.fields.iter().filter(|field| {
-                field.category != Category::Key
-                    && !field.read.is_derived()
-                    && !matches!(field.read, From::Localised { .. })
+                field.category != DataCategory::Key
+                    && !field.source.is_derived()
+                    && !matches!(field.source, FieldSource::Localised { .. })
             });
             for field in kept {
                 needs.extend(actions.iter().map(|action| Right::OnField(*action, object, field)));
             }
         };
-        if let Some(object) = self.whole {
+        if let Some(object) = self.requires_full_access {
             add(object, &[Read, Update]);
-            object.hanging().into_iter().for_each(|object| add(object, &[Read, Create, Update]));
+            object.descendants().into_iter().for_each(|object| add(object, &[Read, Create, Update]));
         }
         needs
     }
@@ -130,35 +130,35 @@ static TOKEN_PAYLOAD: Payload =
 
 const fn mutation(
     name: &'static str,
-    write: Write,
+    kind: MutationKind,
     input: &'static InputType,
     payload: &'static Payload,
     doc: &'static str,
 ) -> Mutation {
-    Mutation { name, doc, write, input, was: None, whole: None, payload }
+    Mutation { name, doc, kind, input, was: None, requires_full_access: None, payload }
 }
 
 /// Every mutation.
 pub static MUTATIONS: &[Mutation] = &[
     mutation(
         "createContact",
-        Write::CreateContact,
+        MutationKind::CreateContact,
         &CREATE_CONTACT,
         &CONTACT_PAYLOAD,
         "Makes a contact with its source and ground.",
     ),
     mutation(
         "updateContact",
-        Write::UpdateContact,
+        MutationKind::UpdateContact,
         &UPDATE_CONTACT,
         &CONTACT_PAYLOAD,
         "Rectifies a contact (Art. 16); a new address invalidates the consents bound to the old one.",
     ),
     Mutation {
-        whole: Some(&CONTACT),
+        requires_full_access: Some(&CONTACT),
         ..mutation(
             "mergeContacts",
-            Write::MergeContacts,
+            MutationKind::MergeContacts,
             &MERGE_CONTACTS,
             &CONTACT_PAYLOAD,
             "Makes one contact of two that are the same person; of consents and restrictions the stricter holds. Needs a purpose that sees all.",
@@ -166,7 +166,7 @@ pub static MUTATIONS: &[Mutation] = &[
     },
     mutation(
         "addContactPoint",
-        Write::AddContactPoint,
+        MutationKind::AddContactPoint,
         &ADD_CONTACT_POINT,
         &CONTACT_PAYLOAD,
         "Adds a further contact point.",
@@ -175,102 +175,114 @@ pub static MUTATIONS: &[Mutation] = &[
         was: Some("id"),
         ..mutation(
             "removeContactPoint",
-            Write::RemoveContactPoint,
+            MutationKind::RemoveContactPoint,
             &REMOVE_CONTACT_POINT,
             &CONTACT_PAYLOAD,
             "Removes a further contact point.",
         )
     },
-    mutation("recordGround", Write::RecordGround, &RECORD_GROUND, &GROUND_PAYLOAD, "Records a ground."),
-    mutation("endGround", Write::EndGround, &END_GROUND, &GROUND_PAYLOAD, "Ends a ground."),
+    mutation(
+        "recordGround",
+        MutationKind::RecordGround,
+        &RECORD_GROUND,
+        &GROUND_PAYLOAD,
+        "Records a ground.",
+    ),
+    mutation("endGround", MutationKind::EndGround, &END_GROUND, &GROUND_PAYLOAD, "Ends a ground."),
     mutation(
         "recordObjection",
-        Write::RecordObjection,
+        MutationKind::RecordObjection,
         &RECORD_OBJECTION,
         &OBJECTION_PAYLOAD,
         "Records an objection (Art. 21); it holds from the next read on.",
     ),
-    mutation("endObjection", Write::EndObjection, &END_OBJECTION, &OBJECTION_PAYLOAD, "Ends an objection."),
+    mutation(
+        "endObjection",
+        MutationKind::EndObjection,
+        &END_OBJECTION,
+        &OBJECTION_PAYLOAD,
+        "Ends an objection.",
+    ),
     mutation(
         "liftBlock",
-        Write::LiftBlock,
+        MutationKind::LiftBlock,
         &LIFT_BLOCK,
         &BLOCK_PAYLOAD,
         "Takes back a block of one contact whose person wants advertising again; other records of the address stay blocked.",
     ),
     mutation(
         "recordConsent",
-        Write::RecordConsent,
+        MutationKind::RecordConsent,
         &RECORD_CONSENT,
         &CONSENT_PAYLOAD,
         "Records a consent with its evidence (Art. 7(1)).",
     ),
     mutation(
         "requestConsent",
-        Write::RequestConsent,
+        MutationKind::RequestConsent,
         &REQUEST_CONSENT,
         &CONSENT_PAYLOAD,
         "Starts a double opt-in: the person confirms by a mailed link. By address it answers null, whether anybody has it or not.",
     ),
     mutation(
         "renewConsent",
-        Write::RenewConsent,
+        MutationKind::RenewConsent,
         &RENEW_CONSENT,
         &CONSENT_PAYLOAD,
         "Records that the person declared a consent anew that holds or has expired (Art. 7(1)).",
     ),
     mutation(
         "withdrawConsent",
-        Write::WithdrawConsent,
+        MutationKind::WithdrawConsent,
         &WITHDRAW_CONSENT,
         &CONSENT_PAYLOAD,
         "Withdraws consents (Art. 7(3)); it holds from the next read on.",
     ),
     mutation(
         "openRequest",
-        Write::OpenRequest,
+        MutationKind::OpenRequest,
         &OPEN_REQUEST,
         &REQUEST_PAYLOAD,
         "Opens a data-subject request.",
     ),
     mutation(
         "cancelRequest",
-        Write::CancelRequest,
+        MutationKind::CancelRequest,
         &CANCEL_REQUEST,
         &REQUEST_PAYLOAD,
         "Cancels a request that the person takes back.",
     ),
     mutation(
         "restrictContact",
-        Write::RestrictContact,
+        MutationKind::RestrictContact,
         &RESTRICT_CONTACT,
         &CONTACT_PAYLOAD,
         "Restricts the processing of a contact (Art. 18).",
     ),
     mutation(
         "liftRestriction",
-        Write::LiftRestriction,
+        MutationKind::LiftRestriction,
         &LIFT_RESTRICTION,
         &CONTACT_PAYLOAD,
         "Lifts the restrictions of a contact (Art. 18(3)).",
     ),
     mutation(
         "createRecipient",
-        Write::CreateRecipient,
+        MutationKind::CreateRecipient,
         &CREATE_RECIPIENT,
         &RECIPIENT_PAYLOAD,
         "Makes a recipient.",
     ),
     mutation(
         "acknowledgeStops",
-        Write::AcknowledgeStops,
+        MutationKind::AcknowledgeStops,
         &ACKNOWLEDGE_STOPS,
         &RECIPIENT_PAYLOAD,
         "Notes that a recipient did what a stop file told it; a recipient does so for itself.",
     ),
     mutation(
         "createAccessToken",
-        Write::CreateAccessToken,
+        MutationKind::CreateAccessToken,
         &CREATE_ACCESS_TOKEN,
         &TOKEN_PAYLOAD,
         "Makes an access token and tells its secret, once.",
@@ -279,7 +291,7 @@ pub static MUTATIONS: &[Mutation] = &[
         was: Some("id"),
         ..mutation(
             "revokeAccessToken",
-            Write::RevokeAccessToken,
+            MutationKind::RevokeAccessToken,
             &REVOKE_ACCESS_TOKEN,
             &TOKEN_PAYLOAD,
             "Ends an access token; it counts with the next request.",

@@ -1,10 +1,10 @@
 //! What a record of a person consists of beside itself: further contact points, sources, restrictions. Room: registry.
 
 use super::{
-    Check, ObjectType, RowRule,
+    ObjectType, RowRule, Validator,
     enums::{CONTACT_POINT_KIND, RESTRICTION_LIMB},
     field::{choice, created_at, id, list, text, time},
-    kinds::{Category::*, Cover, Mask},
+    kinds::{DataCategory::*, Mask, RequiredChannel},
 };
 
 /// A further e-mail address, phone number or postal address of a contact.
@@ -18,21 +18,25 @@ pub static CONTACT_POINT: ObjectType = ObjectType {
     fields: &[
         id(),
         choice("kind", Technical, "kind", &CONTACT_POINT_KIND, "What kind of contact point.").required(),
-        text("label", Technical, "label", "What it is used for, e.g. work.").given(Check::Line),
+        text("label", Technical, "label", "What it is used for, e.g. work.").writable(Validator::Line),
         text("email", Email, "email", "The e-mail address.")
             .masked(Mask::Email)
-            .covered_by(Cover::Email)
-            .given(Check::Email),
-        text("phone", Phone, "phone", "The phone number.").covered_by(Cover::Phone).given(Check::Phone),
+            .requires_channel(RequiredChannel::Email)
+            .writable(Validator::Email),
+        text("phone", Phone, "phone", "The phone number.")
+            .requires_channel(RequiredChannel::Phone)
+            .writable(Validator::Phone),
         text("street", Postal, "street", "Street and house number.")
-            .covered_by(Cover::Post)
-            .given(Check::Line),
-        text("postalCode", Postal, "postal_code", "Postal code.").covered_by(Cover::Post).given(Check::Line),
-        text("city", Postal, "city", "City.").masked(Mask::Initial).given(Check::Line),
-        text("country", Postal, "country", "Country.").given(Check::Line),
+            .requires_channel(RequiredChannel::Post)
+            .writable(Validator::Line),
+        text("postalCode", Postal, "postal_code", "Postal code.")
+            .requires_channel(RequiredChannel::Post)
+            .writable(Validator::Line),
+        text("city", Postal, "city", "City.").masked(Mask::Initial).writable(Validator::Line),
+        text("country", Postal, "country", "Country.").writable(Validator::Line),
         created_at(),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("contact_id", "the contact it belongs to, reached from there"),
         ("email_folded", "companion of email"),
         ("email_key", "key of the mailbox, for consents bound to it"),
@@ -62,7 +66,7 @@ pub static PROVENANCE: ObjectType = ObjectType {
         time("informedAt", Provenance, "informed_at", "When the person was informed (Art. 14(3))."),
         text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice given."),
     ],
-    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+    unexposed_columns: &[("contact_id", "the contact it belongs to, reached from there")],
 };
 
 /// A restriction of the processing of a contact.
@@ -94,5 +98,5 @@ pub static RESTRICTION: ObjectType = ObjectType {
         text("recordedBy", Restriction, "recorded_by", "Actor who recorded it."),
         created_at(),
     ],
-    unserved: &[("contact_id", "the contact it belongs to, reached from there")],
+    unexposed_columns: &[("contact_id", "the contact it belongs to, reached from there")],
 };

@@ -5,8 +5,8 @@ use super::{
     enums::{CHANNEL, LEGAL_BASIS},
 };
 use super::{
-    field::{Read, choice, choices, computed, text},
-    kinds::Category::Technical,
+    field::{FieldSource, choice, choices, computed, text},
+    kinds::DataCategory::Technical,
 };
 
 /// Why data is processed.
@@ -22,13 +22,13 @@ pub static PURPOSE: ObjectType = ObjectType {
         computed(
             "title",
             Technical,
-            Read::Localised { de: "title_de", en: "title_en" },
+            FieldSource::Localised { de: "title_de", en: "title_en" },
             "Title in the given language (de or en; en by default).",
         ),
         computed(
             "description",
             Technical,
-            Read::Localised { de: "description_de", en: "description_en" },
+            FieldSource::Localised { de: "description_de", en: "description_en" },
             "Description in the given language (de or en; en by default).",
         ),
         choice(
@@ -42,7 +42,7 @@ pub static PURPOSE: ObjectType = ObjectType {
         text("group", Technical, "group_code", "Code of the group it belongs to."),
         text("dpvIri", Technical, "dpv_iri", "IRI in the W3C Data Privacy Vocabulary."),
     ],
-    unserved: &[
+    unexposed_columns: &[
         ("grounds", "how the row rule finds a ground; read from the policy"),
         ("is_group", "whether it is a group; read from the policy"),
         ("revision", "policy revision that wrote the row"),

@@ -7,7 +7,7 @@ use super::{
 
 /// How a root field is answered.
 #[derive(Clone, Copy, Debug)]
-pub enum Root {
+pub enum RootKind {
     /// Who is calling, and what the caller may do.
     Viewer,
     /// One row by its key.
@@ -32,7 +32,7 @@ pub struct RootField {
     /// Description in the SDL.
     pub doc: &'static str,
     /// How it is answered.
-    pub root: Root,
+    pub kind: RootKind,
     /// Its old name, which serves until the next version.
     pub was: Option<&'static str>,
 }
@@ -55,12 +55,12 @@ pub static SUBSCRIPTIONS: &[SubscriptionField] = &[SubscriptionField {
     object: &PRIVACY_REQUEST,
 }];
 
-const fn root(name: &'static str, root: Root, doc: &'static str) -> RootField {
-    RootField { name, doc, root, was: None }
+const fn root(name: &'static str, kind: RootKind, doc: &'static str) -> RootField {
+    RootField { name, doc, kind, was: None }
 }
 
-const fn renamed(name: &'static str, was: &'static str, root: Root, doc: &'static str) -> RootField {
-    RootField { name, doc, root, was: Some(was) }
+const fn renamed(name: &'static str, was: &'static str, kind: RootKind, doc: &'static str) -> RootField {
+    RootField { name, doc, kind, was: Some(was) }
 }
 
 /// The root field of queries called `name`, by either name.
@@ -82,32 +82,32 @@ pub static EXPLAINED_ROLES: InputField = InputField::new(
 
 /// Every root field.
 pub static ROOTS: &[RootField] = &[
-    root("viewer", Root::Viewer, "The caller: roles, permitted purposes, decisions."),
+    root("viewer", RootKind::Viewer, "The caller: roles, permitted purposes, decisions."),
     root(
         "contact",
-        Root::One(&CONTACT),
+        RootKind::One(&CONTACT),
         "One contact; null where there is none for this caller and purpose.",
     ),
-    root("contacts", Root::Connection(&CONTACT), "Contacts that have a ground for this purpose."),
+    root("contacts", RootKind::Connection(&CONTACT), "Contacts that have a ground for this purpose."),
     root(
         "consent",
-        Root::One(&CONSENT),
+        RootKind::One(&CONSENT),
         "One consent; null where there is none for this caller and purpose.",
     ),
-    root("consents", Root::Connection(&CONSENT), "Consents to this purpose."),
+    root("consents", RootKind::Connection(&CONSENT), "Consents to this purpose."),
     root(
         "consentState",
-        Root::ConsentState,
+        RootKind::ConsentState,
         "The status of a consent at an instant, by what was declared until then; null where there is none for this caller and purpose.",
     ),
     root(
         "consentReceipt",
-        Root::ConsentReceipt,
+        RootKind::ConsentReceipt,
         "The whole record of a consent, signed, after ISO/IEC TS 27560; null where there is none for this caller and purpose.",
     ),
     root(
         "consentChanges",
-        Root::Connection(&CONSENT_CHANGE),
+        RootKind::Connection(&CONSENT_CHANGE),
         "Consents to this purpose that began or ceased to hold, in the order in which that was committed. Who follows asks again and \
          again with `after` the `endCursor` of the last page that held something, and misses none; an empty page gives no new \
          cursor, and the old one goes on to be good. A cursor outlives the token that got it.",
@@ -115,28 +115,33 @@ pub static ROOTS: &[RootField] = &[
     renamed(
         "privacyRequest",
         "request",
-        Root::One(&PRIVACY_REQUEST),
+        RootKind::One(&PRIVACY_REQUEST),
         "One data-subject request; null where there is none for this caller and purpose.",
     ),
-    renamed("privacyRequests", "requests", Root::Connection(&PRIVACY_REQUEST), "Data-subject requests."),
-    root("purposes", Root::List(&PURPOSE), "All purposes, by code."),
-    root("purpose", Root::One(&PURPOSE), "One purpose by its code."),
-    root("recipients", Root::List(&RECIPIENT), "All recipients."),
+    renamed("privacyRequests", "requests", RootKind::Connection(&PRIVACY_REQUEST), "Data-subject requests."),
+    root("purposes", RootKind::List(&PURPOSE), "All purposes, by code."),
+    root("purpose", RootKind::One(&PURPOSE), "One purpose by its code."),
+    root("recipients", RootKind::List(&RECIPIENT), "All recipients."),
     root(
         "stops",
-        Root::Connection(&STOP),
+        RootKind::Connection(&STOP),
         "Noes that recipients are to be told, and those that they were told.",
     ),
-    root("accesses", Root::List(&ACCESS), "Recipients that may fetch data by now, with the purposes."),
-    renamed("accessTokens", "tokens", Root::List(&ACCESS_TOKEN), "All access tokens, without their secrets."),
+    root("accesses", RootKind::List(&ACCESS), "Recipients that may fetch data by now, with the purposes."),
+    renamed(
+        "accessTokens",
+        "tokens",
+        RootKind::List(&ACCESS_TOKEN),
+        "All access tokens, without their secrets.",
+    ),
     root(
         "auditLog",
-        Root::Connection(&AUDIT_ENTRY),
+        RootKind::Connection(&AUDIT_ENTRY),
         "What was changed, by whom, when and for which purpose.",
     ),
     root(
         "explainAccess",
-        Root::ExplainAccess,
+        RootKind::ExplainAccess,
         "Why roles may or may not use a field for a purpose, with the rules that decide.",
     ),
 ];

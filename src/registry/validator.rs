@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 
 /// How a value is checked before it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
+pub enum Validator {
     /// One line, at most 500 characters.
     Line,
     /// Several lines, at most 10,000 characters.
@@ -28,7 +28,7 @@ pub enum Check {
 
 /// Why a value cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ValidationError {
     /// Longer than the field takes.
     TooLong,
     /// A control character, or one that reverses the direction of writing.
@@ -45,54 +45,54 @@ pub enum Fault {
     InvalidLanguage,
 }
 
-impl Fault {
+impl ValidationError {
     /// What a person reads: what the value must be.
-    pub fn demand(self) -> &'static str {
+    pub fn requirement(self) -> &'static str {
         match self {
-            Fault::TooLong => "is too long",
-            Fault::ControlCharacter => "holds a control character",
-            Fault::InvalidEmail => "is not an e-mail address",
-            Fault::InvalidPhone => "is not a phone number",
-            Fault::InvalidBirthDate => "is not a date of the past of the form 1984-02-29",
-            Fault::InvalidDate => "is not a date of the form 2026-11-02",
-            Fault::InvalidLanguage => "is not a language tag such as de or pt-BR",
+            ValidationError::TooLong => "is too long",
+            ValidationError::ControlCharacter => "holds a control character",
+            ValidationError::InvalidEmail => "is not an e-mail address",
+            ValidationError::InvalidPhone => "is not a phone number",
+            ValidationError::InvalidBirthDate => "is not a date of the past of the form 1984-02-29",
+            ValidationError::InvalidDate => "is not a date of the form 2026-11-02",
+            ValidationError::InvalidLanguage => "is not a language tag such as de or pt-BR",
         }
     }
 }
 
-impl Check {
+impl Validator {
     /// Checks `text` and gives the value to keep: trimmed, in Unicode normalisation form C; `None` when nothing is left.
     ///
     /// # Errors
     /// The first fault.
-    pub fn check(self, text: &str, today: NaiveDate) -> Result<Option<String>, Fault> {
+    pub fn check(self, text: &str, today: NaiveDate) -> Result<Option<String>, ValidationError> {
         let text: String = text.trim().nfc().collect();
         if text.is_empty() {
             return Ok(None);
         }
-        let longest = if self == Check::Lines { 10_000 } else { 500 };
+        let longest = if self == Validator::Lines { 10_000 } else { 500 };
         if text.chars().count() > longest {
-            return Err(Fault::TooLong);
+            return Err(ValidationError::TooLong);
         }
-        if matches!(self, Check::Mailboxes | Check::Numbers) {
+        if matches!(self, Validator::Mailboxes | Validator::Numbers) {
             // Invisible characters are read over: who says no is not sent away for them.
             return Ok(Some(text));
         }
-        let allowed = |c: char| self == Check::Lines && matches!(c, '\n' | '\r' | '\t');
+        let allowed = |c: char| self == Validator::Lines && matches!(c, '\n' | '\r' | '\t');
         if text.chars().any(|c| (c.is_control() || deceives(c)) && !allowed(c)) {
-            return Err(Fault::ControlCharacter);
+            return Err(ValidationError::ControlCharacter);
         }
         match self {
-            Check::Email if !is_email(&text) => Err(Fault::InvalidEmail),
-            Check::Phone if !is_phone(&text) => Err(Fault::InvalidPhone),
-            Check::Language if !is_language(&text) => Err(Fault::InvalidLanguage),
-            Check::BirthDate => match date_in(&text) {
+            Validator::Email if !is_email(&text) => Err(ValidationError::InvalidEmail),
+            Validator::Phone if !is_phone(&text) => Err(ValidationError::InvalidPhone),
+            Validator::Language if !is_language(&text) => Err(ValidationError::InvalidLanguage),
+            Validator::BirthDate => match date_in(&text) {
                 Some(date) if date <= today => Ok(Some(date.format("%Y-%m-%d").to_string())),
-                _ => Err(Fault::InvalidBirthDate),
+                _ => Err(ValidationError::InvalidBirthDate),
             },
-            Check::Date => match date_in(&text) {
+            Validator::Date => match date_in(&text) {
                 Some(date) if text.len() == 10 => Ok(Some(date.format("%Y-%m-%d").to_string())),
-                _ => Err(Fault::InvalidDate),
+                _ => Err(ValidationError::InvalidDate),
             },
             _ => Ok(Some(text)),
         }
@@ -171,7 +171,7 @@ fn is_language(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn check(check: Check, text: &str) -> Result<Option<String>, Fault> {
+    fn check(check: Validator, text: &str) -> Result<Option<String>, ValidationError> {
         check.check(text, NaiveDate::from_ymd_opt(2026, 11, 1).unwrap())
     }
 
@@ -232,16 +232,16 @@ mod tests {
 
     #[test]
     fn shapes_of_dates_and_languages() {
-        let date = |text: &str| check(Check::BirthDate, text);
+        let date = |text: &str| check(Validator::BirthDate, text);
         assert_eq!(date("1962-02-18T00:00:00"), Ok(Some("1962-02-18".to_owned())));
         assert_eq!(date("1962-02-18"), Ok(Some("1962-02-18".to_owned())));
         for bad in
             ["18.02.1962", "1962-02-30", "1962-2-18", "2026-11-02", "1962-02-18x", "+962-02-18", "1962ä02-18"]
         {
-            assert_eq!(date(bad), Err(Fault::InvalidBirthDate), "{bad}");
+            assert_eq!(date(bad), Err(ValidationError::InvalidBirthDate), "{bad}");
         }
-        assert_eq!(check(Check::Date, "2027-01-01"), Ok(Some("2027-01-01".to_owned())));
-        assert_eq!(check(Check::Date, "2027-01-01T10:00"), Err(Fault::InvalidDate));
+        assert_eq!(check(Validator::Date, "2027-01-01"), Ok(Some("2027-01-01".to_owned())));
+        assert_eq!(check(Validator::Date, "2027-01-01T10:00"), Err(ValidationError::InvalidDate));
         for good in ["de", "pt-BR", "zh-Hant-TW", "gsw"] {
             assert!(is_language(good), "{good}");
         }
@@ -252,16 +252,16 @@ mod tests {
 
     #[test]
     fn lengths_and_control_characters() {
-        assert!(check(Check::Line, &"ä".repeat(500)).is_ok());
-        assert_eq!(check(Check::Line, &"a".repeat(501)), Err(Fault::TooLong));
-        assert!(check(Check::Lines, &"a".repeat(10_000)).is_ok());
-        assert!(check(Check::Lines, "two\nlines").is_ok());
-        assert_eq!(check(Check::Line, "two\nlines"), Err(Fault::ControlCharacter));
-        assert_eq!(check(Check::Lines, "a\0b"), Err(Fault::ControlCharacter));
-        assert_eq!(check(Check::Line, "a\u{202e}b"), Err(Fault::ControlCharacter));
-        assert_eq!(check(Check::Line, "a\u{ffff}b"), Err(Fault::ControlCharacter));
-        assert_eq!(check(Check::Line, " \t "), Ok(None));
+        assert!(check(Validator::Line, &"ä".repeat(500)).is_ok());
+        assert_eq!(check(Validator::Line, &"a".repeat(501)), Err(ValidationError::TooLong));
+        assert!(check(Validator::Lines, &"a".repeat(10_000)).is_ok());
+        assert!(check(Validator::Lines, "two\nlines").is_ok());
+        assert_eq!(check(Validator::Line, "two\nlines"), Err(ValidationError::ControlCharacter));
+        assert_eq!(check(Validator::Lines, "a\0b"), Err(ValidationError::ControlCharacter));
+        assert_eq!(check(Validator::Line, "a\u{202e}b"), Err(ValidationError::ControlCharacter));
+        assert_eq!(check(Validator::Line, "a\u{ffff}b"), Err(ValidationError::ControlCharacter));
+        assert_eq!(check(Validator::Line, " \t "), Ok(None));
         // Composed: the same letter is the same value, however it was typed.
-        assert_eq!(check(Check::Line, "u\u{308}"), Ok(Some("ü".to_owned())));
+        assert_eq!(check(Validator::Line, "u\u{308}"), Ok(Some("ü".to_owned())));
     }
 }

@@ -14,7 +14,7 @@ use zweck::{
     audit,
     base::identities::{
         Reader,
-        first::{address, dialled, mailbox},
+        first::{address, email_key, phone_key},
     },
     domain::consents::{self, Settled},
 };
@@ -71,16 +71,16 @@ async fn age(test: &TestApp) {
         let parts = [&row.street, &row.postal_code, &row.city, &row.country].map(|part| part.as_deref());
         run(format!(
             "UPDATE contact SET email_key = {}, phone_folded = {}, address_folded = {} WHERE id = {}",
-            text(row.email.as_deref().map(mailbox)),
-            text(row.phone.as_deref().map(dialled)),
+            text(row.email.as_deref().map(email_key)),
+            text(row.phone.as_deref().map(phone_key)),
             text(address(parts)),
             uuid(row.id),
         ))
         .await;
         for consent in bound.iter().filter(|consent| consent.contact_id == row.id) {
             let key = match consent.channel {
-                Channel::Email => row.email.as_deref().map(mailbox),
-                Channel::Phone | Channel::Sms => row.phone.as_deref().map(dialled),
+                Channel::Email => row.email.as_deref().map(email_key),
+                Channel::Phone | Channel::Sms => row.phone.as_deref().map(phone_key),
                 Channel::Post => address(parts),
             };
             run(format!("UPDATE consent SET bound_address = {} WHERE id = {}", text(key), uuid(consent.id)))
@@ -88,7 +88,7 @@ async fn age(test: &TestApp) {
         }
     }
     for (channel, spelt, _) in NOES {
-        let key = if channel == "EMAIL" { mailbox(spelt) } else { dialled(spelt) };
+        let key = if channel == "EMAIL" { email_key(spelt) } else { phone_key(spelt) };
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &ring.suppression);
         let digest = URL_SAFE_NO_PAD.encode(hmac::sign(&secret, format!("{channel}\0{key}").as_bytes()));
         run(format!(

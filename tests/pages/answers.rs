@@ -6,7 +6,7 @@ use axum::{body::Body, http::Request};
 use futures_util::stream;
 use tower::ServiceExt;
 use zweck::{
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     graphql::Pipeline,
     http::{Limits, Settings, check_policy_supports_pages, router},
 };
@@ -227,7 +227,7 @@ async fn a_policy_that_persons_cannot_use_is_refused() {
         ("nonsense", "`pages.purpose` must be"),
         ("rights_fulfilment", "`pages.enabled` needs `execute` of `Query.contact` for role:subject"),
     ] {
-        let pages = Pages { purpose: purpose.to_owned(), ..pages.clone() };
+        let pages = PublicPages { purpose: purpose.to_owned(), ..pages.clone() };
         assert!(
             check_policy_supports_pages(&policy, &pages).is_err_and(|text| text.starts_with(told)),
             "{purpose}"

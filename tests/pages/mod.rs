@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 use zweck::{
     audit,
-    base::fold::mailbox,
+    base::fold::email_key,
     crypto::link_tokens,
     domain::signups,
     graphql::Pipeline,
@@ -99,7 +99,7 @@ impl PagesState {
     /// The link in the mails of `purpose` to a contact with this address.
     pub async fn preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
         let ring = audit::ring(&self.test.app).await.unwrap();
-        let mailbox = link_tokens::Mailbox::of(ring, &mailbox(email)).unwrap();
+        let mailbox = link_tokens::Mailbox::of(ring, &email_key(email)).unwrap();
         link_tokens::preference(
             ring,
             &link_tokens::Preference { contact, purpose: purpose.to_owned(), mailbox },
@@ -110,7 +110,8 @@ impl PagesState {
     /// The same as it was made before links named the mailbox.
     pub async fn old_preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
         let ring = audit::ring(&self.test.app).await.unwrap();
-        let mailbox = link_tokens::Mailbox::Digest(link_tokens::short_digest(ring, &mailbox(email)).unwrap());
+        let mailbox =
+            link_tokens::Mailbox::Digest(link_tokens::short_digest(ring, &email_key(email)).unwrap());
         link_tokens::preference(
             ring,
             &link_tokens::Preference { contact, purpose: purpose.to_owned(), mailbox },

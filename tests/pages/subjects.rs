@@ -13,7 +13,7 @@ use crate::support::world::id;
 async fn ask(site: &PagesState, number: u128, query: &str) -> Value {
     let app = &site.test.app;
     let (policy, purpose) = (app.policy.current(), &app.pages.purpose);
-    let actor = Actor::of_subject(policy, id(0, number), purpose, app.now(), "r".to_owned()).unwrap();
+    let actor = Actor::for_subject(policy, id(0, number), purpose, app.now(), "r".to_owned()).unwrap();
     let request = Request { query: query.to_owned(), ..Request::default() };
     let answer = Pipeline::new().unwrap().execute(app, &actor, request).await;
     serde_json::from_slice(&answer.body).unwrap()

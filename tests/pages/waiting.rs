@@ -9,7 +9,7 @@ use zweck::{
     app::App,
     audit::{self, Author},
     auth::oidc::Issuers,
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::{link_tokens, master_keys::MasterKeys},
     db::Db,
     domain::signups,
@@ -241,7 +241,8 @@ async fn what_is_ended_or_answered_before_its_mail_is_not_mailed_about() {
         let row = site.test.mails().await.remove(0);
         assert_eq!((row.fault.as_deref(), row.recipient, row.period), (Some("NOTHING_WAITS"), None, None));
         assert!(site.test.app.now() > at);
-        let token = link_tokens::mailed(audit::ring(&site.test.app).await.unwrap(), row.link_id).unwrap();
+        let token =
+            link_tokens::one_time_token(audit::ring(&site.test.app).await.unwrap(), row.link_id).unwrap();
         assert_eq!(site.get(&format!("/p/{token}")).await.status, 404);
     }
 }
@@ -255,7 +256,7 @@ async fn the_sweep_leaves_what_waits() {
         let db = Db::connect(&test.url, 2).await.unwrap();
         let policy = PolicyHandle::new(test.app.policy.current());
         let app = App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default());
-        let app = app.with_pages(Pages { mail_hours: 168, ..pages() });
+        let app = app.with_pages(PublicPages { mail_hours: 168, ..pages() });
         let round = async || jobs::round(&app, Some(&smtp.mailer())).await.unwrap();
         let begin = async |at| {
             let mut tx = audit::begin(&app, Author::command(&app, "page", None)).await.unwrap();

@@ -15,7 +15,7 @@ pub const OBJECTED: &str = "direct_mail";
 pub async fn fill(writer: &DatabaseConnection) {
     let bulk = Bulk(writer.get_database_backend());
     let mut statements = vec![bulk.contacts(1, CONTACTS), bulk.consents(1, CONTACTS, CONSENT)];
-    statements.extend(hanging(bulk));
+    statements.extend(descendants(bulk));
     statements.extend(told(bulk));
     statements.push(match bulk.0 {
         // The map of what is visible to all decides on scans of indexes alone.
@@ -50,7 +50,7 @@ fn word(word: &str) -> String {
 }
 
 /// What hangs on contacts and consents.
-fn hanging(bulk: Bulk) -> Vec<String> {
+fn descendants(bulk: Bulk) -> Vec<String> {
     let contact = bulk.id(Of::CONTACT, "n");
     let began = bulk.day(0);
     let ground = |block, purpose, condition| {

@@ -8,7 +8,7 @@ use zweck::{
     app::App,
     audit::{self, Author},
     base::{clock::ManualClock, error::Error},
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::master_keys::MasterKeys,
     domain::{
         access_tokens::{self, BearerToken, NewToken},
@@ -25,14 +25,14 @@ pub fn start() -> DateTime<Utc> {
 }
 
 /// The public pages of tests.
-pub fn pages() -> Pages {
-    Pages {
+pub fn pages() -> PublicPages {
+    PublicPages {
         enabled: true,
         public_url: Some("https://crm.example".to_owned()),
         controller: Some("Example GmbH".to_owned()),
         controller_address: Some("Musterstrasse 1, 10115 Berlin".to_owned()),
         controller_contact: Some("privacy office, room 4".to_owned()),
-        ..Pages::default()
+        ..PublicPages::default()
     }
 }
 

@@ -33,7 +33,7 @@ pub fn fold(text: &str) -> String {
 }
 
 /// The key of a mailbox, as version 1 made it.
-pub fn mailbox(email: &str) -> String {
+pub fn email_key(email: &str) -> String {
     let composed: String = email.trim().nfc().flat_map(char::to_lowercase).collect();
     let Some((local, domain)) = composed.rsplit_once('@') else { return composed };
     if domain.is_ascii() && !domain.contains("xn--") {
@@ -46,7 +46,7 @@ pub fn mailbox(email: &str) -> String {
 }
 
 /// The key of a number, as version 1 made it.
-pub fn dialled(phone: &str) -> String {
+pub fn phone_key(phone: &str) -> String {
     let number: String =
         fold(phone).chars().filter(|c| !c.is_whitespace() && !"-/().".contains(*c)).collect();
     match number.strip_prefix("00") {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::{
     Identity, Kind,
-    first::{address, dialled, fold, mailbox},
+    first::{address, email_key, fold, phone_key},
     mailboxes, plans,
 };
 
@@ -91,7 +91,7 @@ fn once(mut keys: Vec<String>) -> Vec<String> {
 }
 
 fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<&str>)) -> Vec<String> {
-    let mut keys: Vec<String> = texts.iter().map(|text| mailbox(text)).collect();
+    let mut keys: Vec<String> = texts.iter().map(|text| email_key(text)).collect();
     let mut bare = vec![identity.key().to_owned()];
     for text in texts {
         let (addresses, _) = mailboxes::read(text);
@@ -107,10 +107,10 @@ fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<
             let Some(domain) = domain else { continue };
             around(local, domain, &called, &mut keys);
             for other in others(local, domain) {
-                keys.push(mailbox(&format!("{other}@{domain}")));
+                keys.push(email_key(&format!("{other}@{domain}")));
             }
         }
-        keys.push(mailbox(&wide(&address)));
+        keys.push(email_key(&wide(&address)));
     }
     keys
 }
@@ -118,7 +118,7 @@ fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<
 /// An address with what may stand in and around it.
 fn around(local: &str, domain: &str, called: &[String], keys: &mut Vec<String>) {
     let address = format!("{local}@{domain}");
-    let mut push = |text: String| keys.push(mailbox(&text));
+    let mut push = |text: String| keys.push(email_key(&text));
     push(address.clone());
     for (before, behind) in WRAPPERS {
         push(format!("{before}{address}{behind}"));
@@ -240,7 +240,7 @@ fn of_number(identity: &Identity, texts: &[&str]) -> Vec<String> {
             }
         }
     }
-    spelt.iter().map(|number| dialled(number)).collect()
+    spelt.iter().map(|number| phone_key(number)).collect()
 }
 
 /// A number with the digits of another script.
@@ -299,7 +299,7 @@ pub fn postal_keys(parts: [Option<&str>; 4]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, dialled, fold, keys, mailbox, postal_keys};
+    use super::{address, email_key, fold, keys, phone_key, postal_keys};
     use crate::base::identities::{Reader, tests::lines};
 
     /// The digests of the old list are of these keys.
@@ -311,8 +311,8 @@ mod tests {
             let [kind, text, expected] = line.as_slice() else { panic!("{line:?}") };
             let key = match kind.as_str() {
                 "fold" => fold(text),
-                "mailbox" => mailbox(text),
-                "dialled" => dialled(text),
+                "mailbox" => email_key(text),
+                "phone_key" => phone_key(text),
                 _ => {
                     let parts: Vec<Option<&str>> = text.split('|').map(Some).collect();
                     address(parts.try_into().unwrap()).unwrap_or("-".to_owned())
@@ -356,7 +356,7 @@ mod tests {
             "ada@example。com",
             "ada <ada@example.com> (new)",
         ] {
-            assert!(found.contains(&mailbox(spelt)), "{spelt:?}");
+            assert!(found.contains(&email_key(spelt)), "{spelt:?}");
         }
         assert!(found.len() < 200, "{}", found.len());
 
@@ -368,12 +368,12 @@ mod tests {
             "a.da.muster@gmail.com",
             "<ada.muster+shop@gmail.com>",
         ] {
-            assert!(found.contains(&mailbox(spelt)), "{spelt:?}");
+            assert!(found.contains(&email_key(spelt)), "{spelt:?}");
         }
         let greek = reader.emails("νικος@example.org").identities.remove(0);
-        assert!(keys(&greek, &[], names).contains(&mailbox("ΝΙΚΟς@example.org")));
+        assert!(keys(&greek, &[], names).contains(&email_key("ΝΙΚΟς@example.org")));
         let idn = reader.emails("anna@münchen.example").identities.remove(0);
-        assert!(keys(&idn, &[], names).contains(&mailbox("<anna@münchen.example>")));
+        assert!(keys(&idn, &[], names).contains(&email_key("<anna@münchen.example>")));
 
         let number = reader.numbers("+49 171 3920012").identities.remove(0);
         let found = keys(&number, &["0171 3920012 / 030 23125001"], names);
@@ -395,7 +395,7 @@ mod tests {
             "0171 3920012 / 030 23125001",
             "tel:0171-3920012;phone-context=+49",
         ] {
-            assert!(found.contains(&dialled(spelt)), "{spelt:?}");
+            assert!(found.contains(&phone_key(spelt)), "{spelt:?}");
         }
         assert!(found.len() < 250, "{}", found.len());
 

@@ -79,7 +79,7 @@ fn numbers_are_the_same_however_they_are_written() {
     }
 }
 
-/// Numbers of every region as dialled in it, with Python's `phonenumbers` 9.0.33.
+/// Numbers of every region as phone_key in it, with Python's `phonenumbers` 9.0.33.
 #[test]
 fn numbers_of_all_regions_are_as_libphonenumber_has_them() {
     let all = lines(include_str!("../../../tests/data/identities/regions.tsv"));
@@ -337,16 +337,16 @@ proptest! {
 
     #[test]
     fn version_1_is_as_it_was(text in texts()) {
-        prop_assert_eq!(first::mailbox(&text), crate::base::fold::mailbox(&text));
-        prop_assert_eq!(first::dialled(&text), crate::base::fold::dialled(&text));
+        prop_assert_eq!(first::email_key(&text), crate::base::fold::email_key(&text));
+        prop_assert_eq!(first::phone_key(&text), crate::base::fold::phone_key(&text));
         prop_assert_eq!(first::address([Some(&text), None, Some("x"), None]), crate::base::fold::address([Some(&text), None, Some("x"), None]));
         for identity in Reader::default().emails(&text).identities {
             let keys = spellings::keys(&identity, &[&text], (Some("Ada"), Some("Muster")));
-            prop_assert!(keys.contains(&crate::base::fold::mailbox(&text)));
+            prop_assert!(keys.contains(&crate::base::fold::email_key(&text)));
         }
         for identity in Reader::default().numbers(&text).identities {
             let keys = spellings::keys(&identity, &[&text], (None, None));
-            prop_assert!(keys.contains(&crate::base::fold::dialled(&text)) && keys.contains(&identity.key().to_owned()));
+            prop_assert!(keys.contains(&crate::base::fold::phone_key(&text)) && keys.contains(&identity.key().to_owned()));
         }
     }
 }

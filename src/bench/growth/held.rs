@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     graphql::Request,
-    registry::{CONTACT, Read},
+    registry::{CONTACT, FieldSource},
 };
 
 /// Views of the schema that the engine keeps at most, and statements that a connection keeps at most.
@@ -32,7 +32,7 @@ pub(super) async fn measure(world: &World) -> Result<Vec<Held>, Fault> {
     let fields: Vec<&str> = CONTACT
         .fields
         .iter()
-        .filter(|field| matches!(field.read, Read::Column { .. }))
+        .filter(|field| matches!(field.source, FieldSource::Column { .. }))
         .map(|field| field.name)
         .collect();
     for number in 0..VIEWS {

@@ -65,13 +65,13 @@ impl NewToken {
         let name = self.name.trim();
         if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
             let message = "`name` must be 1 to 200 characters without control characters";
-            return Err(Error::input(message).in_input("input.name"));
+            return Err(Error::bad_input(message).with_input_path("input.name"));
         }
         if self.roles.is_empty() {
-            return Err(Error::input("a token needs at least one role").in_input("input.roles"));
+            return Err(Error::bad_input("a token needs at least one role").with_input_path("input.roles"));
         }
         let fault = |field: &str, index: usize, message: &str| {
-            Err(Error::input(message).in_input(format!("input.{field}.{index}")))
+            Err(Error::bad_input(message).with_input_path(format!("input.{field}.{index}")))
         };
         for (index, role) in self.roles.iter().enumerate() {
             if !policy.roles().contains(role) {
@@ -79,7 +79,9 @@ impl NewToken {
             }
         }
         if self.purposes.is_empty() {
-            return Err(Error::input("a token needs at least one purpose").in_input("input.purposes"));
+            return Err(
+                Error::bad_input("a token needs at least one purpose").with_input_path("input.purposes")
+            );
         }
         for (index, code) in self.purposes.iter().enumerate() {
             match policy.purpose(code) {
@@ -107,15 +109,15 @@ impl NewToken {
             }
             if fields.is_empty() {
                 let message = "a token narrowed to no field could read nothing";
-                return Err(Error::input(message).in_input("input.fields"));
+                return Err(Error::bad_input(message).with_input_path("input.fields"));
             }
         }
         if self.expires_at <= now {
-            return Err(Error::input("`expiresAt` is in the past").in_input("input.expiresAt"));
+            return Err(Error::bad_input("`expiresAt` is in the past").with_input_path("input.expiresAt"));
         }
         if self.expires_at > now + TimeDelta::days(MAX_LIFETIME_DAYS) {
-            return Err(Error::input(format!("`expiresAt` is more than {MAX_LIFETIME_DAYS} days away"))
-                .in_input("input.expiresAt"));
+            return Err(Error::bad_input(format!("`expiresAt` is more than {MAX_LIFETIME_DAYS} days away"))
+                .with_input_path("input.expiresAt"));
         }
         Ok(())
     }
@@ -151,7 +153,7 @@ impl NewToken {
                 format!("these roles may do nothing for this purpose; they may for: {}", possible.join(", "))
             }
         };
-        Err(Error::input(message).in_input(format!("input.purposes.{index}")))
+        Err(Error::bad_input(message).with_input_path(format!("input.purposes.{index}")))
     }
 
     /// Refuses fields that leave nothing for one of the purposes. What is not there is refused by its name.
@@ -167,7 +169,7 @@ impl NewToken {
             "these roles may use none of these fields for `{purpose}`; they may use: {}",
             possible.join(", ")
         );
-        Err(Error::input(message).in_input("input.fields"))
+        Err(Error::bad_input(message).with_input_path("input.fields"))
     }
 
     /// Whether `actor` may hand it out: only roles and purposes that it may grant, never for longer or wider than its own
@@ -178,27 +180,29 @@ impl NewToken {
     /// there, with those that the caller may know.
     pub fn check_grant(&self, actor: &Actor) -> Result<(), Error> {
         let forbidden = |message: &str, field: &str| {
-            Error::new(Code::Forbidden, message).in_input(format!("input.{field}"))
+            Error::new(Code::Forbidden, message).with_input_path(format!("input.{field}"))
         };
         let kinds = [("role", "roles", &self.roles), ("purpose", "purposes", &self.purposes)];
         for (kind, field, names) in kinds {
             for name in names {
                 let object = format!("token:{kind}:{name}");
                 // What the actor's policy does not know, the check of names under the same policy refuses.
-                if actor.policy.object(&object).is_some() && !actor.may(&object, Action::Grant) {
-                    return Err(forbidden("this may not be granted", field).at(object));
+                if actor.policy.object(&object).is_some() && !actor.can(&object, Action::Grant) {
+                    return Err(forbidden("this may not be granted", field).with_coordinate(object));
                 }
             }
         }
         // Before those of the policy are told to those who may know all of them.
         for (index, role) in self.roles.iter().enumerate() {
             if !actor.policy.roles().contains(role) {
-                return Err(actor.no_role(role).in_input(format!("input.roles.{index}")));
+                return Err(actor.unknown_role(role).with_input_path(format!("input.roles.{index}")));
             }
         }
         for (index, code) in self.purposes.iter().enumerate() {
             if actor.policy.purpose(code).is_none() {
-                return Err(actor.no_purpose(code, false).in_input(format!("input.purposes.{index}")));
+                return Err(actor
+                    .unknown_purpose(code, false)
+                    .with_input_path(format!("input.purposes.{index}")));
             }
         }
         if self.expires_at > actor.expires_at {
@@ -231,7 +235,7 @@ pub async fn create(
     if let Some(recipient) = new.recipient_id {
         let found = entity::recipient::Entity::find_by_id(recipient).one(tx.connection()).await?;
         if found.is_none() {
-            return Err(Error::input("there is no such recipient").in_input("input.recipientId"));
+            return Err(Error::bad_input("there is no such recipient").with_input_path("input.recipientId"));
         }
     }
     let token = BearerToken::generate();

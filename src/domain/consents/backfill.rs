@@ -12,7 +12,7 @@ use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Past},
     base::error::Error,
-    registry::{CONSENT_CHANGE, Category},
+    registry::{CONSENT_CHANGE, DataCategory},
 };
 
 /// Contacts that are looked at together.
@@ -95,7 +95,7 @@ async fn tell(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
         contact_id: None,
         changes: ChangeSet::one(
             "ConsentChange.kind",
-            Category::Consent,
+            DataCategory::Consent,
             serde_json::Value::Null,
             number.into(),
         ),

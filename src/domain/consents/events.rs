@@ -288,5 +288,7 @@ fn parts(period: &str) -> Result<(Months, Days), Error> {
 pub fn after(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
     let (months, days) = parts(period)?;
     let end = from.checked_add_months(months).and_then(|end| end.checked_add_days(days));
-    end.ok_or_else(|| Error::input("`declaredAt` is not a possible time").in_input("input.declaredAt"))
+    end.ok_or_else(|| {
+        Error::bad_input("`declaredAt` is not a possible time").with_input_path("input.declaredAt")
+    })
 }

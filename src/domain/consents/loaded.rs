@@ -17,14 +17,14 @@ use crate::{
     audit::Transaction,
     auth::actor::Actor,
     base::error::Error,
-    registry::{CONSENT, Category},
+    registry::{CONSENT, DataCategory},
 };
 
 /// Aliases of the tables, which the names of their columns begin with.
 const CONSENTS: &str = "t";
 const EVENTS: &str = "e";
 /// One for each category that values of consents and events fall under.
-const KEYS: [(&str, Category); 2] = [("s", Category::Consent), ("l", Category::Link)];
+const KEYS: [(&str, DataCategory); 2] = [("s", DataCategory::Consent), ("l", DataCategory::Link)];
 
 /// Generation of the keys that come along.
 const FIRST_GENERATION: i32 = 0;
@@ -63,7 +63,7 @@ pub(super) struct Opened {
     pub(super) row: consent::Model,
     pub(super) events: Vec<consent_event::Model>,
     /// The keys of the person for values of consents, and the categories of which there is none.
-    pub(super) keys: Vec<Result<subject_key::Model, Category>>,
+    pub(super) keys: Vec<Result<subject_key::Model, DataCategory>>,
     /// Whether it is not there yet.
     pub(super) new: bool,
 }
@@ -164,8 +164,8 @@ fn key(
     found: &QueryResult,
     subject_id: Uuid,
     alias: &str,
-    category: Category,
-) -> Result<Result<subject_key::Model, Category>, DbErr> {
+    category: DataCategory,
+) -> Result<Result<subject_key::Model, DataCategory>, DbErr> {
     use subject_key::Column::{CreatedAt, Wrapped, WrappedBy};
     let prefix = prefix(alias);
     let Some(wrapped) = found.try_get(&prefix, Wrapped.as_str())? else { return Ok(Err(category)) };

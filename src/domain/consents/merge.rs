@@ -17,7 +17,7 @@ use crate::{
     auth::actor::Actor,
     base::error::Error,
     domain::contacts::merge::Merged,
-    registry::{CONSENT, CONSENT_EVENT, Category},
+    registry::{CONSENT, CONSENT_EVENT, DataCategory},
 };
 
 /// What one of both contacts brings.
@@ -209,9 +209,9 @@ async fn unite(
     let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
     let events = serde_json::json!(moved);
     let coordinate = "Consent.events";
-    let came = ChangeSet::one(coordinate, Category::Link, serde_json::Value::Null, events.clone());
+    let came = ChangeSet::one(coordinate, DataCategory::Link, serde_json::Value::Null, events.clone());
     let changes = tx.update::<consent::Entity>(&CONSENT, own, &after).await?;
     tx.record(merged.entry(&CONSENT, own.id, changes.and(event).and(came))).await?;
-    let went = ChangeSet::one(coordinate, Category::Link, events, serde_json::Value::Null);
+    let went = ChangeSet::one(coordinate, DataCategory::Link, events, serde_json::Value::Null);
     tx.record(merged.entry(&CONSENT, other.id, gone.and(went))).await
 }

@@ -77,7 +77,7 @@ pub struct NewConsent {
 }
 
 fn fault(name: &str, message: &str) -> Error {
-    Error::input(message).in_input(format!("input.{name}"))
+    Error::bad_input(message).with_input_path(format!("input.{name}"))
 }
 
 fn stored(channel: policy::Channel) -> Channel {
@@ -102,7 +102,7 @@ pub(crate) fn own(actor: &Actor, code: &str) -> Result<(), Error> {
         Some(own) if own.sees_all || own.code == code => Ok(()),
         _ => {
             let message = "consents to other purposes may not be written for this purpose";
-            Err(Error::new(Code::Forbidden, message).in_input("input.purpose"))
+            Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"))
         }
     }
 }

@@ -63,7 +63,7 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
     new.check(actor, tx.now())?;
     if !renewable(row) {
         let message = "only a consent that holds or has expired is renewed; what was ended is declared anew";
-        return Err(Error::new(Code::Conflict, message).in_input("input.consentId"));
+        return Err(Error::new(Code::Conflict, message).with_input_path("input.consentId"));
     }
     declared(tx, actor, (&contact, Some(opened)), &new, ("renewConsent", ConsentEventKind::Renewed)).await
 }

@@ -19,7 +19,7 @@ use crate::{
         contacts::{self, NewAddresses},
         suppressions::{self, compare},
     },
-    registry::{CONTACT, CONTACT_POINT, Category},
+    registry::{CONTACT, CONTACT_POINT, DataCategory},
 };
 
 /// Contacts of one transaction: they hold the locks of all their addresses.
@@ -106,7 +106,12 @@ async fn finish(app: &App) -> Result<(), Error> {
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one("Keys.reader", Category::Technical, serde_json::Value::Null, version.into()),
+        changes: ChangeSet::one(
+            "Keys.reader",
+            DataCategory::Technical,
+            serde_json::Value::Null,
+            version.into(),
+        ),
     })
     .await?;
     tx.commit().await

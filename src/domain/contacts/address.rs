@@ -33,7 +33,9 @@ impl Address {
     fn read(name: &'static str, fault: &str, text: &str, reading: Reading) -> Result<Self, Error> {
         // What cannot be read is said to whoever declares it: half of it would be taken for the whole.
         if reading.unread || reading.identities.is_empty() {
-            return Err(Error::input(format!("`{name}` {fault}")).in_input(format!("input.{name}")));
+            return Err(
+                Error::bad_input(format!("`{name}` {fault}")).with_input_path(format!("input.{name}"))
+            );
         }
         let all = reading.identities.into_iter().map(|identity| Reachable::typed(identity, text));
         Ok(Self { name, reached: NewAddresses::typed(all.collect()) })

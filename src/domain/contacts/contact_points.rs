@@ -51,12 +51,12 @@ impl NewContactPoint {
         let foreign = self.values.iter().find(|(name, _)| *name != "label" && !own.contains(name));
         if let Some((name, _)) = foreign {
             let message = format!("`{name}` does not belong to this kind of contact point");
-            return Err(Error::input(message).in_input(format!("input.{name}")));
+            return Err(Error::bad_input(message).with_input_path(format!("input.{name}")));
         }
         if !own.iter().any(|name| self.value(name).is_some()) {
             let first = own.first().copied().unwrap_or_default();
             let message = format!("this kind of contact point needs `{first}`");
-            return Err(Error::input(message).in_input(format!("input.{first}")));
+            return Err(Error::bad_input(message).with_input_path(format!("input.{first}")));
         }
         Ok(())
     }
@@ -123,7 +123,7 @@ pub async fn add_point(
     }
     // Only of what the caller may read: whether the list grows would tell of the rest.
     let readable =
-        |(name, _): &(&str, String)| actor.may(&format!("{}.{name}", CONTACT_POINT.name), Action::Read);
+        |(name, _): &(&str, String)| actor.can(&format!("{}.{name}", CONTACT_POINT.name), Action::Read);
     let same = known.iter().filter(|_| new.values.iter().all(readable)).find(|known| {
         let stamped = contact_point::Model { id: known.id, created_at: known.created_at, ..point.clone() };
         stamped == **known

@@ -26,7 +26,7 @@ use crate::{
         fold::fold,
         identities::Reader,
     },
-    registry::{CONTACT, CONTACT_POINT, Category, Check, Field, ObjectType, PROVENANCE, Read},
+    registry::{CONTACT, CONTACT_POINT, DataCategory, Field, FieldSource, ObjectType, PROVENANCE, Validator},
 };
 
 /// The action of every entry of a merge, and the source of the provenance that it leaves.
@@ -99,8 +99,8 @@ impl Merged {
 
     /// That a row of `object` hung on the duplicate, and now hangs on the contact that stays.
     pub fn moved(&self, object: &'static ObjectType) -> ChangeSet {
-        let leads = |field: &&Field| match field.read {
-            Read::Many { object: other, .. } | Read::Connection { object: other, .. } => {
+        let leads = |field: &&Field| match field.source {
+            FieldSource::Many { object: other, .. } | FieldSource::Connection { object: other, .. } => {
                 other.name == object.name
             }
             _ => false,
@@ -108,7 +108,7 @@ impl Merged {
         let link = CONTACT.fields.iter().find(leads).map_or("id", |field| field.name);
         let id = |contact: &contact::Model| contact.id.to_string().into();
         let coordinate = format!("{}.{link}", CONTACT.name);
-        ChangeSet::one(&coordinate, Category::Link, id(&self.duplicate), id(&self.after))
+        ChangeSet::one(&coordinate, DataCategory::Link, id(&self.duplicate), id(&self.after))
     }
 }
 
@@ -152,14 +152,13 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     }
     let (stays, goes) = if first.id == merge.id { (first, second) } else { (second, first) };
     if merge.expected_version.is_some_and(|expected| expected != stays.version) {
-        return Err(
-            Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
-        );
+        return Err(Error::new(Code::Conflict, "the contact has changed meanwhile")
+            .with_input_path("input.expectedVersion"));
     }
     for (contact, name) in [(&stays, "contactId"), (&goes, "duplicateId")] {
         if matches!(contact.state, ContactState::Retained | ContactState::Erased) {
             let message = "the contact is only kept because a law demands it";
-            return Err(Error::new(Code::Conflict, message).in_input(format!("input.{name}")));
+            return Err(Error::new(Code::Conflict, message).with_input_path(format!("input.{name}")));
         }
     }
     Ok(Pair { stays, goes })
@@ -235,15 +234,19 @@ fn join_values(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let taken = |field: &Field| take.iter().any(|other| other.name == field.name);
-    for (field, check) in CONTACT.given().filter(|(field, _)| field.category != Category::Postal) {
+    for (field, check) in
+        CONTACT.writable_fields().filter(|(field, _)| field.category != DataCategory::Postal)
+    {
         let value = match (get(after, field), get(duplicate, field)) {
             (_, None) => continue,
             (Some(own), Some(other)) if own == other => continue,
-            (Some(own), Some(other)) if check == Check::Lines && !taken(field) => {
+            (Some(own), Some(other)) if check == Validator::Lines && !taken(field) => {
                 let joined = check.check(&format!("{own}\n\n{other}"), now.date_naive());
                 let too_long = format!("the `{}` of both contacts are too long together", field.name);
-                let conflict =
-                    || Error::new(Code::Conflict, too_long).at(format!("{}.{}", CONTACT.name, field.name));
+                let conflict = || {
+                    Error::new(Code::Conflict, too_long)
+                        .with_coordinate(format!("{}.{}", CONTACT.name, field.name))
+                };
                 joined.map_err(|_| conflict())?.unwrap_or(own)
             }
             (Some(_), Some(_)) if !taken(field) => continue,
@@ -251,8 +254,12 @@ fn join_values(
         };
         set(reader, after, field, Some(&value))?;
     }
-    let postal =
-        || CONTACT.given().map(|(field, _)| field).filter(|field| field.category == Category::Postal);
+    let postal = || {
+        CONTACT
+            .writable_fields()
+            .map(|(field, _)| field)
+            .filter(|field| field.category == DataCategory::Postal)
+    };
     let fuller =
         is_part(&address(after), &address(duplicate)) && !is_part(&address(duplicate), &address(after));
     let has_one = address(duplicate).iter().any(Option::is_some);
@@ -354,7 +361,7 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
     }
     if own.len() > MAX_CONTACT_POINTS {
         let message = format!("a contact has at most {MAX_CONTACT_POINTS} contact points");
-        return Err(Error::new(Code::Conflict, message).at("Contact.contactPoints"));
+        return Err(Error::new(Code::Conflict, message).with_coordinate("Contact.contactPoints"));
     }
     Ok(own)
 }
@@ -370,8 +377,10 @@ fn primary(reader: &Reader, merged: &Merged) -> Vec<contact_point::Model> {
 
 /// The primary addresses of a contact as points to be added.
 fn points(contact: &contact::Model) -> impl Iterator<Item = NewContactPoint> {
-    let postal =
-        CONTACT.given().filter(|(field, _)| field.category == Category::Postal).map(|(field, _)| field.name);
+    let postal = CONTACT
+        .writable_fields()
+        .filter(|(field, _)| field.category == DataCategory::Postal)
+        .map(|(field, _)| field.name);
     let kinds = [
         (ContactPointKind::Email, vec!["email"]),
         (ContactPointKind::Phone, vec!["phone"]),

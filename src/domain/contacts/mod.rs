@@ -248,7 +248,7 @@ pub async fn create_as(
 ) -> Result<NewAddresses, Error> {
     if !values.iter().any(|(field, _)| field.identifies) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
-        return Err(Error::input(message).in_input("input"));
+        return Err(Error::bad_input(message).with_input_path("input"));
     }
     let mut model = blank(tx.reader(), id, tx.now());
     set_all(tx.reader(), &mut model, values.iter().map(|(field, value)| (*field, value.as_str())))?;
@@ -358,9 +358,8 @@ pub async fn rectify(
         return Err(Error::repeat());
     }
     if change.expected_version.is_some_and(|expected| expected != before.version) {
-        return Err(
-            Error::new(Code::Conflict, "the contact has changed meanwhile").in_input("input.expectedVersion")
-        );
+        return Err(Error::new(Code::Conflict, "the contact has changed meanwhile")
+            .with_input_path("input.expectedVersion"));
     }
     let mut after = before.clone();
     for (field, value) in &change.values {
@@ -381,7 +380,7 @@ pub async fn rectify(
     let empties = change.values.iter().any(|(field, value)| field.identifies && value.is_none());
     if empties && !rows::identifies(actor, &after) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
-        return Err(Error::input(message).in_input("input.clear"));
+        return Err(Error::bad_input(message).with_input_path("input.clear"));
     }
     after.version += 1;
     after.updated_at = tx.now();

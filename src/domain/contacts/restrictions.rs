@@ -52,7 +52,7 @@ fn entry(action: &'static str, contact: Uuid, changes: ChangeSet) -> Entry {
 /// `NOT_FOUND`; `CONFLICT` for a contact that is only kept; `BAD_USER_INPUT` for an end in the past.
 pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Result<(), Error> {
     if new.planned_until.is_some_and(|until| until <= tx.now()) {
-        return Err(Error::input("`plannedUntil` is in the past").in_input("input.plannedUntil"));
+        return Err(Error::bad_input("`plannedUntil` is in the past").with_input_path("input.plannedUntil"));
     }
     let before = lock(tx, actor, new.id).await?;
     if before.state == ContactState::Retained {
@@ -102,12 +102,12 @@ pub async fn lift(
 ) -> Result<(), Error> {
     if informed_at > tx.now() {
         let message = "the person must be told before the restriction is lifted (Art. 18(3))";
-        return Err(Error::input(message).in_input("input.informedAt"));
+        return Err(Error::bad_input(message).with_input_path("input.informedAt"));
     }
     let before = lock(tx, actor, id).await?;
     if before.restricted_at.is_some_and(|since| informed_at < since) {
         let message = "the person must be told of this lifting, after the restriction began (Art. 18(3))";
-        return Err(Error::input(message).in_input("input.informedAt"));
+        return Err(Error::bad_input(message).with_input_path("input.informedAt"));
     }
     if before.state != ContactState::Restricted {
         return tx.record(entry("liftRestriction", id, ChangeSet::none())).await;

@@ -15,7 +15,7 @@ use crate::{
         identities::{self, Reader},
     },
     policy::Action,
-    registry::{CONTACT, Field, Read, Scalar},
+    registry::{CONTACT, Field, FieldSource, Scalar},
 };
 
 /// An active contact without any value.
@@ -98,7 +98,7 @@ pub fn set(
 }
 
 fn place(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
-    let Read::Column { column: name, scalar, folded, .. } = field.read else {
+    let FieldSource::Column { column: name, scalar, folded, .. } = field.source else {
         return Err(Error::internal("a given field without a column"));
     };
     let bound = match scalar {
@@ -139,7 +139,7 @@ pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
 /// Whether anything that the caller may read tells who it is or how to reach the person. What he may not read does not
 /// count, or the answer would tell of it.
 pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
-    let readable = |field: &Field| actor.may(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
+    let readable = |field: &Field| actor.can(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
     CONTACT.fields.iter().any(|field| field.identifies && readable(field) && get(contact, field).is_some())
 }
 

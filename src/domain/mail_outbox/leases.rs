@@ -9,7 +9,7 @@ use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},
     base::error::Error,
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// How long a sender has a mail. One that fell over lets it go by then.
@@ -99,7 +99,8 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
     if done.rows_affected != 1 {
         return Ok(None);
     }
-    let changes = ChangeSet::one("Mail.attempts", Category::Technical, row.attempts.into(), attempts.into());
+    let changes =
+        ChangeSet::one("Mail.attempts", DataCategory::Technical, row.attempts.into(), attempts.into());
     tx.record(entry("tryMail", row, changes)).await?;
     tx.commit().await?;
     Ok(Some(taken))
@@ -158,7 +159,8 @@ async fn record(
     fault: Option<&'static str>,
 ) -> Result<(), Error> {
     let told = fault.unwrap_or("SENT");
-    let changes = ChangeSet::one("Mail.outcome", Category::Technical, serde_json::Value::Null, told.into());
+    let changes =
+        ChangeSet::one("Mail.outcome", DataCategory::Technical, serde_json::Value::Null, told.into());
     tx.record(entry(action, taken, changes)).await
 }
 

@@ -19,7 +19,7 @@ pub use leases::{Outcome, settle, take};
 use crate::{
     audit::Transaction,
     base::{error::Error, i18n::LANGUAGES},
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::{installation_keys::InstallationKeys, link_tokens},
 };
 
@@ -84,7 +84,7 @@ pub enum Turn {
 }
 
 /// The time in which a mailbox gets one mail of a kind.
-fn period(pages: &Pages, kind: LinkKind) -> TimeDelta {
+fn period(pages: &PublicPages, kind: LinkKind) -> TimeDelta {
     match kind {
         LinkKind::Confirm | LinkKind::Renew => pages.mail_time(),
         LinkKind::Fresh => pages.fresh_time(),
@@ -97,7 +97,7 @@ fn period(pages: &Pages, kind: LinkKind) -> TimeDelta {
 /// Keys that cannot be derived.
 pub fn recent(
     tx: &Transaction,
-    pages: &Pages,
+    pages: &PublicPages,
     ring: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
@@ -115,7 +115,7 @@ pub fn recent(
 /// `INTERNAL` from the database.
 pub async fn next(
     tx: &Transaction,
-    pages: &Pages,
+    pages: &PublicPages,
     ring: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
@@ -132,7 +132,7 @@ pub async fn next(
 /// `INTERNAL` from the database.
 pub async fn turn(
     tx: &Transaction,
-    pages: &Pages,
+    pages: &PublicPages,
     ring: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
@@ -149,7 +149,7 @@ pub async fn turn(
 /// `INTERNAL` from the database; transient when another transaction queues one to the same mailbox.
 pub async fn queue(
     tx: &mut Transaction,
-    pages: &Pages,
+    pages: &PublicPages,
     ring: &InstallationKeys,
     new: &NewMail<'_>,
     turn: Turn,

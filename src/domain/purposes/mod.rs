@@ -6,7 +6,7 @@ use crate::{
     base::error::{Code, Error},
     domain::access_tokens,
     policy::{LegalBasis, Policy, PolicyErrors, PurposeDef, Revisions, Sources},
-    registry::{self, Category},
+    registry::{self, DataCategory},
 };
 use entity::{
     consent_text,
@@ -140,8 +140,12 @@ async fn write(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {
             .await?;
     }
     publish(&tx, policy).await?;
-    let changes =
-        ChangeSet::one("AuditEntry.policyRevision", Category::Audit, before.into(), policy.revision().into());
+    let changes = ChangeSet::one(
+        "AuditEntry.policyRevision",
+        DataCategory::Audit,
+        before.into(),
+        policy.revision().into(),
+    );
     tx.record(Entry {
         action: "loadPolicy",
         entity_type: "Policy",

@@ -11,9 +11,9 @@ use crate::domain::receipts::{
     vocabulary::{self, JURISDICTION, LAWFUL_BASIS, RIGHTS, SCHEMA_VERSION},
 };
 use crate::{
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     policy::{Decision, Policy},
-    registry::{CONTACT, CONTACT_POINT, Category, Field, ObjectType},
+    registry::{CONTACT, CONTACT_POINT, DataCategory, Field, ObjectType},
 };
 
 /// An object of which absent members are left out.
@@ -51,7 +51,7 @@ fn instant(at: DateTime<Utc>) -> String {
 pub(super) fn document(
     record: &Record,
     policy: &Policy,
-    pages: &Pages,
+    pages: &PublicPages,
     receipt: Uuid,
     now: DateTime<Utc>,
 ) -> Map<String, Value> {
@@ -68,7 +68,7 @@ pub(super) fn document(
 }
 
 /// Who answers for the processing (Art. 13(1)(a)), as far as the configuration says.
-fn controller(pages: &Pages) -> Option<Value> {
+fn controller(pages: &PublicPages) -> Option<Value> {
     let name = pages.controller.as_deref()?;
     let party = Object::default()
         .with("type", "dpv:DataController")
@@ -80,7 +80,7 @@ fn controller(pages: &Pages) -> Option<Value> {
     Some(json!([party.done()]))
 }
 
-fn told(record: &Record, policy: &Policy, pages: &Pages, now: DateTime<Utc>) -> Value {
+fn told(record: &Record, policy: &Policy, pages: &PublicPages, now: DateTime<Utc>) -> Value {
     let consent = &record.consent;
     let notices: Vec<Value> = record.texts.iter().map(notice).collect();
     let events: Vec<Value> = record.events.iter().map(|one| event(one, record)).collect();
@@ -112,7 +112,7 @@ fn told(record: &Record, policy: &Policy, pages: &Pages, now: DateTime<Utc>) -> 
         .done()
 }
 
-fn processing(record: &Record, policy: &Policy, pages: &Pages) -> Value {
+fn processing(record: &Record, policy: &Policy, pages: &PublicPages) -> Value {
     let purpose = &record.purpose;
     let declared = record.declared.as_deref();
     let named = Object::default()
@@ -153,11 +153,11 @@ fn personal_data(record: &Record, policy: &Policy) -> Vec<Value> {
     let tables: Vec<_> = tables.collect();
     let read = |object: &ObjectType, field: &Field| {
         let channel = record.consent.channel;
-        let covered = field.cover.is_none_or(|cover| vocabulary::covers(channel, cover));
+        let covered = field.required_channel.is_none_or(|cover| vocabulary::covers(channel, cover));
         let id = policy.object(&format!("{}.{}", object.name, field.name));
         covered && id.is_some_and(|id| tables.iter().any(|table| table.decide(id) != Decision::Deny))
     };
-    let mut kinds: Vec<(Category, &str, Vec<String>)> = Vec::new();
+    let mut kinds: Vec<(DataCategory, &str, Vec<String>)> = Vec::new();
     for object in [&CONTACT, &CONTACT_POINT] {
         for field in object.fields.iter().filter(|field| read(object, field)) {
             let Some(kind) = vocabulary::pii_type(field.category) else { continue };

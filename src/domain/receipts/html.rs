@@ -114,7 +114,7 @@ fn time(value: &Value, name: &str) -> Option<String> {
 /// # Errors
 /// `BAD_USER_INPUT` for another language.
 pub fn html(document: &Value, language: &str) -> Result<String, Error> {
-    let words = Words::of(language).ok_or_else(|| Error::input("`language` must be de or en"))?;
+    let words = Words::of(language).ok_or_else(|| Error::bad_input("`language` must be de or en"))?;
     let record = document.get("record").unwrap_or(&Value::Null);
     let signed = serde_json::to_string_pretty(document).map_err(|_| Error::internal("a receipt as text"))?;
     let page = Page {

@@ -20,7 +20,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
         if error.is_data() {
             return Error::new(Code::Conflict, "a name stands twice in one of its objects");
         }
-        Error::input("it is no JSON document")
+        Error::bad_input("it is no JSON document")
     })
 }
 

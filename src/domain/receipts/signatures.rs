@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     base::error::{Code, Error},
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::installation_keys::InstallationKeys,
 };
 
@@ -69,7 +69,7 @@ fn public(pair: &Ed25519KeyPair) -> PublicKey {
 }
 
 /// The name of a key as proofs tell it: where it is published, as far as that is known.
-fn method(pages: &Pages, kid: &str) -> String {
+fn method(pages: &PublicPages, kid: &str) -> String {
     match &pages.public_url {
         Some(url) => format!("{url}{KEYS_PATH}#{kid}"),
         None => format!("{NAMELESS}{kid}"),
@@ -81,7 +81,7 @@ fn method(pages: &Pages, kid: &str) -> String {
 ///
 /// # Errors
 /// `INTERNAL` for a key that cannot be used.
-pub fn published_keys(ring: &InstallationKeys, pages: &Pages) -> Result<Value, Error> {
+pub fn published_keys(ring: &InstallationKeys, pages: &PublicPages) -> Result<Value, Error> {
     let key = public(&pair(ring)?);
     let (method, multibase) = (method(pages, &key.kid), key.multibase());
     let controller = method.split('#').next().unwrap_or_default();
@@ -110,7 +110,7 @@ pub fn published_keys(ring: &InstallationKeys, pages: &Pages) -> Result<Value, E
 pub(super) fn sign(
     mut document: Map<String, Value>,
     ring: &InstallationKeys,
-    pages: &Pages,
+    pages: &PublicPages,
     at: DateTime<Utc>,
 ) -> Result<Value, Error> {
     let pair = pair(ring)?;
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_is_signed_is_verified_and_nothing_else() {
-        let (ring, pages) = (ring(&[3; 32]), Pages::default());
+        let (ring, pages) = (ring(&[3; 32]), PublicPages::default());
         let (document, _) = official();
         let at = "2026-11-02T09:00:00.123456Z".parse().unwrap();
         let signed = sign(document, &ring, &pages, at).unwrap();

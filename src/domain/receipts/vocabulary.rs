@@ -3,7 +3,7 @@
 use entity::enums::{Channel, ConsentEventKind, ConsentStatus};
 use serde_json::{Map, Value, json};
 
-use crate::registry::Category;
+use crate::registry::DataCategory;
 
 /// Name of the structure; it changes where a reader would have to.
 pub(super) const SCHEMA_VERSION: &str = "urn:zweck:consent-receipt:1";
@@ -167,26 +167,26 @@ pub(super) fn state(status: ConsentStatus, granted_by: Option<ConsentEventKind>)
 }
 
 /// What kind of personal data a category of the registry is; `None` for bookkeeping.
-pub(super) fn pii_type(category: Category) -> Option<&'static str> {
+pub(super) fn pii_type(category: DataCategory) -> Option<&'static str> {
     Some(match category {
-        Category::Identity => "pd:Name",
-        Category::Email => "pd:EmailAddress",
-        Category::Phone => "pd:TelephoneNumber",
-        Category::Postal => "pd:PhysicalAddress",
-        Category::Employment => "pd:Professional",
-        Category::Birth => "pd:BirthDate",
-        Category::FreeText => "dpv:PersonalData",
+        DataCategory::Identity => "pd:Name",
+        DataCategory::Email => "pd:EmailAddress",
+        DataCategory::Phone => "pd:TelephoneNumber",
+        DataCategory::Postal => "pd:PhysicalAddress",
+        DataCategory::Employment => "pd:Professional",
+        DataCategory::Birth => "pd:BirthDate",
+        DataCategory::FreeText => "dpv:PersonalData",
         _ => return None,
     })
 }
 
 /// Whether consent on a channel covers a field that is bound to `cover`.
-pub(super) fn covers(channel: Channel, cover: crate::registry::Cover) -> bool {
-    use crate::registry::Cover;
+pub(super) fn covers(channel: Channel, cover: crate::registry::RequiredChannel) -> bool {
+    use crate::registry::RequiredChannel;
     matches!(
         (channel, cover),
-        (Channel::Email, Cover::Email)
-            | (Channel::Phone | Channel::Sms, Cover::Phone)
-            | (Channel::Post, Cover::Post)
+        (Channel::Email, RequiredChannel::Email)
+            | (Channel::Phone | Channel::Sms, RequiredChannel::Phone)
+            | (Channel::Post, RequiredChannel::Post)
     )
 }

@@ -46,10 +46,10 @@ pub struct NewRequest {
 pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Result<Uuid, Error> {
     let received_at = new.received_at.unwrap_or(tx.now());
     if received_at > tx.now() {
-        return Err(Error::input("`receivedAt` is in the future").in_input("input.receivedAt"));
+        return Err(Error::bad_input("`receivedAt` is in the future").with_input_path("input.receivedAt"));
     }
     if new.purpose.as_ref().is_some_and(|code| actor.policy.purpose(code).is_none()) {
-        return Err(Error::input("there is no such purpose").in_input("input.purpose"));
+        return Err(Error::bad_input("there is no such purpose").with_input_path("input.purpose"));
     }
     let foreign = actor
         .purpose
@@ -57,7 +57,7 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
         .is_some_and(|own| !own.sees_all && new.purpose.as_ref().is_some_and(|code| *code != own.code));
     if foreign {
         let message = "requests about other purposes may not be opened for this purpose";
-        return Err(Error::new(Code::Forbidden, message).in_input("input.purpose"));
+        return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));
     }
     // An objection to advertising ends it at once (Art. 21(3)); all else about the request may take its time.
     let ends = new.purpose.as_ref().filter(|code| {
@@ -79,8 +79,9 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
             contacts::lock(tx, actor, new.contact_id).await?;
         }
     }
-    let due_at = due(received_at)
-        .ok_or_else(|| Error::input("`receivedAt` is not a possible time").in_input("input.receivedAt"))?;
+    let due_at = due(received_at).ok_or_else(|| {
+        Error::bad_input("`receivedAt` is not a possible time").with_input_path("input.receivedAt")
+    })?;
     let model = Model {
         id: tx.new_id(),
         contact_id: Some(new.contact_id),

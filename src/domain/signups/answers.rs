@@ -45,7 +45,7 @@ pub(super) async fn usable<C: ConnectionTrait>(
     token: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<link::Model>, Error> {
-    if !link_tokens::is_mailed(token) {
+    if !link_tokens::is_one_time_token(token) {
         return Ok(None);
     }
     let row = link::Entity::find().filter(link::Column::TokenHash.eq(link_tokens::hash(token)));
@@ -66,7 +66,7 @@ pub(super) fn act_as(
     request_id: &str,
 ) -> Result<Actor, Error> {
     let policy = app.policy.current();
-    let actor = Actor::of_subject(policy, contact, &app.pages.purpose, tx.now(), request_id.to_owned())?;
+    let actor = Actor::for_subject(policy, contact, &app.pages.purpose, tx.now(), request_id.to_owned())?;
     tx.act_as(Author::from(&actor))?;
     Ok(actor)
 }

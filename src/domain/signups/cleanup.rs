@@ -11,7 +11,7 @@ use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Past, Transaction},
     base::error::Error,
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// Rows deleted in one transaction.
@@ -111,7 +111,7 @@ async fn commit(
     entity: &'static str,
     number: usize,
 ) -> Result<u64, Error> {
-    let changes = ChangeSet::one("deleted", Category::Technical, serde_json::Value::Null, number.into());
+    let changes = ChangeSet::one("deleted", DataCategory::Technical, serde_json::Value::Null, number.into());
     tx.record(Entry { action, entity_type: entity, entity_id: None, contact_id: None, changes }).await?;
     tx.commit().await?;
     Ok(number as u64)

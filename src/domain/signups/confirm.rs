@@ -28,7 +28,7 @@ use crate::{
         contacts::{self, Source, Values},
         suppressions,
     },
-    registry::{CONTACT, Category},
+    registry::{CONTACT, DataCategory},
 };
 
 /// What the link `token` asks; none for one that is unknown, used or has ended alike.
@@ -287,7 +287,8 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
         "language" => Some(sign_up.language.clone()),
         _ => None,
     };
-    let values: Values = CONTACT.given().filter_map(|(field, _)| Some((field, given(field.name)?))).collect();
+    let values: Values =
+        CONTACT.writable_fields().filter_map(|(field, _)| Some((field, given(field.name)?))).collect();
     let source = Source {
         name: sign_up.source.clone(),
         collected_at: Some(sign_up.signed_up_at),
@@ -328,7 +329,7 @@ async fn forget(
             .await?;
     }
     for Waiting { sign_up, .. } in meant {
-        let changes = ChangeSet::one("SignUp.confirmed", Category::Consent, false.into(), true.into());
+        let changes = ChangeSet::one("SignUp.confirmed", DataCategory::Consent, false.into(), true.into());
         tx.record(Entry {
             action: "confirmSignUp",
             entity_type: "SignUp",

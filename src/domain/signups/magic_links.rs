@@ -11,7 +11,7 @@ use crate::{
     audit::{self, Author, ChangeSet, Entry},
     base::error::Error,
     domain::mail_outbox::{self, NewMail, Turn, Withheld},
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// Sends a fresh link to `address` if it is that of a contact; nothing tells whether it is.
@@ -86,7 +86,7 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
     let changes = ChangeSet::one(
         "Link.expiresAt",
-        Category::Technical,
+        DataCategory::Technical,
         serde_json::Value::Null,
         ends.to_rfc3339().into(),
     );

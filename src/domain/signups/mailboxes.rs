@@ -20,7 +20,7 @@ use crate::{
     audit::{self, Author, ChangeSet, Entry, Transaction},
     base::{error::Error, fold::fold},
     crypto::link_tokens,
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// How often something wrong may be told by one link.
@@ -94,7 +94,7 @@ async fn usable<C: ConnectionTrait>(
     connection: &C,
     token: &str,
 ) -> Result<Option<link::Model>, Error> {
-    if !link_tokens::is_mailed(token) {
+    if !link_tokens::is_one_time_token(token) {
         return Ok(None);
     }
     let row = link::Entity::find()
@@ -204,11 +204,11 @@ async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tr
 async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -> Result<(), Error> {
     let (action, changes) = match found {
         Some(_) => {
-            ("openRecord", ChangeSet::one("Link.opened", Category::Technical, false.into(), true.into()))
+            ("openRecord", ChangeSet::one("Link.opened", DataCategory::Technical, false.into(), true.into()))
         }
         None => {
             let (before, after) = (link.tries.into(), (link.tries + 1).into());
-            ("tellWrong", ChangeSet::one("Link.tries", Category::Technical, before, after))
+            ("tellWrong", ChangeSet::one("Link.tries", DataCategory::Technical, before, after))
         }
     };
     tx.record(Entry { action, entity_type: "Link", entity_id: Some(link.id), contact_id: found, changes })

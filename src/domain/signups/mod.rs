@@ -49,7 +49,7 @@ use crate::{
     base::error::{Code, Error},
     crypto::{installation_keys::InstallationKeys, link_tokens},
     domain::mail_outbox::{self, NewMail, Turn, Withheld},
-    registry::Category,
+    registry::DataCategory,
 };
 use choices::Chosen;
 
@@ -92,7 +92,7 @@ async fn write(
     }
     if new.contact_id.is_some() && open.len() < checked.choices.len() {
         let message = "the person has withdrawn, refused or objected since; only a newer sign-up counts";
-        return Err(Error::new(Code::Conflict, message).in_input("input.declaredAt"));
+        return Err(Error::new(Code::Conflict, message).with_input_path("input.declaredAt"));
     }
     let ended = open.is_empty();
     let kept = if ended { &checked.choices } else { &open };
@@ -131,7 +131,7 @@ async fn write(
     };
     mail_outbox::queue(tx, &app.pages, &ring, &mail, turn).await?;
     let changes =
-        ChangeSet::one("SignUp.purposes", Category::Consent, serde_json::Value::Null, purposes.into());
+        ChangeSet::one("SignUp.purposes", DataCategory::Consent, serde_json::Value::Null, purposes.into());
     tx.record(Entry {
         action,
         entity_type: "SignUp",
@@ -170,7 +170,7 @@ async fn make_link(
     let row = link::Model {
         id,
         kind: to.kind,
-        token_hash: link_tokens::hash(&link_tokens::mailed(ring, id)?),
+        token_hash: link_tokens::hash(&link_tokens::one_time_token(ring, id)?),
         sign_up_id: to.sign_up_id,
         contact_id: to.contact_id,
         consent_id: to.consent_id,

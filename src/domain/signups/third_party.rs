@@ -75,15 +75,15 @@ pub async fn request(
             return Ok(None);
         }
         (Some(contact_id), None) => contact_id,
-        _ => return Err(Error::input("give `contactId` or `email`").in_input("input.contactId")),
+        _ => return Err(Error::bad_input("give `contactId` or `email`").with_input_path("input.contactId")),
     };
     if new.given_name.is_some() || new.family_name.is_some() {
         let message = "names are given with an address alone";
-        return Err(Error::input(message).in_input("input.givenName"));
+        return Err(Error::bad_input(message).with_input_path("input.givenName"));
     }
     let contact = contacts::lock(tx, actor, contact_id).await?;
     let (Some(address), Some(address_key)) = (contact.email.clone(), &contact.email_key) else {
-        return Err(Error::input("the contact has no e-mail address").in_input("input.contactId"));
+        return Err(Error::bad_input("the contact has no e-mail address").with_input_path("input.contactId"));
     };
     let chosen = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
     let [choice] = chosen.as_slice() else { return Err(Error::internal("the choice of a sign-up")) };

@@ -26,7 +26,7 @@ use crate::{
         suppressions,
     },
     policy::{self, DOUBLE_OPT_IN, Grounds, Policy, PurposeDef},
-    registry::Check,
+    registry::Validator,
 };
 
 /// Contacts whose persons may see what is kept.
@@ -47,13 +47,13 @@ pub(super) struct Checked {
 }
 
 fn fault(name: &str, message: impl Into<String>) -> Error {
-    Error::input(message).in_input(format!("input.{name}"))
+    Error::bad_input(message).with_input_path(format!("input.{name}"))
 }
 
 /// A value of the form that the registry demands; the place is told, never the value.
-fn value(check: Check, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
+fn value(check: Validator, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
     let checked = check.check(text, now.date_naive());
-    checked.map_err(|wrong| fault(name, format!("`{name}` {}", wrong.demand())))
+    checked.map_err(|wrong| fault(name, format!("`{name}` {}", wrong.requirement())))
 }
 
 /// An e-mail address in the form that is kept.
@@ -61,7 +61,7 @@ fn value(check: Check, name: &str, text: &str, now: DateTime<Utc>) -> Result<Opt
 /// # Errors
 /// `BAD_USER_INPUT` for what is none.
 pub(super) fn address(text: &str, now: DateTime<Utc>) -> Result<String, Error> {
-    value(Check::Email, "email", text, now)?.ok_or_else(|| fault("email", "`email` is missing"))
+    value(Validator::Email, "email", text, now)?.ok_or_else(|| fault("email", "`email` is missing"))
 }
 
 /// Looks at everything that does not depend on the person.
@@ -86,11 +86,11 @@ pub(super) async fn check(
         return Err(fault("declaredAt", "the sign-up is older than sign-ups are kept unconfirmed"));
     }
     let name = |name, text: &Option<String>| {
-        text.as_deref().map_or(Ok(None), |text| value(Check::Line, name, text, now))
+        text.as_deref().map_or(Ok(None), |text| value(Validator::Line, name, text, now))
     };
     let need =
         |name: &str, found: Option<String>| found.ok_or_else(|| fault(name, format!("`{name}` is missing")));
-    let language = need("language", value(Check::Language, "language", &new.language, now)?)?;
+    let language = need("language", value(Validator::Language, "language", &new.language, now)?)?;
     let mut choices: Vec<Chosen> = Vec::new();
     for choice in &new.choices {
         if choices.iter().any(|known| known.purpose == choice.purpose) {
@@ -116,7 +116,7 @@ pub(super) async fn check(
         address: address(&new.address, now)?,
         given_name: name("givenName", &new.given_name)?,
         family_name: name("familyName", &new.family_name)?,
-        source: need("form", value(Check::Line, "form", &new.source, now)?)?,
+        source: need("form", value(Validator::Line, "form", &new.source, now)?)?,
         notice_version: name("noticeVersion", &new.notice_version)?,
         language,
         choices,

@@ -15,7 +15,7 @@ use crate::domain::signups::validation::blocked;
 use crate::{
     audit::Transaction,
     base::{error::Error, identities::Reader},
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::installation_keys::InstallationKeys,
     domain::mail_outbox::{self, Turn, Withheld},
     policy::{Grounds, Policy},
@@ -188,7 +188,7 @@ pub(super) async fn take_out(
 /// `INTERNAL` from the database.
 pub(super) async fn turn(
     tx: &Transaction,
-    pages: &Pages,
+    pages: &PublicPages,
     ring: &InstallationKeys,
     new: &sign_up::Model,
 ) -> Result<(Turn, DateTime<Utc>), Error> {

@@ -284,7 +284,7 @@ pub async fn lift(
     // One that ended when it began would never have held, and an older yes would count again.
     if at > tx.now() || at <= row.objected_at {
         let message = "a block ends after it began and not in the future";
-        return Err(Error::new(Code::BadUserInput, message).in_input("input.endedAt"));
+        return Err(Error::new(Code::BadUserInput, message).with_input_path("input.endedAt"));
     }
     if row.ended_at.is_some() {
         return tx.record(entry("liftBlock", row.id, row.contact_id, ChangeSet::none())).await;

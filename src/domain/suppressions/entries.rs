@@ -13,7 +13,7 @@ use crate::{
     base::error::Error,
     crypto::installation_keys::InstallationKeys,
     domain::contacts::{NewAddresses, Reachable},
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// Name of an entry in the audit log.
@@ -118,7 +118,7 @@ async fn record(tx: &mut Transaction, declared: &Declared, changed: bool) -> Res
     let code = || {
         ChangeSet::one(
             "Suppression.purpose",
-            Category::Technical,
+            DataCategory::Technical,
             serde_json::Value::Null,
             declared.purpose.as_str().into(),
         )

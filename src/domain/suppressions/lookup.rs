@@ -268,5 +268,5 @@ pub async fn refuse(
         Channel::Post => "street",
     };
     let message = "this address must not be used for this purpose: whoever has it objected";
-    Err(Error::input(message).in_input(format!("input.{place}")))
+    Err(Error::bad_input(message).with_input_path(format!("input.{place}")))
 }

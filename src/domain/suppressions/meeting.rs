@@ -123,7 +123,9 @@ fn permit(actor: &Actor, address: &Address) -> Result<(), Error> {
         let message = "contacts may not be found by an address for this purpose";
         let coordinate = format!("{}.{}", CONTACT.name, address.name());
         let place = format!("input.{}", address.name());
-        return Err(Error::new(Code::ForbiddenField, message).at(coordinate).in_input(place));
+        return Err(Error::new(Code::ForbiddenField, message)
+            .with_coordinate(coordinate)
+            .with_input_path(place));
     }
     Ok(())
 }
@@ -142,7 +144,7 @@ async fn speaking(
     records: Vec<Record>,
 ) -> Result<Speaking, Error> {
     // Who may not read further addresses must not be told by who is found.
-    let further = actor.may(&format!("ContactPoint.{}", address.name()), Action::Read);
+    let further = actor.can(&format!("ContactPoint.{}", address.name()), Action::Read);
     let mut first: Option<&(Option<String>, Option<String>)> = None;
     let mut ids = Vec::new();
     let one_person = records.len() <= MAX_RECORDS

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry},
     base::error::Error,
-    registry::Category,
+    registry::DataCategory,
 };
 
 /// Months after which the list is looked over again.
@@ -118,11 +118,11 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
     let found = overview(app).await?;
     for code in ended {
         match found.parts.iter().find(|part| part.purpose == *code) {
-            None => return Err(Error::input(format!("nothing is on the list for `{code}`"))),
+            None => return Err(Error::bad_input(format!("nothing is on the list for `{code}`"))),
             Some(part) if part.known => {
                 let message =
                     format!("`{code}` is a purpose of the policy: a no to it holds as long as that");
-                return Err(Error::input(message));
+                return Err(Error::bad_input(message));
             }
             Some(_) => {}
         }
@@ -140,7 +140,7 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
     let last = loaded.first().map(|(_, revision)| revision);
     let in_force = |code: &&String| loaded.iter().any(|(known, of)| known == *code && Some(of) == last);
     if let Some(code) = ended.iter().find(in_force) {
-        return Err(Error::input(format!("`{code}` is a purpose of the policy that servers run by")));
+        return Err(Error::bad_input(format!("`{code}` is a purpose of the policy that servers run by")));
     }
     let gone = Entity::delete_many().filter(Column::PurposeCode.is_in(ended)).exec(tx.connection()).await?;
     let told = json!({ "entries": found.parts.iter().map(|part| part.entries).sum::<i64>(), "gone": gone.rows_affected });
@@ -155,6 +155,6 @@ fn entry(told: serde_json::Value) -> Entry {
         entity_type: ENTRIES,
         entity_id: Some(LIST_ID),
         contact_id: None,
-        changes: ChangeSet::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, told),
+        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, told),
     }
 }

@@ -1,4 +1,4 @@
-//! Arguments of a field with their variables filled in. Room: engine/document.
+//! Arguments of a field, with variables resolved. Room: engine/document.
 
 use chrono::Datelike as _;
 use chrono::SubsecRound as _;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{base::error::Error, registry::InputField};
 
-/// The variables of a request, defaults filled in. A variable without a value and a default is absent, not null.
+/// The variables of a request with their defaults. A variable without value and default is absent, not null.
 #[derive(Debug, Default)]
 pub struct Variables(BTreeMap<String, Value>);
 
@@ -29,13 +29,15 @@ impl Variables {
             let value = match json.remove(name) {
                 Some(value) => Some(
                     Value::from_json(value)
-                        .map_err(|_| Error::input(format!("the variable `${name}` cannot be read")))?,
+                        .map_err(|_| Error::bad_input(format!("the variable `${name}` cannot be read")))?,
                 ),
                 None => definition.node.default_value.as_ref().map(|value| value.node.clone()),
             };
             let absent = value.as_ref().is_none_or(|value| *value == Value::Null);
             if absent && !definition.node.var_type.node.nullable {
-                return Err(Error::input(format!("the variable `${name}` is missing")).in_input(name));
+                return Err(
+                    Error::bad_input(format!("the variable `${name}` is missing")).with_input_path(name)
+                );
             }
             if let Some(value) = value {
                 variables.insert(name.to_owned(), value);
@@ -44,7 +46,8 @@ impl Variables {
         Ok(Self(variables))
     }
 
-    /// The value with variables put in; absent variables are left out of objects and absent as arguments.
+    /// The value with its variables resolved. Absent variables are left out of objects and count as absent
+    /// arguments.
     pub(in crate::engine) fn resolve(&self, value: &Ast) -> Option<Value> {
         Some(match value {
             Ast::Variable(name) => self.0.get(name.as_str())?.clone(),
@@ -75,7 +78,7 @@ impl Variables {
     }
 }
 
-/// The arguments of one field, taken by name. Null counts as absent.
+/// The arguments of one field. Null counts as absent.
 pub(in crate::engine) struct Arguments(BTreeMap<String, Value>);
 
 impl Arguments {
@@ -87,7 +90,7 @@ impl Arguments {
         self.0.get(name).filter(|value| **value != Value::Null)
     }
 
-    /// What is given for `argument`, and by which of its names.
+    /// The value of `argument` and the name it was given by.
     pub(in crate::engine) fn lookup(
         &self,
         argument: &InputField,
@@ -99,12 +102,12 @@ impl Arguments {
         self.get(name).map(|value| text(name, value)).transpose()
     }
 
-    /// A cursor: made by us, as long as the values it holds.
+    /// A cursor of this server, at most as long as the values it can hold.
     pub(in crate::engine) fn cursor(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(cursor)) if cursor.len() <= MAX_CURSOR_BYTES => Ok(Some(cursor)),
-            Some(_) => Err(Error::input(
+            Some(_) => Err(Error::bad_input(
                 "this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed",
             )),
         }
@@ -116,49 +119,49 @@ impl Arguments {
             Some(Value::Number(number)) => number
                 .as_i64()
                 .map(Some)
-                .ok_or_else(|| Error::input(format!("`{name}` must be a whole number"))),
-            Some(_) => Err(Error::input(format!("`{name}` must be a whole number"))),
+                .ok_or_else(|| Error::bad_input(format!("`{name}` must be a whole number"))),
+            Some(_) => Err(Error::bad_input(format!("`{name}` must be a whole number"))),
         }
     }
 }
 
-/// Longest cursor that is looked at: five values of the longest texts there are to be ordered by.
+/// Maximum length of a cursor: five values of the longest texts that lists can be ordered by.
 const MAX_CURSOR_BYTES: usize = 64 * 1024;
 
-/// Text of an argument; also takes names of enums.
+/// The text of an argument; accepts enum values too.
 pub(in crate::engine) fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Error> {
     let text = match value {
         Value::String(text) => text.as_str(),
         Value::Enum(word) => word.as_str(),
-        _ => return Err(Error::input(format!("`{name}` must be a text"))),
+        _ => return Err(Error::bad_input(format!("`{name}` must be a text"))),
     };
     if text.len() > 1_000 || text.contains('\0') {
-        return Err(Error::input(format!("`{name}` must have at most 1,000 bytes and no zero byte")));
+        return Err(Error::bad_input(format!("`{name}` must have at most 1,000 bytes and no zero byte")));
     }
     Ok(text)
 }
 
-/// An id: a UUID in its usual form. Nothing else is an id of ours.
+/// An id: a UUID in its usual form.
 pub(in crate::engine) fn id(name: &str, value: &Value) -> Result<Uuid, Error> {
     let text = text(name, value)?;
-    Uuid::try_parse(text).map_err(|_| Error::input(format!("`{name}` must be an id, a UUID")))
+    Uuid::try_parse(text).map_err(|_| Error::bad_input(format!("`{name}` must be an id, a UUID")))
 }
 
-/// An instant, RFC 3339; kept to the microsecond.
+/// An instant (RFC 3339), truncated to microseconds.
 pub(in crate::engine) fn instant(name: &str, value: &Value) -> Result<DateTime<Utc>, Error> {
     let text = text(name, value)?;
     DateTime::parse_from_rfc3339(text)
         .ok()
         .map(|instant| instant.with_timezone(&Utc).trunc_subsecs(6))
-        // Years that are written with four digits: instants are compared as text by SQLite.
+        // Only years of four digits: SQLite compares instants as text.
         .filter(|instant| (1..=9999).contains(&instant.year()))
-        .ok_or_else(|| Error::input(format!("`{name}` must be an instant such as 2026-11-02T09:00:00Z")))
+        .ok_or_else(|| Error::bad_input(format!("`{name}` must be an instant such as 2026-11-02T09:00:00Z")))
 }
 
-/// What is given for `field`, and by which of its names.
+/// The value of `field` and the name it was given by.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` where both names are used, and where what must be given is not.
+/// `BAD_USER_INPUT` if both names are used, or if a required field is missing.
 pub(in crate::engine) fn lookup_field<'v>(
     field: &InputField,
     get: impl Fn(&str) -> Option<&'v Value>,
@@ -166,16 +169,16 @@ pub(in crate::engine) fn lookup_field<'v>(
 ) -> Result<Option<(&'static str, &'v Value)>, Error> {
     let mut json = field.names().filter_map(|name| Some((name, get(name)?)));
     match (json.next(), json.next()) {
-        (Some(_), Some((former, _))) => Err(given_twice(field.name, former).in_input(path_of(former))),
+        (Some(_), Some((former, _))) => Err(given_twice(field.name, former).with_input_path(path_of(former))),
         (None, _) if field.required => {
-            let message = format!("`{}` is missing: it must be {}", field.name, field.kind.demand());
-            Err(Error::input(message).in_input(path_of(field.name)))
+            let message = format!("`{}` is missing: it must be {}", field.name, field.kind.requirement());
+            Err(Error::bad_input(message).with_input_path(path_of(field.name)))
         }
         (json, _) => Ok(json),
     }
 }
 
-/// A value that is given by both of its names.
+/// The error for a value that is given by both its names.
 pub(in crate::engine) fn given_twice(name: &str, former: &str) -> Error {
-    Error::input(format!("`{former}` is the old name of `{name}`: give one of them"))
+    Error::bad_input(format!("`{former}` is the old name of `{name}`: give one of them"))
 }

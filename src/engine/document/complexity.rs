@@ -1,4 +1,5 @@
-//! Bounds of a document: depth, fields, aliases and the size of its values, before it is validated. Room: engine/document.
+//! Limits of a document before validation: depth, fields, aliases and the size of its values. Room:
+//! engine/document.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,39 +18,39 @@ use crate::base::{
 /// Fragments of a document by name.
 pub(in crate::engine) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Lists of introspection that may not be nested in each other deeper than this: each level multiplies the answer.
+/// Maximum nesting of introspection lists: each level multiplies the answer.
 const MAX_INTROSPECTION_LISTS: u64 = 2;
 
-/// Further nesting that introspection has: types of types of types.
+/// Extra depth allowed to introspection: types of types of types.
 const INTROSPECTION_EXTRA_DEPTH: u64 = 10;
 
-/// Deepest nesting of selections, fragments included.
+/// Maximum nesting of selection sets, fragments included.
 const MAX_SELECTION_DEPTH: u64 = 64;
 
-/// What a selection spreads to.
+/// The size of a selection after its fragments are expanded.
 #[derive(Clone, Copy, Default)]
 struct Complexity {
-    /// Fields and spreads.
+    /// Fields and fragment spreads.
     fields: u64,
-    /// Fields of the set itself, those of fragments included.
+    /// Fields of the set itself, including those of its fragments.
     root_fields: u64,
     aliases: u64,
     /// Nested fields.
     depth: u64,
-    /// Nested selection sets, those of fragments included.
+    /// Nested selection sets, including those of fragments.
     height: u64,
     directives: u64,
-    /// Bytes of arguments, variables put in.
+    /// Bytes of arguments, including the values of variables.
     arguments: u64,
     /// Nested lists of introspection.
     lists: u64,
 }
 
-/// Refuses documents that would spread to more than `limits`, and what validation overlooks.
+/// Rejects documents that exceed `limits` after expansion, and errors that validation overlooks.
 ///
 /// # Errors
-/// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a fragment that is unknown, unused or spreads itself, an unknown directive, and a
-/// `__typename` with arguments or selections.
+/// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a fragment that is unknown, unused or cyclic, an unknown directive,
+/// and a `__typename` with arguments or selections.
 pub(in crate::engine) fn check(
     document: &ExecutableDocument,
     variables: &Map<String, Json>,
@@ -61,7 +62,7 @@ pub(in crate::engine) fn check(
     if document.fragments.len() as u64 > limits.fragments {
         return too_many("fragments", limits.fragments);
     }
-    // The fragments of each are spread anew by whatever walks the operations.
+    // Every walk over the operations expands the fragments of each again.
     if document.operations.iter().count() as u64 > limits.fragments.max(1) {
         return too_many("operations", limits.fragments.max(1));
     }
@@ -76,9 +77,9 @@ pub(in crate::engine) fn check(
         }
     }
     if document.fragments.keys().any(|name| !visitor.used_fragments.contains(name.as_str())) {
-        return Err(Error::input("a fragment is not used"));
+        return Err(Error::bad_input("a fragment is not used"));
     }
-    // Whichever operation is chosen, all of them are validated.
+    // All operations are validated, whichever is executed.
     let fields = sizes.iter().map(|size| size.fields).fold(0, u64::saturating_add);
     if fields > limits.fields {
         return too_many("fields", limits.fields);
@@ -105,10 +106,10 @@ struct ComplexityVisitor<'d> {
     fragments: &'d Fragments,
     /// Bytes of each variable.
     variables: HashMap<&'d str, u64>,
-    /// Sizes of fragments; `None` while one is being measured.
+    /// Sizes of fragments; `None` while a fragment is being measured.
     fragment_sizes: HashMap<&'d str, Option<Complexity>>,
     used_fragments: HashSet<&'d str>,
-    /// Selections that were looked at: the work that measuring is.
+    /// The number of visited selections, that is, the work done.
     #[cfg(test)]
     visited: usize,
 }
@@ -166,9 +167,9 @@ impl<'d> ComplexityVisitor<'d> {
     fn visit_field(&mut self, field: &'d Field, nesting: u64) -> Result<Complexity, Error> {
         let name = field.name.node.as_str();
         let inner = &field.selection_set.node;
-        // The stock validation does not look at it.
+        // The validation of async-graphql does not check it.
         if name == "__typename" && !(field.arguments.is_empty() && inner.items.is_empty()) {
-            return Err(Error::input("`__typename` takes no arguments and has no fields"));
+            return Err(Error::bad_input("`__typename` takes no arguments and has no fields"));
         }
         let mut size = self.visit_selection_set(inner, nesting + 1)?;
         self.visit_directives(&field.directives, &mut size)?;
@@ -194,11 +195,11 @@ impl<'d> ComplexityVisitor<'d> {
         self.used_fragments.insert(name);
         match self.fragment_sizes.get(name) {
             Some(Some(size)) => Ok(*size),
-            // In the middle of its own measure: a cycle.
-            Some(None) => Err(Error::input("a fragment spreads itself")),
+            // The fragment is being measured: a cycle.
+            Some(None) => Err(Error::bad_input("a fragment spreads itself")),
             None => {
                 let fragment =
-                    self.fragments.get(name).ok_or_else(|| Error::input("a fragment is not defined"))?;
+                    self.fragments.get(name).ok_or_else(|| Error::bad_input("a fragment is not defined"))?;
                 self.fragment_sizes.insert(name, None);
                 let mut size = self.visit_selection_set(&fragment.node.selection_set.node, nesting + 1)?;
                 self.visit_directives(&fragment.node.directives, &mut size)?;
@@ -213,11 +214,11 @@ impl<'d> ComplexityVisitor<'d> {
         directives: &[Positioned<Directive>],
         size: &mut Complexity,
     ) -> Result<(), Error> {
-        let known = |directive: &Positioned<Directive>| {
+        let is_known = |directive: &Positioned<Directive>| {
             matches!(directive.node.name.node.as_str(), "skip" | "include")
         };
-        if !directives.iter().all(known) {
-            return Err(Error::input("an unknown directive; known are @skip and @include"));
+        if !directives.iter().all(is_known) {
+            return Err(Error::bad_input("an unknown directive; known are @skip and @include"));
         }
         size.directives = size.directives.saturating_add(directives.len() as u64);
         Ok(())
@@ -253,7 +254,7 @@ mod tests {
 
     use super::*;
 
-    /// 908 bytes that take stock async-graphql 13.6 seconds with all its limits on.
+    /// 908 bytes that take plain async-graphql 13.6 seconds with all its limits on.
     #[test]
     fn a_bomb_of_fragments_costs_as_much_as_it_is_long() {
         let mut bomb = String::from("{contacts{nodes{...F0}}}");
@@ -267,14 +268,14 @@ mod tests {
         crate::engine::check_source(&bomb, &limits).unwrap();
         let document = parse_query(&bomb).unwrap();
         assert_eq!(check(&document, &variables, &limits).unwrap_err().code, Code::QueryTooComplex);
-        // To be read by whoever wants to know; never a reason to fail.
+        // For information only, never a reason to fail.
         println!("refused after {:?}", begun.elapsed());
         let mut visitor = ComplexityVisitor::new(&document, &variables);
         for (_, operation) in document.operations.iter() {
             let size = visitor.visit_selection_set(&operation.node.selection_set.node, 0).unwrap();
             assert!(size.fields > 4_000_000);
         }
-        // Of 4 million fields, what stands in the document, once.
+        // Each selection of the document is visited once, although they expand to 4 million fields.
         assert_eq!(visitor.visited, 3 + 22 * 2 + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Input of a mutation, read and checked against the registry. Room: engine/document.
+//! The input of a mutation, parsed and checked against the registry. Room: engine/document.
 
 use async_graphql::Value;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -11,10 +11,10 @@ use crate::{
     registry::{Field, InputField, InputKind, InputType, Mutation, Right},
 };
 
-/// Most words of a list.
+/// Maximum number of words in a list.
 const MAX_LIST_ENTRIES: usize = 200;
 
-/// A value of an input.
+/// A value of an input field.
 #[derive(Clone)]
 enum InputValue {
     Id(Uuid),
@@ -25,24 +25,24 @@ enum InputValue {
     Input(Input),
 }
 
-/// An input whose values have been checked, each with its name and the one that the caller has used. Debug shows names alone.
+/// A validated input: each value with its field name and the name that the caller used. Debug shows only names.
 #[derive(Clone, Default)]
 pub struct Input {
     path: String,
     values: Vec<(&'static str, &'static str, InputValue)>,
 }
 
-/// For whom an input is read, and on which day.
+/// The caller for whom an input is parsed, and the current day.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct InputContext<'a> {
     pub(in crate::engine) actor: &'a Actor,
     pub(in crate::engine) today: NaiveDate,
 }
 
-/// What giving the values of an input needs, each with its place.
+/// Rights that the given input values require, each with the path of its value.
 pub(in crate::engine) type RequiredRights = Vec<(Right, String)>;
 
-/// What giving the arguments of `mutation` needs, whatever may be wrong with them.
+/// The rights that the given arguments of `mutation` require, whether or not the values are valid.
 pub(in crate::engine) fn required_rights(mutation: &Mutation, arguments: &Arguments) -> RequiredRights {
     let mut rights = arguments
         .get("input")
@@ -53,7 +53,7 @@ pub(in crate::engine) fn required_rights(mutation: &Mutation, arguments: &Argume
     rights
 }
 
-/// What giving `value` as `ty` needs, whatever may be wrong with the values themselves.
+/// The rights that `value` as `ty` requires, whether or not the values in it are valid.
 fn required_rights_of(ty: &InputType, value: &Value, path: &str) -> RequiredRights {
     let Value::Object(entries) = value else { return RequiredRights::new() };
     let mut rights = RequiredRights::new();
@@ -68,8 +68,8 @@ fn required_rights_of(ty: &InputType, value: &Value, path: &str) -> RequiredRigh
                 let items = if let Value::List(items) = value { items.as_slice() } else { single };
                 for (index, item) in items.iter().enumerate() {
                     let word = text(name, item).unwrap_or_default();
-                    let named = object.given().find(|(known, _)| known.order_name() == word);
-                    let right = named.map(|(known, _)| Right::OnField(action, object, known));
+                    let named = object.writable_fields().find(|(field, _)| field.enum_name() == word);
+                    let right = named.map(|(field, _)| Right::OnField(action, object, field));
                     rights.extend(right.map(|right| (right, format!("{path}.{index}"))));
                 }
             }
@@ -80,10 +80,10 @@ fn required_rights_of(ty: &InputType, value: &Value, path: &str) -> RequiredRigh
 }
 
 impl Input {
-    /// Reads `value` as `ty`. A null counts as absent.
+    /// Parses `value` as `ty`. Null counts as absent.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` with the place of the first fault.
+    /// `BAD_USER_INPUT` with the path of the first error.
     pub(in crate::engine) fn parse(
         ty: &InputType,
         value: &Value,
@@ -91,12 +91,14 @@ impl Input {
         context: InputContext<'_>,
     ) -> Result<Self, Error> {
         let Value::Object(entries) = value else {
-            return Err(Error::input("an input must be an object").in_input(path));
+            return Err(Error::bad_input("an input must be an object").with_input_path(path));
         };
         let fields = ty.all();
-        let known = |name: &str| fields.iter().any(|field| field.names().any(|known| known == name));
+        let known = |name: &str| fields.iter().any(|field| field.names().any(|declared| declared == name));
         if let Some(unknown) = entries.keys().find(|name| !known(name)) {
-            return Err(Error::input("there is no such input field").in_input(format!("{path}.{unknown}")));
+            return Err(
+                Error::bad_input("there is no such input field").with_input_path(format!("{path}.{unknown}"))
+            );
         }
         let mut values = Vec::new();
         for field in &fields {
@@ -113,10 +115,10 @@ impl Input {
         Ok(Self { path: path.to_owned(), values })
     }
 
-    /// The input of `mutation` by its arguments: `input`, or the argument that stood for its one field.
+    /// The input of `mutation` from its arguments: `input`, or the argument that formerly stood for its only field.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` with the place of the first fault; where both are given, or neither.
+    /// `BAD_USER_INPUT` with the path of the first error, or if both or neither are given.
     pub(in crate::engine) fn from_arguments(
         mutation: &Mutation,
         arguments: &Arguments,
@@ -125,7 +127,9 @@ impl Input {
         let input = arguments.get("input");
         let former = mutation.former().and_then(|field| Some((field, arguments.get(field.name)?)));
         match (input, former) {
-            (Some(_), Some((former, _))) => Err(given_twice("input", former.name).in_input(former.name)),
+            (Some(_), Some((former, _))) => {
+                Err(given_twice("input", former.name).with_input_path(former.name))
+            }
             (Some(value), None) => Self::parse(mutation.input, value, "input", context),
             (None, Some((former, value))) => {
                 let name = mutation.input.fields.first().map_or(former.name, |field| field.name);
@@ -133,13 +137,14 @@ impl Input {
                 Ok(Self { path: String::new(), values: vec![(name, former.name, value)] })
             }
             (None, None) => {
-                let demand = InputKind::Object(mutation.input).demand();
-                Err(Error::input(format!("`input` is missing: it must be {demand}")).in_input("input"))
+                let demand = InputKind::Object(mutation.input).requirement();
+                Err(Error::bad_input(format!("`input` is missing: it must be {demand}"))
+                    .with_input_path("input"))
             }
         }
     }
 
-    /// `error` as the caller has named what it is about: where an old name was used, it is told by that one.
+    /// Rewrites `error` to the names that the caller used, where these are former names.
     #[must_use]
     pub fn with_used_names(&self, mut error: Error) -> Error {
         for (name, used_name, value) in &self.values {
@@ -148,8 +153,8 @@ impl Input {
             }
             let path =
                 if self.path.is_empty() { format!("input.{name}") } else { format!("{}.{name}", self.path) };
-            if name != used_name && error.input.as_ref() == Some(&path) {
-                error.input = Some(self.path(name));
+            if name != used_name && error.input_path.as_ref() == Some(&path) {
+                error.input_path = Some(self.path(name));
                 error.message = error.message.replace(&format!("`{name}`"), &format!("`{used_name}`"));
             }
         }
@@ -157,20 +162,20 @@ impl Input {
     }
 
     fn get(&self, name: &str) -> Option<&InputValue> {
-        self.values.iter().find_map(|(known, _, value)| (*known == name).then_some(value))
+        self.values.iter().find_map(|(field, _, value)| (*field == name).then_some(value))
     }
 
-    /// The place of a field as the caller has named it, for errors.
+    /// The path of a field by the name that the caller used, for errors.
     pub fn path(&self, name: &str) -> String {
         let used_name =
-            self.values.iter().find_map(|(known, used_name, _)| (*known == name).then_some(*used_name));
+            self.values.iter().find_map(|(field, used_name, _)| (*field == name).then_some(*used_name));
         let name = used_name.unwrap_or(name);
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// `BAD_USER_INPUT` about the field `name`.
     pub fn invalid(&self, name: &str, message: impl Into<String>) -> Error {
-        Error::input(message).in_input(self.path(name))
+        Error::bad_input(message).with_input_path(self.path(name))
     }
 
     fn missing(&self, name: &str) -> Error {
@@ -209,7 +214,7 @@ impl Input {
         }
     }
 
-    /// A list of words, if given.
+    /// A list of strings, if given.
     pub fn strings(&self, name: &str) -> Option<&[String]> {
         match self.get(name) {
             Some(InputValue::Strings(words)) => Some(words),
@@ -225,15 +230,15 @@ impl Input {
         }
     }
 
-    /// An id that must be there.
+    /// A required id.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; here as below the schema has seen to it already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out, here and below.
     pub fn require_id(&self, name: &str) -> Result<Uuid, Error> {
         self.id(name).ok_or_else(|| self.missing(name))
     }
 
-    /// Text that must be there.
+    /// A required text.
     ///
     /// # Errors
     /// As [`Self::require_id`].
@@ -241,7 +246,7 @@ impl Input {
         self.text(name).ok_or_else(|| self.missing(name))
     }
 
-    /// An instant that must be there.
+    /// A required instant.
     ///
     /// # Errors
     /// As [`Self::require_id`].
@@ -249,7 +254,7 @@ impl Input {
         self.time(name).ok_or_else(|| self.missing(name))
     }
 
-    /// A nested input that must be there.
+    /// A required nested input.
     ///
     /// # Errors
     /// As [`Self::require_id`].
@@ -257,12 +262,12 @@ impl Input {
         self.nested(name).ok_or_else(|| self.missing(name))
     }
 
-    /// The values of the given fields of `object`.
+    /// The given fields of `object` with their values.
     pub fn fields_of(
         &self,
         object: &'static crate::registry::ObjectType,
     ) -> impl Iterator<Item = (&'static Field, &str)> {
-        object.given().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
+        object.writable_fields().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
     }
 }
 
@@ -280,7 +285,7 @@ fn parse_value(
     context: InputContext<'_>,
 ) -> Result<InputValue, Error> {
     let InputContext { actor, today } = context;
-    let at = |error: Error| error.in_input(path);
+    let at = |error: Error| error.with_input_path(path);
     Ok(match field.kind {
         InputKind::Id => InputValue::Id(id(name, value).map_err(at)?),
         InputKind::Time => InputValue::Time(instant(name, value).map_err(at)?),
@@ -290,31 +295,31 @@ fn parse_value(
                 _ => None,
             };
             InputValue::Int(
-                number.ok_or_else(|| at(Error::input(format!("`{name}` must be a whole number"))))?,
+                number.ok_or_else(|| at(Error::bad_input(format!("`{name}` must be a whole number"))))?,
             )
         }
         InputKind::Text(check) => {
             let Value::String(text) = value else {
-                return Err(at(Error::input(format!("`{name}` must be a text"))));
+                return Err(at(Error::bad_input(format!("`{name}` must be a text"))));
             };
             match check.check(text, today) {
                 Ok(Some(text)) => InputValue::Text(text),
-                Ok(None) => return Err(at(Error::input(format!("`{name}` is empty")))),
-                Err(fault) => return Err(at(Error::input(format!("`{name}` {}", fault.demand())))),
+                Ok(None) => return Err(at(Error::bad_input(format!("`{name}` is empty")))),
+                Err(error) => return Err(at(Error::bad_input(format!("`{name}` {}", error.requirement())))),
             }
         }
         InputKind::Word => InputValue::Text(parse_word(name, value).map_err(at)?),
         InputKind::Purpose => {
             let code = parse_word(name, value).map_err(at)?;
             if actor.policy.purpose(&code).is_none() {
-                return Err(at(actor.no_purpose(&code, true)));
+                return Err(at(actor.unknown_purpose(&code, true)));
             }
             InputValue::Text(code)
         }
         InputKind::Enum(of) => {
             let word = text(name, value).map_err(at)?;
-            if !of.values.iter().any(|(known, _)| *known == word) {
-                return Err(at(Error::input(format!("`{name}` must be {}", field.kind.demand()))));
+            if !of.values.iter().any(|(value, _)| *value == word) {
+                return Err(at(Error::bad_input(format!("`{name}` must be {}", field.kind.requirement()))));
             }
             InputValue::Text(word.to_owned())
         }
@@ -328,7 +333,7 @@ fn parse_word(name: &str, value: &Value) -> Result<String, Error> {
     let word = text(name, value)?;
     let fits = !word.is_empty() && word.chars().count() <= 200 && word.trim() == word;
     if !fits || word.chars().any(char::is_control) {
-        return Err(Error::input(format!("`{name}` must be a word of 1 to 200 characters")));
+        return Err(Error::bad_input(format!("`{name}` must be a word of 1 to 200 characters")));
     }
     Ok(word.to_owned())
 }
@@ -338,14 +343,15 @@ pub(in crate::engine) fn parse_words(name: &str, value: &Value, path: &str) -> R
     let items = if let Value::List(items) = value { items.as_slice() } else { single };
     if items.len() > MAX_LIST_ENTRIES {
         let message = format!("`{name}` has more than {MAX_LIST_ENTRIES} entries");
-        return Err(Error::input(message).in_input(path));
+        return Err(Error::bad_input(message).with_input_path(path));
     }
     let mut words = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let word = parse_word(name, item).map_err(|error| error.in_input(format!("{path}.{index}")))?;
+        let word =
+            parse_word(name, item).map_err(|error| error.with_input_path(format!("{path}.{index}")))?;
         if words.contains(&word) {
-            let message = format!("`{name}` names one twice");
-            return Err(Error::input(message).in_input(format!("{path}.{index}")));
+            let message = format!("`{name}` contains an entry twice");
+            return Err(Error::bad_input(message).with_input_path(format!("{path}.{index}")));
         }
         words.push(word);
     }

@@ -1,17 +1,17 @@
-//! Limits of the text of a document, before it is parsed. Room: engine/document.
+//! Limits of a document's text, checked before it is parsed. Room: engine/document.
 
 use crate::base::{
     error::{Code, Error},
     limits::Limits,
 };
 
-/// Deepest nesting of brackets, those of values included.
+/// Maximum nesting of brackets, including those in values.
 const MAX_BRACKET_DEPTH: u64 = 200;
 
-/// Longest name. Response keys are repeated in every row.
+/// Maximum length of a name in bytes: response keys are repeated in every row.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Refuses documents that are too long to be parsed.
+/// Rejects documents that are too large to parse.
 ///
 /// # Errors
 /// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a name that is too long.
@@ -42,7 +42,7 @@ pub fn check_source(document: &str, limits: &Limits) -> Result<(), Error> {
                 let length = length_until(rest, |byte| !is_name_byte(byte));
                 if length > MAX_NAME_BYTES {
                     let message = format!("a name in the document is longer than {MAX_NAME_BYTES} bytes");
-                    return Err(Error::input(message));
+                    return Err(Error::bad_input(message));
                 }
                 (length, true)
             }
@@ -61,12 +61,12 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Bytes before the first that is `end`.
+/// The number of bytes before the first that satisfies `end`.
 fn length_until(bytes: &[u8], end: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|byte| end(*byte)).unwrap_or(bytes.len())
 }
 
-/// Length of the string that begins here. One that does not end is the end of what the parser reads.
+/// Length of the string that begins here. An unterminated one extends to the end of what the parser reads.
 fn string_length(bytes: &[u8]) -> usize {
     if let Some(block) = bytes.strip_prefix(b"\"\"\"") {
         let mut position = 0;
@@ -76,7 +76,7 @@ fn string_length(bytes: &[u8]) -> usize {
             }
             position += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 };
         }
-        // Without an end it is an empty string and the beginning of another.
+        // Unterminated: an empty string followed by the start of another.
         return 2;
     }
     let mut position = 1;
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(refused(&format!("{{ {} }}", "a".repeat(256)), &limits), Some(Code::BadUserInput));
         assert_eq!(refused(&format!("{{ {} }}", "a".repeat(255)), &limits), None);
         assert_eq!(refused(&" ".repeat(2_000_001), &limits), Some(Code::QueryTooComplex));
-        // Hidden from whoever takes the rest for a string.
+        // Brackets that would be missed if the rest were taken for a string.
         for hide in ["\"\"\"", "\"\"\" \\\"\"\"", "\"a\" ", "# \"\n", "\"\" # \"\"\" \r"] {
             let deep = format!("{{ a(x: {hide} {}", "[".repeat(500));
             let code = refused(&deep, &limits);

@@ -1,4 +1,5 @@
-//! A document as it came: limits of its text, its cost in depth and fields, its operation, its arguments and inputs. Room: engine/document.
+//! The document of a request: limits of its text, its complexity, its operation, arguments and inputs. Room:
+//! engine/document.
 
 pub(in crate::engine) mod arguments;
 pub(in crate::engine) mod complexity;

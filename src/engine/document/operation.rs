@@ -1,4 +1,5 @@
-//! The operation of a document: fragments collected, directives evaluated (GraphQL, 6.3.2). Room: engine/document.
+//! The operation of a document: selects it, collects its fields, evaluates directives (GraphQL, 6.3.2). Room:
+//! engine/document.
 
 use std::collections::HashMap;
 
@@ -17,18 +18,18 @@ use super::{
 };
 use crate::base::{error::Error, limits::Limits, names::listed};
 
-/// An operation with what is needed to walk it.
+/// An operation with its fragments and variables.
 pub struct Operation<'d> {
     operation_type: OperationType,
     pub(in crate::engine) root: &'d SelectionSet,
     fragments: &'d Fragments,
     definitions: &'d [Positioned<VariableDefinition>],
     pub(in crate::engine) variables: Variables,
-    /// Variables that are put in when the plan is run.
+    /// Names of the variables that are not part of the plan but read when it runs.
     pub runtime_variables: &'d [String],
 }
 
-/// Fields of one response key, merged.
+/// The merged fields of one response key.
 pub(in crate::engine) struct CollectedField<'d> {
     pub(in crate::engine) key: &'d str,
     pub(in crate::engine) name: &'d str,
@@ -36,7 +37,7 @@ pub(in crate::engine) struct CollectedField<'d> {
 }
 
 impl<'d> Operation<'d> {
-    /// Chooses the operation of `document` and checks it against `limits`.
+    /// Selects the operation of `document` (GraphQL, 6.1 GetOperation) and checks it against `limits`.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for an unknown or missing name, `QUERY_TOO_COMPLEX`.
@@ -50,21 +51,21 @@ impl<'d> Operation<'d> {
             (DocumentOperations::Single(operation), None) => &operation.node,
             (DocumentOperations::Multiple(all), Some(name)) => all
                 .iter()
-                .find_map(|(known, operation)| (known == name).then_some(&operation.node))
+                .find_map(|(candidate, operation)| (candidate == name).then_some(&operation.node))
                 .ok_or_else(|| {
                     let mut names: Vec<&str> = all.keys().map(Name::as_str).collect();
                     names.sort_unstable();
                     let message =
                         format!("the document has no operation of this name; it has {}", listed(&names));
-                    Error::input(message).in_input("operationName")
+                    Error::bad_input(message).with_input_path("operationName")
                 })?,
             (DocumentOperations::Multiple(all), None) => match all.values().next() {
                 Some(only) if all.len() == 1 => &only.node,
-                _ => return Err(Error::input("the document has several operations; name one")),
+                _ => return Err(Error::bad_input("the document has several operations; name one")),
             },
             (DocumentOperations::Single(_), Some(_)) => {
                 let message = "the document has no operation of this name; its only one has no name";
-                return Err(Error::input(message).in_input("operationName"));
+                return Err(Error::bad_input(message).with_input_path("operationName"));
             }
         };
         complexity::check(document, &variables, limits)?;
@@ -88,7 +89,7 @@ impl<'d> Operation<'d> {
         self.operation_type == OperationType::Subscription
     }
 
-    /// The variable that stands for the argument `name` of `field`, if it is put in when the plan is run.
+    /// The variable that gives the argument `name` of `field`, if it is read when the plan runs.
     pub(in crate::engine) fn runtime_variable(&self, field: &Field, name: &str) -> Option<&'d str> {
         let names: &'d [String] = self.runtime_variables;
         match &field.get_argument(name)?.node {
@@ -99,7 +100,7 @@ impl<'d> Operation<'d> {
         }
     }
 
-    /// The type its root fields belong to.
+    /// The root type of the operation.
     pub(in crate::engine) fn root_type(&self) -> &'static str {
         match self.operation_type {
             OperationType::Query => "Query",
@@ -108,7 +109,7 @@ impl<'d> Operation<'d> {
         }
     }
 
-    /// What it asks of the schema itself, as a document of its own; `None` where it asks nothing of it.
+    /// Its introspection as a document of its own; `None` if it has none.
     ///
     /// # Errors
     /// As the plan.
@@ -119,18 +120,18 @@ impl<'d> Operation<'d> {
             if !matches!(selected.name, "__schema" | "__type") {
                 continue;
             }
-            // Equal response keys of the root are not merged by async-graphql.
+            // async-graphql does not merge equal response keys at the root.
             let mut field = (*first).clone();
             let more = rest.iter().flat_map(|node| node.node.selection_set.node.items.iter().cloned());
             field.node.selection_set.node.items.extend(more);
             items.push(Positioned::new(Selection::Field(field), first.pos));
         }
         let Some(pos) = items.first().map(|item| item.pos) else { return Ok(None) };
-        // Nothing of introspection takes another type; what the caller is not shown must not be named.
-        let known = |definition: &&Positioned<VariableDefinition>| matches!(&definition.node.var_type.node.base, BaseType::Named(name) if matches!(name.as_str(), "String" | "Boolean"));
+        // Introspection takes no other types, and a type that is hidden from the caller must not be named.
+        let is_introspection_type = |definition: &&Positioned<VariableDefinition>| matches!(&definition.node.var_type.node.base, BaseType::Named(name) if matches!(name.as_str(), "String" | "Boolean"));
         let operation = OperationDefinition {
             ty: OperationType::Query,
-            variable_definitions: self.definitions.iter().filter(known).cloned().collect(),
+            variable_definitions: self.definitions.iter().filter(is_introspection_type).cloned().collect(),
             directives: Vec::new(),
             selection_set: Positioned::new(SelectionSet { items }, pos),
         };
@@ -144,8 +145,8 @@ impl<'d> Operation<'d> {
         }))
     }
 
-    /// The fields of `selection_sets` on the type `on`, fragments spread, @skip and @include applied, equal response keys merged in
-    /// the order of their first appearance (GraphQL, CollectFields).
+    /// The fields of the selection `sets` on the type `on`: fragments expanded, @skip and @include applied, equal
+    /// response keys merged in order of first appearance (GraphQL, CollectFields).
     pub(in crate::engine) fn collect_fields(
         &self,
         sets: &[&'d SelectionSet],
@@ -179,7 +180,7 @@ impl<'d> Operation<'d> {
                 }
                 Selection::FragmentSpread(spread) => {
                     let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) else {
-                        return Err(Error::input("a fragment is not defined"));
+                        return Err(Error::bad_input("a fragment is not defined"));
                     };
                     let condition = Some(&fragment.node.type_condition.node.on.node);
                     (&spread.node.directives, Some((condition, &fragment.node.selection_set.node)))
@@ -226,13 +227,13 @@ impl<'d> Operation<'d> {
             match condition {
                 Some(Value::Boolean(condition)) if condition == skip => return Ok(false),
                 Some(Value::Boolean(_)) => {}
-                _ => return Err(Error::input("@skip and @include need a Boolean `if`")),
+                _ => return Err(Error::bad_input("@skip and @include need a Boolean `if`")),
             }
         }
         Ok(true)
     }
 
-    /// Fields of one response key must be the same field with the same arguments (GraphQL, 5.3.2).
+    /// Fields with one response key must have the same name and the same arguments (GraphQL, 5.3.2).
     fn check_mergeable(&self, selected: &CollectedField<'d>) -> Result<(), Error> {
         let [first, rest @ ..] = selected.nodes.as_slice() else { return Ok(()) };
         if rest.is_empty() {
@@ -242,14 +243,14 @@ impl<'d> Operation<'d> {
         for node in rest {
             if node.node.name.node != selected.name || self.variables.arguments(node) != expected {
                 let message = format!("the response key `{}` is used for different fields", selected.key);
-                return Err(Error::input(message));
+                return Err(Error::bad_input(message));
             }
         }
         Ok(())
     }
 }
 
-/// The document with everything skipped: it can be validated as it is, and nothing of it runs.
+/// The document with every field skipped: it can still be validated, but executes nothing.
 pub fn skip_all_fields(mut document: ExecutableDocument) -> ExecutableDocument {
     let skip = |operation: &mut Positioned<OperationDefinition>| {
         let pos = operation.pos;

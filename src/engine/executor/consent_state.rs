@@ -1,4 +1,4 @@
-//! Finds the consent whose status is asked for. Room: engine/executor.
+//! Finds the consent whose status is requested. Room: engine/executor.
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl PlannedConsentState {
-    /// The consent, if it exists for the caller of `scope`.
+    /// The consent, if it is visible to the caller of `scope`.
     ///
     /// # Errors
     /// `INTERNAL` from the database.

@@ -1,4 +1,4 @@
-//! Consents that are in force, beside those that were announced last to be so. Room: engine/executor.
+//! Consents that are in force, and those that were last announced as in force. Room: engine/executor.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, StatementBuilder, sea_query::InsertStatement};
@@ -17,24 +17,25 @@ use crate::{
 /// A consent by contact, purpose and channel.
 pub type InForce = (Uuid, String, String);
 
-/// A consent as it stands.
+/// One mark of a consent: in force, or announced.
 #[derive(Debug)]
 pub enum ConsentMark {
     /// It is in force, as reads would find it.
     InForce(InForce),
-    /// What was told last of it is that it began.
+    /// Its latest recorded change says that it began.
     Announced {
         /// Which consent.
         consent: InForce,
-        /// Since when, as it was told.
+        /// The recorded beginning.
         since: DateTime<Utc>,
-        /// When it ends by time.
+        /// The expiry time, if it has one.
         end: Option<DateTime<Utc>>,
     },
 }
 
-/// The consents of `contacts` that are in force for the purposes of `scopes`, and those of which that was told last: of the purposes
-/// in `purposes`, where it is some. `with_write` is a statement that is to be executed with it, on PostgreSQL alone.
+/// Reads the consents of `contacts` that are in force for the purposes of `scopes`, and those whose latest recorded
+/// change says that they began; the latter only for `purposes`, if given. `write` is executed in the same
+/// statement, on PostgreSQL only.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -50,8 +51,8 @@ pub async fn consents_in_force<C: ConnectionTrait>(
         Some(write) => SqlBuilder::with_write(backend, StatementBuilder::build(write, &backend)),
         None => SqlBuilder::new(backend, ""),
     };
-    // The last word on each is found by its index, however long the history is. On PostgreSQL what waits in the queue is newer than
-    // all that has its place: both are looked at by one statement, so that nothing moves in between.
+    // An index finds the latest change of each consent, however long the history. On PostgreSQL, queued changes are
+    // newer than all numbered ones; one statement reads both, so that nothing moves in between.
     let queued = backend == DbBackend::Postgres;
     if queued {
         push_announced(&mut sql, "consent_change_queue", contacts, purposes);
@@ -78,11 +79,11 @@ pub async fn consents_in_force<C: ConnectionTrait>(
     Ok(rows.iter().map(decode).collect::<Result<_, DbErr>>()?)
 }
 
-/// What is about the consent that `h` is about.
+/// The condition that `n` is about the same consent as `h`.
 const SAME: &str =
     "WHERE n.contact_id = h.contact_id AND n.purpose_code = h.purpose_code AND n.channel = h.channel";
 
-/// What `table` tells of consents that began.
+/// Pushes a SELECT of the consents that began according to `table`.
 fn push_announced(sql: &mut SqlBuilder, table: &str, contacts: &[Uuid], purposes: Option<&[String]>) {
     sql.push("SELECT h.contact_id, h.purpose_code, h.channel, h.at, k.expires_at FROM ").push(table);
     sql.push(
@@ -100,7 +101,7 @@ fn push_announced(sql: &mut SqlBuilder, table: &str, contacts: &[Uuid], purposes
     sql.push(" AND h.kind = 'GRANTED'");
 }
 
-/// One contact is by far the most frequent, and is compared as such.
+/// A single contact is by far the most frequent case and gets a plain comparison.
 fn push_contact_condition(sql: &mut SqlBuilder, column: &str, contacts: &[Uuid]) {
     if let [contact] = contacts {
         sql.push(column).push(" = ").bind(*contact);

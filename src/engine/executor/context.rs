@@ -1,4 +1,4 @@
-//! The state of a running plan: caller, scope, database, and the rows that one statement fetches. Room: engine/executor.
+//! The state of a running plan: caller, scope, database, and the rows of one statement. Room: engine/executor.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::OnceLock};
 
@@ -38,23 +38,24 @@ pub struct Executor<'r> {
     actor: &'r Actor,
     keys: &'r MasterKeys,
     pub(in crate::engine) scope: Scope,
-    /// Made when the first cursor is written.
+    /// Created when the first cursor is written.
     cursors: OnceLock<Cursors>,
-    /// Variables that the plan does not hold.
+    /// Variables that are read when the plan runs.
     pub(in crate::engine) runtime_variables: &'r serde_json::Map<String, serde_json::Value>,
-    /// What links are made with, where there are public pages.
+    /// Keys and settings of preference links, if there are public pages.
     pub(in crate::engine) links: Option<Links<'r>>,
-    /// How many values a missing consent kept back, by the plan's `withheld`.
+    /// The number of values withheld for lack of consent, by index of the plan's `withheld`.
     pub withheld: Vec<u64>,
 }
 
 pub(in crate::engine) type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 impl<'r> Executor<'r> {
-    /// Runs `plan` for `actor` at the present instant. Where the plan makes links, the keys of the installation must be loaded.
+    /// Runs `plan` for `actor` at the current instant. If the plan makes links, the installation keys must be
+    /// loaded.
     ///
     /// # Errors
-    /// Keys that cannot be derived, or are not there.
+    /// Keys that cannot be derived or are not loaded.
     pub fn new(
         plan: &Plan,
         app: &'r App,
@@ -69,7 +70,7 @@ impl<'r> Executor<'r> {
         })
     }
 
-    /// Runs `plan` over `db` alone: links of persons are null.
+    /// Runs `plan` over `db` only; preference links are null.
     pub(super) fn without_app(
         plan: &Plan,
         db: &'r DatabaseConnection,
@@ -91,7 +92,7 @@ impl<'r> Executor<'r> {
         }
     }
 
-    /// The cursor of a row that has these `values` to be ordered by.
+    /// The cursor of a row with these sort `values`.
     pub(in crate::engine) fn seal_cursor(&self, scope: &str, values: &[Cell]) -> Result<String, Error> {
         let cursors = match self.cursors.get() {
             Some(cursors) => cursors,
@@ -103,17 +104,17 @@ impl<'r> Executor<'r> {
         cursors.seal(scope, values)
     }
 
-    /// Whose rows they are, for cursors.
+    /// The caller's id, for the scope of cursors.
     pub(in crate::engine) fn caller_id(&self) -> &str {
         &self.actor.id
     }
 
-    /// Goes on at the present instant: what was written meanwhile is seen.
+    /// Moves to the current instant, so that later reads see what was written meanwhile.
     pub fn refresh(&mut self, app: &App) {
         self.scope.now = app.now();
     }
 
-    /// Runs a statement that reads the columns of `fetch` alone.
+    /// Runs a statement that reads exactly the columns of `fetch`, then opens sealed values and makes links.
     pub(in crate::engine) async fn fetch_statement(
         &self,
         sql: SqlBuilder,
@@ -134,7 +135,7 @@ impl<'r> Executor<'r> {
         Ok(RowSet::Owned(rows))
     }
 
-    /// Reads `selector` rows of `fetch`, with those of its children that come along.
+    /// Reads the rows of `fetch` that `selector` selects, with those of its inlined children.
     pub(in crate::engine) async fn fetch_rows(
         &self,
         fetch: &Fetch,
@@ -159,7 +160,7 @@ impl<'r> Executor<'r> {
         })
     }
 
-    /// Opens sealed values in place: of each entry those that the caller may fully read.
+    /// Opens sealed values in place, and of each audit entry keeps the values that the caller may read in full.
     async fn open_sealed(&self, rows: &mut [Row], fetch: &Fetch) -> Result<(), Error> {
         let slot_of = |of: ColumnExpr| fetch.columns.iter().position(|column| column.expr == of);
         let sealed: Vec<(usize, usize)> = [false, true]
@@ -182,13 +183,14 @@ impl<'r> Executor<'r> {
                 let Cell::Text(text) = &*cell else { continue };
                 let mut values = opener.open(id, subject, text);
                 values.retain(|coordinate, _| {
-                    // Whether the row's consent covers a channel is not known of a value that was.
+                    // Whether a consent covered the channel of an earlier value is unknown.
                     let bound = self.scope.rests_on_consent() && is_channel_bound(coordinate);
-                    !bound && self.actor.may(coordinate, Action::Read)
+                    !bound && self.actor.can(coordinate, Action::Read)
                 });
                 let version: BTreeMap<&String, Option<&serde_json::Value>> =
                     values.iter().map(|(coordinate, pair)| (coordinate, pair.get(*version))).collect();
-                let json = serde_json::to_string(&version).map_err(|_| Error::internal("opened values"))?;
+                let json = serde_json::to_string(&version)
+                    .map_err(|_| Error::internal("opened values cannot be written"))?;
                 *cell = Cell::Text(json);
             }
         }
@@ -196,26 +198,26 @@ impl<'r> Executor<'r> {
     }
 }
 
-/// Rows of a level, and those of its children that came along.
+/// Rows of a fetch and of its inlined children.
 pub(in crate::engine) struct FetchedRows {
     row_set: RowSet,
-    /// Where the columns stand, of the level and then of each child; empty where the level came alone.
+    /// Positions of the columns, of the fetch and then of each child; empty if nothing is inlined.
     positions: Vec<Vec<usize>>,
-    /// The children by their number.
+    /// The indexes of the inlined children.
     inlined: Vec<usize>,
 }
 
-/// Rows of a level, and of its children by their number.
-type Came<'a> = (Vec<RowRef<'a>>, Vec<(usize, Vec<RowRef<'a>>)>);
+/// Rows of a fetch, and of its inlined children by index.
+type RowsAndInlined<'a> = (Vec<RowRef<'a>>, Vec<(usize, Vec<RowRef<'a>>)>);
 
 impl FetchedRows {
-    /// How many rows there are in all.
+    /// The number of rows in all.
     pub(in crate::engine) fn len(&self) -> usize {
         self.row_set.len()
     }
 
-    /// The rows of `fetch` in the order of the statement, or of their keys where others came along.
-    pub(in crate::engine) fn rows<'a>(&'a self, fetch: &'a Fetch) -> Result<Came<'a>, Error> {
+    /// The rows of `fetch` in statement order, or sorted by key if children are inlined.
+    pub(in crate::engine) fn rows<'a>(&'a self, fetch: &'a Fetch) -> Result<RowsAndInlined<'a>, Error> {
         let Some((own_positions, child_positions)) = self.positions.split_first() else {
             return Ok((self.row_set.rows(&fetch.columns), Vec::new()));
         };
@@ -228,18 +230,20 @@ impl FetchedRows {
             fetch_columns.push((columns, positions));
         }
         let mut all = self.row_set.split_by_fetch(&fetch_columns)?.into_iter();
-        let mut keyed = Vec::new();
+        let mut sorted = Vec::new();
         for row in all.next().unwrap_or_default() {
-            keyed.push((row.get(0)?, row));
+            sorted.push((row.get(0)?, row));
         }
-        keyed.sort_by(|left, right| left.0.cmp(&right.0));
-        let rows = keyed.into_iter().map(|(_, row)| row).collect();
+        sorted.sort_by(|left, right| left.0.cmp(&right.0));
+        let rows = sorted.into_iter().map(|(_, row)| row).collect();
         Ok((rows, self.inlined.iter().copied().zip(all).collect()))
     }
 }
 
-/// Whether values at a coordinate belong to a channel.
+/// Whether the field at a coordinate is bound to a channel.
 fn is_channel_bound(coordinate: &str) -> bool {
     let (name, field) = coordinate.split_once('.').unwrap_or_default();
-    registry::object(name).and_then(|object| object.field(field)).is_some_and(|field| field.cover.is_some())
+    registry::object(name)
+        .and_then(|object| object.field(field))
+        .is_some_and(|field| field.required_channel.is_some())
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl SqlBuilder {
-    /// Runs it on `db`. It is prepared once for each connection.
+    /// Runs the statement on `db`, prepared once for each connection.
     ///
     /// # Errors
     /// `INTERNAL` from the database, `TIMED_OUT`.
@@ -38,7 +38,7 @@ impl SqlBuilder {
                     sqlx::query_with(text, arguments)
                         .fetch_all(db.get_postgres_connection_pool())
                         .await
-                        .map_err(connection_cache::told)?
+                        .map_err(connection_cache::into_db_err)?
                 }
             };
             Ok(RowSet::Postgres(rows))
@@ -49,7 +49,7 @@ impl SqlBuilder {
             }
             let text = AssertSqlSafe(self.text);
             let rows = sqlx::query_with(text, arguments).fetch_all(db.get_sqlite_connection_pool()).await;
-            Ok(RowSet::Sqlite(rows.map_err(connection_cache::told)?))
+            Ok(RowSet::Sqlite(rows.map_err(connection_cache::into_db_err)?))
         }
     }
 }

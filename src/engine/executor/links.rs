@@ -1,11 +1,11 @@
-//! Links by which persons decide, made of the addresses they are made for. Room: engine/executor.
+//! Preference links, made from the address they are sent to. Room: engine/executor.
 
 use uuid::Uuid;
 
 use crate::{
     app::App,
     base::error::Error,
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::{
         installation_keys::InstallationKeys,
         link_tokens::{self, Mailbox, Preference},
@@ -20,37 +20,39 @@ use crate::{
     },
 };
 
-/// What links of persons are made with.
+/// Keys and settings to make preference links.
 pub(in crate::engine) struct Links<'r> {
     installation_keys: &'r InstallationKeys,
-    pages: &'r Pages,
+    pages: &'r PublicPages,
 }
 
 impl<'r> Links<'r> {
-    /// What `plan` needs of it; nothing where there are no public pages.
+    /// The links that `plan` needs; `None` if it needs none or there are no public pages.
     ///
     /// # Errors
-    /// `INTERNAL` where the keys of the installation were not fetched.
+    /// `INTERNAL` if the installation keys are not loaded.
     pub(in crate::engine) fn for_plan(plan: &Plan, app: &'r App) -> Result<Option<Self>, Error> {
         if !plan.needs_installation_keys || app.pages.public_url.is_none() {
             return Ok(None);
         }
-        let installation_keys =
-            app.ring.get().ok_or_else(|| Error::internal("the keys of the installation"))?;
+        let installation_keys = app
+            .installation_keys
+            .get()
+            .ok_or_else(|| Error::internal("the installation keys are not loaded"))?;
         Ok(Some(Self { installation_keys, pages: &app.pages }))
     }
 
-    /// The link to the preferences of a contact, for mails of the purpose of `scope` to the mailbox `address`.
+    /// The preference link of a contact, for mail to the mailbox `address` under the purpose of `scope`.
     fn preference_url(&self, scope: &Scope, contact: Uuid, address: &str) -> Result<String, Error> {
         let purpose = scope.purpose.as_ref().map_or_else(String::new, |purpose| purpose.code.clone());
         let mailbox = Mailbox::of(self.installation_keys, address)?;
         let token =
             link_tokens::preference(self.installation_keys, &Preference { contact, purpose, mailbox })?;
-        self.pages.url(&token).ok_or_else(|| Error::internal("a link without an address of the pages"))
+        self.pages.url(&token).ok_or_else(|| Error::internal("a link needs the public URL of the pages"))
     }
 }
 
-/// Makes links of the addresses they are made for, in place; without `links` there are none.
+/// Replaces addresses in `rows` by their preference links, or by null without `links`.
 pub(super) fn fill_links(
     links: Option<&Links<'_>>,
     scope: &Scope,

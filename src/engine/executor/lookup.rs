@@ -1,4 +1,5 @@
-//! Whether a row is there for a caller, and whether a mailbox is reached, by the rule that every read goes by. Room: engine/executor.
+//! Checks whether a row is visible and whether a mailbox may be written to, by the row rules of every read. Room:
+//! engine/executor.
 
 use sea_orm::{ConnectionTrait, DbBackend};
 
@@ -8,10 +9,10 @@ use crate::{
         scope::Scope,
         sql::{builder::SqlBuilder, row_rules},
     },
-    registry::{CONTACT, CONTACT_POINT, Cover, ObjectType},
+    registry::{CONTACT, CONTACT_POINT, ObjectType, RequiredChannel},
 };
 
-/// Whether the row of `object` with this key exists for the caller of `scope`.
+/// Whether the row of `object` with this key is visible to the caller of `scope`.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -27,7 +28,7 @@ pub async fn exists<C: ConnectionTrait>(
     Ok(connection.query_one_raw(sql.into_statement()).await?.is_some())
 }
 
-/// What those who manage tokens call this one. Its bearer may know: it is the caller's own.
+/// The name that administrators gave to a token. Its bearer may know the name of its own token.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -42,12 +43,17 @@ pub async fn token_name<C: ConnectionTrait>(
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
-/// Whether anybody may be written to at the mailbox with this key for the purpose of `scope`, by the rule that every read goes by:
-/// at a primary address or a further one. The same statements run whoever has it.
+/// Whether any contact may be written to at the mailbox with this key for the purpose of `scope`, at a primary or a
+/// further address, by the row rules of every read. The same statements run whether or not somebody has the
+/// mailbox.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &str) -> Result<bool, Error> {
+pub async fn is_reachable_mailbox<C: ConnectionTrait>(
+    connection: &C,
+    scope: &Scope,
+    key: &str,
+) -> Result<bool, Error> {
     let mut found = false;
     for object in [&CONTACT, &CONTACT_POINT] {
         let mut sql = SqlBuilder::new(scope.backend, "SELECT 1 FROM ");
@@ -55,7 +61,7 @@ pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &st
         row_rules::push_row_rule(&mut sql, scope, object.rows);
         if scope.rests_on_consent() {
             sql.push(" AND ");
-            row_rules::push_covered(&mut sql, scope, object.rows, Cover::Email);
+            row_rules::push_covered(&mut sql, scope, object.rows, RequiredChannel::Email);
         }
         sql.push(" LIMIT 1");
         found |= connection.query_one_raw(sql.into_statement()).await?.is_some();
@@ -63,7 +69,7 @@ pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &st
     Ok(found)
 }
 
-/// The rows that `sql` finds.
+/// The rows that `sql` returns.
 ///
 /// # Errors
 /// From the database.

@@ -1,14 +1,15 @@
-//! Runs a plan: one statement per level, children for all parents at once, JSON text in a plain loop. Room: engine/executor.
+//! Runs a plan: one statement for each fetch, children for all parents at once, JSON text in one plain loop. Room:
+//! engine/executor.
 
 pub(in crate::engine) mod consent_state;
 pub(in crate::engine) mod consents_in_force;
 pub(in crate::engine) mod context;
 pub(in crate::engine) mod fetch;
-pub(in crate::engine) mod level;
 pub(in crate::engine) mod links;
 pub(in crate::engine) mod lookup;
 pub(in crate::engine) mod mutation;
 pub(in crate::engine) mod page_writer;
+pub(in crate::engine) mod traversal;
 
 pub(in crate::engine) mod receipt;
 pub(in crate::engine) mod rows;
@@ -33,11 +34,11 @@ use crate::{
 };
 
 /// Writes the first root field of `plan`, a page without children, from `rows` instead of a database: execution and
-/// serialisation alone, as the benches measure them. Cells stand in the order of the plan's columns.
+/// serialisation only, as the benchmarks measure them. Cells are in the order of the plan's columns.
 ///
 /// # Errors
 /// Keys that cannot be derived; a root field that is no page.
-pub fn write_page_of(
+pub fn write_page_from_rows(
     plan: &Plan,
     actor: &Actor,
     keys: &MasterKeys,
@@ -47,10 +48,10 @@ pub fn write_page_of(
     let Some(RootPlan::Page(page)) = plan.roots.first().map(|root| &root.plan) else {
         return Err(Error::internal("the first root field is no page"));
     };
-    let nowhere = DatabaseConnection::default();
+    let no_database = DatabaseConnection::default();
     let runtime_variables = serde_json::Map::new();
     let scope = Scope::for_actor(actor, now, DbBackend::Sqlite);
-    let mut executor = Executor::without_app(plan, &nowhere, actor, keys, scope, &runtime_variables);
+    let mut executor = Executor::without_app(plan, &no_database, actor, keys, scope, &runtime_variables);
     let mut out = String::new();
     executor.write_page(&mut out, page, &RowSet::row_refs(rows, &page.fetch.columns), false, 0, &[])?;
     Ok(out)

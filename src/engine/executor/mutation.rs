@@ -11,14 +11,14 @@ use crate::{
 };
 
 impl Executor<'_> {
-    /// Reads and writes the payload of what was `written`.
+    /// Reads the payload of the mutation and writes it as JSON.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
     pub async fn write_payload(
         &mut self,
         planned: &PlannedMutation,
-        written: &MutationResult,
+        children: &MutationResult,
     ) -> Result<String, Error> {
         let mut json = String::from("{");
         for (index, (key, out)) in planned.fields.iter().enumerate() {
@@ -27,17 +27,17 @@ impl Executor<'_> {
             match out {
                 PayloadPart::Typename => write_text(&mut json, planned.mutation.payload.name),
                 PayloadPart::Null => json.push_str("null"),
-                PayloadPart::Secret => match &written.secret {
+                PayloadPart::Secret => match &children.secret {
                     Some(secret) => write_text(&mut json, secret),
                     None => json.push_str("null"),
                 },
                 PayloadPart::One(fetch) => {
-                    let key = written.ids.first().map_or(Cell::Null, |id| Cell::Uuid(*id));
+                    let key = children.ids.first().map_or(Cell::Null, |id| Cell::Uuid(*id));
                     json.push_str(&self.read_one(fetch, &key).await?);
                 }
                 PayloadPart::Many(fetch) => {
-                    let keys: Vec<Cell> = written.ids.iter().map(|id| Cell::Uuid(*id)).collect();
-                    json.push_str(&self.by_keys(fetch, &keys, true).await?);
+                    let keys: Vec<Cell> = children.ids.iter().map(|id| Cell::Uuid(*id)).collect();
+                    json.push_str(&self.read_by_keys(fetch, &keys, true).await?);
                 }
             }
         }

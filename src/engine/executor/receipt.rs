@@ -1,4 +1,4 @@
-//! Reads whether a consent is visible and writes its receipt. Room: engine/executor.
+//! Checks whether a consent is visible and writes its receipt. Room: engine/executor.
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl PlannedReceipt {
-    /// The consent, if it exists for the caller of `scope`.
+    /// The consent, if it is visible to the caller of `scope`.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -28,7 +28,7 @@ impl PlannedReceipt {
         Ok(exists(connection, scope, &CONSENT, id).await?.then_some(id))
     }
 
-    /// The JSON of what is asked, each part by `value`.
+    /// The JSON of the selected fields, each with the text that `value` returns.
     ///
     /// # Errors
     /// Those of `value`.

@@ -1,4 +1,5 @@
-//! Rows as the database gave them: values are read by their place when they are needed, without a copy. Room: engine/executor.
+//! Rows as the database returned them: values are read by position when needed, without a copy. Room:
+//! engine/executor.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sqlx::{self, Row as _, postgres::PgRow, sqlite::SqliteRow};
@@ -17,16 +18,16 @@ use crate::{
 pub(in crate::engine) enum RowSet {
     Postgres(Vec<PgRow>),
     Sqlite(Vec<SqliteRow>),
-    /// Some values of which were made anew.
+    /// Rows with computed values.
     Owned(Vec<Row>),
 }
 
-/// A row of one level.
+/// A row of one fetch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct RowRef<'a> {
     raw: Raw<'a>,
     columns: &'a [Column],
-    /// Where each column stands; without it in their order.
+    /// The position of each column; `None` if they are in order.
     positions: Option<&'a [usize]>,
 }
 
@@ -35,12 +36,12 @@ enum Raw<'a> {
     Postgres(&'a PgRow),
     Sqlite(&'a SqliteRow),
     Owned(&'a Row),
-    /// Nothing but the key of a row.
+    /// Only the key of a row.
     Key(CellRef<'a>),
 }
 
-/// Reads the value at a place of a row of either database. What a column holds is known: it is not looked up again.
-macro_rules! read {
+/// Reads the value at a position of a row of either database. The column type is known and not looked up again.
+macro_rules! read_cell {
     ($row:expr, $position:expr, $kind:expr) => {{
         let (row, position) = ($row, $position);
         match $kind {
@@ -64,47 +65,47 @@ macro_rules! read {
 }
 
 impl<'a> RowRef<'a> {
-    /// A row that is made of its key alone: what is asked of it is nothing else.
+    /// A row made of its key, of which nothing else is selected.
     pub(in crate::engine) fn from_key(fetch: &'a Fetch, key: CellRef<'a>) -> Self {
         Self { raw: Raw::Key(key), columns: &fetch.columns, positions: None }
     }
 
-    /// The value of the column `slot` of its level.
+    /// The value of the column `slot` of its fetch.
     ///
     /// # Errors
-    /// `INTERNAL` for a value of another kind than the registry says.
+    /// `INTERNAL` for a value of another type than the registry declares.
     pub(in crate::engine) fn get(self, slot: usize) -> Result<CellRef<'a>, Error> {
         let Some(column) = self.columns.get(slot) else { return Ok(CellRef::Null) };
         let position = match self.positions {
             Some(positions) => positions.get(slot).copied().unwrap_or(usize::MAX),
             None => slot,
         };
-        let read = match self.raw {
-            Raw::Postgres(row) => read!(row, position, column.kind()),
-            Raw::Sqlite(row) => read!(row, position, column.kind()),
+        let value = match self.raw {
+            Raw::Postgres(row) => read_cell!(row, position, column.kind()),
+            Raw::Sqlite(row) => read_cell!(row, position, column.kind()),
             Raw::Owned(row) => return Ok(row.get(slot).map_or(CellRef::Null, CellRef::from)),
             Raw::Key(key) => return Ok(if slot == 0 { key } else { CellRef::Null }),
         };
-        read.map_err(unreadable)
+        value.map_err(unreadable)
     }
 
-    /// The same, to be kept.
+    /// As [`Self::get`], owned.
     pub(in crate::engine) fn get_owned(self, slot: usize) -> Result<Cell, Error> {
         self.get(slot).map(CellRef::to_cell)
     }
 
-    /// Whether the column `slot` says yes.
+    /// Whether the column `slot` is 1.
     pub(in crate::engine) fn is_true(self, slot: usize) -> Result<bool, Error> {
         Ok(self.get(slot)? == CellRef::Int(1))
     }
 }
 
 fn unreadable(_: sqlx::Error) -> Error {
-    // It may quote the value.
+    // The driver's message may quote the value.
     Error::internal("a value of a row cannot be read")
 }
 
-/// Columns of a level, and where they stand.
+/// Columns of a fetch, and their positions.
 pub(in crate::engine) type FetchColumns<'a> = (&'a [Column], &'a [usize]);
 
 impl RowSet {
@@ -124,20 +125,20 @@ impl RowSet {
         }
     }
 
-    /// Rows that come from elsewhere, as those of a level.
+    /// Rows from elsewhere, as rows of a fetch.
     pub(in crate::engine) fn row_refs<'a>(rows: &'a [Row], columns: &'a [Column]) -> Vec<RowRef<'a>> {
         rows.iter().map(|row| RowRef { raw: Raw::Owned(row), columns, positions: None }).collect()
     }
 
-    /// The rows as those of a level, its columns in their order.
+    /// The rows of a single fetch, its columns in order.
     pub(in crate::engine) fn rows<'a>(&'a self, columns: &'a [Column]) -> Vec<RowRef<'a>> {
         self.raw_rows().into_iter().map(|raw| RowRef { raw, columns, positions: None }).collect()
     }
 
-    /// The rows of several levels, told apart by the number they begin with.
+    /// The rows of several fetches, distinguished by the number that each row begins with.
     ///
     /// # Errors
-    /// `INTERNAL` for a number without a part.
+    /// `INTERNAL` for an unknown number.
     pub(in crate::engine) fn split_by_fetch<'a>(
         &'a self,
         parts: &[FetchColumns<'a>],
@@ -151,7 +152,7 @@ impl RowSet {
             };
             let number = usize::try_from(number).unwrap_or(usize::MAX);
             let (Some((columns, positions)), Some(rows)) = (parts.get(number), rows.get_mut(number)) else {
-                return Err(Error::internal("a row of no level"));
+                return Err(Error::internal("a row of an unknown fetch"));
             };
             rows.push(RowRef { raw, columns, positions: Some(positions) });
         }
@@ -159,15 +160,15 @@ impl RowSet {
     }
 }
 
-/// Rows by what they hang on: equal values side by side.
+/// Rows grouped by the value they are joined by.
 pub(in crate::engine) struct RowGroups<'a> {
     rows: Vec<RowRef<'a>>,
-    /// In order.
+    /// Sorted.
     bounds: Vec<(CellRef<'a>, std::ops::Range<usize>)>,
 }
 
 impl<'a> RowGroups<'a> {
-    /// Groups `rows` by the value of `slot`. Within a group they stay in their order, or get that of their keys.
+    /// Groups `rows` by the value of `slot`. Within a group they keep their order, or are sorted by key.
     ///
     /// # Errors
     /// A value cannot be read.
@@ -192,19 +193,19 @@ impl<'a> RowGroups<'a> {
         Ok(groups)
     }
 
-    /// The rows that hang on `key`.
+    /// The rows of `key`.
     pub(in crate::engine) fn get(&self, key: CellRef<'_>) -> &[RowRef<'a>] {
         let found = self.bounds.binary_search_by(|(candidate, _)| candidate.cmp(&key)).ok();
         let range = found.and_then(|position| self.bounds.get(position)).map(|(_, range)| range.clone());
         range.and_then(|range| self.rows.get(range)).unwrap_or(&[])
     }
 
-    /// All of them.
+    /// All rows, group by group.
     pub(in crate::engine) fn rows(&self) -> &[RowRef<'a>] {
         &self.rows
     }
 
-    /// Each value with its rows, in order.
+    /// Each value with its rows, sorted.
     pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (CellRef<'a>, &[RowRef<'a>])> {
         self.bounds.iter().map(|(key, range)| (*key, self.rows.get(range.clone()).unwrap_or(&[])))
     }

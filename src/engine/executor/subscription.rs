@@ -1,4 +1,4 @@
-//! Reads the row that changed anew, by the row rule that holds then. Room: engine/executor.
+//! Reads a changed row again, by the row rules that hold now. Room: engine/executor.
 
 use super::context::Executor;
 use crate::{
@@ -8,8 +8,7 @@ use crate::{
 };
 
 impl Executor<'_> {
-    /// The JSON of the row that changed; `None` where `execute_root` is not about it: it is of another type, not visible, or does not
-    /// fit the filter.
+    /// The JSON of the changed row; `None` if it is of another type, not visible, or does not match the filter.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -30,8 +29,8 @@ impl Executor<'_> {
         }
         let fetched = self.fetch_statement(sql, fetch).await?;
         let rows = fetched.rows(&fetch.columns);
-        let written = self.write_children(fetch, &rows, Vec::new()).await?;
+        let children = self.write_children(fetch, &rows, Vec::new()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        self.write_object(fetch, *row, &written).map(Some)
+        self.write_object(fetch, *row, &children).map(Some)
     }
 }

@@ -1,4 +1,4 @@
-//! Writes the types that hold no data of persons. Room: engine/executor.
+//! Writes the types that hold no personal data. Room: engine/executor.
 
 use super::{
     context::Executor,
@@ -31,7 +31,7 @@ impl<'r> Executor<'r> {
                 StaticValue::Ready(json) => out.push_str(json),
                 StaticValue::Purposes { fetch, codes, list } => {
                     let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
-                    out.push_str(&self.by_keys(fetch, &keys, *list).await?);
+                    out.push_str(&self.read_by_keys(fetch, &keys, *list).await?);
                 }
                 StaticValue::OnlyIfVisible(id) => {
                     if !exists(self.db, &self.scope, &CONTACT, *id).await? {

@@ -1,4 +1,4 @@
-//! Rows become JSON text: a plain loop into one buffer. Room: engine/executor.
+//! Writes rows as JSON text: a plain loop into one buffer. Room: engine/executor.
 
 use chrono::{Datelike as _, Timelike as _};
 use std::ops::Range;
@@ -17,21 +17,21 @@ use crate::{
     registry::{Mask, Scalar},
 };
 
-/// What a level's children wrote.
+/// The JSON of the children of one relation.
 #[derive(Debug)]
 pub(in crate::engine) enum ChildJson<'p> {
-    /// For each parent a part of one text.
+    /// One fragment for each parent.
     JsonFragments(JsonFragments),
-    /// What is written of the key alone.
+    /// Written from the key of the row.
     Key(&'p Fetch),
 }
 
-/// Parts of one text, for the parents in order.
+/// Fragments of one text, in order of the parents' keys.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct JsonFragments {
     pub(in crate::engine) text: String,
     ranges: Vec<(Cell, Range<usize>)>,
-    /// What stands for a parent without a part.
+    /// The JSON for a parent without a fragment.
     pub(in crate::engine) empty: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl JsonFragments {
         Self { empty, ..Self::default() }
     }
 
-    /// Notes what was written from `start` on as the part of `key`, which comes behind those noted before.
+    /// Adds the text from `start` on as the fragment of `key`, which must follow those added before.
     pub(in crate::engine) fn add(&mut self, key: CellRef<'_>, start: usize) {
         self.ranges.push((key.to_cell(), start..self.text.len()));
     }
@@ -52,7 +52,7 @@ impl JsonFragments {
     }
 }
 
-/// Writes `row` as the object that `output` asks for. `withheld` counts values that a missing consent keeps back.
+/// Writes `row` as the object `output`. `context` counts the values withheld for lack of consent.
 ///
 /// # Errors
 /// A value cannot be read.
@@ -102,7 +102,7 @@ pub(in crate::engine) fn write_row(
     Ok(())
 }
 
-/// What rows are written under.
+/// Counters while rows are written.
 pub(in crate::engine) struct WriteContext<'a> {
     pub(in crate::engine) withheld: &'a mut [u64],
 }
@@ -110,14 +110,14 @@ pub(in crate::engine) struct WriteContext<'a> {
 fn write_value(out: &mut String, value: CellRef<'_>, scalar: Scalar) {
     match value {
         CellRef::Null => out.push_str("null"),
-        // Lists are kept as JSON text, written by us and parsed again here: what is no list is null.
+        // Lists are stored as JSON text and parsed again here; anything else is null.
         CellRef::Text(text) if matches!(scalar, Scalar::TextList | Scalar::EnumList(_)) => {
             match serde_json::from_str::<Vec<String>>(text) {
                 Ok(items) => write_list(out, items.iter().map(String::as_str)),
                 Err(_) => out.push_str("null"),
             }
         }
-        // Opened by the reader: JSON already.
+        // Already JSON, opened by the executor.
         CellRef::Text(json) if matches!(scalar, Scalar::Sealed { .. }) => out.push_str(json),
         CellRef::Text(text) => write_text(out, text),
         CellRef::Uuid(id) => {
@@ -142,7 +142,7 @@ fn write_value(out: &mut String, value: CellRef<'_>, scalar: Scalar) {
 /// Writes an instant (RFC 3339, UTC) with as many digits of the second as it has, in threes.
 fn write_instant(out: &mut String, instant: DateTime<Utc>) {
     let (year, nanos) = (instant.year(), instant.nanosecond());
-    // Leap seconds are told as such by the second of 60.
+    // Leap seconds: the nanoseconds exceed one second.
     if !(0..=9_999).contains(&year) || nanos >= 1_000_000_000 {
         out.push_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true));
         return;
@@ -178,7 +178,7 @@ fn write_digits(out: &mut String, number: u32, digits: u32) {
     }
 }
 
-/// The masked form: it keeps the type, and tells neither length nor enough to tell two people apart.
+/// Writes the masked form: it keeps the type and reveals neither the length nor enough to tell two people apart.
 fn write_masked(out: &mut String, value: CellRef<'_>, mask: Mask) {
     match (mask, value) {
         (_, CellRef::Null) | (Mask::Null, _) => out.push_str("null"),

@@ -1,29 +1,29 @@
-//! Conditions on rows, orders and searches, as data. Room: engine/plan.
+//! Filters, orders and searches as data. Room: engine/plan.
 
 use crate::{
     engine::cell::Cell,
-    registry::{Cover, Field, ObjectType, Read, RowRule, Scalar},
+    registry::{Field, FieldSource, ObjectType, RequiredChannel, RowRule, Scalar},
 };
 
-/// What is compared: a column, null where its channel is not covered.
+/// The compared column; it counts as null where no consent covers its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Operand {
     pub(in crate::engine) column: &'static str,
-    /// Whether it is a status that ends by time.
+    /// Whether it is a status that changes by time.
     pub(in crate::engine) is_expiring: bool,
-    pub(in crate::engine) cover: Option<Cover>,
+    pub(in crate::engine) cover: Option<RequiredChannel>,
     pub(in crate::engine) rule: RowRule,
 }
 
 impl Operand {
     pub(in crate::engine) fn from_field(object: &ObjectType, field: &Field) -> Option<Self> {
-        let column = match field.read {
-            Read::Column { folded: Some(folded), .. } => folded,
-            Read::Column { column, .. } | Read::One { column, .. } => column,
+        let column = match field.source {
+            FieldSource::Column { folded: Some(folded), .. } => folded,
+            FieldSource::Column { column, .. } | FieldSource::One { column, .. } => column,
             _ => return None,
         };
-        let is_expiring = matches!(field.read, Read::Column { scalar: Scalar::Expiring(_), .. });
-        Some(Self { column, is_expiring, cover: field.cover, rule: object.rows })
+        let is_expiring = matches!(field.source, FieldSource::Column { scalar: Scalar::Expiring(_), .. });
+        Some(Self { column, is_expiring, cover: field.required_channel, rule: object.rows })
     }
 }
 
@@ -37,7 +37,7 @@ pub(in crate::engine) enum Filter {
     Flag(Flag),
 }
 
-/// How a value is compared with another.
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Operator {
     Equal,
@@ -57,7 +57,7 @@ pub(in crate::engine) enum Comparison {
 }
 
 impl Filter {
-    /// How many tests and values it has in all.
+    /// The number of its comparisons and values.
     pub(in crate::engine) fn weight(&self) -> usize {
         match self {
             Filter::All(parts) | Filter::Any(parts) => 1 + parts.iter().map(Filter::weight).sum::<usize>(),
@@ -71,22 +71,22 @@ impl Filter {
     }
 }
 
-/// Words that must all occur, each in one of the fields that may be fully read.
+/// Words that must all occur, each in any field that the caller may read in full.
 #[derive(Debug)]
 pub(in crate::engine) struct Search {
-    /// Each with the forms that it may stand in.
+    /// Each word with its accepted spellings.
     pub(in crate::engine) words: Vec<Vec<String>>,
     pub(in crate::engine) operands: Vec<Operand>,
 }
 
 impl Search {
-    /// How many words and columns it has.
+    /// The number of its words and columns.
     pub(in crate::engine) fn weight(&self) -> usize {
         self.words.iter().flatten().map(|word| 1 + word.len() / 64).sum::<usize>() + self.operands.len()
     }
 }
 
-/// One step of an order.
+/// One key of an order.
 #[derive(Debug)]
 pub(in crate::engine) struct SortKey {
     pub(in crate::engine) operand: Operand,
@@ -96,39 +96,39 @@ pub(in crate::engine) struct SortKey {
 }
 
 impl SortKey {
-    /// The key, which breaks ties.
+    /// Sorts by the primary key, which breaks ties.
     pub(in crate::engine) fn by_key(object: &ObjectType) -> Self {
         let operand =
             Operand { column: object.key_column(), is_expiring: false, cover: None, rule: object.rows };
         Self { operand, scalar: object.key_scalar(), descending: false, nullable: false }
     }
 
-    /// Whether greater values come first, read forwards or, `reversed`, backwards.
+    /// Whether greater values come first when the list is read forwards or, if `reversed`, backwards.
     pub(in crate::engine) fn is_descending(&self, reversed: bool) -> bool {
         self.descending != reversed
     }
 
-    /// What sealed cursors of this order are bound to.
+    /// The part of a cursor's scope that names this sort key.
     pub(in crate::engine) fn cursor_signature(&self) -> String {
         format!("{}{}", if self.descending { '-' } else { '+' }, self.operand.column)
     }
 }
 
-/// What is or is not so of a row at the present instant.
+/// A Boolean property of a row at the current instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Flag {
-    /// A request that is open after the end of its period.
+    /// A privacy request that is still open after its deadline.
     Overdue,
-    /// A consent in force whose review has come.
+    /// A consent in force whose review is due.
     ReviewDue,
 }
 
 impl Flag {
-    /// That of a field, if it is one.
-    pub(in crate::engine) fn from_source(read: &Read) -> Option<Self> {
+    /// The flag that a field source stands for, if any.
+    pub(in crate::engine) fn from_source(read: &FieldSource) -> Option<Self> {
         match read {
-            Read::Overdue => Some(Self::Overdue),
-            Read::ReviewDue => Some(Self::ReviewDue),
+            FieldSource::Overdue => Some(Self::Overdue),
+            FieldSource::ReviewDue => Some(Self::ReviewDue),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
-//! The plan as data: decisions, columns and children of a whole operation, known before anything is read. Room: engine/plan.
+//! The plan as data: decisions, columns and children of a whole operation, fixed before anything is read. Room:
+//! engine/plan.
 //!
-//! A new kind of root field is data here, a maker in `planner/` and a runner in `executor/`.
+//! A new kind of root field needs data here, a maker in `planner/` and a runner in `executor/`.
 
 pub(in crate::engine) mod condition;
 pub(in crate::engine) mod cost;
@@ -26,46 +27,46 @@ use crate::{
 /// A planned operation.
 #[derive(Default)]
 pub struct Plan {
-    /// The root fields, in the order of the document.
+    /// The root fields, in document order.
     pub roots: Vec<PlannedRoot>,
-    /// One entry per denied coordinate, in the order of the document.
+    /// One entry for each denied coordinate, in document order.
     pub denials: Vec<Denial>,
-    /// Coordinates of which only masked values are read.
+    /// Coordinates whose values are masked.
     pub masked: Vec<String>,
-    /// Coordinates whose values a missing consent may keep back.
+    /// Coordinates whose values are withheld where a consent is missing.
     pub withheld: Vec<String>,
-    /// How many fields are read in full.
+    /// The number of fields read in full.
     pub allowed: u64,
-    /// The root field it asks for, if it is one.
+    /// The root field, if there is exactly one.
     pub(in crate::engine) root_name: Option<&'static str>,
-    /// Whether links of persons are made, which needs the keys of the installation.
+    /// Whether it makes preference links, which needs the installation keys.
     pub needs_installation_keys: bool,
-    /// Values that may be read at most: the fields of every row.
+    /// The maximum number of values it reads: fields times rows.
     pub values: u64,
-    /// Whether it may tell anything of persons.
+    /// Whether its answer may hold personal data.
     pub reads_personal_data: bool,
-    /// Whether it is that of a mutation.
+    /// Whether it is the plan of a mutation.
     pub is_mutation: bool,
-    /// Whether it holds nothing of the caller but its decisions, and of the moment nothing: it may serve again.
+    /// Whether it depends only on the caller's decisions, not on the caller or the instant, and can be cached.
     pub cacheable: bool,
 }
 
-/// The key of the one row that is asked for.
+/// The key of a single row.
 pub(in crate::engine) enum KeySource {
-    /// Known.
+    /// A literal, or a variable that is part of the plan.
     Value(Cell),
-    /// Whatever this variable says.
+    /// The value of this variable at run time.
     Variable(String),
 }
 
 /// A denied coordinate.
 #[derive(Clone, Debug)]
 pub struct Denial {
-    /// What is refused, with its coordinate.
+    /// The error, with its coordinate.
     pub error: Error,
-    /// Everywhere the document asks for it.
+    /// Every position in the document that selects it.
     pub positions: Vec<Pos>,
-    /// The root field that is refused as a whole, if one is.
+    /// The response key of the root field, if the whole root field is denied.
     pub root: Option<String>,
 }
 
@@ -77,7 +78,7 @@ pub struct PlannedRoot {
 }
 
 impl PlannedRoot {
-    /// What it writes, if it is a mutation.
+    /// The planned mutation, if it is one.
     pub fn mutation(&self) -> Option<&PlannedMutation> {
         match &self.plan {
             RootPlan::Mutation(planned) => Some(planned),
@@ -85,7 +86,7 @@ impl PlannedRoot {
         }
     }
 
-    /// Who answers it.
+    /// Which part of the program answers it.
     pub fn answered_by(&self) -> AnsweredBy<'_> {
         match &self.plan {
             RootPlan::Mutation(planned) => AnsweredBy::Mutation(planned),
@@ -96,41 +97,41 @@ impl PlannedRoot {
     }
 }
 
-/// Who answers a root field: the engine alone, or the domain with what the engine planned.
+/// Which part of the program answers a root field: the engine alone, or the domain with data of the engine.
 #[derive(Debug)]
 pub enum AnsweredBy<'p> {
-    /// Written, then read.
+    /// The domain writes, then the engine reads the payload.
     Mutation(&'p PlannedMutation),
     /// The status of a consent at an instant.
     ConsentState(&'p PlannedConsentState),
     /// A signed receipt.
     Receipt(&'p PlannedReceipt),
-    /// All else.
+    /// Everything else.
     Engine,
 }
 
 pub(in crate::engine) enum RootPlan {
-    /// Answered by async-graphql: introspection.
+    /// Introspection, answered by async-graphql.
     Introspection,
     /// The name of the root type.
     Typename(&'static str),
-    /// Refused; the denial says why.
+    /// Denied; the denial says why.
     Null,
     One(Fetch, KeySource),
     List(Fetch),
     Page(Box<Page>),
-    /// Values of the viewer and of explanations.
+    /// Values of the viewer and of access explanations.
     StaticFields(Vec<StaticField>),
-    /// Made of what stands in higher rooms.
+    /// Answered by the domain.
     ConsentState(PlannedConsentState),
-    /// Made of what stands in higher rooms.
+    /// Answered by the domain.
     Receipt(PlannedReceipt),
-    /// What is told of a row that changed, if it fits the filter.
+    /// A changed row, delivered to a subscriber if it matches the filter.
     Change(Fetch, Option<Filter>),
     Mutation(Box<PlannedMutation>),
 }
 
-/// A receipt that is asked for.
+/// A requested consent receipt.
 #[derive(Debug)]
 pub struct PlannedReceipt {
     pub(in crate::engine) consent: Option<Uuid>,
@@ -138,28 +139,28 @@ pub struct PlannedReceipt {
     pub(in crate::engine) parts: Vec<(String, ReceiptPart)>,
 }
 
-/// What is asked of a receipt.
+/// A requested field of a receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceiptPart {
     /// The signed document.
     Document,
     /// The printable record in a language.
     Html(String),
-    /// The name of the type.
+    /// The type name.
     Typename,
 }
 
-/// The consent whose status is asked for, and the instant.
+/// The consent whose status is requested, and the instant.
 #[derive(Debug)]
 pub struct PlannedConsentState {
     pub(in crate::engine) contact: Option<Uuid>,
     pub(in crate::engine) purpose: String,
     pub(in crate::engine) channel: String,
-    /// The instant; now if absent.
+    /// The requested instant; the current one if absent.
     pub at: Option<DateTime<Utc>>,
 }
 
-/// One field of an object that holds no data of persons.
+/// A field of an object that holds no personal data.
 pub(in crate::engine) struct StaticField {
     /// The response key as JSON, with its colon.
     pub(in crate::engine) key: String,
@@ -167,30 +168,30 @@ pub(in crate::engine) struct StaticField {
 }
 
 pub(in crate::engine) enum StaticValue {
-    /// JSON, known already.
+    /// JSON, written at planning time.
     Ready(String),
-    /// Purposes with these codes, as a list or the only one.
+    /// The purposes with these codes, as a list or a single object.
     Purposes { fetch: Fetch, codes: Vec<String>, list: bool },
-    /// Whether a contact has a ground for a purpose.
+    /// Whether a contact is visible for a purpose.
     ContactVisible(Arc<PurposeDef>),
-    /// The contact must be visible to the caller, else there is no answer; written as nothing.
+    /// Writes nothing; the whole object is null unless the caller can see the contact.
     OnlyIfVisible(uuid::Uuid),
-    /// What those who manage tokens call the caller's own.
+    /// The name that administrators gave to the caller's token.
     TokenName(uuid::Uuid),
 }
 
 /// A planned mutation.
 #[derive(Debug)]
 pub struct PlannedMutation {
-    /// Which one.
+    /// The registry's declaration.
     pub mutation: &'static Mutation,
-    /// Its input, checked.
+    /// The validated input.
     pub input: Input,
     pub(in crate::engine) fields: Vec<(String, PayloadPart)>,
 }
 
 impl PlannedMutation {
-    /// The id of what is to be changed, if the input names one.
+    /// The id of the object to change, if the input names one.
     pub fn target(&self) -> Option<Uuid> {
         self.mutation.input.targets().find_map(|name| self.input.id(name))
     }
@@ -205,17 +206,17 @@ pub(in crate::engine) enum PayloadPart {
     Null,
 }
 
-/// What a write tells of itself.
+/// The result of a mutation.
 #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct MutationResult {
-    /// Ids of what the payload shows; where it shows one, the first.
+    /// Ids of the objects in the payload; for a single object, the first.
     pub ids: Vec<Uuid>,
-    /// A secret that is told once.
+    /// A secret that is shown only once.
     pub secret: Option<String>,
 }
 
 impl MutationResult {
-    /// One thing was written.
+    /// The result of writing one object.
     pub fn for_id(id: Uuid) -> Self {
         Self { ids: vec![id], secret: None }
     }

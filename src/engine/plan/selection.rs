@@ -1,12 +1,13 @@
-//! What is fetched of one type at once, the objects written from it, the pages and rows that hang on it, as data. Room: engine/plan.
+//! Fetches, the objects written from their rows, and the pages and child rows below them, as data. Room:
+//! engine/plan.
 
 use super::condition::{Filter, Flag, Operand, Search, SortKey};
 use crate::{
     engine::cell::Cell,
-    registry::{Cover, Mask, ObjectType, RowRule, Scalar},
+    registry::{Mask, ObjectType, RequiredChannel, RowRule, Scalar},
 };
 
-/// What a column is in the database.
+/// The database type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum ColumnType {
     Id,
@@ -19,7 +20,7 @@ pub(in crate::engine) enum ColumnType {
 impl Column {
     pub(in crate::engine) fn kind(&self) -> ColumnType {
         match (self.expr, self.scalar) {
-            (ColumnExpr::Cover(_) | ColumnExpr::Flag(_), _) | (_, Scalar::Int) => ColumnType::Int,
+            (ColumnExpr::RequiredChannel(_) | ColumnExpr::Flag(_), _) | (_, Scalar::Int) => ColumnType::Int,
             (_, Scalar::Id) => ColumnType::Id,
             (_, Scalar::DateTime) => ColumnType::Time,
             (_, Scalar::Date) => ColumnType::Date,
@@ -36,11 +37,11 @@ impl Column {
     }
 }
 
-/// Rows of one type: what is fetched at once, and the objects written from it.
+/// A fetch of rows of one type, and the objects written from them.
 #[derive(Debug)]
 pub(in crate::engine) struct Fetch {
     pub(in crate::engine) object: &'static ObjectType,
-    /// The key comes first.
+    /// The primary key comes first.
     pub(in crate::engine) columns: Vec<Column>,
     pub(in crate::engine) outputs: Vec<OutputObject>,
     pub(in crate::engine) children: Vec<ChildFetch>,
@@ -55,19 +56,19 @@ pub(in crate::engine) struct Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum ColumnExpr {
     Plain(&'static str),
-    /// Whether the row is covered for a channel, 0 or 1.
-    Cover(Cover),
-    /// A value to order by.
+    /// Whether a consent covers the channel for this row, as 0 or 1.
+    RequiredChannel(RequiredChannel),
+    /// A sort value.
     Operand(Operand),
-    /// A status that ends by time.
+    /// A status that changes by time.
     Expiring(&'static str),
-    /// Sealed values, opened after they are fetched: those before the change, or those after it.
+    /// Sealed values of an audit entry, opened after they are fetched: those before the change, or those after it.
     Sealed {
         after: bool,
     },
-    /// Whether something is so at the present instant, 0 or 1.
+    /// A Boolean property at the current instant, as 0 or 1.
     Flag(Flag),
-    /// The link made for the address in this column, once it is fetched.
+    /// The preference link for the address in this column, made after the fetch.
     Preference(&'static str),
 }
 
@@ -106,19 +107,19 @@ pub(in crate::engine) enum OutputValue {
     },
 }
 
-/// Rows of another type that hang on those of a level.
+/// A fetch of rows that are joined to the rows of their parent fetch.
 #[derive(Debug)]
 pub(in crate::engine) struct ChildFetch {
-    /// The column of the parents that holds what they are joined by.
+    /// The parents' column that the children are joined by.
     pub(in crate::engine) parent_slot: usize,
-    /// The slot of the children's column that it equals.
+    /// The slot of the children's column that equals it.
     pub(in crate::engine) slot: usize,
     pub(in crate::engine) relation: Relation,
 }
 
 #[derive(Debug)]
 pub(in crate::engine) enum Relation {
-    /// A row of which nothing is asked but what it is named by: it is there, and everybody may see it.
+    /// A row of which only the key is selected, in a type that everybody may see: it needs no statement.
     Key(Fetch),
     One(Fetch),
     Many(Fetch),
@@ -132,12 +133,12 @@ impl Fetch {
         fetch
     }
 
-    /// Whether nothing is asked of its rows but their key.
+    /// Whether only the key of its rows is selected.
     pub(in crate::engine) fn is_key_only(&self) -> bool {
         self.columns.len() == 1 && self.children.is_empty()
     }
 
-    /// How many columns, fields and levels it has in all.
+    /// The number of its columns, fields and fetches.
     pub(in crate::engine) fn weight(&self) -> usize {
         let fields: usize = self.outputs.iter().map(|output| 1 + output.fields.len()).sum();
         let children = self.children.iter().map(|child| match &child.relation {
@@ -147,7 +148,7 @@ impl Fetch {
         2 + self.columns.len() + fields + children.sum::<usize>()
     }
 
-    /// The slot of a column, fetched from now on.
+    /// The slot of a column, which is added to the fetch if needed.
     pub(in crate::engine) fn column(&mut self, of: ColumnExpr, scalar: Scalar) -> usize {
         self.columns.iter().position(|existing| existing.expr == of).unwrap_or_else(|| {
             self.columns.push(Column { expr: of, scalar });
@@ -160,17 +161,17 @@ impl Fetch {
 #[derive(Debug)]
 pub(in crate::engine) struct Page {
     pub(in crate::engine) fetch: Fetch,
-    /// What its cursors are bound to beside the caller.
+    /// The scope of its cursors, without the caller.
     pub(in crate::engine) scope: String,
     pub(in crate::engine) rows: u64,
     pub(in crate::engine) backward: bool,
-    /// Order values of the row behind which, and before which, the page lies.
+    /// Sort values of the row after which, and before which, the page lies.
     pub(in crate::engine) after: Option<Vec<Cell>>,
     pub(in crate::engine) before: Option<Vec<Cell>>,
     pub(in crate::engine) filter: Option<Filter>,
     pub(in crate::engine) search: Option<Search>,
     pub(in crate::engine) order: Vec<SortKey>,
-    /// Slots of the order values, for cursors.
+    /// Slots of the sort values, for cursors.
     pub(in crate::engine) order_slots: Vec<usize>,
     pub(in crate::engine) fields: Vec<(String, ConnectionField)>,
 }
@@ -202,7 +203,7 @@ pub(in crate::engine) enum PageInfoField {
 }
 
 impl Page {
-    /// How many columns, fields, levels and conditions it has in all.
+    /// The number of its columns, fields, fetches and conditions.
     pub(in crate::engine) fn weight(&self) -> usize {
         let fields = self.fields.iter().map(|(_, field)| match field {
             ConnectionField::Edges(parts) => 1 + parts.len(),
@@ -214,43 +215,45 @@ impl Page {
         4 + self.fetch.weight() + fields.sum::<usize>() + conditions + search + self.order.len()
     }
 
-    /// What its cursors are bound to for `caller`.
+    /// The scope of its cursors for `caller`.
     pub(in crate::engine) fn cursor_scope_for(&self, caller: &str) -> String {
         cursor_scope(self.fetch.object, caller, &self.scope)
     }
 
-    /// Whether it is in the order of the keys, whatever is at the top.
+    /// Whether it is ordered by the primary key, ascending.
     pub(in crate::engine) fn is_by_key(&self) -> bool {
         let key = self.fetch.object.key_column();
         matches!(self.order.as_slice(), [sort_key] if sort_key.operand.column == key && !sort_key.is_descending(false))
     }
 
-    /// The order values of the row that the page lies behind, or before, and whether it is before.
+    /// The sort values of the cursor, and whether the page lies before it.
     pub(in crate::engine) fn cursor(&self) -> Option<(&Vec<Cell>, bool)> {
         let after = self.after.as_ref().map(|values| (values, false));
         after.or(self.before.as_ref().map(|values| (values, true)))
     }
 
-    /// Whether any row is asked for.
+    /// Whether any row is needed.
     pub(in crate::engine) fn wants_rows(&self) -> bool {
         self.fields.iter().any(|(_, field)| {
             matches!(field, ConnectionField::Edges(_) | ConnectionField::Nodes(_) | ConnectionField::Info(_))
         })
     }
 
-    /// Whether the number of all rows is asked for.
+    /// Whether the total count is selected.
     pub(in crate::engine) fn wants_total(&self) -> bool {
         self.fields.iter().any(|(_, field)| matches!(field, ConnectionField::Total))
     }
 }
 
-/// Who follows changes goes on where it was with its next token; whose rows come after is decided by the row rule alone.
+/// The scope of a cursor. Cursors of changes are bound to no caller: a client continues with its next token where
+/// it stopped, and the row rule alone decides what it sees.
 pub(in crate::engine) fn cursor_scope(object: &ObjectType, caller: &str, scope: &str) -> String {
     let caller = if object.rows == RowRule::Change { "" } else { caller };
     format!("{caller}{scope}")
 }
 
-/// The key of a row that `text` names. What is no id is the id of nothing: the same answer as for one that is not there.
+/// Parses the key of a row. Text that is no id becomes the id of nothing, so that the answer equals that for a
+/// missing row.
 pub(in crate::engine) fn parse_key(object: &ObjectType, text: &str) -> Cell {
     match object.key_scalar() {
         Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),

@@ -12,7 +12,7 @@ use crate::{
 
 impl PlannedConsentState {
     pub(in crate::engine) fn plan(planner: &Planner<'_>, arguments: &Arguments) -> Result<Self, Error> {
-        // By asking for one instant after another one would learn the others.
+        // Asking for one instant after another would reveal the other fields, so they must be readable too.
         let needed: &[&str] = match arguments.get("at") {
             Some(_) => &["status", "declaredAt", "grantedAt", "withdrawnAt", "expiresAt"],
             None => &["status"],
@@ -25,7 +25,7 @@ impl PlannedConsentState {
         }
         let text = |name: &str| Ok::<_, Error>(arguments.text(name)?.unwrap_or_default().to_owned());
         Ok(Self {
-            // What is no id is the id of nobody.
+            // Text that is no id becomes the id of nobody.
             contact: uuid::Uuid::try_parse(&text("contactId")?).ok(),
             purpose: text("purpose")?,
             channel: text("channel")?,

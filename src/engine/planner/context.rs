@@ -1,4 +1,4 @@
-//! What the planner knows and decides: rights, denials, the number of rows. Room: engine/planner.
+//! State and decisions of the planner: rights, denials, row counts. Room: engine/planner.
 
 use chrono::NaiveDate;
 
@@ -16,14 +16,14 @@ use crate::{
         plan::{Denial, Plan},
     },
     policy::{Action, Decision},
-    registry::{Field, ObjectType, Read},
+    registry::{Field, FieldSource, ObjectType},
 };
 
 pub(in crate::engine) struct Planner<'p> {
     pub(in crate::engine) operation: &'p Operation<'p>,
     pub(in crate::engine) actor: &'p Actor,
     pub(in crate::engine) limits: &'p Limits,
-    /// The day by the application's clock, for dates in inputs.
+    /// The current day by the application's clock, for dates in inputs.
     pub(in crate::engine) today: NaiveDate,
     pub(in crate::engine) keys: &'p MasterKeys,
     pub(in crate::engine) plan: Plan,
@@ -31,22 +31,23 @@ pub(in crate::engine) struct Planner<'p> {
 }
 
 impl<'p> Planner<'p> {
-    /// Whether lists may be filtered and ordered by a field: it is read in full, and of a link something behind it.
+    /// Whether lists may be filtered and ordered by a field: it must be readable in full and, if it is a link,
+    /// something of its target too.
     pub(in crate::engine) fn can_compare(&self, object: &ObjectType, field: &Field) -> bool {
-        let linked = match field.read {
-            Read::One { object, .. } => self.is_readable(object),
+        let linked = match field.source {
+            FieldSource::One { object, .. } => self.is_readable(object),
             _ => true,
         };
         linked && self.decide(&format!("{}.{}", object.name, field.name)) == Decision::Allow
     }
 
-    /// Refuses a root field as a whole.
+    /// Denies a root field as a whole.
     pub(in crate::engine) fn deny_root(&mut self, error: Error, selected: &CollectedField<'_>) {
         let root = Some(selected.key.to_owned());
         self.plan.denials.push(Denial { error, positions: selected.positions(), root });
     }
 
-    /// Notes a denied coordinate, once for all places.
+    /// Records a denied coordinate, once for all its positions.
     pub(in crate::engine) fn deny(&mut self, coordinate: &str, selected: &CollectedField<'_>) {
         let existing =
             self.plan.denials.iter_mut().find(|denial| {
@@ -61,7 +62,7 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Opens a cursor of `width` values. A plan that holds one is the plan of one page.
+    /// Opens a cursor of `width` values. A plan with a cursor serves one page only and is not cached.
     pub(in crate::engine) fn open_cursor(
         &mut self,
         scope: &str,
@@ -74,11 +75,11 @@ impl<'p> Planner<'p> {
 
     pub(in crate::engine) fn decide(&self, coordinate: &str) -> Decision {
         let id = self.actor.policy.object(coordinate);
-        id.map_or(Decision::Deny, |id| self.actor.table.decide(id))
+        id.map_or(Decision::Deny, |id| self.actor.decisions.decide(id))
     }
 
     pub(in crate::engine) fn can(&self, coordinate: &str, action: Action) -> bool {
-        self.actor.may(coordinate, action)
+        self.actor.can(coordinate, action)
     }
 
     pub(in crate::engine) fn check_readable(
@@ -89,15 +90,16 @@ impl<'p> Planner<'p> {
         if self.is_readable(object) {
             return Ok(());
         }
-        Err(Error::new(Code::ForbiddenField, "nothing of it is readable for this purpose").at(coordinate))
+        Err(Error::new(Code::ForbiddenField, "no field of this type is readable for this purpose")
+            .with_coordinate(coordinate))
     }
 
-    /// Whether anything of a type can be read: its key, which is never null, can.
+    /// Whether anything of a type is readable: its key is never null, so the key must be.
     pub(in crate::engine) fn is_readable(&self, object: &ObjectType) -> bool {
         self.decide(&format!("{}.{}", object.name, object.key)) == Decision::Allow
     }
 
-    /// Adds `rows` to what the operation may read at most.
+    /// Adds `rows` to the maximum number of rows that the operation reads.
     pub(in crate::engine) fn count_rows(&mut self, rows: u64) -> Result<(), Error> {
         self.rows = self.rows.saturating_add(rows);
         if self.rows > self.limits.rows {

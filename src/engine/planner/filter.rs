@@ -1,30 +1,30 @@
-//! Plans filters, orders and searches; each field must be fully readable. Room: engine/planner.
+//! Plans filters, orders and searches. Every field in them must be readable in full. Room: engine/planner.
 
 use async_graphql::Value;
 
 use crate::{
     base::{
         error::{Code, Error},
-        fold::{fold, searched},
+        fold::{fold, search_words},
     },
     engine::{
         cell::Cell,
         document::arguments::{given_twice, id, instant, text},
         plan::condition::{Comparison, Filter, Flag, Operand, Operator, Search, SortKey},
     },
-    registry::{Field, ObjectType, Read, Scalar},
+    registry::{Field, FieldSource, ObjectType, Scalar},
 };
 
-/// Most tests of one filter, and deepest nesting.
+/// Maximum number of comparisons in a filter, and its maximum nesting.
 const MAX_COMPARISONS: usize = 100;
 const MAX_DEPTH: usize = 8;
 
-/// Most values of an `in`, steps of an order, words of a search.
+/// Maximum number of values of an `in`, of keys of an order, of words of a search.
 const MAX_IN_VALUES: usize = 1_000;
 const MAX_SORT_KEYS: usize = 5;
 const MAX_SEARCH_WORDS: usize = 8;
 
-/// Reads the filter `value` on `object`. `allowed` says whether a field may be fully read.
+/// Parses the filter `value` on `object`. `allowed` says whether a field may be read in full.
 ///
 /// # Errors
 /// `FORBIDDEN_FIELD` with the coordinate, `BAD_USER_INPUT`, `QUERY_TOO_COMPLEX`.
@@ -47,7 +47,7 @@ fn parse_nested(
     if depth > MAX_DEPTH {
         return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
     }
-    let Value::Object(entries) = value else { return Err(Error::input("a filter must be an object")) };
+    let Value::Object(entries) = value else { return Err(Error::bad_input("a filter must be an object")) };
     count_tests(tests, 1)?;
     let mut all = Vec::new();
     for (name, value) in entries.iter().filter(|(_, value)| **value != Value::Null) {
@@ -67,21 +67,21 @@ fn parse_nested(
                 {
                     return Err(given_twice(alias, name));
                 }
-                if let Some(flag) = Flag::from_source(&field.read) {
+                if let Some(flag) = Flag::from_source(&field.source) {
                     all.push(match value {
                         Value::Boolean(true) => Filter::Flag(flag),
                         Value::Boolean(false) => Filter::Not(Box::new(Filter::Flag(flag))),
-                        _ => return Err(Error::input(format!("`{name}` must be true or false"))),
+                        _ => return Err(Error::bad_input(format!("`{name}` must be true or false"))),
                     });
                     continue;
                 }
                 let Value::Object(operators) = value else {
-                    return Err(Error::input(format!("`{name}` must be an object")));
+                    return Err(Error::bad_input(format!("`{name}` must be an object")));
                 };
                 for (operator, value) in operators {
                     count_tests(tests, 1)?;
                     let operand = Operand::from_field(object, field)
-                        .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
+                        .ok_or_else(|| Error::bad_input(format!("`{name}` cannot be filtered by")))?;
                     all.push(Filter::Comparison(operand, parse_comparison(field, name, operator, value)?));
                 }
             }
@@ -90,7 +90,7 @@ fn parse_nested(
     Ok(Filter::All(all))
 }
 
-/// Counts objects and tests of a filter.
+/// Counts objects and comparisons of a filter.
 fn count_tests(tests: &mut usize, more: usize) -> Result<(), Error> {
     *tests += more;
     if *tests > MAX_COMPARISONS {
@@ -105,15 +105,15 @@ fn filterable_field(
     name: &str,
     allowed: &dyn Fn(&Field) -> bool,
 ) -> Result<&'static Field, Error> {
-    let mut fields = object.fields.iter().filter(|field| field.comparable);
+    let mut fields = object.fields.iter().filter(|field| field.filterable);
     let field = fields
         .find(|field| field.name == name || field.filtered_as == Some(name))
-        .ok_or_else(|| Error::input(format!("`{name}` cannot be compared")))?;
+        .ok_or_else(|| Error::bad_input(format!("`{name}` cannot be compared")))?;
     if allowed(field) {
         return Ok(field);
     }
     let message = "lists may be filtered and ordered only by fields that may be fully read";
-    Err(Error::new(Code::ForbiddenField, message).at(format!("{}.{}", object.name, field.name)))
+    Err(Error::new(Code::ForbiddenField, message).with_coordinate(format!("{}.{}", object.name, field.name)))
 }
 
 fn parse_comparison(
@@ -124,12 +124,12 @@ fn parse_comparison(
 ) -> Result<Comparison, Error> {
     let name = format!("{field_name}.{operator}");
     if *value == Value::Null {
-        return Err(Error::input(format!("`{name}` is null; use isNull")));
+        return Err(Error::bad_input(format!("`{name}` is null; use isNull")));
     }
     Ok(match operator {
         "isNull" => match value {
             Value::Boolean(yes) => Comparison::IsNull(*yes),
-            _ => return Err(Error::input(format!("`{name}` must be true or false"))),
+            _ => return Err(Error::bad_input(format!("`{name}` must be true or false"))),
         },
         "startsWith" => Comparison::StartsWith(fold(text(&name, value)?)),
         "contains" => Comparison::Contains(fold(text(&name, value)?)),
@@ -147,17 +147,19 @@ fn parse_comparison(
         "lte" => Comparison::Compare(Operator::LessOrEqual, parse_cell(field, &name, value)?),
         "gt" => Comparison::Compare(Operator::Greater, parse_cell(field, &name, value)?),
         "gte" => Comparison::Compare(Operator::GreaterOrEqual, parse_cell(field, &name, value)?),
-        _ => return Err(Error::input(format!("`{name}` is not an operator"))),
+        _ => return Err(Error::bad_input(format!("`{name}` is not an operator"))),
     })
 }
 
-/// The value as the column holds it.
+/// The value in the form that the column stores.
 fn parse_cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
-    Ok(match field.read {
-        Read::Column { scalar: Scalar::Id, .. } => Cell::Uuid(id(name, value)?),
-        Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Cell::Uuid(id(name, value)?),
-        Read::Column { scalar: Scalar::DateTime, .. } => Cell::Time(instant(name, value)?),
-        Read::Column { folded: Some(_), .. } => Cell::Text(fold(text(name, value)?)),
+    Ok(match field.source {
+        FieldSource::Column { scalar: Scalar::Id, .. } => Cell::Uuid(id(name, value)?),
+        FieldSource::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => {
+            Cell::Uuid(id(name, value)?)
+        }
+        FieldSource::Column { scalar: Scalar::DateTime, .. } => Cell::Time(instant(name, value)?),
+        FieldSource::Column { folded: Some(_), .. } => Cell::Text(fold(text(name, value)?)),
         _ => Cell::Text(text(name, value)?.to_owned()),
     })
 }
@@ -168,24 +170,24 @@ impl Search {
         query: &str,
         allowed: &dyn Fn(&Field) -> bool,
     ) -> Result<Self, Error> {
-        let words = searched(query);
+        let words = search_words(query);
         if words.len() > MAX_SEARCH_WORDS {
             return Err(Error::new(
                 Code::QueryTooComplex,
                 format!("a search has at most {MAX_SEARCH_WORDS} words"),
             ));
         }
-        let fields = object.fields.iter().filter(|field| field.searched && allowed(field));
+        let fields = object.fields.iter().filter(|field| field.searchable && allowed(field));
         let operands: Vec<Operand> = fields.filter_map(|field| Operand::from_field(object, field)).collect();
         if operands.is_empty() {
-            return Err(Error::new(Code::ForbiddenField, "there is no field that may be searched")
-                .at(format!("{}(search:)", object.name)));
+            return Err(Error::new(Code::ForbiddenField, "no field of this type may be searched")
+                .with_coordinate(format!("{}(search:)", object.name)));
         }
         Ok(Self { words, operands })
     }
 }
 
-/// Reads `orderBy`.
+/// Parses `orderBy`.
 ///
 /// # Errors
 /// As [`parse_filter`].
@@ -204,30 +206,37 @@ pub(in crate::engine) fn parse_order(
         return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MAX_SORT_KEYS} steps")));
     }
     for item in items {
-        let Value::Object(entries) = item else { return Err(Error::input("`orderBy` must be an object")) };
+        let Value::Object(entries) = item else {
+            return Err(Error::bad_input("`orderBy` must be an object"));
+        };
         let word = |name: &str| entries.get(name).map(|value| text(name, value)).transpose();
         let requested = word("field")?.unwrap_or_default();
         let name = object
             .fields
             .iter()
-            .find(|field| field.order_name() == requested)
+            .find(|field| field.enum_name() == requested)
             .map_or(requested, |field| field.name);
         let field = filterable_field(object, name, allowed)?;
         let operand = Operand::from_field(object, field)
-            .ok_or_else(|| Error::input("this field cannot be ordered by"))?;
+            .ok_or_else(|| Error::bad_input("this field cannot be ordered by"))?;
         if sort_keys.iter().any(|sort_key| sort_key.operand == operand) {
-            return Err(Error::input(format!("`{requested}` is ordered by twice")));
+            return Err(Error::bad_input(format!("`{requested}` is ordered by twice")));
         }
-        let (scalar, required) = match field.read {
-            Read::Column { scalar, required, .. } => (scalar, required),
-            Read::One { object, .. } => (object.key_scalar(), false),
+        let (scalar, required) = match field.source {
+            FieldSource::Column { scalar, required, .. } => (scalar, required),
+            FieldSource::One { object, .. } => (object.key_scalar(), false),
             _ => (Scalar::Text, false),
         };
         let descending = word("direction")? == Some("DESC");
-        sort_keys.push(SortKey { operand, scalar, descending, nullable: !required || field.cover.is_some() });
+        sort_keys.push(SortKey {
+            operand,
+            scalar,
+            descending,
+            nullable: !required || field.required_channel.is_some(),
+        });
     }
     let mut key = SortKey::by_key(object);
-    // In the direction of what stands before it, so that an index of both serves the order, read one way or the other.
+    // In the direction of the preceding sort key, so that one index serves the order in both directions.
     key.descending = sort_keys.last().is_some_and(|sort_key| sort_key.descending);
     if !sort_keys.iter().any(|sort_key| sort_key.operand == key.operand) {
         sort_keys.push(key);

@@ -1,4 +1,4 @@
-//! Plans an operation: from a document to a plan, deciding every field on the way. Room: engine/planner.
+//! Plans an operation: turns a document into a plan and decides every field. Room: engine/planner.
 
 pub(in crate::engine) mod consent_state;
 pub(in crate::engine) mod context;
@@ -32,14 +32,14 @@ use crate::{
         },
     },
     policy::Action,
-    registry::{Root, RootField, root_field},
+    registry::{RootField, RootKind, root_field},
 };
 
 impl Plan {
     /// Plans `operation` for `actor`.
     ///
     /// # Errors
-    /// What makes the operation as a whole impossible: `PURPOSE_REQUIRED`, `QUERY_TOO_COMPLEX`, `BAD_USER_INPUT`.
+    /// Errors that make the whole operation impossible: `PURPOSE_REQUIRED`, `QUERY_TOO_COMPLEX`, `BAD_USER_INPUT`.
     pub fn new(
         operation: &Operation<'_>,
         actor: &Actor,
@@ -55,7 +55,7 @@ impl Plan {
         if operation.is_subscription()
             && (selection.len() != 1 || selection.iter().any(|field| field.name.starts_with("__")))
         {
-            return Err(Error::input("a subscription has exactly one root field"));
+            return Err(Error::bad_input("a subscription has exactly one root field"));
         }
         for selected in selection {
             let plan = planner.plan_root(&selected)?;
@@ -87,7 +87,8 @@ impl<'p> Planner<'p> {
                 return Err(Error::new(Code::PurposeRequired, message));
             }
             if !self.can(&coordinate, Action::Execute) {
-                let error = Error::new(Code::Forbidden, "not permitted for this purpose").at(coordinate);
+                let error =
+                    Error::new(Code::Forbidden, "not permitted for this purpose").with_coordinate(coordinate);
                 self.deny_root(error, selected);
                 return Ok(RootPlan::Null);
             }
@@ -98,17 +99,17 @@ impl<'p> Planner<'p> {
             self.plan_subscription(selected)
         } else {
             let root =
-                read.flatten().ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+                read.flatten().ok_or_else(|| Error::bad_input("the document asks for an unknown field"))?;
             self.plan_query_root(root, selected)
         };
         self.plan.reads_personal_data |=
             matches!(planned, Ok(RootPlan::ConsentState(_) | RootPlan::Receipt(_)));
-        // Others hold what is so of the caller or at the moment.
+        // Other plans depend on the caller or on the instant.
         self.plan.cacheable &=
             matches!(planned, Ok(RootPlan::One(..) | RootPlan::List(_) | RootPlan::Page(_) | RootPlan::Null));
         match planned {
-            Ok(what) => Ok(what),
-            // The viewer is never null: what is wrong with it is wrong with the request.
+            Ok(plan) => Ok(plan),
+            // The viewer is never null, so its errors are errors of the whole request.
             Err(error) if error.code == Code::QueryTooComplex || coordinate == "Query.viewer" => Err(error),
             Err(error) => {
                 self.deny_root(error, selected);
@@ -124,33 +125,35 @@ impl<'p> Planner<'p> {
     ) -> Result<RootPlan, Error> {
         let Some(first) = selected.nodes.first() else { return Ok(RootPlan::Null) };
         let arguments = Arguments::new(&self.operation.variables, first);
-        match root.root {
-            Root::Viewer => Ok(RootPlan::StaticFields(viewer::plan_viewer(self, selected)?)),
-            Root::ExplainAccess => {
+        match root.kind {
+            RootKind::Viewer => Ok(RootPlan::StaticFields(viewer::plan_viewer(self, selected)?)),
+            RootKind::ExplainAccess => {
                 Ok(RootPlan::StaticFields(viewer::plan_explanation(self, selected, &arguments)?))
             }
-            Root::ConsentState => Ok(RootPlan::ConsentState(PlannedConsentState::plan(self, &arguments)?)),
-            Root::ConsentReceipt => Ok(RootPlan::Receipt(receipt::plan(self, selected, &arguments)?)),
-            Root::One(object) => {
+            RootKind::ConsentState => {
+                Ok(RootPlan::ConsentState(PlannedConsentState::plan(self, &arguments)?))
+            }
+            RootKind::ConsentReceipt => Ok(RootPlan::Receipt(receipt::plan(self, selected, &arguments)?)),
+            RootKind::One(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 let fetch = self.plan_fetch(object, &selected.selection_sets(), 1)?;
                 if let Some(variable) = self.operation.runtime_variable(&first.node, object.key) {
                     return Ok(RootPlan::One(fetch, KeySource::Variable(variable.to_owned())));
                 }
-                // A number is an ID too, though none of ours.
+                // GraphQL accepts numbers as IDs, but no id of this server is one.
                 let text = match arguments.get(object.key) {
                     Some(Value::Number(_)) => "",
                     _ => arguments.text(object.key)?.unwrap_or_default(),
                 };
                 Ok(RootPlan::One(fetch, KeySource::Value(parse_key(object, text))))
             }
-            Root::List(object) => {
+            RootKind::List(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
                 Ok(RootPlan::List(self.plan_fetch(object, &selected.selection_sets(), 100)?))
             }
-            Root::Connection(object) => {
+            RootKind::Connection(object) => {
                 self.check_readable(object, &format!("Query.{}", root.name))?;
-                // Cursors go on with the name that they were made under.
+                // Cursors keep the name of the field that they were issued under.
                 let scope = format!("Query.{}", root.was.unwrap_or(root.name));
                 Ok(RootPlan::Page(Box::new(Page::plan(self, object, selected, &arguments, &scope, 1)?)))
             }

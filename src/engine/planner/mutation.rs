@@ -1,7 +1,7 @@
-//! Plans a mutation: what is to be written, and what of it will be answered. Room: engine/planner.
+//! Plans a mutation: its validated input and the payload to read afterwards. Room: engine/planner.
 //!
-//! Rights on the mutation and on every given input field are decided here, before anything is done; the payload is
-//! planned like a read and read after the write, by the row rules that hold then.
+//! Rights on the mutation and on every given input field are decided here, before anything is written. The payload
+//! is planned like a read and read after the write, by the row rules that hold then.
 
 use super::context::Planner;
 use crate::{
@@ -19,14 +19,14 @@ use crate::{
     registry::{MUTATIONS, Mutation, Right},
 };
 
-/// Most rows of a payload that may hold several.
+/// Maximum number of rows in a payload with a list.
 const MAX_PAYLOAD_ROWS: u64 = 100;
 
 impl<'p> Planner<'p> {
     /// Plans the mutation `selected`.
     ///
     /// # Errors
-    /// `FORBIDDEN` and `FORBIDDEN_FIELD` for what the caller may not do, `BAD_USER_INPUT` with its place.
+    /// `FORBIDDEN` and `FORBIDDEN_FIELD` for missing rights, `BAD_USER_INPUT` with its path.
     pub(in crate::engine) fn plan_mutation(
         &mut self,
         selected: &CollectedField<'p>,
@@ -34,7 +34,7 @@ impl<'p> Planner<'p> {
         let mutation = MUTATIONS
             .iter()
             .find(|mutation| mutation.name == selected.name)
-            .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+            .ok_or_else(|| Error::bad_input("the document asks for an unknown field"))?;
         let Some(first) = selected.nodes.first() else {
             return Err(Error::internal("a field without nodes"));
         };
@@ -42,26 +42,30 @@ impl<'p> Planner<'p> {
         let mut rights: RequiredRights =
             mutation.needs().into_iter().map(|right| (right, "input".to_owned())).collect();
         rights.extend(input::required_rights(mutation, &arguments));
-        // What may not be done at all is told before what is wrong with it.
+        // Missing rights are reported before invalid values.
         let sees_all = self.actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all);
-        if mutation.whole.is_some() && !sees_all {
-            // Nobody moves consents, objections, grounds or requests that the purpose does not show.
+        if mutation.requires_full_access.is_some() && !sees_all {
+            // Nobody may move consents, objections, grounds or requests that the purpose does not show.
             let message = "this needs a purpose that sees all of a contact";
-            return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{}", mutation.name)));
+            return Err(
+                Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{}", mutation.name))
+            );
         }
         let on_consent =
             self.actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent);
         for (right, path) in rights {
-            // Where values may be withheld row by row, nobody changes them blindly.
+            // Where values may be withheld row by row, nobody may change them blindly.
             let withheld = on_consent
-                && matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some());
+                && matches!(right, Right::OnField(Action::Update, _, field) if field.required_channel.is_some());
             if withheld || !self.can(&right.coordinate(), right.action()) {
                 let verb = match right.action() {
                     Action::Read => "read",
                     _ => "written",
                 };
                 let message = format!("this may not be {verb} for this purpose");
-                return Err(Error::new(Code::ForbiddenField, message).at(right.coordinate()).in_input(path));
+                return Err(Error::new(Code::ForbiddenField, message)
+                    .with_coordinate(right.coordinate())
+                    .with_input_path(path));
             }
         }
         let context = InputContext { actor: self.actor, today: self.today };

@@ -17,7 +17,7 @@ use crate::{
     registry::{RECEIPT_OF, receipt_coordinates},
 };
 
-/// What a receipt counts among the values of an operation: it tells a consent whole.
+/// A receipt counts as this many values of the operation: it shows the whole consent.
 const RECEIPT_VALUES: u64 = 1_000;
 
 pub(in crate::engine) fn plan<'p>(
@@ -42,7 +42,7 @@ pub(in crate::engine) fn plan<'p>(
         };
         parts.push((json_key(field.key), part));
     }
-    // What is no id is the id of nothing: the same answer as for one that is not there.
+    // Text that is no id becomes the id of nothing, so that the answer equals that for a missing row.
     let text = match arguments.lookup(&RECEIPT_OF)? {
         Some((name, value)) if !matches!(value, async_graphql::Value::Number(_)) => text(name, value)?,
         _ => "",
@@ -51,10 +51,11 @@ pub(in crate::engine) fn plan<'p>(
 }
 
 fn language(planner: &Planner<'_>, field: &CollectedField<'_>) -> Result<String, Error> {
-    let given = field.nodes.first().map(|node| Arguments::new(&planner.operation.variables, node));
-    let language = given.as_ref().map(|given| given.text("language")).transpose()?.flatten().unwrap_or("en");
+    let arguments = field.nodes.first().map(|node| Arguments::new(&planner.operation.variables, node));
+    let language =
+        arguments.as_ref().map(|arguments| arguments.text("language")).transpose()?.flatten().unwrap_or("en");
     if !LANGUAGES.contains(&language) {
-        return Err(Error::input("`language` must be de or en").at("ConsentReceipt.html"));
+        return Err(Error::bad_input("`language` must be de or en").with_coordinate("ConsentReceipt.html"));
     }
     Ok(language.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Plans a selection: the fields of an object, the pages and rows that hang on it. Room: engine/planner.
+//! Plans a selection: the fields of an object, and the pages and rows below it. Room: engine/planner.
 
 use async_graphql::{Value, parser::types::SelectionSet};
 
@@ -17,11 +17,11 @@ use crate::{
         },
     },
     policy::{Decision, Grounds},
-    registry::{Field, ObjectType, Read, RowRule, Scalar},
+    registry::{Field, FieldSource, ObjectType, RowRule, Scalar},
 };
 
 impl<'p> Planner<'p> {
-    /// What a field of the rows of `plan_fetch` becomes.
+    /// Plans the output of one field of the rows of `fetch`.
     pub(in crate::engine) fn plan_field(
         &mut self,
         fetch: &mut Fetch,
@@ -35,7 +35,7 @@ impl<'p> Planner<'p> {
         if masked && !self.plan.masked.iter().any(|existing| existing == coordinate) {
             self.plan.masked.push(coordinate.to_owned());
         }
-        if let Some(object) = field.read.leads_to() {
+        if let Some(object) = field.source.target() {
             if masked || !self.is_readable(object) {
                 self.deny(coordinate, selected);
                 return Ok(OutputValue::Null);
@@ -45,8 +45,8 @@ impl<'p> Planner<'p> {
         }
         self.plan.allowed += u64::from(!masked);
         let mask = masked.then_some(field.mask);
-        Ok(match field.read {
-            Read::Column { column, scalar, .. } => {
+        Ok(match field.source {
+            FieldSource::Column { column, scalar, .. } => {
                 let of = match scalar {
                     Scalar::Expiring(_) => ColumnExpr::Expiring(column),
                     Scalar::Sealed { after } => ColumnExpr::Sealed { after },
@@ -62,7 +62,7 @@ impl<'p> Planner<'p> {
                     cover: self.coverage(fetch, field, coordinate),
                 }
             }
-            Read::Localised { de, en } => {
+            FieldSource::Localised { de, en } => {
                 let arguments =
                     selected.nodes.first().map(|node| Arguments::new(&self.operation.variables, node));
                 let language =
@@ -70,12 +70,16 @@ impl<'p> Planner<'p> {
                 let column = match language.unwrap_or("en") {
                     "de" => de,
                     "en" => en,
-                    _ => return Err(Error::input("`language` must be de or en").at(coordinate)),
+                    _ => {
+                        return Err(
+                            Error::bad_input("`language` must be de or en").with_coordinate(coordinate)
+                        );
+                    }
                 };
                 let slot = fetch.column(ColumnExpr::Plain(column), Scalar::Text);
                 OutputValue::Value { slot, scalar: Scalar::Text, mask, cover: None }
             }
-            Read::Preference { column } => {
+            FieldSource::Preference { column } => {
                 self.plan.needs_installation_keys = true;
                 let slot = fetch.column(ColumnExpr::Preference(column), Scalar::Text);
                 OutputValue::Value {
@@ -92,11 +96,12 @@ impl<'p> Planner<'p> {
         })
     }
 
-    /// Under a purpose on consent, the slot that says whether the row is covered, and where it is counted if not.
+    /// For a purpose that rests on consent: the slot that says whether the row is covered, and the index of the
+    /// counter of withheld values.
     fn coverage(&mut self, fetch: &mut Fetch, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
         let on_consent = self.actor.purpose.as_ref().is_some_and(|p| p.grounds == Grounds::Consent);
-        let cover = field.cover.filter(|_| on_consent)?;
-        let slot = fetch.column(ColumnExpr::Cover(cover), Scalar::Int);
+        let cover = field.required_channel.filter(|_| on_consent)?;
+        let slot = fetch.column(ColumnExpr::RequiredChannel(cover), Scalar::Int);
         let existing = self.plan.withheld.iter().position(|existing| existing == coordinate);
         let withheld = existing.unwrap_or_else(|| {
             self.plan.withheld.push(coordinate.to_owned());
@@ -114,26 +119,26 @@ impl<'p> Planner<'p> {
         selected: &CollectedField<'p>,
         rows: u64,
     ) -> Result<OutputValue, Error> {
-        let (parent_slot, slot, relation) = match field.read {
-            Read::One { column, .. } => {
+        let (parent_slot, slot, relation) = match field.source {
+            FieldSource::One { column, .. } => {
                 let parent = fetch.column(ColumnExpr::Plain(column), object.key_scalar());
                 let inner = self.plan_fetch(object, &selected.selection_sets(), rows)?;
-                // The database holds every reference to be one to a row that is there.
+                // A foreign key guarantees that the row exists.
                 let sure = inner.is_key_only() && object.rows == RowRule::Everyone;
                 (parent, 0, if sure { Relation::Key(inner) } else { Relation::One(inner) })
             }
-            Read::Connection { column, .. } => {
+            FieldSource::Connection { column, .. } => {
                 let Some(first) = selected.nodes.first() else { return Ok(OutputValue::Null) };
                 let arguments = Arguments::new(&self.operation.variables, first);
                 if rows > 1 && arguments.get("after").is_some() {
                     let message = "`after` needs a single parent: ask for one, by its id";
-                    return Err(Error::input(message).at(coordinate));
+                    return Err(Error::bad_input(message).with_coordinate(coordinate));
                 }
                 let mut page = Page::plan(self, object, selected, &arguments, coordinate, rows)?;
                 let slot = page.fetch.column(ColumnExpr::Plain(column), fetch.object.key_scalar());
                 (0, slot, Relation::Connection(Box::new(page)))
             }
-            Read::Many { column, .. } => {
+            FieldSource::Many { column, .. } => {
                 let mut inner =
                     self.plan_fetch(object, &selected.selection_sets(), rows.saturating_mul(10))?;
                 let slot = inner.column(ColumnExpr::Plain(column), fetch.object.key_scalar());
@@ -145,7 +150,7 @@ impl<'p> Planner<'p> {
         Ok(OutputValue::Child { child: fetch.children.len() - 1, slot: parent_slot })
     }
 
-    /// Plans the objects that `sets` ask for, of at most `rows` rows.
+    /// Plans a fetch of at most `rows` rows with the object that `sets` select.
     pub(in crate::engine) fn plan_fetch(
         &mut self,
         object: &'static ObjectType,
@@ -158,7 +163,7 @@ impl<'p> Planner<'p> {
         Ok(fetch)
     }
 
-    /// Plans one more object written from the rows of `plan_fetch`, and gives its number.
+    /// Plans one more object written from the rows of `fetch`, and returns its index.
     pub(in crate::engine) fn plan_output(
         &mut self,
         fetch: &mut Fetch,
@@ -174,7 +179,7 @@ impl<'p> Planner<'p> {
                 let field = fetch
                     .object
                     .field(selected.name)
-                    .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+                    .ok_or_else(|| Error::bad_input("the document asks for an unknown field"))?;
                 let coordinate = format!("{}.{}", fetch.object.name, field.name);
                 match self.decide(&coordinate) {
                     Decision::Deny => {
@@ -200,7 +205,7 @@ const DEFAULT_PAGE_ROWS: u64 = 50;
 const MAX_PAGE_ROWS: u64 = 1_000;
 
 impl Page {
-    /// Plans the connection `selected` on `object`, `parents` of them at most.
+    /// Plans the connection `selected` on `object`, for at most `parents` parents.
     pub(in crate::engine) fn plan<'p>(
         planner: &mut Planner<'p>,
         object: &'static ObjectType,
@@ -224,7 +229,7 @@ impl Page {
         let signatures: Vec<String> = order.iter().map(SortKey::cursor_signature).collect();
         let purpose = planner.actor.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
         let scope = format!("\n{purpose}\n{coordinate}\n{}", signatures.join(","));
-        // Opened before anything is done: a mutation must not fail on the way to its payload.
+        // Cursors are opened before anything is written: a mutation must not fail while its payload is read.
         let caller_scope = cursor_scope(object, &planner.actor.id, &scope);
         let mut open = |name: &str| {
             let cursor = arguments.cursor(name)?;
@@ -259,7 +264,7 @@ impl Page {
         let plural = self.fetch.object.plural.unwrap_or(self.fetch.object.name);
         let (connection, edge) = (format!("{plural}Connection"), format!("{plural}Edge"));
         for field in planner.operation.collect_fields(&selected.selection_sets(), &connection)? {
-            let what = match field.name {
+            let value = match field.name {
                 "nodes" => ConnectionField::Nodes(planner.plan_output(
                     &mut self.fetch,
                     &field.selection_sets(),
@@ -268,7 +273,7 @@ impl Page {
                 "edges" => {
                     let mut outs = Vec::new();
                     for part in planner.operation.collect_fields(&field.selection_sets(), &edge)? {
-                        let what = match part.name {
+                        let value = match part.name {
                             "node" => EdgeField::Node(planner.plan_output(
                                 &mut self.fetch,
                                 &part.selection_sets(),
@@ -277,7 +282,7 @@ impl Page {
                             "cursor" => EdgeField::Cursor,
                             _ => EdgeField::Typename(edge.clone()),
                         };
-                        outs.push((json_key(part.key), what));
+                        outs.push((json_key(part.key), value));
                     }
                     ConnectionField::Edges(outs)
                 }
@@ -303,7 +308,7 @@ impl Page {
                 }
                 _ => ConnectionField::Typename(connection.clone()),
             };
-            self.fields.push((json_key(field.key), what));
+            self.fields.push((json_key(field.key), value));
         }
         Ok(())
     }
@@ -314,16 +319,16 @@ fn page_size(arguments: &Arguments) -> Result<(u64, bool), Error> {
     let (first, last) = (arguments.int("first")?, arguments.int("last")?);
     let arguments: [Option<&Value>; 2] = [arguments.get("after"), arguments.get("before")];
     let (name, rows, backward) = match (first, last) {
-        (Some(_), Some(_)) => return Err(Error::input("give `first` or `last`, not both")),
+        (Some(_), Some(_)) => return Err(Error::bad_input("give `first` or `last`, not both")),
         (None, Some(last)) => ("last", last, true),
         (Some(first), None) => ("first", first, false),
         (None, None) => ("first", i64::try_from(DEFAULT_PAGE_ROWS).unwrap_or_default(), false),
     };
     if let [Some(_), Some(_)] = arguments {
-        return Err(Error::input("give `after` or `before`, not both"));
+        return Err(Error::bad_input("give `after` or `before`, not both"));
     }
     match u64::try_from(rows) {
         Ok(rows) if (1..=MAX_PAGE_ROWS).contains(&rows) => Ok((rows, backward)),
-        _ => Err(Error::input(format!("`{name}` must be 1 to {MAX_PAGE_ROWS}"))),
+        _ => Err(Error::bad_input(format!("`{name}` must be 1 to {MAX_PAGE_ROWS}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! Plans what a subscriber receives of a row that changed. Room: engine/planner.
+//! Plans what a subscriber receives when a row changes. Room: engine/planner.
 
 use super::{context::Planner, filter};
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
 };
 
 impl<'p> Planner<'p> {
-    /// Plans what a subscriber is told of a row.
+    /// Plans the subscription `selected`.
     ///
     /// # Errors
-    /// As a list of such rows.
+    /// As for a list of such rows.
     pub(in crate::engine) fn plan_subscription(
         &mut self,
         selected: &CollectedField<'p>,
@@ -22,7 +22,7 @@ impl<'p> Planner<'p> {
         let subscription = SUBSCRIPTIONS
             .iter()
             .find(|subscription| subscription.name == selected.name)
-            .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
+            .ok_or_else(|| Error::bad_input("the document asks for an unknown field"))?;
         let (object, coordinate) = (subscription.object, format!("Subscription.{}", subscription.name));
         self.check_readable(object, &coordinate)?;
         let filter = match selected.nodes.first().map(|node| Arguments::new(&self.operation.variables, node))

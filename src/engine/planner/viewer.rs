@@ -1,4 +1,4 @@
-//! Plans the types that hold no data of persons: the viewer and explanations of decisions. Room: engine/planner.
+//! Plans the types that hold no personal data: the viewer and access explanations. Room: engine/planner.
 
 use async_graphql::Value;
 use chrono::SecondsFormat;
@@ -20,7 +20,7 @@ use crate::{
         plan::{StaticField, StaticValue},
     },
     policy::{Action, Decision},
-    registry::{self, Category, EXPLAINED_ROLES, PURPOSE},
+    registry::{self, DataCategory, EXPLAINED_ROLES, PURPOSE},
 };
 
 fn rendered(write: impl FnOnce(&mut String)) -> StaticValue {
@@ -44,7 +44,8 @@ pub(in crate::engine) fn plan_viewer<'p>(
             "actorId" => rendered(|out| write_text(out, &actor.id)),
             "roles" => rendered(|out| write_list(out, actor.roles.iter().map(String::as_str))),
             "permittedPurposes" => {
-                let codes: Vec<String> = actor.permitted.iter().map(|purpose| purpose.code.clone()).collect();
+                let codes: Vec<String> =
+                    actor.permitted_purposes.iter().map(|purpose| purpose.code.clone()).collect();
                 purposes(planner, &field, codes, true)?
             }
             "purpose" => {
@@ -55,7 +56,7 @@ pub(in crate::engine) fn plan_viewer<'p>(
             "expiresAt" => rendered(|out| {
                 write_text(out, &actor.expires_at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
             }),
-            // A user has no token of ours.
+            // An OIDC user has no access token of this server.
             "tokenName" => match actor.id.strip_prefix("token:").and_then(|id| id.parse().ok()) {
                 Some(id) => StaticValue::TokenName(id),
                 None => rendered(|out| out.push_str("null")),
@@ -74,16 +75,16 @@ fn purposes<'p>(
     list: bool,
 ) -> Result<StaticValue, Error> {
     let fetch = planner.plan_fetch(&PURPOSE, &field.selection_sets(), codes.len() as u64)?;
-    // The code is never null: where it may not be read there is no purpose to show.
+    // The code is never null: if it is not readable, no purpose is shown.
     let codes = if planner.decide("Purpose.code") == Decision::Allow { codes } else { Vec::new() };
     Ok(StaticValue::Purposes { fetch, codes, list })
 }
 
-/// `BAD_USER_INPUT` for a type that is not there, with those of which the caller may read something.
+/// `BAD_USER_INPUT` for an unknown type, listing those that the caller may read something of.
 fn unknown_type(planner: &Planner<'_>, requested: &str) -> Error {
     let readable = registry::OBJECTS.iter().filter(|object| planner.is_readable(object));
-    let known: Vec<&str> = readable.map(|object| object.name).collect();
-    Error::input(unknown("governed type", requested, &known))
+    let names: Vec<&str> = readable.map(|object| object.name).collect();
+    Error::bad_input(unknown("governed type", requested, &names))
 }
 
 /// The decisions on the fields of a type.
@@ -99,9 +100,9 @@ fn field_access<'p>(planner: &mut Planner<'p>, selected: &CollectedField<'p>) ->
         for (index, field) in object.fields.iter().enumerate() {
             let coordinate = format!("{}.{}", object.name, field.name);
             let may = |action| {
-                let writable = field.category != Category::Key;
+                let writable = field.category != DataCategory::Key;
                 let id = actor.policy.object(&coordinate);
-                boolean(writable && id.is_some_and(|id| actor.table.allows(id, action)))
+                boolean(writable && id.is_some_and(|id| actor.decisions.allows(id, action)))
             };
             out.push_str(if index == 0 { "{" } else { ",{" });
             for (index, part) in parts.iter().enumerate() {
@@ -122,7 +123,7 @@ fn field_access<'p>(planner: &mut Planner<'p>, selected: &CollectedField<'p>) ->
     }))
 }
 
-/// The roles that an explanation is about. Who asks may ask about any, so that each may be told to it.
+/// The roles of an explanation. Whoever may ask at all may ask about any role, so the message may list all of them.
 fn explained_roles(actor: &Actor, name: &'static str, value: &Value) -> Result<Vec<String>, Error> {
     let roles = parse_words(name, value, name)?;
     let single = !matches!(value, Value::List(_));
@@ -130,24 +131,25 @@ fn explained_roles(actor: &Actor, name: &'static str, value: &Value) -> Result<V
         Some(index) => {
             let path = if single { name.to_owned() } else { format!("{name}.{index}") };
             let requested = roles.get(index).map_or("", String::as_str);
-            Err(Error::input(unknown("role", requested, actor.policy.roles())).in_input(path))
+            Err(Error::bad_input(unknown("role", requested, actor.policy.roles())).with_input_path(path))
         }
         None if roles.is_empty() => {
             let message = format!("`{name}` is empty; leave it out for the caller's own");
-            Err(Error::input(message).in_input(name))
+            Err(Error::bad_input(message).with_input_path(name))
         }
         None => Ok(roles),
     }
 }
 
-/// `BAD_USER_INPUT` for a coordinate that is not there. Who asks may ask about any, so that each may be told to it.
+/// `BAD_USER_INPUT` for an unknown coordinate. Whoever may ask at all may ask about any coordinate, so the message
+/// may suggest one.
 fn unknown_coordinate(actor: &Actor, requested: &str) -> Error {
-    let known: Vec<&str> = actor.policy.cells().map(|(name, _)| name).collect();
-    let expected = match closest(requested, &known) {
+    let names: Vec<&str> = actor.policy.cells().map(|(name, _)| name).collect();
+    let expected = match closest(requested, &names) {
         Some(suggestion) => format!("did you mean `{suggestion}`?"),
         None => "expected a type and a field, such as `Contact.email`".to_owned(),
     };
-    Error::input(format!("there is no such coordinate; {expected}")).in_input("coordinate")
+    Error::bad_input(format!("there is no such coordinate; {expected}")).with_input_path("coordinate")
 }
 
 pub(in crate::engine) fn plan_explanation<'p>(
@@ -158,14 +160,14 @@ pub(in crate::engine) fn plan_explanation<'p>(
     let actor = planner.actor;
     let coordinate = arguments.text("coordinate")?.unwrap_or_default().to_owned();
     let code = arguments.text("purpose")?.unwrap_or_default();
-    // For the caller's own roles its token narrows value they may.
+    // For the caller's own roles, the token's field list narrows the rights.
     let (roles, only) = match arguments.lookup(&EXPLAINED_ROLES)? {
         Some((name, value)) => (explained_roles(actor, name, value)?, None),
         None => (actor.roles.clone(), actor.fields.as_deref()),
     };
     let object = actor.policy.object(&coordinate).ok_or_else(|| unknown_coordinate(actor, &coordinate))?;
     let purpose = actor.policy.purpose(code).cloned();
-    let purpose = purpose.ok_or_else(|| actor.no_purpose(code, false).in_input("purpose"))?;
+    let purpose = purpose.ok_or_else(|| actor.unknown_purpose(code, false).with_input_path("purpose"))?;
     let table = actor.policy.table(&roles, code, only)?;
     let action = match coordinate.split(['.', ':']).next() {
         Some("Query" | "Mutation" | "Subscription") => Action::Execute,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::engine::{cell::Cell, statement_log};
 
-/// A statement in the making.
+/// A statement under construction.
 #[derive(Debug)]
 pub struct SqlBuilder {
     pub(in crate::engine) text: String,
@@ -14,15 +14,15 @@ pub struct SqlBuilder {
 }
 
 impl SqlBuilder {
-    /// Begins with `text`.
+    /// Starts with `text`.
     pub fn new(backend: DbBackend, text: &str) -> Self {
         let mut sql = String::with_capacity(1024);
         sql.push_str(text);
         Self { text: sql, values: Vec::with_capacity(16), backend }
     }
 
-    /// Begins behind a statement that writes, which is executed along with this one. PostgreSQL alone knows that; what is written by
-    /// it is not seen yet.
+    /// Starts after a write that runs in the same statement (a CTE, PostgreSQL only). The rest does not see what it
+    /// writes.
     pub(in crate::engine) fn with_write(backend: DbBackend, write: Statement) -> Self {
         let values = write.values.map(|values| values.0).unwrap_or_default();
         Self { text: format!("WITH written AS ({}) ", write.sql), values, backend }
@@ -37,7 +37,7 @@ impl SqlBuilder {
         self.push(&number.to_string())
     }
 
-    /// Puts in a value, bound; one that is bound already is not bound again.
+    /// Pushes a placeholder for `value` and binds it; an equal value is bound once.
     pub(in crate::engine) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         let value = value.into();
         let existing = self.values.iter().position(|existing| *existing == value);
@@ -49,7 +49,7 @@ impl SqlBuilder {
         self.push_number(index as u64 + 1)
     }
 
-    /// Puts in the value of a cell, bound; what has none is null, which equals nothing.
+    /// Pushes a placeholder for the value of a cell, or NULL, which equals nothing.
     pub(in crate::engine) fn bind_cell(&mut self, cell: &Cell) -> &mut Self {
         match cell.to_value() {
             Some(value) => self.bind(value),
@@ -57,12 +57,12 @@ impl SqlBuilder {
         }
     }
 
-    /// `column IN (keys)` as one bound value, so that the statement stays the same for any number of keys.
+    /// Pushes `column IN (keys)` with one bound value, so that the text is the same for any number of keys.
     pub(in crate::engine) fn push_in(&mut self, column: &str, keys: &[Cell]) -> &mut Self {
         self.push(column).push_in_values(keys)
     }
 
-    /// What stands before is one of `keys`, as one bound value.
+    /// Pushes `IN (keys)` with one bound value.
     pub(in crate::engine) fn push_in_values(&mut self, keys: &[Cell]) -> &mut Self {
         let uuids = matches!(keys.first(), Some(Cell::Uuid(_)));
         if self.backend == DbBackend::Postgres {
@@ -72,8 +72,8 @@ impl SqlBuilder {
             } else {
                 (Value::from(keys.iter().map(key_text).collect::<Vec<_>>()), "::text[])))")
             };
-            // Not planned by how many there are: a few times looking into an index is never much more than reading all, and mostly
-            // much less.
+            // The planner cannot see the number of keys: a few index look-ups never cost much more than a full
+            // scan, and mostly much less.
             return self.push(" = ANY (ARRAY(SELECT unnest(").bind(list).push(ty);
         }
         let list = serde_json::Value::from_iter(keys.iter().map(key_text)).to_string();
@@ -85,19 +85,19 @@ impl SqlBuilder {
         self.push(select).bind(list).push("))")
     }
 
-    /// The statement so far between `before` and `after`.
+    /// Puts the text so far between `before` and `after`.
     pub(in crate::engine) fn wrap(mut self, before: &str, after: &str) -> Self {
         self.text.insert_str(0, before);
         self.text.push_str(after);
         self
     }
 
-    /// The text so far as a condition of a statement that is built elsewhere.
+    /// The text as a condition for a statement of sea-query.
     pub(in crate::engine) fn into_expr(self) -> Expr {
         if self.backend == DbBackend::Postgres {
             return Expr::cust_with_values(self.text, self.values);
         }
-        // The builder takes the values in their order, each as often as it stands there.
+        // sea-query takes the values in order, each as often as it occurs.
         let mut parts = self.text.split('$');
         let mut text = parts.next().unwrap_or_default().to_owned();
         let mut values = Vec::with_capacity(self.values.len());
@@ -120,7 +120,7 @@ impl SqlBuilder {
     }
 }
 
-/// A key as a word of a list.
+/// A key as text in a list.
 fn key_text(key: &Cell) -> String {
     match key {
         Cell::Uuid(id) => id.simple().to_string(),

@@ -1,4 +1,4 @@
-//! Conditions, orders and searches as SQL. Room: engine/sql.
+//! Filters, orders and searches as SQL. Room: engine/sql.
 
 use super::{builder::SqlBuilder, row_rules};
 use crate::engine::{
@@ -7,8 +7,8 @@ use crate::engine::{
 };
 
 impl Operand {
-    /// A test that a missing value does not pass. The value is tested as it stands, which an index can serve; only of what passes
-    /// it is asked whether a consent covers it.
+    /// Pushes a test that a missing value fails. The plain column is tested first, which an index can serve; only
+    /// for rows that pass is it checked whether a consent covers the value.
     fn push_if_covered(&self, sql: &mut SqlBuilder, scope: &Scope, test: impl Fn(&Operand, &mut SqlBuilder)) {
         let Some(cover) = self.cover.filter(|_| scope.rests_on_consent()) else { return test(self, sql) };
         sql.push("(");
@@ -42,7 +42,7 @@ impl Filter {
         match self {
             Filter::All(parts) => push_joined(sql, scope, parts, " AND ", "1 = 1"),
             Filter::Any(parts) => push_joined(sql, scope, parts, " OR ", "1 = 0"),
-            // Two-valued: what is not known to hold does not hold.
+            // Two-valued logic: unknown is false.
             Filter::Not(part) => {
                 sql.push("NOT COALESCE((");
                 part.push(sql, scope);
@@ -69,7 +69,7 @@ fn push_joined(sql: &mut SqlBuilder, scope: &Scope, parts: &[Filter], separator:
 impl Comparison {
     fn push(&self, operand: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
-            // Of what no consent covers nothing is known but that it is missing.
+            // A value that no consent covers counts as missing.
             Comparison::IsNull(true) => self.push_comparison(operand, sql, scope),
             _ => operand.push_if_covered(sql, scope, |plain, sql| self.push_comparison(plain, sql, scope)),
         }
@@ -95,7 +95,7 @@ impl Comparison {
                 });
                 sql.bind_cell(value);
             }
-            // Bytewise: the range of all texts that begin so, which an index can serve.
+            // Bytewise: the range of all texts with this prefix, which an index can serve.
             Comparison::StartsWith(prefix) => {
                 sql.push("(");
                 operand.push(sql, scope);
@@ -140,7 +140,7 @@ impl SortKey {
         sql.push(match (self.descending != reversed, self.nullable) {
             (false, false) => " ASC",
             (true, false) => " DESC",
-            // Missing values last when ascending, first when descending, as one index serves both.
+            // Nulls last when ascending, first when descending: one index serves both.
             (false, true) => " ASC NULLS LAST",
             (true, true) => " DESC NULLS FIRST",
         });
@@ -148,7 +148,7 @@ impl SortKey {
 }
 
 impl Flag {
-    /// The condition on the row `t`; it is never unknown.
+    /// The condition on the row `t`; it is never null.
     pub(in crate::engine) fn push(self, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
             Self::Overdue => {

@@ -1,4 +1,4 @@
-//! Live consents of contacts beside the contacts, instead of a question for each. Room: engine/sql.
+//! Consents in force, joined to the contacts instead of one subquery for each. Room: engine/sql.
 
 use uuid::Uuid;
 
@@ -6,23 +6,23 @@ use super::{
     builder::SqlBuilder,
     row_rules::{self, push_visible_by},
 };
-use crate::{engine::scope::Scope, registry::Cover};
+use crate::{engine::scope::Scope, registry::RequiredChannel};
 
-/// How the consents of the contact `t` are found that make it visible and cover its channels.
+/// How a statement finds the consents that make the contact `t` visible and cover its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum CoverageLookup {
-    /// Each is asked for.
+    /// By EXISTS subqueries.
     Exists,
-    /// Those that cover a channel are joined, each as a table of its own; that there is any is asked.
+    /// Consents that cover a channel are joined, one join for each channel; visibility is an EXISTS subquery.
     Join,
-    /// All of a contact are gathered in one row, of those behind a contact, in the order of the contacts: so many of these are gone
-    /// through in their order that both are read side by side. PostgreSQL would rather gather those of everybody first; `OFFSET 0`
-    /// keeps it from that.
+    /// The consents of each contact are aggregated into one row, ordered by contact and starting after the contact
+    /// `after`, so that both tables are read side by side (merge join). `OFFSET 0` keeps PostgreSQL from
+    /// aggregating all consents first.
     MergeScan { after: Option<Uuid> },
 }
 
-/// A channel, the column of the contact that its consents are bound to, and what its consent is called where it is joined and where
-/// it is gathered.
+/// A channel, the contact's column that its consents are bound to, its alias in joins and its column in the merge
+/// scan.
 struct Channel {
     name: &'static str,
     address_column: &'static str,
@@ -38,21 +38,21 @@ const SMS: Channel = Channel { name: "SMS", address_column: "phone_key", alias: 
 const POST: Channel = Channel { name: "POST", address_column: "postal_key", alias: "g_post", column: "post" };
 const ALL: [Channel; 4] = [EMAIL, PHONE, SMS, POST];
 
-fn channels(cover: Cover) -> &'static [Channel] {
+fn channels(cover: RequiredChannel) -> &'static [Channel] {
     match cover {
-        Cover::Email => &[EMAIL],
-        Cover::Phone => &[PHONE, SMS],
-        Cover::Post => &[POST],
+        RequiredChannel::Email => &[EMAIL],
+        RequiredChannel::Phone => &[PHONE, SMS],
+        RequiredChannel::Post => &[POST],
     }
 }
 
 impl CoverageLookup {
-    /// Joins what is to be joined for `covers`.
+    /// Pushes the joins that `covers` need.
     pub(in crate::engine) fn push_join(
         self,
         sql: &mut SqlBuilder,
         scope: &Scope,
-        covers: impl Iterator<Item = Cover>,
+        covers: impl Iterator<Item = RequiredChannel>,
     ) {
         match self {
             Self::Exists => {}
@@ -65,8 +65,8 @@ impl CoverageLookup {
         }
     }
 
-    /// Whether a consent on the channels of `cover` has been joined.
-    pub(in crate::engine) fn push_covered(self, sql: &mut SqlBuilder, cover: Cover) {
+    /// Pushes the condition that a joined consent covers the channels of `cover`.
+    pub(in crate::engine) fn push_covered(self, sql: &mut SqlBuilder, cover: RequiredChannel) {
         for (index, channel) in channels(cover).iter().enumerate() {
             sql.push(if index == 0 { "" } else { " OR " });
             match self {
@@ -80,7 +80,7 @@ impl CoverageLookup {
     }
 }
 
-/// The live consent of the contact `t` on a channel: it has one at most.
+/// Joins the consent in force of the contact `t` on a channel; there is at most one.
 fn push_join(sql: &mut SqlBuilder, scope: &Scope, channel: &Channel) {
     let alias = channel.alias;
     sql.push(" LEFT JOIN consent ").push(alias).push(" ON ").push(alias).push(".contact_id = t.id AND ");
@@ -90,13 +90,13 @@ fn push_join(sql: &mut SqlBuilder, scope: &Scope, channel: &Channel) {
     sql.push(".bound_address = t.").push(channel.address_column).push(")");
 }
 
-/// The live consents of each contact as one row `v`: whether any is bound to no address, and what those on each channel are bound
-/// to.
+/// Joins the consents in force of each contact as one row `v`: whether any is bound to no address, and the address
+/// that each channel's consent is bound to.
 fn push_merge_scan(
     sql: &mut SqlBuilder,
     scope: &Scope,
     after: Option<Uuid>,
-    covers: impl Iterator<Item = Cover>,
+    covers: impl Iterator<Item = RequiredChannel>,
 ) {
     sql.push(" JOIN (SELECT g.contact_id, bool_or(g.bound_address IS NULL) AS unbound");
     for channel in &ALL {
@@ -108,7 +108,7 @@ fn push_merge_scan(
         sql.push("') AS ").push(channel.column).push("_unbound");
     }
     sql.push(" FROM consent g WHERE ");
-    // Each by itself, so that both are gone through from there on.
+    // On both tables, so that both scans start there.
     let push_after = |sql: &mut SqlBuilder, alias: &str| {
         if let Some(contact) = after {
             sql.push(" AND ").push(alias).push(".contact_id > ").bind(contact);
@@ -119,8 +119,8 @@ fn push_merge_scan(
     sql.push(" GROUP BY g.contact_id ORDER BY g.contact_id OFFSET 0) v ON v.contact_id = t.id");
 }
 
-/// Whether one of the consents that were gathered holds for the contact `t`: one that is bound to an address does as long as the
-/// contact has that address.
+/// Pushes the condition that one of the aggregated consents holds for the contact `t`: one bound to an address
+/// holds while the contact has that address.
 pub(in crate::engine) fn push_any_address_match(sql: &mut SqlBuilder) {
     sql.push("(v.unbound");
     for channel in &ALL {
@@ -134,7 +134,7 @@ fn push_address_match(sql: &mut SqlBuilder, channel: &Channel) {
     sql.push("v.").push(channel.column).push(" = t.").push(channel.address_column);
 }
 
-/// The same of the contact `t`, whose live consents have been gathered.
+/// Pushes the visibility condition of the contact `t` over its aggregated consents.
 pub(in crate::engine) fn push_visible_by_merge_scan(sql: &mut SqlBuilder, scope: &Scope) {
     push_visible_by(sql, scope, "t", push_any_address_match);
 }
@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn no_channel_is_forgotten() {
-        let known: Vec<String> = entity::enums::Channel::iter().map(|channel| channel.to_value()).collect();
-        assert_eq!(super::ALL.each_ref().map(|channel| channel.name).as_slice(), known);
+        let declared: Vec<String> =
+            entity::enums::Channel::iter().map(|channel| channel.to_value()).collect();
+        assert_eq!(super::ALL.each_ref().map(|channel| channel.name).as_slice(), declared);
     }
 }

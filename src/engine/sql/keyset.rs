@@ -1,21 +1,21 @@
-//! Ranges of an order behind a cursor. Room: engine/sql.
+//! Keyset pagination: the ranges of an order after a cursor. Room: engine/sql.
 
 use super::builder::SqlBuilder;
 use crate::engine::{cell::Cell, plan::condition::SortKey, scope::Scope};
 
-/// Where the rows behind a cursor lie. Values that are missing stand apart from the others, before or behind all of them; a
-/// condition that says one or the other is none that an index can serve, so that each is a range of its own.
+/// A range of rows after a cursor. Nulls lie before or after all other values, and no index serves a condition that
+/// covers both, so each is a range of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum KeysetRange {
-    /// Behind the cursor, of the rows that have the first value as the cursor does: missing, or not.
+    /// After the cursor, among the rows whose first value is null or not null as in the cursor.
     AfterValue,
-    /// The rows whose first value is missing, after all others.
+    /// Rows whose first value is null, after all others.
     Nulls,
-    /// The rows whose first value is there, after those that miss it.
+    /// Rows whose first value is not null, after the nulls.
     NonNulls,
 }
 
-/// The ranges behind `values`, in their order: one, or two where missing values come in between.
+/// The ranges after `values`, in order: one, or two where nulls lie in between.
 pub(in crate::engine) fn ranges(sort_keys: &[SortKey], values: &[Cell], reversed: bool) -> Vec<KeysetRange> {
     let (Some(first), Some(value)) = (sort_keys.first(), values.first()) else { return Vec::new() };
     let mut ranges = vec![KeysetRange::AfterValue];
@@ -27,7 +27,7 @@ pub(in crate::engine) fn ranges(sort_keys: &[SortKey], values: &[Cell], reversed
     ranges
 }
 
-/// The condition of a range behind `values`.
+/// Pushes the condition of a range after `values`.
 pub(in crate::engine) fn push_range(
     range: KeysetRange,
     sort_keys: &[SortKey],
@@ -54,7 +54,7 @@ pub(in crate::engine) fn push_range(
             sql.push(" IS NULL AND ");
             push_after(rest, other_values, reversed, sql, scope);
         }
-        // Both in one comparison, so that rows with the same first value are passed by as well.
+        // One row comparison, so that an index also skips rows with the same first value.
         (KeysetRange::AfterValue, Some(_))
             if rest.iter().all(|sort_key| has_same_direction(first, sort_key)) =>
         {
@@ -76,12 +76,12 @@ pub(in crate::engine) fn push_range(
     }
 }
 
-/// Whether `sort_key` can be compared together with `first`: it goes the same way, and its values are never missing.
+/// Whether `sort_key` can be part of one row comparison with `first`: same direction, never null.
 fn has_same_direction(first: &SortKey, sort_key: &SortKey) -> bool {
     !sort_key.nullable && sort_key.is_descending(false) == first.is_descending(false)
 }
 
-/// The rows that come after `values` in the order of `sort_keys`, or before them when `reversed`.
+/// Pushes the condition on rows after `values` in the order of `sort_keys`, or before them when `reversed`.
 pub(in crate::engine) fn push_after(
     sort_keys: &[SortKey],
     values: &[Cell],
@@ -99,7 +99,7 @@ pub(in crate::engine) fn push_after(
             };
         }
         match (value.to_value(), sort_key.descending != reversed) {
-            // Nothing follows a missing value when ascending: it is last.
+            // Nothing follows a null when ascending: nulls are last.
             (None, false) => {
                 sql.push("1 = 0");
             }

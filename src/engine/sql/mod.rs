@@ -1,4 +1,4 @@
-//! Statements: the row rule, consents that cover a channel, conditions, keysets, the rows of a level. Room: engine/sql.
+//! SQL statements: row rules, consent coverage, conditions, keysets, and the rows of a fetch. Room: engine/sql.
 
 pub(in crate::engine) mod builder;
 pub(in crate::engine) mod condition;

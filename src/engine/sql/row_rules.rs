@@ -1,6 +1,6 @@
-//! Rows: the ground decides. The one place that says which rows a caller may see. Room: engine/sql.
+//! Row rules: the legal basis decides. The only place that says which rows a caller may see. Room: engine/sql.
 //!
-//! Each legal basis has one plain semi-join shape; every statement carries it itself, and nothing of it is cached.
+//! Each legal basis has one plain semi-join shape. Every statement carries it itself; nothing of it is cached.
 
 use sea_orm::sea_query::Expr;
 
@@ -8,17 +8,17 @@ use super::builder::SqlBuilder;
 use crate::{
     engine::scope::Scope,
     policy::{Grounds, LegalBasis},
-    registry::{Cover, ObjectType, RowRule},
+    registry::{ObjectType, RequiredChannel, RowRule},
 };
 
-/// The address a consent on the channel of `g` is bound to, on the contact `c`.
+/// The condition that the consent `g` is bound to no address, or to the present address of the contact `c`.
 const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channel \
                      WHEN 'EMAIL' THEN {c}.email_key WHEN 'POST' THEN {c}.postal_key ELSE {c}.phone_key END)";
 
-/// Which contacts exist for the caller: the condition on the contact `alias` (Art. 6(1), 7(3), 18(2), 21).
+/// Pushes the condition on the contact `alias` that makes it visible to the caller (Art. 6(1), 7(3), 18(2), 21).
 ///
-/// Erased contacts never; restricted and retained ones where the purpose allows it; a live consent or recorded ground
-/// as the purpose says; no objection where one ends the processing.
+/// Erased contacts are never visible, restricted and retained ones only where the purpose allows it. A consent in
+/// force or a recorded ground is needed as the purpose demands, and no objection may end the processing.
 pub fn push_visible(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     push_visible_by(sql, scope, alias, |sql| push_consented(sql, scope, alias, None));
 }
@@ -56,7 +56,8 @@ pub(in crate::engine) fn push_visible_by(
             sql.push(" AND (g.until IS NULL OR g.until > ").bind(scope.now).push("))");
         }
     }
-    // Art. 21(1) for public tasks and legitimate interests; blocks of addresses for all advertising that rests on no consent.
+    // Art. 21(1) for public tasks and legitimate interests; blocks of addresses for all advertising that does not
+    // rest on consent.
     let advertises = purpose.group.is_some() && purpose.grounds != Grounds::Consent;
     if advertises || purpose.basis.is_some_and(LegalBasis::can_be_objected_to) {
         sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
@@ -65,8 +66,8 @@ pub(in crate::engine) fn push_visible_by(
         push_purpose_or_group(sql, scope, "o");
         sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push(")");
         if !purpose.channels.is_empty() {
-            // What names a channel ends that one alone. A block always names one: whoever shares an address with the person loses what
-            // leads to that address, and nothing else.
+            // An entry with a channel ends that channel only. A block always names one: a person who shares the
+            // address loses only what leads to that address.
             sql.push(" AND (o.channel IS NULL");
             for channel in &purpose.channels {
                 sql.push(" OR o.channel = '").push(channel.as_str()).push("'");
@@ -77,7 +78,7 @@ pub(in crate::engine) fn push_visible_by(
     }
 }
 
-/// For a caller who is the person: nobody else's rows, whatever the purpose sees.
+/// For a caller who is the data subject: only their own rows, whatever the purpose sees.
 fn push_own_subject(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     match scope.subject.as_deref() {
         None => {}
@@ -94,8 +95,9 @@ fn push_own_subject(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     }
 }
 
-/// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
-fn push_consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Option<Cover>) {
+/// Pushes the condition that the contact `alias` has a consent in force for the purpose, on any channel or on those
+/// of `cover`.
+fn push_consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Option<RequiredChannel>) {
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias).push(".id AND ");
     push_consent_in_force(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", alias));
@@ -105,12 +107,13 @@ fn push_consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Optio
     sql.push(")");
 }
 
-/// The consent `g` is in force for the purpose, whatever address it is bound to.
+/// Pushes the condition that the consent `g` is in force for the purpose, whatever address it is bound to.
 pub(in crate::engine) fn push_consent_in_force(sql: &mut SqlBuilder, scope: &Scope, g: &str) {
     push_consent_in_force_where(sql, scope, g, |_| {});
 }
 
-/// The same, where `of_objections` narrows the objections `o` to contacts among which that of `g` is.
+/// As [`push_consent_in_force`]; `of_objections` narrows the objections `o` to a set of contacts that contains that
+/// of `g`.
 pub(in crate::engine) fn push_consent_in_force_where(
     sql: &mut SqlBuilder,
     scope: &Scope,
@@ -121,9 +124,9 @@ pub(in crate::engine) fn push_consent_in_force_where(
     sql.push(g).push(".purpose_code = ").bind(code);
     sql.push(" AND ").push(g).push(".status = 'GRANTED' AND ").push(g).push(".withdrawn_at IS NULL AND (");
     sql.push(g).push(".expires_at IS NULL OR ").push(g).push(".expires_at > ").bind(scope.now).push(")");
-    // An objection to direct marketing (Art. 21(2)) ends its kinds on consent for good, and only what the person declares afresh
-    // after it counts again. One that ended when it began never held. A block of the address does the same on its channel, whoever
-    // declared it; a list of others stops what has no consent alone.
+    // An objection to direct marketing (Art. 21(2)) ends consents for good; only a later declaration counts again.
+    // An objection that ended when it began never held. A block of the address has the same effect on its channel,
+    // whoever declared it; an external list stops only what rests on no consent.
     sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
         .push(g)
         .push(".contact_id AND ");
@@ -137,37 +140,43 @@ pub(in crate::engine) fn push_consent_in_force_where(
     sql.push(")");
 }
 
-/// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.
+/// Pushes the condition that the consent `g` of the contact `c` is in force for the purpose, as every read of the
+/// contact checks it.
 pub(in crate::engine) fn push_effective_consent(sql: &mut SqlBuilder, scope: &Scope) {
     push_consent_in_force(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
     push_visible(sql, scope, "c");
 }
 
-/// The row rule of `object` as a condition on the row `t` of its table, for statements that are built elsewhere.
+/// The row rule of `object` as a condition on the row `t`, for statements built with sea-query.
 pub fn row_condition(scope: &Scope, object: &ObjectType) -> Expr {
     let mut sql = SqlBuilder::new(scope.backend, "");
     push_row_rule(&mut sql, scope, object.rows);
     sql.into_expr()
 }
 
-/// The status in `column` of the consent `t`, which ends at the instant it expires.
+/// Pushes the status in `column` of the consent `t`, which becomes EXPIRED at the instant it expires.
 pub(in crate::engine) fn push_effective_status(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     sql.push("CASE WHEN t.").push(column).push(" = 'GRANTED' AND t.expires_at <= ").bind(scope.now);
     sql.push(" THEN 'EXPIRED' ELSE t.").push(column).push(" END");
 }
 
-fn push_channels(cover: Cover) -> &'static str {
+fn push_channels(cover: RequiredChannel) -> &'static str {
     match cover {
-        Cover::Email => " AND g.channel = 'EMAIL'",
-        Cover::Phone => " AND g.channel IN ('PHONE', 'SMS')",
-        Cover::Post => " AND g.channel = 'POST'",
+        RequiredChannel::Email => " AND g.channel = 'EMAIL'",
+        RequiredChannel::Phone => " AND g.channel IN ('PHONE', 'SMS')",
+        RequiredChannel::Post => " AND g.channel = 'POST'",
     }
 }
 
-/// Whether the row `t` of a table is covered for the channel: a contact by a live consent on it, a further contact point
-/// by one that was given for that very address.
-pub(in crate::engine) fn push_covered(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule, cover: Cover) {
+/// Pushes the condition that the row `t` is covered for the channel: a contact by a consent in force on it, a
+/// further contact point by one bound to that very address.
+pub(in crate::engine) fn push_covered(
+    sql: &mut SqlBuilder,
+    scope: &Scope,
+    rule: RowRule,
+    cover: RequiredChannel,
+) {
     if rule == RowRule::Contact {
         push_consented(sql, scope, "t", Some(cover));
         return;
@@ -175,13 +184,13 @@ pub(in crate::engine) fn push_covered(sql: &mut SqlBuilder, scope: &Scope, rule:
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND ");
     push_consent_in_force(sql, scope, "g");
     sql.push(push_channels(cover)).push(" AND g.bound_address = ").push(match cover {
-        Cover::Email => "t.email_key)",
-        Cover::Phone => "t.phone_key)",
-        Cover::Post => "t.postal_key)",
+        RequiredChannel::Email => "t.email_key)",
+        RequiredChannel::Phone => "t.phone_key)",
+        RequiredChannel::Post => "t.postal_key)",
     });
 }
 
-/// Whether rows with this rule that hang on a contact are seen by whoever sees the contact, as far as they are of his purpose.
+/// Whether rows with this rule are visible to everybody who sees their contact, apart from their purpose.
 pub(in crate::engine) fn is_below_contact(rule: RowRule) -> bool {
     matches!(
         rule,
@@ -193,8 +202,7 @@ pub(in crate::engine) fn is_below_contact(rule: RowRule) -> bool {
     )
 }
 
-/// What is left of the condition on the row `t` of a table with this rule, where it hangs on a contact that was found visible in
-/// the same statement.
+/// Pushes what remains of the row rule where the same statement has found the contact visible.
 pub(in crate::engine) fn push_rule_below_contact(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::OfContact => {
@@ -210,7 +218,7 @@ pub(in crate::engine) fn push_rule_below_contact(sql: &mut SqlBuilder, scope: &S
     }
 }
 
-/// The condition on the row `t` of a table with this rule.
+/// Pushes the row rule of a table on its row `t`.
 pub(in crate::engine) fn push_row_rule(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::Everyone => {
@@ -256,7 +264,7 @@ pub(in crate::engine) fn push_row_rule(sql: &mut SqlBuilder, scope: &Scope, rule
         RowRule::Request => {
             push_own_purpose_or_group(sql, scope, "t");
             push_own_subject(sql, scope, "t.contact_id");
-            // Requests outlive the contact for those who see all of them.
+            // Requests outlive the contact for purposes that see all.
             if !sees_all(scope) {
                 sql.push(" AND ");
                 push_contact_visible(sql, scope, "t");
@@ -265,7 +273,7 @@ pub(in crate::engine) fn push_row_rule(sql: &mut SqlBuilder, scope: &Scope, rule
     }
 }
 
-/// Objections of the person, or blocks of its addresses: reads look at both in one place.
+/// Pushes the condition that keeps objections of the person, or blocks of addresses; both are in one table.
 fn push_stop_kind(sql: &mut SqlBuilder, rule: RowRule) {
     let is = if rule == RowRule::Objection { "=" } else { "<>" };
     sql.push("t.kind ").push(is).push(" 'OBJECTION' AND ");
@@ -281,8 +289,8 @@ fn sees_all(scope: &Scope) -> bool {
     scope.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
 }
 
-/// Under the own purpose alone, where nothing is recorded for groups: one value, so that an index of the purpose gives the rows in
-/// their order.
+/// Pushes the condition on the caller's purpose alone, for tables without group purposes: a single value, so that
+/// an index on the purpose returns rows in order.
 fn push_own_purpose(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     match &scope.purpose {
         Some(purpose) if purpose.sees_all => sql.push("1 = 1"),
@@ -299,7 +307,7 @@ fn push_own_purpose_or_group(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     }
 }
 
-/// Under the own purpose or its group.
+/// Pushes the condition on the caller's purpose or its group.
 fn push_purpose_or_group(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     let Some(purpose) = &scope.purpose else {
         sql.push("1 = 0");

@@ -1,7 +1,8 @@
-//! Statements made from a plan: the rows of a level, and with those of contacts what hangs on them. Room: engine/sql.
+//! Builds statements from a plan: the rows of a fetch, and with those of contacts their child rows. Room:
+//! engine/sql.
 //!
-//! What belongs to a contact is visible to who sees the contact. So the children of contacts are read in the statement that finds
-//! these visible: one look at the ground for both, one instant, one way to the database.
+//! Whoever sees a contact sees what belongs to it. So child rows of contacts are read in the statement that finds
+//! the contacts visible: one check of the legal basis, one instant, one round trip.
 
 use entity::enums::Channel;
 use sea_orm::DbBackend;
@@ -22,29 +23,30 @@ use crate::{
     registry::{CONSENT, RowRule},
 };
 
-/// A statement, and where in its rows the columns of each level stand.
+/// A statement, and the positions of each fetch's columns in its rows.
 pub(in crate::engine) struct Select {
     pub(in crate::engine) sql: SqlBuilder,
-    /// Of the level itself; `None` for the columns in their order.
+    /// Positions of the fetch itself; `None` if its columns stand in order.
     pub(in crate::engine) positions: Option<Vec<usize>>,
-    /// The children that come along: number, and where their columns stand. Their rows begin with their number, from 1.
+    /// The inlined children: their index and the positions of their columns. Rows begin with their number, from 1
+    /// for children.
     pub(in crate::engine) inlined: Vec<(usize, Vec<usize>)>,
 }
 
-/// What of a level is read.
+/// Which rows of a fetch are read.
 pub(in crate::engine) enum RowSelector<'p> {
     /// The row with this key.
     One(&'p Cell),
-    /// All, ordered by key.
+    /// All rows, ordered by key.
     All,
-    /// Those with these keys, ordered by key.
+    /// The rows with these keys, ordered by key.
     Keys(&'p [Cell]),
-    /// A page, of which one range behind its cursor.
+    /// A page, restricted to one range after its cursor.
     Page(&'p Page, Option<KeysetRange>),
 }
 
 impl RowSelector<'_> {
-    /// Whether the rows are in the order of their keys.
+    /// Whether the rows are ordered by key.
     fn is_by_key(&self) -> bool {
         match self {
             RowSelector::Page(page, _) => page.is_by_key(),
@@ -54,7 +56,7 @@ impl RowSelector<'_> {
 }
 
 impl Scope {
-    /// The rows of `fetch`, with those of its children that can come along.
+    /// Selects the rows of `fetch`, with those of its children that can be inlined.
     pub(in crate::engine) fn select_rows(&self, fetch: &Fetch, selector: &RowSelector<'_>) -> Select {
         let mut sql = SqlBuilder::new(self.backend, "SELECT ");
         let coverage = self.coverage_lookup(fetch, selector);
@@ -87,7 +89,7 @@ impl Scope {
                 sql.push(" LIMIT ").push_number(page.rows + 1);
             }
         }
-        // The rows are put in the order of their keys again, see below.
+        // The rows are sorted by key again, see below.
         let inlined: Vec<usize> = (0..fetch.children.len())
             .filter(|_| selector.is_by_key())
             .filter(|number| fetch.children.get(*number).is_some_and(|child| can_inline(fetch, child)))
@@ -112,11 +114,11 @@ impl Scope {
         self.push_from(sql, fetch, CoverageLookup::Exists);
     }
 
-    /// The same, where the consents that cover a channel are found as `coverage_lookup` says.
+    /// Pushes ` FROM table t WHERE` and the row rule, with consents looked up as `coverage` says.
     fn push_from(&self, sql: &mut SqlBuilder, fetch: &Fetch, coverage: CoverageLookup) {
         sql.push(" FROM ").push(fetch.object.table).push(" t");
         let covers = fetch.columns.iter().filter_map(|column| match column.expr {
-            ColumnExpr::Cover(cover) => Some(cover),
+            ColumnExpr::RequiredChannel(cover) => Some(cover),
             _ => None,
         });
         coverage.push_join(sql, self, covers);
@@ -127,13 +129,13 @@ impl Scope {
         }
     }
 
-    /// How the consents of `fetch` are found: those of contacts are read side by side with them.
+    /// How the consents of `fetch` are looked up: those of contacts are joined.
     fn coverage_lookup(&self, fetch: &Fetch, selector: &RowSelector<'_>) -> CoverageLookup {
         if !self.rests_on_consent() || fetch.object.rows != RowRule::Contact {
             return CoverageLookup::Exists;
         }
         let RowSelector::Page(page, _) = selector else { return CoverageLookup::Join };
-        // A filter may find few, wherever they are; what is gone through backwards is not read side by side.
+        // A filter may match few rows anywhere, and a backward scan cannot be merged.
         let all = page.filter.is_none() && page.search.is_none() && self.subject.is_none();
         if !all || !page.is_by_key() || page.backward || self.backend != DbBackend::Postgres {
             return CoverageLookup::Join;
@@ -145,7 +147,7 @@ impl Scope {
         }
     }
 
-    /// The columns of `fetch`, those that a consent covers as `coverage_lookup` says.
+    /// Pushes the columns of `fetch`; those that a consent covers as `coverage` says.
     fn push_columns(&self, sql: &mut SqlBuilder, fetch: &Fetch, coverage: CoverageLookup) {
         for (index, column) in fetch.columns.iter().enumerate() {
             sql.push(if index == 0 { "" } else { ", " });
@@ -153,7 +155,7 @@ impl Scope {
                 ColumnExpr::Plain(name) | ColumnExpr::Preference(name) => {
                     sql.push("t.").push(name);
                 }
-                ColumnExpr::Cover(cover) => {
+                ColumnExpr::RequiredChannel(cover) => {
                     sql.push("CASE WHEN ");
                     match coverage {
                         CoverageLookup::Exists => {
@@ -178,7 +180,7 @@ impl Scope {
         }
     }
 
-    /// Everything of a page's condition behind the row rule, but for cursors.
+    /// Pushes the filter and the search of a page.
     pub(in crate::engine) fn push_filters(&self, sql: &mut SqlBuilder, page: &Page) {
         if let Some(filter) = &page.filter {
             sql.push(" AND ");
@@ -204,7 +206,7 @@ impl Scope {
         }
     }
 
-    /// The statement `sql`, which reads the contacts of `fetch`, and behind its rows those of the children `with_write`.
+    /// Combines `sql`, which reads the contacts of `fetch`, with the rows of its `inlined` children.
     fn with_inlined_children(&self, fetch: &Fetch, sql: SqlBuilder, inlined: &[usize]) -> Select {
         let mut layout = Layout::default();
         let parent_positions = layout.assign(&fetch.columns, self.backend);
@@ -229,8 +231,8 @@ impl Scope {
         Select { sql, positions: Some(parent_positions), inlined }
     }
 
-    /// The rows of `page` for each row of `p`, called `k`: as many as it has, and one more. SQLite, which knows nothing of how many
-    /// there are, begins with `p` where it is told by CROSS JOIN.
+    /// Pushes the rows of `page` for each row of `p`, called `k`: up to its size and one more. SQLite has no
+    /// statistics on `p`; CROSS JOIN makes it start there.
     fn push_lateral_child(
         &self,
         sql: &mut SqlBuilder,
@@ -263,16 +265,16 @@ impl Scope {
         }
     }
 
-    /// Whether a page has all there can be for a contact: of consents for one purpose there is one for each channel.
+    /// Whether a page holds every possible row of a contact: for one purpose there is one consent for each channel.
     fn holds_all_rows(&self, fetch: &Fetch, page: &Page) -> bool {
-        let one = self.purpose.as_ref().is_some_and(|purpose| !purpose.sees_all);
-        fetch.object.name == CONSENT.name && one && page.rows >= Channel::iter().count() as u64
+        let single_purpose = self.purpose.as_ref().is_some_and(|purpose| !purpose.sees_all);
+        fetch.object.name == CONSENT.name && single_purpose && page.rows >= Channel::iter().count() as u64
     }
 }
 
-/// Whether the rows of `child` can come along with those of `fetch`: they are visible where the contact is that they hang on, and
-/// nothing has to be made of either that another statement is needed for. Their order is that of their keys, by which they are put in
-/// order again: a statement does not promise any for its parts.
+/// Whether the rows of `child` can be read with those of `fetch`: they are visible wherever their contact is, and
+/// no column needs another statement. They must be ordered by key, by which they are sorted again, since a UNION
+/// ALL promises no order.
 fn can_inline(fetch: &Fetch, child: &ChildFetch) -> bool {
     let Relation::Connection(page) = &child.relation else { return false };
     let plain =
@@ -286,7 +288,7 @@ fn can_inline(fetch: &Fetch, child: &ChildFetch) -> bool {
         && fetch.columns.iter().chain(&page.fetch.columns).all(plain)
 }
 
-/// The column of the children's table that names the parent.
+/// The column of the child table that references the parent.
 pub(in crate::engine) fn parent_column(fetch: &Fetch, child: &ChildFetch) -> String {
     match fetch.columns.get(child.slot).map(|column| column.expr) {
         Some(ColumnExpr::Plain(name)) => format!("t.{name}"),
@@ -294,7 +296,7 @@ pub(in crate::engine) fn parent_column(fetch: &Fetch, child: &ChildFetch) -> Str
     }
 }
 
-/// The columns of a statement whose rows are those of several levels: each has what the widest needs, and a number in front.
+/// The columns of a statement whose rows belong to several fetches: as many as the widest needs, after a number.
 #[derive(Default)]
 struct Layout(Vec<ColumnType>);
 
@@ -314,13 +316,13 @@ impl Layout {
             if let Some(used) = used.get_mut(position) {
                 *used = true;
             }
-            // Behind the number.
+            // Position 0 holds the number.
             positions.push(position + 1);
         }
         positions
     }
 
-    /// `SELECT` the columns at `assign` of `alias`, and nothing at the others.
+    /// Pushes `SELECT` with the columns of `alias` at `positions` and NULL elsewhere.
     fn push(&self, sql: &mut SqlBuilder, number: usize, alias: &str, positions: &[usize]) {
         sql.push("SELECT ").push_number(number as u64);
         for (index, kind) in self.0.iter().enumerate() {

@@ -4,7 +4,7 @@ use super::opt_outs;
 use crate::{
     auth::actor::Actor,
     exchange::contact_pages,
-    registry::{BLOCK, CONTACT, CONTACT_POINT, OBJECTION, ObjectType, PROVENANCE, PURPOSE, Read},
+    registry::{BLOCK, CONTACT, CONTACT_POINT, FieldSource, OBJECTION, ObjectType, PROVENANCE, PURPOSE},
 };
 
 /// What an export holds.
@@ -27,9 +27,9 @@ impl Columns {
     pub fn of(actor: &Actor, links: bool) -> Self {
         let mut left_out = Vec::new();
         let mut fields = |object: &'static ObjectType| -> Vec<&'static str> {
-            let columns = object.fields.iter().filter(|field| match field.read {
-                Read::Column { .. } => true,
-                Read::Preference { .. } => links,
+            let columns = object.fields.iter().filter(|field| match field.source {
+                FieldSource::Column { .. } => true,
+                FieldSource::Preference { .. } => links,
                 _ => false,
             });
             let all: Vec<&'static str> = columns.map(|field| field.name).collect();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{columns::Columns, opt_outs, vcard};
 use crate::{
-    base::{csv_injection::guarded, error::Error},
+    base::{csv_injection::escape, error::Error},
     exchange::imports::OPT_OUTS_OF_OWN,
 };
 
@@ -63,7 +63,7 @@ pub(super) enum Writer<W: Write> {
 }
 
 fn unwritten() -> Error {
-    Error::input("the file cannot be written")
+    Error::bad_input("the file cannot be written")
 }
 
 impl<W: Write> Writer<W> {
@@ -78,9 +78,9 @@ impl<W: Write> Writer<W> {
                     }
                     None | Some(Json::Null) => String::new(),
                     Some(Json::String(text)) if *head == "id" => text.clone(),
-                    Some(Json::String(text)) => guarded(text),
+                    Some(Json::String(text)) => escape(text),
                     Some(Json::Array(list)) if list.is_empty() => String::new(),
-                    Some(other) => guarded(&other.to_string()),
+                    Some(other) => escape(&other.to_string()),
                 };
                 csv.write_record(heads.iter().map(cell)).map_err(|_| unwritten())
             }

@@ -25,7 +25,7 @@ use crate::{
     base::error::{Code, Error},
     exchange::contact_pages::Pages,
     graphql::Pipeline,
-    registry::{CONTACT, Category},
+    registry::{CONTACT, DataCategory},
 };
 
 /// What was exported.
@@ -65,7 +65,8 @@ where
     let links = app.pages.public_url.is_some() && format != Format::VCard;
     let columns = Columns::of(&actor, links);
     if columns.contact.is_empty() {
-        return Err(Error::new(Code::ForbiddenField, "nothing of a contact may be read").at(CONTACT.name));
+        return Err(Error::new(Code::ForbiddenField, "nothing of a contact may be read")
+            .with_coordinate(CONTACT.name));
     }
     let mut pages = Pages::new(app, engine, &caller, &columns.selection());
     let mut next = pages.next().await?;
@@ -103,7 +104,7 @@ fn entry(what: Json) -> Entry {
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one("AuditEntry.action", Category::Audit, Json::Null, what),
+        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, Json::Null, what),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     base::error::{Code, Error},
     exchange::contact_pages,
     graphql::{Pipeline, Request},
-    registry::{CONSENT, Category},
+    registry::{CONSENT, DataCategory},
 };
 
 /// How a receipt is written.
@@ -68,7 +68,7 @@ pub async fn receipt(
         entity_type: CONSENT.name,
         entity_id: Some(consent),
         contact_id: person(document),
-        changes: ChangeSet::one("AuditEntry.action", Category::Audit, Json::Null, what),
+        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, Json::Null, what),
     };
     record(app, actor, entry).await?;
     Ok(text.to_owned())

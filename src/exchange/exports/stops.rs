@@ -68,7 +68,7 @@ enum Writer<W: Write> {
 }
 
 fn unwritten() -> Error {
-    Error::input("the file cannot be written")
+    Error::bad_input("the file cannot be written")
 }
 
 impl<W: Write> Writer<W> {

@@ -92,7 +92,7 @@ impl<R: Read> CsvRows<R> {
             }
         }
         if columns.is_empty() {
-            return Err(Error::input("the file has none of the mapped columns"));
+            return Err(Error::bad_input("the file has none of the mapped columns"));
         }
         let external_id = match &import.external_id {
             Some(name) => Some((find(name)?, name.clone())),
@@ -118,7 +118,7 @@ impl<R: Read> CsvRows<R> {
             |name: &&str| !import.ignore.iter().any(|ignored| ignored == name) && find(name).is_err();
         let missing: Vec<&str> = OPT_OUTS_OF_OWN.iter().map(|(_, column)| *column).filter(untold).collect();
         if reading.own && advertising && !missing.is_empty() {
-            return Err(Error::input(format!(
+            return Err(Error::bad_input(format!(
                 "the file does not tell who objects to advertising: it lacks {}; export it by a token that reads objections, or name them \
                  with --ignore",
                 missing.join(", ")
@@ -326,7 +326,7 @@ impl<R: Read> CsvRows<R> {
     fn text(&self, index: usize) -> Result<String, Reason> {
         let text = self.table.text(index)?;
         Ok(match &self.own {
-            Some(own) if own.id != index => native::unguarded(&text),
+            Some(own) if own.id != index => native::unescape(&text),
             _ => text,
         })
     }
@@ -334,7 +334,7 @@ impl<R: Read> CsvRows<R> {
 
 /// A no that nothing is read of must not be passed over.
 fn unmapped_no(head: &str, what: &str) -> Error {
-    Error::input(format!(
+    Error::bad_input(format!(
         "column `{head}` {what}, and is not mapped: say what it means by --opt-out email={head} (or phone, sms, post, all), or that it does not count by --ignore {head}"
     ))
 }

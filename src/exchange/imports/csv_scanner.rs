@@ -144,7 +144,7 @@ impl<R: Read> Read for Lines<R> {
 }
 
 pub(super) fn broken_off(line: u64) -> Error {
-    Error::input(format!(
+    Error::bad_input(format!(
         "the file cannot be read on from line {line}: it breaks off, or a row there is longer than 16 MiB because a quote is not \
          closed; what was imported before stays"
     ))

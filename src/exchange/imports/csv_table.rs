@@ -41,8 +41,10 @@ impl<R: Read> Table<R> {
             .flexible(true)
             .from_reader(Lines::new(file, reading.delimiter));
         // Without a header this is the first row, which is read again as such.
-        let header =
-            reader.byte_headers().map_err(|_| Error::input("the header of the file cannot be read"))?.clone();
+        let header = reader
+            .byte_headers()
+            .map_err(|_| Error::bad_input("the header of the file cannot be read"))?
+            .clone();
         let (named, encoding) = (reading.header, reading.encoding);
         Ok(Self { reader, record: ByteRecord::new(), header, named, encoding })
     }
@@ -63,7 +65,7 @@ impl<R: Read> Table<R> {
                 Some(index) if index < self.width() => Ok(index),
                 _ => {
                     let width = self.width();
-                    Err(Error::input(format!("`{wanted}` is not the number of a column, 1 to {width}")))
+                    Err(Error::bad_input(format!("`{wanted}` is not the number of a column, 1 to {width}")))
                 }
             };
         }
@@ -71,8 +73,8 @@ impl<R: Read> Table<R> {
         let mut found = self.header.iter().enumerate().filter(|(_, name)| named(name));
         match (found.next(), found.next()) {
             (Some((index, _)), None) => Ok(index),
-            (None, _) => Err(Error::input(format!("the file has no column `{wanted}`"))),
-            _ => Err(Error::input(format!("the file has several columns `{wanted}`"))),
+            (None, _) => Err(Error::bad_input(format!("the file has no column `{wanted}`"))),
+            _ => Err(Error::bad_input(format!("the file has several columns `{wanted}`"))),
         }
     }
 

@@ -63,7 +63,7 @@ impl Door {
         let seeing = policy.purposes().iter().filter(|purpose| purpose.sees_all);
         let widest = seeing.max_by_key(|purpose| (purpose.allowed_restricted, purpose.allowed_retained));
         let code = widest.map(|purpose| purpose.code.clone()).ok_or_else(|| {
-            Error::input("no purpose of the policy sees all, under which objections could be recorded")
+            Error::bad_input("no purpose of the policy sees all, under which objections could be recorded")
         })?;
         let credential = Credential {
             actor_id: actor.to_owned(),

@@ -17,11 +17,11 @@ use super::{
 use crate::{
     base::{
         error::Error,
-        fold::mailbox,
+        fold::email_key,
         identities::{Reader, is_damaged},
     },
     domain::contacts::{self, MAX_CONTACT_POINTS, NewAddresses, NewContactPoint},
-    registry::{CONTACT, CONTACT_POINT, Check, Field},
+    registry::{CONTACT, CONTACT_POINT, Field, Validator},
 };
 
 /// Most things that one row does not want.
@@ -209,8 +209,8 @@ impl Draft {
     /// Of a cell with several addresses or numbers the first, where each can be read; the others become contact points.
     fn first<'g>(&mut self, field: &Field, column: &str, given: &'g str) -> Cow<'g, str> {
         let (kind, parts) = match field.check {
-            Some(Check::Email) => (ContactPointKind::Email, mailboxes_in(given)),
-            Some(Check::Phone) => (ContactPointKind::Phone, numbers_in(given)),
+            Some(Validator::Email) => (ContactPointKind::Email, mailboxes_in(given)),
+            Some(Validator::Phone) => (ContactPointKind::Phone, numbers_in(given)),
             _ => return Cow::Borrowed(given),
         };
         let fits = |part: &String| {
@@ -238,8 +238,8 @@ impl Draft {
         }
         let given = self.first(field, column, given);
         if let Some(value) = self.checked(field, column, &given) {
-            if field.check == Some(Check::Email) {
-                self.mailbox = Some((column.to_owned(), mailbox(&value)));
+            if field.check == Some(Validator::Email) {
+                self.mailbox = Some((column.to_owned(), email_key(&value)));
             }
             self.values.push((field, value));
         }
@@ -297,13 +297,13 @@ impl Draft {
     fn checked(&mut self, field: &Field, column: &str, given: &str) -> Option<String> {
         let check = field.check?;
         match check.check(given, self.checks.today) {
-            Ok(Some(value)) if check == Check::Phone => Some(self.in_e164(column, value)?),
+            Ok(Some(value)) if check == Validator::Phone => Some(self.in_e164(column, value)?),
             Ok(value) => value,
             Err(fault) => {
                 self.fault(column, fault.into());
                 // As given, where the column holds any text and the text itself is sound.
-                let shape = matches!(check, Check::Email | Check::Phone | Check::Language);
-                let kept = Check::Line.check(given, self.checks.today).ok().flatten();
+                let shape = matches!(check, Validator::Email | Validator::Phone | Validator::Language);
+                let kept = Validator::Line.check(given, self.checks.today).ok().flatten();
                 kept.filter(|_| shape && self.checks.on_invalid == OnInvalid::Keep)
             }
         }

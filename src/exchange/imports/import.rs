@@ -50,16 +50,16 @@ impl Import {
     /// Checks what can be checked before the file is read.
     pub(super) fn check(&self, app: &App, policy: &Policy) -> Result<(), Error> {
         match (self.reading.format, self.map.is_empty()) {
-            (Format::Csv, true) => return Err(Error::input("no column is mapped to a field")),
+            (Format::Csv, true) => return Err(Error::bad_input("no column is mapped to a field")),
             (Format::VCard | Format::JsonLines, false) => {
-                return Err(Error::input("this kind of file has no columns to be mapped"));
+                return Err(Error::bad_input("this kind of file has no columns to be mapped"));
             }
             _ => {}
         }
         let mut targets = self.map.iter().map(|(target, _)| target);
         while let Some(target) = targets.next() {
             if targets.clone().any(|other| other == target) {
-                return Err(Error::input("a field is mapped twice"));
+                return Err(Error::bad_input("a field is mapped twice"));
             }
         }
         let notice = self.notice_version.as_ref().map(|version| ("notice version", version));
@@ -67,21 +67,21 @@ impl Import {
             check_text(name, value)?;
         }
         if self.since.is_some_and(|since| since > app.now()) {
-            return Err(Error::input("a ground cannot begin in the future"));
+            return Err(Error::bad_input("a ground cannot begin in the future"));
         }
         if self.informed_at.is_some_and(|informed| informed > app.now()) {
-            return Err(Error::input("nobody was informed in the future"));
+            return Err(Error::bad_input("nobody was informed in the future"));
         }
         self.reading.check()?;
         let Some(purpose) = policy.purpose(&self.purpose) else {
-            return Err(Error::input(format!("there is no purpose `{}`", self.purpose)));
+            return Err(Error::bad_input(format!("there is no purpose `{}`", self.purpose)));
         };
         if purpose.is_group {
-            return Err(Error::input(format!("`{}` is a group of purposes", self.purpose)));
+            return Err(Error::bad_input(format!("`{}` is a group of purposes", self.purpose)));
         }
         if purpose.grounds != Grounds::Recorded {
             // Art. 7(1): a consent needs a declaration of the person, which a file cannot make.
-            return Err(Error::input(format!(
+            return Err(Error::bad_input(format!(
                 "an import cannot make a ground for the purpose `{}`",
                 self.purpose
             )));

@@ -146,11 +146,11 @@ impl Import {
         let mut map = Map::new();
         for pair in pairs {
             let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+                return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
             };
             let target = Target::parse(name.trim())?;
             if map.iter().any(|(other, _)| *other == target) {
-                return Err(Error::input(format!("`{name}` is mapped twice")));
+                return Err(Error::bad_input(format!("`{name}` is mapped twice")));
             }
             map.push((target, column.trim().to_owned()));
         }
@@ -165,7 +165,7 @@ impl Import {
         let mut all = Vec::new();
         for pair in pairs {
             let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form channel=Column")));
+                return Err(Error::bad_input(format!("`{pair}` is not of the form channel=Column")));
             };
             let channel = match name.trim() {
                 "all" => None,
@@ -175,7 +175,7 @@ impl Import {
                 "post" => Some(Channel::Post),
                 other => {
                     let known = "email, phone, sms, post, all";
-                    return Err(Error::input(format!("`{other}` is not a channel; known are {known}")));
+                    return Err(Error::bad_input(format!("`{other}` is not a channel; known are {known}")));
                 }
             };
             all.push(OptOut { channel, column: column.trim().to_owned(), optional: false });
@@ -200,12 +200,16 @@ impl Import {
     /// `BAD_USER_INPUT` naming the exports that are known.
     pub fn preset(name: &str) -> Result<Mapping, Error> {
         if name == OWN {
-            let fields = CONTACT.given().map(|(field, _)| (Target::Field(field), field.name.to_owned()));
+            let fields =
+                CONTACT.writable_fields().map(|(field, _)| (Target::Field(field), field.name.to_owned()));
             return Ok((fields.collect(), Some("id".to_owned())));
         }
         let Some((_, id, columns)) = PRESETS.iter().find(|(known, ..)| *known == name) else {
             let known: Vec<&str> = PRESETS.iter().map(|(known, ..)| *known).chain([OWN]).collect();
-            return Err(Error::input(format!("there is no preset `{name}`; known are {}", known.join(", "))));
+            return Err(Error::bad_input(format!(
+                "there is no preset `{name}`; known are {}",
+                known.join(", ")
+            )));
         };
         let map = columns.iter().map(|(name, column)| Ok((Target::parse(name)?, (*column).to_owned())));
         Ok((map.collect::<Result<Map, Error>>()?, (!id.is_empty()).then(|| (*id).to_owned())))
@@ -223,7 +227,7 @@ impl Import {
             fields: std::collections::BTreeMap<String, String>,
         }
         let file: File = toml::from_str(text).map_err(|error| {
-            Error::input(format!("the map file cannot be read: {}", error.message().replace('\n', " ")))
+            Error::bad_input(format!("the map file cannot be read: {}", error.message().replace('\n', " ")))
         })?;
         let pairs: Vec<String> =
             file.fields.iter().map(|(field, column)| format!("{field}={column}")).collect();
@@ -244,7 +248,7 @@ mod tests {
             assert_eq!(map.len(), columns.len(), "{name}");
         }
         let (own, id) = Import::preset(OWN).unwrap();
-        assert_eq!((own.len(), id.as_deref()), (CONTACT.given().count(), Some("id")));
+        assert_eq!((own.len(), id.as_deref()), (CONTACT.writable_fields().count(), Some("id")));
         assert!(Import::preset("sap").unwrap_err().message.contains("hubspot"));
     }
 

@@ -15,10 +15,10 @@ use super::{
 use crate::exchange::imports::bounded_lines::BoundedLines;
 use crate::{
     base::error::Error,
-    registry::{CONTACT, CONTACT_POINT, Check},
+    registry::{CONTACT, CONTACT_POINT, Validator},
 };
 
-pub(super) use crate::base::csv_injection::unguarded;
+pub(super) use crate::base::csv_injection::unescape;
 
 /// Most sources of a contact.
 const MAX_SOURCES: usize = 100;
@@ -103,7 +103,7 @@ impl OwnSource {
         let times = [self.collected_at, self.recorded_at, self.informed_at];
         let known = |name: &String| CONTACT.field(name).is_some();
         !self.source.trim().is_empty()
-            && texts.into_iter().flatten().all(|line| Check::Line.check(line, today).is_ok())
+            && texts.into_iter().flatten().all(|line| Validator::Line.check(line, today).is_ok())
             && times.into_iter().flatten().all(|at| is_plausible(at, today))
             && self.fields.len() <= CONTACT.fields.len()
             && self.fields.iter().all(known)
@@ -131,7 +131,7 @@ fn add_points(points: &Json, today: NaiveDate, draft: &mut Draft) -> Option<()> 
         let point = point.as_object()?;
         let kind = ContactPointKind::try_from_value(&point.get("kind")?.as_str()?.to_owned()).ok()?;
         let values: Vec<(&str, &str)> = CONTACT_POINT
-            .given()
+            .writable_fields()
             .filter_map(|(field, _)| Some((field.name, point.get(field.name)?.as_str()?)))
             .collect();
         let created_at = point.get("createdAt").and_then(Json::as_str);

@@ -70,7 +70,7 @@ impl Reading {
     /// Checks what can be checked before the file is read.
     pub(super) fn check(&self) -> Result<(), Error> {
         if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n') {
-            return Err(Error::input("this delimiter cannot be used"));
+            return Err(Error::bad_input("this delimiter cannot be used"));
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ pub(super) fn check_text(name: &str, value: &str) -> Result<(), Error> {
         || value.chars().count() > MAX_TEXT_CHARS
         || value.chars().any(char::is_control)
     {
-        return Err(Error::input(format!(
+        return Err(Error::bad_input(format!(
             "`{name}` must be 1 to {MAX_TEXT_CHARS} characters without control characters"
         )));
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::registry::Fault;
+use crate::registry::ValidationError;
 
 /// Why a row is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -183,16 +183,16 @@ impl Reason {
     }
 }
 
-impl From<Fault> for Reason {
-    fn from(fault: Fault) -> Self {
+impl From<ValidationError> for Reason {
+    fn from(fault: ValidationError) -> Self {
         match fault {
-            Fault::TooLong => Reason::TooLong,
-            Fault::ControlCharacter => Reason::ControlCharacter,
-            Fault::InvalidEmail => Reason::InvalidEmail,
-            Fault::InvalidPhone => Reason::InvalidPhone,
-            Fault::InvalidBirthDate => Reason::InvalidBirthDate,
-            Fault::InvalidDate => Reason::InvalidDate,
-            Fault::InvalidLanguage => Reason::InvalidLanguage,
+            ValidationError::TooLong => Reason::TooLong,
+            ValidationError::ControlCharacter => Reason::ControlCharacter,
+            ValidationError::InvalidEmail => Reason::InvalidEmail,
+            ValidationError::InvalidPhone => Reason::InvalidPhone,
+            ValidationError::InvalidBirthDate => Reason::InvalidBirthDate,
+            ValidationError::InvalidDate => Reason::InvalidDate,
+            ValidationError::InvalidLanguage => Reason::InvalidLanguage,
         }
     }
 }

@@ -26,7 +26,7 @@ impl<R: Read> Rows<R> {
         import: &Import,
         app: &App,
     ) -> Result<(Self, Vec<Problem>), Error> {
-        let file = || open().map_err(|_| Error::input("the file cannot be opened"));
+        let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
         let opened = Self::open(file()?, import, app)?;
         match opened {
             (Self::Csv(rows), _)

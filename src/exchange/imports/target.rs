@@ -36,18 +36,20 @@ impl Target {
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let unknown = |known: Vec<&str>| {
             let known = known.join(", ");
-            Error::input(format!("`{text}` is not a field that can be imported; known are {known}"))
+            Error::bad_input(format!("`{text}` is not a field that can be imported; known are {known}"))
         };
         let Some((name, label)) = text.split_once(':') else {
-            let field = CONTACT.given().map(|(field, _)| field).find(|field| field.name == text);
-            return field.map(Target::Field).ok_or_else(|| unknown(names(CONTACT.given())));
+            let field = CONTACT.writable_fields().map(|(field, _)| field).find(|field| field.name == text);
+            return field.map(Target::Field).ok_or_else(|| unknown(names(CONTACT.writable_fields())));
         };
-        let points = || CONTACT_POINT.given().filter(|(field, _)| field.name != "label");
+        let points = || CONTACT_POINT.writable_fields().filter(|(field, _)| field.name != "label");
         let field = points().map(|(field, _)| field.name).find(|field| *field == name);
         let field = field.ok_or_else(|| unknown(names(points())))?;
         let label = label.trim().to_owned();
         if label.is_empty() {
-            return Err(Error::input(format!("`{text}` does not say what the contact point is used for")));
+            return Err(Error::bad_input(format!(
+                "`{text}` does not say what the contact point is used for"
+            )));
         }
         let kind = match field {
             "email" => ContactPointKind::Email,
@@ -68,7 +70,7 @@ impl PartialEq for Target {
     }
 }
 
-fn names(fields: impl Iterator<Item = (&'static Field, crate::registry::Check)>) -> Vec<&'static str> {
+fn names(fields: impl Iterator<Item = (&'static Field, crate::registry::Validator)>) -> Vec<&'static str> {
     fields.map(|(field, _)| field.name).collect()
 }
 

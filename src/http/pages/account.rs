@@ -209,7 +209,7 @@ fn asked(texts: Texts, request: &PrivacyRequest) -> Asked {
 pub(super) async fn take(visit: &PageRequest, contact: Uuid, form: &Form) -> Result<Answer, Error> {
     let actor = visit.subject(contact)?;
     if form.only("action") != Some("request") {
-        let foreign = || Error::input("the form is not one of this page");
+        let foreign = || Error::bad_input("the form is not one of this page");
         let Some(known) = queries::person(visit, &actor, contact, false).await? else {
             return visit.invalid();
         };

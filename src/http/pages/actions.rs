@@ -41,9 +41,9 @@ async fn run(
     document: &str,
     variables: Json,
 ) -> Result<(), Error> {
-    if !actor.may(&format!("Mutation.{name}"), Action::Execute) {
+    if !actor.can(&format!("Mutation.{name}"), Action::Execute) {
         let message = "the policy keeps this from the persons themselves";
-        return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{name}")));
+        return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
     // A field that the policy keeps back is absent from an answer; a mutation that it refuses was not done.
     let done: Json = match ask(visit, actor, document, variables).await {
@@ -53,7 +53,7 @@ async fn run(
     };
     if done.get(name).is_none_or(Json::is_null) {
         let message = "the policy keeps this from the persons themselves";
-        return Err(Error::new(Code::Forbidden, message).at(format!("Mutation.{name}")));
+        return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
     Ok(())
 }

@@ -3,10 +3,12 @@
 use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 use chrono::{DateTime, Utc};
 
-use crate::base::i18n::{Area, LANGUAGES};
+use crate::base::i18n::{LANGUAGES, MessageCatalog};
 
-static PAGES: Area =
-    Area::new(include_str!("../../../locales/de/pages.ftl"), include_str!("../../../locales/en/pages.ftl"));
+static PAGES: MessageCatalog = MessageCatalog::new(
+    include_str!("../../../locales/de/pages.ftl"),
+    include_str!("../../../locales/en/pages.ftl"),
+);
 
 /// Languages with their own names.
 pub(super) const NAMES: [(&str, &str); 2] = [("de", "Deutsch"), ("en", "English")];

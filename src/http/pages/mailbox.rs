@@ -125,7 +125,7 @@ pub(super) async fn take(
     mailbox: &Mailbox,
     form: &Form,
 ) -> Result<Answer, Error> {
-    let foreign = || Error::input("the form is not one of this page");
+    let foreign = || Error::bad_input("the form is not one of this page");
     if form.only("action") == Some("open") {
         // Where the page asks nothing any more, it has no such form.
         let told = form.only("answer").filter(|_| mailbox.asks).ok_or_else(foreign)?;
@@ -138,7 +138,7 @@ pub(super) async fn take(
     let records = signups::records(&visit.app, mailbox).await?;
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let (purpose, request) = (&app.pages.purpose, visit.request_id.clone());
-    let actor = Actor::of_mailbox(policy, mailbox.link, records, purpose, app.now(), request)?;
+    let actor = Actor::for_mailbox(policy, mailbox.link, records, purpose, app.now(), request)?;
     let done = actions::stop(visit, &actor, &mailbox.key, form).await?.ok_or_else(foreign)?;
     Ok(visit.back(done))
 }

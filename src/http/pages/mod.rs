@@ -3,11 +3,11 @@
 //! What persons see is read through the engine, and what they do is done through it, as a client in the role of the persons: there
 //! is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or used looks alike.
 //!
-//! `Actor::of_subject` sees its own rows alone, whatever the
+//! `Actor::for_subject` sees its own rows alone, whatever the
 //! purpose sees (`Scope.subject`, in every row rule). What they show is one query, what they do is a mutation;
 //! whether a purpose holds is asked by the row rule of that purpose. A link opens a declaration, the account, a
 //! mailbox or the preferences, or nothing; what opens nothing gets one answer, whatever the reason. A fresh link to a
-//! mailbox of several records acts as `Actor::of_mailbox` (`link:<id>`), who declares only where all of them are one
+//! mailbox of several records acts as `Actor::for_mailbox` (`link:<id>`), who declares only where all of them are one
 //! person's; the answer to its one question (`domain/signups/mailboxes.rs`) is compared with every record to the end,
 //! and what it opens stands in the row of the link. Whose a sign-up is, `domain/signups/owners.rs` decides by the
 //! name typed with it. GET changes nothing. Templates are askama, texts Fluent. A preference link is stateless:
@@ -50,7 +50,7 @@ use crate::http::response::RequestLogFields;
 use crate::{
     audit,
     base::error::{Code, Error},
-    config::public_pages::Pages,
+    config::public_pages::PublicPages,
     crypto::link_tokens,
     domain::signups,
     policy::{Action, Grounds, Policy},
@@ -83,7 +83,7 @@ pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
 ///
 /// # Errors
 /// What is missing.
-pub fn check_policy_supports_pages(policy: &Policy, pages: &Pages) -> Result<(), String> {
+pub fn check_policy_supports_pages(policy: &Policy, pages: &PublicPages) -> Result<(), String> {
     let purpose = policy.purpose(&pages.purpose);
     if purpose.is_none_or(|purpose| !purpose.sees_all || purpose.grounds != Grounds::EveryContact) {
         let message = "must be a purpose of the policy that holds for every contact and sees all";
@@ -266,7 +266,7 @@ async fn take(mut visit: PageRequest, place: Place, form: &Form) -> Result<Answe
     match place {
         Place::SignUp(code) => sign_up::take(&visit, &code, form).await,
         Place::Link => ask_for_link(&visit, form).await,
-        Place::Token(token) if form.is_one_click() && !link_tokens::is_mailed(&token) => {
+        Place::Token(token) if form.is_one_click() && !link_tokens::is_one_time_token(&token) => {
             // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
             if !preferences::unsubscribe(&visit, &token).await? {
                 return visit.invalid();
@@ -324,7 +324,7 @@ enum Opened {
 
 async fn open(visit: &PageRequest, token: &str) -> Result<Opened, Error> {
     let app = &visit.app;
-    if link_tokens::is_mailed(token) {
+    if link_tokens::is_one_time_token(token) {
         if let Some(pending) = signups::pending(app, token).await? {
             return Ok(Opened::Declaration(pending));
         }

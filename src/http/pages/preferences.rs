@@ -92,7 +92,7 @@ async fn is_own(visit: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailb
     let (email, key) = primary.unwrap_or_default();
     keys.extend(key);
     // Links of before were made for the key that the first reader made.
-    keys.extend(email.as_deref().map(fold::mailbox));
+    keys.extend(email.as_deref().map(fold::email_key));
     let anew = match mailbox {
         // Another reader may have made the key that the link names.
         link_tokens::Mailbox::Key(key) => Some(app.reader.email_key(key)),
@@ -145,7 +145,7 @@ pub(super) async fn take(visit: &PageRequest, person: &Person, form: &Form) -> R
         signups::ask_fresh_for(&visit.app, person.contact, language, &visit.request_id).await?;
         return Ok(visit.back("fresh"));
     }
-    let foreign = || Error::input("the form is not one of this page");
+    let foreign = || Error::bad_input("the form is not one of this page");
     let (choices, groups) = offered(visit, person).await?;
     if !choices::offer(&choices, &groups, form) {
         return Err(foreign());

@@ -230,7 +230,7 @@ struct All {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn accesses(visit: &PageRequest, actor: &Actor) -> Result<Option<Vec<Access>>, Error> {
-    if !actor.may("Query.accesses", Action::Execute) {
+    if !actor.can("Query.accesses", Action::Execute) {
         return Ok(None);
     }
     let All { accesses } = ask(visit, actor, ACCESSES_QUERY, Json::Null).await?;
@@ -249,7 +249,7 @@ pub(super) async fn reaches(
     let db = &visit.app.db;
     let (now, backend) = (visit.app.now(), db.backend());
     let scope = Scope { purpose: Some(purpose.clone()), now, backend, subject: None };
-    engine::reaches(&db.reader, &scope, key).await
+    engine::is_reachable_mailbox(&db.reader, &scope, key).await
 }
 
 /// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes by.
@@ -262,7 +262,7 @@ pub(super) async fn holds(
     purpose: &Arc<PurposeDef>,
 ) -> Result<bool, Error> {
     let (app, policy) = (&visit.app, visit.app.policy.current());
-    let actor = Actor::of_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
+    let actor = Actor::for_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
     let scope = Scope::for_actor(&actor, app.now(), app.db.backend());
     engine::exists(&app.db.reader, &scope, &CONTACT, contact).await
 }

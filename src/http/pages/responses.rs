@@ -18,7 +18,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 use crate::http::pages::language::{NAMES, Texts};
-use crate::{base::error::Error, config::public_pages::Pages};
+use crate::{base::error::Error, config::public_pages::PublicPages};
 
 /// Nothing is loaded but the own stylesheet, nothing runs, and forms go nowhere else.
 const CSP: &str =
@@ -73,7 +73,7 @@ pub(super) struct Layout<'p> {
 }
 
 impl<'p> Layout<'p> {
-    pub(super) fn new(pages: &'p Pages, texts: Texts, title: String) -> Self {
+    pub(super) fn new(pages: &'p PublicPages, texts: Texts, title: String) -> Self {
         Self {
             texts,
             title,
@@ -143,7 +143,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<Answe
 
 /// A page that says what stands under `page-<name>-title` and the `parts` of `page-<name>-`.
 pub(super) fn message(
-    pages: &Pages,
+    pages: &PublicPages,
     texts: Texts,
     status: StatusCode,
     name: &str,
@@ -156,7 +156,7 @@ pub(super) fn message(
 
 /// A page that says what stands under `page-<name>-title` and `-lead`, with the form that asks for a link.
 pub(super) fn asking(
-    pages: &Pages,
+    pages: &PublicPages,
     texts: Texts,
     status: StatusCode,
     name: &str,
@@ -169,7 +169,7 @@ pub(super) fn asking(
 }
 
 /// The page for a request that is refused, whatever it was about.
-pub(super) fn refusal(pages: &Pages, texts: Texts, status: StatusCode) -> Answer {
+pub(super) fn refusal(pages: &PublicPages, texts: Texts, status: StatusCode) -> Answer {
     let name = match status.as_u16() {
         status @ (400 | 404 | 405 | 408 | 413 | 415 | 429 | 503) => format!("error-{status}"),
         _ => "error-500".to_owned(),

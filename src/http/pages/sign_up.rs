@@ -13,7 +13,7 @@ use crate::{
     base::error::Error,
     domain::signups::{self, Choice, SignUp},
     policy::{FormDef, Policy},
-    registry::Check,
+    registry::Validator,
 };
 
 /// A purpose with its text.
@@ -130,7 +130,7 @@ pub(super) fn sent(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
 /// # Errors
 /// What the person is told.
 pub(super) fn address(visit: &PageRequest, typed: &str) -> Result<String, String> {
-    match Check::Email.check(typed, visit.app.now().date_naive()) {
+    match Validator::Email.check(typed, visit.app.now().date_naive()) {
         Ok(Some(address)) => Ok(address),
         Ok(None) => Err(visit.texts.say("page-fault-email-missing")),
         Err(_) => Err(visit.texts.say("page-fault-email-invalid")),
@@ -161,7 +161,7 @@ pub(super) async fn take(visit: &PageRequest, code: &str, filled: &Form) -> Resu
     }
     let mut given = |field: &'static str| {
         let typed = filled.get(field).filter(|_| form.fields.iter().any(|asked| asked == field));
-        Check::Line.check(typed.unwrap_or_default(), visit.app.now().date_naive()).unwrap_or_else(|_| {
+        Validator::Line.check(typed.unwrap_or_default(), visit.app.now().date_naive()).unwrap_or_else(|_| {
             fault(field, texts.say("page-fault-name"));
             None
         })

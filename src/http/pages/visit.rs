@@ -96,7 +96,7 @@ impl PageRequest {
     /// The person `contact` as the engine knows it.
     pub(super) fn subject(&self, contact: uuid::Uuid) -> Result<Actor, Error> {
         let (app, policy) = (&self.app, self.app.policy.current());
-        Actor::of_subject(policy, contact, &app.pages.purpose, app.now(), self.request_id.clone())
+        Actor::for_subject(policy, contact, &app.pages.purpose, app.now(), self.request_id.clone())
     }
 
     /// The page below `/p/` to be fetched next, in the language that was chosen.

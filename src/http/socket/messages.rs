@@ -59,8 +59,8 @@ pub(super) fn parse(text: &str) -> Result<Incoming, Close> {
     let payload = message.remove("payload");
     match kind.as_str() {
         "connection_init" => Ok(Incoming::Init(head(payload)?)),
-        "ping" => optional(payload).map(|()| Incoming::Ping),
-        "pong" => optional(payload).map(|()| Incoming::Pong),
+        "ping" => check_payload(payload).map(|()| Incoming::Ping),
+        "pong" => check_payload(payload).map(|()| Incoming::Pong),
         "subscribe" => Ok(Incoming::Subscribe(id(&mut message)?, request(payload)?)),
         "complete" => Ok(Incoming::Complete(id(&mut message)?)),
         _ => Err(Close::bad("a message of an unknown type")),
@@ -74,7 +74,7 @@ fn id(message: &mut Map<String, Value>) -> Result<String, Close> {
     }
 }
 
-fn optional(payload: Option<Value>) -> Result<(), Close> {
+fn check_payload(payload: Option<Value>) -> Result<(), Close> {
     match payload {
         None | Some(Value::Null | Value::Object(_)) => Ok(()),
         Some(_) => Err(Close::bad("a payload is a JSON object")),
@@ -91,7 +91,7 @@ fn head(payload: Option<Value>) -> Result<HeaderMap, Close> {
     };
     let mut head = HeaderMap::new();
     for (name, value) in members {
-        let Some(header) = header_of(&name) else { continue };
+        let Some(header) = header_name(&name) else { continue };
         let value = value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
         let mut value = value.ok_or_else(|| Close::bad("credential and purpose are texts"))?;
         value.set_sensitive(true);
@@ -101,7 +101,7 @@ fn head(payload: Option<Value>) -> Result<HeaderMap, Close> {
     Ok(head)
 }
 
-fn header_of(name: &str) -> Option<HeaderName> {
+fn header_name(name: &str) -> Option<HeaderName> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "authorization" => Some(AUTHORIZATION),
@@ -127,12 +127,12 @@ fn request(payload: Option<Value>) -> Result<Request, Close> {
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(Close::bad("`variables` is an object or null")),
     };
-    optional(payload.remove("extensions"))?;
+    check_payload(payload.remove("extensions"))?;
     Ok(Request { query, operation_name, variables, ..Request::default() })
 }
 
 /// A message about the subscription `id`; `payload` is JSON.
-pub(super) fn about(id: &str, kind: &str, payload: &str) -> Message {
+pub(super) fn subscription_message(id: &str, kind: &str, payload: &str) -> Message {
     let id = Value::from(id);
     Message::text(format!("{{\"id\":{id},\"type\":\"{kind}\",\"payload\":{payload}}}"))
 }
@@ -194,7 +194,7 @@ mod tests {
     fn reasons_fit_their_frame() {
         let Message::Close(Some(frame)) = Close::new(4409, "ä".repeat(100)).frame() else { panic!() };
         assert!(frame.reason.len() <= 123);
-        let Message::Text(text) = about("a\"b", "next", "{}") else { panic!() };
+        let Message::Text(text) = subscription_message("a\"b", "next", "{}") else { panic!() };
         assert_eq!(text.as_str(), "{\"id\":\"a\\\"b\",\"type\":\"next\",\"payload\":{}}");
     }
 }

@@ -19,11 +19,11 @@
 //! how far each server has read; half of it would look like a promise. Nor are connections told to go away when the
 //! server stops: they end with it.
 
+pub(super) mod connection_limits;
 mod executor;
 mod inbound;
 mod messages;
 mod outbound;
-pub(super) mod places;
 mod session;
 
 use async_graphql_axum::GraphQLProtocol;
@@ -56,7 +56,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         tracing::info!(target: "zweck::security", request_id = id.as_str(), code = code.as_str(), "a WebSocket was refused");
         response::error_response(format, status, &Error::new(code, message), &id)
     };
-    if !is_welcome(&head.headers, &head.uri, &shared.sockets.limits.origins) {
+    if !is_allowed_origin(&head.headers, &head.uri, &shared.sockets.limits.origins) {
         return refuse(StatusCode::FORBIDDEN, Code::Forbidden, "pages of this origin may not connect");
     }
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut head, &shared).await else {
@@ -73,34 +73,34 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         let message = "the sub-protocol is not known";
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message);
     };
-    let Ok(seat) = shared.sockets.all.clone().try_acquire_owned() else {
+    let Ok(permit) = shared.sockets.all.clone().try_acquire_owned() else {
         let message = "there are too many WebSockets";
         return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::RateLimited, message);
     };
     let bytes = shared.sockets.limits.message_bytes;
     upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(move |socket| async move {
-        let _seat: OwnedSemaphorePermit = seat;
+        let _permit: OwnedSemaphorePermit = permit;
         session::serve(shared, socket, protocol, id).await;
     })
 }
 
 fn asks_for_socket(head: &HeaderMap) -> bool {
-    let named = head.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
-    named.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket"))
+    let upgrades = head.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    upgrades.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket"))
 }
 
 /// Whether the page that connects, if it is one, is of the host itself or of an origin on the list. Browsers send the
 /// origin of the page, and no page can change it; others send none, and are known by their credential alone.
-fn is_welcome(head: &HeaderMap, uri: &Uri, origins: &[String]) -> bool {
-    let mut sent = head.get_all(ORIGIN).iter();
-    let Some(origin) = sent.next() else { return true };
-    let (Ok(origin), None) = (origin.to_str(), sent.next()) else { return false };
+fn is_allowed_origin(head: &HeaderMap, uri: &Uri, origins: &[String]) -> bool {
+    let mut origins_sent = head.get_all(ORIGIN).iter();
+    let Some(origin) = origins_sent.next() else { return true };
+    let (Ok(origin), None) = (origin.to_str(), origins_sent.next()) else { return false };
     let host = head.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str));
-    let own = origin.split_once("://").zip(host).is_some_and(|((scheme, authority), host)| {
+    let is_same_host = origin.split_once("://").zip(host).is_some_and(|((scheme, authority), host)| {
         matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(host)
     });
-    own || origins.iter().any(|known| known == origin)
+    is_same_host || origins.iter().any(|allowed| allowed == origin)
 }
 
 #[cfg(test)]
@@ -109,17 +109,17 @@ mod tests {
 
     #[test]
     fn only_pages_of_the_host_and_of_the_list_connect() {
-        let welcome = |headers: &[(&'static str, &str)], list: &[&str]| {
+        let is_allowed = |headers: &[(&'static str, &str)], list: &[&str]| {
             let mut head = HeaderMap::new();
             for (name, value) in headers {
                 head.append(*name, value.parse().unwrap());
             }
             let list: Vec<String> = list.iter().map(|origin| (*origin).to_owned()).collect();
-            is_welcome(&head, &Uri::from_static("/graphql"), &list)
+            is_allowed_origin(&head, &Uri::from_static("/graphql"), &list)
         };
         let host = ("host", "crm.example:8080");
-        assert!(welcome(&[host], &[]));
-        assert!(welcome(&[host, ("origin", "https://CRM.example:8080")], &[]));
+        assert!(is_allowed(&[host], &[]));
+        assert!(is_allowed(&[host, ("origin", "https://CRM.example:8080")], &[]));
         for other in [
             "null",
             "https://evil.example",
@@ -128,11 +128,14 @@ mod tests {
             "crm.example:8080",
             "x://crm.example:8080",
         ] {
-            assert!(!welcome(&[host, ("origin", other)], &[]), "{other}");
+            assert!(!is_allowed(&[host, ("origin", other)], &[]), "{other}");
         }
-        assert!(welcome(&[host, ("origin", "https://app.example")], &["https://app.example"]));
-        assert!(!welcome(&[host, ("origin", "https://app.example.evil.example")], &["https://app.example"]));
+        assert!(is_allowed(&[host, ("origin", "https://app.example")], &["https://app.example"]));
+        assert!(!is_allowed(
+            &[host, ("origin", "https://app.example.evil.example")],
+            &["https://app.example"]
+        ));
         let twice = [host, ("origin", "https://crm.example:8080"), ("origin", "https://evil.example")];
-        assert!(!welcome(&twice, &[]));
+        assert!(!is_allowed(&twice, &[]));
     }
 }

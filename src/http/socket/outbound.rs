@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::messages::{Close, about};
+use super::messages::{Close, subscription_message};
 
 /// JSON for a subscription.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Outbox {
         Ok(())
     }
 
-    fn waiting(&self) -> Option<Payload> {
+    fn pending(&self) -> Option<Payload> {
         self.0.borrow().clone()
     }
 
@@ -70,21 +70,21 @@ pub(super) struct Outbound {
     pub(super) messages: Receiver<Message>,
     pub(super) outbox: Outbox,
     /// How long the client may take to take a message.
-    pub(super) patience: Duration,
+    pub(super) send_timeout: Duration,
 }
 
 impl Outbound {
     /// Sends until the client is gone (`None`), or the library closes: the session lets nothing through at which it would.
     pub(super) async fn run(&mut self) -> Option<Close> {
         while let Some(message) = self.messages.recv().await {
-            let Ok(message) = translate(message, self.outbox.waiting()) else {
+            let Ok(message) = translate(message, self.outbox.pending()) else {
                 return Some(Close::new(1011, "Internal error"));
             };
-            let Some((message, redeems)) = message else { continue };
-            if !matches!(timeout(self.patience, self.sink.send(message)).await, Ok(Ok(()))) {
+            let Some((message, from_outbox)) = message else { continue };
+            if !matches!(timeout(self.send_timeout, self.sink.send(message)).await, Ok(Ok(()))) {
                 return None;
             }
-            if redeems {
+            if from_outbox {
                 self.outbox.sent();
             }
         }
@@ -96,16 +96,20 @@ impl Outbound {
 ///
 /// # Errors
 /// When the library closes, or writes what it never does.
-fn translate(message: Message, waiting: Option<Payload>) -> Result<Option<(Message, bool)>, ()> {
+fn translate(message: Message, pending: Option<Payload>) -> Result<Option<(Message, bool)>, ()> {
     let text = match &message {
         Message::Text(text) => text,
         Message::Close(_) => return Err(()),
         _ => return Ok(Some((message, false))),
     };
-    let written: LibraryMessage = serde_json::from_str(text.as_str()).map_err(|_| ())?;
-    match (written.kind.as_str(), &written.id, waiting) {
-        ("next", Some(id), Some(Payload::Next(json))) => Ok(Some((about(id, "next", &json), true))),
-        ("next", Some(id), Some(Payload::Error(json))) => Ok(Some((about(id, "error", &json), true))),
+    let parsed: LibraryMessage = serde_json::from_str(text.as_str()).map_err(|_| ())?;
+    match (parsed.kind.as_str(), &parsed.id, pending) {
+        ("next", Some(id), Some(Payload::Next(json))) => {
+            Ok(Some((subscription_message(id, "next", &json), true)))
+        }
+        ("next", Some(id), Some(Payload::Error(json))) => {
+            Ok(Some((subscription_message(id, "error", &json), true)))
+        }
         ("next", ..) => Err(()),
         // A subscription ends by an error or by its client; the library completes it behind either.
         ("complete", ..) => Ok(None),
@@ -119,13 +123,13 @@ mod tests {
 
     #[test]
     fn tickets_become_what_waits() {
-        let sent = |text: &str, waiting: Option<Payload>| translate(Message::text(text.to_owned()), waiting);
+        let sent = |text: &str, pending: Option<Payload>| translate(Message::text(text.to_owned()), pending);
         let next = r#"{"type":"next","id":"s","payload":{"data":null}}"#;
         let payload = |error: bool| {
             let json = "[1]".to_owned();
             Some(if error { Payload::Error(json) } else { Payload::Next(json) })
         };
-        let expected = |kind: &str| Ok(Some((about("s", kind, "[1]"), true)));
+        let expected = |kind: &str| Ok(Some((subscription_message("s", kind, "[1]"), true)));
         assert_eq!(sent(next, payload(false)), expected("next"));
         assert_eq!(sent(next, payload(true)), expected("error"));
         assert_eq!(sent(next, None), Err(()));
@@ -144,10 +148,10 @@ mod tests {
         let taking = async {
             issued.recv().await.unwrap();
             tokio::task::yield_now().await;
-            assert!(matches!(outbox.waiting(), Some(Payload::Next(json)) if json == "1"));
+            assert!(matches!(outbox.pending(), Some(Payload::Next(json)) if json == "1"));
             outbox.sent();
         };
-        assert!(tokio::join!(sending, taking).0.is_ok() && outbox.waiting().is_none());
+        assert!(tokio::join!(sending, taking).0.is_ok() && outbox.pending().is_none());
         drop(issued);
         assert!(outbox.send(&tickets, Payload::Error("2".to_owned())).await.is_err());
     }

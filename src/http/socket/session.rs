@@ -26,10 +26,10 @@ use tokio::{
 use tokio_util::sync::PollSender;
 
 use super::{
+    connection_limits::{ConnectionPermit, SocketLimits},
     executor::{SubscribeRequest, Subscriptions},
     messages::Close,
     outbound::{Outbound, Outbox, Payload},
-    places::{Place, SocketLimits},
 };
 use crate::{
     auth::actor::Actor,
@@ -69,34 +69,34 @@ pub(super) struct Session {
     pub(super) shared: Shared,
     pub(super) channels: Channels,
     pub(super) id: RequestId,
-    pub(super) opened: Option<Opened>,
+    pub(super) authenticated: Option<Authenticated>,
     /// When the connection began, or last had a subscription.
-    pub(super) busy: Instant,
+    pub(super) last_active: Instant,
     /// When anything came from the client.
-    pub(super) heard: Instant,
+    pub(super) last_received: Instant,
     /// Messages since the last beat.
     pub(super) messages: u32,
     /// When is tried again what could not be told.
-    again: Option<Instant>,
+    retry_at: Option<Instant>,
 }
 
 /// What is known since the client said who it is.
-pub(super) struct Opened {
+pub(super) struct Authenticated {
     pub(super) head: HeaderMap,
     pub(super) actor_id: String,
-    pub(super) subscriptions: Vec<Followed>,
+    pub(super) subscriptions: Vec<ActiveSubscription>,
     pub(super) feed: Receiver<Change>,
     #[expect(dead_code, reason = "it is given back when the connection ends")]
-    pub(super) place: Place,
+    pub(super) permit: ConnectionPermit,
 }
 
 /// A subscription of the connection.
-pub(super) struct Followed {
+pub(super) struct ActiveSubscription {
     pub(super) id: String,
     tickets: mpsc::Sender<()>,
     subscription: Subscription,
     /// Changes that it was not told yet, in their order.
-    waiting: VecDeque<Change>,
+    pending: VecDeque<Change>,
     /// Since when it cannot be told anything.
     since: Option<Instant>,
 }
@@ -104,7 +104,7 @@ pub(super) struct Followed {
 /// Why a session ends: with a close of ours, or because the client is gone.
 pub(super) enum End {
     Close(Close),
-    Gone,
+    Disconnected,
 }
 
 impl From<Close> for End {
@@ -113,30 +113,30 @@ impl From<Close> for End {
     }
 }
 
-pub(super) type Step = Result<(), End>;
+pub(super) type SessionResult = Result<(), End>;
 
 /// What the loop woke up for.
 enum Event {
     Message(Option<Result<Message, axum::Error>>),
     Change(Result<Change, RecvError>),
-    Beat,
-    Again,
-    Late,
+    Heartbeat,
+    Retry,
+    InitTimeout,
 }
 
 /// Speaks with a client until one of both goes.
 pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLProtocol, id: RequestId) {
     let (sink, stream) = socket.split();
     // Small, so that a client that does not read is waited for.
-    let (inbound, mut accepted) = mpsc::channel(1);
+    let (inbound, mut from_guard) = mpsc::channel(1);
     let (pings, messages) = mpsc::channel(1);
     let (subscriptions, requests) = mpsc::unbounded_channel();
     let outbox = Outbox::new();
-    let patience = shared.sockets.limits.patience;
-    let mut outbound = Outbound { sink, messages, outbox: outbox.clone(), patience };
+    let send_timeout = shared.sockets.limits.send_timeout;
+    let mut outbound = Outbound { sink, messages, outbox: outbox.clone(), send_timeout };
     let library = GraphQLWebSocket::new_with_pair(
         PollSender::new(pings.clone()),
-        poll_fn(move |context| accepted.poll_recv(context)),
+        poll_fn(move |context| from_guard.poll_recv(context)),
         Subscriptions(subscriptions),
         protocol,
     );
@@ -144,17 +144,26 @@ pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLPr
     let mut session = Session::new(shared, channels, id);
     let end = tokio::select! {
         end = session.run() => end,
-        close = outbound.run() => close.map_or(End::Gone, End::Close),
+        close = outbound.run() => close.map_or(End::Disconnected, End::Close),
         // It ends when its input does, which the session holds.
         () = library.serve() => Close::new(1011, "Internal error").into(),
     };
-    session.part(end, outbound.sink).await;
+    session.close(end, outbound.sink).await;
 }
 
 impl Session {
     fn new(shared: Shared, channels: Channels, id: RequestId) -> Self {
         let now = Instant::now();
-        Self { shared, channels, id, opened: None, busy: now, heard: now, messages: 0, again: None }
+        Self {
+            shared,
+            channels,
+            id,
+            authenticated: None,
+            last_active: now,
+            last_received: now,
+            messages: 0,
+            retry_at: None,
+        }
     }
 
     pub(super) fn limits(&self) -> &SocketLimits {
@@ -163,76 +172,76 @@ impl Session {
 
     /// Works until the connection ends.
     async fn run(&mut self) -> End {
-        let late = Instant::now() + self.limits().init;
-        let mut beat = interval(self.limits().beat);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let init_deadline = Instant::now() + self.limits().init_timeout;
+        let mut heartbeats = interval(self.limits().heartbeat);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
                 message = self.channels.stream.next() => Event::Message(message),
-                change = next(self.opened.as_mut()) => Event::Change(change),
-                _ = beat.tick() => Event::Beat,
-                () = sleep_until(self.again.unwrap_or(late)), if self.again.is_some() => Event::Again,
-                () = sleep_until(late), if self.opened.is_none() => Event::Late,
+                change = next(self.authenticated.as_mut()) => Event::Change(change),
+                _ = heartbeats.tick() => Event::Heartbeat,
+                () = sleep_until(self.retry_at.unwrap_or(init_deadline)), if self.retry_at.is_some() => Event::Retry,
+                () = sleep_until(init_deadline), if self.authenticated.is_none() => Event::InitTimeout,
             };
-            let step = match event {
+            let result = match event {
                 Event::Message(Some(Ok(message))) => self.message(message).await,
-                Event::Message(Some(Err(error))) => Err(broken(&error)),
-                Event::Message(None) => Err(End::Gone),
+                Event::Message(Some(Err(error))) => Err(read_error(&error)),
+                Event::Message(None) => Err(End::Disconnected),
                 Event::Change(Ok(change)) => self.change(change).await,
-                Event::Change(Err(_)) => self.missed().await,
-                Event::Beat => self.beat().await,
-                Event::Again => self.tell().await,
-                Event::Late => Err(Close::new(4408, "Connection initialisation timeout").into()),
+                Event::Change(Err(_)) => self.lagged().await,
+                Event::Heartbeat => self.heartbeat().await,
+                Event::Retry => self.dispatch().await,
+                Event::InitTimeout => Err(Close::new(4408, "Connection initialisation timeout").into()),
             };
-            if let Err(end) = step {
+            if let Err(end) = result {
                 return end;
             }
         }
     }
 
     /// Closes, and waits for the client's own close, so that it reads ours.
-    async fn part(mut self, end: End, mut sink: SplitSink<WebSocket, Message>) {
+    async fn close(mut self, end: End, mut sink: SplitSink<WebSocket, Message>) {
         let code = match &end {
             End::Close(close) => Some(close.0),
-            End::Gone => None,
+            End::Disconnected => None,
         };
         tracing::info!(
             request_id = self.id.as_str(),
-            actor = self.opened.as_ref().map(|opened| opened.actor_id.as_str()),
+            actor = self.authenticated.as_ref().map(|authenticated| authenticated.actor_id.as_str()),
             code,
             "a WebSocket ends"
         );
         // The place among the connections is free from here on.
-        self.opened = None;
+        self.authenticated = None;
         let End::Close(close) = end else { return };
-        let farewell = async {
+        let handshake = async {
             if sink.send(close.frame()).await.is_ok() {
                 while let Some(Ok(_)) = self.channels.stream.next().await {}
             }
         };
         // Whoever does not close in time is cut off.
-        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, handshake).await;
     }
 
     /// Sends `payload`, and waits until the client has taken it.
-    async fn send(&self, tickets: &mpsc::Sender<()>, payload: Payload) -> Step {
-        self.channels.outbox.send(tickets, payload).await.map_err(|_| End::Gone)
+    async fn send(&self, tickets: &mpsc::Sender<()>, payload: Payload) -> SessionResult {
+        self.channels.outbox.send(tickets, payload).await.map_err(|_| End::Disconnected)
     }
 
     /// Starts a subscription that came through the library.
-    pub(super) async fn subscribe(&mut self, id: String, request: SubscribeRequest) -> Step {
+    pub(super) async fn subscribe(&mut self, id: String, request: SubscribeRequest) -> SessionResult {
         let SubscribeRequest { request, tickets } = request;
-        let Some(opened) = &mut self.opened else { return Ok(()) };
-        let actor = match actor(&self.shared, &opened.head).await {
+        let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
+        let actor = match actor(&self.shared, &authenticated.head).await {
             Ok(actor) => actor,
             // The others go on: nothing is refused by that.
             Err(error) if error.may_pass() => {
                 let errors = crate::graphql::error_list(&error, self.id.as_str());
                 return self.send(&tickets, Payload::Error(errors)).await;
             }
-            Err(error) => return self.lose(error).await,
+            Err(error) => return self.revoke(error).await,
         };
-        if opened.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
+        if authenticated.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
             let error = Error::new(Code::RateLimited, "this connection has too many subscriptions");
             return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
@@ -242,9 +251,9 @@ impl Session {
         {
             return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
-        if opened.subscriptions.is_empty() {
+        if authenticated.subscriptions.is_empty() {
             // What changed before the first subscription is nobody's.
-            opened.feed = self.shared.app.db.feed.listen();
+            authenticated.feed = self.shared.app.db.feed.subscribe();
         }
         let Ok(Value::Object(variables)) = request.variables.into_value().into_json() else {
             return Err(Close::new(1011, "Internal error").into());
@@ -257,8 +266,14 @@ impl Session {
         };
         match self.shared.pipeline.subscribe(&self.shared.app, &actor, request).await {
             Ok(subscription) => {
-                let waiting = VecDeque::new();
-                opened.subscriptions.push(Followed { id, tickets, subscription, waiting, since: None });
+                let pending = VecDeque::new();
+                authenticated.subscriptions.push(ActiveSubscription {
+                    id,
+                    tickets,
+                    subscription,
+                    pending,
+                    since: None,
+                });
                 Ok(())
             }
             Err(errors) => self.send(&tickets, Payload::Error(errors)).await,
@@ -266,46 +281,46 @@ impl Session {
     }
 
     /// Tells a change to each subscription that may see it, by what the credential and the policy say now.
-    async fn change(&mut self, change: Change) -> Step {
-        let Some(opened) = &mut self.opened else { return Ok(()) };
+    async fn change(&mut self, change: Change) -> SessionResult {
+        let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
         if change.entity_type == ACCESS_TOKEN.name {
             // The own credential has changed, or another one.
-            let own = opened.actor_id == format!("token:{}", change.id);
-            return if own { self.tell().await } else { Ok(()) };
+            let is_own = authenticated.actor_id == format!("token:{}", change.id);
+            return if is_own { self.dispatch().await } else { Ok(()) };
         }
-        for followed in &mut opened.subscriptions {
-            followed.waiting.push_back(change.clone());
+        for active in &mut authenticated.subscriptions {
+            active.pending.push_back(change.clone());
         }
-        if opened.subscriptions.iter().any(|followed| followed.waiting.len() > MAX_WAITING_CHANGES) {
-            return self.missed().await;
+        if authenticated.subscriptions.iter().any(|active| active.pending.len() > MAX_WAITING_CHANGES) {
+            return self.lagged().await;
         }
-        self.tell().await
+        self.dispatch().await
     }
 
     /// Looks at the credential and every subscription anew, and tells what waits. What cannot be told now is tried again.
-    async fn tell(&mut self) -> Step {
-        self.again = None;
-        let Some(opened) = &mut self.opened else { return Ok(()) };
-        let (now, keep) = (Instant::now(), self.shared.sockets.limits.keep);
-        let actor = match actor(&self.shared, &opened.head).await {
+    async fn dispatch(&mut self) -> SessionResult {
+        self.retry_at = None;
+        let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
+        let (now, max_retry_time) = (Instant::now(), self.shared.sockets.limits.max_retry_time);
+        let actor = match actor(&self.shared, &authenticated.head).await {
             Ok(actor) => actor,
             Err(error) => {
-                let mut each = opened.subscriptions.iter_mut();
+                let mut all = authenticated.subscriptions.iter_mut();
                 // Nothing is told meanwhile, so that nothing is told to who may not have it.
-                let borne = each.all(|followed| now - *followed.since.get_or_insert(now) <= keep);
-                if error.may_pass() && borne {
-                    self.again = Some(Instant::now() + RETRY_DELAY);
+                let may_retry = all.all(|active| now - *active.since.get_or_insert(now) <= max_retry_time);
+                if error.may_pass() && may_retry {
+                    self.retry_at = Some(Instant::now() + RETRY_DELAY);
                     return Ok(());
                 }
-                return self.lose(error).await;
+                return self.revoke(error).await;
             }
         };
         let mut messages = Vec::new();
-        let mut kept = Vec::with_capacity(opened.subscriptions.len());
-        for mut followed in std::mem::take(&mut opened.subscriptions) {
+        let mut kept = Vec::with_capacity(authenticated.subscriptions.len());
+        for mut active in std::mem::take(&mut authenticated.subscriptions) {
             loop {
-                let change = followed.waiting.front();
-                let Followed { tickets, subscription, .. } = &followed;
+                let change = active.pending.front();
+                let ActiveSubscription { tickets, subscription, .. } = &active;
                 let errors = match self
                     .shared
                     .pipeline
@@ -317,27 +332,29 @@ impl Session {
                         messages.push((tickets.clone(), Payload::Next(answer)));
                         None
                     }
-                    SubscriptionEvent::Retry(_) if now - *followed.since.get_or_insert(now) <= keep => {
-                        self.again = Some(Instant::now() + RETRY_DELAY);
-                        kept.push(followed);
+                    SubscriptionEvent::Retry(_)
+                        if now - *active.since.get_or_insert(now) <= max_retry_time =>
+                    {
+                        self.retry_at = Some(Instant::now() + RETRY_DELAY);
+                        kept.push(active);
                         break;
                     }
                     SubscriptionEvent::Retry(errors) | SubscriptionEvent::Error(errors) => Some(errors),
                 };
                 if let Some(errors) = errors {
-                    messages.push((followed.tickets.clone(), Payload::Error(errors)));
-                    self.busy = Instant::now();
+                    messages.push((active.tickets.clone(), Payload::Error(errors)));
+                    self.last_active = Instant::now();
                     break;
                 }
-                followed.since = None;
-                followed.waiting.pop_front();
-                if followed.waiting.is_empty() {
-                    kept.push(followed);
+                active.since = None;
+                active.pending.pop_front();
+                if active.pending.is_empty() {
+                    kept.push(active);
                     break;
                 }
             }
         }
-        opened.subscriptions = kept;
+        authenticated.subscriptions = kept;
         for (tickets, payload) in messages {
             self.send(&tickets, payload).await?;
         }
@@ -345,51 +362,51 @@ impl Session {
     }
 
     /// The credential does not hold any more: every subscription is told, and the connection closed.
-    async fn lose(&mut self, error: Error) -> Step {
-        let Some(opened) = &mut self.opened else { return Err(refused(&error).into()) };
-        log_refusal(&error, Some(&opened.actor_id), &self.id);
+    async fn revoke(&mut self, error: Error) -> SessionResult {
+        let Some(authenticated) = &mut self.authenticated else { return Err(close_for(&error).into()) };
+        log_refusal(&error, Some(&authenticated.actor_id), &self.id);
         let errors = crate::graphql::error_list(&error, self.id.as_str());
-        for followed in std::mem::take(&mut opened.subscriptions) {
-            self.send(&followed.tickets, Payload::Error(errors.clone())).await?;
+        for active in std::mem::take(&mut authenticated.subscriptions) {
+            self.send(&active.tickets, Payload::Error(errors.clone())).await?;
         }
-        Err(refused(&error).into())
+        Err(close_for(&error).into())
     }
 
     /// Changes came faster than they could be told: nobody can say which, so that nothing may go on as if none were missing.
-    async fn missed(&mut self) -> Step {
-        let Some(opened) = &mut self.opened else { return Ok(()) };
+    async fn lagged(&mut self) -> SessionResult {
+        let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
         let message = "changes came faster than they could be told; read what is new and subscribe again";
         let errors = crate::graphql::error_list(&Error::new(Code::RateLimited, message), self.id.as_str());
-        self.busy = Instant::now();
-        for followed in std::mem::take(&mut opened.subscriptions) {
-            self.send(&followed.tickets, Payload::Error(errors.clone())).await?;
+        self.last_active = Instant::now();
+        for active in std::mem::take(&mut authenticated.subscriptions) {
+            self.send(&active.tickets, Payload::Error(errors.clone())).await?;
         }
         Ok(())
     }
 
-    async fn beat(&mut self) -> Step {
+    async fn heartbeat(&mut self) -> SessionResult {
         let now = Instant::now();
         self.messages = 0;
-        let Some(opened) = &self.opened else { return Ok(()) };
-        if now.duration_since(self.heard) > self.limits().beat * 3 {
-            return Err(End::Gone);
+        let Some(authenticated) = &self.authenticated else { return Ok(()) };
+        if now.duration_since(self.last_received) > self.limits().heartbeat * 3 {
+            return Err(End::Disconnected);
         }
-        if opened.subscriptions.is_empty() {
-            if now.duration_since(self.busy) > self.limits().idle {
+        if authenticated.subscriptions.is_empty() {
+            if now.duration_since(self.last_active) > self.limits().idle_timeout {
                 return Err(Close::new(1000, "idle").into());
             }
         } else {
-            self.busy = now;
-            self.tell().await?;
+            self.last_active = now;
+            self.dispatch().await?;
         }
-        self.channels.pings.send(Message::Ping(bytes::Bytes::new())).await.map_err(|_| End::Gone)
+        self.channels.pings.send(Message::Ping(bytes::Bytes::new())).await.map_err(|_| End::Disconnected)
     }
 }
 
 /// The next change, for who has a subscription.
-async fn next(opened: Option<&mut Opened>) -> Result<Change, RecvError> {
-    match opened {
-        Some(opened) if !opened.subscriptions.is_empty() => opened.feed.recv().await,
+async fn next(authenticated: Option<&mut Authenticated>) -> Result<Change, RecvError> {
+    match authenticated {
+        Some(authenticated) if !authenticated.subscriptions.is_empty() => authenticated.feed.recv().await,
         _ => std::future::pending().await,
     }
 }
@@ -402,7 +419,7 @@ pub(super) async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Er
     Actor::new(shared.app.policy.current(), &credential, purpose, id.as_str().to_owned())
 }
 
-pub(super) fn refused(error: &Error) -> Close {
+pub(super) fn close_for(error: &Error) -> Close {
     match error.code {
         Code::Internal if !error.transient => Close::new(1011, "Internal error"),
         _ if error.may_pass() => Close::new(1013, "Try again later"),
@@ -411,10 +428,10 @@ pub(super) fn refused(error: &Error) -> Close {
 }
 
 /// A frame that is none, or a message that is too large.
-fn broken(error: &axum::Error) -> End {
+fn read_error(error: &axum::Error) -> End {
     let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     if text.contains("too long") || text.contains("too large") {
         return Close::new(1009, "the message is too large").into();
     }
-    End::Gone
+    End::Disconnected
 }

@@ -39,7 +39,7 @@ pub(super) async fn write(
     let ring = audit::ring(app).await?;
     let preferences = preferences(app, ring, mail, link)?;
     let letter = Letter { app, mail, link, preferences: preferences.as_deref() };
-    let text = letter.text(&page(app, &link_tokens::mailed(ring, link.id)?)?).await?;
+    let text = letter.text(&page(app, &link_tokens::one_time_token(ring, link.id)?)?).await?;
     let subject = letter.say(letter.key("subject"), &[])?;
     let plain =
         Plain { to: recipient.to_string(), subject: subject.clone(), text: text.clone(), at: app.now() };

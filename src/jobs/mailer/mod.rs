@@ -69,8 +69,8 @@ impl Mailer {
     pub fn new(settings: &Mail) -> Result<Option<Self>, Error> {
         let (Some(url), Some(from)) = (&settings.url, &settings.from) else { return Ok(None) };
         let builder =
-            AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| Error::input(NO_SERVER))?;
-        let from = from.parse().map_err(|_| Error::input(NO_SENDER))?;
+            AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| Error::bad_input(NO_SERVER))?;
+        let from = from.parse().map_err(|_| Error::bad_input(NO_SENDER))?;
         let refused = Arc::new(AtomicU32::new(MAX_CONSECUTIVE_REFUSALS));
         let way = Way::Smtp(builder.timeout(Some(SMTP_TIMEOUT)).build());
         Ok(Some(Self { way, from, refused }))
@@ -90,7 +90,7 @@ impl Mailer {
     /// # Errors
     /// `BAD_USER_INPUT` for a sender that is no e-mail address.
     pub fn to_outbox(from: &str, outbox: Outbox) -> Result<Self, Error> {
-        let from = from.parse().map_err(|_| Error::input("the sender is not an e-mail address"))?;
+        let from = from.parse().map_err(|_| Error::bad_input("the sender is not an e-mail address"))?;
         Ok(Self { way: Way::Outbox(outbox), from, refused: Arc::default() })
     }
 
@@ -105,7 +105,7 @@ impl Mailer {
             let (outcome, reached) = self.attempt(app, &mut mail).await;
             let (outcome, reached) = self.weighed(outcome, reached);
             mail_outbox::settle(app, &mail, outcome).await?;
-            metrics::mail(outcome.as_str());
+            metrics::count_mail(outcome.as_str());
             match outcome {
                 Outcome::Sent => sent += 1,
                 Outcome::Withheld(_) => {}

@@ -50,7 +50,7 @@ impl Columns {
             match (called.next(), called.next()) {
                 (Some((index, head)), None) => known.push((field, index, head.clone())),
                 (Some(_), Some(_)) => {
-                    return Err(Error::input(format!("the file has several columns for `{field}`")));
+                    return Err(Error::bad_input(format!("the file has several columns for `{field}`")));
                 }
                 (None, _) => {}
             }
@@ -80,7 +80,10 @@ impl Columns {
         for names in [&["contactId", "externalId", "email", "phone"][..], &["purpose"], &["status", OPT_OUT]]
         {
             if !has(names) {
-                return Err(Error::input(format!("the file has no column for `{}`", names.join("` or `"))));
+                return Err(Error::bad_input(format!(
+                    "the file has no column for `{}`",
+                    names.join("` or `")
+                )));
             }
         }
         Ok(Self { known, unmapped })
@@ -128,7 +131,7 @@ impl Columns {
 
 /// What is not read must not make a consent wider than it is.
 fn unclear(head: &str, what: &str, field: &str) -> Error {
-    Error::input(format!(
+    Error::bad_input(format!(
         "column `{head}` {what} and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
     ))
 }

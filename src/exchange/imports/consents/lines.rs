@@ -27,7 +27,7 @@ use crate::{
         words::{self, Word},
     },
     policy::{self, Grounds, Policy, PurposeDef},
-    registry::Check,
+    registry::Validator,
 };
 
 /// A line that passed every check.
@@ -154,7 +154,7 @@ impl<R: Read> Draft<'_, R> {
     fn cell(&mut self, field: &str) -> Option<String> {
         let (index, _) = self.columns.column(field)?;
         let text = self.table.text(index);
-        let text = text.and_then(|text| Ok(Check::Line.check(&text, self.rules.now.date_naive())?));
+        let text = text.and_then(|text| Ok(Validator::Line.check(&text, self.rules.now.date_naive())?));
         text.unwrap_or_else(|reason| {
             self.fault(field, reason);
             None

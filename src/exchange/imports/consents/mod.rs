@@ -107,7 +107,7 @@ pub async fn consents<R: Read + Send>(
     let (best, ended, held, told, listed) = Default::default();
     let statistics = Statistics::begin();
     let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told, listed, statistics };
-    let file = || open().map_err(|_| Error::input("the file cannot be opened"));
+    let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
     for pass in [Pass::Look, Pass::Ends, Pass::Grants] {
         run.pass(file()?, pass).await?;
     }

@@ -59,14 +59,16 @@ impl ConsentImport {
         let mut map: Vec<(&'static str, String)> = Vec::new();
         for pair in pairs {
             let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+                return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
             };
             let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
                 let known = FIELDS.join(", ");
-                return Err(Error::input(format!("`{name}` is not part of a consent; known are {known}")));
+                return Err(Error::bad_input(format!(
+                    "`{name}` is not part of a consent; known are {known}"
+                )));
             };
             if map.iter().any(|(other, _)| *other == field) {
-                return Err(Error::input(format!("`{name}` is mapped twice")));
+                return Err(Error::bad_input(format!("`{name}` is mapped twice")));
             }
             map.push((field, column.trim().to_owned()));
         }

@@ -75,7 +75,7 @@ impl Columns {
             fields.extend(found);
         }
         if !fields.iter().any(|(field, ..)| matches!(*field, "email" | "phone" | "street")) {
-            return Err(Error::input("the file has no column for `email`, `phone` or `street`"));
+            return Err(Error::bad_input("the file has no column for `email`, `phone` or `street`"));
         }
         let mut columns = Self { fields, gates: Vec::new(), others: Vec::new(), unmapped: Vec::new() };
         if let Some(preset) = preset {
@@ -103,7 +103,7 @@ impl Columns {
                 None if import.reading.header => {
                     if let Some(field) = looks_like(head, &asked) {
                         let field = if field == "status" && tells_opt_outs(head) { OPT_OUT } else { field };
-                        return Err(Error::input(format!(
+                        return Err(Error::bad_input(format!(
                             "column `{head}` looks like `{field}` and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
                         )));
                     }
@@ -154,7 +154,7 @@ impl Columns {
         let bare = preset.bare && kind == Listing::Objection && !everybody && self.others.is_empty();
         if self.gates.is_empty() && !bare {
             let (name, names) = (preset.name, asked.iter().map(|(name, _)| *name).collect::<Vec<_>>());
-            return Err(Error::input(match names.as_slice() {
+            return Err(Error::bad_input(match names.as_slice() {
                 [] => format!("nothing in an export of {name} says {what}"),
                 names => format!(
                     "nothing in the file says {what}: with --preset {name} it must have one of the columns {}",
@@ -184,7 +184,7 @@ impl Columns {
 fn named(name: &str) -> Result<&'static Preset, Error> {
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
         let known: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        Error::input(format!("there is no preset `{name}`; known are {}", known.join(", ")))
+        Error::bad_input(format!("there is no preset `{name}`; known are {}", known.join(", ")))
     })
 }
 

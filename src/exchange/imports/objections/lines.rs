@@ -21,7 +21,7 @@ use crate::{
         times::latest,
         words::{self, Word, opts_out},
     },
-    registry::Check,
+    registry::Validator,
 };
 
 /// A line that is one of those that the file is read for.
@@ -97,7 +97,7 @@ impl<R: Read> Draft<'_, R> {
 
     fn text(&self, index: usize) -> Result<Option<String>, Reason> {
         let text = self.table.text(index)?;
-        Ok(Check::Line.check(&text, chrono::NaiveDate::MAX)?)
+        Ok(Validator::Line.check(&text, chrono::NaiveDate::MAX)?)
     }
 
     fn read(&mut self, import: &ObjectionImport, now: DateTime<Utc>) -> Told {

@@ -75,7 +75,7 @@ pub async fn objections<R: Read + Send>(
     let report = ObjectionReport::new(import);
     let statistics = Statistics::begin();
     let mut run = Run { app, import, purposes, door, tell, report, statistics };
-    let file = || open().map_err(|_| Error::input("the file cannot be opened"));
+    let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
     run.look(file()?)?;
     run.write(file()?).await?;
     Ok(run.report)

@@ -91,11 +91,13 @@ impl ObjectionImport {
         let mut map = Vec::new();
         for pair in pairs {
             let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::input(format!("`{pair}` is not of the form field=Column")));
+                return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
             };
             let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
                 let known = FIELDS.join(", ");
-                return Err(Error::input(format!("`{name}` is not part of an objection; known are {known}")));
+                return Err(Error::bad_input(format!(
+                    "`{name}` is not part of an objection; known are {known}"
+                )));
             };
             map.push((field, column.trim().to_owned()));
         }
@@ -108,7 +110,7 @@ impl ObjectionImport {
         }
         self.reading.check()?;
         if self.kind == Listing::ExternalList && self.preset.is_some() {
-            return Err(Error::input(
+            return Err(Error::bad_input(
                 "a preset reads what a program knows of its own recipients; a list of others has none",
             ));
         }
@@ -116,14 +118,16 @@ impl ObjectionImport {
         let Some(code) = &self.purpose else {
             let all = advertising(&policy);
             if all.is_empty() {
-                return Err(Error::input("no purpose of the policy is advertising; name one by --purpose"));
+                return Err(Error::bad_input(
+                    "no purpose of the policy is advertising; name one by --purpose",
+                ));
             }
             return Ok(all);
         };
         match policy.purpose(code) {
-            None => Err(Error::input(format!("there is no purpose `{code}`"))),
+            None => Err(Error::bad_input(format!("there is no purpose `{code}`"))),
             Some(purpose) if !can_be_objected_to(purpose) => {
-                Err(Error::input(format!("`{code}` cannot be objected to (Art. 21)")))
+                Err(Error::bad_input(format!("`{code}` cannot be objected to (Art. 21)")))
             }
             Some(_) => Ok(vec![code.clone()]),
         }

@@ -18,7 +18,7 @@ pub struct SocketLimits {
     /// Messages that a client may send from one beat to the next.
     pub messages: u32,
     /// How long a client may take to say who it is.
-    pub init: Duration,
+    pub init_timeout: Duration,
     /// Subscriptions of one connection.
     pub subscriptions: usize,
     /// Connections of one credential.
@@ -26,13 +26,13 @@ pub struct SocketLimits {
     /// Connections altogether.
     pub total: usize,
     /// How long a connection without subscriptions is kept.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// How often the credential is looked at and the client pinged; one that is silent for three times that is gone.
-    pub beat: Duration,
+    pub heartbeat: Duration,
     /// How long a client may take to take a message.
-    pub patience: Duration,
+    pub send_timeout: Duration,
     /// How long changes are kept for who cannot be told them, since the database or a place among many cannot be had.
-    pub keep: Duration,
+    pub max_retry_time: Duration,
 }
 
 impl Default for SocketLimits {
@@ -41,14 +41,14 @@ impl Default for SocketLimits {
             origins: Vec::new(),
             message_bytes: 64 * 1024,
             messages: 300,
-            init: Duration::from_secs(10),
+            init_timeout: Duration::from_secs(10),
             subscriptions: 20,
             connections: 20,
             total: 1_000,
-            idle: Duration::from_secs(60),
-            beat: Duration::from_secs(15),
-            patience: Duration::from_secs(10),
-            keep: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(15),
+            send_timeout: Duration::from_secs(10),
+            max_retry_time: Duration::from_secs(300),
         }
     }
 }
@@ -67,29 +67,29 @@ impl Sockets {
     }
 
     /// A place among the connections of `actor`, if one is left; free again when it is dropped.
-    pub(super) fn place(&self, actor: &str) -> Option<Place> {
+    pub(super) fn acquire(&self, actor: &str) -> Option<ConnectionPermit> {
         let mut by_actor = self.by_actor.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = by_actor.entry(actor.to_owned()).or_default();
-        if *held >= self.limits.connections {
+        let count = by_actor.entry(actor.to_owned()).or_default();
+        if *count >= self.limits.connections {
             return None;
         }
-        *held += 1;
-        Some(Place { by_actor: self.by_actor.clone(), actor: actor.to_owned() })
+        *count += 1;
+        Some(ConnectionPermit { by_actor: self.by_actor.clone(), actor: actor.to_owned() })
     }
 }
 
 /// One of the connections that a credential may have.
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     by_actor: Arc<Mutex<HashMap<String, usize>>>,
     actor: String,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut by_actor = self.by_actor.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = by_actor.get_mut(&self.actor) {
-            *held = held.saturating_sub(1);
-            if *held == 0 {
+        if let Some(count) = by_actor.get_mut(&self.actor) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
                 by_actor.remove(&self.actor);
             }
         }
@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn places_are_given_back() {
         let sockets = Sockets::new(SocketLimits { connections: 1, ..SocketLimits::default() });
-        let first = sockets.place("a").unwrap();
-        assert!(sockets.place("a").is_none() && sockets.place("b").is_some());
-        drop(first);
-        assert!(sockets.place("a").is_some());
+        let permit = sockets.acquire("a").unwrap();
+        assert!(sockets.acquire("a").is_none() && sockets.acquire("b").is_some());
+        drop(permit);
+        assert!(sockets.acquire("a").is_some());
         assert!(sockets.by_actor.lock().unwrap().is_empty());
     }
 }

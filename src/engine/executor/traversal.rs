@@ -1,4 +1,5 @@
-//! Reads the rows of a level, its pages and what hangs on them. Room: engine/executor.
+//! Walks the plan: reads the rows of a fetch, its pages and children, and writes them as JSON. Room:
+//! engine/executor.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,7 @@ impl Executor<'_> {
         for batch in &batches {
             let (fetched, child_rows) = batch.rows(&page.fetch)?;
             rows.extend(fetched);
-            // Others come along only in the order of the keys, which is one range.
+            // Children are inlined only in key order, which is a single range.
             inlined = child_rows;
         }
         let mut total = 0;
@@ -40,7 +41,7 @@ impl Executor<'_> {
             let counted = self.db.query_one_raw(sql.into_statement()).await?;
             total = counted.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
         }
-        // Where others came along, the rows are in the order of their keys already.
+        // With inlined children, the rows are already sorted by key.
         let has_more = trim_page(&mut rows, page, page.backward && inlined.is_empty());
         let children = self.write_children(&page.fetch, &rows, inlined).await?;
         let mut out = String::new();
@@ -48,11 +49,11 @@ impl Executor<'_> {
         Ok(out)
     }
 
-    /// The rows of a page and one more, if there is one: from one range behind its cursor after the other, until there are enough.
+    /// The rows of a page, and one more if there is one: reads one range after another until there are enough.
     async fn rows_after_cursor(&self, page: &Page) -> Result<Vec<FetchedRows>, Error> {
         let cursor = page.cursor();
         let reversed = cursor.is_some_and(|(_, before)| before);
-        // Rows before a cursor are read backwards by whoever asks for the last of them.
+        // The last rows before a cursor are read backwards.
         let mut ranges = cursor.map_or_else(
             || vec![None],
             |(values, reversed)| {
@@ -74,7 +75,7 @@ impl Executor<'_> {
         Ok(batches)
     }
 
-    /// A page for each of `keys`: a window per parent.
+    /// Writes a page for each of `keys`, with a window function over the parents.
     pub(in crate::engine) async fn write_child_pages(
         &mut self,
         child: &ChildFetch,
@@ -90,7 +91,7 @@ impl Executor<'_> {
         if page.wants_rows() {
             let mut window = SqlBuilder::new(self.scope.backend, "");
             self.scope.push_order_by(&mut window, page);
-            // The order of a child holds no channel-bound column, so that nothing is bound in the window.
+            // The order of a child has no channel-bound column, so the window binds no value.
             let order = window.into_statement().sql;
             let extra = format!(", ROW_NUMBER() OVER (PARTITION BY {parent_column}{order}) AS rn");
             let mut sql = self.scope.select(&page.fetch, &extra);
@@ -117,7 +118,7 @@ impl Executor<'_> {
         self.write_pages(page, keys, &groups, page.backward, &totals).await
     }
 
-    /// A page for each of `keys`, of rows that came along with their parents; the order within `groups` is that of their keys.
+    /// Writes a page for each of `keys` from inlined rows, which `groups` holds in key order.
     pub(in crate::engine) async fn write_inlined_pages(
         &mut self,
         page: &Page,
@@ -149,8 +150,8 @@ impl Executor<'_> {
     }
 }
 
-/// Cuts `rows` to the page, and says whether there are more. They come in the order of the type, or from its end when `reversed`;
-/// they leave in the order of the type.
+/// Cuts `rows` to the page size, and returns whether there are more. The rows come in list order, or from its end
+/// if `reversed`; they leave in list order.
 fn trim_page(rows: &mut Vec<RowRef<'_>>, page: &Page, reversed: bool) -> bool {
     let most = usize::try_from(page.rows).unwrap_or(usize::MAX);
     let has_more = rows.len() > most;
@@ -172,9 +173,9 @@ impl<'r> Executor<'r> {
         }
         let batch = self.fetch_rows(fetch, &RowSelector::One(key)).await?;
         let (rows, inlined) = batch.rows(fetch)?;
-        let written = self.write_children(fetch, &rows, inlined).await?;
+        let children = self.write_children(fetch, &rows, inlined).await?;
         match rows.first() {
-            Some(row) => self.write_object(fetch, *row, &written),
+            Some(row) => self.write_object(fetch, *row, &children),
             None => Ok("null".to_owned()),
         }
     }
@@ -186,13 +187,14 @@ impl<'r> Executor<'r> {
     ) -> Result<String, Error> {
         let batch = self.fetch_rows(fetch, selector).await?;
         let (rows, inlined) = batch.rows(fetch)?;
-        let written = self.write_children(fetch, &rows, inlined).await?;
+        let children = self.write_children(fetch, &rows, inlined).await?;
         let mut out = String::new();
-        self.write_objects(&mut out, fetch, 0, &rows, &written)?;
+        self.write_objects(&mut out, fetch, 0, &rows, &children)?;
         Ok(out)
     }
 
-    /// Writes the children of all `rows`: those that came along, the others by one statement for each kind.
+    /// Writes the children of all `rows`: inlined ones from their rows, others with one statement for each
+    /// relation.
     pub(in crate::engine) fn write_children<'s, 'p: 's, 'l: 's>(
         &'s mut self,
         fetch: &'p Fetch,
@@ -208,7 +210,7 @@ impl<'r> Executor<'r> {
                     continue;
                 }
                 let keys = keys_of(rows, child.parent_slot)?;
-                let inlined_rows = inlined.iter_mut().find(|(inlined_rows, _)| *inlined_rows == index);
+                let inlined_rows = inlined.iter_mut().find(|(child, _)| *child == index);
                 all.push(ChildJson::JsonFragments(match (&child.relation, inlined_rows) {
                     (Relation::Connection(page), Some((_, inlined_rows))) => {
                         let groups = RowGroups::group_by(std::mem::take(inlined_rows), child.slot, true)?;
@@ -225,7 +227,7 @@ impl<'r> Executor<'r> {
         })
     }
 
-    /// The rows that hang on `keys`: one each, or a list each.
+    /// Writes the rows that belong to `keys`: one each, or a list each.
     async fn write_related(
         &mut self,
         child: &ChildFetch,
@@ -257,8 +259,8 @@ impl<'r> Executor<'r> {
         Ok(fragments)
     }
 
-    /// The rows with these keys, ordered by key: as a list, or the only one.
-    pub(in crate::engine) async fn by_keys(
+    /// Writes the rows with these keys, ordered by key: as a list, or a single one.
+    pub(in crate::engine) async fn read_by_keys(
         &mut self,
         fetch: &Fetch,
         keys: &[Cell],
@@ -272,7 +274,7 @@ impl<'r> Executor<'r> {
     }
 }
 
-/// What the children of `rows` hang on, in order.
+/// The distinct keys that the children of `rows` are joined by, sorted.
 fn keys_of<'a>(rows: &[RowRef<'a>], slot: usize) -> Result<Vec<CellRef<'a>>, Error> {
     let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
