@@ -1,4 +1,4 @@
-//! What was used of late, within a bound: for what may be thrown away and made again. Room: base.
+//! A bounded cache of recently used values that can be rebuilt at any time. Room: base.
 
 use std::{
     borrow::Borrow,
@@ -8,12 +8,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Values by key, of at most so much weight. What was not used while half of it came anew is gone.
+/// Values by key, bounded by their total weight. An entry that is not used while half the capacity is replaced is
+/// dropped.
 ///
-/// Two generations: what is used moves to the younger one; when that is full it becomes the older one, and what was left there is
-/// dropped. Nothing is kept for each use, so that finding something costs one look. The crate `quick_cache` (0.7.0)
-/// keeps an entry that is never used again as long as no other entry is used twice. Documents may hold values of persons,
-/// so this cache is our own.
+/// Two generations: a used entry moves to the young one. When the young generation is full it becomes the old one,
+/// and the previous old one is dropped. No bookkeeping per use, so a hit costs one lookup. The crate `quick_cache`
+/// (0.7.0) keeps an entry that is never used again as long as no other entry is used twice. Documents may hold
+/// personal values, so we keep our own cache.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     half: usize,
@@ -24,18 +25,18 @@ pub struct Cache<K, V> {
 struct Generations<K, V> {
     young: HashMap<K, (V, usize)>,
     old: HashMap<K, (V, usize)>,
-    /// Weight of the younger generation.
+    /// Weight of the young generation.
     weight: usize,
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    /// Keeps values of at most `most` together; one alone of at most half of that.
+    /// A cache for a total weight of `capacity`; a single value may weigh half of that.
     pub fn new(most: usize) -> Self {
         let generations = Generations { young: HashMap::new(), old: HashMap::new(), weight: 0 };
         Self { half: most / 2, generations: Mutex::new(generations) }
     }
 
-    /// The value of `key`, if it is still there.
+    /// The value of `key`, if it is still cached.
     pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -50,7 +51,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         Some(found)
     }
 
-    /// Keeps `value`, which is `weight` heavy; what is too heavy is not kept.
+    /// Stores `value` with its weight; a value that weighs more than half the capacity is not stored.
     pub fn insert(&self, key: K, value: V, weight: usize) {
         if weight > self.half {
             return;
@@ -60,7 +61,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         generations.add(key, value, weight, self.half);
     }
 
-    /// How heavy all of it is.
+    /// Total weight of both generations.
     pub fn weight(&self) -> usize {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.weight + generations.old.values().map(|(_, weight)| weight).sum::<usize>()

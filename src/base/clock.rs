@@ -1,16 +1,16 @@
-//! Where time comes from. Room: base.
+//! The source of time. Room: base.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// Where time comes from. Microsecond precision, as PostgreSQL keeps it.
+/// The source of time, with microsecond precision as PostgreSQL stores it.
 pub trait Clock: Send + Sync {
-    /// The present instant, UTC.
+    /// The current instant, UTC.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The clock of the machine.
+/// The system clock.
 #[derive(Debug)]
 pub struct SystemClock;
 
@@ -21,7 +21,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is advanced: for tests and reproducible data.
+/// A clock that only moves when it is advanced, for tests and reproducible data.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
@@ -31,7 +31,7 @@ impl ManualClock {
         Self(AtomicU64::new(at.timestamp_micros().max(0).unsigned_abs()))
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: TimeDelta) {
         let micros = by.num_microseconds().unwrap_or(0).max(0).unsigned_abs();
         self.0.fetch_add(micros, Ordering::SeqCst);

@@ -1,16 +1,17 @@
-//! Spreadsheet formulas in the cells of a CSV file, neutralised without loss (OWASP, CSV injection). Room: base.
+//! Neutralises spreadsheet formulas in CSV cells without losing data (OWASP, CSV injection). Room: base.
 
-/// What makes a spreadsheet take a cell for a formula, in front of it.
+/// Whether a spreadsheet treats a cell that starts with this character as a formula.
 fn begins_formula(c: char) -> bool {
     matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
 }
 
-/// What another reader of the file may take for the border of a cell.
+/// Whether another CSV reader may treat this character as a cell border.
 fn is_border(c: char) -> bool {
     matches!(c, ',' | ';' | '\t' | '\n' | '\r' | '|')
 }
 
-/// Calls `place` with the characters of `cell`, and for each whether it begins a formula and stands behind an apostrophe.
+/// Calls `place` with each character of `cell`. The second argument is `Some` if the character would begin a formula,
+/// and says whether an apostrophe precedes it.
 fn each_character(cell: &str, mut place: impl FnMut(char, Option<bool>)) {
     let (mut starts, mut apostrophe) = (true, false);
     for c in cell.chars() {
@@ -20,8 +21,8 @@ fn each_character(cell: &str, mut place: impl FnMut(char, Option<bool>)) {
     }
 }
 
-/// `cell` with an apostrophe in front of whatever a spreadsheet would take for a formula: at its beginning, and behind what
-/// a spreadsheet with other settings takes for the border of a cell.
+/// Puts an apostrophe before every formula that a spreadsheet would run: at the start of `cell`, and after each
+/// character that a spreadsheet with other settings treats as a cell border.
 pub fn escape(cell: &str) -> String {
     let mut out = String::with_capacity(cell.len() + 1);
     each_character(cell, |c, formula| {
@@ -33,7 +34,7 @@ pub fn escape(cell: &str) -> String {
     out
 }
 
-/// The cell that [`escape`] made `text` of.
+/// Reverses [`escape`].
 pub fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     each_character(text, |c, formula| {
@@ -77,7 +78,7 @@ mod tests {
         fn nothing_is_lost(cell in "[-=+@',; \"\n\tab＝|]{0,12}") {
             let kept = escape(&cell);
             prop_assert_eq!(unescape(&kept), cell);
-            // Nothing stands at a border that a spreadsheet would run.
+            // No border is followed by something that a spreadsheet would run.
             each_character(&kept, |_, formula| assert_ne!(formula, Some(false)));
         }
     }

@@ -1,39 +1,39 @@
-//! The one error of the product: a stable code, a message without personal values, where it is wrong. Room: base.
+//! The error type of the product: a stable code, a message without personal values, and the location. Room: base.
 
 use std::fmt;
 
-/// Stable codes of refusals, as clients see them in `extensions.code`.
+/// Stable error codes that clients see in `extensions.code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// No credential, or one that is unknown, expired or revoked.
+    /// No credential, or an unknown, expired or revoked one.
     Unauthenticated,
     /// The credential permits several purposes and the request names none.
     PurposeRequired,
-    /// The named purpose is not among those the credential permits.
+    /// The credential does not permit the requested purpose.
     PurposeNotPermitted,
-    /// The field may not be used for this purpose by this role.
+    /// The role may not use the field for this purpose.
     ForbiddenField,
-    /// The operation may not be executed for this purpose by this role.
+    /// The role may not execute the operation for this purpose.
     Forbidden,
-    /// There is no such thing for this caller.
+    /// The object does not exist for this caller.
     NotFound,
-    /// An argument or a document is wrong.
+    /// An argument or the document is invalid.
     BadUserInput,
-    /// The state has changed meanwhile.
+    /// The state has changed in the meantime.
     Conflict,
-    /// A hold forbids it.
+    /// A hold forbids the change.
     Held,
     /// Too many requests.
     RateLimited,
-    /// The document is larger than the limits allow.
+    /// The document exceeds a limit.
     QueryTooComplex,
-    /// The operation took longer than it may.
+    /// The operation exceeded its time limit.
     TimedOut,
-    /// More is under way than can be done at once.
+    /// The server has too many concurrent operations.
     Overloaded,
     /// The audit log cannot be written.
     AuditUnavailable,
-    /// A fault of ours; the log has the request id.
+    /// An internal error; the log has the request id.
     Internal,
 }
 
@@ -57,7 +57,7 @@ impl Code {
         Code::Internal,
     ];
 
-    /// The word clients see.
+    /// The value in `extensions.code`.
     pub fn as_str(self) -> &'static str {
         match self {
             Code::Unauthenticated => "UNAUTHENTICATED",
@@ -78,7 +78,7 @@ impl Code {
         }
     }
 
-    /// The limit that a request with this error has hit, as metrics name it.
+    /// The limit that this error reports, as named in the metrics.
     pub fn limit(self) -> Option<&'static str> {
         match self {
             Code::QueryTooComplex => Some("document"),
@@ -87,7 +87,7 @@ impl Code {
         }
     }
 
-    /// The code that clients see as `word`.
+    /// Parses a value of `extensions.code`.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == word)
     }
@@ -99,40 +99,41 @@ impl fmt::Display for Code {
     }
 }
 
-/// A refusal: code, message (lower case, no personal value, no SQL, no type name) and, where known, the coordinate.
+/// An error: code, message (lower case, no personal value, no SQL, no type name) and, if known, the schema
+/// coordinate.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Error {
-    /// What kind of refusal.
+    /// The kind of error.
     pub code: Code,
-    /// What a person reads.
+    /// The message for people.
     pub message: String,
-    /// The schema coordinate it is about, e.g. `Contact.phone`.
+    /// The schema coordinate that caused it, e.g. `Contact.phone`.
     pub coordinate: Option<String>,
-    /// The place in the input it is about, e.g. `input.source.name`.
+    /// The path in the input that caused it, e.g. `input.source.name`.
     pub input_path: Option<String>,
-    /// Whether the same again may succeed: other writers were in the way.
+    /// Whether a retry may succeed because another writer interfered.
     pub transient: bool,
-    /// What became of what was asked for, where it is not simply undone.
+    /// The outcome of the requested change, unless it was simply rolled back.
     pub outcome: Option<Outcome>,
-    /// Whether the same again may be taken in a second: what is missing is being fetched.
+    /// Whether a retry in a second may succeed because something missing is being fetched.
     pub soon: bool,
 }
 
-/// What became of a change that is answered with an error.
+/// The outcome of a change whose response is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done all the same.
+    /// The change was committed despite the error.
     Done,
-    /// Nobody can tell: the database did not answer to the commit. The same again under its `Idempotency-Key` finds out.
+    /// Unknown: the database did not answer the commit. A retry with the same `Idempotency-Key` finds out.
     Unknown,
 }
 
 impl Outcome {
-    /// Both, for those who read answers.
+    /// Both values, for parsing responses.
     const ALL: [Outcome; 2] = [Outcome::Done, Outcome::Unknown];
 
-    /// The word clients see in `extensions.outcome`.
+    /// The value in `extensions.outcome`.
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Done => "DONE",
@@ -140,14 +141,14 @@ impl Outcome {
         }
     }
 
-    /// What clients see as `word`.
+    /// Parses a value of `extensions.outcome`.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
     }
 }
 
 impl Error {
-    /// An error of `code` saying `message`.
+    /// An error with a code and a message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -160,35 +161,35 @@ impl Error {
         }
     }
 
-    /// The same error, naming the schema coordinate it is about.
+    /// Adds the schema coordinate that caused the error.
     pub fn with_coordinate(mut self, coordinate: impl Into<String>) -> Self {
         self.coordinate = Some(coordinate.into());
         self
     }
 
-    /// The same error, naming the place in the input it is about.
+    /// Adds the path in the input that caused the error.
     pub fn with_input_path(mut self, path: impl Into<String>) -> Self {
         self.input_path = Some(path.into());
         self
     }
 
-    /// The same error of what may be taken in a second.
+    /// Marks the error as one that a retry in a second may avoid.
     pub fn soon(self) -> Self {
         Self { soon: true, ..self }
     }
 
-    /// The same error of what was done all the same.
+    /// Marks the error as one of a change that was committed.
     pub fn but_done(self) -> Self {
         self.with_outcome(Some(Outcome::Done))
     }
 
-    /// The same error of what became of it.
+    /// Sets the outcome of the change.
     pub fn with_outcome(mut self, outcome: Option<Outcome>) -> Self {
         self.outcome = outcome;
         self
     }
 
-    /// A commit that the database did not answer, or whose bytes may not be on the disk.
+    /// The error of a commit that the database did not answer, or whose bytes may not be on disk.
     pub fn unclear() -> Self {
         let message =
             "it is not known whether this was done: repeat it with the same Idempotency-Key, or look";
@@ -202,23 +203,23 @@ impl Error {
         self
     }
 
-    /// Of a commit that failed: where the database has answered it was taken back.
+    /// The error of a failed commit. If the database answered, the transaction was rolled back.
     pub fn from_commit_error(error: sea_orm::DbErr) -> Self {
         if is_answered(&error) { error.into() } else { Self::unclear() }
     }
 
-    /// Bad input.
+    /// A `BAD_USER_INPUT` error.
     pub fn bad_input(message: impl Into<String>) -> Self {
         Self::new(Code::BadUserInput, message)
     }
 
-    /// Somebody else was in between: the same again finds what there is now.
+    /// Another writer interfered; a retry sees the current state.
     pub fn repeat() -> Self {
         Self { transient: true, ..Self::new(Code::Internal, "internal error") }
     }
 
-    /// Whether another time may do: nothing was refused, but the database, the log, a key of an issuer or a place among many could not
-    /// be had.
+    /// Whether a later attempt may succeed: nothing was refused, but the database, the log, an issuer's key or a
+    /// permit was unavailable.
     pub fn may_pass(&self) -> bool {
         self.transient
             || self.soon
@@ -228,18 +229,18 @@ impl Error {
             )
     }
 
-    /// A field that the caller may not read.
+    /// The caller may not read this field.
     pub fn not_readable(coordinate: &str) -> Self {
         Self::new(Code::ForbiddenField, format!("{coordinate} is not readable for this purpose"))
             .with_coordinate(coordinate)
     }
 
-    /// What was asked took too long.
+    /// The operation exceeded its time limit.
     pub fn timed_out() -> Self {
         Self::new(Code::TimedOut, "this took too long and was given up")
     }
 
-    /// A fault of ours. `what` goes to the log only; it must hold no personal value.
+    /// An internal error. `what` goes to the log only and must hold no personal value.
     pub fn internal(what: &str) -> Self {
         tracing::error!(what, "internal error");
         Self::new(Code::Internal, "internal error")
@@ -247,7 +248,7 @@ impl Error {
 }
 
 impl From<sea_orm::DbErr> for Error {
-    /// Database errors may quote values: only their kind is logged.
+    /// Database errors may quote values, so only their kind is logged.
     fn from(error: sea_orm::DbErr) -> Self {
         if is_cancelled(&error) {
             return Self::timed_out();
@@ -265,15 +266,15 @@ impl From<sea_orm::DbErr> for Error {
             sea_orm::DbErr::Query(_) => "database: query",
             _ => "database",
         };
-        // The class of what went wrong, by SQL:2023 and PostgreSQL; it never holds a value.
+        // The SQLSTATE class (SQL:2023 and PostgreSQL); it never holds a value.
         let sqlstate = code_of(&error);
         tracing::error!(what = kind, sqlstate, "internal error");
         Self::new(Code::Internal, "internal error")
     }
 }
 
-/// No free connection, serialization failures and deadlocks of PostgreSQL, a busy SQLite, and rows that another writer made
-/// in between.
+/// No free connection, a serialization failure or deadlock in PostgreSQL, a busy SQLite, or a row that another writer
+/// inserted concurrently.
 fn is_transient(error: &sea_orm::DbErr) -> bool {
     use sea_orm::{DbErr, SqlErr};
     if matches!(error, DbErr::ConnectionAcquire(_))
@@ -285,25 +286,25 @@ fn is_transient(error: &sea_orm::DbErr) -> bool {
     has_code(error, &["40001", "40P01", "5", "517"])
 }
 
-/// A statement that the database gave up since it took too long: query_canceled of PostgreSQL, SQLITE_INTERRUPT.
+/// A statement that the database cancelled because it took too long: query_canceled in PostgreSQL, SQLITE_INTERRUPT.
 fn is_cancelled(error: &sea_orm::DbErr) -> bool {
     has_code(error, &["57014", "9"])
 }
 
-/// Whether the database itself says so, and not the way to it.
+/// Whether the database itself reported the error, rather than the connection to it.
 fn is_answered(error: &sea_orm::DbErr) -> bool {
     use sea_orm::{DbErr, RuntimeErr, sqlx};
     let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
     else {
         return false;
     };
-    // A server that shuts down (57P01) ends the session before or behind the commit.
+    // A server that shuts down (57P01) ends the session either before or after the commit.
     matches!(&**inner, sqlx::Error::Database(inner) if inner.code().is_none_or(|code| !code.starts_with("57P")))
 }
 
-/// A key that is wrapped by another master key than the one in use: the trigger of `subject_key` refuses it.
+/// A key wrapped by a master key that is not in use: the trigger on `subject_key` rejects it.
 pub fn is_out_of_use(error: &sea_orm::DbErr) -> bool {
-    // SQLite has one code for all that triggers refuse; its text is the one of our trigger.
+    // SQLite uses one code for every trigger error, so we compare the message of our trigger.
     has_code(error, &["ZK001"])
         || (has_code(error, &["1811"]) && error.to_string().contains("another master key is in use"))
 }
@@ -312,7 +313,7 @@ fn has_code(error: &sea_orm::DbErr, codes: &[&str]) -> bool {
     code_of(error).is_some_and(|code| codes.contains(&code.as_str()))
 }
 
-/// The code of the database for what went wrong.
+/// The error code that the database reports.
 fn code_of(error: &sea_orm::DbErr) -> Option<String> {
     use sea_orm::{DbErr, RuntimeErr, sqlx};
     let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error

@@ -1,4 +1,4 @@
-//! Folding of text for comparison: the same on every database. Room: base.
+//! Folds text for comparison, identically on every database. Room: base.
 //!
 //! NFKD, Latin and Greek letters without their marks (elsewhere marks make other letters), lower case, trimmed.
 //! PostgreSQL text columns have `COLLATE "C"`.
@@ -6,9 +6,10 @@
 use sha2::{Digest, Sha256};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The folded form of `text`: compatibility-decomposed (NFKD), Latin and Greek letters without their marks, lower case,
-/// `ß` as `ss`, final sigma as sigma, white space trimmed. Marks of other scripts stay: there they make other letters. Kept
-/// beside its source in a companion column and compared bytewise, so that SQLite and PostgreSQL find and order the same rows.
+/// The folded form of `text`: compatibility-decomposed (NFKD), Latin and Greek letters without their marks, lower
+/// case, `ß` as `ss`, final sigma as sigma, white space trimmed. Marks of other scripts stay because they make
+/// different letters. Stored beside its source in a companion column and compared bytewise, so that SQLite and
+/// PostgreSQL find and order the same rows.
 pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut marked = false;
@@ -34,12 +35,12 @@ pub fn fold(text: &str) -> String {
     out
 }
 
-/// Letters of the shortest word that is looked for with `ae`, `oe`, `ue` as one letter.
+/// The shortest word, in characters, in which a search treats `ae`, `oe` and `ue` as one letter.
 const MIN_DIGRAPH_WORD_CHARS: usize = 4;
 
-/// The words of a search, each with the folded forms that it may stand in: as it is; an umlaut as two letters and two letters as an umlaut,
-/// as Germans type them; `i` without its dot and with it. What is joined by a hyphen is several words. For search alone: no key is made
-/// of these.
+/// The words of a search, each with the folded forms that may match: the word itself; an umlaut as two letters and
+/// two letters as an umlaut, as Germans type them; `i` with and without its dot. Hyphenated words are split. For
+/// searching only: no key is built from these forms.
 pub fn search_words(query: &str) -> Vec<Vec<String>> {
     let parts = query.split(|c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}' | '\u{2011}'));
     parts.map(forms).filter(|forms| !forms.is_empty()).collect()
@@ -74,8 +75,8 @@ fn forms(word: &str) -> Vec<String> {
     forms
 }
 
-/// The key of a mailbox, by which consents for e-mail are bound to it: composed (NFC) and in lower case, accents kept, since
-/// they tell mailboxes apart. The domain is the one that mail goes to (UTS 46): however it is written, it is the same.
+/// The key of a mailbox, to which e-mail consents are bound: composed (NFC) and lower case. Accents are kept because
+/// they distinguish mailboxes. The domain is normalised (UTS 46), so that every spelling gives the same key.
 pub fn email_key(email: &str) -> String {
     let composed: String = email.trim().nfc().flat_map(char::to_lowercase).collect();
     let Some((local, domain)) = composed.rsplit_once('@') else { return composed };
@@ -88,7 +89,7 @@ pub fn email_key(email: &str) -> String {
     }
 }
 
-/// What is phone_key of a phone number: its digits without what separates them, `+` for the international prefix `00`, and its
+/// The key of a phone number: its digits without separators, `+` for the international prefix `00`, and its
 /// extension.
 pub fn phone_key(phone: &str) -> String {
     let number: String =
@@ -99,8 +100,8 @@ pub fn phone_key(phone: &str) -> String {
     }
 }
 
-/// The key of a postal address, by which consents for letters are bound to it: street, postal code, city and country
-/// folded, or their SHA-256 where they are so long that no index would take them. `None` for an address without any part.
+/// The key of a postal address, to which consents for letters are bound: street, postal code, city and country
+/// folded, or their SHA-256 if they are too long for an index. `None` for an address without any part.
 pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
     let parts = parts.map(Option::unwrap_or_default);
     if parts.iter().all(|part| part.is_empty()) {
@@ -110,12 +111,12 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
     if key.len() <= MAX_KEY_BYTES {
         return Some(key);
     }
-    // No key that is kept in full is like this: all have the bars between their parts.
+    // A key stored in full never looks like this: it always has bars between its parts.
     let digits = hex::encode(Sha256::digest(&key));
     Some(format!("sha256:{digits}"))
 }
 
-/// Bytes of the longest key of a postal address that is kept in full.
+/// The longest key of a postal address that is stored in full, in bytes.
 const MAX_KEY_BYTES: usize = 1_000;
 
 #[cfg(test)]
@@ -137,7 +138,7 @@ mod tests {
     fn mailboxes_keep_their_accents() {
         assert_eq!(email_key(" Käthe@Example.ORG"), email_key("ka\u{308}the@example.org"));
         assert_ne!(email_key("käthe@example.org"), email_key("kathe@example.org"));
-        // One mailbox, however its domain is written.
+        // One mailbox, whatever the spelling of its domain.
         let plain = email_key("anna@example.org");
         for other in ["anna@EXAMPLE.org", "anna@\u{ff45}xample.org", "anna@\u{1d41e}xample.org"] {
             assert_eq!(email_key(other), plain, "{other}");
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_search_finds_names_however_germans_type_them() {
-        // A form of the word stands in the folded name.
+        // A form of the word occurs in the folded name.
         let finds = |query: &str, name: &str| {
             let name = fold(name);
             search_words(query).iter().all(|forms| forms.iter().any(|form| name.contains(form.as_str())))
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(fold("Łódź"), "lodz");
         assert_eq!(fold("ﬁn"), "fin");
         assert_eq!(fold("Άγγελος"), fold("ΑΓΓΕΛΟΣ"));
-        // Other letters, not accents.
+        // Different letters, not accents.
         assert_ne!(fold("が"), fold("か"));
         assert_ne!(fold("Андрей"), fold("Андреи"));
         assert_eq!(fold("АНДРЕЙ"), fold("андрей"));

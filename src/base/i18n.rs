@@ -1,4 +1,4 @@
-//! What persons read, in German and English: one file of texts per area and language, in the form of Fluent. Room: base.
+//! Texts for people in German and English: one Fluent file per area and language. Room: base.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use unic_langid::LanguageIdentifier;
 
 use crate::base::error::Error;
 
-/// Languages that pages and mails are written in, the first by default.
+/// Languages of pages and mails; the first one is the default.
 pub const LANGUAGES: [&str; 2] = ["de", "en"];
 
 /// The texts of mails.
@@ -29,15 +29,15 @@ struct Read {
 }
 
 impl MessageCatalog {
-    /// The area of which these are the files `locales/de/<area>.ftl` and `locales/en/<area>.ftl`.
+    /// The catalog of the files `locales/de/<area>.ftl` and `locales/en/<area>.ftl`.
     pub const fn new(german: &'static str, english: &'static str) -> Self {
         Self { german, english, read: OnceLock::new() }
     }
 
-    /// The text `key` in `language` with its arguments put in; in German for every language but `en`.
+    /// The text `key` in `language` with its arguments filled in; German for every language but `en`.
     ///
     /// # Errors
-    /// `INTERNAL` for a text that is not there, or lacks an argument.
+    /// `INTERNAL` if the text does not exist or lacks an argument.
     pub fn text(&self, language: &str, key: &str, arguments: &[(&str, &str)]) -> Result<String, Error> {
         let fault = || Error::internal("a text that is not there");
         let read = self.read.get_or_init(|| {
@@ -59,7 +59,7 @@ impl MessageCatalog {
 fn bundle(language: &str, file: &str) -> Option<FluentBundle<FluentResource>> {
     let language: LanguageIdentifier = language.parse().ok()?;
     let mut bundle = FluentBundle::new_concurrent(vec![language]);
-    // Marks of the direction of writing around each argument would stand in mails and addresses.
+    // Direction marks around each argument would end up in mails and addresses.
     bundle.set_use_isolating(false);
     bundle.add_resource(FluentResource::try_new(file.to_owned()).ok()?).ok()?;
     Some(bundle)
@@ -73,7 +73,7 @@ mod tests {
 
     use super::MAILS;
 
-    /// Each key of a file with the arguments its text takes.
+    /// Each key of a file with the arguments that its text takes.
     fn keys(file: &Path) -> BTreeMap<String, Vec<String>> {
         let text = fs::read_to_string(file).unwrap();
         assert!(FluentResource::try_new(text.clone()).is_ok(), "{} cannot be read", file.display());

@@ -1,24 +1,24 @@
-//! Ids ordered by time (RFC 9562, UUIDv7). Room: base.
+//! Time-ordered ids (RFC 9562, UUIDv7). Room: base.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// A fresh UUIDv7 of the instant `at`, ordered by the microsecond (RFC 9562, 6.2, method 3), random behind that.
+/// A new UUIDv7 for the instant `at`, ordered by microsecond (RFC 9562, 6.2, method 3), followed by random bits.
 pub fn id_at(at: DateTime<Utc>) -> Uuid {
     let micros = at.timestamp_micros().max(0).unsigned_abs();
     let mut random: [u8; 10] = rand::random();
-    // The 12 bits behind the version hold the fraction of the millisecond.
+    // The 12 bits after the version hold the fraction of the millisecond.
     let fraction = u16::try_from((micros % 1_000) * 4_096 / 1_000).unwrap_or_default().to_be_bytes();
     let [high, low, ..] = &mut random;
     [*high, *low] = fraction;
     uuid::Builder::from_unix_timestamp_millis(micros / 1_000, &random).into_uuid()
 }
 
-/// A fresh UUIDv7 as by [`id_at`], greater than `last` whatever the clock says.
+/// A new UUIDv7 like [`id_at`], but always greater than `last`, whatever the clock says.
 pub fn id_after(last: Option<Uuid>, at: DateTime<Utc>) -> Uuid {
     let behind = last.map(|last| {
         let (millis, fraction) = (last.as_u128() >> 80, (last.as_u128() >> 64) & 0xfff);
-        // The microsecond that the fraction was made of, and one more.
+        // The microsecond that the fraction was computed from, plus one.
         i64::try_from(millis * 1_000 + (fraction * 1_000).div_ceil(4_096) + 1).unwrap_or(i64::MAX)
     });
     let micros = at.timestamp_micros().max(behind.unwrap_or(0));
@@ -50,7 +50,7 @@ mod tests {
             assert!(next > last, "{next} {last}");
             last = next;
         }
-        // Nor does the random part of another's id come in between.
+        // The random part of another id cannot fall in between either.
         let greatest = Uuid::from_u128(last.as_u128() | ((1 << 62) - 1));
         assert!(id_after(Some(greatest), at) > greatest);
         assert_eq!(id_after(None, at).get_timestamp().unwrap().to_unix(), (1_793_610_000, 123_000_000));

@@ -1,4 +1,4 @@
-//! Limits on requests: what a document may ask for, how long it may take, how much is done at once. Room: base.
+//! Limits on requests: document size, run time and concurrency. Room: base.
 //!
 //! Limits hold in the order in which work would grow: connections (`http/serve.rs`: a place for each, a time for the
 //! head and for being idle), the credential and what it may still spend (`http/rate_limit.rs`, per process), the body, a
@@ -12,47 +12,47 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// `[limits]`. Everything about a document is checked before anything of it is executed.
+/// `[limits]`. Everything about a document is checked before any of it is executed.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Largest request body in bytes; of a GET, the address.
+    /// Largest request body in bytes; for a GET request, the URL.
     pub body_bytes: usize,
     /// Longest document in bytes.
     pub document_bytes: u64,
-    /// Tokens of a document.
+    /// Maximum number of tokens in a document.
     pub tokens: u64,
-    /// Fields after all fragments are spread.
+    /// Maximum number of fields after expanding all fragments.
     pub fields: u64,
-    /// Nested fields.
+    /// Maximum nesting of fields.
     pub depth: u64,
-    /// Aliases after all fragments are spread.
+    /// Maximum number of aliases after expanding all fragments.
     pub aliases: u64,
-    /// Fields of the root.
+    /// Maximum number of root fields.
     pub root_fields: u64,
-    /// Directives after all fragments are spread.
+    /// Maximum number of directives after expanding all fragments.
     pub directives: u64,
-    /// Fragments that are defined.
+    /// Maximum number of fragment definitions.
     pub fragments: u64,
-    /// Variables that an operation declares.
+    /// Maximum number of variables that an operation declares.
     pub variables: u64,
-    /// Bytes of arguments, after variables are put in wherever they are used.
+    /// Maximum bytes of arguments after substituting variables wherever they are used.
     pub argument_bytes: u64,
-    /// Rows that pages may add up to: `first`, multiplied where lists are nested.
+    /// Maximum number of rows: the product of `first` over nested lists, summed over pages.
     pub rows: u64,
-    /// Values that may be asked for: the fields of every row.
+    /// Maximum number of values: the fields of every row.
     pub values: u64,
-    /// Seconds an operation may take.
+    /// Maximum seconds for an operation.
     pub operation_seconds: u64,
-    /// What the operations of one credential may cost in a minute; 0 for no limit.
+    /// Maximum cost per credential and minute; 0 for no limit.
     pub cost_per_minute: u64,
-    /// Operations under way at the same time.
+    /// Maximum number of concurrent operations.
     pub operations: u64,
-    /// Connections that are open at the same time.
+    /// Maximum number of open connections.
     pub connections: u64,
-    /// Seconds a client may take for the head of a request, and a connection may be idle.
+    /// Maximum seconds for the head of a request and for an idle connection.
     pub head_seconds: u64,
-    /// Seconds a client may take for the body of a request.
+    /// Maximum seconds for the body of a request.
     pub body_seconds: u64,
 }
 
@@ -83,7 +83,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What would be no limit, or would let nothing through: texts for the operator that name the key and its range.
+    /// Reports values that would set no limit or let nothing through; each text names the key and its range.
     pub fn check(&self) -> Vec<String> {
         const MIB: u64 = 1024 * 1024;
         let mut faults = Vec::new();
@@ -115,7 +115,7 @@ impl Limits {
         faults
     }
 
-    /// How long an operation may take.
+    /// The time limit of an operation.
     pub fn operation_time(&self) -> Duration {
         Duration::from_secs(self.operation_seconds)
     }

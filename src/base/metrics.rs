@@ -1,7 +1,7 @@
-//! What is counted and timed: names, labels from our own lists alone, and the registry they are read from. Room: base.
+//! Metrics: names, fixed label values and the recorder they are read from. Room: base.
 //!
-//! A label is a word of the program (a root field, a code, a state) or the revision of the policy. Nothing that a client sends
-//! becomes one, so that their number is bounded and none tells of a person, a token or an id.
+//! A label is a constant of the program (a root field, a code, a state) or the revision of the policy. No client
+//! input becomes a label, so their number is bounded and none reveals a person, a token or an id.
 
 use std::{
     sync::OnceLock,
@@ -13,10 +13,10 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-/// Operations that are named by none of our root fields: several at once, or none that could be planned.
+/// Operations without a single known root field: several at once, or none that could be planned.
 pub const UNKNOWN_OPERATION: &str = "other";
 
-/// Upper bounds of the times told, in seconds.
+/// Upper bounds of the histogram buckets, in seconds.
 const BUCKETS_SECONDS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -36,14 +36,14 @@ const NO_CONNECTION: &str = "zweck_pool_timeouts_total";
 const BUILD: &str = "zweck_build_info";
 const POLICY: &str = "zweck_policy_info";
 
-/// Notes a run of a background job.
+/// Records a run of a background job.
 pub fn count_job(job: &'static str, done: bool) {
     counter!(JOBS, "job" => job, "outcome" => if done { "done" } else { "failed" }).increment(1);
 }
 
-/// Where the measures are read; made once in a process. Before that, measuring does nothing.
+/// The handle that renders the metrics; installed once per process. Before that, recording does nothing.
 ///
-/// `None` when another registry is there already.
+/// `None` if another recorder is already installed.
 pub fn install_recorder() -> Option<&'static PrometheusHandle> {
     static REGISTRY: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let made = REGISTRY.get_or_init(|| {
@@ -72,7 +72,7 @@ fn describe() {
     describe_counter!(NO_CONNECTION, "How often no connection was free in time.");
     describe_gauge!(BUILD, "The program.");
     describe_gauge!(POLICY, "The policy in force: 1 at its revision.");
-    // Told as 0 before it happens, so that the first time is seen as a rise.
+    // Counters start at 0, so that the first event shows up as an increase.
     for outcome in ["allowed", "denied", "masked"] {
         counter!(DECISIONS, "outcome" => outcome).increment(0);
     }
@@ -91,20 +91,20 @@ fn describe() {
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
 }
 
-/// Times one operation, from where it is made to where it is dropped, be it answered or given up.
+/// Times one operation from creation to drop, whether it completes or is cancelled.
 pub struct OperationTimer {
     start: Instant,
     operation: &'static str,
 }
 
 impl OperationTimer {
-    /// Begins now.
+    /// Starts the timer.
     pub fn start() -> Self {
         gauge!(UNDER_WAY).increment(1);
         Self { start: Instant::now(), operation: UNKNOWN_OPERATION }
     }
 
-    /// Names the operation by a root field of the schema.
+    /// Sets the operation to a root field of the schema.
     pub fn name(&mut self, operation: &'static str) {
         self.operation = operation;
     }
@@ -117,7 +117,7 @@ impl Drop for OperationTimer {
     }
 }
 
-/// Counts what was decided of the fields of one operation.
+/// Counts the field decisions of one operation.
 pub fn count_decisions(allowed: u64, denied: usize, masked: usize) {
     let known = [("allowed", allowed), ("denied", denied as u64), ("masked", masked as u64)];
     for (outcome, number) in known.into_iter().filter(|(_, number)| *number > 0) {
@@ -125,14 +125,14 @@ pub fn count_decisions(allowed: u64, denied: usize, masked: usize) {
     }
 }
 
-/// Starts the counters of errors with these codes at 0, so that the first error is seen as a rise.
+/// Starts the error counters for these codes at 0, so that the first error shows up as an increase.
 pub fn start_at_zero(codes: impl IntoIterator<Item = &'static str>) {
     for code in codes {
         counter!(ERRORS, "code" => code).increment(0);
     }
 }
 
-/// Counts an error that a client is told, by its code, and the limit that the request has hit, if it is one.
+/// Counts an error returned to a client, by code, and the limit that the request exceeded, if any.
 pub fn count_error(code: &'static str, limit: Option<&'static str>) {
     counter!(ERRORS, "code" => code).increment(1);
     if let Some(limit) = limit {
@@ -140,7 +140,7 @@ pub fn count_error(code: &'static str, limit: Option<&'static str>) {
     }
 }
 
-/// Notes an answered request.
+/// Records an answered request.
 pub fn record_request(status: u16, took: Duration) {
     histogram!(HTTP, "status" => status.to_string()).record(took);
     match status {
@@ -150,34 +150,34 @@ pub fn record_request(status: u16, took: Duration) {
     }
 }
 
-/// Counts entries of the audit log that were committed.
+/// Counts committed entries of the audit log.
 pub fn count_audit_entries(number: usize) {
     counter!(ENTRIES).increment(number as u64);
 }
 
-/// Counts a changed policy that was taken over, or refused.
+/// Counts a changed policy as loaded or refused.
 pub fn count_policy_load(taken: bool) {
     counter!(LOADS, "outcome" => if taken { "loaded" } else { "refused" }).increment(1);
 }
 
-/// Counts an attempt to hand a mail over.
+/// Counts an attempt to deliver a mail.
 pub fn count_mail(outcome: &'static str) {
     counter!(MAILS, "outcome" => outcome).increment(1);
 }
 
-/// Counts that no connection was free in time.
+/// Counts a timeout while waiting for a connection.
 pub fn count_pool_timeout() {
     counter!(NO_CONNECTION).increment(1);
 }
 
-/// Notes the connections of a pool.
+/// Sets the connection gauges of a pool.
 pub fn set_pool(name: &'static str, in_use: u32, idle: u32, largest: u32) {
     gauge!(CONNECTIONS, "pool" => name, "state" => "in_use").set(in_use);
     gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
     gauge!(MAX_CONNECTIONS, "pool" => name).set(largest);
 }
 
-/// Notes the policy in force, and that `before` is so no more.
+/// Sets the policy in force and clears the previous revision.
 pub fn set_policy(revision: &str, before: Option<&str>) {
     if let Some(before) = before.filter(|before| *before != revision) {
         gauge!(POLICY, "revision" => before.to_owned()).set(0);

@@ -1,4 +1,4 @@
-//! What any server needs and that knows no person, purpose or table. Room: base.
+//! What any server needs and what knows no person, purpose or table. Room: base.
 
 pub mod cache;
 pub mod clock;

@@ -1,13 +1,13 @@
-//! Names in messages: the one that was given, where it can be told, and what was expected instead. Room: base.
+//! Names in messages: the unknown name, if it may be repeated, and the names that were expected. Room: base.
 
-/// Names that are listed at most.
+/// Maximum number of names listed in a message.
 const MAX_LISTED_NAMES: usize = 30;
-/// Bytes of the longest name that is compared: what is longer is none, and comparing it takes its time.
+/// Longest name, in bytes, that is compared; comparing longer ones would take too long.
 const MAX_NAME_BYTES: usize = 128;
-/// How alike two names are of which one was meant.
+/// Minimum similarity for suggesting a name.
 const MIN_SIMILARITY: f64 = 0.85;
 
-/// `names` as a list in a message.
+/// Formats `names` as a list for a message.
 pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     let mut listed: Vec<String> =
         names.iter().take(MAX_LISTED_NAMES).map(|name| format!("`{}`", name.as_ref())).collect();
@@ -17,8 +17,8 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     listed.join(", ")
 }
 
-/// That no `kind` is called `given`, and which of the `known` was meant, or which there are. What is like none of them may be a value
-/// that somebody has put in the wrong place, and is not told back.
+/// The message for an unknown `kind` called `given`, with the closest of the `known` names or all of them. A name
+/// that resembles none of them may be a value in the wrong place, so it is not repeated.
 pub fn unknown<S: AsRef<str>>(kind: &str, given: &str, known: &[S]) -> String {
     match closest(given, known) {
         Some(meant) if is_code(given) => format!("there is no {kind} `{given}`; did you mean `{meant}`?"),
@@ -28,7 +28,7 @@ pub fn unknown<S: AsRef<str>>(kind: &str, given: &str, known: &[S]) -> String {
     }
 }
 
-/// The one of `known` that is most like `given`, where one is alike.
+/// The name in `known` most similar to `given`, if any is similar enough.
 pub fn closest<'k, S: AsRef<str>>(given: &str, known: &'k [S]) -> Option<&'k str> {
     if given.len() > MAX_NAME_BYTES {
         return None;
@@ -42,7 +42,7 @@ pub fn closest<'k, S: AsRef<str>>(given: &str, known: &'k [S]) -> Option<&'k str
     (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }
 
-/// Whether `name` is written as roles and purposes are.
+/// Whether `name` has the form of a role or purpose code.
 fn is_code(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|first: char| first.is_ascii_lowercase())

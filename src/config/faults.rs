@@ -205,7 +205,7 @@ fn named(fault: &str) -> impl Iterator<Item = &str> {
 /// Where values come from.
 pub(super) struct Place<'a> {
     pub(super) lines: &'a Lines,
-    pub(super) origin: &'a ValueSources,
+    pub(super) sources: &'a ValueSources,
 }
 
 impl Place<'_> {
@@ -221,7 +221,7 @@ impl Place<'_> {
     fn of_key(&self, key: &str, least: usize) -> Option<(Option<usize>, String)> {
         let parts = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
         parts.filter(|part| *part == key || part.split('.').count() >= least).find_map(|part| {
-            match self.origin.source(part) {
+            match self.sources.source(part) {
                 "environment" => {
                     let name = part.to_uppercase().replace('.', "__");
                     let other = if part == "log.filter" { " (or ZWECK_LOG)" } else { "" };

@@ -64,28 +64,28 @@ impl Config {
             lines = read;
             figment = figment.merge(Serialized::defaults(values));
         }
-        let mut origin = sources_of(file, &figment);
+        let mut sources = sources_of(file, &figment);
         for (key, value) in environment {
             let value = from_text(&key, value);
-            origin.note(&key, "environment");
+            sources.note(&key, "environment");
             figment = figment.merge((key, value));
         }
         if let Some(listen) = &flags.listen {
-            origin.note("server.listen", "flag");
+            sources.note("server.listen", "flag");
             figment = figment.merge(("server.listen", listen));
         }
         if let Some(url) = &flags.database_url {
-            origin.note("database.url", "flag");
+            sources.note("database.url", "flag");
             figment = figment.merge(("database.url", url));
         }
         if let Some(dir) = &flags.policy_dir {
-            origin.note("policy.dir", "flag");
+            sources.note("policy.dir", "flag");
             figment = figment.merge(("policy.dir", dir));
         }
-        let place = Place { lines: &lines, origin: &origin };
+        let place = Place { lines: &lines, sources: &sources };
         let mut extracted = faults::extract(&figment, &place);
         let Some(mut config) = extracted.config.take() else { return Err(faults::told(extracted.faults)) };
-        config.sources = origin.clone();
+        config.sources = sources.clone();
         let (read, unread) = config.secrets.read_files();
         let found = [unread, config.check(), more(&config)].concat();
         let found: Vec<String> = found.into_iter().filter(|fault| !extracted.follows(fault)).collect();
@@ -151,13 +151,13 @@ impl Config {
 
 /// Where everything that `figment` holds comes from: `file`.
 fn sources_of(file: Option<&Path>, figment: &Figment) -> ValueSources {
-    let mut origin = ValueSources { file: file.map(Path::to_owned), ..ValueSources::default() };
+    let mut sources = ValueSources { file: file.map(Path::to_owned), ..ValueSources::default() };
     for (key, _) in effective::entries(&Config::default()) {
         if figment.contains(&key) {
-            origin.note(&key, "file");
+            sources.note(&key, "file");
         }
     }
-    origin
+    sources
 }
 
 /// A value of the environment, read as what the default of the key is: a number, yes or no, a list with commas. What has no

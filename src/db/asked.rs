@@ -1,4 +1,5 @@
-//! What a server of PostgreSQL is asked before it is trusted: whether it is there, and whether it holds readers read-only. Room: db.
+//! What a PostgreSQL server is asked before it is trusted: whether it is reachable and keeps readers read-only. Room:
+//! db.
 
 use std::time::Duration;
 
@@ -7,32 +8,33 @@ use sea_orm::{
     sqlx::{self, ConnectOptions as _, Connection, Row, postgres::PgConnectOptions},
 };
 
-/// How a server holds those who read.
+/// How a server enforces the reader session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// It refuses what they write, and gives up what takes too long.
+    /// It rejects writes and cancels statements that take too long.
     Fast,
-    /// It would let them write.
+    /// It would accept writes.
     NotReadOnly,
-    /// It would let a statement run on for ever.
+    /// It would let a statement run forever.
     NoTimeout,
 }
 
-/// What a server of PostgreSQL does not do, so that what is answered may be lost with the power.
+/// Server settings that may lose acknowledged transactions in a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lax {
-    /// `fsync` is off: after a power failure the whole database may be damaged.
+    /// `fsync` is off: a power failure may damage the whole database.
     Fsync,
-    /// `full_page_writes` is off: after a power failure pages may be half written.
+    /// `full_page_writes` is off: a power failure may leave half-written pages.
     FullPageWrites,
-    /// `synchronous_commit` of sessions that write is below `on`: a pooler between does not pass on what they ask for.
+    /// `synchronous_commit` of writer sessions is below `on`: a pooler in between does not pass on the session
+    /// setting.
     SynchronousCommit,
 }
 
-/// What is asked of a session that writes.
+/// The query sent in a writer session.
 pub(super) const DURABILITY_QUERY: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
 
-/// What the answer says.
+/// Evaluates the answer to [`DURABILITY_QUERY`].
 pub(super) fn lax(fsync: &str, full_page_writes: &str, synchronous_commit: &str) -> Vec<Lax> {
     let found = [
         (fsync != "on", Lax::Fsync),
@@ -42,12 +44,12 @@ pub(super) fn lax(fsync: &str, full_page_writes: &str, synchronous_commit: &str)
     found.into_iter().filter_map(|(holds, lax)| holds.then_some(lax)).collect()
 }
 
-/// Whether a commit waits for the disk, and for the one of a synchronous standby where there is one.
+/// Whether a commit waits for the local disk, and for the disk of a synchronous standby if there is one.
 fn is_awaited(synchronous_commit: &str) -> bool {
     matches!(synchronous_commit, "on" | "remote_apply")
 }
 
-/// What `synchronous_commit` sessions that write ask for: `on`, or what the server has where that is stronger.
+/// The `synchronous_commit` that writer sessions request: `on`, or the server's setting if it is stronger.
 pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'static str, DbErr> {
     let fault = |error: sqlx::Error| DbErr::Custom(explained(&error));
     let mut connection = options.connect().await.map_err(fault)?;
@@ -57,10 +59,10 @@ pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'s
     Ok(if present == "remote_apply" { "remote_apply" } else { "on" })
 }
 
-/// What is asked: whether a session is read-only, and for how many milliseconds a statement may run (0 for ever).
+/// Asks whether a session is read-only and for how many milliseconds a statement may run (0 for no limit).
 pub(super) const SESSION_QUERY: &str = "SELECT current_setting('transaction_read_only'), (SELECT setting FROM pg_settings WHERE name = 'statement_timeout')";
 
-/// What the answer says, where a statement may run for `time`; zero for no limit.
+/// Evaluates the answer to [`SESSION_QUERY`] for a statement timeout of `time`; zero for no limit.
 pub(super) fn judged(read_only: &str, timeout: &str, time: Duration) -> Held {
     let timeout: u128 = timeout.parse().unwrap_or_default();
     match read_only {
@@ -70,8 +72,8 @@ pub(super) fn judged(read_only: &str, timeout: &str, time: Duration) -> Held {
     }
 }
 
-/// Opens one connection as those that read, and asks. A pool would try for a while and then tell only that it was in vain; a pooler
-/// between takes settings of a session and may not pass them on.
+/// Opens one reader connection and queries it. A pool would retry for a while and then report only a timeout; a
+/// pooler in between accepts session settings but may not pass them on.
 pub(super) async fn reader(options: &PgConnectOptions, time: Duration) -> Result<(), DbErr> {
     let fault = |error: sqlx::Error| DbErr::Custom(explained(&error));
     let mut connection = options.connect().await.map_err(fault)?;
@@ -93,7 +95,7 @@ const NO_TIMEOUT: &str = "the database does not give up what readers ask for too
                           session. Name by `database.reader_url` a role for reading with `ALTER ROLE ... SET statement_timeout` of at most \
                           `limits.operation_seconds`, or go past the pooler";
 
-/// Why a database cannot be used, in a fixed sentence with the SQLSTATE: neither holds a value.
+/// Why a database cannot be used, as a fixed sentence with the SQLSTATE; neither holds a value.
 pub fn explained(error: &sqlx::Error) -> String {
     let refused = |code: &str| match code {
         "28P01" | "28000" => "the database refuses the user or the password",
@@ -116,7 +118,7 @@ pub fn explained(error: &sqlx::Error) -> String {
             let code = inner.code().unwrap_or_default();
             format!("{} (SQLSTATE {code})", refused(&code))
         }
-        // No server has said one of its own: the class of those that were not connected to.
+        // No server sent an SQLSTATE, so this is the class for connection failures.
         sqlx::Error::Io(inner) => {
             let why = match inner.kind() {
                 std::io::ErrorKind::ConnectionRefused => {
@@ -137,12 +139,12 @@ pub fn explained(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether DNS knows no such name. The standard library has no kind for it.
+/// Whether DNS does not know the name. The standard library has no error kind for it.
 fn is_unresolved(error: &std::io::Error) -> bool {
     error.to_string().starts_with("failed to lookup address information")
 }
 
-/// The same of an error of SeaORM.
+/// Like [`explained`], for an error of SeaORM.
 pub fn explained_of(error: &DbErr) -> String {
     match error {
         DbErr::Custom(text) => text.clone(),

@@ -1,17 +1,17 @@
-//! What was committed, told to whoever listens in this process. Room: db.
+//! Publishes committed changes to subscribers in this process. Room: db.
 //!
-//! Told after the commit and without waiting: who cannot keep up loses changes, and learns that it did. What other processes
-//! write into the same database is not told here.
+//! Changes are published after the commit without waiting: a slow subscriber loses changes and is told so. Changes
+//! made by other processes in the same database are not published here.
 
 use std::sync::Arc;
 
 use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
-/// Changes that are kept for those who have not taken them yet.
+/// Number of changes buffered for slow subscribers.
 const CAPACITY: usize = 1_024;
 
-/// One row that changed. It tells nothing of its values: these are read by the rules that hold for the reader.
+/// One row that changed. It holds no values: subscribers read them under their own rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Type of the row, as in the SDL.
@@ -20,7 +20,7 @@ pub struct Change {
     pub id: Uuid,
 }
 
-/// Where changes are told.
+/// Distributes committed changes.
 #[derive(Clone, Debug)]
 pub struct ChangeFeed {
     changes: broadcast::Sender<Change>,
@@ -34,23 +34,23 @@ impl Default for ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// Tells a change that is committed.
+    /// Publishes a committed change.
     pub fn publish(&self, change: Change) {
-        // An error says that nobody listens.
+        // An error means that there are no subscribers.
         let _ = self.changes.send(change);
     }
 
-    /// Listens from now on.
+    /// Subscribes to all changes from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
 
-    /// Tells that changes of consents wait for their place.
+    /// Signals that queued consent changes are waiting to be numbered.
     pub fn tell_queued(&self) {
         self.queued.notify_one();
     }
 
-    /// Waits until some do.
+    /// Waits until consent changes are queued.
     pub async fn queued(&self) {
         self.queued.notified().await;
     }

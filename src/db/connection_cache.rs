@@ -1,7 +1,7 @@
-//! Connections of PostgreSQL that are kept between reads. Room: db.
+//! Keeps PostgreSQL connections checked out between reads. Room: db.
 //!
-//! A connection that comes back to the pool of sqlx is asked whether it lives: a way to the server and back beside each read. These
-//! are not given back while they are in use again and again.
+//! The pool of sqlx pings every connection that is returned, which costs one round trip per read. Connections in this
+//! cache are not returned while they are in constant use.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -19,38 +19,38 @@ use sea_orm::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Dispatch, instrument::WithSubscriber};
 
-/// How long a connection may have been idle and be used without asking whether its server is there still: under load nothing is
-/// asked, and after a restart of the server few requests meet a dead connection.
+/// How long a connection may be idle and still be used without a ping: under load there is no ping, and after a
+/// server restart few requests hit a dead connection.
 pub(crate) const MAX_IDLE_UNCHECKED: Duration = Duration::from_secs(1);
-/// How long one is kept until the pool sees it again, which ends those that have lived for long.
+/// How long a connection is kept before it goes back to the pool, which enforces its maximum lifetime.
 const MAX_CACHED_TIME: Duration = Duration::from_secs(60);
-/// Connections of the pool that are left to others.
+/// Connections of the pool that the cache leaves to others.
 const RESERVED: u32 = 2;
 
-/// Connections that read one statement after the other.
+/// A cache of reader connections.
 #[derive(Clone, Debug)]
 pub struct ConnectionCache(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
-    /// For those that read, first come, first served. Nobody takes a connection from the pool past those who wait.
+    /// Permits for readers, first come, first served, so that nobody overtakes those who wait for the pool.
     permits: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
 
-/// A connection that waits for its next statement.
+/// An idle connection.
 #[derive(Debug)]
 struct Idle {
     connection: PoolConnection<Postgres>,
     /// When it was taken from the pool.
     taken: Instant,
-    /// Since when it has been idle.
+    /// When it became idle.
     since: Instant,
 }
 
 impl ConnectionCache {
-    /// Of a pool that has enough connections for others beside.
+    /// A cache on `pool`, if the pool has enough connections for others as well.
     pub(crate) fn of(pool: &PgPool) -> Option<Self> {
         let permits = pool.options().get_max_connections().saturating_sub(RESERVED);
         if permits < RESERVED {
@@ -62,21 +62,20 @@ impl ConnectionCache {
         Some(Self(inner))
     }
 
-    /// How many connections wait for their next statement: they count as used for the pool.
+    /// Number of idle connections; the pool counts them as in use.
     pub fn idle(&self) -> usize {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Runs a statement that reads. It is prepared once for each connection. One that is given up midway leaves its connection to
-    /// the pool.
+    /// Runs a read statement, prepared once per connection. A cancelled call leaves its connection to the pool.
     ///
     /// # Errors
-    /// From the database; `ConnectionAcquire` when there is no connection in time.
+    /// From the database; `ConnectionAcquire` if no connection becomes free in time.
     pub(crate) async fn fetch(&self, text: &str, arguments: PgArguments) -> Result<Vec<PgRow>, DbErr> {
         let _place = self.permit().await.map_err(into_db_err)?;
         let (mut connection, taken) = self.checkout().await.map_err(into_db_err)?;
         let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&mut *connection);
-        // Nothing is logged of a statement that runs, and the driver would enter the span of the request for every row.
+        // Statements are not logged, and the driver would enter the request's span for every row.
         let rows = rows.with_subscriber(Dispatch::none()).await.map_err(into_db_err)?;
         if taken.elapsed() < MAX_CACHED_TIME && !self.0.pool.is_closed() {
             let idle = Idle { connection, taken, since: Instant::now() };
@@ -96,7 +95,7 @@ impl ConnectionCache {
         }
     }
 
-    /// A connection, and when it was taken from the pool.
+    /// A connection and the time when it was taken from the pool.
     async fn checkout(&self) -> Result<(PoolConnection<Postgres>, Instant), sqlx::Error> {
         loop {
             let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -106,7 +105,7 @@ impl ConnectionCache {
             if since.elapsed() < MAX_IDLE_UNCHECKED {
                 return Ok((connection, taken));
             }
-            // One that does not answer is for the pool to end.
+            // The pool closes a connection that does not answer.
             if taken.elapsed() < MAX_CACHED_TIME && connection.ping().await.is_ok() {
                 return Ok((connection, taken));
             }
@@ -114,7 +113,7 @@ impl ConnectionCache {
     }
 }
 
-/// An error of the driver in the words of SeaORM.
+/// Converts a driver error to SeaORM's type.
 pub(crate) fn into_db_err(error: sqlx::Error) -> DbErr {
     match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
@@ -123,7 +122,7 @@ pub(crate) fn into_db_err(error: sqlx::Error) -> DbErr {
     }
 }
 
-/// Gives back what is idle when the pool is closed, which waits for all connections to come back.
+/// Returns idle connections when the pool is closed, because closing waits for all connections.
 async fn clear_when_closed(pool: PgPool, inner: Weak<Inner>) {
     let closed = pool.close_event();
     drop(pool);

@@ -1,11 +1,12 @@
-//! What is answered is on the disk: one flusher for all who wait. Room: db.
+//! Makes sure that acknowledged commits are on disk: one flusher for all waiting writers. Room: db.
 //!
-//! SQLite under `synchronous = NORMAL` writes a commit to its write-ahead log and does not wait for the disk: after a power failure the last
-//! commits can be gone, each whole. Who answers waits here until the log is on the disk. While one flush is under way others gather for
-//! the next: the more write at once, the more share one.
+//! SQLite under `synchronous = NORMAL` writes a commit to its write-ahead log without waiting for the disk: after a
+//! power failure the last commits can be lost, each as a whole. Writers therefore wait here until the log is on disk
+//! before they answer. While one flush runs, further writers gather for the next one and share it.
 //!
-//! The flusher opens no handle on the database itself: closing one would drop the locks of SQLite. A disk that refuses once is not
-//! believed again. PostgreSQL needs no flusher: each session that writes asks for `synchronous_commit`.
+//! The flusher opens no handle on the database file itself, because closing one would drop SQLite's locks. After the
+//! disk fails once it is not trusted again. PostgreSQL needs no flusher: each writer session sets
+//! `synchronous_commit`.
 
 use std::{
     fs::File,
@@ -30,22 +31,23 @@ pub struct Flusher {
 
 #[derive(Debug)]
 struct Shared {
-    /// How many have asked.
+    /// Number of flush requests so far.
     asked: AtomicU64,
     wake: Notify,
 }
 
-/// How far all is on the disk.
+/// How far the log is on disk.
 #[derive(Clone, Copy, Debug, Default)]
 struct Done {
-    /// The first so many who asked are answered.
+    /// Number of requests that are satisfied.
     reached: u64,
-    /// The disk has refused. The kernel may forget what it could not write, and a later flush says nothing of it: only a new start helps.
+    /// A flush failed. The kernel may drop pages that it could not write without reporting it later, so only a
+    /// restart helps.
     failed: bool,
 }
 
 impl Flusher {
-    /// Of the database at `path`. It ends with its last clone.
+    /// A flusher for the database at `path`; it stops when its last clone is dropped.
     pub fn of(path: &Path) -> Self {
         let shared = Arc::new(Shared { asked: AtomicU64::new(0), wake: Notify::new() });
         let (tell, done) = watch::channel(Done::default());
@@ -54,10 +56,10 @@ impl Flusher {
         Self { shared, done }
     }
 
-    /// Waits until everything that was committed before the call is on the disk.
+    /// Waits until everything committed before the call is on disk.
     ///
     /// # Errors
-    /// `INTERNAL` when the disk refuses, now or before: whether it is there is not known.
+    /// `INTERNAL` if a flush fails now or failed before: whether the data is on disk is unknown.
     pub async fn flush(&self) -> Result<(), Error> {
         let own = self.shared.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.shared.wake.notify_one();
@@ -70,7 +72,7 @@ impl Flusher {
         }
     }
 
-    /// Whether the disk has refused.
+    /// Whether a flush has failed.
     pub fn has_failed(&self) -> bool {
         self.done.borrow().failed
     }
@@ -84,7 +86,7 @@ async fn run(shared: Arc<Shared>, tell: watch::Sender<Done>, path: PathBuf) {
             () = tell.closed() => return,
         }
         loop {
-            // Read before the flush begins: who asks meanwhile may have committed too late for it.
+            // Read before the flush begins: later requests may have committed too late for it.
             let asked = shared.asked.load(Ordering::SeqCst);
             if asked == done.reached {
                 break;
@@ -99,30 +101,30 @@ async fn run(shared: Arc<Shared>, tell: watch::Sender<Done>, path: PathBuf) {
                 }
             }
             done.reached = asked;
-            // Nobody waits when nobody receives.
+            // An error means that nobody is waiting.
             let _ = tell.send(done);
         }
     }
 }
 
-/// An open write-ahead log, and which file that is.
+/// An open write-ahead log and its file number.
 struct Log {
     file: File,
     number: u64,
 }
 
-/// Flushes the log at `path`. No handle on the database itself is opened: closing one drops the locks that SQLite has on it.
+/// Flushes the log at `path`. It opens no handle on the database file, because closing one drops SQLite's locks.
 fn flush(held: Option<Log>, path: &Path) -> io::Result<Option<Log>> {
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
-        // Whoever takes the log away has written everything to the database and flushed that.
+        // Whoever removes the log has first written everything to the database and flushed it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let log = match held.filter(|held| held.number == number(&found)) {
         Some(held) => held,
         None => {
-            // A new file: its name has to be on the disk as well.
+            // A new file: its directory entry must be on disk as well.
             let file = File::open(path)?;
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -139,7 +141,7 @@ fn number(found: &std::fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::ino(found)
 }
 
-/// Where files have no number each counts as new.
+/// On platforms without file numbers every file counts as new.
 #[cfg(not(unix))]
 fn number(found: &std::fs::Metadata) -> u64 {
     found.len().wrapping_add(1)

@@ -1,4 +1,4 @@
-//! Connections: one pool that the database itself holds read-only, one that writes. Room: db.
+//! Connections: one read-only pool, enforced by the database, and one writer pool. Room: db.
 //!
 //! Readers are `query_only` (SQLite) or `default_transaction_read_only` (PostgreSQL); SQLite has one writer, WAL,
 //! foreign keys and `secure_delete`. A connection that comes back to the pool is asked by sqlx whether it lives,
@@ -34,38 +34,39 @@ use sea_orm::{
 
 pub use asked::{Held, Lax, explained_of};
 
-/// Steps of SQLite's machine between two looks at the clock.
+/// SQLite virtual machine steps between two checks of the deadline.
 const PROGRESS_STEPS: i32 = 10_000;
 
 /// The two pools of one database.
 #[derive(Clone, Debug)]
 pub struct Db {
-    /// Reads; the database refuses writes on it.
+    /// Reads; the database rejects writes on it.
     pub reader: DatabaseConnection,
-    /// Connections of the readers that are kept between reads, where it is worth it.
+    /// Reader connections kept between reads, if the pool is large enough.
     pub kept: Option<ConnectionCache>,
     /// Writes; on SQLite a single connection.
     pub writer: DatabaseConnection,
-    /// What was committed by this writer.
+    /// Changes committed by this writer.
     pub feed: ChangeFeed,
-    /// Sees that what was committed is on the disk, where the database does not wait for that itself.
+    /// Flushes commits to disk, if the database does not do that itself.
     flusher: Option<Flusher>,
-    /// How long a statement that reads may run; zero for no limit.
+    /// Time limit of read statements; zero for no limit.
     time: Duration,
 }
 
 impl Db {
-    /// Opens `sqlite://path` (made where it is missing, for its owner alone) or `postgres://...` with `max_connections` readers.
+    /// Opens `sqlite://path` (created if missing, readable only by its owner) or `postgres://...` with
+    /// `max_connections` readers.
     ///
     /// # Errors
-    /// The database cannot be reached, or the address is of another kind, or names an in-memory database
-    /// (two pools would see two).
+    /// The database cannot be reached, or the URL has an unsupported scheme or names an in-memory database (two pools
+    /// would see two databases).
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DbErr> {
         Self::connect_with_timeout(url, max_connections, Duration::ZERO).await
     }
 
-    /// The same, where the database gives up a statement that reads for longer than `time`; zero for no limit. What is written is
-    /// never given up by it.
+    /// Like [`Db::connect`], but the database cancels read statements that run longer than `time`; zero for no limit.
+    /// Writes are never cancelled.
     ///
     /// # Errors
     /// Those of [`Db::connect`].
@@ -77,11 +78,12 @@ impl Db {
         Self::connect_apart(url, None, max_connections, time).await
     }
 
-    /// The same, where PostgreSQL is read by another address, such as that of a role which may only read. The database is asked whether
-    /// it holds those who read read-only and gives up what takes too long: a pooler between may not pass that on.
+    /// Like [`Db::connect_with_timeout`], but PostgreSQL is read through another URL, such as that of a read-only
+    /// role. The database is asked whether it keeps readers read-only and cancels slow statements, because a pooler
+    /// in between may not pass these settings on.
     ///
     /// # Errors
-    /// Those of [`Db::connect`]; the database does not hold those who read.
+    /// Those of [`Db::connect`]; the database does not enforce the reader session.
     pub async fn connect_apart(
         url: &str,
         reader_url: Option<&str>,
@@ -93,7 +95,7 @@ impl Db {
                 return Err(DbErr::Custom("a SQLite address is sqlite:// and the path of a file".to_owned()));
             }
             own_alone(Path::new(path))?;
-            // One connection: writers wait for each other here.
+            // One connection: writers queue here.
             let mut writer = sqlite(url, "rwc", 1, false);
             writer.acquire_timeout(Duration::from_secs(15));
             let writer = Database::connect(writer).await?;
@@ -111,7 +113,7 @@ impl Db {
             let read_by = reader_url.unwrap_or(url);
             asked::reader(&session(read_by, Some(time))?, time).await?;
             let writing = session(url, None)?;
-            // What is answered must not be lost, whatever the defaults of the database or the role say.
+            // Acknowledged writes must not be lost, whatever the defaults of the database or the role are.
             let commit = asked::synchronous_commit(&writing).await?;
             let writing = writing.options([("synchronous_commit", commit)]);
             let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
@@ -123,10 +125,10 @@ impl Db {
         Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
     }
 
-    /// Waits until what was committed is on the disk. PostgreSQL has waited for that when it answers.
+    /// Waits until committed changes are on disk. PostgreSQL has already waited when it answers.
     ///
     /// # Errors
-    /// `INTERNAL` when the disk refuses.
+    /// `INTERNAL` if the disk fails.
     pub async fn flush(&self) -> Result<(), Error> {
         match &self.flusher {
             Some(flusher) => flusher.flush().await,
@@ -134,13 +136,13 @@ impl Db {
         }
     }
 
-    /// How the database holds those who read, asked of one connection of their pool.
+    /// Asks one connection of the reader pool how the database enforces reader sessions.
     ///
     /// # Errors
     /// From the database.
     pub async fn held(&self) -> Result<Held, DbErr> {
         if self.backend() == DbBackend::Sqlite {
-            // Set by this program on each connection, with nobody between.
+            // This program sets it on each connection directly.
             return Ok(Held::Fast);
         }
         let statement = Statement::from_string(self.backend(), asked::SESSION_QUERY);
@@ -150,7 +152,8 @@ impl Db {
         Ok(asked::judged(&read_only, &timeout, self.time))
     }
 
-    /// What the database does not do, so that what was answered may be lost with the power. SQLite is set by this program.
+    /// The database settings that may lose acknowledged commits in a power failure. For SQLite this program sets them
+    /// itself.
     ///
     /// # Errors
     /// From the database.
@@ -165,12 +168,13 @@ impl Db {
         Ok(asked::lax(&setting(0)?, &setting(1)?, &setting(2)?))
     }
 
-    /// Whether the disk has refused what was written.
+    /// Whether a flush to disk has failed.
     pub fn disk_has_failed(&self) -> bool {
         self.flusher.as_ref().is_some_and(Flusher::has_failed)
     }
 
-    /// Closes all connections. SQLite then moves its write-ahead log to the database, unless others have it open: the file alone is whole.
+    /// Closes all connections. SQLite then moves its write-ahead log into the database file, unless another process
+    /// has it open; the file alone is then complete.
     ///
     /// # Errors
     /// From the database.
@@ -179,19 +183,19 @@ impl Db {
         self.writer.close_by_ref().await
     }
 
-    /// Writes all that a database of SQLite holds at one instant to `file`, which is missing or empty.
+    /// Writes a snapshot of a SQLite database to `file`, which must be missing or empty.
     ///
     /// # Errors
-    /// From the database, or the disk.
+    /// From the database or the disk.
     pub async fn copy_to(&self, file: &str) -> Result<(), DbErr> {
         let statement = Statement::from_sql_and_values(self.backend(), "VACUUM INTO ?", [file.into()]);
         self.writer.execute_raw(statement).await.map(|_| ())
     }
 
-    /// The check of SQLite that finds a database damaged, if any does.
+    /// The SQLite check that finds the database damaged, if any.
     ///
     /// # Errors
-    /// It cannot be read at all.
+    /// The database cannot be read at all.
     pub async fn damage(&self) -> Result<Option<&'static str>, DbErr> {
         for (check, expected) in [("integrity_check", Some("ok")), ("foreign_key_check", None)] {
             let statement = Statement::from_string(self.backend(), format!("PRAGMA {check}"));
@@ -204,7 +208,7 @@ impl Db {
         Ok(None)
     }
 
-    /// Gathers the statistics of `tables` by which PostgreSQL plans, and skips tables that are locked. SQLite needs none.
+    /// Updates the planner statistics of `tables` on PostgreSQL and skips locked tables. SQLite needs none.
     ///
     /// # Errors
     /// From the database.
@@ -224,7 +228,7 @@ impl Db {
         Migrator::up(&self.writer, None).await
     }
 
-    /// How the pools are used now.
+    /// The current state of the pools.
     pub fn pools(&self) -> [PoolStats; 2] {
         let mut reader = PoolStats::of("reader", &self.reader);
         let kept = self.kept.as_ref().map_or(0, ConnectionCache::idle);
@@ -233,22 +237,22 @@ impl Db {
         [reader, PoolStats::of("writer", &self.writer)]
     }
 
-    /// Which database this is.
+    /// The database backend.
     pub fn backend(&self) -> DbBackend {
         self.reader.get_database_backend()
     }
 }
 
-/// How a pool is used.
+/// The state of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolStats {
     /// `reader` or `writer`.
     pub name: &'static str,
-    /// Connections that somebody works with.
+    /// Connections in use.
     pub in_use: u32,
-    /// Connections that nobody works with.
+    /// Idle connections.
     pub idle: u32,
-    /// Most connections it may have.
+    /// Maximum number of connections.
     pub largest: u32,
 }
 
@@ -266,7 +270,8 @@ impl PoolStats {
     }
 }
 
-/// Makes the file where it is missing, for its owner alone, whatever the umask says: those beside it, which SQLite makes, are like it.
+/// Creates the file if it is missing, accessible only to its owner whatever the umask is. SQLite gives the files
+/// beside it the same mode.
 fn own_alone(path: &Path) -> Result<(), DbErr> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -305,7 +310,8 @@ fn sqlite(url: &str, mode: &str, connections: u32, read_only: bool) -> ConnectOp
     options
 }
 
-/// Interrupts whatever statement still runs on `connection` after `time`. A connection is taken out of the pool for one statement.
+/// Interrupts a statement on `connection` that runs longer than `time`. A connection is taken from the pool for one
+/// statement.
 async fn interrupt_after(
     connection: &mut sqlx::SqliteConnection,
     time: Duration,
@@ -316,7 +322,7 @@ async fn interrupt_after(
     Ok(true)
 }
 
-/// A session that reads if there is a time for reading, zero for no limit; else one that writes.
+/// A reader session with a statement timeout (zero for no limit), or a writer session for `None`.
 fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbErr> {
     if names_several_hosts(url) {
         return Err(DbErr::Custom(format!("the address of the database {SEVERAL_HOSTS}")));
@@ -324,20 +330,20 @@ fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbE
     let address: PgConnectOptions =
         url.parse().map_err(|_| DbErr::Custom("the address of the database is not valid".to_owned()))?;
     let read_only = if reading.is_some() { "on" } else { "off" };
-    // Its notices would be logged, and may quote values.
+    // Server notices would be logged and may quote values.
     let address = address
         .disable_statement_logging()
         .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")]);
     Ok(match reading {
-        // Zero is no limit to PostgreSQL too.
+        // Zero means no limit for PostgreSQL as well.
         Some(time) => address.options([("statement_timeout", time.as_millis().to_string())]),
         None => address,
     })
 }
 
-/// Connections of such sessions.
+/// Pool options for such sessions.
 fn postgres(session: PgConnectOptions, connections: u32) -> ConnectOptions {
-    // SeaORM's spans tell the address it is given, and with it the password: it is given none.
+    // SeaORM's spans record the URL including its password, so it gets a placeholder.
     let mut options = options("postgres://hidden".to_owned(), connections);
     options.map_sqlx_postgres_opts(move |_| session.clone());
     options.map_sqlx_postgres_pool_opts(|pool| {

@@ -4,11 +4,11 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    choices::{Person, has_consents, is_objectable},
+    choices::{LinkHolder, has_consents, is_objectable},
     forms::Form,
-    visit::PageRequest,
+    page_request::PageRequest,
 };
-use crate::http::pages::queries::ask;
+use crate::http::pages::queries::execute;
 use crate::{
     auth::actor::Actor,
     base::error::{Code, Error, Outcome},
@@ -35,7 +35,7 @@ const REQUEST: &str = "mutation($contact: ID!, $kind: RequestKind!, $note: Strin
 
 /// Runs a mutation that the policy must permit.
 async fn run(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     name: &str,
     document: &str,
@@ -46,12 +46,12 @@ async fn run(
         return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
     // A field that the policy keeps back is absent from an answer; a mutation that it refuses was not done.
-    let done: Json = match ask(visit, actor, document, variables).await {
+    let data: Json = match execute(request, actor, document, variables).await {
         // What it made cannot be told, and no page tells it.
         Err(error) if error.outcome == Some(Outcome::Done) => return Ok(()),
-        done => done?,
+        data => data?,
     };
-    if done.get(name).is_none_or(Json::is_null) {
+    if data.get(name).is_none_or(Json::is_null) {
         let message = "the policy keeps this from the persons themselves";
         return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
@@ -61,7 +61,7 @@ async fn run(
 /// Withdraws the consents of the person to a purpose, or to every kind of a group. Of those that were never given nothing is written,
 /// but that the mailbox is blocked.
 async fn withdraw(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     (purpose, channel): (&str, Option<Channel>),
@@ -69,11 +69,11 @@ async fn withdraw(
 ) -> Result<(), Error> {
     let channel = channel.map(Channel::as_str);
     let variables = json!({ "contact": contact, "purpose": purpose, "channel": channel, "source": source });
-    run(visit, actor, "withdrawConsent", WITHDRAW, variables).await
+    run(request, actor, "withdrawConsent", WITHDRAW, variables).await
 }
 
 async fn object(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     (purpose, channel): (&str, Option<Channel>),
@@ -81,20 +81,20 @@ async fn object(
 ) -> Result<(), Error> {
     let channel = channel.map(Channel::as_str);
     let variables = json!({ "contact": contact, "purpose": purpose, "channel": channel, "source": source });
-    run(visit, actor, "recordObjection", OBJECT, variables).await
+    run(request, actor, "recordObjection", OBJECT, variables).await
 }
 
 /// Whether a form ends something: a withdrawal or an objection, by a button or by a mail program.
-pub(super) fn is_end(form: &Form) -> bool {
-    form.is_one_click() || matches!(form.only("action"), Some("withdraw" | "object" | "none" | "stop"))
+pub(super) fn is_opt_out(form: &Form) -> bool {
+    form.is_one_click() || matches!(form.single("action"), Some("withdraw" | "object" | "none" | "stop"))
 }
 
 /// Does what a button of a page says, and gives the word for what was done; `None` for what is no button of these.
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn choose(
-    visit: &PageRequest,
+pub(super) async fn apply(
+    request: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     form: &Form,
@@ -104,18 +104,18 @@ pub(super) async fn choose(
     let code = purpose.code.as_str();
     match form.get("action") {
         Some("withdraw") if purpose.grounds == Grounds::Consent && !purpose.is_group => {
-            withdraw(visit, actor, contact, (code, None), PAGE).await?;
+            withdraw(request, actor, contact, (code, None), PAGE).await?;
             Ok(Some("withdrawn"))
         }
         Some("object") if is_objectable(purpose) => {
-            object(visit, actor, contact, (code, None), PAGE).await?;
+            object(request, actor, contact, (code, None), PAGE).await?;
             Ok(Some("objected"))
         }
         Some("none") if purpose.is_group => {
             // The objection first: it ends every kind by itself.
-            object(visit, actor, contact, (code, None), PAGE).await?;
+            object(request, actor, contact, (code, None), PAGE).await?;
             if has_consents(policy, code) {
-                withdraw(visit, actor, contact, (code, None), PAGE).await?;
+                withdraw(request, actor, contact, (code, None), PAGE).await?;
             }
             Ok(Some("none"))
         }
@@ -128,8 +128,8 @@ pub(super) async fn choose(
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn stop(
-    visit: &PageRequest,
+pub(super) async fn stop_mailbox(
+    request: &PageRequest,
     actor: &Actor,
     mailbox: &str,
     form: &Form,
@@ -140,17 +140,17 @@ pub(super) async fn stop(
     let variables = json!({ "email": mailbox, "purpose": code, "source": PAGE });
     match form.get("action") {
         Some("stop") if purpose.grounds == Grounds::Consent && !purpose.is_group => {
-            run(visit, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
+            run(request, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
             Ok(Some("stopped"))
         }
         Some("stop") if is_objectable(purpose) => {
-            run(visit, actor, "recordObjection", STOP_USE, variables).await?;
+            run(request, actor, "recordObjection", STOP_USE, variables).await?;
             Ok(Some("stopped"))
         }
         Some("none") if purpose.is_group => {
-            run(visit, actor, "recordObjection", STOP_USE, variables.clone()).await?;
+            run(request, actor, "recordObjection", STOP_USE, variables.clone()).await?;
             if has_consents(policy, code) {
-                run(visit, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
+                run(request, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
             }
             Ok(Some("stopped"))
         }
@@ -164,20 +164,20 @@ pub(super) async fn stop(
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn unsubscribe(visit: &PageRequest, person: &Person) -> Result<(), Error> {
-    let (actor, contact) = (&person.actor, person.contact);
-    match actor.policy.purpose(&person.purpose) {
+pub(super) async fn unsubscribe(request: &PageRequest, holder: &LinkHolder) -> Result<(), Error> {
+    let (actor, contact) = (&holder.actor, holder.contact);
+    match actor.policy.purpose(&holder.purpose) {
         Some(purpose) if purpose.grounds == Grounds::Consent && !purpose.is_group => {
-            withdraw(visit, actor, contact, (&purpose.code, mailed(purpose)), ONE_CLICK).await
+            withdraw(request, actor, contact, (&purpose.code, mail_channel(purpose)), ONE_CLICK).await
         }
         Some(purpose) if is_objectable(purpose) => {
-            object(visit, actor, contact, (&purpose.code, mailed(purpose)), ONE_CLICK).await
+            object(request, actor, contact, (&purpose.code, mail_channel(purpose)), ONE_CLICK).await
         }
         _ => {
             for purpose in actor.policy.purposes() {
                 if purpose.grounds == Grounds::Consent && purpose.channels.contains(&Channel::Email) {
-                    let meant = (purpose.code.as_str(), Some(Channel::Email));
-                    withdraw(visit, actor, contact, meant, ONE_CLICK).await?;
+                    let target = (purpose.code.as_str(), Some(Channel::Email));
+                    withdraw(request, actor, contact, target, ONE_CLICK).await?;
                 }
             }
             Ok(())
@@ -191,23 +191,23 @@ pub(super) async fn unsubscribe(visit: &PageRequest, person: &Person) -> Result<
 /// # Errors
 /// Those of the engine.
 pub(super) async fn stop_mails(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     mailbox: &str,
     purpose: &str,
 ) -> Result<(), Error> {
     let on_consent = |purpose: &PurposeDef| purpose.grounds == Grounds::Consent && !purpose.is_group;
     let named = actor.policy.purpose(purpose);
-    let meant: Vec<_> = match named {
+    let purposes: Vec<_> = match named {
         Some(named) if on_consent(named) || is_objectable(named) => vec![named],
         _ => actor.policy.purposes().iter().filter(|purpose| on_consent(purpose)).collect(),
     };
-    for purpose in meant.into_iter().filter(|purpose| mailed(purpose).is_some()) {
+    for purpose in purposes.into_iter().filter(|purpose| mail_channel(purpose).is_some()) {
         let variables = json!({ "email": mailbox, "purpose": purpose.code, "source": ONE_CLICK });
         if on_consent(purpose) {
-            run(visit, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
+            run(request, actor, "withdrawConsent", STOP_CONSENTS, variables).await?;
         } else if purpose.group.is_some() {
-            run(visit, actor, "recordObjection", STOP_USE, variables).await?;
+            run(request, actor, "recordObjection", STOP_USE, variables).await?;
         }
     }
     Ok(())
@@ -215,7 +215,7 @@ pub(super) async fn stop_mails(
 
 /// What a click in a mail is about. A mail says nothing about the phone. A purpose that is not mailed for ends on every channel, and
 /// so does a use that is no advertising.
-fn mailed(purpose: &PurposeDef) -> Option<Channel> {
+fn mail_channel(purpose: &PurposeDef) -> Option<Channel> {
     let by_mail = if purpose.channels.is_empty() {
         purpose.group.is_some()
     } else {
@@ -229,12 +229,12 @@ fn mailed(purpose: &PurposeDef) -> Option<Channel> {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn request(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     contact: Uuid,
     kind: &str,
     note: Option<&str>,
 ) -> Result<(), Error> {
     let variables = json!({ "contact": contact, "kind": kind, "note": note });
-    run(visit, actor, "openRequest", REQUEST, variables).await
+    run(request, actor, "openRequest", REQUEST, variables).await
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{forms::Form, visit::PageRequest};
+use super::{forms::Form, page_request::PageRequest};
 use crate::http::pages::{
-    queries::{Known, holds},
+    queries::{Person, is_in_force},
     responses::Layout,
 };
 use crate::{
@@ -27,12 +27,12 @@ pub(super) struct Details {
 }
 
 /// A person by a link that holds.
-pub(super) struct Person {
+pub(super) struct LinkHolder {
     pub(super) contact: Uuid,
     /// Code of the purpose whose mail had the link.
     pub(super) purpose: String,
     pub(super) actor: Actor,
-    pub(super) known: Known,
+    pub(super) person: Person,
 }
 
 /// A purpose as the page shows it.
@@ -54,7 +54,7 @@ pub(super) struct Choice {
 
 impl Choice {
     /// Whether the page has a button of it that does `action`, or had one until it was done.
-    fn offers(&self, action: &str) -> bool {
+    fn has_button(&self, action: &str) -> bool {
         self.ends == Some(action)
     }
 
@@ -79,20 +79,20 @@ impl Choice {
     }
 
     #[expect(clippy::unused_self, reason = "templates ask the choice")]
-    pub(super) fn short(&self, frame: &Layout<'_>, action: &str) -> String {
-        frame.t(&format!("page-{action}"))
+    pub(super) fn short(&self, layout: &Layout<'_>, action: &str) -> String {
+        layout.t(&format!("page-{action}"))
     }
 
     /// The same with the purpose, for those who hear buttons without what stands around them.
-    pub(super) fn long(&self, frame: &Layout<'_>, action: &str) -> String {
-        frame.texts.with(&format!("page-{action}-of"), &[("purpose", &self.title)])
+    pub(super) fn long(&self, layout: &Layout<'_>, action: &str) -> String {
+        layout.texts.with(&format!("page-{action}-of"), &[("purpose", &self.title)])
     }
 }
 
 /// Whether the form is one that a page with these has.
-pub(super) fn offer(choices: &[Choice], groups: &[Group], form: &Form) -> bool {
-    let (Some(code), Some(action)) = (form.only("purpose"), form.only("action")) else { return false };
-    choices.iter().any(|choice| choice.code == code && choice.offers(action))
+pub(super) fn is_offered(choices: &[Choice], groups: &[Group], form: &Form) -> bool {
+    let (Some(code), Some(action)) = (form.single("purpose"), form.single("action")) else { return false };
+    choices.iter().any(|choice| choice.code == code && choice.has_button(action))
         || (action == "none" && groups.iter().any(|group| group.code == code))
 }
 
@@ -109,43 +109,46 @@ pub(super) fn is_objectable(purpose: &PurposeDef) -> bool {
     purpose.grounds != Grounds::None && purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
 }
 
-pub(super) fn kinds<'p>(policy: &'p Policy, group: &'p str) -> impl Iterator<Item = &'p Arc<PurposeDef>> {
+pub(super) fn purposes_of_group<'p>(
+    policy: &'p Policy,
+    group: &'p str,
+) -> impl Iterator<Item = &'p Arc<PurposeDef>> {
     policy.purposes().iter().filter(move |purpose| purpose.group.as_deref() == Some(group))
 }
 
 /// Whether there are kinds of the group that rest on consent.
 pub(super) fn has_consents(policy: &Policy, group: &str) -> bool {
-    kinds(policy, group).any(|purpose| purpose.grounds == Grounds::Consent)
+    purposes_of_group(policy, group).any(|purpose| purpose.grounds == Grounds::Consent)
 }
 
 /// What the person can end now, in the order of the policy, and the groups that can be ended as a whole.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn of(
-    visit: &PageRequest,
+pub(super) async fn load_choices(
+    request: &PageRequest,
     contact: Uuid,
-    known: &Known,
+    person: &Person,
 ) -> Result<(Vec<Choice>, Vec<Group>), Error> {
-    let policy = visit.app.policy.current();
+    let policy = request.app.policy.current();
     let mut choices = Vec::new();
-    let mut live = Vec::new();
+    let mut in_force = Vec::new();
     for purpose in policy.purposes().iter().filter(|purpose| !purpose.is_group) {
         let on_consent = purpose.grounds == Grounds::Consent;
         if !on_consent && !is_objectable(purpose) {
             continue;
         }
-        let holds = holds(visit, contact, purpose).await?;
-        if holds {
-            live.push(purpose.code.as_str());
+        let is_in_force = is_in_force(request, contact, purpose).await?;
+        if is_in_force {
+            in_force.push(purpose.code.as_str());
         }
         let group = purpose.group.as_deref();
-        let objects = |code: &str| known.objects(code, &purpose.channels);
-        let objected = objects(&purpose.code) || group.is_some_and(objects);
-        let (state, action) = match (on_consent, holds) {
+        let has_objection = |code: &str| person.objects(code, &purpose.channels);
+        let objected = has_objection(&purpose.code) || group.is_some_and(has_objection);
+        let (state, action) = match (on_consent, is_in_force) {
             (true, true) => ("consented", Some("withdraw")),
             (true, false) if objected => ("objected", None),
-            (true, false) if known.has_given(&purpose.code) => ("paused", Some("withdraw")),
+            (true, false) if person.has_given(&purpose.code) => ("paused", Some("withdraw")),
             (true, false) => ("none", None),
             (false, true) => ("used", Some("object")),
             (false, false) if objected => ("objected", None),
@@ -155,8 +158,8 @@ pub(super) async fn of(
         };
         choices.push(Choice {
             code: purpose.code.clone(),
-            title: visit.texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
-            description: visit.texts.pick(&purpose.description_de, &purpose.description_en).to_owned(),
+            title: request.texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
+            description: request.texts.pick(&purpose.description_de, &purpose.description_en).to_owned(),
             state,
             action,
             ends: Some(if on_consent { "withdraw" } else { "object" }),
@@ -165,11 +168,13 @@ pub(super) async fn of(
         });
     }
     let groups = policy.purposes().iter().filter(|purpose| purpose.is_group);
-    let groups = groups.filter(|group| kinds(&policy, &group.code).next().is_some()).map(|group| Group {
-        code: group.code.clone(),
-        done: known.objects(&group.code, &[])
-            && !kinds(&policy, &group.code).any(|kind| live.contains(&kind.code.as_str())),
-    });
+    let groups =
+        groups.filter(|group| purposes_of_group(&policy, &group.code).next().is_some()).map(|group| Group {
+            code: group.code.clone(),
+            done: person.objects(&group.code, &[])
+                && !purposes_of_group(&policy, &group.code)
+                    .any(|kind| in_force.contains(&kind.code.as_str())),
+        });
     let groups = groups.collect();
     Ok((choices, groups))
 }

@@ -35,45 +35,45 @@ pub(super) enum Client {
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// What every client and every valid link has left, in this process.
-pub(super) struct Clients {
+pub(super) struct ClientLimits {
     limiter: Limiter<Client>,
     /// By the hash of their token.
     links: Limiter<u64>,
-    names: RandomState,
-    proxied: bool,
+    hasher: RandomState,
+    behind_proxy: bool,
     forms: AtomicU64,
 }
 
-impl Clients {
+impl ClientLimits {
     /// Clients that may send `per_minute` forms; `None` for no limit. Behind a proxy a client is who the proxy says.
-    pub(super) fn new(per_minute: u32, proxied: bool) -> Option<Self> {
+    pub(super) fn new(per_minute: u32, behind_proxy: bool) -> Option<Self> {
         let quota = NonZeroU32::new(per_minute)?;
         let quota = Quota::per_minute(quota);
         let limiter = RateLimiter::hashmap_with_clock(quota, MonotonicClock);
         let links = RateLimiter::hashmap_with_clock(quota, MonotonicClock);
-        Some(Self { limiter, links, names: RandomState::new(), proxied, forms: AtomicU64::new(0) })
+        Some(Self { limiter, links, hasher: RandomState::new(), behind_proxy, forms: AtomicU64::new(0) })
     }
 
     /// Who sends a form.
-    pub(super) fn who(&self, headers: &HeaderMap, peer: Option<Peer>) -> Client {
+    pub(super) fn identify(&self, headers: &HeaderMap, peer: Option<Peer>) -> Client {
         self.address(headers, peer).map_or(Client::Other, |address| Client::At(network(address)))
     }
 
     /// Whether the client may send one more.
     pub(super) fn may_send(&self, client: Client) -> bool {
-        self.tidy();
+        self.cleanup();
         let client = if self.limiter.len() < MAX_CLIENTS { client } else { Client::Other };
         self.limiter.check_key(&client).is_ok()
     }
 
     /// Whether one more may come by the valid link `token`.
-    pub(super) fn may_send_by(&self, token: &str) -> bool {
-        self.tidy();
+    pub(super) fn may_send_by_link(&self, token: &str) -> bool {
+        self.cleanup();
         // Nobody makes valid links up: there are as many as were mailed.
-        self.links.check_key(&self.names.hash_one(token)).is_ok()
+        self.links.check_key(&self.hasher.hash_one(token)).is_ok()
     }
 
-    fn tidy(&self) {
+    fn cleanup(&self) {
         if self.forms.fetch_add(1, Ordering::Relaxed) % CLEANUP_EVERY == CLEANUP_EVERY - 1 {
             self.limiter.retain_recent();
             self.links.retain_recent();
@@ -84,13 +84,13 @@ impl Clients {
     /// `axum-client-ip` (1.3.1) reads no address with a port or brackets, which some proxies send, so this is our own.
     fn address(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
         let hop = || headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?.rsplit(',').next();
-        let forwarded = self.proxied.then(hop).flatten().and_then(read);
+        let forwarded = self.behind_proxy.then(hop).flatten().and_then(parse_address);
         forwarded.or(peer.map(|Peer(address)| address))
     }
 }
 
 /// An address, with or without a port.
-fn read(text: &str) -> Option<IpAddr> {
+fn parse_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
@@ -115,46 +115,53 @@ mod tests {
         Some(Peer(text.parse().unwrap()))
     }
 
-    fn sends(clients: &Clients, headers: &HeaderMap, peer: Option<Peer>) -> bool {
-        clients.may_send(clients.who(headers, peer))
+    fn sends(client_limits: &ClientLimits, headers: &HeaderMap, peer: Option<Peer>) -> bool {
+        client_limits.may_send(client_limits.identify(headers, peer))
     }
 
     #[test]
     fn each_client_has_its_own_minute() {
-        let clients = Clients::new(2, false).unwrap();
+        let client_limits = ClientLimits::new(2, false).unwrap();
         let none = HeaderMap::new();
         let mut lies = HeaderMap::new();
         lies.insert(X_FORWARDED_FOR, "10.0.0.9".parse().unwrap());
-        assert!(sends(&clients, &none, peer("10.0.0.1")) && sends(&clients, &lies, peer("10.0.0.1")));
-        assert!(!sends(&clients, &lies, peer("10.0.0.1")));
-        assert!(sends(&clients, &none, peer("10.0.0.2")));
+        assert!(
+            sends(&client_limits, &none, peer("10.0.0.1")) && sends(&client_limits, &lies, peer("10.0.0.1"))
+        );
+        assert!(!sends(&client_limits, &lies, peer("10.0.0.1")));
+        assert!(sends(&client_limits, &none, peer("10.0.0.2")));
         // One network of IPv6, and an address of IPv4 in the clothes of IPv6.
-        assert!(sends(&clients, &none, peer("2001:db8::1")) && sends(&clients, &none, peer("2001:db8::2")));
-        assert!(!sends(&clients, &none, peer("2001:db8::3")));
-        assert!(!sends(&clients, &none, peer("::ffff:10.0.0.1")));
-        assert!(sends(&clients, &none, None) && sends(&clients, &none, None));
-        assert!(!sends(&clients, &none, None));
-        assert!(Clients::new(0, false).is_none());
+        assert!(
+            sends(&client_limits, &none, peer("2001:db8::1"))
+                && sends(&client_limits, &none, peer("2001:db8::2"))
+        );
+        assert!(!sends(&client_limits, &none, peer("2001:db8::3")));
+        assert!(!sends(&client_limits, &none, peer("::ffff:10.0.0.1")));
+        assert!(sends(&client_limits, &none, None) && sends(&client_limits, &none, None));
+        assert!(!sends(&client_limits, &none, None));
+        assert!(ClientLimits::new(0, false).is_none());
     }
 
     #[test]
     fn each_link_has_its_own_minute() {
-        let clients = Clients::new(1, false).unwrap();
-        assert!(sends(&clients, &HeaderMap::new(), None) && !sends(&clients, &HeaderMap::new(), None));
-        assert!(clients.may_send_by("one") && clients.may_send_by("other"));
-        assert!(!clients.may_send_by("one") && !clients.may_send_by("other"));
+        let client_limits = ClientLimits::new(1, false).unwrap();
+        assert!(
+            sends(&client_limits, &HeaderMap::new(), None) && !sends(&client_limits, &HeaderMap::new(), None)
+        );
+        assert!(client_limits.may_send_by_link("one") && client_limits.may_send_by_link("other"));
+        assert!(!client_limits.may_send_by_link("one") && !client_limits.may_send_by_link("other"));
     }
 
     #[test]
     fn behind_a_proxy_its_last_word_counts() {
-        let clients = Clients::new(1, true).unwrap();
+        let client_limits = ClientLimits::new(1, true).unwrap();
         let forwarded = |text: &str| HeaderMap::from_iter([(X_FORWARDED_FOR, text.parse().unwrap())]);
         let proxy = peer("127.0.0.1");
-        assert!(sends(&clients, &forwarded("10.9.9.9, 10.0.0.1"), proxy));
-        assert!(!sends(&clients, &forwarded("10.8.8.8,10.0.0.1:4711"), proxy));
-        assert!(sends(&clients, &forwarded("[2001:db8::1]:4711"), proxy));
-        assert!(!sends(&clients, &forwarded("2001:db8::2"), proxy));
-        assert!(sends(&clients, &forwarded("unknown"), proxy));
-        assert!(!sends(&clients, &HeaderMap::new(), proxy));
+        assert!(sends(&client_limits, &forwarded("10.9.9.9, 10.0.0.1"), proxy));
+        assert!(!sends(&client_limits, &forwarded("10.8.8.8,10.0.0.1:4711"), proxy));
+        assert!(sends(&client_limits, &forwarded("[2001:db8::1]:4711"), proxy));
+        assert!(!sends(&client_limits, &forwarded("2001:db8::2"), proxy));
+        assert!(sends(&client_limits, &forwarded("unknown"), proxy));
+        assert!(!sends(&client_limits, &HeaderMap::new(), proxy));
     }
 }

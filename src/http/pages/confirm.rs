@@ -4,10 +4,10 @@ use askama::Template;
 use axum::http::StatusCode;
 use entity::enums::LinkKind;
 
-use super::{forms::Form, visit::PageRequest};
+use super::{forms::Form, page_request::PageRequest};
 use crate::http::pages::{
     language::paragraphs,
-    responses::{Answer, Layout, page},
+    responses::{Layout, PageResponse, page},
 };
 use crate::{
     base::error::Error,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A declaration as the page shows it.
-struct Choice {
+struct Declaration {
     title: String,
     text: Vec<String>,
     /// Language of the text, which is the one that the person has seen.
@@ -25,8 +25,8 @@ struct Choice {
 }
 
 /// What was chosen together.
-struct Set {
-    choices: Vec<Choice>,
+struct DeclarationSet {
+    choices: Vec<Declaration>,
     /// What its own button sends, and says to those who hear it alone; none where there is nothing else.
     alone: Option<(String, String)>,
 }
@@ -34,19 +34,19 @@ struct Set {
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct Confirm<'p> {
-    frame: &'p Layout<'p>,
+    layout: &'p Layout<'p>,
     /// Why the page is shown again.
-    fault: Option<String>,
+    error: Option<String>,
     lead: String,
-    act: &'p str,
+    action: &'p str,
     mark: String,
     button: String,
     until: String,
-    sets: Vec<Set>,
+    sets: Vec<DeclarationSet>,
 }
 
 /// What the button sends as `action`, which is a part of the keys of its texts too.
-fn act(kind: LinkKind) -> &'static str {
+fn action(kind: LinkKind) -> &'static str {
     if kind == LinkKind::Renew { "renew" } else { "confirm" }
 }
 
@@ -54,52 +54,56 @@ fn act(kind: LinkKind) -> &'static str {
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn show(visit: &PageRequest, pending: &Pending) -> Result<Answer, Error> {
-    write(visit, pending, StatusCode::OK, None)
+pub(super) fn show(request: &PageRequest, pending: &Pending) -> Result<PageResponse, Error> {
+    write(request, pending, StatusCode::OK, None)
 }
 
 fn write(
-    visit: &PageRequest,
+    request: &PageRequest,
     pending: &Pending,
     status: StatusCode,
-    fault: Option<&str>,
-) -> Result<Answer, Error> {
-    let (texts, name) = (visit.texts, act(pending.kind));
-    let frame = Layout::new(&visit.app.pages, texts, texts.say(&format!("page-{name}-title")));
-    let marks = pending.sets();
-    let several = marks.len() > 1;
-    let set = |(id, mark): (_, String)| {
-        let choices: Vec<Choice> =
-            pending.offers.iter().filter(|offer| offer.set == id).map(|offer| choice(visit, offer)).collect();
+    error: Option<&str>,
+) -> Result<PageResponse, Error> {
+    let (texts, name) = (request.texts, action(pending.kind));
+    let layout = Layout::new(&request.app.pages, texts, texts.say(&format!("page-{name}-title")));
+    let sets = pending.sets();
+    let several = sets.len() > 1;
+    let declaration_set = |(id, mark): (_, String)| {
+        let choices: Vec<Declaration> = pending
+            .offers
+            .iter()
+            .filter(|offer| offer.set == id)
+            .map(|offer| choice(request, offer))
+            .collect();
         let titles: Vec<&str> = choices.iter().map(|choice| choice.title.as_str()).collect();
-        let said = texts.with("page-confirm-only-of", &[("purposes", &titles.join(", "))]);
-        Set { alone: several.then_some((mark, said)), choices }
+        let label = texts.with("page-confirm-only-of", &[("purposes", &titles.join(", "))]);
+        DeclarationSet { alone: several.then_some((mark, label)), choices }
     };
     let (lead, button) = match several {
         true => (texts.say("page-confirm-several"), texts.say("page-confirm-all")),
         false => (texts.say(&format!("page-{name}-lead")), texts.say(&format!("page-{name}-button"))),
     };
     let confirm = Confirm {
-        frame: &frame,
-        fault: fault.map(|key| texts.say(key)),
+        layout: &layout,
+        error: error.map(|key| texts.say(key)),
         lead,
-        act: name,
+        action: name,
         mark: pending.mark(),
         button,
         until: texts.with("page-confirm-until", &[("time", &texts.time(pending.expires_at))]),
-        sets: marks.into_iter().map(set).collect(),
+        sets: sets.into_iter().map(declaration_set).collect(),
     };
     page(status, &confirm)
 }
 
-fn choice(visit: &PageRequest, offer: &Offer) -> Choice {
-    let (texts, policy) = (visit.texts, visit.app.policy.current());
+fn choice(request: &PageRequest, offer: &Offer) -> Declaration {
+    let (texts, policy) = (request.texts, request.app.policy.current());
     let purpose = policy.purpose(&offer.purpose);
     let title = purpose.map_or("", |purpose| texts.pick(&purpose.title_de, &purpose.title_en));
     let signed = offer.signed_up_at.map(|at| {
         texts.with("page-confirm-signed", &[("time", &texts.time(at)), ("version", &offer.version)])
     });
-    Choice {
+    Declaration {
         title: title.to_owned(),
         text: paragraphs(&offer.text),
         language: offer.language.clone(),
@@ -113,29 +117,29 @@ fn choice(visit: &PageRequest, offer: &Offer) -> Choice {
 /// # Errors
 /// Those of the database.
 pub(super) async fn take(
-    visit: &PageRequest,
+    request: &PageRequest,
     token: &str,
     pending: &Pending,
     form: &Form,
-) -> Result<Answer, Error> {
+) -> Result<PageResponse, Error> {
     if form.is_one_click() {
         // A program that unsubscribes has done nothing wrong, and nothing else.
-        return write(visit, pending, StatusCode::OK, Some("page-confirm-again"));
+        return write(request, pending, StatusCode::OK, Some("page-confirm-again"));
     }
-    let pressed = !form.is_multipart() && form.only("action") == Some(act(pending.kind));
-    let shown = match (form.get("shown"), form.only("shown")) {
+    let is_pressed = !form.is_multipart() && form.single("action") == Some(action(pending.kind));
+    let shown = match (form.get("shown"), form.single("shown")) {
         (None, _) => Some(Shown::Own),
         (Some(_), only) => only.map(Shown::Mark),
     };
-    let Some(shown) = shown.filter(|_| pressed) else {
-        return write(visit, pending, StatusCode::UNPROCESSABLE_ENTITY, Some("page-confirm-again"));
+    let Some(shown) = shown.filter(|_| is_pressed) else {
+        return write(request, pending, StatusCode::UNPROCESSABLE_ENTITY, Some("page-confirm-again"));
     };
-    match signups::confirm_shown(&visit.app, token, shown, &visit.request_id).await? {
-        Answered::Done(_) => Ok(visit.see("confirmed")),
-        Answered::Changed => match signups::pending(&visit.app, token).await? {
-            Some(now) => write(visit, &now, StatusCode::UNPROCESSABLE_ENTITY, Some("page-confirm-changed")),
-            None => visit.invalid(),
+    match signups::confirm_shown(&request.app, token, shown, &request.request_id).await? {
+        Answered::Done(_) => Ok(request.redirect_to("confirmed")),
+        Answered::Changed => match signups::pending(&request.app, token).await? {
+            Some(now) => write(request, &now, StatusCode::UNPROCESSABLE_ENTITY, Some("page-confirm-changed")),
+            None => request.invalid_link(),
         },
-        Answered::Closed => visit.invalid(),
+        Answered::Closed => request.invalid_link(),
     }
 }

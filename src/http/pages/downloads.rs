@@ -4,15 +4,15 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::visit::{Download, PageRequest};
+use super::page_request::{Download, PageRequest};
 use crate::base::error::Error;
-use crate::http::pages::{queries, responses::Answer};
+use crate::http::pages::{queries, responses::PageResponse};
 
 const RECEIPT: &str = "query($id: ID!, $language: String) { consentReceipt(consentId: $id) { document html(language: $language) } }";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answered {
+struct ReceiptData {
     consent_receipt: Option<Receipt>,
 }
 
@@ -26,16 +26,20 @@ struct Receipt {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn show(visit: &PageRequest, contact: Uuid, paper: &Download) -> Result<Answer, Error> {
-    let actor = visit.subject(contact)?;
-    let variables = json!({ "id": paper.consent, "language": visit.texts.language });
-    let Answered { consent_receipt } = queries::ask(visit, &actor, RECEIPT, variables).await?;
-    let Some(receipt) = consent_receipt else { return visit.invalid() };
-    let told = match paper.printed {
-        true => receipt.html.map(Answer::Record),
-        false => receipt.document.map(Answer::Receipt),
+pub(super) async fn show(
+    request: &PageRequest,
+    contact: Uuid,
+    download: &Download,
+) -> Result<PageResponse, Error> {
+    let actor = request.subject(contact)?;
+    let variables = json!({ "id": download.consent, "language": request.texts.language });
+    let ReceiptData { consent_receipt } = queries::execute(request, &actor, RECEIPT, variables).await?;
+    let Some(receipt) = consent_receipt else { return request.invalid_link() };
+    let response = match download.printed {
+        true => receipt.html.map(PageResponse::Record),
+        false => receipt.document.map(PageResponse::Receipt),
     };
-    told.map_or_else(|| visit.invalid(), Ok)
+    response.map_or_else(|| request.invalid_link(), Ok)
 }
 
 #[cfg(test)]
@@ -46,15 +50,18 @@ mod tests {
     fn papers_are_named_by_consent_and_kind() {
         let id = Uuid::from_u128(7);
         let text = id.to_string();
-        assert_eq!(Download::of(Some(&text), Some("record")), Some(Download { consent: id, printed: true }));
         assert_eq!(
-            Download::of(Some(&text), Some("receipt")),
+            Download::parse(Some(&text), Some("record")),
+            Some(Download { consent: id, printed: true })
+        );
+        assert_eq!(
+            Download::parse(Some(&text), Some("receipt")),
             Some(Download { consent: id, printed: false })
         );
         for (consent, kind) in
             [(None, Some("record")), (Some("x"), Some("record")), (Some(text.as_str()), Some("x"))]
         {
-            assert_eq!(Download::of(consent, kind), None);
+            assert_eq!(Download::parse(consent, kind), None);
         }
     }
 }

@@ -64,12 +64,12 @@ impl Form {
 
     /// The first value of a field.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a field that is there just once.
-    pub(super) fn only(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(known, _)| known == name);
+    pub(super) fn single(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(key, _)| key == name);
         let (_, value) = values.next()?;
         values.next().is_none().then_some(value.as_str())
     }
@@ -81,7 +81,7 @@ impl Form {
 
     /// Whether the field `name` has `value` among its values.
     pub(super) fn has(&self, name: &str, value: &str) -> bool {
-        self.fields.iter().any(|(known, given)| known == name && given == value)
+        self.fields.iter().any(|(key, actual)| key == name && actual == value)
     }
 
     /// Whether a mail program sends it for a person who wants no more of these mails (RFC 8058, 3.1).
@@ -90,7 +90,7 @@ impl Form {
     }
 
     /// Whether the field that no person sees is filled.
-    pub(super) fn is_trapped(&self) -> bool {
+    pub(super) fn is_honeypot_filled(&self) -> bool {
         self.get("subject_line").is_some_and(|text| !text.is_empty())
     }
 }

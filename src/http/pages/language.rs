@@ -22,7 +22,7 @@ pub(super) struct Texts {
 impl Texts {
     /// In `code`, if pages are written in it.
     pub(super) fn of(code: &str) -> Option<Self> {
-        LANGUAGES.into_iter().find(|known| *known == code).map(|language| Self { language })
+        LANGUAGES.into_iter().find(|supported| *supported == code).map(|language| Self { language })
     }
 
     /// In the language of `Accept-Language` that the client likes best (RFC 9110, 12.5.4), else in `otherwise`.
@@ -52,7 +52,7 @@ impl Texts {
     }
 
     /// What is said under `key`, if anything is: words of others may have no text of ours.
-    pub(super) fn known(self, key: &str) -> Option<String> {
+    pub(super) fn find(self, key: &str) -> Option<String> {
         PAGES.text(self.language, key, &[]).ok()
     }
 

@@ -11,12 +11,12 @@ use axum::http::StatusCode;
 use super::{
     choices::{self, Choice, Group, has_consents, is_objectable},
     forms::Form,
+    page_request::PageRequest,
     preferences::notice,
-    visit::PageRequest,
 };
 use crate::http::pages::{
     actions, queries,
-    responses::{Answer, Fault, Layout, fault_of, is_first, page},
+    responses::{FieldError, Layout, PageResponse, error_of, is_first, page},
 };
 use crate::{
     audit,
@@ -32,22 +32,22 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "mailbox.html")]
-struct Shown<'p> {
-    frame: &'p Layout<'p>,
+struct MailboxPage<'p> {
+    layout: &'p Layout<'p>,
     notice: Option<String>,
-    faults: &'p [Fault],
+    errors: &'p [FieldError],
     choices: Vec<Choice>,
     groups: Vec<Group>,
     asks: bool,
 }
 
-impl Shown<'_> {
-    fn fault(&self, field: &str) -> Option<&str> {
-        fault_of(self.faults, field)
+impl MailboxPage<'_> {
+    fn error(&self, field: &str) -> Option<&str> {
+        error_of(self.errors, field)
     }
 
     fn first(&self, field: &str) -> bool {
-        is_first(self.faults, field)
+        is_first(self.errors, field)
     }
 }
 
@@ -55,13 +55,17 @@ impl Shown<'_> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn show(visit: &PageRequest, mailbox: &Mailbox, faults: &[Fault]) -> Result<Answer, Error> {
-    let (choices, groups) = offered(visit, mailbox).await?;
-    let frame = Layout::new(&visit.app.pages, visit.texts, visit.texts.say("page-mailbox-title"));
-    let notice = notice(visit).filter(|_| faults.is_empty());
-    let shown = Shown { frame: &frame, notice, faults, choices, groups, asks: mailbox.asks };
-    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    page(status, &shown)
+pub(super) async fn show(
+    request: &PageRequest,
+    mailbox: &Mailbox,
+    errors: &[FieldError],
+) -> Result<PageResponse, Error> {
+    let (choices, groups) = load_choices(request, mailbox).await?;
+    let layout = Layout::new(&request.app.pages, request.texts, request.texts.say("page-mailbox-title"));
+    let notice = notice(request).filter(|_| errors.is_empty());
+    let mailbox_page = MailboxPage { layout: &layout, notice, errors, choices, groups, asks: mailbox.asks };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    page(status, &mailbox_page)
 }
 
 /// Whether mails of this kind of advertising may go to a mailbox.
@@ -72,25 +76,25 @@ fn is_mailed(purpose: &PurposeDef) -> bool {
 }
 
 /// How it stands with each kind of advertising by mail, and what the page offers.
-async fn offered(visit: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<Group>), Error> {
-    let (app, policy) = (&visit.app, visit.app.policy.current());
+async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<Group>), Error> {
+    let (app, policy) = (&request.app, request.app.policy.current());
     let address = Address::email(&app.reader, &mailbox.key)?;
     let reached = address.reached();
     let ring = audit::ring(app).await?;
-    let list =
+    let suppressions =
         suppressions::find(&app.db.reader, Some(ring), &app.reader, std::slice::from_ref(reached)).await?;
     let mut choices = Vec::new();
-    let mut live: Vec<&Arc<PurposeDef>> = Vec::new();
+    let mut reached_purposes: Vec<&Arc<PurposeDef>> = Vec::new();
     for purpose in policy.purposes().iter().filter(|purpose| is_mailed(purpose)) {
-        let reaches = queries::reaches(visit, &mailbox.key, purpose).await?;
+        let reaches = queries::reaches(request, &mailbox.key, purpose).await?;
         if reaches {
-            live.push(purpose);
+            reached_purposes.push(purpose);
         }
-        let stopped = !reaches && list.blocked(&policy, reached, &purpose.code).is_some();
+        let stopped = !reaches && suppressions.blocked(&policy, reached, &purpose.code).is_some();
         choices.push(Choice {
             code: purpose.code.clone(),
-            title: visit.texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
-            description: visit.texts.pick(&purpose.description_de, &purpose.description_en).to_owned(),
+            title: request.texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
+            description: request.texts.pick(&purpose.description_de, &purpose.description_en).to_owned(),
             state: match (reaches, stopped) {
                 (true, _) => "reached",
                 (false, true) => "stopped",
@@ -104,12 +108,13 @@ async fn offered(visit: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>,
     }
     let groups = policy.purposes().iter().filter(|purpose| purpose.is_group);
     let groups = groups.filter(|group| {
-        choices::kinds(&policy, &group.code).any(|kind| is_mailed(kind)) || has_consents(&policy, &group.code)
+        choices::purposes_of_group(&policy, &group.code).any(|kind| is_mailed(kind))
+            || has_consents(&policy, &group.code)
     });
     let groups = groups.map(|group| Group {
         code: group.code.clone(),
-        done: list.blocked(&policy, reached, &group.code).is_some()
-            && !live.iter().any(|kind| kind.group.as_deref() == Some(&group.code)),
+        done: suppressions.blocked(&policy, reached, &group.code).is_some()
+            && !reached_purposes.iter().any(|kind| kind.group.as_deref() == Some(&group.code)),
     });
     let groups = groups.collect();
     Ok((choices, groups))
@@ -120,47 +125,52 @@ async fn offered(visit: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>,
 /// # Errors
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
 pub(super) async fn take(
-    visit: &mut PageRequest,
+    request: &mut PageRequest,
     token: &str,
     mailbox: &Mailbox,
     form: &Form,
-) -> Result<Answer, Error> {
-    let foreign = || Error::bad_input("the form is not one of this page");
-    if form.only("action") == Some("open") {
+) -> Result<PageResponse, Error> {
+    let not_of_page = || Error::bad_input("the form is not one of this page");
+    if form.single("action") == Some("open") {
         // Where the page asks nothing any more, it has no such form.
-        let told = form.only("answer").filter(|_| mailbox.asks).ok_or_else(foreign)?;
-        return open(visit, token, mailbox, told).await;
+        let answer = form.single("answer").filter(|_| mailbox.asks).ok_or_else(not_of_page)?;
+        return open(request, token, mailbox, answer).await;
     }
-    let (choices, groups) = offered(visit, mailbox).await?;
-    if !choices::offer(&choices, &groups, form) {
-        return Err(foreign());
+    let (choices, groups) = load_choices(request, mailbox).await?;
+    if !choices::is_offered(&choices, &groups, form) {
+        return Err(not_of_page());
     }
-    let records = signups::records(&visit.app, mailbox).await?;
-    let (app, policy) = (&visit.app, visit.app.policy.current());
-    let (purpose, request) = (&app.pages.purpose, visit.request_id.clone());
-    let actor = Actor::for_mailbox(policy, mailbox.link, records, purpose, app.now(), request)?;
-    let done = actions::stop(visit, &actor, &mailbox.key, form).await?.ok_or_else(foreign)?;
-    Ok(visit.back(done))
+    let records = signups::records(&request.app, mailbox).await?;
+    let (app, policy) = (&request.app, request.app.policy.current());
+    let (purpose, request_id) = (&app.pages.purpose, request.request_id.clone());
+    let actor = Actor::for_mailbox(policy, mailbox.link, records, purpose, app.now(), request_id)?;
+    let done = actions::stop_mailbox(request, &actor, &mailbox.key, form).await?.ok_or_else(not_of_page)?;
+    Ok(request.redirect_back(done))
 }
 
 /// Opens the record that the person tells something of.
-async fn open(visit: &mut PageRequest, token: &str, mailbox: &Mailbox, told: &str) -> Result<Answer, Error> {
-    let fault = match signups::tell(&visit.app, token, told, &visit.request_id).await? {
-        Some(Tried::Opened) => return Ok(visit.back("opened")),
+async fn open(
+    request: &mut PageRequest,
+    token: &str,
+    mailbox: &Mailbox,
+    answer: &str,
+) -> Result<PageResponse, Error> {
+    let error = match signups::tell(&request.app, token, answer, &request.request_id).await? {
+        Some(Tried::Opened) => return Ok(request.redirect_back("opened")),
         None => "page-fault-answer-missing",
         Some(Tried::Wrong) => "page-fault-answer",
-        Some(Tried::Closed) => return closed(visit, mailbox).await,
+        Some(Tried::Closed) => return closed(request, mailbox).await,
     };
-    let fault = Fault { field: "answer", text: visit.texts.say(fault) };
-    match signups::fresh(&visit.app, token).await? {
-        Some(signups::Fresh::Mailbox(left)) if !left.asks => closed(visit, &left).await,
-        _ => show(visit, mailbox, &[fault]).await,
+    let error = FieldError { field: "answer", text: request.texts.say(error) };
+    match signups::fresh(&request.app, token).await? {
+        Some(signups::Fresh::Mailbox(mailbox)) if !mailbox.asks => closed(request, &mailbox).await,
+        _ => show(request, mailbox, &[error]).await,
     }
 }
 
 /// The page that asks nothing any more.
-async fn closed(visit: &mut PageRequest, mailbox: &Mailbox) -> Result<Answer, Error> {
-    visit.notice = Some("closed".to_owned());
+async fn closed(request: &mut PageRequest, mailbox: &Mailbox) -> Result<PageResponse, Error> {
+    request.notice = Some("closed".to_owned());
     let mailbox = Mailbox { asks: false, ..mailbox.clone() };
-    show(visit, &mailbox, &[]).await.map(Answer::refused)
+    show(request, &mailbox, &[]).await.map(PageResponse::into_unprocessable)
 }

@@ -24,12 +24,12 @@ mod downloads;
 mod forms;
 mod language;
 mod mailbox;
+mod page_request;
 mod preferences;
 mod queries;
 mod responses;
 mod sign_up;
 mod uses;
-mod visit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,25 +55,25 @@ use crate::{
     domain::signups,
     policy::{Action, Grounds, Policy},
 };
-use client_limits::Clients;
+use client_limits::ClientLimits;
 use forms::Form;
-use responses::Answer;
-use visit::{PageRequest, PagesState};
+use page_request::{PageRequest, PagesState};
+use responses::PageResponse;
 
 /// How much longer than an operation may take its answer is waited for.
 const RESPONSE_GRACE: Duration = Duration::from_secs(3);
 
 /// The pages. `proxied`: clients come through a proxy that says who they are.
-pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
-    let clients = Clients::new(shared.app.pages.posts_per_minute, proxied).map(Arc::new);
-    let site = PagesState {
+pub(super) fn routes(shared: &Shared, behind_proxy: bool) -> Router<Shared> {
+    let client_limits = ClientLimits::new(shared.app.pages.posts_per_minute, behind_proxy).map(Arc::new);
+    let state = PagesState {
         app: shared.app.clone(),
         pipeline: shared.pipeline.clone(),
         limits: shared.limits,
         concurrency: shared.concurrency.clone(),
-        clients,
+        client_limits,
     };
-    let handler = any(handle).with_state(site);
+    let handler = any(handle).with_state(state);
     ["/p", "/p/", "/p/{*path}"]
         .into_iter()
         .fold(Router::new(), |router, path| router.route_service(path, handler.clone()))
@@ -95,7 +95,7 @@ pub fn check_policy_supports_pages(policy: &Policy, pages: &PublicPages) -> Resu
     let table = policy
         .table(&[role.to_owned()], &pages.purpose, None)
         .map_err(|_| "`pages.purpose` is not known".to_owned())?;
-    let needed = [
+    let required = [
         ("Query.contact", Action::Execute),
         ("Contact.email", Action::Read),
         ("Contact.consents", Action::Read),
@@ -104,8 +104,8 @@ pub fn check_policy_supports_pages(policy: &Policy, pages: &PublicPages) -> Resu
         ("Mutation.recordObjection", Action::Execute),
         ("Objection.channel", Action::Create),
     ];
-    let may = |object: &str, action| policy.object(object).is_some_and(|id| table.allows(id, action));
-    match needed.into_iter().find(|(object, action)| !may(object, *action)) {
+    let can = |object: &str, action| policy.object(object).is_some_and(|id| table.allows(id, action));
+    match required.into_iter().find(|(object, action)| !can(object, *action)) {
         Some((object, action)) => {
             let (purpose, action) = (&pages.purpose, action.as_str());
             Err(format!(
@@ -118,7 +118,7 @@ pub fn check_policy_supports_pages(policy: &Policy, pages: &PublicPages) -> Resu
 
 /// A page that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum Route {
     Style,
     /// The form with this code.
     SignUp(String),
@@ -129,12 +129,12 @@ enum Place {
     Confirmed,
     /// What a link opens.
     Token(String),
-    Nowhere,
+    NotFound,
 }
 
-impl Place {
+impl Route {
     /// Names of pages go before tokens.
-    fn of(path: &str) -> Self {
+    fn parse(path: &str) -> Self {
         let parts: Vec<&str> = path.strip_prefix("/p/").unwrap_or_default().split('/').collect();
         match parts.as_slice() {
             ["style.css"] => Self::Style,
@@ -143,23 +143,23 @@ impl Place {
             ["link"] => Self::Link,
             ["link", "sent"] => Self::LinkSent,
             ["confirmed"] => Self::Confirmed,
-            ["" | "signup"] => Self::Nowhere,
+            ["" | "signup"] => Self::NotFound,
             [token] => Self::Token((*token).to_owned()),
-            _ => Self::Nowhere,
+            _ => Self::NotFound,
         }
     }
 }
 
 /// Answers one request.
-async fn handle(State(site): State<PagesState>, request: Request) -> Response {
-    let visit = PageRequest::of(&site, &request);
-    let texts = visit.texts;
+async fn handle(State(state): State<PagesState>, request: Request) -> Response {
+    let page_request = PageRequest::from_request(&state, &request);
+    let texts = page_request.texts;
     let bare = request.method() == Method::HEAD;
-    let (answer, code) = match answer(&site, visit, request).await {
+    let (answer, code) = match answer(&state, page_request, request).await {
         Ok(answer) => (answer, None),
-        Err(error) => (responses::refusal(&site.app.pages, texts, status_of(&error)), Some(error.code)),
+        Err(error) => (responses::error_page(&state.app.pages, texts, status_of(&error)), Some(error.code)),
     };
-    let mut response = responses::deliver(answer, texts);
+    let mut response = responses::into_response(answer, texts);
     if bare {
         *response.body_mut() = Body::empty();
     }
@@ -180,53 +180,57 @@ fn status_of(error: &Error) -> StatusCode {
 
 /// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at the same address,
 /// and what ends something is never refused. Other forms of one link are counted by themselves.
-fn may_send_by(visit: &PageRequest, token: &str, opened: &Opened, form: &Form) -> bool {
-    match opened {
+fn may_post(request: &PageRequest, token: &str, target: &LinkTarget, form: &Form) -> bool {
+    match target {
         // A mail program tells the person what came of it, and it costs nothing.
-        Opened::Nothing => form.is_one_click() || visit.may_send(),
-        _ if actions::is_end(form) => true,
-        _ => visit.clients.as_ref().is_none_or(|clients| clients.may_send_by(token)),
+        LinkTarget::Nothing => form.is_one_click() || request.may_send(),
+        _ if actions::is_opt_out(form) => true,
+        _ => request.client_limits.as_ref().is_none_or(|client_limits| client_limits.may_send_by_link(token)),
     }
 }
 
-async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Result<Answer, Error> {
-    let place = Place::of(request.uri().path());
+async fn answer(
+    state: &PagesState,
+    page_request: PageRequest,
+    request: Request,
+) -> Result<PageResponse, Error> {
+    let route = Route::parse(request.uri().path());
     let (head, body) = request.into_parts();
-    let refused = |status| Ok(responses::refusal(&site.app.pages, visit.texts, status));
+    let refused = |status| Ok(responses::error_page(&state.app.pages, page_request.texts, status));
     let form = match head.method {
-        Method::GET | Method::HEAD if place == Place::Style => {
+        Method::GET | Method::HEAD if route == Route::Style => {
             return Ok(responses::style(head.uri.query().unwrap_or_default()));
         }
         Method::GET | Method::HEAD => None,
         Method::POST => {
-            let form = match Form::read(&head.headers, body, &site.limits).await {
+            let form = match Form::read(&head.headers, body, &state.limits).await {
                 Ok(form) => form,
                 Err(status) => return refused(status),
             };
             // Forms of links are counted once it is known what the link opens.
-            if !matches!(place, Place::Token(_)) && !visit.may_send() {
+            if !matches!(route, Route::Token(_)) && !page_request.may_send() {
                 return refused(StatusCode::TOO_MANY_REQUESTS);
             }
             Some(form)
         }
-        Method::OPTIONS => return Ok(Answer::Methods),
+        Method::OPTIONS => return Ok(PageResponse::Methods),
         _ => return refused(StatusCode::METHOD_NOT_ALLOWED),
     };
     // Only now: a client that is slow to send its form keeps no other from its turn.
-    let taken = site.concurrency.acquire().await?;
+    let permit = state.concurrency.acquire().await?;
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let task = tokio::spawn(
         async move {
             let answer = match form {
-                None => show(&visit, place).await,
-                Some(form) => take(visit, place, &form).await,
+                None => show(&page_request, route).await,
+                Some(form) => take(page_request, route, &form).await,
             };
-            drop(taken);
+            drop(permit);
             answer
         }
         .in_current_span(),
     );
-    match tokio::time::timeout(site.limits.operation_time() + RESPONSE_GRACE, task).await {
+    match tokio::time::timeout(state.limits.operation_time() + RESPONSE_GRACE, task).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(Error::internal("a page panicked")),
         Err(_) => Err(Error::timed_out()),
@@ -234,83 +238,83 @@ async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Resu
 }
 
 /// Shows a page. Nothing is changed by that: programs that look into mails open every link.
-async fn show(visit: &PageRequest, place: Place) -> Result<Answer, Error> {
-    match place {
-        Place::SignUp(form) => sign_up::show(visit, &form),
-        Place::SignedUp(form) => sign_up::sent(visit, &form),
-        Place::Link => responses::asking(&visit.app.pages, visit.texts, StatusCode::OK, "link", None),
-        Place::LinkSent => visit.message(StatusCode::OK, "link-sent", &["lead"]),
-        Place::Confirmed => visit.message(StatusCode::OK, "confirmed", &["lead", "close"]),
-        Place::Token(token) => match open(visit, &token).await? {
-            Opened::Declaration(pending) => confirm::show(visit, &pending),
-            Opened::Account(contact) => match &visit.paper {
-                Some(paper) => downloads::show(visit, contact, paper).await,
-                None => account::show(visit, contact, &[], None).await,
+async fn show(request: &PageRequest, route: Route) -> Result<PageResponse, Error> {
+    match route {
+        Route::SignUp(form) => sign_up::show(request, &form),
+        Route::SignedUp(form) => sign_up::sent(request, &form),
+        Route::Link => responses::link_form(&request.app.pages, request.texts, StatusCode::OK, "link", None),
+        Route::LinkSent => request.message(StatusCode::OK, "link-sent", &["lead"]),
+        Route::Confirmed => request.message(StatusCode::OK, "confirmed", &["lead", "close"]),
+        Route::Token(token) => match resolve_link(request, &token).await? {
+            LinkTarget::Declaration(pending) => confirm::show(request, &pending),
+            LinkTarget::Account(contact) => match &request.download {
+                Some(download) => downloads::show(request, contact, download).await,
+                None => account::show(request, contact, &[], None).await,
             },
-            Opened::Mailbox(mailbox) => match &visit.paper {
+            LinkTarget::Mailbox(mailbox) => match &request.download {
                 // Whose consent it is, is not known.
-                Some(_) => visit.invalid(),
-                None => mailbox::show(visit, &mailbox, &[]).await,
+                Some(_) => request.invalid_link(),
+                None => mailbox::show(request, &mailbox, &[]).await,
             },
-            Opened::Preferences(person) => preferences::show(visit, &person).await,
-            Opened::Nothing => visit.invalid(),
+            LinkTarget::Preferences(person) => preferences::show(request, &person).await,
+            LinkTarget::Nothing => request.invalid_link(),
         },
-        Place::Style | Place::Nowhere => Ok(visit.nowhere()),
+        Route::Style | Route::NotFound => Ok(request.not_found()),
     }
 }
 
 /// Takes what a form sends.
-async fn take(mut visit: PageRequest, place: Place, form: &Form) -> Result<Answer, Error> {
+async fn take(mut request: PageRequest, route: Route, form: &Form) -> Result<PageResponse, Error> {
     // What was done before is not done again.
-    visit.notice = None;
-    match place {
-        Place::SignUp(code) => sign_up::take(&visit, &code, form).await,
-        Place::Link => ask_for_link(&visit, form).await,
-        Place::Token(token) if form.is_one_click() && !link_tokens::is_one_time_token(&token) => {
+    request.notice = None;
+    match route {
+        Route::SignUp(code) => sign_up::take(&request, &code, form).await,
+        Route::Link => send_magic_link(&request, form).await,
+        Route::Token(token) if form.is_one_click() && !link_tokens::is_one_time_token(&token) => {
             // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
-            if !preferences::unsubscribe(&visit, &token).await? {
-                return visit.invalid();
+            if !preferences::unsubscribe(&request, &token).await? {
+                return request.invalid_link();
             }
-            Ok(Answer::Word(format!("{}\n", visit.texts.say("page-unsubscribed"))))
+            Ok(PageResponse::PlainText(format!("{}\n", request.texts.say("page-unsubscribed"))))
         }
-        Place::Token(token) => match open(&visit, &token).await? {
-            opened if !may_send_by(&visit, &token, &opened, form) => {
-                Ok(responses::refusal(&visit.app.pages, visit.texts, StatusCode::TOO_MANY_REQUESTS))
+        Route::Token(token) => match resolve_link(&request, &token).await? {
+            target if !may_post(&request, &token, &target, form) => {
+                Ok(responses::error_page(&request.app.pages, request.texts, StatusCode::TOO_MANY_REQUESTS))
             }
-            Opened::Declaration(pending) => confirm::take(&visit, &token, &pending, form).await,
+            LinkTarget::Declaration(pending) => confirm::take(&request, &token, &pending, form).await,
             // Only the links of mails to subscribers end anything by one click.
-            _ if form.is_one_click() => visit.invalid(),
-            Opened::Account(contact) => match account::take(&visit, contact, form).await {
+            _ if form.is_one_click() => request.invalid_link(),
+            LinkTarget::Account(contact) => match account::take(&request, contact, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
-                    visit.notice = Some("again".to_owned());
-                    account::show(&visit, contact, &[], None).await.map(Answer::refused)
+                    request.notice = Some("again".to_owned());
+                    account::show(&request, contact, &[], None).await.map(PageResponse::into_unprocessable)
                 }
                 taken => taken,
             },
-            Opened::Mailbox(mailbox) => match mailbox::take(&mut visit, &token, &mailbox, form).await {
+            LinkTarget::Mailbox(mailbox) => match mailbox::take(&mut request, &token, &mailbox, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
-                    visit.notice = Some("again".to_owned());
-                    mailbox::show(&visit, &mailbox, &[]).await.map(Answer::refused)
+                    request.notice = Some("again".to_owned());
+                    mailbox::show(&request, &mailbox, &[]).await.map(PageResponse::into_unprocessable)
                 }
                 taken => taken,
             },
-            Opened::Preferences(person) => match preferences::take(&visit, &person, form).await {
+            LinkTarget::Preferences(person) => match preferences::take(&request, &person, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
-                    visit.notice = Some("again".to_owned());
-                    preferences::show(&visit, &person).await.map(Answer::refused)
+                    request.notice = Some("again".to_owned());
+                    preferences::show(&request, &person).await.map(PageResponse::into_unprocessable)
                 }
                 taken => taken,
             },
-            Opened::Nothing => visit.invalid(),
+            LinkTarget::Nothing => request.invalid_link(),
         },
-        Place::Style | Place::SignedUp(_) | Place::LinkSent | Place::Confirmed | Place::Nowhere => {
-            Ok(visit.nowhere())
+        Route::Style | Route::SignedUp(_) | Route::LinkSent | Route::Confirmed | Route::NotFound => {
+            Ok(request.not_found())
         }
     }
 }
 
 /// What a link opens.
-enum Opened {
+enum LinkTarget {
     /// A declaration to be confirmed or renewed.
     Declaration(signups::Pending),
     /// Everything that the person may see of itself.
@@ -318,63 +322,64 @@ enum Opened {
     /// What is mailed to a mailbox of several records.
     Mailbox(signups::Mailbox),
     /// What the person receives.
-    Preferences(Box<choices::Person>),
+    Preferences(Box<choices::LinkHolder>),
     Nothing,
 }
 
-async fn open(visit: &PageRequest, token: &str) -> Result<Opened, Error> {
-    let app = &visit.app;
+async fn resolve_link(request: &PageRequest, token: &str) -> Result<LinkTarget, Error> {
+    let app = &request.app;
     if link_tokens::is_one_time_token(token) {
         if let Some(pending) = signups::pending(app, token).await? {
-            return Ok(Opened::Declaration(pending));
+            return Ok(LinkTarget::Declaration(pending));
         }
         return Ok(match signups::fresh(app, token).await? {
-            Some(signups::Fresh::Record(contact)) => Opened::Account(contact),
-            Some(signups::Fresh::Mailbox(mailbox)) => Opened::Mailbox(mailbox),
-            None => Opened::Nothing,
+            Some(signups::Fresh::Record(contact)) => LinkTarget::Account(contact),
+            Some(signups::Fresh::Mailbox(mailbox)) => LinkTarget::Mailbox(mailbox),
+            None => LinkTarget::Nothing,
         });
     }
     let Some(link) = link_tokens::open_preference(audit::ring(app).await?, token) else {
-        return Ok(Opened::Nothing);
+        return Ok(LinkTarget::Nothing);
     };
-    let person = preferences::person(visit, &link).await?;
-    Ok(person.map_or(Opened::Nothing, |person| Opened::Preferences(Box::new(person))))
+    let person = preferences::person(request, &link).await?;
+    Ok(person.map_or(LinkTarget::Nothing, |person| LinkTarget::Preferences(Box::new(person))))
 }
 
 /// Sends a fresh link to an address, if somebody is there; the answer is the same for all.
-async fn ask_for_link(visit: &PageRequest, form: &Form) -> Result<Answer, Error> {
+async fn send_magic_link(request: &PageRequest, form: &Form) -> Result<PageResponse, Error> {
     let typed = form.get("email").unwrap_or_default();
-    match sign_up::address(visit, typed) {
-        Err(fault) => {
+    match sign_up::address(request, typed) {
+        Err(error) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            responses::asking(&visit.app.pages, visit.texts, status, "link", Some((typed, fault)))
+            responses::link_form(&request.app.pages, request.texts, status, "link", Some((typed, error)))
         }
         Ok(address) => {
-            if !form.is_trapped() {
-                signups::ask_fresh(&visit.app, &address, visit.texts.language, &visit.request_id).await?;
+            if !form.is_honeypot_filled() {
+                signups::ask_fresh(&request.app, &address, request.texts.language, &request.request_id)
+                    .await?;
             }
-            Ok(visit.see("link/sent"))
+            Ok(request.redirect_to("link/sent"))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use super::Route;
 
     #[test]
     fn names_go_before_tokens() {
-        assert_eq!(Place::of("/p/style.css"), Place::Style);
-        assert_eq!(Place::of("/p/signup/newsletter"), Place::SignUp("newsletter".to_owned()));
-        assert_eq!(Place::of("/p/signup/newsletter/sent"), Place::SignedUp("newsletter".to_owned()));
-        assert_eq!(Place::of("/p/link"), Place::Link);
-        assert_eq!(Place::of("/p/confirmed"), Place::Confirmed);
-        assert_eq!(Place::of("/p/mabc"), Place::Token("mabc".to_owned()));
+        assert_eq!(Route::parse("/p/style.css"), Route::Style);
+        assert_eq!(Route::parse("/p/signup/newsletter"), Route::SignUp("newsletter".to_owned()));
+        assert_eq!(Route::parse("/p/signup/newsletter/sent"), Route::SignedUp("newsletter".to_owned()));
+        assert_eq!(Route::parse("/p/link"), Route::Link);
+        assert_eq!(Route::parse("/p/confirmed"), Route::Confirmed);
+        assert_eq!(Route::parse("/p/mabc"), Route::Token("mabc".to_owned()));
         // A token may begin like the path.
-        assert_eq!(Place::of("/p/p/p"), Place::Nowhere);
-        assert_eq!(Place::of("/p/pabc"), Place::Token("pabc".to_owned()));
+        assert_eq!(Route::parse("/p/p/p"), Route::NotFound);
+        assert_eq!(Route::parse("/p/pabc"), Route::Token("pabc".to_owned()));
         for path in ["/p", "/p/", "/p/signup", "/p/signup/", "/p/a/b", "/p/a/"] {
-            assert!(matches!(Place::of(path), Place::Nowhere | Place::SignUp(_)), "{path}");
+            assert!(matches!(Route::parse(path), Route::NotFound | Route::SignUp(_)), "{path}");
         }
     }
 }

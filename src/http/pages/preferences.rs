@@ -7,13 +7,13 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    choices::{self, Choice, Group, Person},
+    choices::{self, Choice, Group, LinkHolder},
     forms::Form,
-    visit::PageRequest,
+    page_request::PageRequest,
 };
 use crate::http::pages::{
     actions, queries,
-    responses::{Answer, Layout, page},
+    responses::{Layout, PageResponse, page},
 };
 use crate::{
     audit,
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Template)]
 #[template(path = "preferences.html")]
 struct Preferences<'p> {
-    frame: &'p Layout<'p>,
+    layout: &'p Layout<'p>,
     notice: Option<String>,
     choices: Vec<Choice>,
     groups: Vec<Group>,
@@ -36,12 +36,12 @@ struct Preferences<'p> {
 /// # Errors
 /// Those of the engine.
 pub(super) async fn person(
-    visit: &PageRequest,
+    request: &PageRequest,
     link: &link_tokens::Preference,
-) -> Result<Option<Person>, Error> {
-    let Some(person) = whose(visit, link).await? else { return Ok(None) };
-    let own = is_own(visit, person.contact, &link.mailbox).await?;
-    Ok(own.then_some(person))
+) -> Result<Option<LinkHolder>, Error> {
+    let Some(holder) = whose(request, link).await? else { return Ok(None) };
+    let is_own = is_own(request, holder.contact, &link.mailbox).await?;
+    Ok(is_own.then_some(holder))
 }
 
 /// Ends the mails that the preference link `token` came with, also where the address has become another since: who wants no more of them is
@@ -50,32 +50,32 @@ pub(super) async fn person(
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn unsubscribe(visit: &PageRequest, token: &str) -> Result<bool, Error> {
-    let Some(link) = link_tokens::open_preference(audit::ring(&visit.app).await?, token) else {
+pub(super) async fn unsubscribe(request: &PageRequest, token: &str) -> Result<bool, Error> {
+    let Some(link) = link_tokens::open_preference(audit::ring(&request.app).await?, token) else {
         return Ok(false);
     };
-    let Some(person) = whose(visit, &link).await? else { return Ok(false) };
-    actions::unsubscribe(visit, &person).await?;
+    let Some(holder) = whose(request, &link).await? else { return Ok(false) };
+    actions::unsubscribe(request, &holder).await?;
     // Looked at only now: an address that is corrected meanwhile is either met above or met below.
     if let link_tokens::Mailbox::Key(key) = &link.mailbox
-        && !is_own(visit, person.contact, &link.mailbox).await?
+        && !is_own(request, holder.contact, &link.mailbox).await?
     {
-        actions::stop_mails(visit, &person.actor, key, &person.purpose).await?;
+        actions::stop_mails(request, &holder.actor, key, &holder.purpose).await?;
     }
     Ok(true)
 }
 
-async fn whose(visit: &PageRequest, link: &link_tokens::Preference) -> Result<Option<Person>, Error> {
+async fn whose(request: &PageRequest, link: &link_tokens::Preference) -> Result<Option<LinkHolder>, Error> {
     // A withdrawal must not get lost because two records became one.
-    let contact = contacts::merge::stays(&visit.app.db.reader, link.contact).await?;
-    let actor = visit.subject(contact)?;
-    let known = queries::person(visit, &actor, contact, false).await?;
-    Ok(known.map(|known| Person { contact, purpose: link.purpose.clone(), actor, known }))
+    let contact = contacts::merge::stays(&request.app.db.reader, link.contact).await?;
+    let actor = request.subject(contact)?;
+    let person = queries::person(request, &actor, contact, false).await?;
+    Ok(person.map(|person| LinkHolder { contact, purpose: link.purpose.clone(), actor, person }))
 }
 
 /// Whether a mailbox is one of the person's: the primary one or a further one.
-async fn is_own(visit: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
-    let (app, ring) = (&visit.app, audit::ring(&visit.app).await?);
+async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
+    let (app, ring) = (&request.app, audit::ring(&request.app).await?);
     let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
         .select_only()
         .column(contact::Column::Email)
@@ -83,23 +83,23 @@ async fn is_own(visit: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailb
         .into_tuple()
         .one(&app.db.reader)
         .await?;
-    let further = contact_point::Entity::find()
+    let point_keys = contact_point::Entity::find()
         .select_only()
         .column(contact_point::Column::EmailKey)
         .filter(contact_point::Column::ContactId.eq(contact))
         .filter(contact_point::Column::EmailKey.is_not_null());
-    let mut keys: Vec<String> = further.into_tuple().all(&app.db.reader).await?;
+    let mut keys: Vec<String> = point_keys.into_tuple().all(&app.db.reader).await?;
     let (email, key) = primary.unwrap_or_default();
     keys.extend(key);
     // Links of before were made for the key that the first reader made.
     keys.extend(email.as_deref().map(fold::email_key));
-    let anew = match mailbox {
+    let recomputed = match mailbox {
         // Another reader may have made the key that the link names.
         link_tokens::Mailbox::Key(key) => Some(app.reader.email_key(key)),
         link_tokens::Mailbox::Digest(_) => None,
     };
     for key in keys {
-        if anew.as_ref() == Some(&key) || mailbox.is(ring, &key)? {
+        if recomputed.as_ref() == Some(&key) || mailbox.is(ring, &key)? {
             return Ok(true);
         }
     }
@@ -107,31 +107,35 @@ async fn is_own(visit: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailb
 }
 
 /// What the page tells of what was done just before.
-pub(super) fn notice(visit: &PageRequest) -> Option<String> {
-    let done = visit.notice.as_deref()?;
-    let known = ["withdrawn", "objected", "none", "fresh", "request", "again", "opened", "stopped", "closed"]
-        .contains(&done);
-    known.then(|| visit.texts.say(&format!("page-notice-{done}")))
+pub(super) fn notice(request: &PageRequest) -> Option<String> {
+    let done = request.notice.as_deref()?;
+    let is_notice =
+        ["withdrawn", "objected", "none", "fresh", "request", "again", "opened", "stopped", "closed"]
+            .contains(&done);
+    is_notice.then(|| request.texts.say(&format!("page-notice-{done}")))
 }
 
 /// Shows the page.
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn show(visit: &PageRequest, person: &Person) -> Result<Answer, Error> {
-    let (choices, groups) = offered(visit, person).await?;
-    let frame = Layout::new(&visit.app.pages, visit.texts, visit.texts.say("page-preferences-title"));
-    page(StatusCode::OK, &Preferences { frame: &frame, notice: notice(visit), choices, groups })
+pub(super) async fn show(request: &PageRequest, holder: &LinkHolder) -> Result<PageResponse, Error> {
+    let (choices, groups) = load_choices(request, holder).await?;
+    let layout = Layout::new(&request.app.pages, request.texts, request.texts.say("page-preferences-title"));
+    page(StatusCode::OK, &Preferences { layout: &layout, notice: notice(request), choices, groups })
 }
 
 /// What the page offers to the person.
-async fn offered(visit: &PageRequest, person: &Person) -> Result<(Vec<Choice>, Vec<Group>), Error> {
-    let (mut choices, groups) = choices::of(visit, person.contact, &person.known).await?;
+async fn load_choices(
+    request: &PageRequest,
+    holder: &LinkHolder,
+) -> Result<(Vec<Choice>, Vec<Group>), Error> {
+    let (mut choices, groups) = choices::load_choices(request, holder.contact, &holder.person).await?;
     // The link may have been passed on, and whoever writes mails for one purpose knows it: of others it tells nothing.
-    for choice in choices.iter_mut().filter(|choice| choice.code != person.purpose) {
+    for choice in choices.iter_mut().filter(|choice| choice.code != holder.purpose) {
         choice.hide();
     }
-    choices.retain(|choice| choice.code == person.purpose || choice.grouped);
+    choices.retain(|choice| choice.code == holder.purpose || choice.grouped);
     Ok((choices, groups))
 }
 
@@ -139,17 +143,21 @@ async fn offered(visit: &PageRequest, person: &Person) -> Result<(Vec<Choice>, V
 ///
 /// # Errors
 /// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
-pub(super) async fn take(visit: &PageRequest, person: &Person, form: &Form) -> Result<Answer, Error> {
-    if form.only("action") == Some("fresh") {
-        let language = Some(visit.texts.language);
-        signups::ask_fresh_for(&visit.app, person.contact, language, &visit.request_id).await?;
-        return Ok(visit.back("fresh"));
+pub(super) async fn take(
+    request: &PageRequest,
+    holder: &LinkHolder,
+    form: &Form,
+) -> Result<PageResponse, Error> {
+    if form.single("action") == Some("fresh") {
+        let language = Some(request.texts.language);
+        signups::ask_fresh_for(&request.app, holder.contact, language, &request.request_id).await?;
+        return Ok(request.redirect_back("fresh"));
     }
-    let foreign = || Error::bad_input("the form is not one of this page");
-    let (choices, groups) = offered(visit, person).await?;
-    if !choices::offer(&choices, &groups, form) {
-        return Err(foreign());
+    let not_of_page = || Error::bad_input("the form is not one of this page");
+    let (choices, groups) = load_choices(request, holder).await?;
+    if !choices::is_offered(&choices, &groups, form) {
+        return Err(not_of_page());
     }
-    let done = actions::choose(visit, &person.actor, person.contact, form).await?.ok_or_else(foreign)?;
-    Ok(visit.back(done))
+    let done = actions::apply(request, &holder.actor, holder.contact, form).await?.ok_or_else(not_of_page)?;
+    Ok(request.redirect_back(done))
 }

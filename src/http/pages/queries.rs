@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::visit::PageRequest;
+use super::page_request::PageRequest;
 use crate::{
     auth::actor::Actor,
     base::error::{Code, Error, Outcome},
@@ -34,7 +34,7 @@ const ACCESSES_QUERY: &str = "{ accesses { purposes recipient { name kind countr
 /// A person as the engine shows it to itself. What the policy keeps back is absent.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Known {
+pub(super) struct Person {
     pub(super) given_name: Option<String>,
     pub(super) family_name: Option<String>,
     pub(super) email: Option<String>,
@@ -125,10 +125,10 @@ pub(super) struct PrivacyRequest {
     pub(super) extended_until: Option<DateTime<Utc>>,
 }
 
-impl Known {
+impl Person {
     /// Whether objections to the purpose or group `code` stand that end it on each of `channels`; where these are none, on every channel.
     pub(super) fn objects(&self, code: &str, channels: &[Channel]) -> bool {
-        let standing: Vec<Option<&str>> = self
+        let objected: Vec<Option<&str>> = self
             .objections
             .iter()
             .flatten()
@@ -138,14 +138,14 @@ impl Known {
             })
             .map(|objection| objection.channel.as_deref())
             .collect();
-        let ends = |channel: &Channel| standing.contains(&Some(channel.as_str()));
-        standing.contains(&None) || (!channels.is_empty() && channels.iter().all(ends))
+        let is_ended = |channel: &Channel| objected.contains(&Some(channel.as_str()));
+        objected.contains(&None) || (!channels.is_empty() && channels.iter().all(is_ended))
     }
 
     /// Whether a consent to the purpose `code` is given, in use or not.
     pub(super) fn has_given(&self, code: &str) -> bool {
-        let nodes = self.consents.iter().flat_map(|consents| &consents.nodes);
-        nodes.into_iter().any(|consent| {
+        let consents = self.consents.iter().flat_map(|consents| &consents.nodes);
+        consents.into_iter().any(|consent| {
             consent.status.as_deref() == Some("GRANTED")
                 && consent.purpose.as_ref().is_some_and(|purpose| purpose.code == code)
         })
@@ -157,32 +157,32 @@ impl Known {
 struct Body<T> {
     data: Option<T>,
     #[serde(default)]
-    errors: Vec<Problem>,
+    errors: Vec<ResponseError>,
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct ResponseError {
     message: String,
-    extensions: About,
+    extensions: ErrorExtensions,
 }
 
 #[derive(Deserialize)]
-struct About {
+struct ErrorExtensions {
     code: String,
     outcome: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct One {
-    contact: Option<Known>,
+struct PersonData {
+    contact: Option<Person>,
 }
 
 /// Has the engine answer `document` for `actor`.
 ///
 /// # Errors
 /// The first of the answer, but for fields that the policy keeps back: those are absent.
-pub(super) async fn ask<T: DeserializeOwned>(
-    visit: &PageRequest,
+pub(super) async fn execute<T: DeserializeOwned>(
+    request: &PageRequest,
     actor: &Actor,
     document: &str,
     variables: Json,
@@ -191,18 +191,18 @@ pub(super) async fn ask<T: DeserializeOwned>(
         Json::Object(variables) => variables,
         _ => Map::new(),
     };
-    let request = Request { query: document.to_owned(), variables, ..Request::default() };
-    let answer = visit.pipeline.execute(&visit.app, actor, request).await;
-    let fault = || Error::internal("an answer of the engine to a page");
-    let body: Body<T> = serde_json::from_slice(&answer.body).map_err(|_| fault())?;
-    for Problem { message, extensions } in body.errors {
+    let operation = Request { query: document.to_owned(), variables, ..Request::default() };
+    let answer = request.pipeline.execute(&request.app, actor, operation).await;
+    let error = || Error::internal("an answer of the engine to a page");
+    let body: Body<T> = serde_json::from_slice(&answer.body).map_err(|_| error())?;
+    for ResponseError { message, extensions } in body.errors {
         let code = Code::parse(&extensions.code).unwrap_or(Code::Internal);
         if code != Code::ForbiddenField {
             let outcome = extensions.outcome.as_deref().and_then(Outcome::parse);
             return Err(Error::new(code, message).with_outcome(outcome));
         }
     }
-    body.data.ok_or_else(fault)
+    body.data.ok_or_else(error)
 }
 
 /// The person with what it may see of itself, `whole` or what a forwarded mail may show; `None` where it is not there.
@@ -210,18 +210,18 @@ pub(super) async fn ask<T: DeserializeOwned>(
 /// # Errors
 /// Those of the engine.
 pub(super) async fn person(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     contact: Uuid,
-    whole: bool,
-) -> Result<Option<Known>, Error> {
-    let document = if whole { ACCOUNT_QUERY } else { PREFERENCES_QUERY };
-    let One { contact } = ask(visit, actor, document, json!({ "contact": contact })).await?;
+    full: bool,
+) -> Result<Option<Person>, Error> {
+    let document = if full { ACCOUNT_QUERY } else { PREFERENCES_QUERY };
+    let PersonData { contact } = execute(request, actor, document, json!({ "contact": contact })).await?;
     Ok(contact)
 }
 
 #[derive(Deserialize)]
-struct All {
+struct AccessesData {
     accesses: Option<Vec<Access>>,
 }
 
@@ -229,12 +229,16 @@ struct All {
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) async fn accesses(visit: &PageRequest, actor: &Actor) -> Result<Option<Vec<Access>>, Error> {
+pub(super) async fn load_accesses(
+    request: &PageRequest,
+    actor: &Actor,
+) -> Result<Option<Vec<Access>>, Error> {
     if !actor.can("Query.accesses", Action::Execute) {
         return Ok(None);
     }
-    let All { accesses } = ask(visit, actor, ACCESSES_QUERY, Json::Null).await?;
-    Ok(accesses)
+    let AccessesData { accesses: load_accesses } =
+        execute(request, actor, ACCESSES_QUERY, Json::Null).await?;
+    Ok(load_accesses)
 }
 
 /// Whether anybody is written to at the mailbox with this key for `purpose` now, by the row rule of that purpose.
@@ -242,12 +246,12 @@ pub(super) async fn accesses(visit: &PageRequest, actor: &Actor) -> Result<Optio
 /// # Errors
 /// `INTERNAL` from the database.
 pub(super) async fn reaches(
-    visit: &PageRequest,
+    request: &PageRequest,
     key: &str,
     purpose: &Arc<PurposeDef>,
 ) -> Result<bool, Error> {
-    let db = &visit.app.db;
-    let (now, backend) = (visit.app.now(), db.backend());
+    let db = &request.app.db;
+    let (now, backend) = (request.app.now(), db.backend());
     let scope = Scope { purpose: Some(purpose.clone()), now, backend, subject: None };
     engine::is_reachable_mailbox(&db.reader, &scope, key).await
 }
@@ -256,13 +260,13 @@ pub(super) async fn reaches(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn holds(
-    visit: &PageRequest,
+pub(super) async fn is_in_force(
+    request: &PageRequest,
     contact: Uuid,
     purpose: &Arc<PurposeDef>,
 ) -> Result<bool, Error> {
-    let (app, policy) = (&visit.app, visit.app.policy.current());
-    let actor = Actor::for_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
+    let (app, policy) = (&request.app, request.app.policy.current());
+    let actor = Actor::for_subject(policy, contact, &purpose.code, app.now(), request.request_id.clone())?;
     let scope = Scope::for_actor(&actor, app.now(), app.db.backend());
     engine::exists(&app.db.reader, &scope, &CONTACT, contact).await
 }

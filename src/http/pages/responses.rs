@@ -35,13 +35,13 @@ static STYLE_DIGEST: LazyLock<String> =
 
 /// An answer in the making.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum PageResponse {
     /// A page.
     Page(StatusCode, String),
     /// Another page is to be fetched (303).
-    See(String),
+    Redirect(String),
     /// A word for a program.
-    Word(String),
+    PlainText(String),
     /// The receipt of a consent, to be kept: JSON-LD.
     Receipt(String),
     /// The record of a consent, to be printed: HTML.
@@ -52,9 +52,9 @@ pub(super) enum Answer {
     Methods,
 }
 
-impl Answer {
+impl PageResponse {
     /// The same page as the answer to a form that is none of it.
-    pub(super) fn refused(self) -> Self {
+    pub(super) fn into_unprocessable(self) -> Self {
         match self {
             Self::Page(StatusCode::OK, html) => Self::Page(StatusCode::UNPROCESSABLE_ENTITY, html),
             other => other,
@@ -106,29 +106,29 @@ impl<'p> Layout<'p> {
 
 /// A fault of an entry, with the field that it is about.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct FieldError {
     pub(super) field: &'static str,
     pub(super) text: String,
 }
 
 /// What is said of a field that is wrong.
-pub(super) fn fault_of<'f>(faults: &'f [Fault], field: &str) -> Option<&'f str> {
-    faults.iter().find(|fault| fault.field == field).map(|fault| fault.text.as_str())
+pub(super) fn error_of<'f>(errors: &'f [FieldError], field: &str) -> Option<&'f str> {
+    errors.iter().find(|error| error.field == field).map(|error| error.text.as_str())
 }
 
 /// Whether the first fault is that of `field`, where a person begins to mend.
-pub(super) fn is_first(faults: &[Fault], field: &str) -> bool {
-    faults.first().is_some_and(|fault| fault.field == field)
+pub(super) fn is_first(errors: &[FieldError], field: &str) -> bool {
+    errors.first().is_some_and(|error| error.field == field)
 }
 
 /// A page with nothing but words, and maybe a form that asks for a link.
 #[derive(Template)]
 #[template(path = "message.html")]
 struct Message<'p> {
-    frame: &'p Layout<'p>,
+    layout: &'p Layout<'p>,
     paragraphs: Vec<String>,
     asks_for_link: bool,
-    fault: Option<String>,
+    error: Option<String>,
     typed: &'p str,
 }
 
@@ -136,9 +136,9 @@ struct Message<'p> {
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<Answer, Error> {
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<PageResponse, Error> {
     let html = template.render().map_err(|_| Error::internal("a page cannot be written"))?;
-    Ok(Answer::Page(status, html))
+    Ok(PageResponse::Page(status, html))
 }
 
 /// A page that says what stands under `page-<name>-title` and the `parts` of `page-<name>-`.
@@ -148,38 +148,38 @@ pub(super) fn message(
     status: StatusCode,
     name: &str,
     parts: &[&str],
-) -> Result<Answer, Error> {
-    let frame = Layout::new(pages, texts, texts.say(&format!("page-{name}-title")));
+) -> Result<PageResponse, Error> {
+    let layout = Layout::new(pages, texts, texts.say(&format!("page-{name}-title")));
     let paragraphs = parts.iter().map(|part| texts.say(&format!("page-{name}-{part}"))).collect();
-    page(status, &Message { frame: &frame, paragraphs, asks_for_link: false, fault: None, typed: "" })
+    page(status, &Message { layout: &layout, paragraphs, asks_for_link: false, error: None, typed: "" })
 }
 
 /// A page that says what stands under `page-<name>-title` and `-lead`, with the form that asks for a link.
-pub(super) fn asking(
+pub(super) fn link_form(
     pages: &PublicPages,
     texts: Texts,
     status: StatusCode,
     name: &str,
-    wrong: Option<(&str, String)>,
-) -> Result<Answer, Error> {
-    let frame = Layout::new(pages, texts, texts.say(&format!("page-{name}-title")));
+    invalid: Option<(&str, String)>,
+) -> Result<PageResponse, Error> {
+    let layout = Layout::new(pages, texts, texts.say(&format!("page-{name}-title")));
     let paragraphs = vec![texts.say(&format!("page-{name}-lead"))];
-    let (typed, fault) = wrong.map_or(("", None), |(typed, fault)| (typed, Some(fault)));
-    page(status, &Message { frame: &frame, paragraphs, asks_for_link: true, fault, typed })
+    let (typed, error) = invalid.map_or(("", None), |(typed, error)| (typed, Some(error)));
+    page(status, &Message { layout: &layout, paragraphs, asks_for_link: true, error, typed })
 }
 
 /// The page for a request that is refused, whatever it was about.
-pub(super) fn refusal(pages: &PublicPages, texts: Texts, status: StatusCode) -> Answer {
+pub(super) fn error_page(pages: &PublicPages, texts: Texts, status: StatusCode) -> PageResponse {
     let name = match status.as_u16() {
         status @ (400 | 404 | 405 | 408 | 413 | 415 | 429 | 503) => format!("error-{status}"),
         _ => "error-500".to_owned(),
     };
     // Where even that fails there is nothing left to be said.
-    message(pages, texts, status, &name, &["lead"]).unwrap_or(Answer::Page(status, String::new()))
+    message(pages, texts, status, &name, &["lead"]).unwrap_or(PageResponse::Page(status, String::new()))
 }
 
 /// Gives the answer the headers that each has.
-pub(super) fn deliver(answer: Answer, texts: Texts) -> Response {
+pub(super) fn into_response(answer: PageResponse, texts: Texts) -> Response {
     let fixed = HeaderValue::from_static;
     let mut response = Response::default();
     let headers = response.headers_mut();
@@ -198,7 +198,7 @@ pub(super) fn deliver(answer: Answer, texts: Texts) -> Response {
         headers.insert(name, fixed(value));
     }
     let (status, kind, body) = match answer {
-        Answer::Page(status, html) => {
+        PageResponse::Page(status, html) => {
             match status {
                 StatusCode::METHOD_NOT_ALLOWED => headers.insert(ALLOW, fixed(METHODS)),
                 StatusCode::TOO_MANY_REQUESTS => headers.insert(RETRY_AFTER, fixed("60")),
@@ -207,27 +207,27 @@ pub(super) fn deliver(answer: Answer, texts: Texts) -> Response {
             };
             (status, Some("text/html; charset=utf-8"), html)
         }
-        Answer::See(location) => {
+        PageResponse::Redirect(location) => {
             headers.extend(HeaderValue::from_str(&location).ok().map(|location| (LOCATION, location)));
             (StatusCode::SEE_OTHER, None, String::new())
         }
-        Answer::Word(text) => (StatusCode::OK, Some("text/plain; charset=utf-8"), text),
-        Answer::Receipt(document) => {
+        PageResponse::PlainText(text) => (StatusCode::OK, Some("text/plain; charset=utf-8"), text),
+        PageResponse::Receipt(document) => {
             headers.insert(CONTENT_DISPOSITION, fixed("attachment; filename=\"consent-receipt.json\""));
             (StatusCode::OK, Some("application/ld+json"), document)
         }
-        Answer::Record(html) => {
+        PageResponse::Record(html) => {
             headers.insert(CONTENT_SECURITY_POLICY, fixed(RECORD_POLICY));
             (StatusCode::OK, Some("text/html; charset=utf-8"), html)
         }
-        Answer::Style(kept) => {
-            let cache = if kept { "public, max-age=31536000, immutable" } else { "no-cache" };
+        PageResponse::Style(immutable) => {
+            let cache = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
             headers.insert(CACHE_CONTROL, fixed(cache));
             headers.remove(CONTENT_LANGUAGE);
             headers.remove(VARY);
             (StatusCode::OK, Some("text/css; charset=utf-8"), STYLE.to_owned())
         }
-        Answer::Methods => {
+        PageResponse::Methods => {
             headers.insert(ALLOW, fixed(METHODS));
             (StatusCode::NO_CONTENT, None, String::new())
         }
@@ -239,6 +239,6 @@ pub(super) fn deliver(answer: Answer, texts: Texts) -> Response {
 }
 
 /// The stylesheet as it is asked for by `query`.
-pub(super) fn style(query: &str) -> Answer {
-    Answer::Style(query == *STYLE_DIGEST)
+pub(super) fn style(query: &str) -> PageResponse {
+    PageResponse::Style(query == *STYLE_DIGEST)
 }

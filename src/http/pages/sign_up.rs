@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::http::StatusCode;
 
-use super::{forms::Form, visit::PageRequest};
+use super::{forms::Form, page_request::PageRequest};
 use crate::http::pages::{
     language::{Texts, paragraphs},
-    responses::{Answer, Fault, Layout, fault_of, is_first, page},
+    responses::{FieldError, Layout, PageResponse, error_of, is_first, page},
 };
 use crate::{
     audit::{self, Author},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A purpose with its text.
-struct Shown {
+struct PurposeChoice {
     code: String,
     title: String,
     version: String,
@@ -26,7 +26,7 @@ struct Shown {
 }
 
 /// A name that may be given.
-struct Name {
+struct NameField {
     field: &'static str,
     label: String,
     value: String,
@@ -36,31 +36,36 @@ struct Name {
 #[derive(Template)]
 #[template(path = "sign_up.html")]
 struct SignUpForm<'p> {
-    frame: &'p Layout<'p>,
-    faults: &'p [Fault],
-    choices: Vec<Shown>,
-    names: Vec<Name>,
+    layout: &'p Layout<'p>,
+    errors: &'p [FieldError],
+    choices: Vec<PurposeChoice>,
+    names: Vec<NameField>,
     email: &'p str,
 }
 
 impl SignUpForm<'_> {
-    fn fault(&self, field: &str) -> Option<&str> {
-        fault_of(self.faults, field)
+    fn error(&self, field: &str) -> Option<&str> {
+        error_of(self.errors, field)
     }
 
     fn first(&self, field: &str) -> bool {
-        is_first(self.faults, field)
+        is_first(self.errors, field)
     }
 }
 
 /// The purposes of a form with the texts that hold now; ticked where the person has ticked that very text.
-fn shown(policy: &Policy, form: &FormDef, texts: Texts, filled: Option<&Form>) -> Vec<Shown> {
-    let one = |code: &String| {
+fn purpose_choices(
+    policy: &Policy,
+    form: &FormDef,
+    texts: Texts,
+    filled: Option<&Form>,
+) -> Vec<PurposeChoice> {
+    let purpose_choice = |code: &String| {
         let (purpose, text) = (policy.purpose(code)?, policy.current_text(code, texts.language)?);
         let ticked = filled.is_some_and(|filled| {
             filled.has("choice", code) && filled.get(&format!("version-{code}")) == Some(&text.version)
         });
-        Some(Shown {
+        Some(PurposeChoice {
             code: code.clone(),
             title: texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
             version: text.version.clone(),
@@ -68,49 +73,50 @@ fn shown(policy: &Policy, form: &FormDef, texts: Texts, filled: Option<&Form>) -
             ticked,
         })
     };
-    form.purposes.iter().filter_map(one).collect()
+    form.purposes.iter().filter_map(purpose_choice).collect()
 }
 
-fn names(form: &FormDef, texts: Texts, filled: Option<&Form>) -> Vec<Name> {
-    let known = [
+fn names(form: &FormDef, texts: Texts, filled: Option<&Form>) -> Vec<NameField> {
+    let supported = [
         ("givenName", "page-form-given-name", "given-name"),
         ("familyName", "page-form-family-name", "family-name"),
     ];
-    let asked = known.into_iter().filter(|(field, ..)| form.fields.iter().any(|asked| asked == field));
-    let name = |(field, label, autocomplete): (&'static str, &str, &'static str)| Name {
+    let requested =
+        supported.into_iter().filter(|(field, ..)| form.fields.iter().any(|requested| requested == field));
+    let name = |(field, label, autocomplete): (&'static str, &str, &'static str)| NameField {
         field,
         label: texts.say(label),
         value: filled.and_then(|filled| filled.get(field)).unwrap_or_default().to_owned(),
         autocomplete,
     };
-    asked.map(name).collect()
+    requested.map(name).collect()
 }
 
 fn write(
-    visit: &PageRequest,
+    request: &PageRequest,
     texts: Texts,
     (policy, form): (&Policy, &FormDef),
     filled: Option<&Form>,
-    faults: &[Fault],
-) -> Result<Answer, Error> {
+    errors: &[FieldError],
+) -> Result<PageResponse, Error> {
     let title = texts.pick(&form.title_de, &form.title_en).to_owned();
-    let mut frame = Layout::new(&visit.app.pages, texts, title);
-    frame.notice = form.notice_url.as_deref().or(frame.notice);
-    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let mut layout = Layout::new(&request.app.pages, texts, title);
+    layout.notice = form.notice_url.as_deref().or(layout.notice);
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let email = filled.and_then(|filled| filled.get("email")).unwrap_or_default();
-    let choices = shown(policy, form, texts, filled);
-    page(status, &SignUpForm { frame: &frame, faults, choices, names: names(form, texts, filled), email })
+    let choices = purpose_choices(policy, form, texts, filled);
+    page(status, &SignUpForm { layout: &layout, errors, choices, names: names(form, texts, filled), email })
 }
 
 /// Shows the form.
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn show(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
-    let policy = visit.app.policy.current();
+pub(super) fn show(request: &PageRequest, code: &str) -> Result<PageResponse, Error> {
+    let policy = request.app.policy.current();
     match policy.form(code) {
-        Some(form) => write(visit, visit.texts, (&policy, form), None, &[]),
-        None => Ok(visit.nowhere()),
+        Some(form) => write(request, request.texts, (&policy, form), None, &[]),
+        None => Ok(request.not_found()),
     }
 }
 
@@ -118,10 +124,10 @@ pub(super) fn show(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
-pub(super) fn sent(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
-    match visit.app.policy.current().form(code) {
-        Some(_) => visit.message(StatusCode::OK, "sent", &["lead", "none", "nothing-done"]),
-        None => Ok(visit.nowhere()),
+pub(super) fn sent(request: &PageRequest, code: &str) -> Result<PageResponse, Error> {
+    match request.app.policy.current().form(code) {
+        Some(_) => request.message(StatusCode::OK, "sent", &["lead", "none", "nothing-done"]),
+        None => Ok(request.not_found()),
     }
 }
 
@@ -129,11 +135,11 @@ pub(super) fn sent(visit: &PageRequest, code: &str) -> Result<Answer, Error> {
 ///
 /// # Errors
 /// What the person is told.
-pub(super) fn address(visit: &PageRequest, typed: &str) -> Result<String, String> {
-    match Validator::Email.check(typed, visit.app.now().date_naive()) {
+pub(super) fn address(request: &PageRequest, typed: &str) -> Result<String, String> {
+    match Validator::Email.check(typed, request.app.now().date_naive()) {
         Ok(Some(address)) => Ok(address),
-        Ok(None) => Err(visit.texts.say("page-fault-email-missing")),
-        Err(_) => Err(visit.texts.say("page-fault-email-invalid")),
+        Ok(None) => Err(request.texts.say("page-fault-email-missing")),
+        Err(_) => Err(request.texts.say("page-fault-email-invalid")),
     }
 }
 
@@ -141,36 +147,38 @@ pub(super) fn address(visit: &PageRequest, typed: &str) -> Result<String, String
 ///
 /// # Errors
 /// Those of the database.
-pub(super) async fn take(visit: &PageRequest, code: &str, filled: &Form) -> Result<Answer, Error> {
-    let policy = visit.app.policy.current();
-    let Some(form) = policy.form(code) else { return Ok(visit.nowhere()) };
+pub(super) async fn take(request: &PageRequest, code: &str, filled: &Form) -> Result<PageResponse, Error> {
+    let policy = request.app.policy.current();
+    let Some(form) = policy.form(code) else { return Ok(request.not_found()) };
     // The language of the texts that the person has read.
-    let texts = filled.get("language").and_then(Texts::of).unwrap_or(visit.texts);
-    let choices = shown(&policy, form, texts, Some(filled));
-    let mut faults = Vec::new();
-    let mut fault = |field, text| faults.push(Fault { field, text });
-    let newer = |choice: &Shown| !choice.ticked && filled.has("choice", &choice.code);
-    if choices.iter().any(newer) {
-        fault("choices", texts.say("page-fault-texts-changed"));
+    let texts = filled.get("language").and_then(Texts::of).unwrap_or(request.texts);
+    let choices = purpose_choices(&policy, form, texts, Some(filled));
+    let mut errors = Vec::new();
+    let mut error = |field, text| errors.push(FieldError { field, text });
+    let is_outdated = |choice: &PurposeChoice| !choice.ticked && filled.has("choice", &choice.code);
+    if choices.iter().any(is_outdated) {
+        error("choices", texts.say("page-fault-texts-changed"));
     } else if !choices.iter().any(|choice| choice.ticked) {
-        fault("choices", texts.say("page-fault-choice-missing"));
+        error("choices", texts.say("page-fault-choice-missing"));
     }
-    let address = address(visit, filled.get("email").unwrap_or_default());
+    let address = address(request, filled.get("email").unwrap_or_default());
     if let Err(text) = &address {
-        fault("email", text.clone());
+        error("email", text.clone());
     }
-    let mut given = |field: &'static str| {
+    let mut parse_name = |field: &'static str| {
         let typed = filled.get(field).filter(|_| form.fields.iter().any(|asked| asked == field));
-        Validator::Line.check(typed.unwrap_or_default(), visit.app.now().date_naive()).unwrap_or_else(|_| {
-            fault(field, texts.say("page-fault-name"));
-            None
-        })
+        Validator::Line.check(typed.unwrap_or_default(), request.app.now().date_naive()).unwrap_or_else(
+            |_| {
+                error(field, texts.say("page-fault-name"));
+                None
+            },
+        )
     };
-    let (given_name, family_name) = (given("givenName"), given("familyName"));
-    let (Ok(address), true) = (address, faults.is_empty()) else {
-        return write(visit, texts, (&policy, form), Some(filled), &faults);
+    let (given_name, family_name) = (parse_name("givenName"), parse_name("familyName"));
+    let (Ok(address), true) = (address, errors.is_empty()) else {
+        return write(request, texts, (&policy, form), Some(filled), &errors);
     };
-    if !filled.is_trapped() {
+    if !filled.is_honeypot_filled() {
         let ticked = choices.into_iter().filter(|choice| choice.ticked);
         let new = SignUp {
             contact_id: None,
@@ -183,25 +191,25 @@ pub(super) async fn take(visit: &PageRequest, code: &str, filled: &Form) -> Resu
                 .map(|choice| Choice { purpose: choice.code, text_version: Some(choice.version) })
                 .collect(),
             notice_version: form.notice_version.clone(),
-            signed_up_at: visit.app.now(),
+            signed_up_at: request.app.now(),
         };
-        record(visit, &policy, code, &new).await?;
+        record(request, &policy, code, &new).await?;
     }
-    Ok(visit.see(&format!("signup/{code}/sent")))
+    Ok(request.redirect_to(&format!("signup/{code}/sent")))
 }
 
 /// Records the sign-up.
-async fn record(visit: &PageRequest, policy: &Policy, code: &str, new: &SignUp) -> Result<(), Error> {
+async fn record(request: &PageRequest, policy: &Policy, code: &str, new: &SignUp) -> Result<(), Error> {
     let author = Author {
         actor: format!("form:{code}"),
         roles: Vec::new(),
-        purpose: Some(visit.app.pages.purpose.clone()),
+        purpose: Some(request.app.pages.purpose.clone()),
         policy_revision: policy.revision().to_owned(),
-        request_id: Some(visit.request_id.clone()),
+        request_id: Some(request.request_id.clone()),
     };
     let once = async || {
-        let mut tx = audit::begin(&visit.app, author.clone()).await?;
-        signups::sign_up(&mut tx, &visit.app, new).await?;
+        let mut tx = audit::begin(&request.app, author.clone()).await?;
+        signups::sign_up(&mut tx, &request.app, new).await?;
         tx.commit().await
     };
     audit::with_retry(once).await

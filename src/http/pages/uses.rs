@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::{
     choices::{Choice, Details},
-    visit::PageRequest,
+    page_request::PageRequest,
 };
 use crate::http::pages::{
     language::Texts,
-    queries::{self, Access, Known, Recipient, holds},
+    queries::{self, Access, Person, Recipient, is_in_force},
 };
 use crate::{
     auth::actor::Actor,
@@ -23,32 +23,33 @@ use crate::{
 /// # Errors
 /// Those of the engine.
 pub(super) async fn complete(
-    visit: &PageRequest,
+    request: &PageRequest,
     actor: &Actor,
     contact: Uuid,
-    known: &Known,
+    person: &Person,
     choices: Vec<Choice>,
 ) -> Result<Vec<Choice>, Error> {
-    let accesses = queries::accesses(visit, actor).await?;
+    let accesses = queries::load_accesses(request, actor).await?;
     let mut endable = choices.into_iter().peekable();
-    let mut all = Vec::new();
+    let mut shown = Vec::new();
     for purpose in actor.policy.purposes().iter().filter(|purpose| !purpose.is_group) {
         let offered = endable.next_if(|choice| choice.code == purpose.code);
         let in_use = match &offered {
             Some(choice) => matches!(choice.state, "consented" | "used"),
-            None => holds(visit, contact, purpose).await?,
+            None => is_in_force(request, contact, purpose).await?,
         };
         let mut choice = match offered {
             Some(choice) => choice,
-            None if in_use => fixed(visit.texts, purpose),
+            None if in_use => fixed(request.texts, purpose),
             None => continue,
         };
         if in_use {
-            choice.details = Some(details(visit, purpose, known, accesses.as_deref(), choice.ends.is_none()));
+            choice.details =
+                Some(details(request, purpose, person, accesses.as_deref(), choice.ends.is_none()));
         }
-        all.push(choice);
+        shown.push(choice);
     }
-    Ok(all)
+    Ok(shown)
 }
 
 /// A purpose in use that has no button.
@@ -66,16 +67,16 @@ fn fixed(texts: Texts, purpose: &PurposeDef) -> Choice {
 }
 
 fn details(
-    visit: &PageRequest,
+    request: &PageRequest,
     purpose: &PurposeDef,
-    known: &Known,
+    person: &Person,
     accesses: Option<&[Access]>,
     is_fixed: bool,
 ) -> Details {
-    let texts = visit.texts;
+    let texts = request.texts;
     let basis = purpose.basis.map(|basis| basis.as_str().to_ascii_lowercase());
-    let word = |area: &str| texts.known(&format!("page-{area}-{}", basis.as_deref()?));
-    let since = since(purpose, known, visit.app.now());
+    let word = |area: &str| texts.find(&format!("page-{area}-{}", basis.as_deref()?));
+    let since = since(purpose, person, request.app.now());
     Details {
         basis: word("basis"),
         since: since.map_or_else(|| texts.say("page-history-unknown"), |at| texts.day(at)),
@@ -85,41 +86,44 @@ fn details(
 }
 
 /// Since when the data is used for the purpose: by the oldest of the consents or grounds in force, or since it is kept at all.
-fn since(purpose: &PurposeDef, known: &Known, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let is = |of: &Option<queries::Purpose>| of.as_ref().is_some_and(|of| of.code == purpose.code);
+fn since(purpose: &PurposeDef, person: &Person, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let is_meant =
+        |used: &Option<queries::Purpose>| used.as_ref().is_some_and(|used| used.code == purpose.code);
     match purpose.grounds {
         Grounds::Consent => {
-            let consents = known.consents.iter().flat_map(|consents| &consents.nodes);
+            let consents = person.consents.iter().flat_map(|consents| &consents.nodes);
             let given = consents
-                .filter(|consent| is(&consent.purpose) && consent.status.as_deref() == Some("GRANTED"));
+                .filter(|consent| is_meant(&consent.purpose) && consent.status.as_deref() == Some("GRANTED"));
             given.filter_map(|consent| consent.granted_at.or(consent.declared_at)).min()
         }
         Grounds::Recorded => {
-            let grounds = known.grounds.iter().flatten().filter(|ground| is(&ground.purpose));
+            let grounds = person.grounds.iter().flatten().filter(|ground| is_meant(&ground.purpose));
             let open = grounds.filter(|ground| ground.until.is_none_or(|until| until > now));
             open.filter_map(|ground| ground.since).filter(|since| *since <= now).min()
         }
-        Grounds::EveryContact => known.created_at,
+        Grounds::EveryContact => person.created_at,
         Grounds::None => None,
     }
 }
 
 /// Each recipient once, with what it is.
 fn recipients(texts: Texts, code: &str, accesses: &[Access]) -> Vec<String> {
-    let meant = accesses.iter().filter(|access| access.purposes.iter().flatten().any(|known| known == code));
-    let mut all: Vec<String> = meant
+    let granted = accesses
+        .iter()
+        .filter(|access| access.purposes.iter().flatten().any(|granted_purpose| granted_purpose == code));
+    let mut lines: Vec<String> = granted
         .filter_map(|access| access.recipient.as_ref())
-        .filter_map(|one| recipient(texts, one))
+        .filter_map(|found| recipient(texts, found))
         .collect();
-    all.sort();
-    all.dedup();
-    all
+    lines.sort();
+    lines.dedup();
+    lines
 }
 
 fn recipient(texts: Texts, recipient: &Recipient) -> Option<String> {
     let name = recipient.name.as_deref()?;
-    let place = recipient.country.as_deref().map_or_else(String::new, |country| format!(", {country}"));
+    let country = recipient.country.as_deref().map_or_else(String::new, |country| format!(", {country}"));
     let kind = recipient.kind.as_deref().map(str::to_ascii_lowercase);
-    let kind = kind.and_then(|kind| texts.known(&format!("page-recipient-{kind}")));
-    Some(format!("{name}{place}{}", kind.map_or_else(String::new, |kind| format!(" ({kind})"))))
+    let kind = kind.and_then(|kind| texts.find(&format!("page-recipient-{kind}")));
+    Some(format!("{name}{country}{}", kind.map_or_else(String::new, |kind| format!(" ({kind})"))))
 }

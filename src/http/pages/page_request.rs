@@ -6,9 +6,9 @@ use axum::{extract::Request, http::StatusCode};
 use uuid::Uuid;
 
 use crate::http::pages::{
-    client_limits::{Client, Clients, Peer},
+    client_limits::{Client, ClientLimits, Peer},
     language::Texts,
-    responses::{self, Answer},
+    responses::{self, PageResponse},
 };
 use crate::{
     app::App,
@@ -27,7 +27,7 @@ pub(super) struct Download {
 
 impl Download {
     /// What an address asks for behind its question mark, if it does: `consent` by its id `as` receipt or record.
-    pub(super) fn of(consent: Option<&str>, kind: Option<&str>) -> Option<Self> {
+    pub(super) fn parse(consent: Option<&str>, kind: Option<&str>) -> Option<Self> {
         let printed = match kind? {
             "receipt" => false,
             "record" => true,
@@ -44,7 +44,7 @@ pub(super) struct PagesState {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) limits: Limits,
     pub(super) concurrency: ConcurrencyLimit,
-    pub(super) clients: Option<Arc<Clients>>,
+    pub(super) client_limits: Option<Arc<ClientLimits>>,
 }
 
 /// Somebody who asks for a page.
@@ -57,40 +57,40 @@ pub(super) struct PageRequest {
     /// What was done just before, which the page is to tell.
     pub(super) notice: Option<String>,
     /// The receipt or record that is asked for instead of the page.
-    pub(super) paper: Option<Download>,
+    pub(super) download: Option<Download>,
     pub(super) request_id: String,
     /// What clients may send, and which of them this one is.
-    pub(super) clients: Option<Arc<Clients>>,
+    pub(super) client_limits: Option<Arc<ClientLimits>>,
     pub(super) client: Client,
 }
 
 impl PageRequest {
-    pub(super) fn of(site: &PagesState, request: &Request) -> Self {
+    pub(super) fn from_request(state: &PagesState, request: &Request) -> Self {
         let query = request.uri().query().unwrap_or_default();
-        let given = |name: &str| {
+        let parameter = |name: &str| {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
-        let chosen = given("lang").and_then(|code| Texts::of(&code));
-        let texts = chosen.unwrap_or_else(|| Texts::negotiate(request.headers(), &site.app.pages.language));
+        let chosen = parameter("lang").and_then(|code| Texts::of(&code));
+        let texts = chosen.unwrap_or_else(|| Texts::negotiate(request.headers(), &state.app.pages.language));
         Self {
-            app: site.app.clone(),
-            pipeline: site.pipeline.clone(),
+            app: state.app.clone(),
+            pipeline: state.pipeline.clone(),
             texts,
             chosen: chosen.is_some(),
-            notice: given("done"),
-            paper: Download::of(given("consent").as_deref(), given("as").as_deref()),
+            notice: parameter("done"),
+            download: Download::parse(parameter("consent").as_deref(), parameter("as").as_deref()),
             request_id: RequestId::from_request(request).as_str().to_owned(),
-            clients: site.clients.clone(),
-            client: site.clients.as_ref().map_or(Client::Other, |clients| {
-                clients.who(request.headers(), request.extensions().get::<Peer>().copied())
+            client_limits: state.client_limits.clone(),
+            client: state.client_limits.as_ref().map_or(Client::Other, |client_limits| {
+                client_limits.identify(request.headers(), request.extensions().get::<Peer>().copied())
             }),
         }
     }
 
     /// Whether the client may send one more form.
     pub(super) fn may_send(&self) -> bool {
-        self.clients.as_ref().is_none_or(|clients| clients.may_send(self.client))
+        self.client_limits.as_ref().is_none_or(|client_limits| client_limits.may_send(self.client))
     }
 
     /// The person `contact` as the engine knows it.
@@ -100,27 +100,32 @@ impl PageRequest {
     }
 
     /// The page below `/p/` to be fetched next, in the language that was chosen.
-    pub(super) fn see(&self, path: &str) -> Answer {
+    pub(super) fn redirect_to(&self, path: &str) -> PageResponse {
         let language = if self.chosen { format!("?lang={}", self.texts.language) } else { String::new() };
-        Answer::See(format!("/p/{path}{language}"))
+        PageResponse::Redirect(format!("/p/{path}{language}"))
     }
 
     /// The same page again, which tells what was done. Its address is not repeated: a token stands in it.
-    pub(super) fn back(&self, done: &str) -> Answer {
+    pub(super) fn redirect_back(&self, done: &str) -> PageResponse {
         let language = if self.chosen { format!("lang={}&", self.texts.language) } else { String::new() };
-        Answer::See(format!("?{language}done={done}"))
+        PageResponse::Redirect(format!("?{language}done={done}"))
     }
 
-    pub(super) fn message(&self, status: StatusCode, name: &str, parts: &[&str]) -> Result<Answer, Error> {
+    pub(super) fn message(
+        &self,
+        status: StatusCode,
+        name: &str,
+        parts: &[&str],
+    ) -> Result<PageResponse, Error> {
         responses::message(&self.app.pages, self.texts, status, name, parts)
     }
 
     /// The one answer for links that are unknown, ended, used or no links at all.
-    pub(super) fn invalid(&self) -> Result<Answer, Error> {
-        responses::asking(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
+    pub(super) fn invalid_link(&self) -> Result<PageResponse, Error> {
+        responses::link_form(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
     }
 
-    pub(super) fn nowhere(&self) -> Answer {
-        responses::refusal(&self.app.pages, self.texts, StatusCode::NOT_FOUND)
+    pub(super) fn not_found(&self) -> PageResponse {
+        responses::error_page(&self.app.pages, self.texts, StatusCode::NOT_FOUND)
     }
 }
