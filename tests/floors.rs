@@ -23,7 +23,7 @@ const ENGINE: [(&str, &[&str]); 5] = [
 ];
 
 /// Parts of the domain: each imports those before it.
-const DOMAIN: [&str; 14] = [
+const DOMAIN: [&str; 15] = [
     "access_tokens",
     "purposes",
     "recipients",
@@ -36,6 +36,7 @@ const DOMAIN: [&str; 14] = [
     "consents",
     "receipts",
     "merge",
+    "operations",
     "mail_outbox",
     "signups",
 ];

@@ -12,11 +12,18 @@ use sea_orm::{
 use super::{ChangeSet, Transaction, touched::AffectedContacts};
 use crate::{base::error::Error, registry::ObjectType};
 
+/// Rows in one INSERT: SQLite takes 32,766 values, and a row of the widest table, `contact`, has about 40.
+const INSERT_BATCH: usize = 250;
+/// Most values of writes that become one statement on PostgreSQL: of few rows, waiting for answers takes longest.
+const MAX_COMBINED_VALUES: usize = 2_000;
+
 /// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.
 #[derive(Default)]
 #[must_use = "nothing of it is written yet"]
 pub struct Rows {
     writes: Vec<Write>,
+    /// Values that the writes bind, at most.
+    values: usize,
     changes: ChangeSet,
     touched: AffectedContacts,
 }
@@ -35,8 +42,25 @@ impl Rows {
     {
         let values = row.clone().into_active_model().reset_all();
         self.writes.push(Write::Insert(E::insert(values).into_query()));
+        self.values += E::Column::iter().count();
         self.touched.by_new::<E>(row);
         self.changes = self.changes.and(ChangeSet::between(object, None, Some(row)));
+        self
+    }
+
+    /// Adds rows of one kind that are not there yet, however many. What they change is said one by one by [`ChangeSet::between`].
+    pub fn insert_all<E>(mut self, rows: impl Iterator<Item = E::Model>) -> Self
+    where
+        E: EntityTrait,
+        E::Model: IntoActiveModel<E::ActiveModel>,
+    {
+        let mut rows = rows.inspect(|row| self.touched.by_new::<E>(row)).peekable();
+        while rows.peek().is_some() {
+            let batch = rows.by_ref().take(INSERT_BATCH).map(|row| row.into_active_model().reset_all());
+            let batch: Vec<_> = batch.collect();
+            self.values += E::Column::iter().count() * batch.len();
+            self.writes.push(Write::Insert(E::insert_many(batch).into_query()));
+        }
         self
     }
 
@@ -60,6 +84,7 @@ impl Rows {
         }
         if values.is_changed() {
             self.writes.push(Write::Update(E::update(values).validate()?.into_query()));
+            self.values += E::Column::iter().count();
         }
         self.touched.by::<E>(before);
         self.touched.by::<E>(after);
@@ -67,11 +92,11 @@ impl Rows {
         Ok(self)
     }
 
-    /// The writes as one statement, where there are several and all but the last insert rows: of the last it is known whether it
-    /// found its row.
+    /// The writes as one statement, where they are several and few values, and all but the last insert rows: of the last it is known
+    /// whether it found its row.
     fn together(&mut self) -> Option<Write> {
         let updates = self.writes.iter().filter(|write| matches!(write, Write::Update(_))).count();
-        if self.writes.len() < 2 || updates > 1 {
+        if self.writes.len() < 2 || updates > 1 || self.values > MAX_COMBINED_VALUES {
             return None;
         }
         // In one statement the order is of no account.
@@ -138,10 +163,7 @@ impl Transaction {
         E::Model: IntoActiveModel<E::ActiveModel>,
         E::ActiveModel: Send,
     {
-        let touching = rows.inspect(|row| self.touched.by_new::<E>(row));
-        let values: Vec<_> = touching.map(|row| row.into_active_model().reset_all()).collect();
-        E::insert_many(values).exec_without_returning(self.connection()).await?;
-        Ok(())
+        self.write(Rows::default().insert_all::<E>(rows)).await.map(|_| ())
     }
 
     /// Writes the state `after` over that of `before` of a row of `object`, as far as they differ, and gives what differs.

@@ -2,32 +2,25 @@
 //!
 //! The match below is the only way from a declared mutation to a function that writes; it names every one.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use entity::enums::{Channel, ContactPointKind, RecipientKind, RequestKind, RestrictionLimb};
-use sea_orm::ActiveEnum;
-
 use crate::{
     app::App,
     audit::{self, Author, Idempotency, Recorded, Transaction},
     auth::actor::Actor,
-    base::{
-        error::{Code, Error},
-        identities::Reader,
-    },
+    base::error::Error,
     domain::{
         access_tokens::{self, NewToken},
         consents::{self, NewConsent, Renewal, Withdrawal},
-        contacts::{self, Address, NewContactPoint, Rectification, Restrict, Source, merge::Merge},
+        contacts::{self, NewContactPoint, Rectification, Restrict, merge::Merge},
         grounds::{self, NewGround},
         merge,
         objections::{self, NewObjection},
+        operations::{self, NewContact},
         recipients::{self, NewRecipient},
         requests::{self, NewRequest},
         signups, stops, suppressions,
     },
     engine::{Input, MutationResult, PlannedMutation},
-    policy::{Action, Grounds},
-    registry::{ACCESS_TOKEN, CONTACT, CONTACT_POINT, Field, ObjectType, Write},
+    registry::Write,
 };
 
 /// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same. A no is taken also while
@@ -84,34 +77,29 @@ async fn write(
 ) -> Result<MutationResult, Error> {
     let id = |name: &str| input.need_id(name);
     Ok(match write {
-        Write::CreateContact => MutationResult::one(create_contact(actor, input, tx).await?),
+        Write::CreateContact => {
+            let new = NewContact::from_input(input, tx)?;
+            MutationResult::one(operations::create_contact(tx, actor, &new).await?)
+        }
         Write::UpdateContact => {
-            let change = rectification(input, tx)?;
-            let rectified = contacts::rectify(tx, actor, &change).await?;
-            consents::follow(tx, rectified).await?;
-            MutationResult::one(change.id)
+            let change = Rectification::from_input(input, tx.now())?;
+            MutationResult::one(operations::rectify_contact(tx, actor, &change).await?)
         }
         Write::MergeContacts => {
-            let merge = new_merge(input)?;
+            let merge = Merge::from_input(input)?;
             merge::merge(tx, actor, &merge).await?;
             MutationResult::one(merge.id)
         }
         Write::AddContactPoint => {
-            let new = NewContactPoint {
-                contact_id: input.need_id("contactId")?,
-                kind: word::<ContactPointKind>(input, "kind")?,
-                values: values(input, &CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
-            };
-            let reached = contacts::add_point(tx, actor, &new).await?;
-            consents::arrive(tx, &reached).await?;
-            MutationResult::one(new.contact_id)
+            let new = NewContactPoint::from_input(input)?;
+            MutationResult::one(operations::add_contact_point(tx, actor, &new).await?)
         }
         Write::RemoveContactPoint => {
             MutationResult::one(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
         }
         Write::RecordGround => {
-            let contact = contacts::lock(tx, actor, input.need_id("contactId")?).await?;
-            MutationResult::one(grounds::record(tx, actor, contact.id, &ground(input, "input")?).await?)
+            let new = NewGround::from_input(input, "input")?;
+            MutationResult::one(operations::record_ground(tx, actor, id("contactId")?, &new).await?)
         }
         Write::EndGround => {
             let id = id("groundId")?;
@@ -119,15 +107,8 @@ async fn write(
             MutationResult::one(id)
         }
         Write::RecordObjection => {
-            let new = NewObjection {
-                contact_id: input.id("contactId"),
-                address: address(input, tx.reader())?,
-                purpose: input.need_text("purpose")?.to_owned(),
-                channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
-                at: input.time("declaredAt"),
-                source: owned(input, "source"),
-            };
-            MutationResult { ids: objections::record(tx, actor, &new).await?, secret: None }
+            let new = NewObjection::from_input(input, tx.reader())?;
+            MutationResult::many(objections::record(tx, actor, &new).await?)
         }
         Write::EndObjection => {
             let id = id("objectionId")?;
@@ -139,46 +120,30 @@ async fn write(
             suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
             MutationResult::one(id)
         }
-        Write::RecordConsent => MutationResult::one(consents::record(tx, actor, &new_consent(input)?).await?),
-        Write::RequestConsent => {
-            let asked = signups::request(tx, app, actor, &consent_request(input)?).await?;
-            MutationResult { ids: asked.into_iter().collect(), secret: None }
+        Write::RecordConsent => {
+            MutationResult::one(consents::record(tx, actor, &NewConsent::from_input(input)?).await?)
         }
-        Write::RenewConsent => MutationResult::one(consents::renew(tx, actor, &renewal(input)?).await?),
+        Write::RequestConsent => {
+            let consent = signups::request(tx, app, actor, &signups::Request::from_input(input)?).await?;
+            MutationResult::many(consent.into_iter().collect())
+        }
+        Write::RenewConsent => {
+            MutationResult::one(consents::renew(tx, actor, &Renewal::from_input(input)?).await?)
+        }
         Write::WithdrawConsent => {
-            let withdrawal = Withdrawal {
-                id: input.id("consentId"),
-                contact_id: input.id("contactId"),
-                address: address(input, tx.reader())?,
-                purpose: owned(input, "purpose"),
-                channel: input.text("channel").map(|_| word::<Channel>(input, "channel")).transpose()?,
-                at: input.time("declaredAt"),
-                source: owned(input, "source"),
-            };
-            MutationResult { ids: consents::withdraw(tx, actor, &withdrawal).await?, secret: None }
+            let withdrawal = Withdrawal::from_input(input, tx.reader())?;
+            MutationResult::many(consents::withdraw(tx, actor, &withdrawal).await?)
         }
         Write::OpenRequest => {
-            let new = NewRequest {
-                contact_id: input.need_id("contactId")?,
-                kind: word::<RequestKind>(input, "kind")?,
-                received_at: input.time("receivedAt"),
-                purpose: owned(input, "purpose"),
-                note: owned(input, "note"),
-            };
-            MutationResult::one(requests::open(tx, actor, &new).await?)
+            MutationResult::one(requests::open(tx, actor, &NewRequest::from_input(input)?).await?)
         }
         Write::CancelRequest => {
             let id = id("privacyRequestId")?;
-            requests::cancel(tx, actor, id, owned(input, "reason")).await?;
+            requests::cancel(tx, actor, id, input.optional_string("reason")).await?;
             MutationResult::one(id)
         }
         Write::RestrictContact => {
-            let new = Restrict {
-                id: id("contactId")?,
-                limb: word::<RestrictionLimb>(input, "limb")?,
-                reason: input.need_text("reason")?.to_owned(),
-                planned_until: input.time("plannedUntil"),
-            };
+            let new = Restrict::from_input(input)?;
             contacts::restrict(tx, actor, &new).await?;
             MutationResult::one(new.id)
         }
@@ -187,14 +152,16 @@ async fn write(
             contacts::lift(tx, actor, id, input.need_time("informedAt")?).await?;
             MutationResult::one(id)
         }
-        Write::CreateRecipient => MutationResult::one(recipients::create(tx, new_recipient(input)?).await?),
+        Write::CreateRecipient => {
+            MutationResult::one(recipients::create(tx, NewRecipient::from_input(input)?).await?)
+        }
         Write::AcknowledgeStops => {
             let (recipient, batch) = (id("recipientId")?, id("batchId")?);
             stops::acknowledge_as(tx, actor, recipient, batch).await?;
             MutationResult::one(recipient)
         }
         Write::CreateAccessToken => {
-            let new = new_token(actor, input, tx.now())?;
+            let new = NewToken::from_input(input, actor, tx.now())?;
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
             let (id, token) = access_tokens::create(tx, &actor.policy, new).await?;
@@ -202,200 +169,8 @@ async fn write(
         }
         Write::RevokeAccessToken => {
             let id = id("accessTokenId")?;
-            if !tx.sees(actor, &ACCESS_TOKEN, id).await? {
-                return Err(Error::new(Code::NotFound, "there is no such token"));
-            }
-            access_tokens::revoke(tx, id).await?;
+            operations::revoke_access_token(tx, actor, id).await?;
             MutationResult::one(id)
         }
     })
-}
-
-async fn create_contact(actor: &Actor, input: &Input, tx: &mut Transaction) -> Result<uuid::Uuid, Error> {
-    let given = values(input, &CONTACT).collect();
-    let ground = input.nested("ground").map(|nested| ground(nested, "input.ground")).transpose()?;
-    match &ground {
-        Some(ground) => ground.check(actor, tx.now())?,
-        None if actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::EveryContact) => {}
-        None => return Err(input.fault("ground", "a contact needs a ground (Art. 6(1))")),
-    }
-    let source = source(input.need_nested("source")?, tx)?;
-    let reached = contacts::create(tx, "createContact", &given, &source).await?;
-    let id = reached.contact_id();
-    if let Some(ground) = &ground {
-        suppressions::refuse(tx, &actor.policy, &reached, &ground.purpose).await?;
-    }
-    suppressions::bring(tx, &reached).await?;
-    if let Some(ground) = ground {
-        grounds::record(tx, actor, id, &ground).await?;
-    }
-    Ok(id)
-}
-
-/// The given fields of contacts that `list` names, each with its place.
-fn named(input: &Input, list: &str) -> Result<Vec<(&'static Field, String)>, Error> {
-    let mut fields = Vec::new();
-    for (index, name) in input.words(list).unwrap_or_default().iter().enumerate() {
-        let place = format!("{}.{index}", input.place(list));
-        let named = CONTACT.given().find(|(field, _)| field.order_name() == *name);
-        let (field, _) = named.ok_or_else(|| Error::input("there is no such field").in_input(&place))?;
-        fields.push((field, place));
-    }
-    Ok(fields)
-}
-
-fn new_merge(input: &Input) -> Result<Merge, Error> {
-    let merge = Merge {
-        id: input.need_id("contactId")?,
-        duplicate_id: input.need_id("duplicateId")?,
-        expected_version: input.int("expectedVersion"),
-        take: named(input, "take")?.into_iter().map(|(field, _)| field).collect(),
-    };
-    if merge.id == merge.duplicate_id {
-        return Err(input.fault("duplicateId", "a contact is no duplicate of itself"));
-    }
-    Ok(merge)
-}
-
-fn rectification(input: &Input, tx: &Transaction) -> Result<Rectification, Error> {
-    let mut changed: Vec<_> = values(input, &CONTACT).map(|(field, value)| (field, Some(value))).collect();
-    for (field, place) in named(input, "clear")? {
-        if changed.iter().any(|(other, _)| other.name == field.name) {
-            let message = format!("`{}` is both set and emptied", field.name);
-            return Err(Error::input(message).in_input(place));
-        }
-        changed.push((field, None));
-    }
-    if changed.is_empty() {
-        return Err(Error::input("there is nothing to be changed").in_input("input"));
-    }
-    let source = input.nested("source").map(|nested| source(nested, tx)).transpose()?;
-    Ok(Rectification {
-        id: input.need_id("contactId")?,
-        expected_version: input.int("expectedVersion"),
-        values: changed,
-        source,
-    })
-}
-
-fn source(input: &Input, tx: &Transaction) -> Result<Source, Error> {
-    for name in ["collectedAt", "informedAt"] {
-        if input.time(name).is_some_and(|at| at > tx.now()) {
-            return Err(input.fault(name, format!("`{name}` is in the future")));
-        }
-    }
-    Ok(Source {
-        name: input.need_text("name")?.to_owned(),
-        collected_at: input.time("collectedAt"),
-        informed_at: input.time("informedAt"),
-        notice_version: owned(input, "noticeVersion"),
-    })
-}
-
-fn ground(input: &Input, place: &'static str) -> Result<NewGround, Error> {
-    Ok(NewGround {
-        purpose: input.need_text("purpose")?.to_owned(),
-        reference: owned(input, "reference"),
-        since: input.time("since"),
-        until: input.time("until"),
-        place,
-    })
-}
-
-fn new_consent(input: &Input) -> Result<NewConsent, Error> {
-    Ok(NewConsent {
-        contact_id: input.need_id("contactId")?,
-        purpose: input.need_text("purpose")?.to_owned(),
-        channel: word::<Channel>(input, "channel")?,
-        text_version: input.need_text("textVersion")?.to_owned(),
-        language: input.need_text("language")?.to_owned(),
-        proof: input.need_text("proof")?.to_owned(),
-        declared_at: input.need_time("declaredAt")?,
-        source: input.need_text("source")?.to_owned(),
-        expires_at: input.time("expiresAt"),
-        evidence: owned(input, "evidence"),
-    })
-}
-
-fn consent_request(input: &Input) -> Result<signups::Request, Error> {
-    Ok(signups::Request {
-        contact_id: input.id("contactId"),
-        email: owned(input, "email"),
-        given_name: owned(input, "givenName"),
-        family_name: owned(input, "familyName"),
-        purpose: input.need_text("purpose")?.to_owned(),
-        language: input.need_text("language")?.to_owned(),
-        text_version: owned(input, "textVersion"),
-        form: input.need_text("form")?.to_owned(),
-        signed_up_at: input.need_time("declaredAt")?,
-        notice_version: owned(input, "noticeVersion"),
-    })
-}
-
-fn renewal(input: &Input) -> Result<Renewal, Error> {
-    Ok(Renewal {
-        id: input.need_id("consentId")?,
-        text_version: input.need_text("textVersion")?.to_owned(),
-        language: input.need_text("language")?.to_owned(),
-        proof: input.need_text("proof")?.to_owned(),
-        declared_at: input.need_time("declaredAt")?,
-        source: input.need_text("source")?.to_owned(),
-        expires_at: input.time("expiresAt"),
-        evidence: owned(input, "evidence"),
-    })
-}
-
-fn new_recipient(input: &Input) -> Result<NewRecipient, Error> {
-    let until: Option<Result<NaiveDate, _>> = input.text("contractUntil").map(str::parse);
-    Ok(NewRecipient {
-        name: input.need_text("name")?.to_owned(),
-        kind: word::<RecipientKind>(input, "kind")?,
-        country: owned(input, "country"),
-        transfer_mechanism: owned(input, "transferMechanism"),
-        contract_until: until.transpose().map_err(|_| input.fault("contractUntil", "this is no date"))?,
-    })
-}
-
-fn new_token(actor: &Actor, input: &Input, now: DateTime<Utc>) -> Result<NewToken, Error> {
-    let list = |name: &str| input.words(name).map(<[String]>::to_vec);
-    // Who may not say when a token ends makes none: the usual end is said in its place.
-    if input.time("expiresAt").is_none() && !actor.may("AccessToken.expiresAt", Action::Create) {
-        let error = Error::new(Code::ForbiddenField, "this may not be written for this purpose");
-        return Err(error.at("AccessToken.expiresAt").in_input("input.expiresAt"));
-    }
-    Ok(NewToken {
-        name: input.need_text("name")?.to_owned(),
-        roles: list("roles").unwrap_or_default(),
-        purposes: list("purposes").unwrap_or_default(),
-        fields: list("fields"),
-        // Where no end is named, the credential that makes it ends it as well.
-        expires_at: input
-            .time("expiresAt")
-            .unwrap_or_else(|| access_tokens::usual_end(now).min(actor.expires_at)),
-        recipient_id: input.id("recipientId"),
-    })
-}
-
-fn values(input: &Input, object: &'static ObjectType) -> impl Iterator<Item = (&'static Field, String)> {
-    input.fields_of(object).map(|(field, value)| (field, value.to_owned()))
-}
-
-/// The address that contacts are named by instead of an id.
-fn address(input: &Input, reader: &Reader) -> Result<Option<Address>, Error> {
-    match (input.text("email"), input.text("phone")) {
-        (Some(_), Some(_)) => Err(input.fault("phone", "give `email` or `phone`")),
-        (Some(email), None) => Address::email(reader, email).map(Some),
-        (None, Some(phone)) => Address::phone(reader, phone).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
-fn owned(input: &Input, name: &str) -> Option<String> {
-    input.text(name).map(str::to_owned)
-}
-
-/// A value of an enum that the database keeps.
-fn word<E: ActiveEnum<Value = String>>(input: &Input, name: &str) -> Result<E, Error> {
-    let word = input.need_text(name)?.to_owned();
-    E::try_from_value(&word).map_err(|_| input.fault(name, format!("`{name}` is not one of the known words")))
 }

@@ -1,6 +1,7 @@
 //! Access tokens: made, found again and revoked; what a bearer may claim comes from here alone. Room: domain/access_tokens.
 
 mod bearer;
+mod input;
 
 use std::sync::LazyLock;
 

@@ -5,6 +5,7 @@
 
 mod address;
 mod contact_points;
+mod input;
 pub mod merge;
 mod new_addresses;
 mod restrictions;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 pub use address::Address;
 pub use contact_points::{MOST_POINTS, NewContactPoint, add_point, remove_point};
+pub use input::values_from_input;
 pub use new_addresses::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set, set_all, set_keys};
@@ -221,53 +223,24 @@ pub async fn reached<C: ConnectionTrait>(
     Ok(contacts.first().map(|contact| NewAddresses::of(reader, contact, &points)))
 }
 
-/// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.
+/// The row of a new contact and that of its provenance, made but not written: `operations` writes them with the ground and the blocks.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` when nothing tells who it is or how to reach the person.
-pub async fn create(
-    tx: &mut Transaction,
-    action: &'static str,
-    values: &Values,
-    source: &Source,
-) -> Result<NewAddresses, Error> {
-    let id = tx.new_subject();
-    create_as(tx, action, id, values, source).await
-}
-
-/// The same with an id that the transaction gave out for it: whoever makes a contact of himself is named by it.
-///
-/// # Errors
-/// As [`create`].
-pub async fn create_as(
-    tx: &mut Transaction,
-    action: &'static str,
+/// `BAD_USER_INPUT` when no value says who the person is or how to reach the person.
+pub fn new_rows(
+    tx: &Transaction,
     id: Uuid,
     values: &Values,
     source: &Source,
-) -> Result<NewAddresses, Error> {
+) -> Result<(contact::Model, provenance::Model), Error> {
     if !values.iter().any(|(field, _)| field.identifies) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::input(message).in_input("input"));
     }
-    let mut model = blank(tx.reader(), id, tx.now());
-    set_all(tx.reader(), &mut model, values.iter().map(|(field, value)| (*field, value.as_str())))?;
-    let reached = NewAddresses::of(tx.reader(), &model, &[]);
-    tx.lock_identities(reached.locks(), Mode::Shared).await?;
+    let mut contact = blank(tx.reader(), id, tx.now());
+    set_all(tx.reader(), &mut contact, values.iter().map(|(field, value)| (*field, value.as_str())))?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
-    let rows = Rows::default()
-        .insert::<contact::Entity>(&CONTACT, &model)
-        .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, model.id, source, &names));
-    let changes = tx.write(rows).await?;
-    tx.record(Entry {
-        action,
-        entity_type: CONTACT.name,
-        entity_id: Some(model.id),
-        contact_id: Some(model.id),
-        changes,
-    })
-    .await?;
-    Ok(reached)
+    Ok((contact, sourced(tx, id, source, &names)))
 }
 
 /// Where the named fields come from.

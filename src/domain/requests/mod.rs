@@ -21,6 +21,7 @@ use crate::{
         objections::{self, NewObjection},
         suppressions,
     },
+    engine::Input,
     registry::PRIVACY_REQUEST,
 };
 
@@ -37,6 +38,22 @@ pub struct NewRequest {
     pub purpose: Option<String>,
     /// What is to be noted.
     pub note: Option<String>,
+}
+
+impl NewRequest {
+    /// The request that an `OpenRequestInput` describes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
+        Ok(Self {
+            contact_id: input.need_id("contactId")?,
+            kind: input.require_enum("kind")?,
+            received_at: input.time("receivedAt"),
+            purpose: input.optional_string("purpose"),
+            note: input.optional_string("note"),
+        })
+    }
 }
 
 /// Opens a request; its period runs from the receipt (Art. 12(3)). An objection to advertising counts from the next read on.

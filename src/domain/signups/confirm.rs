@@ -25,8 +25,8 @@ use crate::{
     base::{error::Error, identities::Identity},
     domain::{
         consents::{self, Asked},
-        contacts::{self, Source, Values},
-        suppressions,
+        contacts::{Source, Values},
+        operations,
     },
     registry::{CONTACT, Category},
 };
@@ -294,9 +294,7 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
         informed_at: sign_up.notice_version.as_ref().map(|_| sign_up.signed_up_at),
         notice_version: sign_up.notice_version.clone(),
     };
-    let reached = contacts::create_as(tx, "createContact", id, &values, &source).await?;
-    // What was declared before does not count; the confirmation comes after it.
-    suppressions::bring(tx, &reached).await.map(|_| ())
+    operations::create_contact_of_sign_up(tx, id, &values, &source).await
 }
 
 /// Deletes what was confirmed: all of it stands in the events now. What was signed up to besides goes on to wait for the same link.

@@ -2,13 +2,14 @@
 
 use async_graphql::Value;
 use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::ActiveEnum;
 use uuid::Uuid;
 
 use super::arguments::{Arguments, called, id, instant, text, twice};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
-    registry::{Field, InputField, InputKind, InputType, Mutation, Right},
+    registry::{Field, InputField, InputKind, InputType, Mutation, ObjectType, Right},
 };
 
 /// Most words of a list.
@@ -244,6 +245,37 @@ impl Input {
         self.time(name).ok_or_else(|| self.missing(name))
     }
 
+    /// Text, if given, as a value of its own.
+    pub fn optional_string(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// Text that must be there, as a value of its own.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn require_string(&self, name: &str) -> Result<String, Error> {
+        self.need_text(name).map(str::to_owned)
+    }
+
+    /// A value of an enum of the database that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::need_id`].
+    pub fn require_enum<E: ActiveEnum<Value = String>>(&self, name: &str) -> Result<E, Error> {
+        let value = self.require_string(name)?;
+        E::try_from_value(&value)
+            .map_err(|_| self.fault(name, format!("`{name}` is not one of the known words")))
+    }
+
+    /// A value of an enum of the database, if given.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; the schema has seen to it already.
+    pub fn optional_enum<E: ActiveEnum<Value = String>>(&self, name: &str) -> Result<Option<E>, Error> {
+        self.text(name).map(|_| self.require_enum(name)).transpose()
+    }
+
     /// A nested input that must be there.
     ///
     /// # Errors
@@ -253,11 +285,8 @@ impl Input {
     }
 
     /// The values of the given fields of `object`.
-    pub fn fields_of(
-        &self,
-        object: &'static crate::registry::ObjectType,
-    ) -> impl Iterator<Item = (&'static Field, &str)> {
-        object.given().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
+    pub fn fields_of(&self, object: &'static ObjectType) -> impl Iterator<Item = (&'static Field, String)> {
+        object.given().filter_map(|(field, _)| Some((field, self.optional_string(field.name)?)))
     }
 }
 

@@ -219,6 +219,11 @@ impl MutationResult {
     pub fn one(id: Uuid) -> Self {
         Self { ids: vec![id], secret: None }
     }
+
+    /// Several things were written, or none.
+    pub fn many(ids: Vec<Uuid>) -> Self {
+        Self { ids, secret: None }
+    }
 }
 
 impl std::fmt::Debug for MutationResult {
