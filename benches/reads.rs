@@ -116,8 +116,8 @@ fn reads(criterion: &mut Criterion) {
     };
     let governed = || {
         let limits = Limits::default();
-        let operation = Operation::choose(&document, None, serde_json::Map::new(), &limits).unwrap();
-        let plan = Plan::of(&operation, &actor, &limits, &keys, now.date_naive()).unwrap();
+        let operation = Operation::from_document(&document, None, serde_json::Map::new(), &limits).unwrap();
+        let plan = Plan::new(&operation, &actor, &limits, &keys, now.date_naive()).unwrap();
         assert!(plan.denials.is_empty());
         let page = write_page_of(&plan, &actor, &keys, now, &rows).unwrap();
         format!("{{\"data\":{{\"contacts\":{page}}}}}")

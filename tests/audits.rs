@@ -50,7 +50,7 @@ async fn every_audit_of_graphql_http_passes() {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(async move {
-            serve_within(listener, router, &limits, Shutdown::at(stopped), std::time::Duration::from_secs(30))
+            serve_within(listener, router, &limits, Shutdown::on(stopped), std::time::Duration::from_secs(30))
                 .await
         });
         let mut node = Command::new("node");

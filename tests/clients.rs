@@ -143,7 +143,7 @@ async fn serve(test: &TestApp) -> Vec<(String, String)> {
     tokio::spawn(http::serve(
         listener,
         router,
-        http::Shutdown::at(std::future::pending()),
+        http::Shutdown::on(std::future::pending()),
         std::time::Duration::from_secs(30),
     ));
     environment

@@ -277,7 +277,7 @@ async fn ask(port: u16, token: String, body: Value) -> Value {
 #[tokio::test]
 async fn sessions_that_write_wait_for_the_disk_whatever_the_defaults_say() {
     for test in each().await {
-        let health = Health::new(test.app.clone(), Shutdown::at(std::future::pending()));
+        let health = Health::new(test.app.clone(), Shutdown::on(std::future::pending()));
         let told = serde_json::to_value(health.report().await).unwrap();
         let Some((_, name)) = test.url.rsplit_once('/').filter(|_| test.url.starts_with("postgres")) else {
             assert_eq!(told.get("warnings"), None, "{told}");

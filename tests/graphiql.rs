@@ -257,11 +257,15 @@ async fn a_person_uses_it_in_a_browser() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let ending = http::Shutdown::at(async {
+    let shutdown = http::Shutdown::on(async {
         let _ = stopped.await;
     });
-    let server =
-        tokio::spawn(http::serve(listener, router(&test, true), ending, std::time::Duration::from_secs(30)));
+    let server = tokio::spawn(http::serve(
+        listener,
+        router(&test, true),
+        shutdown,
+        std::time::Duration::from_secs(30),
+    ));
     let pictures = root().join("target/graphiql");
     std::fs::create_dir_all(&pictures).unwrap();
     let input = json!({

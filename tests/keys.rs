@@ -95,7 +95,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
         let staff = Staff::of(&test).await;
         // As at the start of a server.
         audit::ring(&test.app).await.unwrap();
-        let health = || Health::new(test.app.clone(), Shutdown::at(std::future::pending()));
+        let health = || Health::new(test.app.clone(), Shutdown::on(std::future::pending()));
         assert!(health().report().await.is_ready());
         let rotating = server(&test, both()).await.unwrap();
         let done = audit::rotate(&rotating, "cli:test").await.unwrap();
@@ -127,7 +127,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
         }
         audit::settle(&restarted).await.unwrap();
         assert_eq!(sealed(&restarted).await.1, 0);
-        assert!(Health::new(restarted, Shutdown::at(std::future::pending())).report().await.is_ready());
+        assert!(Health::new(restarted, Shutdown::on(std::future::pending())).report().await.is_ready());
     }
 }
 

@@ -75,7 +75,7 @@ async fn within_a_second(test: &TestApp) -> Arc<App> {
 }
 
 fn serving(app: Arc<App>, limits: Limits) -> Router {
-    router(app, Arc::new(Pipeline::within(limits).unwrap()), limits)
+    router(app, Arc::new(Pipeline::with_limits(limits).unwrap()), limits)
 }
 
 async fn ask(router: &Router, caller: &Caller, query: &str) -> (Response<()>, Value) {

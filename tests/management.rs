@@ -17,7 +17,7 @@ use zweck::{
     config::Server,
     crypto::master_keys::MasterKeys,
     graphql::Pipeline,
-    http::{Limits, Shutdown, guard, management},
+    http::{Limits, Shutdown, management, with_security_headers},
     policy::PolicyHandle,
 };
 
@@ -46,8 +46,8 @@ fn header(response: &Response, name: &str) -> String {
 }
 
 fn managed(test: &TestApp) -> (Router, Shutdown) {
-    let ending = Shutdown::default();
-    (management(test.app.clone(), ending.clone()).unwrap(), ending)
+    let shutdown = Shutdown::default();
+    (management(test.app.clone(), shutdown.clone()).unwrap(), shutdown)
 }
 
 /// Status, and the states that are not `ok`.
@@ -71,7 +71,7 @@ async fn ready(router: &Router) -> (u16, String) {
 #[tokio::test]
 async fn readiness_tells_which_part_does_not_work() {
     for test in each().await {
-        let (router, ending) = managed(&test);
+        let (router, shutdown) = managed(&test);
         let entries = "SELECT COUNT(*) FROM audit_entry";
         let before = crate::support::dump::number(&test.app.db.writer, entries).await;
         assert_eq!(ready(&router).await, (200, String::new()));
@@ -100,7 +100,7 @@ async fn readiness_tells_which_part_does_not_work() {
         let all = "reader failed, writer failed, migrations unknown, audit unknown, keys unknown";
         assert_eq!(ready(&router).await, (503, all.to_owned()));
         assert_eq!(get(&router, "/livez").await, (200, "{\"status\":\"alive\"}".to_owned()));
-        ending.begin();
+        shutdown.trigger();
         assert_eq!(ready(&router).await.0, 503);
     }
 }
@@ -260,7 +260,8 @@ async fn pages_of_listed_origins_read_what_they_may_still_spend() {
     let test = each().await.remove(0);
     let limits = Limits { cost_per_minute: 3, ..Limits::default() };
     let router = zweck::http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), limits);
-    let router = guard(router, &Server { cors_origins: vec![CRM.to_owned()], ..Server::default() });
+    let router =
+        with_security_headers(router, &Server { cors_origins: vec![CRM.to_owned()], ..Server::default() });
     let token = test.token(&["support"], &["customer_care"]).await;
     let bearer = format!("Bearer {}", token.reveal());
     let headers = [("origin", CRM), ("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -280,7 +281,7 @@ async fn pages_of_listed_origins_read_what_they_may_still_spend() {
 
 async fn guarded(test: &TestApp, server: &Server) -> Router {
     let router = zweck::http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
-    guard(router, server)
+    with_security_headers(router, server)
 }
 
 async fn send(router: &Router, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {

@@ -391,7 +391,7 @@ async fn a_file_that_stays_half_written_never_comes_in_force() {
     assert!(until(|| test.app.policy.is_half_written()).await, "nobody is told");
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     assert_eq!(test.app.policy.current().revision(), rest_of_them.revision());
-    let report = async || Health::new(test.app.clone(), Shutdown::at(std::future::pending())).report().await;
+    let report = async || Health::new(test.app.clone(), Shutdown::on(std::future::pending())).report().await;
     let told = serde_json::to_value(report().await).unwrap();
     assert_eq!(told["warnings"], serde_json::json!(["policy_half_written"]), "{told}");
     file.write_all(last.as_bytes()).unwrap();

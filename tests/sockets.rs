@@ -67,7 +67,7 @@ impl Server {
         tokio::spawn(serve(
             listener,
             router,
-            Shutdown::at(std::future::pending()),
+            Shutdown::on(std::future::pending()),
             std::time::Duration::from_secs(30),
         ));
         Self { address }

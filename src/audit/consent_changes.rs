@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// Rows of one INSERT.
-const ROWS: usize = 1_000;
+const INSERT_BATCH: usize = 1_000;
 
 /// What is to be told.
 pub(super) struct ConsentTransition {
@@ -129,7 +129,7 @@ pub(super) async fn write<E: EntityTrait>(
     mut rows: Vec<E::ActiveModel>,
 ) -> Result<(), Error> {
     while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS));
+        let rest = rows.split_off(rows.len().min(INSERT_BATCH));
         let chunk = std::mem::replace(&mut rows, rest);
         E::insert_many(chunk).exec_without_returning(connection).await?;
     }

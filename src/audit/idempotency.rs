@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// How long outcomes are kept.
-const KEPT: TimeDelta = TimeDelta::days(1);
-const USAGE: &str = "idempotency";
+const RETENTION: TimeDelta = TimeDelta::days(1);
+const KEY_CONTEXT: &str = "idempotency";
 
 /// The client's key and what it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Transaction {
         outcome: &[u8],
     ) -> Result<(), Error> {
         let place = replay.place(&self.author().actor, root)?;
-        let sealed = seal(&app.keys.derive(USAGE)?, &context(&place), outcome)?;
+        let sealed = seal(&app.keys.derive(KEY_CONTEXT)?, &context(&place), outcome)?;
         let mut row = replay.row(place, self.now());
         row.sealed = Set(format!("{}:{sealed}", app.keys.name()?));
         Entity::update(row).exec(self.connection()).await?;
@@ -129,7 +129,7 @@ impl Transaction {
 
 /// Deletes what was kept for a day.
 async fn forget<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<(), Error> {
-    Entity::delete_many().filter(Column::CreatedAt.lte(now - KEPT)).exec(connection).await?;
+    Entity::delete_many().filter(Column::CreatedAt.lte(now - RETENTION)).exec(connection).await?;
     Ok(())
 }
 
@@ -148,7 +148,7 @@ fn context(place: &Place) -> Vec<u8> {
 
 fn outcome(keys: &MasterKeys, place: &Place, sealed: &str) -> Result<Vec<u8>, Error> {
     let (name, sealed) = sealed.split_once(':').unwrap_or_default();
-    let key = keys.derive_under(name, USAGE)?;
+    let key = keys.derive_under(name, KEY_CONTEXT)?;
     let opened = key.and_then(|key| open(&key, &context(place), sealed));
     opened.ok_or_else(|| {
         Error::new(Code::Conflict, "the outcome of this Idempotency-Key cannot be read any more")

@@ -22,17 +22,17 @@ use crate::{
 };
 
 /// The key belongs to no person.
-const NOBODY: Uuid = Uuid::nil();
+const SYSTEM_SUBJECT: Uuid = Uuid::nil();
 const LINKS: &str = "links";
 const SUPPRESSION: &str = "suppression";
 const SIGNING: &str = "signing";
 const LOOKUPS: &str = "lookups";
 /// Keys that what was made with them needs for good.
-const LASTING: [&str; 3] = [LINKS, SUPPRESSION, SIGNING];
+const PERMANENT_KEYS: [&str; 3] = [LINKS, SUPPRESSION, SIGNING];
 /// All of them.
 const ALL: [&str; 4] = [LINKS, SUPPRESSION, SIGNING, LOOKUPS];
 /// What is recorded when they are made.
-const MADE: &str = "makeKeys";
+const ACTION: &str = "makeKeys";
 
 /// The keys of this installation. Those that are missing are made, in a transaction of its own; of two servers that come at the
 /// same time one makes them, and both read what is there then.
@@ -130,12 +130,12 @@ async fn read<C: ConnectionTrait>(
 }
 
 async fn rows<C: ConnectionTrait>(connection: &C) -> Result<Vec<subject_key::Model>, Error> {
-    Ok(Entity::find().filter(Column::SubjectId.eq(NOBODY)).all(connection).await?)
+    Ok(Entity::find().filter(Column::SubjectId.eq(SYSTEM_SUBJECT)).all(connection).await?)
 }
 
 /// Whether it is one of the keys of the installation.
 pub(super) fn is_of_installation(row: &subject_key::Model) -> bool {
-    row.subject_id == NOBODY && ALL.contains(&row.category.as_str())
+    row.subject_id == SYSTEM_SUBJECT && ALL.contains(&row.category.as_str())
 }
 
 /// The keys of the installation that are there and cannot be opened: they are not what was wrapped, or their master key is not known.
@@ -164,7 +164,10 @@ pub(super) async fn is_whole<C: ConnectionTrait>(connection: &C) -> Result<bool,
     let lacks = async || {
         let known = names(connection).await?;
         Ok::<_, Error>(
-            LASTING.into_iter().filter(|name| !known.iter().any(|known| known == name)).collect::<Vec<_>>(),
+            PERMANENT_KEYS
+                .into_iter()
+                .filter(|name| !known.iter().any(|known| known == name))
+                .collect::<Vec<_>>(),
         )
     };
     let lacking = lacks().await?;
@@ -177,7 +180,7 @@ pub(super) async fn is_whole<C: ConnectionTrait>(connection: &C) -> Result<bool,
 
 /// Whether something was made with keys that are not there.
 async fn was_made<C: ConnectionTrait>(connection: &C, lacking: &[&str]) -> Result<bool, Error> {
-    let made = audit_entry::Entity::find().filter(audit_entry::Column::Action.eq(MADE));
+    let made = audit_entry::Entity::find().filter(audit_entry::Column::Action.eq(ACTION));
     let listed = suppression::Entity::find().select_only().column(suppression::Column::Id);
     let linked = link::Entity::find().select_only().column(link::Column::Id);
     Ok(exists(connection, made.select_only().column(audit_entry::Column::Id)).await?
@@ -194,7 +197,7 @@ async fn exists<C: ConnectionTrait, E: EntityTrait>(
 
 async fn names<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
     let of_nobody =
-        Entity::find().select_only().column(Column::Category).filter(Column::SubjectId.eq(NOBODY));
+        Entity::find().select_only().column(Column::Category).filter(Column::SubjectId.eq(SYSTEM_SUBJECT));
     Ok(of_nobody.into_tuple().all(connection).await?)
 }
 
@@ -221,7 +224,7 @@ pub async fn remake(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> 
         let closed: Vec<String> =
             closed(tx.connection(), &app.keys).await?.into_iter().map(|row| row.category).collect();
         let of_closed = Column::Category.is_in(closed.iter().map(String::as_str));
-        let lost = Entity::delete_many().filter(Column::SubjectId.eq(NOBODY)).filter(of_closed);
+        let lost = Entity::delete_many().filter(Column::SubjectId.eq(SYSTEM_SUBJECT)).filter(of_closed);
         lost.exec(tx.connection()).await?;
         let made = fill(&mut tx, &closed).await?;
         tx.commit().await?;
@@ -240,11 +243,11 @@ async fn fill(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>
         let never_there = *name == LOOKUPS && !missing.contains(&LINKS);
         let inherited = never_there && !lost.iter().any(|lost| lost == name);
         let key = if inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
-        let fresh = sealing::first(&tx.keys, NOBODY, name, key, tx.now())?;
+        let fresh = sealing::first(&tx.keys, SYSTEM_SUBJECT, name, key, tx.now())?;
         sealing::insert(tx.connection(), &tx.keys, &[fresh]).await?;
     }
     tx.record(Entry {
-        action: MADE,
+        action: ACTION,
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,

@@ -21,9 +21,9 @@ use crate::audit::retry::with_retry;
 use crate::{app::App, base::error::Error, crypto::sealing, registry::Category};
 
 /// Keys that are wrapped anew in one transaction.
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 /// Between two looks whether transactions of before have ended.
-const BEAT: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a rotation has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ async fn settled(app: &App, author: Author) -> Result<(), Error> {
             tracing::info!("waiting for transactions that began before the new master key was in use");
             told = true;
         }
-        tokio::time::sleep(BEAT).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -149,7 +149,7 @@ async fn number<C: ConnectionTrait>(connection: &C, expression: &'static str) ->
 /// meanwhile.
 async fn rewrap(app: &App, actor: &str, name: &str, last: Option<Place>) -> Result<Batch, Error> {
     let mut tx = begin(app, Author::command(app, actor, None)).await?;
-    let mut under = behind(last.as_ref(), BATCH).filter(Column::WrappedBy.eq(name));
+    let mut under = behind(last.as_ref(), BATCH_SIZE).filter(Column::WrappedBy.eq(name));
     if app.db.backend() == DbBackend::Postgres {
         under = under.lock(LockType::Update);
     }

@@ -11,7 +11,7 @@ use super::{Mode, Transaction};
 use crate::base::error::Error;
 
 /// The number of the lock of all uses by recipients.
-pub const USES: i64 = 134_653_220_711_170;
+pub const RECIPIENT_USES_LOCK: i64 = 134_653_220_711_170;
 
 impl Transaction {
     /// Locks identities until the end of the transaction, in the order of their numbers. What is looked up of them is looked up by a
@@ -43,7 +43,7 @@ impl Transaction {
                 (Mode::Exclusive, None) => {
                     self.held.uses = Some(Mode::Shared);
                     let shared = Mode::Shared.function();
-                    (format!("uses AS MATERIALIZED (SELECT {shared}({USES})), "), "uses, ")
+                    (format!("uses AS MATERIALIZED (SELECT {shared}({RECIPIENT_USES_LOCK})), "), "uses, ")
                 }
                 _ => (String::new(), ""),
             };
@@ -70,7 +70,7 @@ impl Transaction {
             return Ok(());
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
-            let sql = format!("SELECT COUNT({}({USES}))", mode.function());
+            let sql = format!("SELECT COUNT({}({RECIPIENT_USES_LOCK}))", mode.function());
             self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         }
         self.held.uses = Some(mode);

@@ -51,7 +51,7 @@ impl Keyring {
 }
 
 /// What is said where the keys of the installation are not there.
-const LOST: &str = "the database was restored without the keys of the installation (table `subject_key`), though links, the suppression \
+const KEYS_LOST: &str = "the database was restored without the keys of the installation (table `subject_key`), though links, the suppression \
                     list or receipts were made with them: nobody who said no would be recognised. Restore `subject_key` first; new keys \
                     would stand in its way. If they are lost for good: `zweck keys remake --accept-loss`";
 
@@ -63,7 +63,7 @@ const LOST: &str = "the database was restored without the keys of the installati
 /// was made with them: the text says what to do.
 pub async fn adopt(app: &App) -> Result<(), Error> {
     if !installation_keys::is_whole(&app.db.reader).await? {
-        return Err(Error::new(Code::BadUserInput, LOST));
+        return Err(Error::new(Code::BadUserInput, KEYS_LOST));
     }
     with_retry(|| async {
         if let Some(row) = row(app).await? {

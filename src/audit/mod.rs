@@ -43,7 +43,7 @@ pub use idempotency::{Idempotency, sweep};
 pub use in_use::refresh;
 pub use installation_keys::{known_ring, remake, ring};
 pub use key_rotation::{Rotated, rotate};
-pub use locks::USES;
+pub use locks::RECIPIENT_USES_LOCK;
 pub use masters::{KeyUse, Keyring, adopt, keyring, unknown_masters};
 pub use numbering::number;
 pub use openable::{Closed, closed, give_up};
@@ -209,13 +209,13 @@ impl Transaction {
     /// # Errors
     /// `INTERNAL` from the database.
     pub async fn sees(&self, actor: &Actor, object: &ObjectType, id: Uuid) -> Result<bool, Error> {
-        let scope = Scope::of(actor, self.now(), self.inner.get_database_backend());
+        let scope = Scope::for_actor(actor, self.now(), self.inner.get_database_backend());
         engine::exists(&self.inner, &scope, object, id).await
     }
 
     /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
     pub fn rule(&self, actor: &Actor, object: &ObjectType) -> Expr {
-        engine::row_condition(&Scope::of(actor, self.now(), self.inner.get_database_backend()), object)
+        engine::row_condition(&Scope::for_actor(actor, self.now(), self.inner.get_database_backend()), object)
     }
 
     /// Takes keys of `subject` that were read along with what is written, once its contact was locked, so that they are not asked for

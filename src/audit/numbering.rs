@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// Changes that move together.
-const BATCH: u64 = 1_000;
+const BATCH_SIZE: u64 = 1_000;
 
 /// Takes the lock that the trigger of `consent_change` takes, if nobody has it; until the end of the transaction. A server that is
 /// lost without a word would keep it for as long as its connection seems to be there: the database ends that.
-const TURN: &str = "set_config('idle_in_transaction_session_timeout', '5s', true) IS NOT NULL \
+const TRY_LOCK: &str = "set_config('idle_in_transaction_session_timeout', '5s', true) IS NOT NULL \
                     AND pg_try_advisory_xact_lock(134653220711169)";
 
 /// Gives all committed changes that wait their places, and tells how many; nothing where another does it meanwhile, who may have
@@ -39,7 +39,7 @@ pub async fn number(app: &App) -> Result<Option<u64>, Error> {
     loop {
         let Some(moved) = batch(app).await? else { return Ok(None) };
         numbered += moved;
-        if moved < BATCH {
+        if moved < BATCH_SIZE {
             return Ok(Some(numbered));
         }
     }
@@ -61,7 +61,7 @@ async fn batch(app: &App) -> Result<Option<u64>, Error> {
     // The oldest first: of one contact a later change is never taken before an earlier one. Who queues it now comes next.
     let oldest =
         consent_change_queue::Entity::find().select_only().column(consent_change_queue::Column::Number);
-    let oldest = oldest.order_by_asc(consent_change_queue::Column::Number).limit(BATCH).into_query();
+    let oldest = oldest.order_by_asc(consent_change_queue::Column::Number).limit(BATCH_SIZE).into_query();
     let taken = consent_change_queue::Entity::delete_many()
         .filter(consent_change_queue::Column::Number.in_subquery(oldest))
         .exec_with_returning(&tx);
@@ -85,7 +85,7 @@ async fn batch(app: &App) -> Result<Option<u64>, Error> {
 
 /// Whether it is this one's turn. What it looks at must be asked behind it: all that others have moved is seen then.
 async fn turn(tx: &DatabaseTransaction) -> Result<bool, Error> {
-    let question = Query::select().expr(Expr::cust(TURN)).to_owned();
+    let question = Query::select().expr(Expr::cust(TRY_LOCK)).to_owned();
     match tx.query_one(&question).await? {
         Some(row) => Ok(row.try_get_by_index(0)?),
         None => Ok(false),

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Rows that are looked at together.
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 
 /// What cannot be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub async fn closed(app: &App) -> Result<Closed, Error> {
     let mut closed = Closed::default();
     let (known, mut last) = (app.keys.names()?, None);
     loop {
-        let keys = behind(last.as_ref(), BATCH).all(&app.db.reader).await?;
+        let keys = behind(last.as_ref(), BATCH_SIZE).all(&app.db.reader).await?;
         let Some(end) = keys.last() else { break };
         last = Some(place(end));
         for row in keys.iter().filter(|row| known.contains(&row.wrapped_by)) {
@@ -79,7 +79,7 @@ pub async fn closed(app: &App) -> Result<Closed, Error> {
             .columns([audit_entry::Column::Id, audit_entry::Column::SubjectId, audit_entry::Column::Sealed])
             .filter(audit_entry::Column::Id.gt(last))
             .order_by_asc(audit_entry::Column::Id)
-            .limit(BATCH);
+            .limit(BATCH_SIZE);
         let entries: Vec<(Uuid, Uuid, String)> = entries.into_tuple().all(&app.db.reader).await?;
         let Some((end, ..)) = entries.last() else { return Ok(closed) };
         last = *end;
@@ -124,7 +124,7 @@ async fn closed_of(app: &App, entries: &[(Uuid, Uuid, String)]) -> Result<(u64, 
 pub async fn give_up(app: &App, actor: &str) -> Result<u64, Error> {
     let (mut given_up, mut last) = (0, None);
     loop {
-        let keys = behind(last.as_ref(), BATCH).all(&app.db.reader).await?;
+        let keys = behind(last.as_ref(), BATCH_SIZE).all(&app.db.reader).await?;
         let Some(end) = keys.last() else { return Ok(given_up) };
         last = Some(place(end));
         let mut lost = Vec::new();

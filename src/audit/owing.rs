@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Entries that move together.
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 
 /// Runs `once`, which is one transaction that takes a no, as [`with_retry`] does; where the audit log cannot be written, once more with
 /// [`Recorded::Later`], by which it has to [`Transaction::owe`] its entries.
@@ -106,7 +106,7 @@ pub async fn settle(app: &App) -> Result<u64, Error> {
     let (mut settled, mut last, mut past) = (0, Uuid::nil(), Past::default());
     loop {
         let owed = audit_owed::Entity::find().select_only().column(Column::Id).filter(Column::Id.gt(last));
-        let owed = owed.order_by_asc(Column::Id).limit(BATCH).into_tuple();
+        let owed = owed.order_by_asc(Column::Id).limit(BATCH_SIZE).into_tuple();
         // Mostly there is nothing, and nobody waits for a turn to write.
         let ids: Vec<Uuid> = owed.all(&app.db.reader).await?;
         let Some(end) = ids.last() else { return past.end(settled) };

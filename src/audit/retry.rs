@@ -6,12 +6,12 @@ use super::{Probed, probe};
 use crate::{app::App, base::error::Error};
 
 /// Attempts before other writers are given way for good.
-const ATTEMPTS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 
 /// After so many failures one after the other it is asked whether anything can be written at all.
-const ALIKE: u32 = 5;
+const PROBE_EVERY: u32 = 5;
 /// So many are no longer those of single rows.
-const TOO_MANY: u32 = 200;
+const MAX_CONSECUTIVE_FAILURES: u32 = 200;
 
 /// Work on many rows that goes on past those that fail, and fails for them in the end.
 #[derive(Default)]
@@ -40,8 +40,8 @@ impl Past {
             Err(error) => error,
         };
         self.in_a_row += 1;
-        let general = self.in_a_row.is_multiple_of(ALIKE)
-            && (self.in_a_row >= TOO_MANY || probe(app).await != Probed::Writable);
+        let general = self.in_a_row.is_multiple_of(PROBE_EVERY)
+            && (self.in_a_row >= MAX_CONSECUTIVE_FAILURES || probe(app).await != Probed::Writable);
         if general {
             return Err(error);
         }
@@ -71,7 +71,7 @@ where
     loop {
         attempt += 1;
         match once().await {
-            Err(error) if error.transient && attempt < ATTEMPTS => {
+            Err(error) if error.transient && attempt < MAX_ATTEMPTS => {
                 // Apart from each other, so that the same two do not meet again.
                 let millis = rand::random_range(1..=10u64 << attempt.min(5));
                 tokio::time::sleep(Duration::from_millis(millis)).await;

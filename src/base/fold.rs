@@ -35,7 +35,7 @@ pub fn fold(text: &str) -> String {
 }
 
 /// Letters of the shortest word that is looked for with `ae`, `oe`, `ue` as one letter.
-const SHORTEST: usize = 4;
+const MIN_DIGRAPH_WORD_CHARS: usize = 4;
 
 /// The words of a search, each with the folded forms that it may stand in: as it is; an umlaut as two letters and two letters as an umlaut,
 /// as Germans type them; `i` without its dot and with it. What is joined by a hyphen is several words. For search alone: no key is made
@@ -60,7 +60,7 @@ fn forms(word: &str) -> Vec<String> {
         out
     });
     let mut forms = vec![fold(&long)];
-    if plain.chars().count() >= SHORTEST {
+    if plain.chars().count() >= MIN_DIGRAPH_WORD_CHARS {
         forms.push(plain.replace("ae", "a").replace("oe", "o").replace("ue", "u"));
     }
     forms.insert(0, plain);
@@ -107,7 +107,7 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
         return None;
     }
     let key = fold(&parts.join("|"));
-    if key.len() <= LONGEST_KEY {
+    if key.len() <= MAX_KEY_BYTES {
         return Some(key);
     }
     // No key that is kept in full is like this: all have the bars between their parts.
@@ -116,11 +116,11 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
 }
 
 /// Bytes of the longest key of a postal address that is kept in full.
-const LONGEST_KEY: usize = 1_000;
+const MAX_KEY_BYTES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_KEY, address, fold, mailbox, searched};
+    use super::{MAX_KEY_BYTES, address, fold, mailbox, searched};
 
     #[test]
     fn keys_of_addresses_tell_them_apart_and_stay_short() {
@@ -128,7 +128,7 @@ mod tests {
         let key = |city: &str| address([Some(&long), Some(&long), Some(city), Some("JP")]).unwrap();
         assert_ne!(key("Tokyo"), key("Kyoto"));
         assert_eq!(key("Tokyo"), key("TOKYO"));
-        assert!(key("Tokyo").len() < LONGEST_KEY && !key("Tokyo").contains('|'));
+        assert!(key("Tokyo").len() < MAX_KEY_BYTES && !key("Tokyo").contains('|'));
         assert_eq!(address([Some("Straße 1"), None, Some("Ulm"), None]).unwrap(), "strasse 1||ulm|");
         assert_eq!(address([None; 4]), None);
     }

@@ -85,11 +85,11 @@ impl Default for Limits {
 impl Limits {
     /// What would be no limit, or would let nothing through: texts for the operator that name the key and its range.
     pub fn check(&self) -> Vec<String> {
-        const MEGA: u64 = 1024 * 1024;
+        const MIB: u64 = 1024 * 1024;
         let mut faults = Vec::new();
         for (key, value, least, most) in [
-            ("body_bytes", self.body_bytes as u64, 1024, 64 * MEGA),
-            ("document_bytes", self.document_bytes, 1024, 64 * MEGA),
+            ("body_bytes", self.body_bytes as u64, 1024, 64 * MIB),
+            ("document_bytes", self.document_bytes, 1024, 64 * MIB),
             ("tokens", self.tokens, 100, 10_000_000),
             ("fields", self.fields, 10, 1_000_000),
             ("depth", self.depth, 3, 60),
@@ -98,7 +98,7 @@ impl Limits {
             ("directives", self.directives, 0, 10_000),
             ("fragments", self.fragments, 0, 10_000),
             ("variables", self.variables, 0, 10_000),
-            ("argument_bytes", self.argument_bytes, 1024, 256 * MEGA),
+            ("argument_bytes", self.argument_bytes, 1024, 256 * MIB),
             ("rows", self.rows, 1_000, 10_000_000),
             ("values", self.values, 1_000, 1_000_000_000),
             ("operation_seconds", self.operation_seconds, 1, 3_600),

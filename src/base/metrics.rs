@@ -14,10 +14,11 @@ use metrics::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// Operations that are named by none of our root fields: several at once, or none that could be planned.
-pub const OTHER: &str = "other";
+pub const UNKNOWN_OPERATION: &str = "other";
 
 /// Upper bounds of the times told, in seconds.
-const SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const BUCKETS_SECONDS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 const HTTP: &str = "zweck_http_request_seconds";
 const OPERATION: &str = "zweck_operation_seconds";
@@ -30,7 +31,7 @@ const LOADS: &str = "zweck_policy_loads_total";
 const MAILS: &str = "zweck_mails_total";
 const JOBS: &str = "zweck_jobs_total";
 const CONNECTIONS: &str = "zweck_pool_connections";
-const LARGEST: &str = "zweck_pool_connections_max";
+const MAX_CONNECTIONS: &str = "zweck_pool_connections_max";
 const NO_CONNECTION: &str = "zweck_pool_timeouts_total";
 const BUILD: &str = "zweck_build_info";
 const POLICY: &str = "zweck_policy_info";
@@ -46,7 +47,7 @@ pub fn job(job: &'static str, done: bool) {
 pub fn registry() -> Option<&'static PrometheusHandle> {
     static REGISTRY: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let made = REGISTRY.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?.build_recorder();
+        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS).ok()?.build_recorder();
         let handle = recorder.handle();
         set_global_recorder(recorder).ok()?;
         describe();
@@ -67,7 +68,7 @@ fn describe() {
     describe_counter!(MAILS, "Attempts to hand a mail over, by what came of them.");
     describe_counter!(JOBS, "Runs of background jobs, by job and whether they were done.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
-    describe_gauge!(LARGEST, "Most connections that a pool may have.");
+    describe_gauge!(MAX_CONNECTIONS, "Most connections that a pool may have.");
     describe_counter!(NO_CONNECTION, "How often no connection was free in time.");
     describe_gauge!(BUILD, "The program.");
     describe_gauge!(POLICY, "The policy in force: 1 at its revision.");
@@ -100,7 +101,7 @@ impl Timing {
     /// Begins now.
     pub fn start() -> Self {
         gauge!(UNDER_WAY).increment(1);
-        Self { start: Instant::now(), operation: OTHER }
+        Self { start: Instant::now(), operation: UNKNOWN_OPERATION }
     }
 
     /// Names the operation by a root field of the schema.
@@ -173,7 +174,7 @@ pub fn no_connection() {
 pub fn pool(name: &'static str, in_use: u32, idle: u32, largest: u32) {
     gauge!(CONNECTIONS, "pool" => name, "state" => "in_use").set(in_use);
     gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
-    gauge!(LARGEST, "pool" => name).set(largest);
+    gauge!(MAX_CONNECTIONS, "pool" => name).set(largest);
 }
 
 /// Notes the policy in force, and that `before` is so no more.

@@ -1,17 +1,17 @@
 //! Names in messages: the one that was given, where it can be told, and what was expected instead. Room: base.
 
 /// Names that are listed at most.
-const MOST: usize = 30;
+const MAX_LISTED_NAMES: usize = 30;
 /// Bytes of the longest name that is compared: what is longer is none, and comparing it takes its time.
-const LONGEST: usize = 128;
+const MAX_NAME_BYTES: usize = 128;
 /// How alike two names are of which one was meant.
-const ALIKE: f64 = 0.85;
+const MIN_SIMILARITY: f64 = 0.85;
 
 /// `names` as a list in a message.
 pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     let mut listed: Vec<String> =
-        names.iter().take(MOST).map(|name| format!("`{}`", name.as_ref())).collect();
-    if names.len() > MOST {
+        names.iter().take(MAX_LISTED_NAMES).map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > MAX_LISTED_NAMES {
         listed.push("others".to_owned());
     }
     listed.join(", ")
@@ -30,7 +30,7 @@ pub fn unknown<S: AsRef<str>>(kind: &str, given: &str, known: &[S]) -> String {
 
 /// The one of `known` that is most like `given`, where one is alike.
 pub fn closest<'k, S: AsRef<str>>(given: &str, known: &'k [S]) -> Option<&'k str> {
-    if given.len() > LONGEST {
+    if given.len() > MAX_NAME_BYTES {
         return None;
     }
     let given = given.to_lowercase();
@@ -39,7 +39,7 @@ pub fn closest<'k, S: AsRef<str>>(given: &str, known: &'k [S]) -> Option<&'k str
         (strsim::jaro_winkler(&given, &known.to_lowercase()), known)
     });
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
-    (best.0 >= ALIKE).then_some(best.1)
+    (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }
 
 /// Whether `name` is written as roles and purposes are.

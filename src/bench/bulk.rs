@@ -23,8 +23,8 @@ const CITIES: [(&str, &str); 6] = [
 ];
 const JOBS: [&str; 5] = ["Purchasing", "Management", "Sales", "Accounts", "IT"];
 /// When all of it began, in seconds since 1970: 5 January 2026.
-const BEGAN: i64 = 1_767_600_000;
-const DAY: i64 = 86_400;
+const FIRST_DAY: i64 = 1_767_600_000;
+const DAY_SECONDS: i64 = 86_400;
 
 /// What an id is of: ids of different things never meet.
 #[derive(Clone, Copy, Debug)]
@@ -78,16 +78,16 @@ impl Bulk {
     /// The instant so many seconds after all of it began.
     pub fn at(self, seconds: &str) -> String {
         if self.is_postgres() {
-            format!("to_timestamp({BEGAN} + ({seconds}))")
+            format!("to_timestamp({FIRST_DAY} + ({seconds}))")
         } else {
             // As the application writes them: text is compared as text.
-            format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', {BEGAN} + ({seconds}), 'unixepoch')")
+            format!("strftime('%Y-%m-%dT%H:%M:%S+00:00', {FIRST_DAY} + ({seconds}), 'unixepoch')")
         }
     }
 
     /// The day so many days after all of it began.
     pub fn day(self, days: i64) -> String {
-        self.at(&(days * DAY).to_string())
+        self.at(&(days * DAY_SECONDS).to_string())
     }
 
     /// The contacts with the numbers `from` to `to`.

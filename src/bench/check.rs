@@ -13,7 +13,7 @@ use super::{
 use crate::{app::App, base::error::Error};
 
 /// Contacts that are asked for one by one.
-const SAMPLE: usize = 20;
+const SAMPLE_SIZE: usize = 20;
 
 /// What the comparison has found and done.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +44,7 @@ pub async fn equal(app: &App, servers: &Servers, tokens: &Tokens, data: &Data) -
             denied(servers, tokens, nodes).await?;
         }
     }
-    let step = (data.visible.len() / SAMPLE).max(1);
+    let step = (data.visible.len() / SAMPLE_SIZE).max(1);
     for id in data.visible.iter().step_by(step) {
         let governed = same(servers, tokens, Query::Q2, Some(*id)).await?;
         if !governed.contains(&id.to_string()) {
@@ -52,7 +52,7 @@ pub async fn equal(app: &App, servers: &Servers, tokens: &Tokens, data: &Data) -
         }
     }
     // Without a live consent a contact does not exist, for anybody.
-    for id in data.hidden.iter().take(SAMPLE).copied().chain([Uuid::max()]) {
+    for id in data.hidden.iter().take(SAMPLE_SIZE).copied().chain([Uuid::max()]) {
         let governed = same(servers, tokens, Query::Q2, Some(id)).await?;
         if governed != r#"{"data":{"contact":null}}"# {
             return Err(Fault::Differs(format!("Q2 shows the contact {id}, which has no live consent")));

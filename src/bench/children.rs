@@ -21,11 +21,11 @@ use super::{
 };
 
 /// Longest that a child may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(120);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two looks whether a child answers.
-const BEAT: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// Of what a child has printed, so many bytes of the end are shown.
-const SHOWN: usize = 4_000;
+const MAX_SHOWN_BYTES: usize = 4_000;
 
 /// What all children of one run have in common.
 pub struct Common<'a> {
@@ -86,14 +86,14 @@ impl Child {
     /// # Errors
     /// The child ended, or does not answer in time; with what it has printed.
     pub async fn answers(&mut self, asked: &Asked, token: &str) -> Result<(), Fault> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + STARTUP_TIMEOUT;
         loop {
             match ask(self.port, asked, token).await {
                 Ok((200, _)) => return Ok(()),
                 Ok((status, _)) => return Err(self.fault(&format!("answered with {status}"))),
                 Err(_) if self.process.try_wait()?.is_some() => return Err(self.fault("ended by itself")),
                 Err(_) if Instant::now() > until => return Err(self.fault("does not answer")),
-                Err(_) => tokio::time::sleep(BEAT).await,
+                Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
@@ -113,7 +113,7 @@ impl Child {
     /// What went wrong with it, and what it has printed.
     pub fn fault(&self, what: &str) -> Fault {
         let printed = fs::read_to_string(&self.log).unwrap_or_default();
-        let mut start = printed.len().saturating_sub(SHOWN);
+        let mut start = printed.len().saturating_sub(MAX_SHOWN_BYTES);
         while !printed.is_char_boundary(start) {
             start += 1;
         }

@@ -22,14 +22,14 @@ use crate::{
 };
 
 /// Contacts at scale 1; each has three consents, and each fifth a request.
-const CONTACTS: f64 = 100_000.0;
+const CONTACTS_AT_SCALE_1: f64 = 100_000.0;
 /// Contacts in one transaction.
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 /// Rows in one statement: SQLite takes 32,766 parameters, a contact has some 35.
-const CHUNK: usize = 500;
+const INSERT_BATCH: usize = 500;
 const ACTOR: &str = "cli:bench";
 /// Between two looks whether another has given changes their places.
-const BEAT: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const CHANNELS: [Channel; 3] = [Channel::Email, Channel::Phone, Channel::Post];
 /// Parts of names, each with its form in an address.
 const GIVEN: [(&str, &str); 8] = [
@@ -109,7 +109,7 @@ pub async fn seed(app: &App, scale: f64) -> Result<Data, Error> {
     let mut data = Data::default();
     let mut start = 0;
     while start < total {
-        let end = (start + BATCH).min(total);
+        let end = (start + BATCH_SIZE).min(total);
         batch(app, start..end, total, &mut data).await?;
         start = end;
     }
@@ -123,7 +123,7 @@ pub async fn seed(app: &App, scale: f64) -> Result<Data, Error> {
 /// Waits until all changes that are committed have their place, whoever gives it to them.
 pub async fn numbered(app: &App) -> Result<(), Error> {
     while audit::number(app).await?.is_none() {
-        tokio::time::sleep(BEAT).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
@@ -131,7 +131,7 @@ pub async fn numbered(app: &App) -> Result<(), Error> {
 /// How many contacts a scale means; at least one.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and not below one")]
 pub fn contacts_at(scale: f64) -> u64 {
-    (CONTACTS * scale).round().max(1.0) as u64
+    (CONTACTS_AT_SCALE_1 * scale).round().max(1.0) as u64
 }
 
 async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut Data) -> Result<(), Error> {
@@ -185,19 +185,19 @@ struct Rows {
 
 impl Rows {
     async fn store(self, tx: &Transaction) -> Result<(), Error> {
-        for chunk in self.contacts.chunks(CHUNK) {
+        for chunk in self.contacts.chunks(INSERT_BATCH) {
             tx.insert_all::<contact::Entity>(chunk.iter().cloned()).await?;
         }
-        for chunk in self.consents.chunks(CHUNK) {
+        for chunk in self.consents.chunks(INSERT_BATCH) {
             tx.insert_all::<consent::Entity>(chunk.iter().cloned()).await?;
         }
-        for chunk in self.events.chunks(CHUNK) {
+        for chunk in self.events.chunks(INSERT_BATCH) {
             tx.insert_all::<consent_event::Entity>(chunk.iter().cloned()).await?;
         }
-        for chunk in self.requests.chunks(CHUNK) {
+        for chunk in self.requests.chunks(INSERT_BATCH) {
             tx.insert_all::<privacy_request::Entity>(chunk.iter().cloned()).await?;
         }
-        for chunk in self.keys.chunks(CHUNK) {
+        for chunk in self.keys.chunks(INSERT_BATCH) {
             let keys = subject_key::Entity::insert_many(chunk.iter().cloned());
             keys.exec_without_returning(tx.connection()).await?;
         }

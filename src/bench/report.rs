@@ -150,13 +150,16 @@ pub fn figures(samples: &[Sample]) -> Vec<Figure> {
 }
 
 /// Connections at which targets are judged.
-const JUDGED: u32 = 16;
+const JUDGED_CONNECTIONS: u32 = 16;
 
 /// The first targets, as far as this run can judge them.
 pub fn targets(figures: &[Figure], start_ms: f64, idle: u64) -> Vec<Target> {
     let ours = |figure: &&Figure| figure.sample.kind == Kind::Governed;
-    let judged: Vec<&Figure> =
-        figures.iter().filter(ours).filter(|figure| figure.sample.connections == JUDGED).collect();
+    let judged: Vec<&Figure> = figures
+        .iter()
+        .filter(ours)
+        .filter(|figure| figure.sample.connections == JUDGED_CONNECTIONS)
+        .collect();
     let of = |query: Query| judged.iter().find(|figure| figure.sample.query == query);
     let mut targets = Vec::new();
     for (query, limit) in [(Query::Q1, 0.90), (Query::Q2, 0.80), (Query::Q3, 0.90), (Query::M1, 0.80)] {

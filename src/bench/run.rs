@@ -40,7 +40,7 @@ const ACTOR: &str = "cli:bench";
 /// Starts of the server, of which the median counts.
 const STARTS: usize = 5;
 /// How long a server is left alone before its memory counts as idle.
-const REST: Duration = Duration::from_secs(1);
+const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// Measures on each database.
 ///
@@ -188,7 +188,7 @@ async fn start(
         times.push(began.elapsed().as_secs_f64() * 1e3);
         governed = Some(child);
     }
-    tokio::time::sleep(REST).await;
+    tokio::time::sleep(SETTLE_TIME).await;
     let idle = governed.as_ref().map_or(Ok(0), Child::resident)?;
     let mut servers: Vec<Child> = governed.into_iter().collect();
     for kind in [Kind::Hand, Kind::Stock] {

@@ -60,7 +60,7 @@ pub(crate) async fn run(
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     let token = hex::encode(rand::random::<[u8; 16]>());
     print(&told(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
-    let engine = Arc::new(Pipeline::within(config.limits).map_err(failure)?);
+    let engine = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
     let mut router = http::router(app.clone(), engine, settings);
     if let Some(outbox) = outbox {
@@ -68,9 +68,9 @@ pub(crate) async fn run(
         tokio::spawn(jobs::run(app, Some(mailer)));
         router = router.merge(http::outbox(outbox, token));
     }
-    let router = http::guard(router, &config.server);
+    let router = http::with_security_headers(router, &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
-    http::serve_within(listener, router, &config.limits, Shutdown::at(http::stop_signal()), grace).await?;
+    http::serve_within(listener, router, &config.limits, Shutdown::on(http::stop_signal()), grace).await?;
     Ok(())
 }
 

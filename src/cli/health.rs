@@ -16,9 +16,9 @@ use zweck::config::Config;
 use super::{exit::CliError, print};
 
 /// Longer than the server takes to find out.
-const PATIENCE: Duration = Duration::from_secs(4);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// Far more than the answer is long.
-const LONGEST: u64 = 64 * 1024;
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
 
 /// Prints what `/readyz` of `management.listen` tells; fails unless it is ready.
 pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
@@ -27,7 +27,7 @@ pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
             "configuration: `management.listen` is empty: nobody can be asked".to_owned(),
         ));
     };
-    let answer = timeout(PATIENCE, ask(reachable(listen))).await.context("no answer in time")?;
+    let answer = timeout(REQUEST_TIMEOUT, ask(reachable(listen))).await.context("no answer in time")?;
     let answer = answer.with_context(|| format!("no server answers at {listen}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
     print(&format!("{}\n", body.trim_end()))?;
@@ -42,7 +42,7 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
     stream.write_all(format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
-    stream.take(LONGEST).read_to_string(&mut answer).await?;
+    stream.take(MAX_RESPONSE_BYTES).read_to_string(&mut answer).await?;
     Ok(answer)
 }
 

@@ -71,9 +71,9 @@ pub(crate) enum ListFormat {
 }
 
 /// How long is waited for the last who work with a database.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server that starts waits for the keys of issuers.
-const FIRST_KEYS: Duration = Duration::from_secs(2);
+const ISSUER_KEYS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Who acts on the command line.
 const ACTOR: &str = "cli:zweck";
 
@@ -100,7 +100,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
         None => policy(config).await?,
     };
     if config.pages.enabled {
-        http::fit(&policy, &config.pages)
+        http::check_policy_supports_pages(&policy, &config.pages)
             .map_err(|text| CliError::Usage(format!("configuration: {text}")))?;
     }
     if !migrate {
@@ -129,14 +129,14 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     }
     let own = servers::Own::new(&app);
     own.beat(&app).await.map_err(failure)?;
-    let engine = Arc::new(Pipeline::within(config.limits).map_err(failure)?);
+    let engine = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
     let first = tokio::spawn({
         let app = app.clone();
         async move { app.issuers.refresh(app.now()).await }
     });
-    _ = tokio::time::timeout(FIRST_KEYS, first).await;
+    _ = tokio::time::timeout(ISSUER_KEYS_TIMEOUT, first).await;
     tokio::spawn(keep_keys(app.clone()));
     if let Some(watch) = watch {
         watch.follow(app.clone());
@@ -144,12 +144,12 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     tokio::spawn(jobs::run(app.clone(), mailer));
     let beating = tokio::spawn(jobs::beat(app.clone(), own));
     let listener = bind(config.server.listen, "server.listen").await?;
-    let ending = Shutdown::at(http::stop_signal());
+    let shutdown = Shutdown::on(http::stop_signal());
     if let Some(address) = config.management.listen {
         let managed = bind(address, "management.listen").await?;
         tracing::info!(address = %managed.local_addr()?, "listening for the operators");
-        let router = http::management(app.clone(), ending.clone()).map_err(failure)?;
-        tokio::spawn(http::manage(managed, router));
+        let router = http::management(app.clone(), shutdown.clone()).map_err(failure)?;
+        tokio::spawn(http::serve_management(managed, router));
     }
     let sockets = SocketLimits { origins: config.server.cors_origins.clone(), ..SocketLimits::default() };
     let settings = Settings {
@@ -161,9 +161,9 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     told(config, address, app.policy.current().revision());
-    let router = http::guard(http::router(app.clone(), engine, settings), &config.server);
+    let router = http::with_security_headers(http::router(app.clone(), engine, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
-    http::serve_within(listener, router, &config.limits, ending, grace).await?;
+    http::serve_within(listener, router, &config.limits, shutdown, grace).await?;
     beating.abort();
     // Else it counts as running for a while yet.
     if let Err(error) = own.leave(&app).await {
@@ -312,7 +312,7 @@ fn opened(db: Db) -> Db {
 pub(crate) async fn close() {
     let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     for db in opened {
-        match tokio::time::timeout(CLOSING, db.close()).await {
+        match tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => tracing::warn!("the database could not be closed in time"),
         }

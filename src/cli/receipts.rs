@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Largest file that is read: many times what a receipt with texts in every language has.
-const LARGEST: u64 = 8 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Which receipt is verified, and with what.
 #[derive(Args)]
@@ -97,9 +97,13 @@ fn plain(text: &str) -> String {
 fn read(path: &Path) -> Result<Value, CliError> {
     let shown = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
-    File::open(path).with_context(shown)?.take(LARGEST + 1).read_to_end(&mut bytes).with_context(shown)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(CliError::Usage(format!("{} has more than {LARGEST} bytes", path.display())));
+    File::open(path)
+        .with_context(shown)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(shown)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(CliError::Usage(format!("{} has more than {MAX_FILE_BYTES} bytes", path.display())));
     }
     receipts::parse(&bytes).map_err(failure)
 }

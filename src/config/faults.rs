@@ -23,7 +23,7 @@ use super::{
 use crate::config::{effective, sources::Origin};
 
 /// How alike a word must be to be meant.
-const ALIKE: f64 = 0.8;
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// Something that is wrong, with its place before it.
 #[derive(Debug)]
@@ -306,7 +306,7 @@ fn meant(key: &str) -> Option<String> {
 fn most_alike(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let like = known.into_iter().map(|known| (strsim::jaro_winkler(word, &known), known));
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
-    (best.0 >= ALIKE).then_some(best.1)
+    (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }
 
 /// Whether a message is one of ours, which tells no value.

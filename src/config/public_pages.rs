@@ -9,7 +9,7 @@ use super::redacted;
 use crate::base::i18n::LANGUAGES;
 
 /// Most characters of an address of this server: a scheme, a host (RFC 1035: 253) and a port.
-pub const LONGEST_URL: usize = 280;
+pub const MAX_URL_CHARS: usize = 280;
 
 /// `[pages]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -98,8 +98,8 @@ impl Pages {
                         alone), no path, no slash at the end";
             faults.push(format!("`pages.public_url` {text}"));
         }
-        if self.public_url.as_ref().is_some_and(|url| url.len() > LONGEST_URL) {
-            faults.push(format!("`pages.public_url` must have at most {LONGEST_URL} characters"));
+        if self.public_url.as_ref().is_some_and(|url| url.len() > MAX_URL_CHARS) {
+            faults.push(format!("`pages.public_url` must have at most {MAX_URL_CHARS} characters"));
         }
         if !LANGUAGES.contains(&self.language.as_str()) {
             faults.push(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));

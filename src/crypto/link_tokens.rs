@@ -16,15 +16,15 @@ use uuid::Uuid;
 use crate::{base::error::Error, crypto::installation_keys::InstallationKeys};
 
 /// First letter of a mailed link.
-const MAILED: char = 'm';
+const ONE_TIME_PREFIX: char = 'm';
 /// First letter of a preference link.
-const PREFERENCE: char = 'p';
+const PREFERENCE_PREFIX: char = 'p';
 /// Longest token that is looked at.
-const LONGEST: usize = 520;
+const MAX_TOKEN_BYTES: usize = 520;
 /// Longest key of a mailbox that a link names, in bytes (RFC 5321, 4.5.3.1.3); longer ones are no mailboxes.
-const LONGEST_KEY: usize = 254;
+const MAX_MAILBOX_KEY_BYTES: usize = 254;
 /// What a preference link is sealed for: one that names a short digest, and one that names the mailbox.
-const CONTEXTS: [&[u8]; 2] = [b"preference-1", b"preference-2"];
+const PREFERENCE_CONTEXTS: [&[u8]; 2] = [b"preference-1", b"preference-2"];
 
 /// Whose preferences a link opens, and from the mails of which purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Mailbox {
     /// # Errors
     /// Keys that cannot be derived.
     pub fn of(ring: &InstallationKeys, key: &str) -> Result<Self, Error> {
-        if key.len() > LONGEST_KEY {
+        if key.len() > MAX_MAILBOX_KEY_BYTES {
             return Ok(Self::Digest(short_digest(ring, key)?));
         }
         Ok(Self::Key(key.to_owned()))
@@ -93,7 +93,7 @@ fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8;
 /// Keys that cannot be derived.
 pub fn mailed(ring: &InstallationKeys, id: Uuid) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mailed", id.as_bytes())?;
-    Ok(format!("{MAILED}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(format!("{ONE_TIME_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 /// SHA-256 of a token, hexadecimal: all that is stored of it. A plain hash suffices, since the token is no word of a person.
@@ -103,7 +103,7 @@ pub fn hash(token: &str) -> String {
 
 /// Whether `token` has the form of a mailed link.
 pub fn is_mailed(token: &str) -> bool {
-    token.starts_with(MAILED) && token.len() == 44
+    token.starts_with(ONE_TIME_PREFIX) && token.len() == 44
 }
 
 /// A short digest of a mailbox, which preference links of before are bound to.
@@ -130,7 +130,7 @@ pub fn mail_digest(ring: &InstallationKeys, address_key: &str) -> Result<String,
 /// Keys that cannot be derived.
 pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<String, Error> {
     let mut plain = preference.contact.as_bytes().to_vec();
-    let [short, named] = CONTEXTS;
+    let [short, named] = PREFERENCE_CONTEXTS;
     let context = match &preference.mailbox {
         Mailbox::Digest(digest) => {
             plain.extend(digest);
@@ -148,19 +148,19 @@ pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<St
     let sealed = cipher(ring)?
         .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: context })
         .map_err(|_| Error::internal("sealing"))?;
-    Ok(format!("{PREFERENCE}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
+    Ok(format!("{PREFERENCE_PREFIX}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
 }
 
 /// What a preference link says, if it is one of ours.
 pub fn open_preference(ring: &InstallationKeys, token: &str) -> Option<Preference> {
-    if token.len() > LONGEST {
+    if token.len() > MAX_TOKEN_BYTES {
         return None;
     }
-    let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFERENCE)?).ok()?;
+    let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFERENCE_PREFIX)?).ok()?;
     let (nonce, sealed) = bytes.split_at_checked(24)?;
     let cipher = cipher(ring).ok()?;
     let open = |aad| cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad }).ok();
-    let [short, named] = CONTEXTS;
+    let [short, named] = PREFERENCE_CONTEXTS;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     if let Some(plain) = open(named) {
         let (contact, rest) = plain.split_at_checked(16)?;
@@ -241,17 +241,17 @@ mod tests {
 
     #[test]
     fn the_longest_preference_link_opens_and_fits_a_header_line_of_a_mail() {
-        let purpose = "p".repeat(crate::policy::LONGEST_CODE);
-        let (longest, longer) = ("k".repeat(LONGEST_KEY), "k".repeat(LONGEST_KEY + 1));
+        let purpose = "p".repeat(crate::policy::MAX_CODE_CHARS);
+        let (longest, longer) = ("k".repeat(MAX_MAILBOX_KEY_BYTES), "k".repeat(MAX_MAILBOX_KEY_BYTES + 1));
         for key in [longest, longer] {
             let mailbox = Mailbox::of(&ring(1), &key).unwrap();
-            assert_eq!(matches!(mailbox, Mailbox::Key(_)), key.len() == LONGEST_KEY);
+            assert_eq!(matches!(mailbox, Mailbox::Key(_)), key.len() == MAX_MAILBOX_KEY_BYTES);
             let meant = Preference { contact: Uuid::max(), purpose: purpose.clone(), mailbox };
             let token = preference(&ring(1), &meant).unwrap();
             assert_eq!(open_preference(&ring(1), &token), Some(meant));
             let base = format!(
                 "https://{}",
-                "h".repeat(crate::config::public_pages::LONGEST_URL - "https://".len())
+                "h".repeat(crate::config::public_pages::MAX_URL_CHARS - "https://".len())
             );
             let pages = Pages { public_url: Some(base), ..Pages::default() };
             let line = format!("List-Unsubscribe: <{}>\r\n", pages.url(&token).unwrap());

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use crate::base::error::Error;
 
 /// In the place of an index: the master key in use is none of those that are known here.
-const UNKNOWN: usize = usize::MAX;
+const UNKNOWN_INDEX: usize = usize::MAX;
 
 /// Keys derived from a master key by HKDF-SHA-256 (RFC 5869), one per use.
 ///
@@ -28,7 +28,7 @@ pub struct MasterKeys {
 
 #[derive(Default)]
 struct State {
-    /// Which is in use: 0 for the configured one, then the earlier ones, or [`UNKNOWN`].
+    /// Which is in use: 0 for the configured one, then the earlier ones, or [`UNKNOWN_INDEX`].
     in_use: AtomicUsize,
     /// Whether the database has another one in use than this process thought.
     in_doubt: AtomicBool,
@@ -123,14 +123,14 @@ impl MasterKeys {
     pub fn take_in_use(&self, name_of_master: &str) -> Result<bool, Error> {
         let names = self.names()?;
         let index = names.iter().position(|known| known == name_of_master);
-        self.state.in_use.store(index.unwrap_or(UNKNOWN), Ordering::SeqCst);
+        self.state.in_use.store(index.unwrap_or(UNKNOWN_INDEX), Ordering::SeqCst);
         self.state.in_doubt.store(false, Ordering::SeqCst);
         Ok(index.is_some())
     }
 
     /// Whether the master key in use is known here.
     pub fn knows_master_in_use(&self) -> bool {
-        self.state.in_use.load(Ordering::SeqCst) != UNKNOWN
+        self.state.in_use.load(Ordering::SeqCst) != UNKNOWN_INDEX
     }
 
     /// Notes that the database has another master key in use.

@@ -22,7 +22,7 @@ use crate::{
     registry::Category,
 };
 
-const USAGE: &str = "subject-keys";
+const KEY_CONTEXT: &str = "subject-keys";
 
 type Key = [u8; 32];
 
@@ -296,7 +296,7 @@ struct Wrapping {
 
 impl Wrapping {
     fn of(keys: &MasterKeys) -> Result<Self, Error> {
-        let (key, name) = keys.wrapping(USAGE)?;
+        let (key, name) = keys.wrapping(KEY_CONTEXT)?;
         Ok(Self { key, name })
     }
 
@@ -320,7 +320,7 @@ impl Wrapping {
 
 /// The key in `row`; `None` when it cannot be opened: its master key is not known, or it is not what was wrapped.
 fn unwrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
-    let Some(master) = keys.derive_under(&row.wrapped_by, USAGE)? else { return Ok(None) };
+    let Some(master) = keys.derive_under(&row.wrapped_by, KEY_CONTEXT)? else { return Ok(None) };
     let key = open(&master, &context(row.subject_id, &row.category), &row.wrapped);
     Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
 }

@@ -30,7 +30,7 @@ pub enum Lax {
 }
 
 /// What is asked of a session that writes.
-pub(super) const DURABILITY: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
+pub(super) const DURABILITY_QUERY: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
 
 /// What the answer says.
 pub(super) fn lax(fsync: &str, full_page_writes: &str, synchronous_commit: &str) -> Vec<Lax> {
@@ -58,7 +58,7 @@ pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'s
 }
 
 /// What is asked: whether a session is read-only, and for how many milliseconds a statement may run (0 for ever).
-pub(super) const QUESTION: &str = "SELECT current_setting('transaction_read_only'), (SELECT setting FROM pg_settings WHERE name = 'statement_timeout')";
+pub(super) const SESSION_QUERY: &str = "SELECT current_setting('transaction_read_only'), (SELECT setting FROM pg_settings WHERE name = 'statement_timeout')";
 
 /// What the answer says, where a statement may run for `time`; zero for no limit.
 pub(super) fn judged(read_only: &str, timeout: &str, time: Duration) -> Held {
@@ -75,7 +75,7 @@ pub(super) fn judged(read_only: &str, timeout: &str, time: Duration) -> Held {
 pub(super) async fn reader(options: &PgConnectOptions, time: Duration) -> Result<(), DbErr> {
     let fault = |error: sqlx::Error| DbErr::Custom(explained(&error));
     let mut connection = options.connect().await.map_err(fault)?;
-    let row = sqlx::query(QUESTION).fetch_one(&mut connection).await.map_err(fault)?;
+    let row = sqlx::query(SESSION_QUERY).fetch_one(&mut connection).await.map_err(fault)?;
     let text = |index: usize| row.try_get::<String, _>(index).map_err(fault);
     let held = judged(&text(0)?, &text(1)?, time);
     connection.close().await.map_err(fault)?;

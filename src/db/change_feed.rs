@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
 /// Changes that are kept for those who have not taken them yet.
-const KEPT: usize = 1_024;
+const CAPACITY: usize = 1_024;
 
 /// One row that changed. It tells nothing of its values: these are read by the rules that hold for the reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Feed {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { changes: broadcast::Sender::new(KEPT), queued: Arc::default() }
+        Self { changes: broadcast::Sender::new(CAPACITY), queued: Arc::default() }
     }
 }
 

@@ -21,11 +21,11 @@ use tracing::{Dispatch, instrument::WithSubscriber};
 
 /// How long a connection may have been idle and be used without asking whether its server is there still: under load nothing is
 /// asked, and after a restart of the server few requests meet a dead connection.
-pub(crate) const TRUSTED: Duration = Duration::from_secs(1);
+pub(crate) const MAX_IDLE_UNCHECKED: Duration = Duration::from_secs(1);
 /// How long one is kept until the pool sees it again, which ends those that have lived for long.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_CACHED_TIME: Duration = Duration::from_secs(60);
 /// Connections of the pool that are left to others.
-const OTHERS: u32 = 2;
+const RESERVED: u32 = 2;
 
 /// Connections that read one statement after the other.
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ struct Idle {
 impl ConnectionCache {
     /// Of a pool that has enough connections for others beside.
     pub(crate) fn of(pool: &PgPool) -> Option<Self> {
-        let places = pool.options().get_max_connections().saturating_sub(OTHERS);
-        if places < OTHERS {
+        let places = pool.options().get_max_connections().saturating_sub(RESERVED);
+        if places < RESERVED {
             return None;
         }
         let places = Semaphore::new(usize::try_from(places).ok()?);
@@ -78,7 +78,7 @@ impl ConnectionCache {
         let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&mut *connection);
         // Nothing is logged of a statement that runs, and the driver would enter the span of the request for every row.
         let rows = rows.with_subscriber(Dispatch::none()).await.map_err(told)?;
-        if taken.elapsed() < LONGEST && !self.0.pool.is_closed() {
+        if taken.elapsed() < MAX_CACHED_TIME && !self.0.pool.is_closed() {
             let idle = Idle { connection, taken, since: Instant::now() };
             self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
         }
@@ -103,11 +103,11 @@ impl ConnectionCache {
             let Some(Idle { mut connection, taken, since }) = idle else {
                 return Ok((self.0.pool.acquire().await?, Instant::now()));
             };
-            if since.elapsed() < TRUSTED {
+            if since.elapsed() < MAX_IDLE_UNCHECKED {
                 return Ok((connection, taken));
             }
             // One that does not answer is for the pool to end.
-            if taken.elapsed() < LONGEST && connection.ping().await.is_ok() {
+            if taken.elapsed() < MAX_CACHED_TIME && connection.ping().await.is_ok() {
                 return Ok((connection, taken));
             }
         }

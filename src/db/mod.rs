@@ -22,7 +22,7 @@ use crate::{
     config::{SEVERAL_HOSTS, names_several_hosts},
     db::{
         change_feed::Feed,
-        connection_cache::{ConnectionCache, TRUSTED},
+        connection_cache::{ConnectionCache, MAX_IDLE_UNCHECKED},
         durable::Flusher,
     },
 };
@@ -35,7 +35,7 @@ use sea_orm::{
 pub use asked::{Held, Lax, explained_of};
 
 /// Steps of SQLite's machine between two looks at the clock.
-const STEPS: i32 = 10_000;
+const PROGRESS_STEPS: i32 = 10_000;
 
 /// The two pools of one database.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ impl Db {
             // Set by this program on each connection, with nobody between.
             return Ok(Held::Fast);
         }
-        let statement = Statement::from_string(self.backend(), asked::QUESTION);
+        let statement = Statement::from_string(self.backend(), asked::SESSION_QUERY);
         let row = self.reader.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let (read_only, timeout): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
@@ -153,7 +153,7 @@ impl Db {
         if self.backend() == DbBackend::Sqlite {
             return Ok(Vec::new());
         }
-        let statement = Statement::from_string(self.backend(), asked::DURABILITY);
+        let statement = Statement::from_string(self.backend(), asked::DURABILITY_QUERY);
         let row = self.writer.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let setting = |index: usize| row.try_get_by_index::<String>(index);
@@ -304,7 +304,7 @@ fn sqlite(url: &str, mode: &str, connections: u32, read_only: bool) -> ConnectOp
 async fn give_up(connection: &mut sqlx::SqliteConnection, time: Duration) -> Result<bool, sqlx::Error> {
     let until = Instant::now() + time;
     let mut handle = connection.lock_handle().await?;
-    handle.set_progress_handler(STEPS, move || Instant::now() < until);
+    handle.set_progress_handler(PROGRESS_STEPS, move || Instant::now() < until);
     Ok(true)
 }
 
@@ -335,7 +335,7 @@ fn postgres(session: PgConnectOptions, connections: u32) -> ConnectOptions {
     options.map_sqlx_postgres_pool_opts(|pool| {
         pool.before_acquire(|connection, meta| {
             Box::pin(async move {
-                if meta.idle_for > TRUSTED {
+                if meta.idle_for > MAX_IDLE_UNCHECKED {
                     connection.ping().await?;
                 }
                 Ok(true)

@@ -45,7 +45,9 @@ impl NewRecipient {
             kind: input.require_enum("kind")?,
             country: input.optional_string("country"),
             transfer_mechanism: input.optional_string("transferMechanism"),
-            contract_until: until.transpose().map_err(|_| input.fault("contractUntil", "this is no date"))?,
+            contract_until: until
+                .transpose()
+                .map_err(|_| input.invalid("contractUntil", "this is no date"))?,
         })
     }
 }

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Duties that are looked at together.
-const PAGE: u64 = 500;
+const PAGE_SIZE: u64 = 500;
 
 /// A line of a stop file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub async fn tell(
             .filter(Column::AcknowledgedAt.is_null())
             .filter(Column::Id.gt(last))
             .order_by_asc(Column::Id)
-            .limit(PAGE)
+            .limit(PAGE_SIZE)
             .all(tx.connection())
             .await?;
         let Some(end) = page.last() else { break };

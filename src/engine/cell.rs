@@ -18,7 +18,7 @@ pub(in crate::engine) enum CellRef<'a> {
 
 impl CellRef<'_> {
     /// The same, to be kept.
-    pub(in crate::engine) fn cell(self) -> Cell {
+    pub(in crate::engine) fn to_cell(self) -> Cell {
         match self {
             CellRef::Null => Cell::Null,
             CellRef::Uuid(id) => Cell::Uuid(id),
@@ -62,7 +62,7 @@ pub enum Cell {
 
 impl Cell {
     /// The value to bind in a statement.
-    pub(in crate::engine) fn bound(&self) -> Option<Bound> {
+    pub(in crate::engine) fn to_value(&self) -> Option<Bound> {
         Some(match self {
             Cell::Null => return None,
             Cell::Uuid(id) => (*id).into(),

@@ -26,17 +26,19 @@ impl Cursors {
         Ok(Self { cipher: cipher(keys.derive("cursor")?), others, nonces: keys.derive("cursor-nonce")? })
     }
 
-    pub(in crate::engine) fn seal(&self, place: &str, values: &[Cell]) -> Result<String, Error> {
-        let fault = || Error::internal("a cursor could not be sealed");
-        let plain = serde_json::to_vec(values).map_err(|_| fault())?;
+    pub(in crate::engine) fn seal(&self, scope: &str, values: &[Cell]) -> Result<String, Error> {
+        let sealing_failed = || Error::internal("a cursor could not be sealed");
+        let plaintext = serde_json::to_vec(values).map_err(|_| sealing_failed())?;
         let mut nonce = [0u8; 12];
-        let mut input = Vec::with_capacity(plain.len() + place.len() + 8);
-        input.extend((place.len() as u64).to_be_bytes());
-        input.extend(place.as_bytes());
-        input.extend(&plain);
-        Hkdf::<Sha256>::new(Some(&self.nonces), &input).expand(b"nonce", &mut nonce).map_err(|_| fault())?;
-        let payload = Payload { msg: &plain, aad: place.as_bytes() };
-        let sealed = self.cipher.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| fault())?;
+        let mut input = Vec::with_capacity(plaintext.len() + scope.len() + 8);
+        input.extend((scope.len() as u64).to_be_bytes());
+        input.extend(scope.as_bytes());
+        input.extend(&plaintext);
+        Hkdf::<Sha256>::new(Some(&self.nonces), &input)
+            .expand(b"nonce", &mut nonce)
+            .map_err(|_| sealing_failed())?;
+        let payload = Payload { msg: &plaintext, aad: scope.as_bytes() };
+        let sealed = self.cipher.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| sealing_failed())?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
         Ok(URL_SAFE_NO_PAD.encode(bytes))
@@ -46,7 +48,7 @@ impl Cursors {
     /// `BAD_USER_INPUT`, the same for a bent cursor and for one of another caller, purpose, place or order.
     pub(in crate::engine) fn open(
         &self,
-        place: &str,
+        scope: &str,
         cursor: &str,
         width: usize,
     ) -> Result<Vec<Cell>, Error> {
@@ -54,11 +56,11 @@ impl Cursors {
             let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
             let (nonce, sealed) = bytes.split_at_checked(12)?;
             let open = |cipher: &ChaCha20Poly1305| {
-                let payload = Payload { msg: sealed, aad: place.as_bytes() };
+                let payload = Payload { msg: sealed, aad: scope.as_bytes() };
                 cipher.decrypt(Nonce::from_slice(nonce), payload).ok()
             };
-            let plain = std::iter::once(&self.cipher).chain(&self.others).find_map(open)?;
-            let values: Vec<Cell> = serde_json::from_slice(&plain).ok()?;
+            let plaintext = std::iter::once(&self.cipher).chain(&self.others).find_map(open)?;
+            let values: Vec<Cell> = serde_json::from_slice(&plaintext).ok()?;
             (values.len() == width).then_some(values)
         };
         open().ok_or_else(|| Error::input("this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed"))

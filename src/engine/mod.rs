@@ -21,8 +21,8 @@ pub use cell::{Cell, Row};
 pub use document::{
     arguments::Variables,
     input::Input,
-    lexer_limits::scan,
-    operation::{Operation, skipped},
+    lexer_limits::check_source,
+    operation::{Operation, skip_all_fields},
 };
 pub use executor::{
     consents_in_force::{ConsentMark, InForce, consents_in_force},
@@ -36,5 +36,5 @@ pub use plan::{
     PlannedRoot, ReceiptPart,
 };
 pub use scope::Scope;
-pub use sql::row_rules::{row_condition, visible};
+pub use sql::row_rules::row_condition;
 pub use statement_log::record_statements;

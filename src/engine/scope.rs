@@ -26,12 +26,12 @@ pub struct Scope {
 
 impl Scope {
     /// The scope of `actor` at the instant `now`.
-    pub fn of(actor: &Actor, now: DateTime<Utc>, backend: DbBackend) -> Self {
+    pub fn for_actor(actor: &Actor, now: DateTime<Utc>, backend: DbBackend) -> Self {
         Self { purpose: actor.purpose.clone(), now, backend, subject: actor.subject.clone() }
     }
 
     /// Whether fields of a channel need a consent for it.
-    pub(in crate::engine) fn on_consent(&self) -> bool {
+    pub(in crate::engine) fn rests_on_consent(&self) -> bool {
         self.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent)
     }
 }

@@ -10,15 +10,15 @@ tokio::task_local! {
 
 /// Does `work`, and gives the statements by which governed objects were read meanwhile, in their order.
 pub async fn record_statements<T>(work: impl Future<Output = T>) -> (T, Vec<Statement>) {
-    let listening = async {
+    let recorded = async {
         let output = work.await;
         (output, HEARD.with(RefCell::take))
     };
-    HEARD.scope(RefCell::default(), listening).await
+    HEARD.scope(RefCell::default(), recorded).await
 }
 
 /// Notes a statement where somebody listens; elsewhere this is one look at a variable of the task.
-pub(in crate::engine) fn note(statement: impl FnOnce() -> Statement) {
+pub(in crate::engine) fn record(statement: impl FnOnce() -> Statement) {
     // Not listened to: the usual case.
     let _ = HEARD.try_with(|heard| heard.borrow_mut().push(statement()));
 }

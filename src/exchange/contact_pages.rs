@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Contacts that are read at once.
-const PAGE: usize = 500;
+const PAGE_SIZE: usize = 500;
 
 /// The fields of `object` among `names` that `actor` may read in full.
 pub fn readable<'a>(
@@ -39,7 +39,7 @@ impl<'a, F: AsyncFn() -> Result<Actor, Error>> Pages<'a, F> {
     /// Pages of contacts with `selection`, the fields of each as a client selects them.
     pub fn new(app: &'a App, engine: &'a Pipeline, caller: &'a F, selection: &str) -> Self {
         let document = format!(
-            "query($after: String) {{ contacts(first: {PAGE}, after: $after) {{ nodes {{ {selection} }} pageInfo {{ hasNextPage \
+            "query($after: String) {{ contacts(first: {PAGE_SIZE}, after: $after) {{ nodes {{ {selection} }} pageInfo {{ hasNextPage \
              endCursor }} }} }}"
         );
         Self { app, engine, caller, document, after: None, ended: false }

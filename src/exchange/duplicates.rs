@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// Most contacts that one value is taken to tell something of: an address of a whole company tells nothing.
-const MOST_SHARED: usize = 50;
+const MAX_CONTACTS_PER_VALUE: usize = 50;
 /// Most pairs that are told at once; merged, they make room for others.
-const MOST_PAIRS: usize = 1_000_000;
+const MAX_PAIRS: usize = 1_000_000;
 /// Least likeness (Damerau and Levenshtein, of 1) of two names that may be the same, mistyped.
-const ALIKE: f64 = 0.85;
+const MIN_SIMILARITY: f64 = 0.85;
 /// Digits of a phone number that are compared, so that numbers with and without country code meet.
-const DIGITS: usize = 9;
+const COMPARED_DIGITS: usize = 9;
 
 /// What two contacts have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -187,7 +187,7 @@ impl Index {
         for shared in values.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
             let [(common, ..), _, ..] = shared else { continue };
             let alike = *common == Common::BirthDateAndSimilarName;
-            if shared.len() > MOST_SHARED || found.len() > MOST_PAIRS {
+            if shared.len() > MAX_CONTACTS_PER_VALUE || found.len() > MAX_PAIRS {
                 shared_too_often += 1;
                 continue;
             }
@@ -238,7 +238,9 @@ impl Index {
 
     fn names_alike(&self, first: u32, second: u32) -> bool {
         match self.names(first, second) {
-            (Some(first), Some(second)) => strsim::normalized_damerau_levenshtein(first, second) >= ALIKE,
+            (Some(first), Some(second)) => {
+                strsim::normalized_damerau_levenshtein(first, second) >= MIN_SIMILARITY
+            }
             _ => false,
         }
     }
@@ -254,7 +256,7 @@ fn digits(phone: &str) -> Option<String> {
     let (number, extension) = phone.split_once(";ext=").unwrap_or((phone, ""));
     // `+44 (0) 20` is `+44 20`.
     let digits: Vec<char> = number.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
-    let last = digits.len().saturating_sub(DIGITS);
+    let last = digits.len().saturating_sub(COMPARED_DIGITS);
     (digits.len() >= 7).then(|| {
         let number: String = digits.iter().skip(last).collect();
         format!("{};{extension}", number.trim_start_matches('0'))

@@ -12,7 +12,7 @@ use crate::{
 
 /// The JSON of the status; null where the consent does not exist for the caller.
 pub(super) async fn read(app: &App, actor: &Actor, planned: &PlannedConsentState) -> Result<String, Error> {
-    let (connection, scope) = (&app.db.reader, Scope::of(actor, app.now(), app.db.backend()));
+    let (connection, scope) = (&app.db.reader, Scope::for_actor(actor, app.now(), app.db.backend()));
     let Some(consent) = planned.visible(connection, &scope).await? else { return Ok("null".to_owned()) };
     let status = consents::status_at(connection, consent, planned.at.unwrap_or(scope.now)).await?;
     let mut json = String::new();

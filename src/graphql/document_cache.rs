@@ -24,30 +24,30 @@ use crate::{
 };
 
 /// Most bytes of all documents that are kept; what they are parsed into takes some forty times as much.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_CACHED_BYTES: usize = 256 * 1024;
 /// What a document weighs beside its bytes.
-const OVERHEAD: usize = 256;
+const OVERHEAD_BYTES: usize = 256;
 /// Most bytes of the id of something that is asked for by a variable.
-const LONGEST_ID: usize = 64;
+const MAX_ID_BYTES: usize = 64;
 /// Most choices of an operation and of variables that a document is known to be valid with.
-const MOST_CHOICES: usize = 16;
+const MAX_VARIANTS: usize = 16;
 
 /// A parsed document.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) parsed: ExecutableDocument,
     /// With which operation and which variables given it was found valid.
-    valid: Mutex<Vec<Arc<Choice>>>,
+    valid: Mutex<Vec<Arc<OperationVariant>>>,
 }
 
 /// One of the operations of a document, with some of its variables given.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct OperationVariant {
     name: Option<String>,
     /// Names of the given variables that the operation declares, in the order of their declaration.
-    given: Vec<String>,
+    provided: Vec<String>,
     /// Those of them that are nothing but the id of something: a plan holds whatever they are.
-    pub(super) late: Vec<String>,
+    pub(super) runtime_variables: Vec<String>,
 }
 
 /// Those of late, by their text.
@@ -56,7 +56,7 @@ pub(super) struct DocumentCache(Cache<Box<str>, Arc<Document>>);
 
 impl DocumentCache {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MOST_BYTES))
+        Self(Cache::new(MAX_CACHED_BYTES))
     }
 
     pub(super) fn get(&self, text: &str) -> Option<Arc<Document>> {
@@ -64,8 +64,8 @@ impl DocumentCache {
     }
 
     /// Keeps a document that was found valid.
-    pub(super) fn keep(&self, text: String, document: Arc<Document>) {
-        let weight = text.len() + OVERHEAD;
+    pub(super) fn insert(&self, text: String, document: Arc<Document>) {
+        let weight = text.len() + OVERHEAD_BYTES;
         self.0.keep(text.into_boxed_str(), document, weight);
     }
 }
@@ -77,44 +77,47 @@ impl Document {
 
     /// The choice of `name` with `variables`, where the document was found valid with the same ones given, and the values fit
     /// what is declared for them: then validation would find nothing.
-    pub(super) fn known(
+    pub(super) fn validated_variant(
         &self,
         name: Option<&str>,
         variables: &Map<String, Json>,
-        shapes: &InputTypes,
-    ) -> Option<Arc<Choice>> {
-        let choice = {
+        input_types: &InputTypes,
+    ) -> Option<Arc<OperationVariant>> {
+        let variant = {
             let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
-            valid.iter().find(|choice| choice.is(name, variables, &self.parsed))?.clone()
+            valid.iter().find(|variant| variant.matches(name, variables, &self.parsed))?.clone()
         };
-        let operation = chosen(&self.parsed, name)?;
-        let fits = operation.variable_definitions.iter().all(|definition| {
+        let operation = get_operation(&self.parsed, name)?;
+        let accepted = operation.variable_definitions.iter().all(|definition| {
             let value = variables.get(definition.node.name.node.as_str());
-            value.is_none_or(|value| shapes.fits(&definition.node.var_type.node, value))
+            value.is_none_or(|value| input_types.accepts(&definition.node.var_type.node, value))
         });
-        let short = |name: &String| matches!(variables.get(name), Some(Json::String(text)) if text.len() <= LONGEST_ID);
-        (fits && choice.late.iter().all(short)).then_some(choice)
+        let is_short = |name: &String| matches!(variables.get(name), Some(Json::String(text)) if text.len() <= MAX_ID_BYTES);
+        (accepted && variant.runtime_variables.iter().all(is_short)).then_some(variant)
     }
 
     /// Notes that it was found valid with `variables` for the operation `name`.
-    pub(super) fn found_valid(&self, name: Option<&str>, variables: &Map<String, Json>) {
-        let Some(operation) = chosen(&self.parsed, name) else { return };
+    pub(super) fn mark_valid(&self, name: Option<&str>, variables: &Map<String, Json>) {
+        let Some(operation) = get_operation(&self.parsed, name) else { return };
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
-        if valid.len() >= MOST_CHOICES || valid.iter().any(|known| known.is(name, variables, &self.parsed)) {
+        if valid.len() >= MAX_VARIANTS
+            || valid.iter().any(|variant| variant.matches(name, variables, &self.parsed))
+        {
             return;
         }
-        let given: Vec<String> = given(operation, variables).map(str::to_owned).collect();
-        let late = late(&self.parsed, operation);
-        let late = given.iter().filter(|name| late.contains(&name.as_str())).cloned().collect();
-        valid.push(Arc::new(Choice { name: name.map(str::to_owned), given, late }));
+        let provided: Vec<String> = provided(operation, variables).map(str::to_owned).collect();
+        let runtime_variables = runtime_variables(&self.parsed, operation);
+        let runtime_variables =
+            provided.iter().filter(|name| runtime_variables.contains(&name.as_str())).cloned().collect();
+        valid.push(Arc::new(OperationVariant { name: name.map(str::to_owned), provided, runtime_variables }));
     }
 }
 
-impl Choice {
-    /// Values of the given variables that are not [late](Choice::late), as JSON, in the order of their declaration.
+impl OperationVariant {
+    /// Values of the given variables that are not [runtime variables](OperationVariant::runtime_variables), as JSON, in the order of their declaration.
     pub(super) fn values(&self, variables: &Map<String, Json>) -> String {
         let mut values = String::new();
-        for name in self.given.iter().filter(|name| !self.late.contains(name)) {
+        for name in self.provided.iter().filter(|name| !self.runtime_variables.contains(name)) {
             if let Some(value) = variables.get(name) {
                 values.push_str(&value.to_string());
                 values.push(',');
@@ -123,27 +126,36 @@ impl Choice {
         values
     }
 
-    fn is(&self, name: Option<&str>, variables: &Map<String, Json>, document: &ExecutableDocument) -> bool {
+    fn matches(
+        &self,
+        name: Option<&str>,
+        variables: &Map<String, Json>,
+        document: &ExecutableDocument,
+    ) -> bool {
         self.name.as_deref() == name
-            && chosen(document, name).is_some_and(|operation| given(operation, variables).eq(&self.given))
+            && get_operation(document, name)
+                .is_some_and(|operation| provided(operation, variables).eq(&self.provided))
     }
 }
 
 /// The operation called `name`; without a name the only one.
-fn chosen<'d>(document: &'d ExecutableDocument, name: Option<&str>) -> Option<&'d OperationDefinition> {
+fn get_operation<'d>(
+    document: &'d ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'d OperationDefinition> {
     match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some(&operation.node),
         (DocumentOperations::Multiple(all), Some(name)) => {
-            all.iter().find_map(|(known, operation)| (known == name).then_some(&operation.node))
+            all.iter().find_map(|(defined, operation)| (defined == name).then_some(&operation.node))
         }
         (DocumentOperations::Multiple(all), None) if all.len() == 1 => {
-            all.values().next().map(|only| &only.node)
+            all.values().next().map(|operation| &operation.node)
         }
         _ => None,
     }
 }
 
-fn given<'d>(
+fn provided<'d>(
     operation: &'d OperationDefinition,
     variables: &Map<String, Json>,
 ) -> impl Iterator<Item = &'d str> {
@@ -152,30 +164,33 @@ fn given<'d>(
 }
 
 /// Variables of a query that are used as the id of something that is asked for by its id, and nowhere else.
-fn late<'d>(document: &'d ExecutableDocument, operation: &'d OperationDefinition) -> Vec<&'d str> {
+fn runtime_variables<'d>(
+    document: &'d ExecutableDocument,
+    operation: &'d OperationDefinition,
+) -> Vec<&'d str> {
     if operation.ty != OperationType::Query {
         return Vec::new();
     }
     let mut ids: HashMap<&str, usize> = HashMap::new();
     for item in &operation.selection_set.node.items {
         let Selection::Field(field) = &item.node else { continue };
-        if let Some(name) = id_of(&field.node) {
+        if let Some(name) = id_variable(&field.node) {
             *ids.entry(name).or_default() += 1;
         }
     }
     let mut used = HashMap::new();
     for (_, operation) in document.operations.iter() {
-        uses(&operation.node.selection_set.node, &mut used);
+        count_variable_uses(&operation.node.selection_set.node, &mut used);
     }
     for fragment in document.fragments.values() {
-        uses(&fragment.node.selection_set.node, &mut used);
+        count_variable_uses(&fragment.node.selection_set.node, &mut used);
     }
     // What decides whether something is skipped is no id: directives are counted as uses too.
     ids.into_iter().filter(|(name, times)| used.get(name) == Some(times)).map(|(name, _)| name).collect()
 }
 
 /// The variable that a root field takes the id of its row from.
-fn id_of(field: &Field) -> Option<&str> {
+fn id_variable(field: &Field) -> Option<&str> {
     let root = root_field(field.name.node.as_str())?;
     let Root::One(object) = root.root else { return None };
     match &field.get_argument(object.key)?.node {
@@ -185,11 +200,11 @@ fn id_of(field: &Field) -> Option<&str> {
 }
 
 /// Counts the uses of each variable in `set`.
-fn uses<'d>(set: &'d SelectionSet, used: &mut HashMap<&'d str, usize>) {
+fn count_variable_uses<'d>(set: &'d SelectionSet, used: &mut HashMap<&'d str, usize>) {
     for item in &set.items {
         let (directives, inner) = match &item.node {
             Selection::Field(Positioned { node: field, .. }) => {
-                field.arguments.iter().for_each(|(_, value)| within(&value.node, used));
+                field.arguments.iter().for_each(|(_, value)| count_in_value(&value.node, used));
                 (&field.directives, Some(&field.selection_set.node))
             }
             Selection::InlineFragment(inline) => {
@@ -198,19 +213,19 @@ fn uses<'d>(set: &'d SelectionSet, used: &mut HashMap<&'d str, usize>) {
             Selection::FragmentSpread(spread) => (&spread.node.directives, None),
         };
         for directive in directives {
-            directive.node.arguments.iter().for_each(|(_, value)| within(&value.node, used));
+            directive.node.arguments.iter().for_each(|(_, value)| count_in_value(&value.node, used));
         }
         if let Some(inner) = inner {
-            uses(inner, used);
+            count_variable_uses(inner, used);
         }
     }
 }
 
-fn within<'d>(value: &'d Value, used: &mut HashMap<&'d str, usize>) {
+fn count_in_value<'d>(value: &'d Value, used: &mut HashMap<&'d str, usize>) {
     match value {
         Value::Variable(name) => *used.entry(name.as_str()).or_default() += 1,
-        Value::List(items) => items.iter().for_each(|item| within(item, used)),
-        Value::Object(members) => members.values().for_each(|member| within(member, used)),
+        Value::List(items) => items.iter().for_each(|item| count_in_value(item, used)),
+        Value::Object(members) => members.values().for_each(|member| count_in_value(member, used)),
         _ => {}
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 /// What an input type takes.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(super) enum InputShape {
     /// One of these words.
     Enum(BTreeSet<String>),
     /// An object with these members.
@@ -24,55 +24,55 @@ pub(super) enum Shape {
 
 /// The input types by name, without those that are built in.
 #[derive(Debug, Default)]
-pub(super) struct InputTypes(BTreeMap<String, Shape>);
+pub(super) struct InputTypes(BTreeMap<String, InputShape>);
 
 /// Deepest nesting that is looked into.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 impl InputTypes {
-    pub(super) fn new(shapes: impl IntoIterator<Item = (String, Shape)>) -> Self {
-        Self(shapes.into_iter().collect())
+    pub(super) fn new(input_types: impl IntoIterator<Item = (String, InputShape)>) -> Self {
+        Self(input_types.into_iter().collect())
     }
 
     /// Whether `value` surely fits `declared`. Null never does.
-    pub(super) fn fits(&self, declared: &Type, value: &Json) -> bool {
+    pub(super) fn accepts(&self, declared: &Type, value: &Json) -> bool {
         match (&declared.base, value) {
             (_, Json::Null) => false,
-            (BaseType::Named(name), value) => self.named(name.as_str(), value, 0),
-            (BaseType::List(inner), Json::Array(items)) => items.iter().all(|item| self.fits(inner, item)),
+            (BaseType::Named(name), value) => self.accepts_named(name.as_str(), value, 0),
+            (BaseType::List(inner), Json::Array(items)) => items.iter().all(|item| self.accepts(inner, item)),
             (BaseType::List(_), _) => false,
         }
     }
 
-    fn referred(&self, ty: &TypeRef, value: &Json, depth: usize) -> bool {
+    fn accepts_ref(&self, ty: &TypeRef, value: &Json, depth: usize) -> bool {
         match (ty, value) {
             (_, Json::Null) => false,
-            (TypeRef::NonNull(inner), value) => self.referred(inner, value, depth),
+            (TypeRef::NonNull(inner), value) => self.accepts_ref(inner, value, depth),
             (TypeRef::List(inner), Json::Array(items)) => {
-                items.iter().all(|item| self.referred(inner, item, depth))
+                items.iter().all(|item| self.accepts_ref(inner, item, depth))
             }
             (TypeRef::List(_), _) => false,
-            (TypeRef::Named(name), value) => self.named(name, value, depth),
+            (TypeRef::Named(name), value) => self.accepts_named(name, value, depth),
         }
     }
 
-    fn named(&self, name: &str, value: &Json, depth: usize) -> bool {
+    fn accepts_named(&self, name: &str, value: &Json, depth: usize) -> bool {
         match (name, value) {
             ("ID" | "String", Json::String(_)) | ("Boolean", Json::Bool(_)) => true,
             ("Int", Json::Number(number)) => {
                 number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
             }
             (name, value) => match (self.0.get(name), value) {
-                (Some(Shape::Enum(words)), Json::String(word)) => words.contains(word),
-                (Some(Shape::Text), Json::String(_)) => true,
-                (Some(Shape::Input(members)), Json::Object(given)) if depth < DEEPEST => {
-                    let known = |(name, value): (&String, &Json)| {
-                        members.get(name).is_some_and(|ty| self.referred(ty, value, depth + 1))
+                (Some(InputShape::Enum(words)), Json::String(word)) => words.contains(word),
+                (Some(InputShape::Text), Json::String(_)) => true,
+                (Some(InputShape::Input(members)), Json::Object(members_given)) if depth < MAX_DEPTH => {
+                    let is_known = |(name, value): (&String, &Json)| {
+                        members.get(name).is_some_and(|ty| self.accepts_ref(ty, value, depth + 1))
                     };
-                    let there = |(name, ty): (&String, &TypeRef)| {
-                        !matches!(ty, TypeRef::NonNull(_)) || given.contains_key(name)
+                    let is_present = |(name, ty): (&String, &TypeRef)| {
+                        !matches!(ty, TypeRef::NonNull(_)) || members_given.contains_key(name)
                     };
-                    given.iter().all(known) && members.iter().all(there)
+                    members_given.iter().all(is_known) && members.iter().all(is_present)
                 }
                 _ => false,
             },
@@ -143,19 +143,19 @@ mod tests {
             ]),
         ) {
             thread_local! {
-                static SCHEMA: (async_graphql::dynamic::Schema, InputTypes) = (build().unwrap(), InputTypes::new(model().shapes()));
+                static SCHEMA: (async_graphql::dynamic::Schema, InputTypes) = (build().unwrap(), InputTypes::new(model().input_shapes()));
             }
             let text = format!("query($v: {ty}) {{ {place} }}");
             let document = parse_query(&text).unwrap();
             let (_, operation) = document.operations.iter().next().unwrap();
             let declared = operation.node.variable_definitions[0].node.var_type.node.clone();
-            SCHEMA.with(|(schema, shapes)| {
-                if !shapes.fits(&declared, &value) {
+            SCHEMA.with(|(schema, input_types)| {
+                if !input_types.accepts(&declared, &value) {
                     return Ok(());
                 }
                 let variables = Variables::from_json(serde_json::json!({ "v": value }));
                 let mut request = Request::new("").variables(variables).only_introspection();
-                request.set_parsed_query(crate::engine::skipped(document.clone()));
+                request.set_parsed_query(crate::engine::skip_all_fields(document.clone()));
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 let answer = runtime.block_on(schema.execute(request));
                 prop_assert!(answer.errors.is_empty(), "{text} {value} {:?}", answer.errors);
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_clients_send_fits() {
-        let shapes = InputTypes::new(model().shapes());
+        let input_types = InputTypes::new(model().input_shapes());
         let declared = |ty: &str| Type::new(ty).unwrap();
         for (ty, value) in [
             ("ID!", serde_json::json!("x")),
@@ -175,7 +175,7 @@ mod tests {
             ("[ContactOrder!]", serde_json::json!([{ "field": "FAMILY_NAME", "direction": "DESC" }])),
             ("DateTime", serde_json::json!("2026-11-02T09:00:00Z")),
         ] {
-            assert!(shapes.fits(&declared(ty), &value), "{ty} {value}");
+            assert!(input_types.accepts(&declared(ty), &value), "{ty} {value}");
         }
         for (ty, value) in [
             ("ID!", serde_json::json!(null)),
@@ -184,7 +184,7 @@ mod tests {
             ("[ContactOrder!]", serde_json::json!([{ "direction": "DESC" }])),
             ("Nothing", serde_json::json!("x")),
         ] {
-            assert!(!shapes.fits(&declared(ty), &value), "{ty} {value}");
+            assert!(!input_types.accepts(&declared(ty), &value), "{ty} {value}");
         }
     }
 }

@@ -8,7 +8,6 @@
 
 mod consent_state;
 mod document_cache;
-mod faults;
 mod filter_types;
 mod input_types;
 mod mutations;
@@ -20,9 +19,10 @@ mod schema;
 mod schema_model;
 mod schema_views;
 mod subscriptions;
+mod validation_errors;
 mod viewer_types;
 
-pub use pipeline::{Answer, CostMeter, Outcome, Pipeline, Request};
-pub use response::{error_body, error_list, errors_of};
+pub use pipeline::{CostMeter, Outcome, Pipeline, Request, Response};
+pub use response::{error_body, error_list, errors_for};
 pub use schema::build;
-pub use subscriptions::{Subscription, Told};
+pub use subscriptions::{Subscription, SubscriptionEvent};

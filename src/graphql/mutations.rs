@@ -59,7 +59,7 @@ async fn once(
         return serde_json::from_slice(&outcome).map_err(|_| fault());
     }
     let written = write(app, actor, planned.mutation.write, &planned.input, &mut tx).await;
-    let written = written.map_err(|error| planned.input.as_called(error))?;
+    let written = written.map_err(|error| planned.input.with_used_names(error))?;
     if let Some(replay) = replay {
         let outcome = serde_json::to_vec(&written).map_err(|_| fault())?;
         tx.keep(app, replay, root, &outcome).await?;
@@ -75,90 +75,90 @@ async fn write(
     input: &Input,
     tx: &mut Transaction,
 ) -> Result<MutationResult, Error> {
-    let id = |name: &str| input.need_id(name);
+    let id = |name: &str| input.require_id(name);
     Ok(match write {
         Write::CreateContact => {
             let new = NewContact::from_input(input, tx)?;
-            MutationResult::one(operations::create_contact(tx, actor, &new).await?)
+            MutationResult::for_id(operations::create_contact(tx, actor, &new).await?)
         }
         Write::UpdateContact => {
             let change = Rectification::from_input(input, tx.now())?;
-            MutationResult::one(operations::rectify_contact(tx, actor, &change).await?)
+            MutationResult::for_id(operations::rectify_contact(tx, actor, &change).await?)
         }
         Write::MergeContacts => {
             let merge = Merge::from_input(input)?;
             merge::merge(tx, actor, &merge).await?;
-            MutationResult::one(merge.id)
+            MutationResult::for_id(merge.id)
         }
         Write::AddContactPoint => {
             let new = NewContactPoint::from_input(input)?;
-            MutationResult::one(operations::add_contact_point(tx, actor, &new).await?)
+            MutationResult::for_id(operations::add_contact_point(tx, actor, &new).await?)
         }
         Write::RemoveContactPoint => {
-            MutationResult::one(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
+            MutationResult::for_id(contacts::remove_point(tx, actor, id("contactPointId")?).await?)
         }
         Write::RecordGround => {
             let new = NewGround::from_input(input, "input")?;
-            MutationResult::one(operations::record_ground(tx, actor, id("contactId")?, &new).await?)
+            MutationResult::for_id(operations::record_ground(tx, actor, id("contactId")?, &new).await?)
         }
         Write::EndGround => {
             let id = id("groundId")?;
             grounds::end(tx, actor, id, input.time("endedAt")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::RecordObjection => {
             let new = NewObjection::from_input(input, tx.reader())?;
-            MutationResult::many(objections::record(tx, actor, &new).await?)
+            MutationResult::for_ids(objections::record(tx, actor, &new).await?)
         }
         Write::EndObjection => {
             let id = id("objectionId")?;
             objections::end(tx, actor, id, input.time("endedAt")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::LiftBlock => {
             let id = id("blockId")?;
             suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::RecordConsent => {
-            MutationResult::one(consents::record(tx, actor, &NewConsent::from_input(input)?).await?)
+            MutationResult::for_id(consents::record(tx, actor, &NewConsent::from_input(input)?).await?)
         }
         Write::RequestConsent => {
             let consent = signups::request(tx, app, actor, &signups::Request::from_input(input)?).await?;
-            MutationResult::many(consent.into_iter().collect())
+            MutationResult::for_ids(consent.into_iter().collect())
         }
         Write::RenewConsent => {
-            MutationResult::one(consents::renew(tx, actor, &Renewal::from_input(input)?).await?)
+            MutationResult::for_id(consents::renew(tx, actor, &Renewal::from_input(input)?).await?)
         }
         Write::WithdrawConsent => {
             let withdrawal = Withdrawal::from_input(input, tx.reader())?;
-            MutationResult::many(consents::withdraw(tx, actor, &withdrawal).await?)
+            MutationResult::for_ids(consents::withdraw(tx, actor, &withdrawal).await?)
         }
         Write::OpenRequest => {
-            MutationResult::one(requests::open(tx, actor, &NewRequest::from_input(input)?).await?)
+            MutationResult::for_id(requests::open(tx, actor, &NewRequest::from_input(input)?).await?)
         }
         Write::CancelRequest => {
             let id = id("privacyRequestId")?;
             requests::cancel(tx, actor, id, input.optional_string("reason")).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
         Write::RestrictContact => {
             let new = Restrict::from_input(input)?;
             contacts::restrict(tx, actor, &new).await?;
-            MutationResult::one(new.id)
+            MutationResult::for_id(new.id)
         }
         Write::LiftRestriction => {
             let id = id("contactId")?;
-            contacts::lift(tx, actor, id, input.need_time("informedAt")?).await?;
-            MutationResult::one(id)
+            contacts::lift(tx, actor, id, input.require_time("informedAt")?).await?;
+            MutationResult::for_id(id)
         }
         Write::CreateRecipient => {
-            MutationResult::one(recipients::create(tx, NewRecipient::from_input(input)?).await?)
+            MutationResult::for_id(recipients::create(tx, NewRecipient::from_input(input)?).await?)
         }
         Write::AcknowledgeStops => {
             let (recipient, batch) = (id("recipientId")?, id("batchId")?);
             stops::acknowledge_as(tx, actor, recipient, batch).await?;
-            MutationResult::one(recipient)
+            MutationResult::for_id(recipient)
         }
         Write::CreateAccessToken => {
             let new = NewToken::from_input(input, actor, tx.now())?;
@@ -170,7 +170,7 @@ async fn write(
         Write::RevokeAccessToken => {
             let id = id("accessTokenId")?;
             operations::revoke_access_token(tx, actor, id).await?;
-            MutationResult::one(id)
+            MutationResult::for_id(id)
         }
     })
 }

@@ -3,19 +3,19 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_graphql::{
-    Pos, Request as Stock, ValidationMode, Value as Json, Variables,
+    Pos, Request as AgRequest, ValidationMode, Value as Json, Variables,
     dynamic::Schema,
     futures_util::StreamExt,
     parser::{parse_query, types::ExecutableDocument},
 };
 use tokio::time::Instant;
 
-use super::{consent_state, faults::told, mutations, receipts, schema::model};
+use super::{consent_state, mutations, receipts, schema::model, validation_errors::response_errors};
 use crate::graphql::{
     document_cache::{Document, DocumentCache},
     input_types::InputTypes,
-    plan_cache::{Key, PlanCache},
-    response::{Problem, Response, error_body},
+    plan_cache::{PlanCache, PlanKey},
+    response::{ResponseError, ResponseParts, error_body},
     schema_views::SchemaViewCache,
 };
 use crate::{
@@ -28,7 +28,9 @@ use crate::{
         metrics::{self, Timing},
     },
     domain::recipients::Uses,
-    engine::{AnsweredBy, Executor, Operation, Plan, PlannedMutation, PlannedRoot, scan, skipped},
+    engine::{
+        AnsweredBy, Executor, Operation, Plan, PlannedMutation, PlannedRoot, check_source, skip_all_fields,
+    },
 };
 
 /// Who counts what operations cost.
@@ -52,7 +54,7 @@ pub struct Request {
     /// Whether the client prefers failure to a partial answer.
     pub strict: bool,
     /// The client's key for safe retries of mutations.
-    pub replay: Option<Idempotency>,
+    pub idempotency: Option<Idempotency>,
     /// Whether nothing may be written: the request came by a safe method.
     pub safe: bool,
     /// Who counts what it costs beyond 1, before anything is read or written.
@@ -74,7 +76,7 @@ pub enum Outcome {
 
 /// The whole answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// The response, JSON.
     pub body: Vec<u8>,
     /// How far the operation came.
@@ -86,8 +88,8 @@ pub struct Pipeline {
     /// The whole schema, which documents are validated by.
     schema: Schema,
     /// What its input types take.
-    shapes: InputTypes,
-    views: SchemaViewCache,
+    input_types: InputTypes,
+    schema_views: SchemaViewCache,
     pub(super) limits: Limits,
     documents: DocumentCache,
     plans: PlanCache,
@@ -96,7 +98,7 @@ pub struct Pipeline {
 }
 
 /// How long reading back what was written may take when the time of the operation is over.
-const READING_BACK: Duration = Duration::from_secs(2);
+const READ_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Pipeline {
     /// An engine over the schema of the registry.
@@ -104,26 +106,26 @@ impl Pipeline {
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
     pub fn new() -> Result<Self, Error> {
-        Self::within(Limits::default())
+        Self::with_limits(Limits::default())
     }
 
     /// An engine with limits of its own.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
-    pub fn within(limits: Limits) -> Result<Self, Error> {
+    pub fn with_limits(limits: Limits) -> Result<Self, Error> {
         let model = model();
         let schema = model.schema(ValidationMode::Strict);
         let schema = schema.map_err(|_| Error::internal("the schema cannot be built"))?;
-        let shapes = InputTypes::new(model.shapes());
+        let input_types = InputTypes::new(model.input_shapes());
         let (documents, plans) = (DocumentCache::new(), PlanCache::new());
-        let (views, uses) = (SchemaViewCache::new(model), Uses::default());
-        Ok(Self { schema, shapes, views, limits, documents, plans, uses })
+        let (schema_views, uses) = (SchemaViewCache::new(model), Uses::default());
+        Ok(Self { schema, input_types, schema_views, limits, documents, plans, uses })
     }
 
     /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
-    pub(super) fn parse(&self, query: &str) -> Result<ExecutableDocument, Vec<Problem>> {
-        scan(query, &self.limits).map_err(|error| vec![Problem::of(error)])?;
+    pub(super) fn parse(&self, query: &str) -> Result<ExecutableDocument, Vec<ResponseError>> {
+        check_source(query, &self.limits).map_err(|error| vec![ResponseError::new(error)])?;
         parse_query(query).map_err(|error| {
             let positions: Vec<Pos> = error.positions().collect();
             let message = match positions.first() {
@@ -132,7 +134,7 @@ impl Pipeline {
                 }
                 None => "the document does not parse".to_owned(),
             };
-            vec![Problem { positions, ..Problem::of(Error::input(message)) }]
+            vec![ResponseError { positions, ..ResponseError::new(Error::input(message)) }]
         })
     }
 
@@ -147,40 +149,40 @@ impl Pipeline {
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
     pub fn sdl_for(&self, actor: &Actor) -> Result<String, Error> {
-        Ok(self.views.of(actor)?.sdl().to_owned())
+        Ok(self.schema_views.view_for(actor)?.sdl().to_owned())
     }
 
     /// Answers `request` for `actor`.
-    pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Answer {
-        let mut timing = Timing::start();
+    pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Response {
+        let mut timer = Timing::start();
         let deadline = Instant::now() + self.limits.operation_time();
         let document = match self.document(&request.query) {
             Ok(document) => document,
-            Err(problems) => return invalid(problems, actor),
+            Err(errors) => return invalid_response(errors, actor),
         };
         let planned = match self.plan(app, actor, &request, &document).await {
             Ok(Ok(planned)) => Ok(planned),
-            Ok(Err(answer)) => return answer,
+            Ok(Err(response)) => return response,
             Err(error) => Err(error),
         };
-        let answer = match planned {
-            Ok(planned) => self.run(app, actor, &request, planned, deadline, &mut timing).await,
+        let response = match planned {
+            Ok(planned) => self.run(app, actor, &request, planned, deadline, &mut timer).await,
             Err(error) => Err(error),
         };
-        match answer {
-            Ok(answer) => answer,
+        match response {
+            Ok(response) => response,
             Err(error) if matches!(error.code, Code::BadUserInput | Code::QueryTooComplex) => {
-                invalid(vec![Problem::of(error)], actor)
+                invalid_response(vec![ResponseError::new(error)], actor)
             }
             Err(error) => {
                 let body = error_body(&error, &actor.request_id);
-                Answer { body, outcome: Outcome::Refused(error.code) }
+                Response { body, outcome: Outcome::Refused(error.code) }
             }
         }
     }
 
     /// The document `query`, parsed now or of late.
-    fn document(&self, query: &str) -> Result<Arc<Document>, Vec<Problem>> {
+    fn document(&self, query: &str) -> Result<Arc<Document>, Vec<ResponseError>> {
         match self.documents.get(query) {
             Some(document) => Ok(document),
             None => self.parse(query).map(|parsed| Arc::new(Document::new(parsed))),
@@ -194,66 +196,70 @@ impl Pipeline {
         actor: &Actor,
         request: &Request,
         document: &Arc<Document>,
-    ) -> Result<Result<Planned, Answer>, Error> {
+    ) -> Result<Result<PlannedOperation, Response>, Error> {
         let (name, variables) = (request.operation_name.as_deref(), &request.variables);
-        let known = document.known(name, variables, &self.shapes);
-        let key = known.as_ref().map(|choice| Key::of(document, choice, actor, variables));
+        let variant = document.validated_variant(name, variables, &self.input_types);
+        let key = variant.as_ref().map(|variant| PlanKey::new(document, variant, actor, variables));
         if let Some(plan) = key.as_ref().and_then(|key| self.plans.get(key)) {
-            return Ok(Ok(Planned { plan, introspection: Json::Null }));
+            return Ok(Ok(PlannedOperation { plan, introspection: Json::Null }));
         }
-        let mut operation = Operation::choose(&document.parsed, name, variables.clone(), &self.limits)?;
-        if operation.subscribes {
+        let mut operation =
+            Operation::from_document(&document.parsed, name, variables.clone(), &self.limits)?;
+        if operation.is_subscription() {
             return Err(Error::input("subscriptions are served over WebSocket"));
         }
-        if operation.writes && request.safe {
+        if operation.is_mutation() && request.safe {
             let error = Error::input("mutations are sent by POST");
             let body = error_body(&error, &actor.request_id);
-            return Ok(Err(Answer { body, outcome: Outcome::Unsafe }));
+            return Ok(Err(Response { body, outcome: Outcome::Unsafe }));
         }
-        operation.late = known.as_ref().map_or(&[], |choice| choice.late.as_slice());
+        operation.runtime_variables =
+            variant.as_ref().map_or(&[], |variant| variant.runtime_variables.as_slice());
         let mut introspection = Json::Null;
-        let stock = || Variables::from_json(serde_json::Value::Object(variables.clone()));
-        if known.is_none() {
-            let faults = self.faults(actor, &document.parsed, name, stock()).await?;
-            if !faults.is_empty() {
-                return Ok(Err(invalid(faults, actor)));
+        let ag_variables = || Variables::from_json(serde_json::Value::Object(variables.clone()));
+        if variant.is_none() {
+            let errors = self.validate(actor, &document.parsed, name, ag_variables()).await?;
+            if !errors.is_empty() {
+                return Ok(Err(invalid_response(errors, actor)));
             }
-            document.found_valid(name, variables);
-            self.documents.keep(request.query.clone(), document.clone());
+            document.mark_valid(name, variables);
+            self.documents.insert(request.query.clone(), document.clone());
         }
         if let Some(document) = operation.introspection()? {
-            let view = self.views.of(actor)?;
-            match view.introspect(document, stock()).await {
+            let view = self.schema_views.view_for(actor)?;
+            match view.introspect(document, ag_variables()).await {
                 Ok(answer) => introspection = answer,
-                Err(errors) => return Ok(Err(invalid(told(errors, &view), actor))),
+                Err(errors) => return Ok(Err(invalid_response(response_errors(errors, &view), actor))),
             }
         }
-        let plan = Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
+        let plan = Plan::new(&operation, actor, &self.limits, &app.keys, app.now().date_naive())?;
         let plan = Arc::new(plan);
-        if let (Some(key), true) = (key, plan.reusable) {
-            self.plans.keep(key, plan.clone());
+        if let (Some(key), true) = (key, plan.cacheable) {
+            self.plans.insert(key, plan.clone());
         }
-        Ok(Ok(Planned { plan, introspection }))
+        Ok(Ok(PlannedOperation { plan, introspection }))
     }
 
-    /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skipped: nothing runs.
+    /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skip_all_fields: nothing runs.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
-    pub(super) async fn faults(
+    pub(super) async fn validate(
         &self,
         actor: &Actor,
         document: &ExecutableDocument,
         name: Option<&str>,
         variables: Variables,
-    ) -> Result<Vec<Problem>, Error> {
-        let mut stock = Stock::new("").variables(variables).only_introspection();
-        stock.operation_name = name.map(str::to_owned);
-        stock.set_parsed_query(skipped(document.clone()));
-        // As a stream, which takes subscriptions too; one of which everything is skipped ends without a word.
-        let answer = self.schema.execute_stream(stock).next().await;
-        match answer.map(|answer| answer.errors) {
-            Some(errors) if !errors.is_empty() => Ok(told(errors, self.views.of(actor)?.as_ref())),
+    ) -> Result<Vec<ResponseError>, Error> {
+        let mut request = AgRequest::new("").variables(variables).only_introspection();
+        request.operation_name = name.map(str::to_owned);
+        request.set_parsed_query(skip_all_fields(document.clone()));
+        // As a stream, which takes subscriptions too; one of which everything is skip_all_fields ends without a word.
+        let response = self.schema.execute_stream(request).next().await;
+        match response.map(|response| response.errors) {
+            Some(errors) if !errors.is_empty() => {
+                Ok(response_errors(errors, self.schema_views.view_for(actor)?.as_ref()))
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -263,62 +269,69 @@ impl Pipeline {
         app: &App,
         actor: &Actor,
         request: &Request,
-        Planned { plan, introspection }: Planned,
+        PlannedOperation { plan, introspection }: PlannedOperation,
         deadline: Instant,
         timing: &mut Timing,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let plan = plan.as_ref();
         timing.name(plan.name());
         metrics::decided(plan.allowed, plan.denials.len(), plan.masked.len());
         for denial in &plan.denials {
             log_refusal(&denial.error, actor, None);
         }
-        let problems: Vec<Problem> =
-            plan.denials.iter().map(|denial| Problem::denied(denial, plan.writes)).collect();
+        let errors: Vec<ResponseError> =
+            plan.denials.iter().map(|denial| ResponseError::from_denial(denial, plan.is_mutation)).collect();
         if let (true, Some(first)) = (request.strict, plan.denials.first()) {
-            let response = Response { data: None, problems, withheld: Vec::new(), masked: &[] };
-            return Ok(Answer { body: response.json(actor), outcome: Outcome::Refused(first.error.code) });
+            let response = ResponseParts { data: None, errors, withheld: Vec::new(), masked: &[] };
+            return Ok(Response { body: response.json(actor), outcome: Outcome::Refused(first.error.code) });
         }
         if let (Some(meter), more @ 1..) = (&request.meter, plan.cost().saturating_sub(1)) {
             meter.charge(more)?;
         }
-        if plan.makes_links {
-            in_time(deadline, audit::ring(app)).await?;
+        if plan.needs_installation_keys {
+            with_deadline(deadline, audit::ring(app)).await?;
         }
-        if plan.of_persons && !plan.writes {
-            in_time(deadline, self.uses.note(app, actor)).await?;
+        if plan.reads_personal_data && !plan.is_mutation {
+            with_deadline(deadline, self.uses.note(app, actor)).await?;
         }
         let mut executor = Executor::new(plan, app, actor, &request.variables)?;
-        let mut response = Response { data: None, problems, withheld: Vec::new(), masked: &plan.masked };
+        let mut response = ResponseParts { data: None, errors, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
         // One after the other: mutations in the order of the document, each done before the next begins.
         for root in &plan.roots {
             let json = match root.answered_by() {
                 // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
                 AnsweredBy::Mutation(planned) => {
-                    let replay = request.replay.as_ref();
-                    let uses = plan.of_persons.then_some(&self.uses);
-                    Box::pin(write((app, uses), actor, &mut executor, (root, planned), replay, deadline))
-                        .await
+                    let idempotency = request.idempotency.as_ref();
+                    let uses = plan.reads_personal_data.then_some(&self.uses);
+                    Box::pin(run_mutation(
+                        (app, uses),
+                        actor,
+                        &mut executor,
+                        (root, planned),
+                        idempotency,
+                        deadline,
+                    ))
+                    .await
                 }
                 AnsweredBy::Receipt(planned) => {
                     let reading = Box::pin(receipts::read(app, actor, planned));
-                    in_time(deadline, reading).await.map(Some)
+                    with_deadline(deadline, reading).await.map(Some)
                 }
                 AnsweredBy::ConsentState(planned) => {
                     let reading = Box::pin(consent_state::read(app, actor, planned));
-                    in_time(deadline, reading).await.map(Some)
+                    with_deadline(deadline, reading).await.map(Some)
                 }
-                AnsweredBy::Engine => in_time(deadline, Box::pin(executor.root(root))).await,
+                AnsweredBy::Engine => with_deadline(deadline, Box::pin(executor.execute_root(root))).await,
             };
             if json.as_ref().is_err_and(|error| error.transient) {
                 tracing::error!("a read found no connection, or others in its way");
             }
             let json = match json {
-                Ok(None) => introspected(&introspection, &root.key)?,
+                Ok(None) => introspection_value(&introspection, &root.key)?,
                 Ok(Some(json)) => json,
                 Err(error) => {
-                    response.problems.push(Problem::at_root(error, &root.key));
+                    response.errors.push(ResponseError::at_root(error, &root.key));
                     "null".to_owned()
                 }
             };
@@ -326,31 +339,31 @@ impl Pipeline {
         }
         response.withheld = plan.withheld.iter().map(String::as_str).zip(executor.withheld).collect();
         response.data = Some(data);
-        Ok(Answer { body: response.json(actor), outcome: Outcome::Executed })
+        Ok(Response { body: response.json(actor), outcome: Outcome::Executed })
     }
 }
 
 /// What is to be done, and what introspection has answered already.
-struct Planned {
+struct PlannedOperation {
     plan: Arc<Plan>,
     introspection: Json,
 }
 
 /// Runs a mutation, which is never cut in half: begun in time it goes on to its end.
-async fn write(
+async fn run_mutation(
     (app, uses): (&App, Option<&Uses>),
     actor: &Actor,
     executor: &mut Executor<'_>,
     (root, planned): (&PlannedRoot, &PlannedMutation),
-    replay: Option<&Idempotency>,
+    idempotency: Option<&Idempotency>,
     deadline: Instant,
 ) -> Result<Option<String>, Error> {
     if Instant::now() >= deadline {
         let message = "this was not begun: what stands before it took too long";
         return Err(Error::new(Code::TimedOut, message));
     }
-    let written = mutations::run(app, actor, &root.key, planned, replay).await;
-    let (written, recorded) = written.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
+    let result = mutations::run(app, actor, &root.key, planned, idempotency).await;
+    let (result, recorded) = result.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
     if recorded == Recorded::Later {
         let message =
             "this was done, and its entry in the audit log follows; until then nothing of it is shown";
@@ -358,14 +371,14 @@ async fn write(
     }
     executor.refresh(app);
     // It is done, whatever comes of reading it back.
-    let deadline = deadline.max(Instant::now() + READING_BACK);
+    let deadline = deadline.max(Instant::now() + READ_BACK_TIMEOUT);
     let read = async {
         if let Some(uses) = uses {
             uses.note(app, actor).await?;
         }
-        executor.payload(planned, &written).await
+        executor.write_payload(planned, &result).await
     };
-    in_time(deadline, Box::pin(read)).await.map(Some).map_err(|error| {
+    with_deadline(deadline, Box::pin(read)).await.map(Some).map_err(|error| {
         let code = match error.code {
             code @ (Code::TimedOut | Code::AuditUnavailable) => code,
             _ => Code::Internal,
@@ -375,22 +388,25 @@ async fn write(
 }
 
 /// What is not there by `deadline` is given up; what would begin after it is not begun.
-async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn with_deadline<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     if Instant::now() >= deadline {
         return Err(Error::timed_out());
     }
     tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(Error::timed_out()))
 }
 
-fn invalid(problems: Vec<Problem>, actor: &Actor) -> Answer {
-    let response = Response { data: None, problems, withheld: Vec::new(), masked: &[] };
-    Answer { body: response.json(actor), outcome: Outcome::Invalid }
+fn invalid_response(errors: Vec<ResponseError>, actor: &Actor) -> Response {
+    let response = ResponseParts { data: None, errors, withheld: Vec::new(), masked: &[] };
+    Response { body: response.json(actor), outcome: Outcome::Invalid }
 }
 
-fn introspected(data: &Json, key: &str) -> Result<String, Error> {
-    let Json::Object(answers) = data else { return Ok("null".to_owned()) };
-    let answer = answers.iter().find_map(|(name, value)| (name == key).then_some(value));
-    serde_json::to_string(&answer).map_err(|_| Error::internal("introspection could not be written"))
+fn introspection_value(data: &Json, key: &str) -> Result<String, Error> {
+    let Json::Object(fields) = data else { return Ok("null".to_owned()) };
+    let value = fields.iter().find_map(|(name, value)| (name == key).then_some(value));
+    serde_json::to_string(&value).map_err(|_| Error::internal("introspection could not be written"))
 }
 
 /// The security log: who was refused what and why, and no value.

@@ -9,52 +9,52 @@ use std::sync::Arc;
 use by_address::ByAddress;
 use serde_json::{Map, Value as Json};
 
-use crate::graphql::document_cache::{Choice, Document};
+use crate::graphql::document_cache::{Document, OperationVariant};
 use crate::{auth::actor::Actor, base::cache::Cache, engine::Plan, policy::Table};
 
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
-const MOST_PARTS: usize = 32 * 1024;
+const MAX_CACHED_PARTS: usize = 32 * 1024;
 
 /// What a plan depends on.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct PlanKey {
     document: ByAddress<Arc<Document>>,
-    choice: ByAddress<Arc<Choice>>,
+    variant: ByAddress<Arc<OperationVariant>>,
     table: ByAddress<Arc<Table>>,
     /// Values of the variables that are no mere ids, as JSON, in the order of their declaration.
     values: String,
 }
 
-impl Key {
-    pub(super) fn of(
+impl PlanKey {
+    pub(super) fn new(
         document: &Arc<Document>,
-        choice: &Arc<Choice>,
+        variant: &Arc<OperationVariant>,
         actor: &Actor,
         variables: &Map<String, Json>,
     ) -> Self {
         Self {
             document: ByAddress(document.clone()),
-            choice: ByAddress(choice.clone()),
+            variant: ByAddress(variant.clone()),
             table: ByAddress(actor.table.clone()),
-            values: choice.values(variables),
+            values: variant.values(variables),
         }
     }
 }
 
 /// Those of late.
-pub(super) struct PlanCache(Cache<Key, Arc<Plan>>);
+pub(super) struct PlanCache(Cache<PlanKey, Arc<Plan>>);
 
 impl PlanCache {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MOST_PARTS))
+        Self(Cache::new(MAX_CACHED_PARTS))
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Plan>> {
+    pub(super) fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
         self.0.get(key)
     }
 
     /// Keeps a plan that may be used again.
-    pub(super) fn keep(&self, key: Key, plan: Arc<Plan>) {
+    pub(super) fn insert(&self, key: PlanKey, plan: Arc<Plan>) {
         let weight = plan.weight() + key.values.len() / 64 + 16;
         self.0.keep(key, plan, weight);
     }

@@ -10,7 +10,7 @@ use crate::{
 
 /// The JSON of a receipt; null where the consent does not exist for the caller.
 pub(super) async fn read(app: &App, actor: &Actor, planned: &PlannedReceipt) -> Result<String, Error> {
-    let (connection, scope) = (&app.db.reader, Scope::of(actor, app.now(), app.db.backend()));
+    let (connection, scope) = (&app.db.reader, Scope::for_actor(actor, app.now(), app.db.backend()));
     let null = || Ok("null".to_owned());
     let Some(consent) = planned.visible(connection, &scope).await? else { return null() };
     let Some(document) = receipts::document(connection, app, consent).await? else { return null() };

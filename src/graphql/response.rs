@@ -13,27 +13,27 @@ use crate::{
 
 /// An entry of `errors`.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(super) struct ResponseError {
     pub(super) error: Error,
     pub(super) positions: Vec<Pos>,
     /// The root field that is null because of it.
     pub(super) root: Option<String>,
 }
 
-impl Problem {
-    pub(super) fn of(error: Error) -> Self {
+impl ResponseError {
+    pub(super) fn new(error: Error) -> Self {
         Self { error, positions: Vec::new(), root: None }
     }
 
     pub(super) fn at_root(error: Error, key: &str) -> Self {
-        Self { root: Some(key.to_owned()), ..Self::of(error) }
+        Self { root: Some(key.to_owned()), ..Self::new(error) }
     }
 
     /// A denial of a read has no path, since it stands for every row; bad input and a refused mutation have the path of
     /// their root field.
-    pub(super) fn denied(denial: &Denial, writes: bool) -> Self {
-        let denied = matches!(denial.error.code, Code::Forbidden | Code::ForbiddenField);
-        let root = denial.root.clone().filter(|_| writes || !denied);
+    pub(super) fn from_denial(denial: &Denial, writes: bool) -> Self {
+        let is_denied = matches!(denial.error.code, Code::Forbidden | Code::ForbiddenField);
+        let root = denial.root.clone().filter(|_| writes || !is_denied);
         Self { error: denial.error.clone(), positions: denial.positions.clone(), root }
     }
 
@@ -42,13 +42,13 @@ impl Problem {
         out.push_str("{\"message\":");
         write_text(out, &self.error.message);
         if !self.positions.is_empty() {
-            let places: Vec<String> = self
+            let positions: Vec<String> = self
                 .positions
                 .iter()
                 .take(20)
-                .map(|place| format!("{{\"line\":{},\"column\":{}}}", place.line, place.column))
+                .map(|position| format!("{{\"line\":{},\"column\":{}}}", position.line, position.column))
                 .collect();
-            out.push_str(&format!(",\"locations\":[{}]", places.join(",")));
+            out.push_str(&format!(",\"locations\":[{}]", positions.join(",")));
         }
         if let Some(root) = &self.root {
             out.push_str(",\"path\":[");
@@ -79,27 +79,27 @@ impl Problem {
 }
 
 /// Problems as a JSON list, as the sub-protocol of WebSockets takes them.
-pub(super) fn errors_json(problems: &[Problem], actor: &Actor) -> String {
+pub(super) fn errors_json(errors: &[ResponseError], actor: &Actor) -> String {
     let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str());
     let mut out = String::from("[");
-    for (index, problem) in problems.iter().enumerate() {
+    for (index, error) in errors.iter().enumerate() {
         out.push_str(if index == 0 { "" } else { "," });
-        problem.write(&mut out, &actor.request_id, purpose);
+        error.write(&mut out, &actor.request_id, purpose);
     }
     out.push(']');
     out
 }
 
 /// A response in the making.
-pub(super) struct Response<'a> {
+pub(super) struct ResponseParts<'a> {
     /// Response keys with their JSON; `None` when nothing was executed.
     pub(super) data: Option<Vec<(String, String)>>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) errors: Vec<ResponseError>,
     pub(super) withheld: Vec<(&'a str, u64)>,
     pub(super) masked: &'a [String],
 }
 
-impl Response<'_> {
+impl ResponseParts<'_> {
     pub(super) fn json(&self, actor: &Actor) -> Vec<u8> {
         self.text(actor).into_bytes()
     }
@@ -119,11 +119,11 @@ impl Response<'_> {
             }
             out.push('}');
         }
-        if !self.problems.is_empty() {
+        if !self.errors.is_empty() {
             out.push_str(if self.data.is_some() { ",\"errors\":[" } else { "\"errors\":[" });
-            for (index, problem) in self.problems.iter().enumerate() {
+            for (index, error) in self.errors.iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { "," });
-                problem.write(&mut out, &actor.request_id, purpose);
+                error.write(&mut out, &actor.request_id, purpose);
             }
             out.push(']');
         }
@@ -158,20 +158,20 @@ impl Response<'_> {
 /// An error before an actor is known, as a JSON list.
 pub fn error_list(error: &Error, request_id: &str) -> String {
     let mut out = String::from("[");
-    Problem::of(error.clone()).write(&mut out, request_id, None);
+    ResponseError::new(error.clone()).write(&mut out, request_id, None);
     out.push(']');
     out
 }
 
 /// An error for `actor`, as a JSON list.
-pub fn errors_of(error: &Error, actor: &Actor) -> String {
-    errors_json(&[Problem::of(error.clone())], actor)
+pub fn errors_for(error: &Error, actor: &Actor) -> String {
+    errors_json(&[ResponseError::new(error.clone())], actor)
 }
 
 /// The body of an answer to a request that was refused before an operation was known.
 pub fn error_body(error: &Error, request_id: &str) -> Vec<u8> {
     let mut out = String::from("{\"errors\":[");
-    Problem::of(error.clone()).write(&mut out, request_id, None);
+    ResponseError::new(error.clone()).write(&mut out, request_id, None);
     out.push_str("]}");
     out.into_bytes()
 }

@@ -13,8 +13,10 @@ use async_graphql::{
 
 use crate::graphql::{
     filter_types,
-    schema_model::{Member, Model, Need, Type, enumeration, needs_of, read, readable},
-    viewer_types::technical,
+    schema_model::{
+        MemberDef, Model, Requirement, Type, can_read, can_read_any, enumeration, requirements_of,
+    },
+    viewer_types::with_viewer_types,
 };
 use crate::{
     policy::Action,
@@ -62,104 +64,110 @@ pub(super) fn model() -> Model {
         model = model.register(enumeration(declared.name, declared.doc, declared.values.iter().copied()));
     }
     for object in OBJECTS {
-        model = model.register(governed(object));
+        model = model.register(object_type(object));
         if let Some(plural) = object.plural {
-            model = filter_types::register(connection(model, object, plural), object, plural);
+            model =
+                filter_types::with_connection_inputs(with_connection(model, object, plural), object, plural);
         }
     }
-    technical(payloads(filter_types::given(filter_types::shared(model))))
+    with_viewer_types(with_payloads(filter_types::with_mutation_inputs(filter_types::with_shared_filters(
+        model,
+    ))))
 }
 
 /// The action `execute` on a root field.
-fn execute(root: &str, name: &str) -> Need {
-    Need::May(Action::Execute, format!("{root}.{name}"))
+fn execute(root: &str, name: &str) -> Requirement {
+    Requirement::Can(Action::Execute, format!("{root}.{name}"))
 }
 
 /// What the status of a consent at any instant tells.
 const CONSENT_TIMES: [&str; 4] = ["declaredAt", "grantedAt", "withdrawnAt", "expiresAt"];
 
-fn mutation_field(mutation: &Mutation) -> Member {
-    let field = Member::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
-        .needs([execute("Mutation", mutation.name)])
-        .needs(mutation.needs().iter().flat_map(needs_of))
-        .needs(mutation.whole.map(|_| Need::SeesAll));
+fn mutation_field(mutation: &Mutation) -> MemberDef {
+    let field = MemberDef::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
+        .requires([execute("Mutation", mutation.name)])
+        .requires(mutation.needs().iter().flat_map(requirements_of))
+        .requires(mutation.whole.map(|_| Requirement::SeesAll));
     let (name, doc) = (mutation.input.name, "What is to be written.");
-    let Some(former) = mutation.former() else {
-        return field.argument(Member::new("input", TypeRef::named_nn(name), doc));
+    let Some(deprecated_input) = mutation.former() else {
+        return field.argument(MemberDef::new("input", TypeRef::named_nn(name), doc));
     };
-    let input = Member::new("input", TypeRef::named(name), &format!("{doc} Must be given.")).needed();
-    let old = filter_types::members(&former).into_iter().map(|old| old.old_name_of("input"));
-    old.fold(field.argument(input), Member::argument)
+    let input =
+        MemberDef::new("input", TypeRef::named(name), &format!("{doc} Must be given.")).must_be_given();
+    let members = filter_types::input_members(&deprecated_input).into_iter();
+    let members = members.map(|member| member.old_name_of("input"));
+    members.fold(field.argument(input), MemberDef::argument)
 }
 
-fn subscription_field(subscription: &SubscriptionField) -> Member {
+fn subscription_field(subscription: &SubscriptionField) -> MemberDef {
     let plural = subscription.object.plural.unwrap_or(subscription.object.name);
-    let filter = Member::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows.");
-    Member::new(subscription.name, TypeRef::named(subscription.object.name), subscription.doc)
-        .needs([execute("Subscription", subscription.name), readable(subscription.object)])
+    let filter = MemberDef::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows.");
+    MemberDef::new(subscription.name, TypeRef::named(subscription.object.name), subscription.doc)
+        .requires([execute("Subscription", subscription.name), can_read_any(subscription.object)])
         .argument(filter)
 }
 
 /// The payloads of mutations, each once.
-fn payloads(mut model: Model) -> Model {
-    let mut known = BTreeSet::new();
+fn with_payloads(mut model: Model) -> Model {
+    let mut seen = BTreeSet::new();
     for payload in MUTATIONS.iter().map(|mutation| mutation.payload) {
-        if !known.insert(payload.name) {
+        if !seen.insert(payload.name) {
             continue;
         }
         let object = payload.object.name;
         let doc = "What was written; null where the caller may not see it.";
-        let one = Member::new(payload.one, TypeRef::named(object), doc);
-        let mut of = Type::object(payload.name, payload.doc).field(one.needs([readable(payload.object)]));
-        if let Some(many) = payload.many {
+        let node = MemberDef::new(payload.one, TypeRef::named(object), doc);
+        let mut ty =
+            Type::object(payload.name, payload.doc).field(node.requires([can_read_any(payload.object)]));
+        if let Some(nodes) = payload.many {
             let doc = "All that was written, where it may be several, ordered by id.";
-            let many = Member::new(many, TypeRef::named_nn_list(object), doc);
-            of = of.field(many.needs([readable(payload.object)]));
+            let nodes = MemberDef::new(nodes, TypeRef::named_nn_list(object), doc);
+            ty = ty.field(nodes.requires([can_read_any(payload.object)]));
         }
         if payload.secret {
             let doc = "The token itself, told this once; null where none was made.";
-            of = of.field(Member::new("secret", TypeRef::named(TypeRef::STRING), doc));
+            ty = ty.field(MemberDef::new("secret", TypeRef::named(TypeRef::STRING), doc));
         }
-        model = model.register(of);
+        model = model.register(ty);
     }
     model
 }
 
 /// A root field of queries under its name and, where there is one, under its old name.
-fn root_fields(root: &RootField) -> Vec<Member> {
+fn root_fields(root: &RootField) -> Vec<MemberDef> {
     let old = root.was.map(|was| root_field(root, was).old_name_of(root.name));
     std::iter::once(root_field(root, root.name)).chain(old).collect()
 }
 
 /// Everything but the viewer is executed; where rows are answered, something of them must be readable.
-fn root_field(root: &RootField, name: &str) -> Member {
-    let needs = match root.root {
-        Root::Viewer => return unrestricted(root, name),
-        Root::One(object) | Root::List(object) | Root::Connection(object) => vec![readable(object)],
-        Root::ConsentState => vec![read("Consent.status".to_owned())],
-        Root::ConsentReceipt => receipt_coordinates().into_iter().map(read).collect(),
+fn root_field(root: &RootField, name: &str) -> MemberDef {
+    let requirements = match root.root {
+        Root::Viewer => return root_field_with_arguments(root, name),
+        Root::One(object) | Root::List(object) | Root::Connection(object) => vec![can_read_any(object)],
+        Root::ConsentState => vec![can_read("Consent.status".to_owned())],
+        Root::ConsentReceipt => receipt_coordinates().into_iter().map(can_read).collect(),
         Root::ExplainAccess => Vec::new(),
     };
-    unrestricted(root, name).needs([execute("Query", root.name)]).needs(needs)
+    root_field_with_arguments(root, name).requires([execute("Query", root.name)]).requires(requirements)
 }
 
 /// A root field with its arguments.
-fn unrestricted(root: &RootField, name: &str) -> Member {
+fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
     match root.root {
-        Root::Viewer => Member::new(name, TypeRef::named_nn("Viewer"), root.doc),
+        Root::Viewer => MemberDef::new(name, TypeRef::named_nn("Viewer"), root.doc),
         Root::One(object) => {
             let ty = if object.key == "id" { TypeRef::ID } else { TypeRef::STRING };
-            Member::new(name, TypeRef::named(object.name), root.doc).argument(Member::new(
+            MemberDef::new(name, TypeRef::named(object.name), root.doc).argument(MemberDef::new(
                 object.key,
                 TypeRef::named_nn(ty),
                 "Which one.",
             ))
         }
-        Root::List(object) => Member::new(name, TypeRef::named_nn_list(object.name), root.doc),
+        Root::List(object) => MemberDef::new(name, TypeRef::named_nn_list(object.name), root.doc),
         Root::Connection(object) => {
             let plural = object.plural.unwrap_or(object.name);
-            let field = Member::new(name, TypeRef::named(format!("{plural}Connection")), root.doc)
-                .argument(Member::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows."));
+            let field = MemberDef::new(name, TypeRef::named(format!("{plural}Connection")), root.doc)
+                .argument(MemberDef::new("filter", TypeRef::named(format!("{plural}Filter")), "Which rows."));
             let searched: Vec<String> = object
                 .fields
                 .iter()
@@ -170,69 +178,74 @@ fn unrestricted(root: &RootField, name: &str) -> Member {
                 field
             } else {
                 let doc = "Words that must all occur, each in any field that may be fully read; case and accents aside.";
-                let search = Member::new("search", TypeRef::named(TypeRef::STRING), doc);
-                field.argument(search.needs([Need::AnyRead(searched)]))
+                let search = MemberDef::new("search", TypeRef::named(TypeRef::STRING), doc);
+                field.argument(search.requires([Requirement::CanReadAny(searched)]))
             };
             field
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "orderBy",
                     TypeRef::named_nn_list(format!("{plural}Order")),
                     "Order; by id where it leaves a tie.",
                 ))
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "first",
                     TypeRef::named(TypeRef::INT),
                     "At most so many, 1 to 1,000; 50 by default.",
                 ))
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "after",
                     TypeRef::named(TypeRef::STRING),
                     "Only what follows this cursor.",
                 ))
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "last",
                     TypeRef::named(TypeRef::INT),
                     "At most so many from the end, 1 to 1,000.",
                 ))
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "before",
                     TypeRef::named(TypeRef::STRING),
                     "Only what precedes this cursor.",
                 ))
         }
-        Root::ConsentState => Member::new(name, TypeRef::named("ConsentStatus"), root.doc)
-            .argument(Member::new("contactId", TypeRef::named_nn(TypeRef::ID), "Of which contact."))
-            .argument(Member::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of the purpose."))
-            .argument(Member::new("channel", TypeRef::named_nn("Channel"), "For which channel."))
+        Root::ConsentState => MemberDef::new(name, TypeRef::named("ConsentStatus"), root.doc)
+            .argument(MemberDef::new("contactId", TypeRef::named_nn(TypeRef::ID), "Of which contact."))
+            .argument(MemberDef::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of the purpose."))
+            .argument(MemberDef::new("channel", TypeRef::named_nn("Channel"), "For which channel."))
             .argument(
-                Member::new("at", TypeRef::named("DateTime"), "At which instant; now if absent.")
+                MemberDef::new("at", TypeRef::named("DateTime"), "At which instant; now if absent.")
                     // By asking for one instant after another one learns these.
-                    .needs(CONSENT_TIMES.map(|field| read(format!("Consent.{field}")))),
+                    .requires(CONSENT_TIMES.map(|field| can_read(format!("Consent.{field}")))),
             ),
-        Root::ConsentReceipt => filter_types::members(&RECEIPT_OF)
+        Root::ConsentReceipt => filter_types::input_members(&RECEIPT_OF)
             .into_iter()
-            .fold(Member::new(name, TypeRef::named("ConsentReceipt"), root.doc), Member::argument),
+            .fold(MemberDef::new(name, TypeRef::named("ConsentReceipt"), root.doc), MemberDef::argument),
         Root::ExplainAccess => {
-            let field = Member::new(name, TypeRef::named("AccessExplanation"), root.doc)
-                .argument(Member::new(
+            let field = MemberDef::new(name, TypeRef::named("AccessExplanation"), root.doc)
+                .argument(MemberDef::new(
                     "coordinate",
                     TypeRef::named_nn(TypeRef::STRING),
                     "Type and field, with a dot between them.",
                 ))
-                .argument(Member::new("purpose", TypeRef::named_nn(TypeRef::STRING), "Code of a purpose."));
-            filter_types::members(&EXPLAINED_ROLES).into_iter().fold(field, Member::argument).argument(
-                Member::new(
+                .argument(MemberDef::new(
+                    "purpose",
+                    TypeRef::named_nn(TypeRef::STRING),
+                    "Code of a purpose.",
+                ));
+            filter_types::input_members(&EXPLAINED_ROLES)
+                .into_iter()
+                .fold(field, MemberDef::argument)
+                .argument(MemberDef::new(
                     "contactId",
                     TypeRef::named(TypeRef::ID),
                     "A contact that is visible to the caller.",
-                ),
-            )
+                ))
         }
     }
 }
 
-fn governed(object: &ObjectType) -> Type {
-    object.fields.iter().fold(Type::object(object.name, object.doc), |of, field| {
+fn object_type(object: &ObjectType) -> Type {
+    object.fields.iter().fold(Type::object(object.name, object.doc), |object_type, field| {
         let ty = match field.read {
             Read::Column { scalar, .. } => scalar_type(scalar, field.name == object.key),
             Read::Localised { .. } | Read::Preference { .. } => TypeRef::named(TypeRef::STRING),
@@ -243,41 +256,42 @@ fn governed(object: &ObjectType) -> Type {
                 TypeRef::named(format!("{}Connection", object.plural.unwrap_or(object.name)))
             }
         };
-        let kind = match field.category {
+        let category_doc = match field.category {
             Category::Key => String::new(),
             category => format!(" Data category: {}.", category.as_str()),
         };
         let coordinate = format!("{}.{}", object.name, field.name);
-        let needs = match field.read {
+        let requirements = match field.read {
             Read::One { object, .. } | Read::Many { object, .. } | Read::Connection { object, .. } => {
-                vec![read(coordinate), readable(object)]
+                vec![can_read(coordinate), can_read_any(object)]
             }
-            _ => vec![Need::Seen(coordinate)],
+            _ => vec![Requirement::CanSee(coordinate)],
         };
-        let declared = Member::new(field.name, ty, &format!("{}{kind}", field.doc)).needs(needs);
-        of.field(match field.read {
-            Read::Localised { .. } => declared.argument(Member::new(
+        let member =
+            MemberDef::new(field.name, ty, &format!("{}{category_doc}", field.doc)).requires(requirements);
+        object_type.field(match field.read {
+            Read::Localised { .. } => member.argument(MemberDef::new(
                 "language",
                 TypeRef::named(TypeRef::STRING),
                 "de or en; en by default.",
             )),
-            Read::Connection { object, .. } => declared
-                .argument(Member::new(
+            Read::Connection { object, .. } => member
+                .argument(MemberDef::new(
                     "first",
                     TypeRef::named(TypeRef::INT),
                     "At most so many, 1 to 1,000; 50 by default.",
                 ))
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "after",
                     TypeRef::named(TypeRef::STRING),
                     "Only what follows this cursor; for a single parent.",
                 ))
-                .argument(Member::new(
+                .argument(MemberDef::new(
                     "filter",
                     TypeRef::named(format!("{}Filter", object.plural.unwrap_or(object.name))),
                     "Which rows.",
                 )),
-            _ => declared,
+            _ => member,
         })
     })
 }
@@ -285,20 +299,20 @@ fn governed(object: &ObjectType) -> Type {
 fn scalar_type(scalar: Scalar, required: bool) -> TypeRef {
     let name = match scalar {
         Scalar::TextList => return TypeRef::named_nn_list(TypeRef::STRING),
-        Scalar::EnumList(of) => return TypeRef::named_nn_list(of.name),
+        Scalar::EnumList(declared) => return TypeRef::named_nn_list(declared.name),
         Scalar::Id => TypeRef::ID,
         Scalar::Text | Scalar::Date => TypeRef::STRING,
         Scalar::Int => TypeRef::INT,
         Scalar::DateTime => "DateTime",
-        Scalar::Enum(of) | Scalar::Expiring(of) => of.name,
+        Scalar::Enum(declared) | Scalar::Expiring(declared) => declared.name,
         Scalar::Sealed { .. } => "JSON",
     };
     if required { TypeRef::named_nn(name) } else { TypeRef::named(name) }
 }
 
-fn connection(model: Model, object: &ObjectType, plural: &str) -> Model {
+fn with_connection(model: Model, object: &ObjectType, plural: &str) -> Model {
     let (connection, edge) = (format!("{plural}Connection"), format!("{plural}Edge"));
-    let total = Member::new(
+    let total = MemberDef::new(
         "totalCount",
         TypeRef::named(TypeRef::INT),
         "Number of visible rows that match; has a rule of its own.",
@@ -306,15 +320,15 @@ fn connection(model: Model, object: &ObjectType, plural: &str) -> Model {
     model
         .register(
             Type::object(&connection, "A page, after the Relay cursor connections specification.")
-                .field(Member::new("edges", TypeRef::named_nn_list_nn(&edge), "Rows with their cursors."))
-                .field(Member::new("nodes", TypeRef::named_nn_list_nn(object.name), "Rows alone."))
-                .field(Member::new("pageInfo", TypeRef::named_nn("PageInfo"), "Whether there is more."))
-                .field(total.needs([read(format!("{connection}.totalCount"))])),
+                .field(MemberDef::new("edges", TypeRef::named_nn_list_nn(&edge), "Rows with their cursors."))
+                .field(MemberDef::new("nodes", TypeRef::named_nn_list_nn(object.name), "Rows alone."))
+                .field(MemberDef::new("pageInfo", TypeRef::named_nn("PageInfo"), "Whether there is more."))
+                .field(total.requires([can_read(format!("{connection}.totalCount"))])),
         )
         .register(
             Type::object(edge, "A row with its cursor.")
-                .field(Member::new("node", TypeRef::named_nn(object.name), "The row."))
-                .field(Member::new(
+                .field(MemberDef::new("node", TypeRef::named_nn(object.name), "The row."))
+                .field(MemberDef::new(
                     "cursor",
                     TypeRef::named_nn(TypeRef::STRING),
                     "Sealed; of use to this caller, purpose and order only.",

@@ -12,7 +12,7 @@ use async_graphql::dynamic::{
 
 use async_graphql::futures_util::stream::Empty;
 
-use crate::graphql::input_types::Shape;
+use crate::graphql::input_types::InputShape;
 use crate::{
     policy::Action,
     registry::{ObjectType, Right},
@@ -20,13 +20,13 @@ use crate::{
 
 /// What a caller must be able to do, for a member to be shown.
 #[derive(Clone, Debug)]
-pub(super) enum Need {
+pub(super) enum Requirement {
     /// The action on the coordinate; `Read` is in full.
-    May(Action, String),
+    Can(Action, String),
     /// Read, at least masked.
-    Seen(String),
+    CanSee(String),
     /// Read in full at least one of these.
-    AnyRead(Vec<String>),
+    CanReadAny(Vec<String>),
     /// Act for a purpose that sees all of a contact.
     SeesAll,
     /// Act for a purpose under which no value is withheld row by row.
@@ -35,7 +35,7 @@ pub(super) enum Need {
 
 /// What a type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum TypeKind {
     Object,
     Input,
     Enum,
@@ -47,53 +47,53 @@ enum Kind {
 pub(super) struct Type {
     name: String,
     doc: String,
-    kind: Kind,
-    members: Vec<Member>,
+    kind: TypeKind,
+    members: Vec<MemberDef>,
 }
 
 /// A field, an argument, an input field or a value of an enum.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(super) struct MemberDef {
     name: String,
     doc: String,
     /// Its type; values of enums have none.
     ty: Option<TypeRef>,
-    arguments: Vec<Member>,
-    needs: Vec<Need>,
+    arguments: Vec<MemberDef>,
+    requirements: Vec<Requirement>,
     /// Of use only beside others, as `and` in a filter.
-    joins: bool,
+    is_combinator: bool,
     /// What is of no use without it goes with it, though its type lets it be left out.
-    needed: bool,
+    must_be_given: bool,
     /// Why it is not to be used any more, where it serves for a while yet.
     deprecated: Option<String>,
 }
 
 impl Type {
-    fn new(kind: Kind, name: impl Into<String>, doc: &str) -> Self {
+    fn new(kind: TypeKind, name: impl Into<String>, doc: &str) -> Self {
         Self { name: name.into(), doc: doc.to_owned(), kind, members: Vec::new() }
     }
 
     pub(super) fn object(name: impl Into<String>, doc: &str) -> Self {
-        Self::new(Kind::Object, name, doc)
+        Self::new(TypeKind::Object, name, doc)
     }
 
     pub(super) fn input(name: impl Into<String>, doc: &str) -> Self {
-        Self::new(Kind::Input, name, doc)
+        Self::new(TypeKind::Input, name, doc)
     }
 
     pub(super) fn scalar(name: &str, doc: &str) -> Self {
-        Self::new(Kind::Scalar, name, doc)
+        Self::new(TypeKind::Scalar, name, doc)
     }
 
     pub(super) fn enumeration(
         name: impl Into<String>,
         doc: &str,
-        values: impl IntoIterator<Item = Member>,
+        values: impl IntoIterator<Item = MemberDef>,
     ) -> Self {
-        Self { members: values.into_iter().collect(), ..Self::new(Kind::Enum, name, doc) }
+        Self { members: values.into_iter().collect(), ..Self::new(TypeKind::Enum, name, doc) }
     }
 
-    pub(super) fn field(mut self, member: Member) -> Self {
+    pub(super) fn field(mut self, member: MemberDef) -> Self {
         self.members.push(member);
         self
     }
@@ -104,7 +104,7 @@ impl Type {
     }
 }
 
-impl Member {
+impl MemberDef {
     pub(super) fn new(name: impl Into<String>, ty: TypeRef, doc: &str) -> Self {
         Self { ty: Some(ty), ..Self::value(name, doc) }
     }
@@ -116,31 +116,31 @@ impl Member {
             doc: doc.to_owned(),
             ty: None,
             arguments: Vec::new(),
-            needs: Vec::new(),
-            joins: false,
-            needed: false,
+            requirements: Vec::new(),
+            is_combinator: false,
+            must_be_given: false,
             deprecated: None,
         }
     }
 
-    pub(super) fn argument(mut self, argument: Member) -> Self {
+    pub(super) fn argument(mut self, argument: MemberDef) -> Self {
         self.arguments.push(argument);
         self
     }
 
-    pub(super) fn needs(mut self, needs: impl IntoIterator<Item = Need>) -> Self {
-        self.needs.extend(needs);
+    pub(super) fn requires(mut self, requirements: impl IntoIterator<Item = Requirement>) -> Self {
+        self.requirements.extend(requirements);
         self
     }
 
-    pub(super) fn joining(mut self) -> Self {
-        self.joins = true;
+    pub(super) fn combinator(mut self) -> Self {
+        self.is_combinator = true;
         self
     }
 
     /// Of an input or an argument: nothing is of use without it.
-    pub(super) fn needed(mut self) -> Self {
-        self.needed = true;
+    pub(super) fn must_be_given(mut self) -> Self {
+        self.must_be_given = true;
         self
     }
 
@@ -151,12 +151,12 @@ impl Member {
     }
 
     fn is_required(&self) -> bool {
-        self.needed || matches!(self.ty, Some(TypeRef::NonNull(_)))
+        self.must_be_given || matches!(self.ty, Some(TypeRef::NonNull(_)))
     }
 }
 
 /// Names of what is shown: types, `Type.member`, `Type.member(argument:)`.
-pub(super) type Shown = BTreeSet<String>;
+pub(super) type VisibleNames = BTreeSet<String>;
 
 /// Every type of a schema.
 #[derive(Clone, Debug, Default)]
@@ -185,24 +185,26 @@ impl Model {
     /// What is shown to whom `allowed` says of each need whether it is met: members all of whose needs are met, as far as a
     /// root leads to them. A member goes with its type, a field with an argument it cannot do without, an input with a field
     /// it cannot do without.
-    pub(super) fn shown(&self, allowed: &dyn Fn(&Need) -> bool) -> Shown {
+    pub(super) fn visible(&self, is_met: &dyn Fn(&Requirement) -> bool) -> VisibleNames {
         let mut types: BTreeMap<&str, Type> =
             self.types.iter().map(|ty| (ty.name.as_str(), ty.clone())).collect();
         // What goes takes with it what cannot be without it, until nothing goes any more.
         loop {
             let names: BTreeSet<String> = types.keys().map(|name| (*name).to_owned()).collect();
-            let fits = |member: &Member| {
-                let known = |ty: &TypeRef| is_built_in(ty.type_name()) || names.contains(ty.type_name());
-                member.ty.as_ref().is_none_or(known) && member.needs.iter().all(allowed)
+            let is_usable = |member: &MemberDef| {
+                let is_known = |ty: &TypeRef| is_built_in(ty.type_name()) || names.contains(ty.type_name());
+                member.ty.as_ref().is_none_or(is_known) && member.requirements.iter().all(is_met)
             };
             let mut changed = false;
             types.retain(|_, ty| {
                 let before = ty.size();
-                let lacks = |members: &[Member]| members.iter().any(|m| m.is_required() && !fits(m));
-                let unusable = ty.kind == Kind::Input && lacks(&ty.members);
-                ty.members.retain(|member| fits(member) && !lacks(&member.arguments));
-                ty.members.iter_mut().for_each(|member| member.arguments.retain(fits));
-                let empty = ty.kind != Kind::Scalar && ty.members.iter().all(|member| member.joins);
+                let lacks_required =
+                    |members: &[MemberDef]| members.iter().any(|m| m.is_required() && !is_usable(m));
+                let unusable = ty.kind == TypeKind::Input && lacks_required(&ty.members);
+                ty.members.retain(|member| is_usable(member) && !lacks_required(&member.arguments));
+                ty.members.iter_mut().for_each(|member| member.arguments.retain(is_usable));
+                let empty =
+                    ty.kind != TypeKind::Scalar && ty.members.iter().all(|member| member.is_combinator);
                 changed |= unusable || empty || ty.size() != before;
                 !unusable && !empty
             });
@@ -210,18 +212,22 @@ impl Model {
                 break;
             }
         }
-        reached(&types)
+        reachable(&types)
     }
 
     /// Names of its members.
     pub(super) fn names(&self) -> Names {
-        let current = |members: &[Member]| -> Vec<String> {
-            members.iter().filter(|one| one.deprecated.is_none()).map(|one| one.name.clone()).collect()
+        let current = |members: &[MemberDef]| -> Vec<String> {
+            members
+                .iter()
+                .filter(|member| member.deprecated.is_none())
+                .map(|member| member.name.clone())
+                .collect()
         };
         let mut names = Names::default();
         for ty in &self.types {
             names.members.insert(ty.name.clone(), current(&ty.members));
-            if ty.kind == Kind::Enum {
+            if ty.kind == TypeKind::Enum {
                 names.enums.insert(ty.name.clone());
             }
             for member in ty.members.iter().filter(|member| !member.arguments.is_empty()) {
@@ -232,16 +238,18 @@ impl Model {
     }
 
     /// What its input types take.
-    pub(super) fn shapes(&self) -> Vec<(String, Shape)> {
+    pub(super) fn input_shapes(&self) -> Vec<(String, InputShape)> {
         let shape = |ty: &Type| {
             let shape = match ty.kind {
-                Kind::Object => return None,
-                Kind::Enum => Shape::Enum(ty.members.iter().map(|value| value.name.clone()).collect()),
-                Kind::Input => {
-                    let members = ty.members.iter();
-                    Shape::Input(members.map(|field| (field.name.clone(), type_ref(field))).collect())
+                TypeKind::Object => return None,
+                TypeKind::Enum => {
+                    InputShape::Enum(ty.members.iter().map(|value| value.name.clone()).collect())
                 }
-                Kind::Scalar => Shape::Text,
+                TypeKind::Input => {
+                    let members = ty.members.iter();
+                    InputShape::Input(members.map(|field| (field.name.clone(), type_ref(field))).collect())
+                }
+                TypeKind::Scalar => InputShape::Text,
             };
             Some((ty.name.clone(), shape))
         };
@@ -249,13 +257,13 @@ impl Model {
     }
 
     /// The model of `shown` alone.
-    pub(super) fn only(&self, shown: &Shown) -> Self {
-        let types = self.types.iter().filter(|ty| shown.contains(&ty.name)).map(|ty| {
+    pub(super) fn restricted_to(&self, visible: &VisibleNames) -> Self {
+        let types = self.types.iter().filter(|ty| visible.contains(&ty.name)).map(|ty| {
             let mut ty = ty.clone();
-            ty.members.retain(|member| shown.contains(&coordinate(&ty.name, member)));
+            ty.members.retain(|member| visible.contains(&coordinate(&ty.name, member)));
             for member in &mut ty.members {
-                let of = coordinate(&ty.name, member);
-                member.arguments.retain(|argument| shown.contains(&argument_of(&of, argument)));
+                let field = coordinate(&ty.name, member);
+                member.arguments.retain(|argument| visible.contains(&argument_coordinate(&field, argument)));
             }
             ty
         });
@@ -273,28 +281,28 @@ impl Model {
             .disable_suggestions()
             .validation_mode(validation)
             // Documents are bounded before; one level is added to what is only validated.
-            .limit_recursive_depth(RECURSION + 1);
+            .limit_recursive_depth(DEFAULT_MAX_DEPTH + 1);
         for ty in &self.types {
             schema = match ty.kind {
-                Kind::Scalar => schema.register(Scalar::new(&ty.name).description(&ty.doc)),
-                Kind::Enum => schema.register(
-                    ty.members.iter().fold(Enum::new(&ty.name).description(&ty.doc), |of, value| {
-                        of.item(EnumItem::new(&value.name).description(&value.doc))
+                TypeKind::Scalar => schema.register(Scalar::new(&ty.name).description(&ty.doc)),
+                TypeKind::Enum => schema.register(
+                    ty.members.iter().fold(Enum::new(&ty.name).description(&ty.doc), |ty, value| {
+                        ty.item(EnumItem::new(&value.name).description(&value.doc))
                     }),
                 ),
-                Kind::Input => schema.register(
-                    ty.members.iter().fold(InputObject::new(&ty.name).description(&ty.doc), |of, field| {
-                        of.field(given(field))
+                TypeKind::Input => schema.register(
+                    ty.members.iter().fold(InputObject::new(&ty.name).description(&ty.doc), |ty, field| {
+                        ty.field(input_value(field))
                     }),
                 ),
-                Kind::Object if ty.name == subscriptions => schema.register(
-                    ty.members.iter().fold(Subscription::new(&ty.name).description(&ty.doc), |of, field| {
-                        of.field(followed(field))
+                TypeKind::Object if ty.name == subscriptions => schema.register(
+                    ty.members.iter().fold(Subscription::new(&ty.name).description(&ty.doc), |ty, field| {
+                        ty.field(subscription_field(field))
                     }),
                 ),
-                Kind::Object => schema.register(
-                    ty.members.iter().fold(Object::new(&ty.name).description(&ty.doc), |of, field| {
-                        of.field(answered(field))
+                TypeKind::Object => schema.register(
+                    ty.members.iter().fold(Object::new(&ty.name).description(&ty.doc), |ty, field| {
+                        ty.field(object_field(field))
                     }),
                 ),
             };
@@ -304,47 +312,47 @@ impl Model {
 }
 
 /// Deepest nesting of selections that async-graphql takes by default.
-const RECURSION: usize = 32;
+const DEFAULT_MAX_DEPTH: usize = 32;
 
 pub(super) fn is_built_in(name: &str) -> bool {
     ["Int", "Float", "String", "Boolean", "ID"].contains(&name)
 }
 
-fn coordinate(ty: &str, member: &Member) -> String {
+fn coordinate(ty: &str, member: &MemberDef) -> String {
     format!("{ty}.{}", member.name)
 }
 
-fn argument_of(coordinate: &str, argument: &Member) -> String {
+fn argument_coordinate(coordinate: &str, argument: &MemberDef) -> String {
     format!("{coordinate}({}:)", argument.name)
 }
 
 /// What the roots lead to.
-fn reached(types: &BTreeMap<&str, Type>) -> Shown {
-    let mut shown = Shown::new();
+fn reachable(types: &BTreeMap<&str, Type>) -> VisibleNames {
+    let mut visible = VisibleNames::new();
     let mut next: Vec<&str> = ROOTS.to_vec();
     while let Some(name) = next.pop() {
         let Some(ty) = types.get(name) else { continue };
-        if !shown.insert(name.to_owned()) {
+        if !visible.insert(name.to_owned()) {
             continue;
         }
         for member in &ty.members {
-            let of = coordinate(name, member);
+            let field = coordinate(name, member);
             next.extend(member.ty.as_ref().map(TypeRef::type_name));
             for argument in &member.arguments {
                 next.extend(argument.ty.as_ref().map(TypeRef::type_name));
-                shown.insert(argument_of(&of, argument));
+                visible.insert(argument_coordinate(&field, argument));
             }
-            shown.insert(of);
+            visible.insert(field);
         }
     }
-    shown
+    visible
 }
 
-fn type_ref(member: &Member) -> TypeRef {
+fn type_ref(member: &MemberDef) -> TypeRef {
     member.ty.clone().unwrap_or_else(|| TypeRef::named(TypeRef::STRING))
 }
 
-fn given(member: &Member) -> InputValue {
+fn input_value(member: &MemberDef) -> InputValue {
     let value = InputValue::new(&member.name, type_ref(member)).description(&member.doc);
     match &member.deprecated {
         Some(reason) => value.deprecation(Some(reason)),
@@ -353,7 +361,7 @@ fn given(member: &Member) -> InputValue {
 }
 
 /// A field that the engine answers. Should anything else ever ask for it, it refuses.
-fn answered(member: &Member) -> Field {
+fn object_field(member: &MemberDef) -> Field {
     let field = Field::new(&member.name, type_ref(member), |_| {
         FieldFuture::new(async {
             Err::<Option<async_graphql::Value>, _>(async_graphql::Error::new(
@@ -368,11 +376,11 @@ fn answered(member: &Member) -> Field {
     member
         .arguments
         .iter()
-        .fold(field.description(&member.doc), |field, argument| field.argument(given(argument)))
+        .fold(field.description(&member.doc), |field, argument| field.argument(input_value(argument)))
 }
 
 /// A subscription, which the engine answers alone as well.
-fn followed(member: &Member) -> SubscriptionField {
+fn subscription_field(member: &MemberDef) -> SubscriptionField {
     let field = SubscriptionField::new(&member.name, type_ref(member), |_| {
         SubscriptionFieldFuture::new(async {
             Err::<Empty<async_graphql::Result<async_graphql::Value>>, _>(async_graphql::Error::new(
@@ -381,26 +389,26 @@ fn followed(member: &Member) -> SubscriptionField {
         })
     });
     let field = field.description(&member.doc);
-    member.arguments.iter().fold(field, |field, argument| field.argument(given(argument)))
+    member.arguments.iter().fold(field, |field, argument| field.argument(input_value(argument)))
 }
 
-pub(super) fn read(coordinate: String) -> Need {
-    Need::May(Action::Read, coordinate)
+pub(super) fn can_read(coordinate: String) -> Requirement {
+    Requirement::Can(Action::Read, coordinate)
 }
 
 /// That anything of a type can be read: its key, which is never null, can.
-pub(super) fn readable(object: &ObjectType) -> Need {
-    read(format!("{}.{}", object.name, object.key))
+pub(super) fn can_read_any(object: &ObjectType) -> Requirement {
+    can_read(format!("{}.{}", object.name, object.key))
 }
 
 /// What giving a value needs.
-pub(super) fn needs_of(right: &Right) -> Vec<Need> {
-    let mut needs = vec![Need::May(right.action(), right.coordinate())];
+pub(super) fn requirements_of(right: &Right) -> Vec<Requirement> {
+    let mut requirements = vec![Requirement::Can(right.action(), right.coordinate())];
     // Where values may be withheld row by row, nobody changes them blindly.
     if matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some()) {
-        needs.push(Need::NothingWithheld);
+        requirements.push(Requirement::NothingWithheld);
     }
-    needs
+    requirements
 }
 
 pub(super) fn enumeration<'a>(
@@ -408,7 +416,7 @@ pub(super) fn enumeration<'a>(
     doc: &str,
     values: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Type {
-    Type::enumeration(name, doc, values.into_iter().map(|(value, doc)| Member::value(value, doc)))
+    Type::enumeration(name, doc, values.into_iter().map(|(value, doc)| MemberDef::value(value, doc)))
 }
 
 #[cfg(test)]
@@ -416,22 +424,20 @@ mod tests {
     use super::*;
 
     fn model() -> Model {
-        let read = |coordinate: &str| Need::May(Action::Read, coordinate.to_owned());
+        let can_read = |coordinate: &str| Requirement::Can(Action::Read, coordinate.to_owned());
         let text = || TypeRef::named(TypeRef::STRING);
         Model::default()
             .register(
                 Type::object("Query", "q")
                     .field(
-                        Member::new("a", TypeRef::named("A"), "d").needs([read("a")]).argument(Member::new(
-                            "filter",
-                            TypeRef::named("Filter"),
-                            "d",
-                        )),
+                        MemberDef::new("a", TypeRef::named("A"), "d")
+                            .requires([can_read("a")])
+                            .argument(MemberDef::new("filter", TypeRef::named("Filter"), "d")),
                     )
-                    .field(Member::new("open", text(), "d")),
+                    .field(MemberDef::new("open", text(), "d")),
             )
             .register(Type::object("Mutation", "m").field(
-                Member::new("write", TypeRef::named("A"), "d").argument(Member::new(
+                MemberDef::new("write", TypeRef::named("A"), "d").argument(MemberDef::new(
                     "input",
                     TypeRef::named_nn("Input"),
                     "d",
@@ -439,40 +445,42 @@ mod tests {
             ))
             .register(
                 Type::input("Input", "i")
-                    .field(Member::new("must", TypeRef::named_nn("Word"), "d").needs([read("must")]))
-                    .field(Member::new("can", text(), "d")),
+                    .field(
+                        MemberDef::new("must", TypeRef::named_nn("Word"), "d").requires([can_read("must")]),
+                    )
+                    .field(MemberDef::new("can", text(), "d")),
             )
-            .register(Type::enumeration("Word", "w", [Member::value("X", "d").needs([read("x")])]))
+            .register(Type::enumeration("Word", "w", [MemberDef::value("X", "d").requires([can_read("x")])]))
             .register(
-                Type::object("A", "a").field(Member::new("b", TypeRef::named("B"), "d")).field(Member::new(
-                    "id",
-                    TypeRef::named_nn(TypeRef::ID),
-                    "d",
-                )),
+                Type::object("A", "a")
+                    .field(MemberDef::new("b", TypeRef::named("B"), "d"))
+                    .field(MemberDef::new("id", TypeRef::named_nn(TypeRef::ID), "d")),
             )
-            .register(Type::object("B", "b").field(Member::new("c", text(), "d").needs([read("c")])))
+            .register(
+                Type::object("B", "b").field(MemberDef::new("c", text(), "d").requires([can_read("c")])),
+            )
             .register(
                 Type::input("Filter", "f")
-                    .field(Member::new("and", TypeRef::named_nn_list("Filter"), "d").joining())
-                    .field(Member::new("c", text(), "d").needs([read("c")])),
+                    .field(MemberDef::new("and", TypeRef::named_nn_list("Filter"), "d").combinator())
+                    .field(MemberDef::new("c", text(), "d").requires([can_read("c")])),
             )
     }
 
-    fn shown(rights: &[&str]) -> Vec<String> {
-        let allowed = |need: &Need| matches!(need, Need::May(_, what) if rights.contains(&what.as_str()));
+    fn visible(rights: &[&str]) -> Vec<String> {
+        let is_met = |requirement: &Requirement| matches!(requirement, Requirement::Can(_, coordinate) if rights.contains(&coordinate.as_str()));
         let model = model();
-        let shown = model.shown(&allowed);
+        let visible = model.visible(&is_met);
         // Whatever is shown makes a schema.
-        model.only(&shown).schema(async_graphql::ValidationMode::Strict).unwrap();
-        shown.into_iter().filter(|name| !name.starts_with("Query.open")).collect()
+        model.restricted_to(&visible).schema(async_graphql::ValidationMode::Strict).unwrap();
+        visible.into_iter().filter(|name| !name.starts_with("Query.open")).collect()
     }
 
     #[test]
     fn what_cannot_be_used_goes_with_what_it_needs() {
-        assert_eq!(shown(&[]), ["Query"]);
-        assert_eq!(shown(&["a"]), ["A", "A.id", "Query", "Query.a"]);
+        assert_eq!(visible(&[]), ["Query"]);
+        assert_eq!(visible(&["a"]), ["A", "A.id", "Query", "Query.a"]);
         assert_eq!(
-            shown(&["a", "c"]),
+            visible(&["a", "c"]),
             [
                 "A",
                 "A.b",
@@ -488,8 +496,8 @@ mod tests {
             ]
         );
         // An input without a field it needs, or without a value for it, is none, nor is a mutation without it.
-        assert_eq!(shown(&["must"]), ["Query"]);
-        assert_eq!(shown(&["x"]), ["Query"]);
-        assert!(shown(&["must", "x"]).contains(&"Mutation.write(input:)".to_owned()));
+        assert_eq!(visible(&["must"]), ["Query"]);
+        assert_eq!(visible(&["x"]), ["Query"]);
+        assert!(visible(&["must", "x"]).contains(&"Mutation.write(input:)".to_owned()));
     }
 }

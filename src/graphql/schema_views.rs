@@ -14,11 +14,11 @@
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
-    Request as Stock, ServerError, ValidationMode, Value as Json, Variables, dynamic::Schema,
+    Request as AgRequest, ServerError, ValidationMode, Value as Json, Variables, dynamic::Schema,
     parser::types::ExecutableDocument,
 };
 
-use crate::graphql::schema_model::{Model, Names, Need, Shown, is_built_in};
+use crate::graphql::schema_model::{Model, Names, Requirement, VisibleNames, is_built_in};
 use crate::{
     auth::actor::Actor,
     base::{cache::Cache, error::Error},
@@ -29,7 +29,7 @@ use crate::{
 const MAX_VIEWS: usize = 64;
 
 /// What of the schema one kind of caller is shown.
-pub(super) struct View {
+pub(super) struct SchemaView {
     schema: Schema,
     sdl: OnceLock<String>,
     names: Names,
@@ -37,7 +37,7 @@ pub(super) struct View {
 
 /// What a view depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct ViewKey {
     revision: String,
     roles: Vec<String>,
     purpose: Option<String>,
@@ -48,50 +48,50 @@ struct Kind {
 /// The views of late.
 pub(super) struct SchemaViewCache {
     model: Model,
-    kept: Cache<Kind, Arc<View>>,
+    cache: Cache<ViewKey, Arc<SchemaView>>,
 }
 
 impl SchemaViewCache {
     pub(super) fn new(model: Model) -> Self {
-        Self { model, kept: Cache::new(MAX_VIEWS) }
+        Self { model, cache: Cache::new(MAX_VIEWS) }
     }
 
     /// What `actor` is shown.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
-    pub(super) fn of(&self, actor: &Actor) -> Result<Arc<View>, Error> {
-        let kind = Kind::of(actor);
-        if let Some(view) = self.kept.get(&kind) {
+    pub(super) fn view_for(&self, actor: &Actor) -> Result<Arc<SchemaView>, Error> {
+        let key = ViewKey::for_actor(actor);
+        if let Some(view) = self.cache.get(&key) {
             return Ok(view);
         }
-        let model = self.model.only(&self.shown(actor)?);
+        let model = self.model.restricted_to(&self.visible(actor)?);
         let schema = model.schema(ValidationMode::Fast);
         let schema = schema.map_err(|_| Error::internal("a view of the schema cannot be built"))?;
-        let view = Arc::new(View { schema, sdl: OnceLock::new(), names: model.names() });
-        self.kept.keep(kind, view.clone(), 1);
+        let view = Arc::new(SchemaView { schema, sdl: OnceLock::new(), names: model.names() });
+        self.cache.keep(key, view.clone(), 1);
         Ok(view)
     }
 
     /// Names of what `actor` is shown.
-    fn shown(&self, actor: &Actor) -> Result<Shown, Error> {
+    fn visible(&self, actor: &Actor) -> Result<VisibleNames, Error> {
         let under = |purpose: Option<&PurposeDef>, table: &Table| {
-            self.model.shown(&|need| met(need, &actor.policy, purpose, table))
+            self.model.visible(&|requirement| is_met(requirement, &actor.policy, purpose, table))
         };
-        let mut shown = under(actor.purpose.as_deref(), &actor.table);
+        let mut visible = under(actor.purpose.as_deref(), &actor.table);
         if actor.purpose.is_none() {
             // What is of use under one purpose is shown; what would take two is not.
             for purpose in &actor.permitted {
                 let table = actor.policy.table(&actor.roles, &purpose.code, actor.fields.as_deref())?;
-                shown.extend(under(Some(purpose.as_ref()), &table));
+                visible.extend(under(Some(purpose.as_ref()), &table));
             }
         }
-        Ok(shown)
+        Ok(visible)
     }
 }
 
-impl Kind {
-    fn of(actor: &Actor) -> Self {
+impl ViewKey {
+    fn for_actor(actor: &Actor) -> Self {
         let sorted = |mut list: Vec<String>| {
             list.sort();
             list
@@ -112,26 +112,26 @@ impl Kind {
 }
 
 /// Whether a caller with the decisions of `table` meets `need` for `purpose`.
-fn met(need: &Need, policy: &Policy, purpose: Option<&PurposeDef>, table: &Table) -> bool {
-    let may = |action: Action, name: &str| policy.object(name).is_some_and(|id| table.allows(id, action));
-    match need {
-        Need::May(action, name) => may(*action, name),
-        Need::Seen(name) => policy.object(name).is_some_and(|id| table.decide(id) != Decision::Deny),
-        Need::AnyRead(names) => names.iter().any(|name| may(Action::Read, name)),
-        Need::SeesAll => purpose.is_some_and(|purpose| purpose.sees_all),
-        Need::NothingWithheld => purpose.is_some_and(|purpose| purpose.grounds != Grounds::Consent),
+fn is_met(requirement: &Requirement, policy: &Policy, purpose: Option<&PurposeDef>, table: &Table) -> bool {
+    let can = |action: Action, name: &str| policy.object(name).is_some_and(|id| table.allows(id, action));
+    match requirement {
+        Requirement::Can(action, name) => can(*action, name),
+        Requirement::CanSee(name) => policy.object(name).is_some_and(|id| table.decide(id) != Decision::Deny),
+        Requirement::CanReadAny(names) => names.iter().any(|name| can(Action::Read, name)),
+        Requirement::SeesAll => purpose.is_some_and(|purpose| purpose.sees_all),
+        Requirement::NothingWithheld => purpose.is_some_and(|purpose| purpose.grounds != Grounds::Consent),
     }
 }
 
-impl View {
+impl SchemaView {
     /// Names of the members of a type, or as `Type.field` of the arguments of a field, but old ones; none where it is not shown.
-    pub(super) fn names(&self, of: &str) -> &[String] {
-        self.names.members.get(of).map_or(&[], Vec::as_slice)
+    pub(super) fn names(&self, name: &str) -> &[String] {
+        self.names.members.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The values of an enum that is shown.
-    pub(super) fn values(&self, of: &str) -> Option<&[String]> {
-        self.names.enums.contains(of).then(|| self.names(of))
+    pub(super) fn values(&self, name: &str) -> Option<&[String]> {
+        self.names.enums.contains(name).then(|| self.names(name))
     }
 
     /// Whether a type is shown.
@@ -150,10 +150,10 @@ impl View {
         document: ExecutableDocument,
         variables: Variables,
     ) -> Result<Json, Vec<ServerError>> {
-        let mut stock = Stock::new("").variables(variables).only_introspection();
-        stock.set_parsed_query(document);
-        let answer = self.schema.execute(stock).await;
-        if answer.errors.is_empty() { Ok(answer.data) } else { Err(answer.errors) }
+        let mut request = AgRequest::new("").variables(variables).only_introspection();
+        request.set_parsed_query(document);
+        let response = self.schema.execute(request).await;
+        if response.errors.is_empty() { Ok(response.data) } else { Err(response.errors) }
     }
 }
 
@@ -185,14 +185,14 @@ mod tests {
             Actor::new(policy.clone(), &credential, None, "test".to_owned()).unwrap()
         };
         let views = SchemaViewCache::new(model());
-        let first = views.of(&actor(0)).unwrap();
+        let first = views.view_for(&actor(0)).unwrap();
         for number in 1..=2 * MAX_VIEWS {
-            views.of(&actor(number)).unwrap();
+            views.view_for(&actor(number)).unwrap();
             // The first is in use all the time.
-            assert!(Arc::ptr_eq(&first, &views.of(&actor(0)).unwrap()));
+            assert!(Arc::ptr_eq(&first, &views.view_for(&actor(0)).unwrap()));
         }
-        assert!(views.kept.weight() <= MAX_VIEWS);
-        assert!(views.kept.get(&Kind::of(&actor(1))).is_none());
-        assert!(views.kept.get(&Kind::of(&actor(2 * MAX_VIEWS))).is_some());
+        assert!(views.cache.weight() <= MAX_VIEWS);
+        assert!(views.cache.get(&ViewKey::for_actor(&actor(1))).is_none());
+        assert!(views.cache.get(&ViewKey::for_actor(&actor(2 * MAX_VIEWS))).is_some());
     }
 }

@@ -4,7 +4,7 @@ use async_graphql::{Variables, parser::types::ExecutableDocument};
 
 use crate::graphql::{
     pipeline::{Pipeline, Request, log_refusal},
-    response::{Problem, Response, errors_json},
+    response::{ResponseError, ResponseParts, errors_json},
 };
 use crate::{
     app::App,
@@ -23,15 +23,15 @@ pub struct Subscription {
 
 /// What a subscriber is told.
 #[derive(Debug)]
-pub enum Told {
+pub enum SubscriptionEvent {
     /// Nothing: the change is not one of his.
-    Nothing,
+    None,
     /// A response, JSON.
-    Answer(String),
+    Next(String),
     /// Nothing yet: it cannot be read now, and may be later. A JSON list of errors, should it never be.
-    Later(String),
+    Retry(String),
     /// That it is over: a JSON list of errors.
-    Ended(String),
+    Error(String),
 }
 
 impl Pipeline {
@@ -45,101 +45,105 @@ impl Pipeline {
         actor: &Actor,
         request: Request,
     ) -> Result<Subscription, String> {
-        let refused = |problems: Vec<Problem>| errors_json(&problems, actor);
-        let document = self.parse(&request.query).map_err(refused)?;
+        let reject = |errors: Vec<ResponseError>| errors_json(&errors, actor);
+        let document = self.parse(&request.query).map_err(reject)?;
         let variables = Variables::from_json(serde_json::Value::Object(request.variables.clone()));
         let name = request.operation_name.as_deref();
         // Bounded before it is validated.
-        match Operation::choose(&document, name, request.variables.clone(), &self.limits) {
-            Ok(operation) if operation.subscribes => {}
+        match Operation::from_document(&document, name, request.variables.clone(), &self.limits) {
+            Ok(operation) if operation.is_subscription() => {}
             Ok(_) => {
                 let message =
                     "only subscriptions are served over WebSocket; send queries and mutations by POST";
-                return Err(refused(vec![Problem::of(Error::input(message))]));
+                return Err(reject(vec![ResponseError::new(Error::input(message))]));
             }
-            Err(error) => return Err(refused(vec![Problem::of(error)])),
+            Err(error) => return Err(reject(vec![ResponseError::new(error)])),
         }
-        match self.faults(actor, &document, name, variables).await {
-            Ok(faults) if faults.is_empty() => {}
-            Ok(faults) => return Err(refused(faults)),
-            Err(error) => return Err(refused(vec![Problem::of(error)])),
+        match self.validate(actor, &document, name, variables).await {
+            Ok(errors) if errors.is_empty() => {}
+            Ok(errors) => return Err(reject(errors)),
+            Err(error) => return Err(reject(vec![ResponseError::new(error)])),
         }
         let subscription = Subscription { document, request };
-        match self.plan_again(app, actor, &subscription) {
+        match self.replan(app, actor, &subscription) {
             Ok(plan) => {
                 plan.denials.iter().for_each(|denial| log_refusal(&denial.error, actor, None));
                 Ok(subscription)
             }
-            Err(problems) => {
-                problems.iter().for_each(|problem| log_refusal(&problem.error, actor, None));
-                Err(refused(problems))
+            Err(errors) => {
+                errors.iter().for_each(|error| log_refusal(&error.error, actor, None));
+                Err(reject(errors))
             }
         }
     }
 
     /// What the subscriber, who is `actor` now, is told of `change`; without one, whether it may go on.
-    pub async fn follow(
+    pub async fn next_event(
         &self,
         app: &App,
         actor: &Actor,
         subscription: &Subscription,
         change: Option<&Change>,
-    ) -> Told {
-        let plan = match self.plan_again(app, actor, subscription) {
+    ) -> SubscriptionEvent {
+        let plan = match self.replan(app, actor, subscription) {
             Ok(plan) => plan,
-            Err(problems) => {
-                problems.iter().for_each(|problem| log_refusal(&problem.error, actor, None));
-                return Told::Ended(errors_json(&problems, actor));
+            Err(errors) => {
+                errors.iter().for_each(|error| log_refusal(&error.error, actor, None));
+                return SubscriptionEvent::Error(errors_json(&errors, actor));
             }
         };
-        let (Some(change), Some(root)) = (change, plan.roots.first()) else { return Told::Nothing };
+        let (Some(change), Some(root)) = (change, plan.roots.first()) else { return SubscriptionEvent::None };
         let read = async {
-            if plan.makes_links {
+            if plan.needs_installation_keys {
                 audit::ring(app).await?;
             }
-            if plan.of_persons {
+            if plan.reads_personal_data {
                 self.uses.note(app, actor).await?;
             }
             let mut executor = Executor::new(&plan, app, actor, &subscription.request.variables)?;
-            let json = executor.change(root, change).await?;
+            let json = executor.read_change(root, change).await?;
             Ok::<_, Error>(json.map(|json| (json, executor.withheld)))
         };
         match read.await {
-            Ok(None) => Told::Nothing,
+            Ok(None) => SubscriptionEvent::None,
             Ok(Some((json, counts))) => {
-                let problems = plan.denials.iter().map(|denial| Problem::denied(denial, false)).collect();
+                let errors =
+                    plan.denials.iter().map(|denial| ResponseError::from_denial(denial, false)).collect();
                 let withheld = plan.withheld.iter().map(String::as_str).zip(counts).collect();
                 let data = Some(vec![(root.key.clone(), json)]);
-                Told::Answer(Response { data, problems, withheld, masked: &plan.masked }.text(actor))
+                SubscriptionEvent::Next(
+                    ResponseParts { data, errors, withheld, masked: &plan.masked }.text(actor),
+                )
             }
             Err(error) => {
-                let passing = error.may_pass();
-                let errors = errors_json(&[Problem::of(error)], actor);
-                if passing { Told::Later(errors) } else { Told::Ended(errors) }
+                let is_transient = error.may_pass();
+                let errors = errors_json(&[ResponseError::new(error)], actor);
+                if is_transient { SubscriptionEvent::Retry(errors) } else { SubscriptionEvent::Error(errors) }
             }
         }
     }
 
     /// The plan by what holds now.
-    fn plan_again(
+    fn replan(
         &self,
         app: &App,
         actor: &Actor,
         subscription: &Subscription,
-    ) -> Result<Plan, Vec<Problem>> {
+    ) -> Result<Plan, Vec<ResponseError>> {
         let Subscription { document, request } = subscription;
         let name = request.operation_name.as_deref();
-        let planned = Operation::choose(document, name, request.variables.clone(), &self.limits).and_then(
-            |operation| Plan::of(&operation, actor, &self.limits, &app.keys, app.now().date_naive()),
-        );
-        let plan = planned.map_err(|error| vec![Problem::of(error)])?;
+        let plan = Operation::from_document(document, name, request.variables.clone(), &self.limits)
+            .and_then(|operation| {
+                Plan::new(&operation, actor, &self.limits, &app.keys, app.now().date_naive())
+            });
+        let plan = plan.map_err(|error| vec![ResponseError::new(error)])?;
         // Fields that are denied are null beside an error, as in a read; the root makes the subscription.
-        let refused: Vec<Problem> = plan
+        let denied: Vec<ResponseError> = plan
             .denials
             .iter()
             .filter(|denial| denial.root.is_some())
-            .map(|denial| Problem::denied(denial, false))
+            .map(|denial| ResponseError::from_denial(denial, false))
             .collect();
-        if refused.is_empty() { Ok(plan) } else { Err(refused) }
+        if denied.is_empty() { Ok(plan) } else { Err(denied) }
     }
 }

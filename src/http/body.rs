@@ -23,14 +23,14 @@ use crate::{
 /// # Errors
 /// 413 when it is larger than the limit, 408 when it does not come in time, 400 when it breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, (StatusCode, Error)> {
-    let (limit, patience) = (limits.body_bytes, Duration::from_secs(limits.body_seconds));
+    let (limit, timeout) = (limits.body_bytes, Duration::from_secs(limits.body_seconds));
     let too_large =
         || (StatusCode::PAYLOAD_TOO_LARGE, Error::input(format!("the body is larger than {limit} bytes")));
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    match tokio::time::timeout(patience, to_bytes(body, limit)).await {
+    match tokio::time::timeout(timeout, to_bytes(body, limit)).await {
         Err(_) => Err((StatusCode::REQUEST_TIMEOUT, Error::input("the body did not arrive in time"))),
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if is_limit(&error) => Err(too_large()),
@@ -46,13 +46,13 @@ fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RequestParams {
-    #[serde(deserialize_with = "unique")]
+    #[serde(deserialize_with = "without_duplicate_keys")]
     pub(super) query: Option<Value>,
-    #[serde(deserialize_with = "unique")]
+    #[serde(deserialize_with = "without_duplicate_keys")]
     pub(super) operation_name: Option<Value>,
-    #[serde(deserialize_with = "unique")]
+    #[serde(deserialize_with = "without_duplicate_keys")]
     pub(super) variables: Option<Value>,
-    #[serde(deserialize_with = "unique")]
+    #[serde(deserialize_with = "without_duplicate_keys")]
     pub(super) extensions: Option<Value>,
 }
 
@@ -66,9 +66,9 @@ pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
         Some(b'[') => return Err(Error::input("batches are not supported; send one operation per request")),
         _ => return Err(Error::input("the body is not a JSON object")),
     }
-    let members: RequestParams =
+    let params: RequestParams =
         serde_json::from_slice(bytes).map_err(|_| Error::input("the body is not well-formed JSON"))?;
-    Ok(Request { safe: false, ..members.request(strict)? })
+    Ok(Request { safe: false, ..params.request(strict)? })
 }
 
 impl RequestParams {
@@ -90,16 +90,16 @@ impl RequestParams {
         if !matches!(self.extensions, None | Some(Value::Null | Value::Object(_))) {
             return Err(Error::input("`extensions` must be an object or null"));
         }
-        Ok(Request { query, operation_name, variables, strict, safe: true, replay: None, meter: None })
+        Ok(Request { query, operation_name, variables, strict, safe: true, idempotency: None, meter: None })
     }
 }
 
 /// JSON without members given twice.
-pub(super) fn json(bytes: &[u8]) -> Result<Value, ()> {
+pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ()> {
     serde_json::from_slice(bytes).map(|NoDuplicateKeys(value)| value).map_err(|_| ())
 }
 
-fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+fn without_duplicate_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     NoDuplicateKeys::deserialize(deserializer).map(|NoDuplicateKeys(value)| Some(value))
 }
 
@@ -108,13 +108,13 @@ struct NoDuplicateKeys(Value);
 
 impl<'de> Deserialize<'de> for NoDuplicateKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reading)
+        deserializer.deserialize_any(NoDuplicateKeysVisitor)
     }
 }
 
-struct Reading;
+struct NoDuplicateKeysVisitor;
 
-impl<'de> Visitor<'de> for Reading {
+impl<'de> Visitor<'de> for NoDuplicateKeysVisitor {
     type Value = NoDuplicateKeys;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

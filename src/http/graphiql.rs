@@ -23,7 +23,7 @@ pub const PATH: &str = "/graphiql";
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
 #[allow_missing = true]
-struct Built;
+struct GraphiqlFiles;
 
 const PAGE: &str = "index.html";
 
@@ -33,12 +33,12 @@ const ABSENT: &str = include_str!("graphiql_absent.html");
 /// Nothing but files of this server. Workers are files too, so neither `blob:` nor `eval` is needed. Styles alone may be
 /// inline: Monaco puts the places of lines into `style` attributes and the colours of a theme into a `style` element. Since
 /// pictures and fonts come from here as well, styles can carry nothing away.
-const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
+const CSP: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Whether the page is in this build.
 pub fn is_built() -> bool {
-    Built::get(PAGE).is_some()
+    GraphiqlFiles::get(PAGE).is_some()
 }
 
 /// The page and its files. They are the same for everybody and hold no secret: whoever has no token gets no data.
@@ -52,35 +52,35 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 async fn page() -> Response {
-    match Built::get(PAGE) {
-        Some(page) => answer(PAGE, page.data.into(), "no-store"),
-        None => answer(PAGE, ABSENT.into(), "no-store"),
+    match GraphiqlFiles::get(PAGE) {
+        Some(page) => file_response(PAGE, page.data.into(), "no-store"),
+        None => file_response(PAGE, ABSENT.into(), "no-store"),
     }
 }
 
 /// One of the files. A name is looked up among those embedded, as it was sent: no path leads out of them.
 async fn file(request: Request) -> Response {
     let name = request.uri().path().strip_prefix("/graphiql/").unwrap_or_default().to_owned();
-    match Built::get(&name).filter(|_| name != PAGE) {
+    match GraphiqlFiles::get(&name).filter(|_| name != PAGE) {
         Some(EmbeddedFile { data, .. }) => {
             // The name of an asset holds a digest of it.
             let hashed = name.starts_with("assets/");
-            answer(
+            file_response(
                 &name,
                 data.into(),
                 if hashed { "public, max-age=31536000, immutable" } else { "no-store" },
             )
         }
-        None => crate::http::response::unknown(request).await,
+        None => crate::http::response::not_found(request).await,
     }
 }
 
-fn answer(name: &str, body: Body, cache: &'static str) -> Response {
+fn file_response(name: &str, body: Body, cache: &'static str) -> Response {
     let fixed = |name: HeaderName, value: &'static str| (name, HeaderValue::from_static(value));
     let headers = [
         fixed(CONTENT_TYPE, content_type(name)),
         fixed(CACHE_CONTROL, cache),
-        fixed(CONTENT_SECURITY_POLICY, POLICY),
+        fixed(CONTENT_SECURITY_POLICY, CSP),
         fixed(X_CONTENT_TYPE_OPTIONS, "nosniff"),
         fixed(REFERRER_POLICY, "no-referrer"),
         fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

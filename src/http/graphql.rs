@@ -18,7 +18,7 @@ use tracing::Instrument;
 use super::{Format, body, headers, shared::Shared};
 use crate::http::{
     query_string,
-    rate_limit::Account,
+    rate_limit::RateAccount,
     response::{self, RequestId, RequestLogFields},
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 
 /// How much longer than an operation may take its answer is waited for: reads end in time by themselves, and what is written is
 /// read back after it.
-const OVERTIME: Duration = Duration::from_secs(3);
+const RESPONSE_GRACE: Duration = Duration::from_secs(3);
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
@@ -49,8 +49,8 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         _ => {
             let error = Error::input("operations are sent by POST, queries by GET too");
             let format = Format::negotiate(request.headers()).unwrap_or_default();
-            let id = RequestId::of(&request);
-            let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+            let id = RequestId::from_request(&request);
+            let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
             response
         }
@@ -66,7 +66,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
 
 /// Answers a request by POST or GET.
 async fn answer_operation(shared: &Shared, request: Request) -> Response {
-    let id = RequestId::of(&request);
+    let id = RequestId::from_request(&request);
     let accepted = Format::negotiate(request.headers());
     let format = accepted.unwrap_or_default();
     let (head, payload) = request.into_parts();
@@ -74,37 +74,40 @@ async fn answer_operation(shared: &Shared, request: Request) -> Response {
         Ok(credential) => credential,
         Err(error) => {
             log_refusal(&error, None, &id);
-            return response::refuse(format, response::status_of(error.code), &error, &id);
+            return response::error_response(format, response::status_of(error.code), &error, &id);
         }
     };
-    let account = shared.rates.clone().map(|rates| Arc::new(Account::new(rates, &credential.actor_id)));
-    let mut noted =
+    let account = shared
+        .rate_limiter
+        .clone()
+        .map(|rate_limiter| Arc::new(RateAccount::new(rate_limiter, &credential.actor_id)));
+    let mut log_fields =
         RequestLogFields { actor: Some(credential.actor_id.clone()), ..RequestLogFields::default() };
-    let asked = Asked { head, payload, accepted, id: &id, account: account.clone() };
-    let mut response = match operate(shared, asked, &credential, &mut noted).await {
+    let authenticated = AuthenticatedRequest { head, payload, accepted, id: &id, account: account.clone() };
+    let mut response = match operate(shared, authenticated, &credential, &mut log_fields).await {
         Ok(response) => response,
         Err((status, error)) => {
             if error.code == Code::PurposeNotPermitted {
                 log_refusal(&error, Some(&credential.actor_id), &id);
             }
-            response::refuse(format, status, &error, &id)
+            response::error_response(format, status, &error, &id)
         }
     };
     if let Some(account) = account {
-        account.stamp(&mut response);
+        account.set_headers(&mut response);
     }
-    noted.code = response.extensions().get::<RequestLogFields>().and_then(|inner| inner.code);
-    response.extensions_mut().insert(noted);
+    log_fields.code = response.extensions().get::<RequestLogFields>().and_then(|inner| inner.code);
+    response.extensions_mut().insert(log_fields);
     response
 }
 
 /// A request whose credential is known.
-struct Asked<'r> {
+struct AuthenticatedRequest<'r> {
     head: Parts,
     payload: Body,
     accepted: Option<Format>,
     id: &'r RequestId,
-    account: Option<Arc<Account>>,
+    account: Option<Arc<RateAccount>>,
 }
 
 /// The security log: what was refused before an operation was known.
@@ -117,8 +120,8 @@ pub(super) fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
 pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
     let bearer = headers::bearer(head)?;
     // What asks no database needs no place there.
-    let _place = match access_tokens::is_looked_up(bearer) {
-        true => Some(shared.admission.enter().await?),
+    let _permit = match access_tokens::is_looked_up(bearer) {
+        true => Some(shared.concurrency.acquire().await?),
         false => None,
     };
     access_tokens::authenticate(&shared.app, bearer).await.map_err(|error| match error.transient {
@@ -136,73 +139,73 @@ fn may_write(document: &str) -> bool {
 /// Everything after the credential.
 async fn operate(
     shared: &Shared,
-    asked: Asked<'_>,
+    request: AuthenticatedRequest<'_>,
     credential: &Credential,
-    noted: &mut RequestLogFields,
+    log_fields: &mut RequestLogFields,
 ) -> Result<Response, (StatusCode, Error)> {
-    let refused = |error: Error| (response::status_of(error.code), error);
+    let with_status = |error: Error| (response::status_of(error.code), error);
     // What is refused costs as well.
-    if let Some(account) = &asked.account {
-        account.charge(1).map_err(refused)?;
+    if let Some(account) = &request.account {
+        account.charge(1).map_err(with_status)?;
     }
-    let head = &asked.head.headers;
-    let Some(format) = asked.accepted else {
+    let head = &request.head.headers;
+    let Some(format) = request.accepted else {
         let error = Error::input("answers come as application/graphql-response+json or application/json");
         return Err((StatusCode::NOT_ACCEPTABLE, error));
     };
-    let posted = asked.head.method == Method::POST;
-    if posted && (!headers::has_json_body(head) || headers::has_encoded_body(head)) {
+    let is_post = request.head.method == Method::POST;
+    if is_post && (!headers::has_json_body(head) || headers::has_encoded_body(head)) {
         let error = Error::input("the body must be application/json in UTF-8, without a content encoding");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    let purpose = headers::purpose(head).map_err(refused)?;
-    let actor = Actor::new(shared.app.policy.current(), credential, purpose, asked.id.as_str().to_owned())
-        .map_err(refused)?;
-    noted.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
+    let purpose = headers::purpose(head).map_err(with_status)?;
+    let actor = Actor::new(shared.app.policy.current(), credential, purpose, request.id.as_str().to_owned())
+        .map_err(with_status)?;
+    log_fields.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
     let strict = headers::strict(head);
-    let mut operation = if posted {
-        let bytes = body::read(head, asked.payload, &shared.limits).await?;
-        let key = headers::idempotency_key(head).map_err(refused)?;
-        let mut operation = body::parse(&bytes, strict).map_err(refused)?;
-        let purpose = noted.purpose.as_deref().unwrap_or_default();
+    let mut operation = if is_post {
+        let bytes = body::read(head, request.payload, &shared.limits).await?;
+        let key = headers::idempotency_key(head).map_err(with_status)?;
+        let mut operation = body::parse(&bytes, strict).map_err(with_status)?;
+        let purpose = log_fields.purpose.as_deref().unwrap_or_default();
         if let Some(key) = key {
-            let ring = audit::ring(&shared.app).await.map_err(refused)?;
-            operation.replay = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(refused)?);
+            let ring = audit::ring(&shared.app).await.map_err(with_status)?;
+            operation.idempotency = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(with_status)?);
         }
         operation
     } else {
-        let address = asked.head.uri.query().unwrap_or_default();
-        if address.len() > shared.limits.body_bytes {
+        let query = request.head.uri.query().unwrap_or_default();
+        if query.len() > shared.limits.body_bytes {
             let error = Error::input("the address is too long; send the operation by POST");
             return Err((StatusCode::URI_TOO_LONG, error));
         }
-        query_string::parse(address, strict).map_err(refused)?
+        query_string::parse(query, strict).map_err(with_status)?
     };
-    operation.meter = asked.account.map(|account| account as Arc<dyn CostMeter>);
+    operation.meter = request.account.map(|account| account as Arc<dyn CostMeter>);
     // Only now: a client that is slow to send its body keeps no other from its turn.
-    let place = shared.admission.enter().await.map_err(refused)?;
+    let permit = shared.concurrency.acquire().await.map_err(with_status)?;
     if !may_write(&operation.query) {
         // What only reads ends when the client hangs up and this future is dropped.
-        let answer = Box::pin(shared.engine.execute(&shared.app, &actor, operation)).await;
-        drop(place);
-        return Ok(response::deliver(format, answer, strict));
+        let answer = Box::pin(shared.pipeline.execute(&shared.app, &actor, operation)).await;
+        drop(permit);
+        return Ok(response::graphql_response(format, answer, strict));
     }
     // A task of its own: it goes on to its end when the client hangs up.
-    let (app, engine) = (shared.app.clone(), shared.engine.clone());
+    let (app, pipeline) = (shared.app.clone(), shared.pipeline.clone());
     let task = tokio::spawn(
         async move {
-            let answer = engine.execute(&app, &actor, operation).await;
-            drop(place);
+            let answer = pipeline.execute(&app, &actor, operation).await;
+            drop(permit);
             answer
         }
         .in_current_span(),
     );
-    match tokio::time::timeout(shared.limits.operation_time() + OVERTIME, task).await {
-        Ok(Ok(done)) => Ok(response::deliver(format, done, strict)),
-        Ok(Err(_)) => Err(refused(Error::internal("an operation panicked"))),
+    match tokio::time::timeout(shared.limits.operation_time() + RESPONSE_GRACE, task).await {
+        Ok(Ok(answer)) => Ok(response::graphql_response(format, answer, strict)),
+        Ok(Err(_)) => Err(with_status(Error::internal("an operation panicked"))),
         Err(_) => {
             let message = "this takes too long; a mutation that was begun goes on to its end";
-            Err(refused(Error::new(Code::TimedOut, message)))
+            Err(with_status(Error::new(Code::TimedOut, message)))
         }
     }
 }

@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// How long an answer holds.
-const FRESH: Duration = Duration::from_secs(1);
+const CACHE_TTL: Duration = Duration::from_secs(1);
 /// How long a check may take. An import into SQLite may hold the one writer for a moment.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state of one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum CheckStatus {
     /// It works.
     Ok,
     /// It does not.
@@ -45,23 +45,23 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Checks {
     /// The pool that reads.
-    pub reader: State,
+    pub reader: CheckStatus,
     /// The pool that writes.
-    pub writer: State,
+    pub writer: CheckStatus,
     /// Whether the tables are those of this program.
-    pub migrations: State,
+    pub migrations: CheckStatus,
     /// Whether a policy is in force.
-    pub policy: State,
+    pub policy: CheckStatus,
     /// Whether the audit log takes entries.
-    pub audit: State,
+    pub audit: CheckStatus,
     /// Whether what is sealed can be opened: the master key in use is known.
-    pub keys: State,
+    pub keys: CheckStatus,
 }
 
 impl Checks {
     fn ok(self) -> bool {
         let Self { reader, writer, migrations, policy, audit, keys } = self;
-        [reader, writer, migrations, policy, audit, keys].iter().all(|state| *state == State::Ok)
+        [reader, writer, migrations, policy, audit, keys].iter().all(|state| *state == CheckStatus::Ok)
     }
 }
 
@@ -97,7 +97,7 @@ impl From<Lax> for Warning {
 
 /// What `/readyz` tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct HealthReport {
     /// `ready`, `unready`, or `stopping`.
     pub status: &'static str,
     /// Part by part.
@@ -107,7 +107,7 @@ pub struct Report {
     pub warnings: Vec<Warning>,
 }
 
-impl Report {
+impl HealthReport {
     /// Whether requests should be sent here.
     pub fn is_ready(&self) -> bool {
         self.status == "ready"
@@ -117,65 +117,66 @@ impl Report {
 /// Checks, and remembers for a second.
 pub struct Health {
     app: Arc<App>,
-    ending: Shutdown,
+    shutdown: Shutdown,
     last: Mutex<Option<(Instant, Checks, Vec<Warning>)>>,
 }
 
 impl Health {
     /// Of the server over `app`, until `ending`.
-    pub fn new(app: Arc<App>, ending: Shutdown) -> Self {
-        Self { app, ending, last: Mutex::new(None) }
+    pub fn new(app: Arc<App>, shutdown: Shutdown) -> Self {
+        Self { app, shutdown, last: Mutex::new(None) }
     }
 
     /// The state now, or of less than a second ago. Who asks while a check is under way waits for its answer.
-    pub async fn report(&self) -> Report {
+    pub async fn report(&self) -> HealthReport {
         let mut last = self.last.lock().await;
         let (checks, warnings) = match &*last {
-            Some((at, checks, warnings)) if at.elapsed() < FRESH => (*checks, warnings.clone()),
+            Some((at, checks, warnings)) if at.elapsed() < CACHE_TTL => (*checks, warnings.clone()),
             _ => {
                 let (checks, warnings) = check(&self.app).await;
                 *last = Some((Instant::now(), checks, warnings.clone()));
                 (checks, warnings)
             }
         };
-        let status = match (self.ending.has_begun(), checks.ok()) {
+        let status = match (self.shutdown.is_triggered(), checks.ok()) {
             (true, _) => "stopping",
             (false, true) => "ready",
             (false, false) => "unready",
         };
-        Report { status, checks, warnings }
+        HealthReport { status, checks, warnings }
     }
 }
 
 async fn check(app: &App) -> (Checks, Vec<Warning>) {
-    let pending = timeout(PATIENCE, Migrator::get_pending_migrations_read_only(&app.db.reader));
-    let unknown = timeout(PATIENCE, audit::unknown_masters(app));
-    let (probed, lax) = (timeout(PATIENCE, audit::probe(app)), timeout(PATIENCE, app.db.lax()));
+    let pending = timeout(CHECK_TIMEOUT, Migrator::get_pending_migrations_read_only(&app.db.reader));
+    let unknown = timeout(CHECK_TIMEOUT, audit::unknown_masters(app));
+    let (probed, lax) = (timeout(CHECK_TIMEOUT, audit::probe(app)), timeout(CHECK_TIMEOUT, app.db.lax()));
     let (pending, unknown, probed, lax) = tokio::join!(pending, unknown, probed, lax);
-    let held = timeout(PATIENCE, app.db.held()).await;
+    let held = timeout(CHECK_TIMEOUT, app.db.held()).await;
     let (reader, migrations) = match pending {
-        Ok(Ok(pending)) if pending.is_empty() => (State::Ok, State::Ok),
-        Ok(Ok(_)) => (State::Ok, State::Pending),
-        Ok(Err(_)) => (State::Failed, State::Unknown),
-        Err(_) => (State::TimedOut, State::Unknown),
+        Ok(Ok(pending)) if pending.is_empty() => (CheckStatus::Ok, CheckStatus::Ok),
+        Ok(Ok(_)) => (CheckStatus::Ok, CheckStatus::Pending),
+        Ok(Err(_)) => (CheckStatus::Failed, CheckStatus::Unknown),
+        Err(_) => (CheckStatus::TimedOut, CheckStatus::Unknown),
     };
     let reader = match (reader, held) {
-        (State::Ok, Ok(Ok(Held::NotReadOnly))) => State::NotReadOnly,
-        (State::Ok, Ok(Ok(Held::NoTimeout))) => State::NoTimeout,
-        (State::Ok, Ok(Err(_))) => State::Failed,
-        (State::Ok, Err(_)) => State::TimedOut,
+        (CheckStatus::Ok, Ok(Ok(Held::NotReadOnly))) => CheckStatus::NotReadOnly,
+        (CheckStatus::Ok, Ok(Ok(Held::NoTimeout))) => CheckStatus::NoTimeout,
+        (CheckStatus::Ok, Ok(Err(_))) => CheckStatus::Failed,
+        (CheckStatus::Ok, Err(_)) => CheckStatus::TimedOut,
         (reader, _) => reader,
     };
     let (writer, audit, keys) = match probed {
-        Ok(Probed::Writable) => (State::Ok, State::Ok, State::Ok),
-        Ok(Probed::NoKey) => (State::Ok, State::Failed, State::Failed),
-        Ok(Probed::NoEntry) => (State::Ok, State::Failed, State::Unknown),
-        Ok(Probed::NoTransaction) => (State::Failed, State::Unknown, State::Unknown),
-        Err(_) => (State::TimedOut, State::Unknown, State::Unknown),
+        Ok(Probed::Writable) => (CheckStatus::Ok, CheckStatus::Ok, CheckStatus::Ok),
+        Ok(Probed::NoKey) => (CheckStatus::Ok, CheckStatus::Failed, CheckStatus::Failed),
+        Ok(Probed::NoEntry) => (CheckStatus::Ok, CheckStatus::Failed, CheckStatus::Unknown),
+        Ok(Probed::NoTransaction) => (CheckStatus::Failed, CheckStatus::Unknown, CheckStatus::Unknown),
+        Err(_) => (CheckStatus::TimedOut, CheckStatus::Unknown, CheckStatus::Unknown),
     };
-    let writer = if app.db.disk_has_failed() { State::Failed } else { writer };
+    let writer = if app.db.disk_has_failed() { CheckStatus::Failed } else { writer };
     // Empty policies are not loaded; this tells of one that could not have been.
-    let policy = if app.policy.current().revision().is_empty() { State::Failed } else { State::Ok };
+    let policy =
+        if app.policy.current().revision().is_empty() { CheckStatus::Failed } else { CheckStatus::Ok };
     // Whether the reader answers is told by its check.
     let unknown = matches!(unknown, Ok(Ok(names)) if !names.is_empty());
     let warnings = [

@@ -16,7 +16,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
 use super::{Shutdown, health::Health};
-use crate::http::security_headers::guard;
+use crate::http::security_headers::with_security_headers;
 use crate::{
     app::App,
     base::{
@@ -27,41 +27,41 @@ use crate::{
 };
 
 /// How often what was measured is gathered, read or not: else it would pile up.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 struct Shared {
     app: Arc<App>,
     health: Arc<Health>,
-    registry: &'static PrometheusHandle,
+    recorder: &'static PrometheusHandle,
     /// Revision of the policy that was told last.
-    told: Arc<Mutex<Option<String>>>,
+    reported_revision: Arc<Mutex<Option<String>>>,
 }
 
 /// `/livez`, `/readyz` and `/metrics`. Nobody is asked for a credential: nothing here tells of a person.
 ///
 /// # Errors
 /// `INTERNAL` when there is no registry.
-pub fn management(app: Arc<App>, ending: Shutdown) -> Result<Router, Error> {
-    let health = Arc::new(Health::new(app.clone(), ending));
-    let registry = metrics::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
+pub fn management(app: Arc<App>, shutdown: Shutdown) -> Result<Router, Error> {
+    let health = Arc::new(Health::new(app.clone(), shutdown));
+    let recorder = metrics::registry().ok_or_else(|| Error::internal("the registry of measures"))?;
     metrics::start_at_zero(Code::ALL.into_iter().map(Code::as_str));
-    let shared = Shared { app, health, registry, told: Arc::default() };
+    let shared = Shared { app, health, recorder, reported_revision: Arc::default() };
     let router = Router::new()
         .route("/livez", get(async || json(StatusCode::OK, "{\"status\":\"alive\"}".to_owned())))
         .route("/readyz", get(ready))
-        .route("/metrics", get(measured))
+        .route("/metrics", get(render_metrics))
         .with_state(shared);
-    Ok(guard(router, &Server::default()))
+    Ok(with_security_headers(router, &Server::default()))
 }
 
 /// Serves `router`, made by [`management`], as long as the process lives.
-pub async fn manage(listener: TcpListener, router: Router) {
-    if let Some(registry) = metrics::registry() {
+pub async fn serve_management(listener: TcpListener, router: Router) {
+    if let Some(recorder) = metrics::registry() {
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(UPKEEP).await;
-                registry.run_upkeep();
+                tokio::time::sleep(UPKEEP_INTERVAL).await;
+                recorder.run_upkeep();
             }
         });
     }
@@ -84,17 +84,17 @@ fn json(status: StatusCode, text: String) -> Response {
     (status, [format], text).into_response()
 }
 
-async fn measured(State(shared): State<Shared>) -> Response {
+async fn render_metrics(State(shared): State<Shared>) -> Response {
     for pool in shared.app.db.pools() {
         metrics::pool(pool.name, pool.in_use, pool.idle, pool.largest);
     }
     let revision = shared.app.policy.current().revision().to_owned();
     {
-        let mut told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics::policy(&revision, told.as_deref());
-        *told = Some(revision);
+        let mut reported = shared.reported_revision.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics::policy(&revision, reported.as_deref());
+        *reported = Some(revision);
     }
-    let text = shared.registry.render();
+    let text = shared.recorder.render();
     let format = (CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     ([format], text).into_response()
 }

@@ -19,12 +19,12 @@ mod public_keys;
 mod query_string;
 mod rate_limit;
 mod response;
+mod root_page;
 mod sdl;
 mod security_headers;
 mod serve;
 mod shared;
 mod shutdown;
-mod signpost;
 mod socket;
 
 use std::{
@@ -58,18 +58,18 @@ use crate::{
 
 use concurrency::ConcurrencyLimit;
 use rate_limit::RateLimiter;
-use response::unknown;
+use response::not_found;
 use shared::Shared;
 use socket::places::Sockets;
 
 pub use crate::base::limits::Limits;
 pub use headers::{Format, IDEMPOTENCY_KEY, PREFER, PURPOSE};
-pub use health::{Checks, Health, Report, State as Check};
-pub use management::{manage, management};
+pub use health::{CheckStatus, Checks, Health, HealthReport};
+pub use management::{management, serve_management};
 pub use outbox::outbox;
-pub use pages::fit;
+pub use pages::check_policy_supports_pages;
 pub use response::RequestId;
-pub use security_headers::guard;
+pub use security_headers::with_security_headers;
 pub use serve::serve_within;
 pub use shutdown::Shutdown;
 pub use socket::places::SocketLimits;
@@ -94,26 +94,27 @@ impl From<Limits> for Settings {
 }
 
 /// Every route of the server.
-pub fn router(app: Arc<App>, engine: Arc<Pipeline>, settings: impl Into<Settings>) -> Router {
+pub fn router(app: Arc<App>, pipeline: Arc<Pipeline>, settings: impl Into<Settings>) -> Router {
     let settings = settings.into();
     let limits = settings.limits;
-    let (rates, admission) =
+    let (rate_limiter, concurrency) =
         (RateLimiter::new(limits.cost_per_minute), ConcurrencyLimit::new(limits.operations));
     let sockets = Arc::new(Sockets::new(settings.sockets));
-    let shared = Shared { app, engine, limits, rates, admission, sockets, graphiql: settings.graphiql };
+    let shared =
+        Shared { app, pipeline, limits, rate_limiter, concurrency, sockets, graphiql: settings.graphiql };
     let page = if settings.graphiql { graphiql::routes() } else { Router::new() };
     let public =
         if shared.app.pages.enabled { pages::routes(&shared, settings.behind_proxy) } else { Router::new() };
     Router::new()
-        .route("/", any(signpost::handle))
+        .route("/", any(root_page::handle))
         .route("/graphql", any(socket::handle))
         .merge(page)
         .merge(public)
         .route("/schema.graphql", any(sdl::handle))
         .route(receipts::KEYS_PATH, any(public_keys::handle))
-        .fallback(unknown)
+        .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(shared.clone(), attend))
+        .layer(middleware::from_fn_with_state(shared.clone(), trace_request))
         // What gives a request its id may panic too.
         .layer(CatchPanicLayer::custom(panicked_outside))
         .with_state(shared)
@@ -126,10 +127,10 @@ pub fn router(app: Arc<App>, engine: Arc<Pipeline>, settings: impl Into<Settings
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    ending: Shutdown,
+    shutdown: Shutdown,
     grace: Duration,
 ) -> io::Result<()> {
-    serve_within(listener, router, &Limits::default(), ending, grace).await
+    serve_within(listener, router, &Limits::default(), shutdown, grace).await
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -158,7 +159,7 @@ pub async fn stop_signal() {
 }
 
 /// Gives the request its id and the answer the headers that every answer has, and writes the one log line.
-async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+async fn trace_request(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = RequestId::new(&shared.app);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
@@ -168,16 +169,16 @@ async fn attend(State(shared): State<Shared>, mut request: Request, next: Next) 
     let mut response = next.run(request).instrument(span.clone()).await;
     if response.extensions().get::<Panicked>().is_some() {
         let error = span.in_scope(|| Error::internal("a request panicked"));
-        response = response::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
+        response = response::error_response(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
     }
-    response::stamp(&mut response, &id);
-    let noted = response.extensions().get::<response::RequestLogFields>().cloned().unwrap_or_default();
+    response::set_headers(&mut response, &id);
+    let log_fields = response.extensions().get::<response::RequestLogFields>().cloned().unwrap_or_default();
     tracing::info!(
         request_id = id.as_str(),
-        actor = noted.actor.as_deref(),
-        purpose = noted.purpose.as_deref(),
+        actor = log_fields.actor.as_deref(),
+        purpose = log_fields.purpose.as_deref(),
         status = response.status().as_u16(),
-        code = noted.code.map(Code::as_str),
+        code = log_fields.code.map(Code::as_str),
         micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
@@ -198,10 +199,10 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 
 /// The answer when even the id of a request could not be made.
 fn panicked_outside(_: Box<dyn Any + Send + 'static>) -> Response {
-    let id = RequestId::of_chance();
+    let id = RequestId::random();
     let error = Error::internal("a request panicked before it had an id");
-    let mut response = response::refuse(Format::Json, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
-    response::stamp(&mut response, &id);
+    let mut response = response::error_response(Format::Json, StatusCode::INTERNAL_SERVER_ERROR, &error, &id);
+    response::set_headers(&mut response, &id);
     tracing::info!(request_id = id.as_str(), status = 500, code = error.code.as_str(), "request");
     response
 }

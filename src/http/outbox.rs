@@ -19,11 +19,11 @@ use subtle::ConstantTimeEq;
 use crate::domain::mail_outbox::shown::Outbox;
 
 /// Styles of the public pages, and nothing else.
-const POLICY: &str =
+const CSP: &str =
     "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Clone)]
-struct Shown {
+struct OutboxState {
     outbox: Outbox,
     token: String,
 }
@@ -31,10 +31,10 @@ struct Shown {
 #[derive(Template)]
 #[template(path = "outbox.html")]
 struct Page {
-    letters: Vec<Letter>,
+    mails: Vec<Mail>,
 }
 
-struct Letter {
+struct Mail {
     to: String,
     subject: String,
     at: String,
@@ -49,21 +49,21 @@ struct Line {
 
 /// The route, for whoever knows `token`.
 pub fn outbox(outbox: Outbox, token: String) -> Router {
-    Router::new().route("/outbox/{token}", any(page)).with_state(Shown { outbox, token })
+    Router::new().route("/outbox/{token}", any(page)).with_state(OutboxState { outbox, token })
 }
 
-async fn page(State(shown): State<Shown>, Path(token): Path<String>, request: Request) -> Response {
+async fn page(State(state): State<OutboxState>, Path(token): Path<String>, request: Request) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let known: bool = token.as_bytes().ct_eq(shown.token.as_bytes()).into();
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !known || !reads || !is_here(host) {
+    let token_matches: bool = token.as_bytes().ct_eq(state.token.as_bytes()).into();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !token_matches || !is_read || !is_this_machine(host) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let letters = shown.outbox.letters().into_iter().map(|letter| Letter {
-        to: letter.to,
-        subject: letter.subject,
-        at: letter.at.format("%H:%M:%S").to_string(),
-        lines: letter
+    let mails = state.outbox.letters().into_iter().map(|mail| Mail {
+        to: mail.to,
+        subject: mail.subject,
+        at: mail.at.format("%H:%M:%S").to_string(),
+        lines: mail
             .text
             .lines()
             .map(|line| Line {
@@ -72,11 +72,11 @@ async fn page(State(shown): State<Shown>, Path(token): Path<String>, request: Re
             })
             .collect(),
     });
-    match (Page { letters: letters.collect() }).render() {
+    match (Page { mails: mails.collect() }).render() {
         Ok(page) => {
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP)),
                 // The token stands in the address.
                 (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             ];
@@ -87,7 +87,7 @@ async fn page(State(shown): State<Shown>, Path(token): Path<String>, request: Re
 }
 
 /// Whether a `Host` names this machine: another name that leads here is one that a page of others has made up.
-fn is_here(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -97,17 +97,17 @@ fn is_here(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_here;
+    use super::is_this_machine;
 
     #[test]
     fn only_this_machine_is_here() {
         for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
-            assert!(is_here(host), "{host}");
+            assert!(is_this_machine(host), "{host}");
         }
         for host in
             ["", "crm.example", "localhost.crm.example:80", "127.0.0.1.nip.io", "[::2]:80", "10.0.0.1"]
         {
-            assert!(!is_here(host), "{host}");
+            assert!(!is_this_machine(host), "{host}");
         }
     }
 }

@@ -15,15 +15,15 @@ use crate::http::response::{self, RequestId};
 use crate::{audit, base::error::Error, domain::receipts};
 
 /// An hour: the key changes with the database alone.
-const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+const CACHE_FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
 /// Answers one request. Nobody is asked for a credential: who holds a receipt must be able to verify it.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
-    let id = RequestId::of(&request);
+    let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let error = Error::input("the keys are fetched by GET");
-        let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
@@ -32,10 +32,10 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             let mut response = Response::new(Body::from(keys));
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(CACHE_CONTROL, CACHED);
+            headers.insert(CACHE_CONTROL, CACHE_FOR_AN_HOUR);
             response
         }
-        Err(error) => response::refuse(format, response::status_of(error.code), &error, &id),
+        Err(error) => response::error_response(format, response::status_of(error.code), &error, &id),
     }
 }
 

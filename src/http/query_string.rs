@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode;
 
-use super::body::{RequestParams, json};
+use super::body::{RequestParams, parse_json};
 use crate::{base::error::Error, graphql::Request};
 
 /// Reads the request in the query part of an address, in the form of `application/x-www-form-urlencoded`. Parameters of other
@@ -10,30 +10,30 @@ use crate::{base::error::Error, graphql::Request};
 ///
 /// # Errors
 /// `BAD_USER_INPUT` for a parameter that is missing, given twice, not UTF-8 or of the wrong type.
-pub(super) fn parse(address: &str, strict: bool) -> Result<Request, Error> {
-    let mut members = RequestParams::default();
-    for pair in address.split('&').filter(|pair| !pair.is_empty()) {
+pub(super) fn parse(query: &str, strict: bool) -> Result<Request, Error> {
+    let mut params = RequestParams::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
         // As in a body: what is not given and what is empty are the same as null, a document aside.
         let value = match name.as_str() {
             "query" | "operationName" if name == "query" || !value.is_empty() => value.into(),
-            "variables" | "extensions" if !value.is_empty() => json(value.as_bytes())
+            "variables" | "extensions" if !value.is_empty() => parse_json(value.as_bytes())
                 .map_err(|()| Error::input(format!("the parameter `{name}` is not well-formed JSON")))?,
             _ => serde_json::Value::Null,
         };
-        let place = match name.as_str() {
-            "query" => &mut members.query,
-            "operationName" => &mut members.operation_name,
-            "variables" => &mut members.variables,
-            "extensions" => &mut members.extensions,
+        let slot = match name.as_str() {
+            "query" => &mut params.query,
+            "operationName" => &mut params.operation_name,
+            "variables" => &mut params.variables,
+            "extensions" => &mut params.extensions,
             _ => continue,
         };
-        if place.replace(value).is_some() {
+        if slot.replace(value).is_some() {
             return Err(Error::input(format!("the parameter `{name}` is given twice")));
         }
     }
-    members.request(strict)
+    params.request(strict)
 }
 
 fn decode(text: &str) -> Result<String, Error> {

@@ -25,10 +25,10 @@ use crate::{
 };
 
 /// draft-ietf-httpapi-ratelimit-headers-10; a unit is what an operation costs at least.
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Charges after which credentials that have everything left are forgotten.
-const TIDY: u64 = 10_000;
+const CLEANUP_EVERY: u64 = 10_000;
 
 type Limiter = Governor<String, HashMapStateStore<String>, MonotonicClock, StateInformationMiddleware>;
 
@@ -50,44 +50,44 @@ impl RateLimiter {
 }
 
 /// What one credential spends by one request.
-pub(super) struct Account {
-    rates: Arc<RateLimiter>,
+pub(super) struct RateAccount {
+    rate_limiter: Arc<RateLimiter>,
     credential: String,
     left: AtomicU32,
     /// Seconds to wait, once a charge was refused.
     wait: AtomicU64,
 }
 
-impl Account {
-    pub(super) fn new(rates: Arc<RateLimiter>, credential: &str) -> Self {
+impl RateAccount {
+    pub(super) fn new(rate_limiter: Arc<RateLimiter>, credential: &str) -> Self {
         let credential = credential.to_owned();
-        Self { rates, credential, left: AtomicU32::new(0), wait: AtomicU64::new(0) }
+        Self { rate_limiter, credential, left: AtomicU32::new(0), wait: AtomicU64::new(0) }
     }
 
     /// Tells what is left, and when there will be enough.
-    pub(super) fn stamp(&self, response: &mut Response) {
-        let (quota, left) = (self.rates.quota, self.left.load(Ordering::Relaxed));
+    pub(super) fn set_headers(&self, response: &mut Response) {
+        let (quota, left) = (self.rate_limiter.quota, self.left.load(Ordering::Relaxed));
         let full = (u64::from(quota.saturating_sub(left)) * 60).div_ceil(u64::from(quota));
         let headers = response.headers_mut();
-        tell(headers, POLICY, &format!("\"credential\";q={quota};w=60"));
-        tell(headers, LEFT, &format!("\"credential\";r={left};t={full}"));
+        insert_header(headers, RATELIMIT_POLICY, &format!("\"credential\";q={quota};w=60"));
+        insert_header(headers, RATELIMIT, &format!("\"credential\";r={left};t={full}"));
         let wait = self.wait.load(Ordering::Relaxed);
         if wait > 0 {
-            tell(headers, RETRY_AFTER, &wait.to_string());
+            insert_header(headers, RETRY_AFTER, &wait.to_string());
         }
     }
 }
 
-fn tell(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn insert_header(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
-impl CostMeter for Account {
+impl CostMeter for RateAccount {
     fn charge(&self, cost: u64) -> Result<(), Error> {
-        let limiter = &self.rates.limiter;
-        if self.rates.charges.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+        let limiter = &self.rate_limiter.limiter;
+        if self.rate_limiter.charges.fetch_add(1, Ordering::Relaxed) % CLEANUP_EVERY == CLEANUP_EVERY - 1 {
             limiter.retain_recent();
         }
         let Some(cost) = NonZeroU32::new(u32::try_from(cost).unwrap_or(u32::MAX)) else { return Ok(()) };
@@ -109,9 +109,9 @@ impl CostMeter for Account {
     }
 }
 
-impl std::fmt::Debug for Account {
+impl std::fmt::Debug for RateAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("credential", &self.credential).finish_non_exhaustive()
+        f.debug_struct("RateAccount").field("credential", &self.credential).finish_non_exhaustive()
     }
 }
 
@@ -121,18 +121,18 @@ mod tests {
 
     #[test]
     fn each_credential_spends_its_own() {
-        let rates = RateLimiter::new(10).unwrap();
-        let one = Account::new(rates.clone(), "token:1");
-        one.charge(7).unwrap();
-        assert_eq!(one.left.load(Ordering::Relaxed), 3);
-        assert_eq!(one.charge(4).unwrap_err().code, Code::RateLimited);
-        assert!((1..=7).contains(&one.wait.load(Ordering::Relaxed)));
-        one.charge(3).unwrap();
-        let other = Account::new(rates, "token:2");
-        assert_eq!(other.charge(11).unwrap_err().code, Code::QueryTooComplex);
-        other.charge(10).unwrap();
+        let rate_limiter = RateLimiter::new(10).unwrap();
+        let account = RateAccount::new(rate_limiter.clone(), "token:1");
+        account.charge(7).unwrap();
+        assert_eq!(account.left.load(Ordering::Relaxed), 3);
+        assert_eq!(account.charge(4).unwrap_err().code, Code::RateLimited);
+        assert!((1..=7).contains(&account.wait.load(Ordering::Relaxed)));
+        account.charge(3).unwrap();
+        let other_account = RateAccount::new(rate_limiter, "token:2");
+        assert_eq!(other_account.charge(11).unwrap_err().code, Code::QueryTooComplex);
+        other_account.charge(10).unwrap();
         let mut response = Response::default();
-        other.stamp(&mut response);
+        other_account.set_headers(&mut response);
         assert_eq!(response.headers().get("ratelimit-policy").unwrap(), "\"credential\";q=10;w=60");
         assert_eq!(response.headers().get("ratelimit").unwrap(), "\"credential\";r=0;t=60");
         assert!(RateLimiter::new(0).is_none());
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn who_has_everything_left_is_forgotten() {
         // So much in a minute that a charge is made up for at once.
-        let rates = RateLimiter::new(u64::MAX).unwrap();
-        for number in 0..3 * TIDY {
-            Account::new(rates.clone(), &format!("token:{number}")).charge(1).unwrap();
-            assert!(rates.limiter.len() as u64 <= TIDY + 1);
+        let rate_limiter = RateLimiter::new(u64::MAX).unwrap();
+        for number in 0..3 * CLEANUP_EVERY {
+            RateAccount::new(rate_limiter.clone(), &format!("token:{number}")).charge(1).unwrap();
+            assert!(rate_limiter.limiter.len() as u64 <= CLEANUP_EVERY + 1);
         }
     }
 }

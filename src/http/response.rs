@@ -15,7 +15,7 @@ use super::Format;
 use crate::{
     app::App,
     base::error::{Code, Error},
-    graphql::{self, Answer, Outcome},
+    graphql::{self, Outcome},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,12 +32,12 @@ impl RequestId {
     }
 
     /// An id that needs nothing of the application, for when that fails.
-    pub(super) fn of_chance() -> Self {
+    pub(super) fn random() -> Self {
         Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string())
     }
 
     /// The id given to `request`.
-    pub fn of<B>(request: &Request<B>) -> Self {
+    pub fn from_request<B>(request: &Request<B>) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self(String::new()))
     }
 
@@ -56,16 +56,16 @@ pub(super) struct RequestLogFields {
 }
 
 /// Refuses a request before the engine has seen it.
-pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &RequestId) -> Response {
-    let mut response = respond(format, status, graphql::error_body(error, id.as_str()));
+pub(super) fn error_response(format: Format, status: StatusCode, error: &Error, id: &RequestId) -> Response {
+    let mut response = build(format, status, graphql::error_body(error, id.as_str()));
     let header = match error.code {
         Code::Unauthenticated => Some((WWW_AUTHENTICATE, "Bearer")),
         Code::Overloaded => Some((RETRY_AFTER, "1")),
         _ => None,
     };
     let soon = error.soon.then_some((RETRY_AFTER, "1"));
-    let told = header.into_iter().chain(soon);
-    response.headers_mut().extend(told.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    let headers = header.into_iter().chain(soon);
+    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
         .extensions_mut()
         .insert(RequestLogFields { code: Some(error.code), ..RequestLogFields::default() });
@@ -74,7 +74,7 @@ pub(super) fn refuse(format: Format, status: StatusCode, error: &Error, id: &Req
 
 /// Hands out an answer of the engine. Under `application/graphql-response+json` a document that was not executed
 /// is 400, under `application/json` 200 (GraphQL over HTTP, 6.4).
-pub(super) fn deliver(format: Format, answer: Answer, strict: bool) -> Response {
+pub(super) fn graphql_response(format: Format, answer: graphql::Response, strict: bool) -> Response {
     let (status, code) = match answer.outcome {
         Outcome::Executed => (StatusCode::OK, None),
         Outcome::Invalid => match format {
@@ -84,7 +84,7 @@ pub(super) fn deliver(format: Format, answer: Answer, strict: bool) -> Response 
         Outcome::Unsafe => (StatusCode::METHOD_NOT_ALLOWED, Some(Code::BadUserInput)),
         Outcome::Refused(code) => (status_of(code), Some(code)),
     };
-    let mut response = respond(format, status, answer.body);
+    let mut response = build(format, status, answer.body);
     if answer.outcome == Outcome::Unsafe {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
@@ -113,7 +113,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
 
 /// The headers every answer has. Answers depend on who asks and for what: no cache may keep them, except of what is the
 /// same for everybody and says so itself.
-pub(super) fn stamp(response: &mut Response, id: &RequestId) {
+pub(super) fn set_headers(response: &mut Response, id: &RequestId) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, id);
@@ -125,7 +125,7 @@ pub(super) fn stamp(response: &mut Response, id: &RequestId) {
     }
 }
 
-fn respond(format: Format, status: StatusCode, body: Vec<u8>) -> Response {
+fn build(format: Format, status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
@@ -133,9 +133,9 @@ fn respond(format: Format, status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 /// Nothing is at the path of `request`.
-pub(super) async fn unknown(request: axum::extract::Request) -> Response {
-    let id = RequestId::of(&request);
+pub(super) async fn not_found(request: axum::extract::Request) -> Response {
+    let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     let error = Error::new(Code::NotFound, "there is nothing at this path");
-    refuse(format, StatusCode::NOT_FOUND, &error, &id)
+    error_response(format, StatusCode::NOT_FOUND, &error, &id)
 }

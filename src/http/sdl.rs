@@ -21,16 +21,16 @@ use crate::{auth::actor::Actor, base::error::Error};
 
 /// Answers one request.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
-    let id = RequestId::of(&request);
+    let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let error = Error::input("the schema is fetched by GET");
-        let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut noted = RequestLogFields::default();
-    let mut response = match print(&shared, request.headers(), &id, &mut noted).await {
+    let mut log_fields = RequestLogFields::default();
+    let mut response = match print(&shared, request.headers(), &id, &mut log_fields).await {
         Ok(sdl) => {
             // As text, so that a browser shows it.
             let mut response = Response::new(Body::from(sdl));
@@ -39,25 +39,25 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             response
         }
         Err(error) => {
-            noted.code = Some(error.code);
-            log_refusal(&error, noted.actor.as_deref(), &id);
-            response::refuse(format, response::status_of(error.code), &error, &id)
+            log_fields.code = Some(error.code);
+            log_refusal(&error, log_fields.actor.as_deref(), &id);
+            response::error_response(format, response::status_of(error.code), &error, &id)
         }
     };
-    response.extensions_mut().insert(noted);
+    response.extensions_mut().insert(log_fields);
     response
 }
 
 async fn print(
     shared: &Shared,
-    head: &HeaderMap,
+    headers: &HeaderMap,
     id: &RequestId,
-    noted: &mut RequestLogFields,
+    log_fields: &mut RequestLogFields,
 ) -> Result<String, Error> {
-    let credential = authenticate(shared, head).await?;
-    noted.actor = Some(credential.actor_id.clone());
-    let purpose = headers::purpose(head)?;
+    let credential = authenticate(shared, headers).await?;
+    log_fields.actor = Some(credential.actor_id.clone());
+    let purpose = headers::purpose(headers)?;
     let actor = Actor::new(shared.app.policy.current(), &credential, purpose, id.as_str().to_owned())?;
-    noted.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
-    shared.engine.sdl_for(&actor)
+    log_fields.purpose = actor.purpose.as_ref().map(|purpose| purpose.code.clone());
+    shared.pipeline.sdl_for(&actor)
 }

@@ -21,7 +21,7 @@ use super::{IDEMPOTENCY_KEY, PREFER, PURPOSE};
 use crate::config::Server;
 
 /// How long a browser keeps what a preflight told: a changed list counts after ten minutes.
-const PREFLIGHT: Duration = Duration::from_secs(600);
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
 /// What an answer says unless it says otherwise itself. It is data: nothing in it may be run, framed, loaded by pages of others,
 /// or kept.
@@ -39,11 +39,11 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 /// A year, for the host alone: what else its domain serves is not ours to say.
-const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// `router`, every answer of which has the headers, and which pages of `server.cors_origins` may ask. Origins are compared whole:
 /// there are no patterns. Credentials are bearer tokens, which no browser sends by itself: cookies are not allowed.
-pub fn guard(router: Router, server: &Server) -> Router {
+pub fn with_security_headers(router: Router, server: &Server) -> Router {
     let origins: Vec<HeaderValue> =
         server.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     let router = if origins.is_empty() {
@@ -61,19 +61,19 @@ pub fn guard(router: Router, server: &Server) -> Router {
                     HeaderName::from_static("ratelimit"),
                     HeaderName::from_static("ratelimit-policy"),
                 ])
-                .max_age(PREFLIGHT),
+                .max_age(PREFLIGHT_MAX_AGE),
         )
     };
-    router.layer(middleware::map_response_with_state(server.behind_tls_proxy, stamp))
+    router.layer(middleware::map_response_with_state(server.behind_tls_proxy, set_headers))
 }
 
-async fn stamp(State(tls): State<bool>, mut response: Response) -> Response {
+async fn set_headers(State(tls): State<bool>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if tls {
-        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(TLS_ONLY);
+        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }
     response
 }

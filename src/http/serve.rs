@@ -26,14 +26,15 @@ use tokio::{
 
 use super::pages::Peer;
 use crate::base::limits::Limits;
-use crate::http::shutdown::{self, Closing, Shutdown};
+use crate::http::shutdown::{self, DrainingListener, Shutdown};
 
 /// Longest head of a request, its address included.
-const HEAD_BYTES: usize = 128 * 1024;
+const MAX_HEADER_BYTES: usize = 128 * 1024;
 /// Streams of one HTTP/2 connection.
-const STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 100;
 /// What a connection is told that is one too many. It asks for nothing yet: nothing is read.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
+const TOO_MANY_CONNECTIONS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
                           connection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves `router` within `limits` until `ending` begins. From then on nobody can connect, who has connected is answered (and
@@ -46,29 +47,31 @@ pub async fn serve_within(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
-    ending: Shutdown,
+    shutdown: Shutdown,
     grace: Duration,
 ) -> io::Result<()> {
-    let mut listener = Closing::new(listener, ending.clone())?;
-    let router = router.layer(middleware::from_fn_with_state(ending.clone(), shutdown::farewell));
-    let slots = Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX >> 3)));
-    let patience = Duration::from_secs(limits.head_seconds);
-    let builder = Arc::new(builder(patience));
+    let mut listener = DrainingListener::new(listener, shutdown.clone())?;
+    let router =
+        router.layer(middleware::from_fn_with_state(shutdown.clone(), shutdown::add_connection_close));
+    let connections =
+        Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX >> 3)));
+    let header_timeout = Duration::from_secs(limits.head_seconds);
+    let builder = Arc::new(builder(header_timeout));
     let graceful = GracefulShutdown::new();
-    let mut lingered = pin!(ending.lingered(grace));
+    let mut drained = pin!(shutdown.drained(grace));
     loop {
         let (stream, address) = tokio::select! {
-            () = &mut lingered => break,
+            () = &mut drained => break,
             accepted = listener.accept() => accepted,
         };
-        match slots.clone().try_acquire_owned() {
-            Ok(slot) => {
+        match connections.clone().try_acquire_owned() {
+            Ok(permit) => {
                 let peer = Peer(address.ip());
                 let connection =
                     Connection { stream, peer, router: router.clone(), watcher: graceful.watcher() };
-                tokio::spawn(connection.attend(builder.clone(), patience, slot));
+                tokio::spawn(connection.serve(builder.clone(), header_timeout, permit));
             }
-            Err(_) => turn_away(stream),
+            Err(_) => reject_connection(stream),
         }
     }
     drop(listener);
@@ -78,16 +81,20 @@ pub async fn serve_within(
     Ok(())
 }
 
-fn builder(patience: Duration) -> Builder<TokioExecutor> {
+fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // Between requests too: it is how long a connection may be idle.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HEAD_BYTES);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(patience)
-        .keep_alive_timeout(patience)
-        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(header_timeout)
+        .keep_alive_timeout(header_timeout)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(64 * 1024);
     builder
 }
@@ -102,24 +109,26 @@ struct Connection {
 impl Connection {
     /// Serves the connection. Its first request must begin within `patience`: which protocol it speaks is not known before,
     /// and hyper waits for that without end.
-    async fn attend(
+    async fn serve(
         self,
         builder: Arc<Builder<TokioExecutor>>,
-        patience: Duration,
-        slot: OwnedSemaphorePermit,
+        header_timeout: Duration,
+        permit: OwnedSemaphorePermit,
     ) {
         // Answers are written at once: waiting for more to send gains nothing.
         let _ = self.stream.set_nodelay(true);
-        let began = Arc::new(AtomicBool::new(false));
+        let has_request = Arc::new(AtomicBool::new(false));
         let inner = TowerToHyperService::new(self.router);
-        let service = PeerService { inner, peer: self.peer, began: began.clone() };
+        let service = PeerService { inner, peer: self.peer, has_request: has_request.clone() };
         let served = builder.serve_connection_with_upgrades(TokioIo::new(self.stream), service);
         let mut served = pin!(self.watcher.watch(served.into_owned()));
         // How a connection ends is its client's affair.
-        if tokio::time::timeout(patience, &mut served).await.is_err() && began.load(Ordering::Relaxed) {
+        if tokio::time::timeout(header_timeout, &mut served).await.is_err()
+            && has_request.load(Ordering::Relaxed)
+        {
             let _ = served.await;
         }
-        drop(slot);
+        drop(permit);
     }
 }
 
@@ -127,7 +136,7 @@ impl Connection {
 struct PeerService<S> {
     inner: S,
     peer: Peer,
-    began: Arc<AtomicBool>,
+    has_request: Arc<AtomicBool>,
 }
 
 impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<B>> for PeerService<S> {
@@ -137,15 +146,15 @@ impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<
 
     fn call(&self, mut request: Request<B>) -> S::Future {
         request.extensions_mut().insert(self.peer);
-        self.began.store(true, Ordering::Relaxed);
+        self.has_request.store(true, Ordering::Relaxed);
         self.inner.call(request)
     }
 }
 
 /// Says that there are too many connections, as far as that can be said without waiting.
-fn turn_away(stream: TcpStream) {
+fn reject_connection(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write(TOO_MANY);
+        let _ = stream.write(TOO_MANY_CONNECTIONS);
         let _ = stream.shutdown(std::net::Shutdown::Write);
     }
 }

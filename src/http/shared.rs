@@ -10,11 +10,11 @@ use crate::{app::App, base::limits::Limits, graphql::Pipeline};
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) app: Arc<App>,
-    pub(super) engine: Arc<Pipeline>,
+    pub(super) pipeline: Arc<Pipeline>,
     pub(super) limits: Limits,
     /// `None` where credentials may spend without limit.
-    pub(super) rates: Option<Arc<RateLimiter>>,
-    pub(super) admission: ConcurrencyLimit,
+    pub(super) rate_limiter: Option<Arc<RateLimiter>>,
+    pub(super) concurrency: ConcurrencyLimit,
     pub(super) sockets: Arc<Sockets>,
     /// Whether the page GraphiQL is served.
     pub(super) graphiql: bool,

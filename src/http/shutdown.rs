@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long connections that are open at the end may send one more request: their client cannot know yet. Its answer says that
 /// it was the last one.
-const LINGER: Duration = Duration::from_millis(500);
+const DRAIN_TIME: Duration = Duration::from_millis(500);
 
 /// Tells everybody that the server ends. All clones tell of the same end.
 #[derive(Clone, Debug, Default)]
@@ -28,53 +28,53 @@ pub struct Shutdown(CancellationToken);
 
 impl Shutdown {
     /// An end that begins when `stop` resolves.
-    pub fn at(stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        let ending = Self::default();
-        let token = ending.0.clone();
+    pub fn on(stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        let shutdown = Self::default();
+        let token = shutdown.0.clone();
         tokio::spawn(async move {
             stop.await;
             token.cancel();
         });
-        ending
+        shutdown
     }
 
     /// Begins the end.
-    pub fn begin(&self) {
+    pub fn trigger(&self) {
         self.0.cancel();
     }
 
     /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
+    pub fn is_triggered(&self) -> bool {
         self.0.is_cancelled()
     }
 
     /// Resolves when it begins.
-    pub async fn begun(&self) {
+    pub async fn triggered(&self) {
         self.0.cancelled().await;
     }
 
     /// Resolves when connections that are idle still may be closed: clients had time for one more request.
-    pub(super) async fn lingered(&self, grace: Duration) {
-        self.begun().await;
-        tokio::time::sleep(LINGER.min(grace / 2)).await;
+    pub(super) async fn drained(&self, grace: Duration) {
+        self.triggered().await;
+        tokio::time::sleep(DRAIN_TIME.min(grace / 2)).await;
     }
 }
 
 /// A listener that ends with the server: it takes who is waiting already, and closes.
-pub(super) struct Closing {
+pub(super) struct DrainingListener {
     listener: Option<TcpListener>,
     address: SocketAddr,
-    ending: Shutdown,
+    shutdown: Shutdown,
 }
 
-impl Closing {
-    pub(super) fn new(listener: TcpListener, ending: Shutdown) -> io::Result<Self> {
+impl DrainingListener {
+    pub(super) fn new(listener: TcpListener, shutdown: Shutdown) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        Ok(Self { listener: Some(listener), address, ending })
+        Ok(Self { listener: Some(listener), address, shutdown })
     }
 
     /// Who has connected already and was not taken yet.
-    async fn waiting(&self) -> Option<(TcpStream, SocketAddr)> {
+    async fn accept_pending(&self) -> Option<(TcpStream, SocketAddr)> {
         let listener = self.listener.as_ref()?;
         poll_fn(|context| {
             Poll::Ready(match listener.poll_accept(context) {
@@ -86,20 +86,20 @@ impl Closing {
     }
 }
 
-impl Listener for Closing {
+impl Listener for DrainingListener {
     type Io = TcpStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         if let Some(listener) = &mut self.listener
-            && !self.ending.has_begun()
+            && !self.shutdown.is_triggered()
         {
             tokio::select! {
                 connection = Listener::accept(listener) => return connection,
-                () = self.ending.begun() => {}
+                () = self.shutdown.triggered() => {}
             }
         }
-        match self.waiting().await {
+        match self.accept_pending().await {
             Some(connection) => connection,
             None => {
                 // From here on connections are refused by the system.
@@ -115,11 +115,15 @@ impl Listener for Closing {
 }
 
 /// While the server ends, an answer is the last one on its connection, and says so.
-pub(super) async fn farewell(State(ending): State<Shutdown>, request: Request, next: Next) -> Response {
+pub(super) async fn add_connection_close(
+    State(shutdown): State<Shutdown>,
+    request: Request,
+    next: Next,
+) -> Response {
     // HTTP/2 has a frame for it, which the server sends by itself.
-    let told_by_header = request.version() <= Version::HTTP_11;
+    let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
-    if told_by_header && ending.has_begun() {
+    if is_http1 && shutdown.is_triggered() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -24,26 +24,26 @@ use crate::{
 
 /// How often is looked for mails that are due. The clock strikes for them, and no request: how soon after it something is sent, and
 /// what is busy then, tells nobody whether an address is known.
-const MAILS: Duration = Duration::from_secs(3);
+const MAIL_INTERVAL: Duration = Duration::from_secs(3);
 /// How often is looked for changes of consents that others have queued.
-const ORDER: Duration = Duration::from_secs(1);
+const NUMBERING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long changes gather before the next are given their places; and until is tried again what another does meanwhile.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER_TIME: Duration = Duration::from_millis(10);
 /// How often consents that time or another policy has ended are told to those who follow.
-const ENDS: Duration = Duration::from_secs(60);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How often every contact is compared with the suppression list.
-const AGREE: Duration = Duration::from_secs(24 * 3600);
+const SUPPRESSION_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// How long after the start it is done first.
-const SETTLED: Duration = Duration::from_secs(600);
+const SUPPRESSION_DELAY: Duration = Duration::from_secs(600);
 /// How often all else is done.
-const UPKEEP: Duration = Duration::from_secs(3600);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Does the work until the server ends; what fails is told by its code and done again.
 pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let mails = async {
         while let Some(mailer) = &mailer {
             told(&app, "mails", mailer.deliver(&app).await.map(|_| ()));
-            tokio::time::sleep(until_next(MAILS, app.now())).await;
+            tokio::time::sleep(until_next(MAIL_INTERVAL, app.now())).await;
         }
     };
     let order = order(&app);
@@ -60,22 +60,22 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
                 }
                 told(&app, "catch_up", caught_up.map(|_| ()));
             }
-            tokio::time::sleep(ENDS).await;
+            tokio::time::sleep(EXPIRY_INTERVAL).await;
         }
     };
     let rest = async {
         loop {
             told(&app, "upkeep", upkeep(&app).await);
-            tokio::time::sleep(UPKEEP).await;
+            tokio::time::sleep(MAINTENANCE_INTERVAL).await;
         }
     };
     let agree = async {
         // A server that is started anew every day does it too, once the first requests are answered.
-        tokio::time::sleep(SETTLED).await;
+        tokio::time::sleep(SUPPRESSION_DELAY).await;
         loop {
             told(&app, "agree", agree(&app).await);
             told(&app, "review", review(&app).await);
-            tokio::time::sleep(AGREE).await;
+            tokio::time::sleep(SUPPRESSION_INTERVAL).await;
         }
     };
     tokio::join!(mails, order, ends, rest, agree);
@@ -84,7 +84,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
 /// Says that this server runs until it ends, and learns which master key is in use.
 pub async fn beat(app: Arc<App>, own: servers::Own) {
     loop {
-        tokio::time::sleep(servers::BEAT).await;
+        tokio::time::sleep(servers::HEARTBEAT_INTERVAL).await;
         told(&app, "beat", own.beat(&app).await);
     }
 }
@@ -95,14 +95,14 @@ pub(crate) async fn order(app: &App) {
     while app.db.backend() != DbBackend::Sqlite {
         let numbered = audit::number(app).await;
         let gather = match &numbered {
-            Ok(_) => GATHER,
-            Err(_) => ORDER,
+            Ok(_) => GATHER_TIME,
+            Err(_) => NUMBERING_INTERVAL,
         };
         let alone = !matches!(numbered, Ok(None));
         told(app, "order", numbered.map(|_| ()));
         tokio::time::sleep(gather).await;
         if alone {
-            let _ = tokio::time::timeout(ORDER, app.db.feed.queued()).await;
+            let _ = tokio::time::timeout(NUMBERING_INTERVAL, app.db.feed.queued()).await;
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
             ("2026-11-02T09:00:02Z", Duration::from_secs(1)),
             ("2026-11-02T09:00:02.999Z", Duration::from_millis(1)),
         ] {
-            assert_eq!(until_next(MAILS, at(now)), left, "{now}");
+            assert_eq!(until_next(MAIL_INTERVAL, at(now)), left, "{now}");
         }
     }
 }

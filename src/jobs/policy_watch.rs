@@ -20,7 +20,7 @@ use notify::{
 };
 use tokio::sync::mpsc;
 
-use resting::{PATIENCE, REST, Read};
+use resting::{MAX_SETTLE_FACTOR, Read, SETTLE_TIME};
 
 use crate::{
     app::App,
@@ -33,7 +33,7 @@ use crate::{
 const ACTOR: &str = "server:watch";
 
 /// Most rights that the log tells one by one.
-const MOST_TOLD: usize = 20;
+const MAX_LOGGED_RIGHTS: usize = 20;
 
 /// What comes in.
 enum Heard {
@@ -66,7 +66,7 @@ impl Watch {
     /// # Errors
     /// The directory cannot be watched.
     pub fn of(directory: PathBuf) -> notify::Result<Self> {
-        Self::after(directory, REST)
+        Self::after(directory, SETTLE_TIME)
     }
 
     fn after(directory: PathBuf, rest: Duration) -> notify::Result<Self> {
@@ -87,7 +87,7 @@ impl Watch {
     /// Those of [`Sources::read`]; `UNREADABLE` where it does not rest within a minute.
     pub async fn settled(&mut self) -> Result<Sources, PolicyErrors> {
         let settled = self.watched.settled(&mut self.heard, self.rest, None);
-        let read = tokio::time::timeout(self.rest * PATIENCE, settled).await.ok().flatten();
+        let read = tokio::time::timeout(self.rest * MAX_SETTLE_FACTOR, settled).await.ok().flatten();
         read.unwrap_or_else(|| Err(resting::unsettled(&self.watched.directory)))
     }
 
@@ -206,7 +206,7 @@ impl<W: Watcher> Watched<W> {
                     if self.is_written() {
                         before = None;
                         if let Some(app) = app
-                            && changed.elapsed() > rest * PATIENCE
+                            && changed.elapsed() > rest * MAX_SETTLE_FACTOR
                         {
                             tell_half(app, true);
                         }
@@ -303,13 +303,13 @@ fn tell(old: &Policy, new: &Policy) {
         ("gained", after.difference(&before).collect::<Vec<_>>()),
         ("lost", before.difference(&after).collect::<Vec<_>>()),
     ] {
-        for right in rights.iter().take(MOST_TOLD) {
+        for right in rights.iter().take(MAX_LOGGED_RIGHTS) {
             let (role, purpose) = (&right.role, &right.purpose);
             tracing::info!(role, purpose, object = right.object, right = right.right, "a right is {word}");
         }
-        if rights.len() > MOST_TOLD {
+        if rights.len() > MAX_LOGGED_RIGHTS {
             tracing::info!(
-                more = rights.len() - MOST_TOLD,
+                more = rights.len() - MAX_LOGGED_RIGHTS,
                 "further rights are {word}; `zweck policy diff` tells all"
             );
         }

@@ -13,11 +13,11 @@ use uuid::Uuid;
 use crate::{app::App, audit, base::error::Error};
 
 /// How often a server says that it runs.
-pub const BEAT: Duration = Duration::from_secs(5);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// After how long without a word a server counts as ended.
-const SILENCE: TimeDelta = TimeDelta::seconds(30);
+const HEARTBEAT_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 /// How long the rows of servers that ended without a word are kept.
-const KEPT: TimeDelta = TimeDelta::days(1);
+const RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// A server that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Own {
         };
         let again = OnConflict::column(Column::Id).update_columns([Column::SeenAt]).to_owned();
         Entity::insert(row).on_conflict(again).exec_without_returning(&app.db.writer).await?;
-        Entity::delete_many().filter(Column::SeenAt.lt(app.now() - KEPT)).exec(&app.db.writer).await?;
+        Entity::delete_many().filter(Column::SeenAt.lt(app.now() - RETENTION)).exec(&app.db.writer).await?;
         audit::refresh(app).await
     }
 
@@ -82,7 +82,7 @@ impl Own {
 /// `INTERNAL` from the database.
 pub async fn running(app: &App) -> Result<Vec<Running>, Error> {
     let rows: Vec<server::Model> = Entity::find()
-        .filter(Column::SeenAt.gt(app.now() - SILENCE))
+        .filter(Column::SeenAt.gt(app.now() - HEARTBEAT_TIMEOUT))
         .order_by_asc(Column::StartedAt)
         .all(&app.db.reader)
         .await?;

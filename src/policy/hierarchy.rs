@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest chain that casbin-rs follows; longer ones silently do not match, so that an inherited deny is lost.
-const LONGEST: usize = 9;
+const MAX_CHAIN_LINKS: usize = 9;
 
 /// Links of one kind, each from a name to the names it belongs to.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ impl Links {
         if self.closure(to).contains(from) {
             return Err(Refused::Cycle);
         }
-        if self.below(from) + 1 + self.above(to) > LONGEST {
+        if self.below(from) + 1 + self.above(to) > MAX_CHAIN_LINKS {
             return Err(Refused::TooLong);
         }
         self.0.entry(from.to_owned()).or_default().push(to.to_owned());
@@ -47,7 +47,7 @@ impl Links {
         found
     }
 
-    /// Links of the longest chain upwards. There are no cycles and no chain above [`LONGEST`].
+    /// Links of the longest chain upwards. There are no cycles and no chain above [`MAX_CHAIN_LINKS`].
     fn above(&self, name: &str) -> usize {
         self.0.get(name).into_iter().flatten().map(|to| 1 + self.above(to)).max().unwrap_or(0)
     }

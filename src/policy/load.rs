@@ -10,7 +10,7 @@ use super::{
     declared::Declared,
     error::Faults,
     objects::{Action, Kind, Objects},
-    purposes::{ANY, ANYONE},
+    purposes::{ANY_PURPOSE, ANY_ROLE},
 };
 use crate::policy::hierarchy::{Links, Refused};
 
@@ -48,11 +48,11 @@ pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: 
     let mut loader = Loader { declared, objects, rules: Rules::default(), seen: HashMap::new() };
     for role in &declared.roles {
         // Cannot be refused: nothing is linked yet.
-        let _ = loader.rules.roles.add(&format!("role:{}", role.code), &format!("role:{ANYONE}"));
+        let _ = loader.rules.roles.add(&format!("role:{}", role.code), &format!("role:{ANY_ROLE}"));
     }
     for purpose in &declared.purposes {
         let name = format!("purpose:{}", purpose.code);
-        let _ = loader.rules.purposes.add(&name, &format!("purpose:{ANY}"));
+        let _ = loader.rules.purposes.add(&name, &format!("purpose:{ANY_PURPOSE}"));
         if let Some(group) = &purpose.group {
             let _ = loader.rules.purposes.add(&name, &format!("purpose:{group}"));
         }
@@ -168,7 +168,7 @@ impl Loader<'_> {
             faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `role:`"));
             return false;
         };
-        let known = (anyone && code == ANYONE) || self.declared.roles.iter().any(|role| role.code == code);
+        let known = (anyone && code == ANY_ROLE) || self.declared.roles.iter().any(|role| role.code == code);
         if !known {
             faults.add(number, "UNKNOWN_ROLE", format!("unknown role `{code}`"));
         }
@@ -180,7 +180,8 @@ impl Loader<'_> {
             faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `purpose:`"));
             return false;
         };
-        let known = (any && code == ANY) || self.declared.purposes.iter().any(|purpose| purpose.code == code);
+        let known =
+            (any && code == ANY_PURPOSE) || self.declared.purposes.iter().any(|purpose| purpose.code == code);
         if !known {
             faults.add(number, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
         }

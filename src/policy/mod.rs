@@ -38,7 +38,7 @@ pub use objects::{Action, ObjectId, PolicyObject};
 pub use rights::{Part, Permission, Warning};
 pub use sources::Sources;
 pub use table::{Decision, Table};
-pub use toml_reader::LONGEST_CODE;
+pub use toml_reader::MAX_CODE_CHARS;
 
 use compile::Compiled;
 use declared::Declared;
@@ -64,7 +64,7 @@ pub struct Policy {
 }
 
 /// Most bytes of all tables of callers that are kept.
-const MOST_TABLE_BYTES: usize = 1024 * 1024;
+const MAX_CACHED_TABLE_BYTES: usize = 1024 * 1024;
 
 /// A line of the policy that takes part in a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Policy {
             planes,
             texts,
             warnings: Vec::new(),
-            tables: Cache::new(MOST_TABLE_BYTES),
+            tables: Cache::new(MAX_CACHED_TABLE_BYTES),
         };
         policy.warnings = policy.odd();
         Ok(policy)

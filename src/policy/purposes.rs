@@ -10,9 +10,9 @@ use super::{
 use crate::policy::toml_reader::{self, Entry, period};
 
 /// Names that every role and every purpose belong to; nobody may declare them.
-pub(super) const ANYONE: &str = "anyone";
-/// See [`ANYONE`].
-pub(super) const ANY: &str = "any";
+pub(super) const ANY_ROLE: &str = "anyone";
+/// See [`ANY_ROLE`].
+pub(super) const ANY_PURPOSE: &str = "any";
 
 pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
     let mut declared = Declared::default();
@@ -30,8 +30,8 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
             }
         } else if kind == "role" {
             let role = role(entry, faults);
-            if role.code == ANYONE {
-                faults.add(line, "RESERVED", format!("`{ANYONE}` is every role and cannot be declared"));
+            if role.code == ANY_ROLE {
+                faults.add(line, "RESERVED", format!("`{ANY_ROLE}` is every role and cannot be declared"));
             } else if declared.roles.iter().any(|known| known.code == role.code) {
                 faults.add(line, "DUPLICATE_CODE", format!("role `{}` is declared twice", role.code));
             } else {
@@ -40,8 +40,12 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Declared {
         } else {
             let group_line = entry.line_of("group");
             let purpose = purpose(entry, faults);
-            if purpose.code == ANY {
-                faults.add(line, "RESERVED", format!("`{ANY}` is every purpose and cannot be declared"));
+            if purpose.code == ANY_PURPOSE {
+                faults.add(
+                    line,
+                    "RESERVED",
+                    format!("`{ANY_PURPOSE}` is every purpose and cannot be declared"),
+                );
             } else if declared.purposes.iter().any(|known| known.code == purpose.code) {
                 faults.add(line, "DUPLICATE_CODE", format!("purpose `{}` is declared twice", purpose.code));
             } else {

@@ -10,7 +10,7 @@ use super::{PolicyErrors, error::PolicyError, texts};
 pub(super) const MODEL: &str = include_str!("../../policies/model.conf");
 
 /// The file that says what all others are, if there is one.
-const SUMS: &str = "SHA256SUMS";
+const CHECKSUM_FILE: &str = "SHA256SUMS";
 
 /// The texts of a policy and the directory named in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,14 +75,14 @@ impl Sources {
 
     /// Whether a policy is read from what lies at `path` in its directory.
     pub fn counts(path: &Path) -> bool {
-        let file = ["model.conf", "policy.csv", "purposes.toml", "cases.yaml", SUMS];
+        let file = ["model.conf", "policy.csv", "purposes.toml", "cases.yaml", CHECKSUM_FILE];
         path.starts_with("texts") || file.iter().any(|file| path == Path::new(file))
     }
 
     /// Compares every file with `SHA256SUMS`, as `sha256sum` writes it, where the directory has one: then a policy counts only as a whole,
     /// however long it takes to be copied.
     fn check_sums(&self, directory: &Path, faults: &mut Vec<PolicyError>) {
-        let path = directory.join(SUMS);
+        let path = directory.join(CHECKSUM_FILE);
         let mut fault = |line: usize, code, message: String| {
             faults.push(PolicyError { file: path.display().to_string(), line, code, message });
         };

@@ -135,12 +135,12 @@ impl Table {
     }
 
     fn wide(objects: &Objects, planes: &DecisionBits) -> Self {
-        const SEEN: u8 = Action::Read.bit() | Action::Mask.bit();
+        const READ_OR_MASK: u8 = Action::Read.bit() | Action::Mask.bit();
         let mut cells: Box<[u8]> = vec![0; objects.len()].into();
         for (cell, (allow, deny)) in cells.iter_mut().zip(planes.allow.iter().zip(planes.deny.iter())) {
             *cell = allow & !deny;
             if deny & Action::Read.bit() != 0 {
-                *cell &= !SEEN;
+                *cell &= !READ_OR_MASK;
             }
         }
         // Nobody saves a masked value back: an update needs the full value.

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Longest text, in characters.
-const LONGEST: usize = 20_000;
+const MAX_TEXT_CHARS: usize = 20_000;
 
 #[derive(RustEmbed)]
 #[folder = "policies/texts"]
@@ -123,7 +123,7 @@ fn check(text: &ConsentText, declared: &Declared, faults: &mut Faults) {
     if text.text.is_empty() {
         faults.add(0, "EMPTY_VALUE", "the text is empty");
     }
-    if text.text.chars().count() > LONGEST {
-        faults.add(0, "TOO_LONG", format!("a text has at most {LONGEST} characters"));
+    if text.text.chars().count() > MAX_TEXT_CHARS {
+        faults.add(0, "TOO_LONG", format!("a text has at most {MAX_TEXT_CHARS} characters"));
     }
 }

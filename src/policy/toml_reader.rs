@@ -8,7 +8,7 @@ use toml::{
 use super::error::Faults;
 
 /// Most characters of a code. Links to the preferences of a person hold one, and they stand in a header line of mails.
-pub const LONGEST_CODE: usize = 64;
+pub const MAX_CODE_CHARS: usize = 64;
 
 /// Line (from 1) of a byte offset.
 fn line_at(text: &str, offset: usize) -> usize {
@@ -105,7 +105,7 @@ impl<'a, 'i> Entry<'a, 'i> {
         self.optional(key, faults).unwrap_or_default()
     }
 
-    /// A code: lower case letters, digits and underscores, at most [`LONGEST_CODE`].
+    /// A code: lower case letters, digits and underscores, at most [`MAX_CODE_CHARS`].
     pub(super) fn code(&mut self, key: &'static str, faults: &mut Faults) -> String {
         let code = self.required(key, faults);
         let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
@@ -113,8 +113,8 @@ impl<'a, 'i> Entry<'a, 'i> {
             let message = format!("`{code}` must consist of a-z, 0-9 and _");
             faults.add(self.line_of(key), "BAD_CODE", message);
         }
-        if code.len() > LONGEST_CODE {
-            let message = format!("`{code}` must have at most {LONGEST_CODE} characters");
+        if code.len() > MAX_CODE_CHARS {
+            let message = format!("`{code}` must have at most {MAX_CODE_CHARS} characters");
             faults.add(self.line_of(key), "BAD_CODE", message);
         }
         code

@@ -142,12 +142,12 @@ pub static ROOTS: &[RootField] = &[
 ];
 
 /// What a receipt tells beside all of the consent, its events, their texts and the purpose.
-const TOLD_OF_OTHERS: [&str; 3] = ["Contact.id", "Objection.objectedAt", "Objection.endedAt"];
+const FIELDS_OF_OTHER_TYPES: [&str; 3] = ["Contact.id", "Objection.objectedAt", "Objection.endedAt"];
 
 /// Every coordinate that a receipt tells a value of: who asks for one must be able to read each of them in full.
 pub fn receipt_coordinates() -> Vec<String> {
     let whole = [&CONSENT, &CONSENT_EVENT, &CONSENT_TEXT, &PURPOSE].into_iter();
     let fields =
         whole.flat_map(|object| object.fields.iter().map(|field| format!("{}.{}", object.name, field.name)));
-    fields.chain(TOLD_OF_OTHERS.map(str::to_owned)).collect()
+    fields.chain(FIELDS_OF_OTHER_TYPES.map(str::to_owned)).collect()
 }

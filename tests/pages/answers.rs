@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use zweck::{
     config::public_pages::Pages,
     graphql::Pipeline,
-    http::{Limits, Settings, fit, router},
+    http::{Limits, Settings, check_policy_supports_pages, router},
 };
 
 use super::{PagesState, post, sites, values};
@@ -221,13 +221,16 @@ async fn nothing_is_there_where_pages_are_off() {
 async fn a_policy_that_persons_cannot_use_is_refused() {
     let policy = crate::policy::shipped().await;
     let pages = crate::support::app::pages();
-    assert_eq!(fit(&policy, &pages), Ok(()));
+    assert_eq!(check_policy_supports_pages(&policy, &pages), Ok(()));
     for (purpose, told) in [
         ("newsletter", "`pages.purpose` must be"),
         ("nonsense", "`pages.purpose` must be"),
         ("rights_fulfilment", "`pages.enabled` needs `execute` of `Query.contact` for role:subject"),
     ] {
         let pages = Pages { purpose: purpose.to_owned(), ..pages.clone() };
-        assert!(fit(&policy, &pages).is_err_and(|text| text.starts_with(told)), "{purpose}");
+        assert!(
+            check_policy_supports_pages(&policy, &pages).is_err_and(|text| text.starts_with(told)),
+            "{purpose}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::config::oidc::{ClaimPath, Issuer};
 pub(super) type Reason = &'static str;
 
 /// Longest subject, by OpenID Connect Core 1.0, section 2.
-const LONGEST_SUBJECT: usize = 255;
+const MAX_SUBJECT_BYTES: usize = 255;
 
 /// What a token says, once all of it holds.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) fn read(
     let expires_at = in_time(claims, issuer, now)?;
     check_use(claims, issuer)?;
     let subject = at(claims, &issuer.subject_claim).and_then(Value::as_str).ok_or("no subject")?;
-    if subject.trim().is_empty() || subject.len() > LONGEST_SUBJECT {
+    if subject.trim().is_empty() || subject.len() > MAX_SUBJECT_BYTES {
         return Err("no subject");
     }
     let purposes_claim = issuer.purposes_claim.as_ref().unwrap_or(&issuer.roles_claim);

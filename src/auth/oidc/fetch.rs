@@ -27,9 +27,9 @@ use tokio_rustls::{
 use crate::config::oidc::is_trustworthy;
 
 /// How long a request may take, from the name look-up to the last byte.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest document. A set of ten keys with their certificates has 20 kB.
-pub(super) const LARGEST: usize = 256 * 1024;
+pub(super) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 /// The client of an issuer's servers.
 pub(super) struct Client(TlsConnector);
@@ -66,7 +66,7 @@ impl Client {
     /// # Errors
     /// Why there is none, without quoting anything.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, &'static str> {
-        let answer = tokio::time::timeout(PATIENCE, self.ask(url));
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.ask(url));
         answer.await.map_err(|_| "the server took too long")?
     }
 
@@ -104,6 +104,6 @@ where
     if response.status() != StatusCode::OK {
         return Err("the server answers with an error");
     }
-    let body = Limited::new(response.into_body(), LARGEST).collect().await;
+    let body = Limited::new(response.into_body(), MAX_DOCUMENT_BYTES).collect().await;
     Ok(body.map_err(|_| "the document is too large or breaks off")?.to_bytes())
 }

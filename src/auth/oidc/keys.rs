@@ -25,19 +25,19 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{
-    fetch::{Client, LARGEST},
+    fetch::{Client, MAX_DOCUMENT_BYTES},
     signatures::PublicKey,
 };
 use crate::config::oidc::{Algorithm, Issuer};
 
 /// How old the keys may become before they are read anew, beside the requests.
-const REFRESH: TimeDelta = TimeDelta::minutes(10);
+const REFRESH_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 /// Shortest time between two readings, however many unknown keys are presented.
-const PAUSE: TimeDelta = TimeDelta::seconds(30);
+const MIN_REFRESH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
 /// How long keys count that cannot be read anew. Without an end, who keeps the server away keeps a stolen key alive.
-const OUTAGE: TimeDelta = TimeDelta::hours(24);
+const MAX_STALENESS: TimeDelta = TimeDelta::hours(24);
 /// More keys than any issuer has.
-const MOST: usize = 100;
+const MAX_KEYS: usize = 100;
 
 /// Why there is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl KeyStore {
     ) -> Option<Arc<PublicKey>> {
         let read_at = known.read_at?;
         let counts = |key: &&Key| match key.missed_at {
-            None => now - read_at <= OUTAGE,
+            None => now - read_at <= MAX_STALENESS,
             Some(at) => now - at < self.grace,
         };
         // Without a name the issuer means the key that it lists.
@@ -181,7 +181,7 @@ impl KeyStore {
 
     /// Whether it is time to read the keys anew, which nobody does or did just now.
     fn is_due(&self, known: &Known, now: DateTime<Utc>) -> bool {
-        let fresh = known.read_at.is_some_and(|at| (now - at).abs() < REFRESH);
+        let fresh = known.read_at.is_some_and(|at| (now - at).abs() < REFRESH_INTERVAL);
         let tried =
             || self.tried_at.try_lock().map_or(true, |tried| tried.is_some_and(|at| is_recent(at, now)));
         !fresh && !tried()
@@ -226,7 +226,7 @@ impl KeyStore {
         let text = match &self.source {
             Source::File(file) => {
                 let length = tokio::fs::metadata(file).await.map_err(|_| "the file cannot be read")?.len();
-                if usize::try_from(length).map_or(true, |length| length > LARGEST) {
+                if usize::try_from(length).map_or(true, |length| length > MAX_DOCUMENT_BYTES) {
                     return Err("the file is too large");
                 }
                 tokio::fs::read(file).await.map_err(|_| "the file cannot be read")?.into()
@@ -244,7 +244,7 @@ impl KeyStore {
             }
         };
         let listed: Listed = serde_json::from_slice(&text).map_err(|_| "the keys cannot be read")?;
-        if listed.keys.len() > MOST {
+        if listed.keys.len() > MAX_KEYS {
             return Err("there are too many keys");
         }
         let mut keys: Vec<Key> = listed.keys.into_iter().filter_map(usable).collect();
@@ -255,7 +255,7 @@ impl KeyStore {
             // Which keys without a name are gone cannot be told; a name that is there again means the new key.
             let gone = old.kid.is_some() && keys.iter().all(|key| key.kid != old.kid);
             let missed_at = old.missed_at.unwrap_or(now);
-            if gone && now - missed_at < self.grace && keys.len() < 2 * MOST {
+            if gone && now - missed_at < self.grace && keys.len() < 2 * MAX_KEYS {
                 keys.push(Key { missed_at: Some(missed_at), ..old.clone() });
             }
         }
@@ -266,7 +266,7 @@ impl KeyStore {
 
 /// A clock that was put back does not keep the keys from being read.
 fn is_recent(tried_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    (now - tried_at).abs() < PAUSE
+    (now - tried_at).abs() < MIN_REFRESH_INTERVAL
 }
 
 /// The algorithms of one key of RSA.
@@ -280,10 +280,10 @@ const RSA: [Algorithm; 6] = [
 ];
 
 /// A coordinate of a point, as long as its curve demands (RFC 7518, 6.2.1.2). Some servers leave out its leading zeros.
-fn coordinate<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+fn coordinate<const N: usize>(text: &str) -> Option<[u8; N]> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let start = LENGTH.checked_sub(bytes.len())?;
-    let mut whole = [0; LENGTH];
+    let start = N.checked_sub(bytes.len())?;
+    let mut whole = [0; N];
     whole.get_mut(start..)?.copy_from_slice(&bytes);
     (!bytes.is_empty()).then_some(whole)
 }

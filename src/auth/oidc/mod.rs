@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Longest token. Those with a hundred roles have half of it.
-const LONGEST: usize = 16 * 1024;
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Every issuer whose tokens are taken.
 #[derive(Default)]
@@ -62,7 +62,7 @@ pub struct Refused {
 }
 
 /// What is said of a key that the issuer is being asked for.
-const LOOKED_FOR: Reason = "no such key, yet: the issuer is asked for it";
+const KEY_PENDING: Reason = "no such key, yet: the issuer is asked for it";
 
 #[derive(Deserialize)]
 struct Unverified {
@@ -141,13 +141,13 @@ impl Issuers {
         };
         issuer.verify(token, now).map(|meaning| issuer.user(meaning)).map_err(|reason| {
             tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token is refused");
-            Refused { soon: reason == LOOKED_FOR }
+            Refused { soon: reason == KEY_PENDING }
         })
     }
 
     /// The issuer that a token claims to be of; its keys alone are looked at afterwards.
     fn issuer_of(&self, token: &str) -> Option<&Issuer> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let mut parts = token.split('.');
@@ -186,7 +186,7 @@ impl Issuer {
         }
         let key = self.keys.find(header.kid.as_deref(), algorithm, now).map_err(|none| match none {
             NoKey::Unknown => "no such key",
-            NoKey::LookedFor => LOOKED_FOR,
+            NoKey::LookedFor => KEY_PENDING,
         })?;
         let claims = key.verified(token, algorithm).ok_or("the signature does not hold")?;
         claims::read(&claims, &self.settings, now)

@@ -62,7 +62,7 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
         return None;
     }
     let key = fold(&parts.join("|"));
-    if key.len() <= LONGEST_KEY {
+    if key.len() <= MAX_KEY_BYTES {
         return Some(key);
     }
     let digits = hex::encode(Sha256::digest(&key));
@@ -70,4 +70,4 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
 }
 
 /// Bytes of the longest key of a postal address that version 1 kept in full.
-const LONGEST_KEY: usize = 1_000;
+const MAX_KEY_BYTES: usize = 1_000;

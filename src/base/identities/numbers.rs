@@ -8,11 +8,11 @@ use super::{
 };
 
 /// Digits of a number that no plan knows; of one with a country code, behind it.
-const KEPT: std::ops::RangeInclusive<usize> = 3..=15;
+const UNPLANNED_DIGITS: std::ops::RangeInclusive<usize> = 3..=15;
 /// Characters of the longest key that two parts with a slash between them are read as.
-const LONGEST_JOINED: usize = 14;
+const MAX_JOINED_KEY_CHARS: usize = 14;
 /// Digits of a part that may be an extension or the end of another number.
-const SHORT: usize = 5;
+const MAX_EXTENSION_DIGITS: usize = 5;
 
 /// A number that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,9 @@ pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
     if lines.iter().any(|line| line.valid) {
         let before = lines.len();
         // Beside a number: a house, an hour, the end of another number.
-        lines.retain(|line| line.valid || line.keys.first().is_some_and(|key| key.len() > SHORT + 4));
+        lines.retain(|line| {
+            line.valid || line.keys.first().is_some_and(|key| key.len() > MAX_EXTENSION_DIGITS + 4)
+        });
         unread |= lines.len() < before;
     }
     let mut once: Vec<Line> = Vec::new();
@@ -49,9 +51,10 @@ pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
 }
 
 /// Digits before a point that are no part of a number which is written with points.
-const WHOLE: usize = 7;
+const MIN_COMPLETE_DIGITS: usize = 7;
 /// Letters between digits that somebody meant: extensions, marks of the kind of number, hours.
-const MEANT: [&str; 14] = ["x", "dw", "kl", "u", "et", "ou", "or", "f", "t", "m", "p", "h", "a", "tv"];
+const MEANINGFUL_LETTERS: [&str; 14] =
+    ["x", "dw", "kl", "u", "et", "ou", "or", "f", "t", "m", "p", "h", "a", "tv"];
 
 /// Whether a text was a number once, and a spreadsheet or a slip of the pen has made something else of it: `4.91712E+11`,
 /// `1712345670.0`, `0171 234567o`. What it was nobody can say.
@@ -71,7 +74,7 @@ pub fn is_damaged(given: &str) -> bool {
             let signed = matches!(at(end), '+' | '-') && is_digit(Some(end + 1));
             let behind = is_digit(Some(end));
             let exponent = word == "e" && (behind || signed);
-            let inside = behind && count <= 2 && !MEANT.contains(&word.as_str());
+            let inside = behind && count <= 2 && !MEANINGFUL_LETTERS.contains(&word.as_str());
             // A letter that looks like a digit, where one may have stood.
             let alike = matches!(word.as_str(), "o" | "l" | "i");
             if before && (exponent || inside || alike) {
@@ -82,7 +85,7 @@ pub fn is_damaged(given: &str) -> bool {
             let count = length(&|c| c.is_ascii_digit() || c == '.', index);
             let row: String = text.iter().skip(index).take(count).collect();
             if let Some((whole, rest)) = row.split_once('.')
-                && whole.len() >= WHOLE
+                && whole.len() >= MIN_COMPLETE_DIGITS
                 && !rest.is_empty()
                 && !rest.contains('.')
                 && (rest.len() <= 2 || rest.bytes().all(|digit| digit == b'0'))
@@ -110,7 +113,8 @@ impl Reading {
         for (at, piece) in wholes.iter().enumerate() {
             // Perhaps the end of a number that begins like the one before it: nobody can say.
             let trunk = self.plan.is_some_and(|plan| plan.trunk_prefix().is_some());
-            let whole = piece.plus || (piece.digits.starts_with('0') && piece.digits.len() > SHORT);
+            let whole =
+                piece.plus || (piece.digits.starts_with('0') && piece.digits.len() > MAX_EXTENSION_DIGITS);
             *unread |= at > 0 && trunk && !whole && piece.sign != Sign::Word;
             self.lines(piece, &mut lines, unread);
         }
@@ -137,7 +141,8 @@ impl Reading {
                 continue;
             }
             // Behind a comma stands what is dialled after a pause, or the end of another number.
-            let short = piece.digits.len() <= SHORT && !piece.plus && !piece.digits.starts_with('0');
+            let short =
+                piece.digits.len() <= MAX_EXTENSION_DIGITS && !piece.plus && !piece.digits.starts_with('0');
             let comma = matches!(piece.sign, Sign::Comma | Sign::Apart);
             if short && comma && self.is_valid(before) {
                 *unread |= piece.sign == Sign::Apart;
@@ -161,7 +166,7 @@ impl Reading {
         }
         match line {
             Some(line) => lines.push(line),
-            None => *unread |= piece.digits.len() > *KEPT.end(),
+            None => *unread |= piece.digits.len() > *UNPLANNED_DIGITS.end(),
         }
     }
 
@@ -181,10 +186,14 @@ impl Reading {
             line.and_then(|line| line.keys.first().map(String::len)).unwrap_or(piece.digits.len())
         };
         match piece.sign {
-            Sign::Blank => !valid(before) || (valid(joined) && long(joined) <= LONGEST_JOINED),
+            Sign::Blank => !valid(before) || (valid(joined) && long(joined) <= MAX_JOINED_KEY_CHARS),
             Sign::Slash if begins && valid(before) => false,
-            Sign::Slash if valid(joined) && long(joined) <= LONGEST_JOINED => true,
-            Sign::Slash => !valid(before) && long(before) <= SHORT + 4 && long(joined) <= LONGEST_JOINED,
+            Sign::Slash if valid(joined) && long(joined) <= MAX_JOINED_KEY_CHARS => true,
+            Sign::Slash => {
+                !valid(before)
+                    && long(before) <= MAX_EXTENSION_DIGITS + 4
+                    && long(joined) <= MAX_JOINED_KEY_CHARS
+            }
             Sign::Comma | Sign::Apart | Sign::Word => !begins && !valid(before) && valid(joined),
         }
     }
@@ -198,8 +207,9 @@ impl Reading {
         let valid = number.is_service();
         // As advertised: with too many letters, or too few.
         let service = ["800", "900", "700", "180"].iter().any(|prefix| number.national.starts_with(prefix));
-        let fits =
-            (valid || service) && KEPT.contains(&number.national.len()) && number.national.len() > SHORT + 2;
+        let fits = (valid || service)
+            && UNPLANNED_DIGITS.contains(&number.national.len())
+            && number.national.len() > MAX_EXTENSION_DIGITS + 2;
         fits.then(|| line(vec![number.e164()], valid))
     }
 
@@ -230,7 +240,7 @@ impl Reading {
         {
             return Some(line(vec![number.e164()], true));
         }
-        if !KEPT.contains(&digits.len()) {
+        if !UNPLANNED_DIGITS.contains(&digits.len()) {
             return None;
         }
         let rest = plan.read(digits).map_or_else(|| digits.to_owned(), |number| number.national);
@@ -259,14 +269,16 @@ impl Reading {
             return Some(line(self.keys_of(&number), true));
         }
         let digits = piece.zero.as_deref().map_or(digits, |zero| zero.trim_start_matches('0'));
-        if digits.len() < *KEPT.start() {
+        if digits.len() < *UNPLANNED_DIGITS.start() {
             return None;
         }
         let Some((code, rest)) = plans::country_code(digits) else {
-            return KEPT.contains(&digits.len()).then(|| line(vec![format!("+{digits}")], false));
+            return UNPLANNED_DIGITS.contains(&digits.len()).then(|| line(vec![format!("+{digits}")], false));
         };
         let number = plans::of_code(code).first()?.unknown(rest);
-        (1..=*KEPT.end()).contains(&number.national.len()).then(|| line(self.keys_of(&number), false))
+        (1..=*UNPLANNED_DIGITS.end())
+            .contains(&number.national.len())
+            .then(|| line(self.keys_of(&number), false))
     }
 
     /// Where no region is set, a number may have been given without its country.
@@ -289,7 +301,7 @@ impl Reading {
         if let Some(rest) = digits.strip_prefix("00").filter(|rest| !rest.starts_with('0')) {
             return self.international(rest, piece);
         }
-        if !KEPT.contains(&digits.len()) {
+        if !UNPLANNED_DIGITS.contains(&digits.len()) {
             return None;
         }
         let mut keys = vec![digits.to_owned()];

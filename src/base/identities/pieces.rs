@@ -75,11 +75,11 @@ impl Piece {
 }
 
 /// Digits that may be a whole number, so that another may begin behind a blank.
-const WHOLE: usize = 7;
+const MIN_COMPLETE_DIGITS: usize = 7;
 /// Words between two numbers.
-const BETWEEN: [&str; 9] = ["und", "oder", "or", "and", "bzw", "u", "et", "ou", "sowie"];
+const SEPARATOR_WORDS: [&str; 9] = ["und", "oder", "or", "and", "bzw", "u", "et", "ou", "sowie"];
 /// Words before what is dialled within a house.
-const EXTENSIONS: [&str; 15] = [
+const EXTENSION_WORDS: [&str; 15] = [
     "ext",
     "extn",
     "extension",
@@ -167,7 +167,7 @@ impl Cutter {
             | '~' => self.row.push(c),
             c if c.is_whitespace() => {
                 let digits = self.row.chars().filter(char::is_ascii_digit).count();
-                if digits >= WHOLE && begins_anew(chars.get(at + 1..).unwrap_or_default()) {
+                if digits >= MIN_COMPLETE_DIGITS && begins_anew(chars.get(at + 1..).unwrap_or_default()) {
                     self.end_piece();
                     self.between(Sign::Blank);
                 } else {
@@ -198,12 +198,12 @@ impl Cutter {
     fn word(&mut self, word: &[char]) {
         self.end_piece();
         let lower: String = word.iter().flat_map(|c| c.to_lowercase()).collect();
-        if BETWEEN.contains(&lower.as_str()) {
+        if SEPARATOR_WORDS.contains(&lower.as_str()) {
             self.end_group();
             return;
         }
         self.between(Sign::Word);
-        self.is_extension = EXTENSIONS.contains(&lower.as_str());
+        self.is_extension = EXTENSION_WORDS.contains(&lower.as_str());
         // Letters on keys stand behind the digits of a service.
         if self.letters.len() > 2 {
             for c in lower.chars().filter(char::is_ascii_lowercase) {

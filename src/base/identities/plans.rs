@@ -15,9 +15,9 @@ use phonenumber::{
 use regex::{Regex, RegexBuilder};
 
 /// Digits that a national number has at least and at most, as libphonenumber reads them.
-const NATIONAL: std::ops::RangeInclusive<usize> = 2..=17;
+const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 2..=17;
 /// Digits of the longest country code.
-const LONGEST_CODE: usize = 3;
+const MAX_COUNTRY_CODE_DIGITS: usize = 3;
 
 /// A number: country code and national (significant) number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub fn country_code(digits: &str) -> Option<(u16, &str)> {
     if digits.starts_with('0') {
         return None;
     }
-    (1..=LONGEST_CODE).find_map(|length| {
+    (1..=MAX_COUNTRY_CODE_DIGITS).find_map(|length| {
         let (code, rest) = digits.split_at_checked(length)?;
         let code = code.parse().ok()?;
         PLANS.contains_key(&code).then_some((code, rest))
@@ -189,7 +189,7 @@ impl Plan {
         let potential = self.without_trunk(digits);
         let fits = !matches!(self.length(&potential), Length::TooShort | Length::Local | Length::Invalid);
         let national = if fits { potential } else { digits.to_owned() };
-        NATIONAL.contains(&national.len()).then(|| Number { code: self.code(), national })
+        NATIONAL_DIGITS.contains(&national.len()).then(|| Number { code: self.code(), national })
     }
 
     /// A number that no plan knows: without the zero that is dialled before national numbers, all else as given.

@@ -6,7 +6,7 @@ use super::{region::Region, text};
 use crate::base::fold::fold;
 
 /// Bytes of the longest key that is kept in full.
-const LONGEST_KEY: usize = 1_000;
+const MAX_KEY_BYTES: usize = 1_000;
 
 /// The key of an address: street, postal code, city and country; `usual` is done to what is made of the street.
 pub fn key(
@@ -29,7 +29,7 @@ pub fn key(
         country.clear();
     }
     let key = format!("{street}|{code}|{city}|{country}");
-    if key.len() <= LONGEST_KEY {
+    if key.len() <= MAX_KEY_BYTES {
         return Some(key);
     }
     // No key that is kept in full is like this: all have the bars between their parts.

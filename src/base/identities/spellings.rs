@@ -11,14 +11,14 @@ use super::{
 };
 
 /// Characters that nobody sees and that version 1 kept.
-const UNSEEN: [char; 9] = [
+const INVISIBLE_CHARS: [char; 9] = [
     '\u{200b}', '\u{feff}', '\u{ad}', '\u{2060}', '\u{200e}', '\u{200f}', '\u{200d}', '\u{180e}', '\u{fe0f}',
 ];
 /// Marks of direction, in pairs.
-const EMBEDDED: [(char, char); 4] =
+const DIRECTION_MARKS: [(char, char); 4] =
     [('\u{202a}', '\u{202c}'), ('\u{202d}', '\u{202c}'), ('\u{2066}', '\u{2069}'), ('\u{2068}', '\u{2069}')];
 /// What stands around an address.
-const AROUND: [(&str, &str); 26] = [
+const WRAPPERS: [(&str, &str); 26] = [
     ("mailto:", ""),
     ("mailto: ", ""),
     ("smtp:", ""),
@@ -51,11 +51,11 @@ const DASHES: [char; 5] = ['\u{2010}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2
 /// Zeros of scripts whose digits version 1 kept: Arabic, Persian, Devanagari.
 const ZEROS: [u32; 3] = [0x660, 0x6f0, 0x966];
 /// Words before and behind a number, as version 1 kept them.
-const BEFORE: [&str; 15] = [
+const WORDS_BEFORE: [&str; 15] = [
     "tel:", "tel", "telefon:", "telefon", "fon", "t", "mobil:", "mobil", "handy:", "handy", "phone:",
     "callto:", "buro:", "'", "+",
 ];
-const BEHIND: [&str; 12] = [
+const WORDS_AFTER: [&str; 12] = [
     "privat",
     "priv",
     "mobil",
@@ -70,7 +70,7 @@ const BEHIND: [&str; 12] = [
     ";",
 ];
 /// Letters before `@` up to which the dots that Gmail does not see are put in again.
-const DOTTED: usize = 24;
+const MAX_DOTTED_LOCAL_CHARS: usize = 24;
 
 /// Every key under which version 1 may have filed a no that was meant for `identity`: its key of then and those of the spellings
 /// that it accepted. `texts` are stored raw texts of the identity, `names` given and family name of a record, where known.
@@ -120,15 +120,15 @@ fn around(local: &str, domain: &str, called: &[String], keys: &mut Vec<String>) 
     let address = format!("{local}@{domain}");
     let mut push = |text: String| keys.push(mailbox(&text));
     push(address.clone());
-    for (before, behind) in AROUND {
+    for (before, behind) in WRAPPERS {
         push(format!("{before}{address}{behind}"));
     }
-    for unseen in UNSEEN {
+    for unseen in INVISIBLE_CHARS {
         push(format!("{unseen}{address}"));
         push(format!("{local}{unseen}@{domain}"));
         push(format!("{address}{unseen}"));
     }
-    for (open, close) in EMBEDDED {
+    for (open, close) in DIRECTION_MARKS {
         push(format!("{open}{address}{close}"));
     }
     for text in [
@@ -161,7 +161,10 @@ fn others(local: &str, domain: &str) -> Vec<String> {
         others.push(local.replace('σ', "ς"));
         others.extend(local.strip_suffix('σ').map(|start| format!("{start}ς")));
     }
-    if matches!(domain, "gmail.com" | "googlemail.com") && local.is_ascii() && local.len() <= DOTTED {
+    if matches!(domain, "gmail.com" | "googlemail.com")
+        && local.is_ascii()
+        && local.len() <= MAX_DOTTED_LOCAL_CHARS
+    {
         let dotted = |at: usize, text: &str| text.split_at_checked(at).map(|(a, b)| format!("{a}.{b}"));
         for first in 1..local.len() {
             let Some(once) = dotted(first, local) else { continue };
@@ -247,8 +250,8 @@ fn in_script(number: &str, zero: u32) -> String {
 }
 
 fn with_words(number: &str) -> impl Iterator<Item = String> {
-    let before = BEFORE.iter().map(move |word| format!("{word}{number}"));
-    before.chain(BEHIND.iter().map(move |word| format!("{number}{word}")))
+    let before = WORDS_BEFORE.iter().map(move |word| format!("{word}{number}"));
+    before.chain(WORDS_AFTER.iter().map(move |word| format!("{number}{word}")))
 }
 
 /// Every key under which version 1 may have filed a no that was meant for an address (street, postal code, city, country): its

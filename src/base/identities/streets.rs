@@ -42,7 +42,7 @@ const PARTS: [&str; 8] = [
 /// Rooms, with a number behind them.
 const ROOMS: [&str; 2] = ["raum", "zimmer"];
 /// Digits of the longest number of a house.
-const LONGEST_NUMBER: usize = 4;
+const MAX_HOUSE_NUMBER_DIGITS: usize = 4;
 
 /// A street without the parts that name in whose care, or to whose attention, a letter goes. Parts stand between commas, semicolons and
 /// ends of lines. Nothing is left out where the rest would tell no number, or a part tells one itself.
@@ -136,7 +136,7 @@ fn number_last(key: &str) -> String {
     let street = key.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '/');
     let number = key.get(..key.len() - street.len()).unwrap_or_default();
     let mut parts = number.split(['-', '/']);
-    let is_number = |part: &str| (1..=LONGEST_NUMBER).contains(&part.len());
+    let is_number = |part: &str| (1..=MAX_HOUSE_NUMBER_DIGITS).contains(&part.len());
     let sound = number.split(['-', '/']).count() <= 2 && parts.all(is_number);
     let is_letter = |c: char| c.is_alphabetic() || is_combining_mark(c);
     let named = street.chars().count() > 1 && street.chars().all(is_letter);

@@ -11,7 +11,7 @@ use super::sql;
 use crate::bench::policy::PURPOSE;
 
 /// Texts of a contact that the standard queries ask for.
-const TEXTS: usize = 7;
+const TEXT_COLUMNS: usize = 7;
 
 /// A pool of either database.
 #[derive(Clone)]
@@ -45,13 +45,13 @@ pub(super) use on;
 pub(super) struct Contact {
     pub(super) id: Uuid,
     /// Given name, family name, e-mail, company, job title, city, country.
-    pub(super) texts: [Option<String>; TEXTS],
+    pub(super) texts: [Option<String>; TEXT_COLUMNS],
 }
 
 macro_rules! contact {
     ($row:expr) => {{
         let row = $row;
-        let mut texts: [Option<String>; TEXTS] = Default::default();
+        let mut texts: [Option<String>; TEXT_COLUMNS] = Default::default();
         for (index, text) in texts.iter_mut().enumerate() {
             *text = row.try_get(index + 1)?;
         }

@@ -68,9 +68,9 @@ pub async fn run(growing: &Growing, smoke: bool, say: &Say) -> Result<Grown, Fau
 }
 
 /// What a page may cost at the largest size, of what it costs at the smallest.
-const MOST: f64 = 1.2;
+const MAX_RATIO: f64 = 1.2;
 /// Milliseconds that the planes of one role and one purpose may take, about which there are as many rules as there can be.
-const PLANES: f64 = 15.0;
+const MAX_LOAD_MS: f64 = 15.0;
 
 fn targets(pages: &[Page], policies: &[Rules]) -> Vec<Target> {
     let grown = pages.iter().filter(|page| page.flat && page.of_smallest.is_some());
@@ -78,13 +78,13 @@ fn targets(pages: &[Page], policies: &[Rules]) -> Vec<Target> {
     let mut targets: Vec<Target> = last
         .map(|page| {
             let name = format!("{}, {}: {} contacts", page.database, page.query, page.contacts);
-            Target::new(name, page.of_smallest.unwrap_or_default(), MOST, false)
+            Target::new(name, page.of_smallest.unwrap_or_default(), MAX_RATIO, false)
         })
         .collect();
     let one = policies.iter().find(|rules| rules.pairs == 1);
     targets.extend(one.map(|rules| {
         let name = format!("planes of one role and purpose at {} lines, ms", rules.lines);
-        Target::new(name, rules.load_ms, PLANES, false)
+        Target::new(name, rules.load_ms, MAX_LOAD_MS, false)
     }));
     targets
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::graphql::Request;
 
 /// Fewest contacts of a measure: deep pages need something before them.
-const LEAST: u64 = 500;
+const MIN_CONTACTS: u64 = 500;
 
 /// One query, at one size.
 #[derive(Clone, Debug, Serialize)]
@@ -120,7 +120,8 @@ pub(super) async fn measure(
     directory: &Path,
     say: &Say,
 ) -> Result<Vec<Page>, Fault> {
-    let mut sizes: Vec<u64> = [100, 10, 1].iter().map(|part| (growing.contacts / part).max(LEAST)).collect();
+    let mut sizes: Vec<u64> =
+        [100, 10, 1].iter().map(|part| (growing.contacts / part).max(MIN_CONTACTS)).collect();
     sizes.dedup();
     let mut worlds = Vec::new();
     for contacts in sizes {

@@ -29,8 +29,8 @@ use crate::{
 /// Contacts of the database under it: few, since they are not what grows here.
 const CONTACTS: u64 = 1_001;
 /// Loads of one policy, of which the median counts; one where it takes long.
-const LOADS: usize = 5;
-const LONG: Duration = Duration::from_secs(2);
+const MAX_LOADS: usize = 5;
+const MAX_LOADING_TIME: Duration = Duration::from_secs(2);
 
 /// A policy of one size.
 #[derive(Clone, Debug, Serialize)]
@@ -92,7 +92,7 @@ async fn loaded(filled: &Filled) -> Result<Rules, Fault> {
     let mut times = Vec::new();
     let mut bytes = 0;
     let began = Instant::now();
-    while times.len() < LOADS && (times.is_empty() || began.elapsed() < LONG) {
+    while times.len() < MAX_LOADS && (times.is_empty() || began.elapsed() < MAX_LOADING_TIME) {
         let start = Instant::now();
         bytes = load(&filled.sources).await?.bytes();
         times.push(start.elapsed().as_secs_f64() * 1e3);

@@ -36,7 +36,7 @@ use crate::{
 /// Who is told as the author of what a bench writes.
 pub(super) const ACTOR: &str = "cli:bench";
 /// Contacts of one statement.
-const BATCH: u64 = 50_000;
+const BATCH_SIZE: u64 = 50_000;
 /// Connections that read: there is one caller.
 const READERS: u32 = 1;
 
@@ -123,7 +123,7 @@ async fn fill(url: &str, backend: DbBackend, contacts: u64) -> Result<(), sea_or
     let mut statements = Vec::new();
     let mut from = 1;
     while from <= contacts {
-        let to = (from + BATCH - 1).min(contacts);
+        let to = (from + BATCH_SIZE - 1).min(contacts);
         statements.push(bulk.contacts(from, to));
         statements.push(bulk.consents(from, to, policy::PURPOSE));
         from = to + 1;

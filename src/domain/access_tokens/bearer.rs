@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 const PREFIX: &str = "zwk_";
-const ID: usize = 16;
-const SECRET: usize = 43;
-const CHECKSUM: usize = 6;
-const LENGTH: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
+const ID_CHARS: usize = 16;
+const SECRET_CHARS: usize = 43;
+const CHECKSUM_CHARS: usize = 6;
+const TOKEN_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECKSUM_CHARS;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A whole token as its owner presents it. Debug shows no part of it, and nothing serialises it.
@@ -21,11 +21,11 @@ impl BearerToken {
     /// A fresh token: 43 characters of base62 hold 256 random bits, from the operating system's generator.
     pub fn generate() -> Self {
         let mut rng = rand::rng();
-        let mut text = String::with_capacity(LENGTH);
+        let mut text = String::with_capacity(TOKEN_CHARS);
         text.push_str(PREFIX);
-        text.extend((&mut rng).sample_iter(Alphanumeric).take(ID).map(char::from));
+        text.extend((&mut rng).sample_iter(Alphanumeric).take(ID_CHARS).map(char::from));
         text.push('_');
-        text.extend((&mut rng).sample_iter(Alphanumeric).take(SECRET).map(char::from));
+        text.extend((&mut rng).sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from));
         let checksum = checksum(&text);
         text.push_str(&checksum);
         Self(text)
@@ -39,13 +39,13 @@ impl BearerToken {
     /// Reads a presented token. The format and the checksum are checked here, so that typing errors never reach
     /// the database.
     pub fn parse(presented: &str) -> Option<Self> {
-        if presented.len() != LENGTH || !presented.is_ascii() {
+        if presented.len() != TOKEN_CHARS || !presented.is_ascii() {
             return None;
         }
-        let (body, given) = presented.split_at_checked(LENGTH - CHECKSUM)?;
+        let (body, given) = presented.split_at_checked(TOKEN_CHARS - CHECKSUM_CHARS)?;
         let (id, secret) = body.strip_prefix(PREFIX)?.split_once('_')?;
         let base62 = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let shaped = id.len() == ID && secret.len() == SECRET && base62(id) && base62(secret);
+        let shaped = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && base62(id) && base62(secret);
         let sums = bool::from(checksum(body).as_bytes().ct_eq(given.as_bytes()));
         (shaped && sums).then(|| Self(presented.to_owned()))
     }
@@ -57,14 +57,14 @@ impl BearerToken {
 
     /// The public part, by which the row is found.
     pub fn lookup(&self) -> &str {
-        self.0.get(PREFIX.len()..PREFIX.len() + ID).unwrap_or_default()
+        self.0.get(PREFIX.len()..PREFIX.len() + ID_CHARS).unwrap_or_default()
     }
 
     /// SHA-256 of the secret in hexadecimal: all that is stored of it. A plain hash suffices, because the secret
     /// is random and not chosen by a person.
     pub fn secret_hash(&self) -> String {
-        let start = PREFIX.len() + ID + 1;
-        hex::encode(Sha256::digest(self.0.get(start..start + SECRET).unwrap_or_default()))
+        let start = PREFIX.len() + ID_CHARS + 1;
+        hex::encode(Sha256::digest(self.0.get(start..start + SECRET_CHARS).unwrap_or_default()))
     }
 
     /// Whether the secret has this hash, in constant time.
@@ -82,7 +82,7 @@ impl fmt::Debug for BearerToken {
 /// CRC-32 of `body` as six base62 characters.
 fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes());
-    let mut digits = ['0'; CHECKSUM];
+    let mut digits = ['0'; CHECKSUM_CHARS];
     for digit in digits.iter_mut().rev() {
         let index = usize::try_from(rest % 62).unwrap_or_default();
         *digit = BASE62.get(index).copied().map_or('0', char::from);

@@ -16,7 +16,7 @@ impl NewToken {
     /// # Errors
     /// `FORBIDDEN_FIELD` where no end is given and the actor may not set one: the default end would be set in its place.
     pub fn from_input(input: &Input, actor: &Actor, now: DateTime<Utc>) -> Result<Self, Error> {
-        let list = |name: &str| input.words(name).map(<[String]>::to_vec);
+        let list = |name: &str| input.strings(name).map(<[String]>::to_vec);
         if input.time("expiresAt").is_none() && !actor.may("AccessToken.expiresAt", Action::Create) {
             let error = Error::new(Code::ForbiddenField, "this may not be written for this purpose");
             return Err(error.at("AccessToken.expiresAt").in_input("input.expiresAt"));

@@ -31,17 +31,17 @@ use crate::{
 };
 
 /// Longest life of a token.
-const LONGEST_DAYS: i64 = 366;
+const MAX_LIFETIME_DAYS: i64 = 366;
 /// Life of a token of which nothing else is said.
-const USUAL_DAYS: i64 = 90;
+const DEFAULT_LIFETIME_DAYS: i64 = 90;
 /// How coarsely the last use is kept: often enough to find tokens nobody uses, and no record of who works when.
-const LAST_USED_MINUTES: i64 = 60;
+const LAST_USED_PRECISION_MINUTES: i64 = 60;
 /// Compared with when there is no such token, so that the time taken does not tell.
-const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const DUMMY_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// When a token that is made `now` ends, where nothing else is said.
 pub fn usual_end(now: DateTime<Utc>) -> DateTime<Utc> {
-    now + TimeDelta::days(USUAL_DAYS)
+    now + TimeDelta::days(DEFAULT_LIFETIME_DAYS)
 }
 
 /// What a new token shall permit.
@@ -114,8 +114,8 @@ impl NewToken {
         if self.expires_at <= now {
             return Err(Error::input("`expiresAt` is in the past").in_input("input.expiresAt"));
         }
-        if self.expires_at > now + TimeDelta::days(LONGEST_DAYS) {
-            return Err(Error::input(format!("`expiresAt` is more than {LONGEST_DAYS} days away"))
+        if self.expires_at > now + TimeDelta::days(MAX_LIFETIME_DAYS) {
+            return Err(Error::input(format!("`expiresAt` is more than {MAX_LIFETIME_DAYS} days away"))
                 .in_input("input.expiresAt"));
         }
         Ok(())
@@ -310,7 +310,8 @@ pub async fn rotate(
         recipient_id: before.recipient_id,
     };
     let made = create(tx, policy, new).await?;
-    let ends = before.expires_at.min(now + overlap.clamp(TimeDelta::zero(), TimeDelta::days(LONGEST_DAYS)));
+    let ends =
+        before.expires_at.min(now + overlap.clamp(TimeDelta::zero(), TimeDelta::days(MAX_LIFETIME_DAYS)));
     let after = Model { expires_at: ends, ..before.clone() };
     let mut row = before.clone().into_active_model();
     row.expires_at = Set(ends);
@@ -360,7 +361,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
     }
     let token = BearerToken::parse(presented).ok_or_else(refused)?;
     let found = find(app, token.lookup()).await?;
-    let matches = token.matches(found.as_ref().map_or(NO_HASH, |row| row.secret_hash.as_str()));
+    let matches = token.matches(found.as_ref().map_or(DUMMY_HASH, |row| row.secret_hash.as_str()));
     let now = app.now();
     let row = found
         .filter(|row| matches && row.revoked_at.is_none() && row.expires_at > now)
@@ -373,7 +374,7 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
         expires_at: row.expires_at,
         recipient: row.recipient_id,
     };
-    let before = now - TimeDelta::minutes(LAST_USED_MINUTES);
+    let before = now - TimeDelta::minutes(LAST_USED_PRECISION_MINUTES);
     if row.last_used_at.is_none_or(|last| last < before) {
         tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before).in_current_span());
     }

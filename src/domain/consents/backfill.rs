@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Contacts that are looked at together.
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 
 /// Looks at the consents of every contact and tells what was not told yet; gives how many. To be done when a server starts and
 /// when another policy comes into force. It may be done at any time, by several servers at once, and again.
@@ -64,7 +64,7 @@ async fn next(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
         .distinct()
         .filter(Column::ContactId.gt(last))
         .order_by_asc(Column::ContactId)
-        .limit(BATCH)
+        .limit(BATCH_SIZE)
         .into_tuple()
         .all(&app.db.reader)
         .await?;

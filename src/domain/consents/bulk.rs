@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
+const MAX_BIND_VALUES: usize = 10_000;
 
 /// What is told of the consent of a contact to a purpose on a channel.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ impl ExistingConsents {
         ids.sort_unstable();
         let (mut contacts, mut held, mut objections) = (HashMap::new(), HashMap::new(), Vec::new());
         let mut points: HashMap<Uuid, Vec<contact_point::Model>> = HashMap::new();
-        for ids in ids.chunks(PARAMETERS) {
+        for ids in ids.chunks(MAX_BIND_VALUES) {
             let ids = || ids.iter().copied();
             let rows = contact::Entity::find().filter(contact::Column::Id.is_in(ids()));
             let rows = rows.filter(contact::Column::State.ne(ContactState::Erased));
@@ -420,7 +420,7 @@ async fn events_of<C: ConnectionTrait>(
     consents: &[consent::Model],
 ) -> Result<HashMap<Uuid, Vec<consent_event::Model>>, Error> {
     let mut events: HashMap<Uuid, Vec<consent_event::Model>> = HashMap::new();
-    for consents in consents.chunks(PARAMETERS) {
+    for consents in consents.chunks(MAX_BIND_VALUES) {
         let ids = consents.iter().map(|consent| consent.id);
         let rows = consent_event::Entity::find().filter(consent_event::Column::ConsentId.is_in(ids));
         for event in rows.all(connection).await? {

@@ -25,7 +25,7 @@ use crate::{
     policy::Grounds,
 };
 
-const BATCH: usize = 200;
+const BATCH_SIZE: usize = 200;
 /// Who does it.
 const ACTOR: &str = "server";
 
@@ -193,7 +193,7 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             .column(Column::ContactId)
             .filter(Column::Id.gt(last))
             .order_by_asc(Column::Id)
-            .limit(u64::try_from(BATCH).unwrap_or(u64::MAX))
+            .limit(u64::try_from(BATCH_SIZE).unwrap_or(u64::MAX))
             .into_tuple()
             .all(&app.db.reader)
             .await?;

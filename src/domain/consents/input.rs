@@ -14,13 +14,13 @@ impl NewConsent {
     /// `BAD_USER_INPUT`; the schema has refused such an input already.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
-            contact_id: input.need_id("contactId")?,
+            contact_id: input.require_id("contactId")?,
             purpose: input.require_string("purpose")?,
             channel: input.require_enum("channel")?,
             text_version: input.require_string("textVersion")?,
             language: input.require_string("language")?,
             proof: input.require_string("proof")?,
-            declared_at: input.need_time("declaredAt")?,
+            declared_at: input.require_time("declaredAt")?,
             source: input.require_string("source")?,
             expires_at: input.time("expiresAt"),
             evidence: input.optional_string("evidence"),
@@ -35,11 +35,11 @@ impl Renewal {
     /// `BAD_USER_INPUT`; the schema has refused such an input already.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
-            id: input.need_id("consentId")?,
+            id: input.require_id("consentId")?,
             text_version: input.require_string("textVersion")?,
             language: input.require_string("language")?,
             proof: input.require_string("proof")?,
-            declared_at: input.need_time("declaredAt")?,
+            declared_at: input.require_time("declaredAt")?,
             source: input.require_string("source")?,
             expires_at: input.time("expiresAt"),
             evidence: input.optional_string("evidence"),

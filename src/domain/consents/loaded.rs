@@ -27,9 +27,9 @@ const EVENTS: &str = "e";
 const KEYS: [(&str, Category); 2] = [("s", Category::Consent), ("l", Category::Link)];
 
 /// Generation of the keys that come along.
-const FIRST: i32 = 0;
+const FIRST_GENERATION: i32 = 0;
 /// What is read of a key.
-const OF_KEY: [subject_key::Column; 3] =
+const KEY_COLUMNS: [subject_key::Column; 3] =
     [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
 
 /// A consent of a contact to a purpose on a channel that nothing is declared for yet.
@@ -131,14 +131,14 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
     );
     for (alias, category) in KEYS {
         // Whose it is and for what is known.
-        for column in OF_KEY {
+        for column in KEY_COLUMNS {
             select.expr_as(Expr::col((alias, column)), format!("{alias}_{}", column.as_str()));
         }
         let of_contact =
             Expr::col((alias, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId));
         let of_category = Expr::col((alias, subject_key::Column::Category)).eq(category.as_str());
         // The first one alone, so that it repeats no row: where it cannot be opened, a later one is looked for.
-        let first = Expr::col((alias, subject_key::Column::Generation)).eq(FIRST);
+        let first = Expr::col((alias, subject_key::Column::Generation)).eq(FIRST_GENERATION);
         let on_key = Condition::all().add(of_contact).add(of_category).add(first);
         select.join_as(JoinType::LeftJoin, subject_key::Entity, alias, on_key);
     }
@@ -172,7 +172,7 @@ fn key(
     Ok(Ok(subject_key::Model {
         subject_id,
         category: category.as_str().to_owned(),
-        generation: FIRST,
+        generation: FIRST_GENERATION,
         wrapped,
         wrapped_by: found.try_get(&prefix, WrappedBy.as_str())?,
         created_at: found.try_get(&prefix, CreatedAt.as_str())?,

@@ -16,7 +16,7 @@ use crate::{
     registry::CONSENT,
 };
 
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<Rebuilt, Err
         let rows = Entity::find()
             .filter(Column::Id.gt(last))
             .order_by_asc(Column::Id)
-            .limit(BATCH)
+            .limit(BATCH_SIZE)
             .all(&app.db.reader)
             .await?;
         let Some(end) = rows.last() else {

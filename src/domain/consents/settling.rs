@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Contacts of one transaction: they hold the locks of all their addresses.
-const BATCH: u64 = 100;
+const BATCH_SIZE: u64 = 100;
 /// Who does it.
 const ACTOR: &str = "server";
 
@@ -131,7 +131,7 @@ async fn walk(app: &App) -> Result<Settled, Error> {
             .filter(contact::Column::Id.gt(last))
             .filter(contact::Column::State.ne(ContactState::Erased))
             .order_by_asc(contact::Column::Id)
-            .limit(BATCH)
+            .limit(BATCH_SIZE)
             .into_tuple()
             .all(&app.db.reader)
             .await?;

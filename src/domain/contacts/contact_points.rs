@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Most contact points of a contact.
-pub const MOST_POINTS: usize = 100;
+pub const MAX_CONTACT_POINTS: usize = 100;
 
 /// A contact point to be added; checked values.
 #[derive(Clone, Debug)]
@@ -115,10 +115,10 @@ pub async fn add_point(
         .filter(contact_point::Column::ContactId.eq(contact.id))
         .all(tx.connection())
         .await?;
-    if known.len() >= MOST_POINTS {
+    if known.len() >= MAX_CONTACT_POINTS {
         return Err(Error::new(
             Code::Conflict,
-            format!("a contact has at most {MOST_POINTS} contact points"),
+            format!("a contact has at most {MAX_CONTACT_POINTS} contact points"),
         ));
     }
     // Only of what the caller may read: whether the list grows would tell of the rest.

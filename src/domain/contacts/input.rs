@@ -17,8 +17,8 @@ pub fn values_from_input(input: &Input) -> Values {
 /// The fields of contacts that the list `name` of an input names, each with its path.
 fn field_names(input: &Input, name: &str) -> Result<Vec<(&'static Field, String)>, Error> {
     let mut fields = Vec::new();
-    for (index, word) in input.words(name).unwrap_or_default().iter().enumerate() {
-        let path = format!("{}.{index}", input.place(name));
+    for (index, word) in input.strings(name).unwrap_or_default().iter().enumerate() {
+        let path = format!("{}.{index}", input.path(name));
         let field = CONTACT.given().find(|(field, _)| field.order_name() == *word);
         let (field, _) = field.ok_or_else(|| Error::input("there is no such field").in_input(&path))?;
         fields.push((field, path));
@@ -34,7 +34,7 @@ impl Source {
     pub fn from_input(input: &Input, now: DateTime<Utc>) -> Result<Self, Error> {
         for name in ["collectedAt", "informedAt"] {
             if input.time(name).is_some_and(|at| at > now) {
-                return Err(input.fault(name, format!("`{name}` is in the future")));
+                return Err(input.invalid(name, format!("`{name}` is in the future")));
             }
         }
         Ok(Self {
@@ -65,7 +65,7 @@ impl Rectification {
             return Err(Error::input("there is nothing to be changed").in_input("input"));
         }
         Ok(Self {
-            id: input.need_id("contactId")?,
+            id: input.require_id("contactId")?,
             expected_version: input.int("expectedVersion"),
             values,
             source: input.nested("source").map(|source| Source::from_input(source, now)).transpose()?,
@@ -80,13 +80,13 @@ impl Merge {
     /// `BAD_USER_INPUT` for a contact that is its own duplicate, and for an unknown field.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         let merge = Self {
-            id: input.need_id("contactId")?,
-            duplicate_id: input.need_id("duplicateId")?,
+            id: input.require_id("contactId")?,
+            duplicate_id: input.require_id("duplicateId")?,
             expected_version: input.int("expectedVersion"),
             take: field_names(input, "take")?.into_iter().map(|(field, _)| field).collect(),
         };
         if merge.id == merge.duplicate_id {
-            return Err(input.fault("duplicateId", "a contact is no duplicate of itself"));
+            return Err(input.invalid("duplicateId", "a contact is no duplicate of itself"));
         }
         Ok(merge)
     }
@@ -99,7 +99,7 @@ impl NewContactPoint {
     /// `BAD_USER_INPUT`; the schema has refused such an input already.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
-            contact_id: input.need_id("contactId")?,
+            contact_id: input.require_id("contactId")?,
             kind: input.require_enum("kind")?,
             values: input.fields_of(&CONTACT_POINT).map(|(field, value)| (field.name, value)).collect(),
         })
@@ -113,7 +113,7 @@ impl Restrict {
     /// `BAD_USER_INPUT`; the schema has refused such an input already.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
-            id: input.need_id("contactId")?,
+            id: input.require_id("contactId")?,
             limb: input.require_enum("limb")?,
             reason: input.require_string("reason")?,
             planned_until: input.time("plannedUntil"),
@@ -128,7 +128,7 @@ impl Address {
     /// `BAD_USER_INPUT` where both are given, or the one given cannot be read.
     pub fn from_input(input: &Input, reader: &Reader) -> Result<Option<Self>, Error> {
         match (input.text("email"), input.text("phone")) {
-            (Some(_), Some(_)) => Err(input.fault("phone", "give `email` or `phone`")),
+            (Some(_), Some(_)) => Err(input.invalid("phone", "give `email` or `phone`")),
             (Some(email), None) => Self::email(reader, email).map(Some),
             (None, Some(phone)) => Self::phone(reader, phone).map(Some),
             (None, None) => Ok(None),

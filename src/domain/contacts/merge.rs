@@ -17,7 +17,7 @@ use super::{
     rows::{get, note_moves, set},
     unknown,
 };
-use crate::domain::contacts::contact_points::{MOST_POINTS, NewContactPoint};
+use crate::domain::contacts::contact_points::{MAX_CONTACT_POINTS, NewContactPoint};
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
@@ -352,8 +352,8 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
         own.push(point);
     }
-    if own.len() > MOST_POINTS {
-        let message = format!("a contact has at most {MOST_POINTS} contact points");
+    if own.len() > MAX_CONTACT_POINTS {
+        let message = format!("a contact has at most {MAX_CONTACT_POINTS} contact points");
         return Err(Error::new(Code::Conflict, message).at("Contact.contactPoints"));
     }
     Ok(own)

@@ -25,7 +25,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 pub use address::Address;
-pub use contact_points::{MOST_POINTS, NewContactPoint, add_point, remove_point};
+pub use contact_points::{MAX_CONTACT_POINTS, NewContactPoint, add_point, remove_point};
 pub use input::values_from_input;
 pub use new_addresses::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};

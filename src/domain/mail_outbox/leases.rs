@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// How long a sender has a mail. One that fell over lets it go by then.
-const LEASE: TimeDelta = TimeDelta::minutes(5);
+const LEASE_TIME: TimeDelta = TimeDelta::minutes(5);
 /// Time until a second attempt; it doubles with every further one.
-const FIRST: TimeDelta = TimeDelta::minutes(1);
+const FIRST_RETRY_DELAY: TimeDelta = TimeDelta::minutes(1);
 /// Longest time between two attempts.
-const LONGEST: TimeDelta = TimeDelta::hours(6);
+const MAX_RETRY_DELAY: TimeDelta = TimeDelta::hours(6);
 /// Mails looked at to find one that nobody else takes.
-const CANDIDATES: u64 = 16;
+const MAX_CANDIDATES: u64 = 16;
 
 /// What came of an attempt. Faults are codes of ours: what a server says may quote an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Outcome {
 /// The time after `attempts` attempts until the next.
 fn pause(attempts: i32) -> TimeDelta {
     let doublings = attempts.clamp(1, 10).unsigned_abs() - 1;
-    (FIRST * (1 << doublings)).min(LONGEST)
+    (FIRST_RETRY_DELAY * (1 << doublings)).min(MAX_RETRY_DELAY)
 }
 
 fn due(now: DateTime<Utc>) -> Condition {
@@ -68,7 +68,7 @@ pub async fn take(app: &App) -> Result<Option<mail::Model>, Error> {
         .filter(due(app.now()))
         .order_by_asc(mail::Column::NextAttemptAt)
         .order_by_asc(mail::Column::Id)
-        .limit(CANDIDATES);
+        .limit(MAX_CANDIDATES);
     for row in waiting.all(&app.db.reader).await? {
         if let Some(taken) = audit::with_retry(|| lease(app, &row)).await? {
             return Ok(Some(taken));
@@ -82,7 +82,7 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
     let attempts = row.attempts.saturating_add(1);
     let taken = mail::Model {
         attempts,
-        leased_until: Some(tx.now() + LEASE),
+        leased_until: Some(tx.now() + LEASE_TIME),
         // Should this sender fall over, it is tried again by then.
         next_attempt_at: Some(tx.now() + pause(attempts)),
         ..row.clone()
@@ -174,7 +174,7 @@ mod tests {
     fn pauses_double_until_six_hours() {
         let minutes: Vec<i64> = (1..=12).map(|attempts| pause(attempts).num_minutes()).collect();
         assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360, 360]);
-        assert_eq!(pause(i32::MAX), LONGEST);
-        assert_eq!(pause(0), FIRST);
+        assert_eq!(pause(i32::MAX), MAX_RETRY_DELAY);
+        assert_eq!(pause(0), FIRST_RETRY_DELAY);
     }
 }

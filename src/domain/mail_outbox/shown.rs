@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 
 /// Most letters that are kept: the newest.
-const MOST: usize = 200;
+const MAX_MAILS: usize = 200;
 
 /// A letter as it would have been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Outbox {
     pub(crate) fn put(&self, letter: Letter) {
         let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         letters.push(letter);
-        let more = letters.len().saturating_sub(MOST);
+        let more = letters.len().saturating_sub(MAX_MAILS);
         letters.drain(..more);
     }
 

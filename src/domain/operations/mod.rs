@@ -47,7 +47,7 @@ impl NewContact {
         Ok(Self {
             values: contacts::values_from_input(input),
             ground: ground.map(|ground| NewGround::from_input(ground, "input.ground")).transpose()?,
-            source: Source::from_input(input.need_nested("source")?, tx.now())?,
+            source: Source::from_input(input.require_nested("source")?, tx.now())?,
         })
     }
 }

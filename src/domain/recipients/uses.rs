@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    audit::{self, USES},
+    audit::{self, RECIPIENT_USES_LOCK},
     auth::actor::Actor,
     base::error::{Code, Error},
 };
 
 /// How long a note is good for.
-const GOOD_FOR: TimeDelta = TimeDelta::days(1);
+const NOTE_TTL: TimeDelta = TimeDelta::days(1);
 /// How long this process takes its own note for granted. A database that was restored meanwhile has it again after that.
-const TAKEN_FOR_GRANTED: TimeDelta = TimeDelta::hours(1);
+const CACHE_TTL: TimeDelta = TimeDelta::hours(1);
 
 /// What this process has noted of late: it saves statements and decides nothing.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Uses {
         let (now, key) = (app.now(), (recipient, purpose.code.clone()));
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         // A clock that was set back makes no note older than it is.
-        if known.is_some_and(|at| at <= now && now - at < TAKEN_FOR_GRANTED) {
+        if known.is_some_and(|at| at <= now && now - at < CACHE_TTL) {
             return Ok(());
         }
         audit::with_retry(|| write(app, recipient, &purpose.code, now)).await.map_err(|_| unnoted())?;
@@ -64,19 +64,14 @@ async fn write(app: &App, recipient: Uuid, purpose: &str, now: DateTime<Utc>) ->
     };
     let sql = match backend {
         DbBackend::Postgres => format!(
-            "WITH uses AS MATERIALIZED (SELECT pg_advisory_xact_lock({USES})) INSERT INTO {columns} \
+            "WITH uses AS MATERIALIZED (SELECT pg_advisory_xact_lock({RECIPIENT_USES_LOCK})) INSERT INTO {columns} \
              SELECT $1, $2, $3, $4 FROM uses {}",
             conflict("$5")
         ),
         _ => format!("INSERT INTO {columns} VALUES (?, ?, ?, ?) {}", conflict("?")),
     };
-    let values: [Value; 5] = [
-        recipient.into(),
-        purpose.into(),
-        now.into(),
-        (now + GOOD_FOR).into(),
-        (now + TAKEN_FOR_GRANTED).into(),
-    ];
+    let values: [Value; 5] =
+        [recipient.into(), purpose.into(), now.into(), (now + NOTE_TTL).into(), (now + CACHE_TTL).into()];
     app.db.writer.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     Ok(())
 }

@@ -47,7 +47,7 @@ impl NewRequest {
     /// `BAD_USER_INPUT`; the schema has refused such an input already.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
-            contact_id: input.need_id("contactId")?,
+            contact_id: input.require_id("contactId")?,
             kind: input.require_enum("kind")?,
             received_at: input.time("receivedAt"),
             purpose: input.optional_string("purpose"),

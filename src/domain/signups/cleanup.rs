@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Rows deleted in one transaction.
-const BATCH: u64 = 500;
+const BATCH_SIZE: u64 = 500;
 /// Ids in one statement.
-const PART: usize = 500;
+const MAX_BIND_VALUES: usize = 500;
 
 /// Deletes sign-ups that were not confirmed in time and fresh links that have ended, each with its mails, and the address of other
 /// links that have ended. Gives the number of sign-ups. One that cannot be deleted holds up no other.
@@ -59,7 +59,7 @@ async fn each(app: &App, due: Due) -> Result<u64, Error> {
                 }
             }
         }
-        if (ids.len() as u64) < BATCH {
+        if (ids.len() as u64) < BATCH_SIZE {
             return past.end(done);
         }
     }
@@ -134,13 +134,13 @@ fn old(app: &App) -> Select<sign_up::Entity> {
         // One whose mail waits for its turn, or was sent late, is there until its link has ended.
         .filter(Expr::exists(open).not())
         .order_by_asc(sign_up::Column::CreatedAt)
-        .limit(BATCH)
+        .limit(BATCH_SIZE)
 }
 
 /// Links whose time is over.
 fn ended(app: &App) -> Select<link::Entity> {
     let all = link::Entity::find().select_only().column(link::Column::Id);
-    all.filter(link::Column::ExpiresAt.lte(app.now())).limit(BATCH)
+    all.filter(link::Column::ExpiresAt.lte(app.now())).limit(BATCH_SIZE)
 }
 
 async fn sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
@@ -172,7 +172,7 @@ async fn sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
 /// # Errors
 /// `INTERNAL` from the database.
 pub(super) async fn settled(tx: &Transaction, used: &link::Model, ids: &[Uuid]) -> Result<(), Error> {
-    for ids in ids.chunks(PART) {
+    for ids in ids.chunks(MAX_BIND_VALUES) {
         let ids = || ids.iter().copied();
         let sent = Query::select()
             .expr(Expr::val(1))
@@ -191,7 +191,7 @@ pub(super) async fn settled(tx: &Transaction, used: &link::Model, ids: &[Uuid]) 
             .into_tuple()
             .all(tx.connection())
             .await?;
-        for unsent in unsent.chunks(PART) {
+        for unsent in unsent.chunks(MAX_BIND_VALUES) {
             delete_links(tx, unsent).await?;
         }
         link::Entity::update_many()

@@ -24,11 +24,11 @@ use crate::{
 };
 
 /// How often something wrong may be told by one link.
-const MOST_TRIES: i32 = 5;
+const MAX_TRIES: i32 = 5;
 /// Fewest letters and digits that count: what is shorter is guessed.
-const SHORTEST: usize = 4;
+const MIN_VALUE_CHARS: usize = 4;
 /// Most records that something is declared for by an address.
-const MOST_RECORDS: u64 = 100;
+const MAX_RECORDS: u64 = 100;
 
 /// What a fresh link opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub async fn fresh(app: &App, token: &str) -> Result<Option<Fresh>, Error> {
     // One that was mailed to several asks, though the others may be gone since: whoever has it may be one of these.
     Ok(Some(match link.contact_id {
         Some(only) if !is_shared(db, &link.address_key, Some(only)).await? => Fresh::Record(only),
-        _ => Fresh::Mailbox(Mailbox { link: link.id, asks: link.tries < MOST_TRIES, key: link.address_key }),
+        _ => Fresh::Mailbox(Mailbox { link: link.id, asks: link.tries < MAX_TRIES, key: link.address_key }),
     }))
 }
 
@@ -142,9 +142,9 @@ pub async fn records(app: &App, mailbox: &Mailbox) -> Result<Vec<Uuid>, Error> {
         .filter(contact::Column::EmailKey.eq(&mailbox.key))
         .filter(contact::Column::State.ne(ContactState::Erased))
         .order_by_asc(contact::Column::Id)
-        .limit(MOST_RECORDS + 1);
+        .limit(MAX_RECORDS + 1);
     let ids: Vec<Uuid> = rows.into_tuple().all(&app.db.reader).await?;
-    Ok(if ids.len() as u64 > MOST_RECORDS { Vec::new() } else { ids })
+    Ok(if ids.len() as u64 > MAX_RECORDS { Vec::new() } else { ids })
 }
 
 /// Opens the one record of the mailbox of the link `token` that `text` is the customer number or the postal code of, for this link
@@ -181,7 +181,7 @@ async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tr
     if link.opened_id.is_some() {
         return Ok(Tried::Opened);
     }
-    if link.tries >= MOST_TRIES {
+    if link.tries >= MAX_TRIES {
         return Ok(Tried::Closed);
     }
     if found.is_some() && knowing(tx.connection(), &link, told).await? != found {
@@ -238,7 +238,7 @@ async fn knowing<C: ConnectionTrait>(
     for (id, value) in codes.iter().chain(&numbers) {
         // Sources without numbers of their own name persons by the address, which whoever has the link knows.
         let value = value.as_deref().filter(|value| !value.contains('@')).map(squeezed).unwrap_or_default();
-        let counts = Choice::from(u8::from(value.chars().count() >= SHORTEST));
+        let counts = Choice::from(u8::from(value.chars().count() >= MIN_VALUE_CHARS));
         let same = counts & link_tokens::hash(&value).as_bytes().ct_eq(wanted.as_bytes());
         let another =
             !found.as_bytes().ct_eq(Uuid::nil().as_bytes()) & !found.as_bytes().ct_eq(id.as_bytes());

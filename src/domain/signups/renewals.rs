@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Consents looked at in one go.
-const BATCH: u64 = 100;
+const BATCH_SIZE: u64 = 100;
 /// Where the request is made.
 const BY_MAIL: &str = "renewal mail";
 
@@ -54,7 +54,7 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
             .column(consent::Column::Id)
             .filter(consent::Column::Id.gt(after))
             .order_by_asc(consent::Column::Id)
-            .limit(BATCH)
+            .limit(BATCH_SIZE)
             .into_tuple()
             .all(&app.db.reader)
             .await?;

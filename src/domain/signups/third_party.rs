@@ -56,7 +56,7 @@ impl Request {
             language: input.require_string("language")?,
             text_version: input.optional_string("textVersion"),
             form: input.require_string("form")?,
-            signed_up_at: input.need_time("declaredAt")?,
+            signed_up_at: input.require_time("declaredAt")?,
             notice_version: input.optional_string("noticeVersion"),
         })
     }

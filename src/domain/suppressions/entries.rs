@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Declared, blocks, digests::own_digest, duties, lookup::PARAMETERS};
+use super::{Declared, blocks, digests::own_digest, duties, lookup::MAX_BIND_VALUES};
 use crate::{
     audit::{ChangeSet, Entry, Mode, Transaction},
     base::error::Error,
@@ -19,7 +19,7 @@ use crate::{
 /// Name of an entry in the audit log.
 const ENTRY: &str = "Suppression";
 /// Rows of one INSERT: SQLite takes 32,766 parameters.
-const ROWS: usize = 1_000;
+const INSERT_BATCH: usize = 1_000;
 
 /// Puts what was declared on the list, for the identities of `reached` that it is about, and carries it to every record of them; what
 /// recipients read for it becomes a duty to tell them. `own` are the records of the person who declared it, beside that of `reached`.
@@ -89,7 +89,7 @@ async fn add(
         });
     }
     let mut changed = 0;
-    for rows in rows.chunks(ROWS.min(PARAMETERS)) {
+    for rows in rows.chunks(INSERT_BATCH.min(MAX_BIND_VALUES)) {
         let values: Vec<ActiveModel> =
             rows.iter().cloned().map(|row| row.into_active_model().reset_all()).collect();
         let mut conflict =

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Values in one list of a statement.
-pub(super) const PARAMETERS: usize = 10_000;
+pub(super) const MAX_BIND_VALUES: usize = 10_000;
 
 /// For what an address is on the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,7 +193,7 @@ pub async fn find<C: ConnectionTrait>(
     }
     let digests: Vec<&str> = places.keys().map(String::as_str).collect();
     let mut found = Found::default();
-    for digests in digests.chunks(PARAMETERS) {
+    for digests in digests.chunks(MAX_BIND_VALUES) {
         let rows = Entity::find().filter(Column::Digest.is_in(digests.iter().copied()));
         for row in rows.all(connection).await? {
             let listed = Listed {

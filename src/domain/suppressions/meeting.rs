@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Most records of one person that something declared by an address is recorded on; more are blocked alone.
-const MOST_RECORDS: usize = 100;
+const MAX_RECORDS: usize = 100;
 
 /// Whom somebody speaks of.
 #[derive(Clone, Copy, Debug)]
@@ -145,12 +145,12 @@ async fn speaking(
     let further = actor.may(&format!("ContactPoint.{}", address.name()), Action::Read);
     let mut first: Option<&(Option<String>, Option<String>)> = None;
     let mut ids = Vec::new();
-    let one_person = records.len() <= MOST_RECORDS
+    let one_person = records.len() <= MAX_RECORDS
         && records.iter().all(|record| {
             let names = first.get_or_insert(&record.names);
             records.len() == 1 || (**names == record.names && (names.0.is_some() || names.1.is_some()))
         });
-    for record in records.iter().take(MOST_RECORDS).filter(|record| record.primary || further) {
+    for record in records.iter().take(MAX_RECORDS).filter(|record| record.primary || further) {
         if tx.sees(actor, &CONTACT, record.id).await? {
             ids.push(record.id);
         }

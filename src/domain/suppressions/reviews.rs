@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// Months after which the list is looked over again.
-const PERIOD: Months = Months::new(36);
+const REVIEW_INTERVAL: Months = Months::new(36);
 /// Name of a review in the audit log.
 const REVIEWED: &str = "reviewSuppressions";
 const ENTRIES: &str = "Suppression";
 /// Id of the list in the audit log, which its entries are found by.
-const LIST: Uuid = Uuid::from_u128(0x5375_7070_7265_7373_696f_6e00_0000_0001);
+const LIST_ID: Uuid = Uuid::from_u128(0x5375_7070_7265_7373_696f_6e00_0000_0001);
 
 /// How many addresses are on the list for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,14 +89,15 @@ pub async fn overview(app: &App) -> Result<Overview, Error> {
     let reviewed_at: Option<DateTime<Utc>> = audit_entry::Entity::find()
         .select_only()
         .column(audit_entry::Column::At)
-        .filter(audit_entry::Column::EntityId.eq(LIST))
+        .filter(audit_entry::Column::EntityId.eq(LIST_ID))
         .filter(audit_entry::Column::Action.eq(REVIEWED))
         .order_by_desc(audit_entry::Column::Id)
         .into_tuple()
         .one(db)
         .await?;
     let first = parts.iter().map(|part| part.first_at).min();
-    let due_at = first.and_then(|first| reviewed_at.unwrap_or(first).max(first).checked_add_months(PERIOD));
+    let due_at =
+        first.and_then(|first| reviewed_at.unwrap_or(first).max(first).checked_add_months(REVIEW_INTERVAL));
     Ok(Overview { parts, reviewed_at, due_at })
 }
 
@@ -152,7 +153,7 @@ fn entry(told: serde_json::Value) -> Entry {
     Entry {
         action: REVIEWED,
         entity_type: ENTRIES,
-        entity_id: Some(LIST),
+        entity_id: Some(LIST_ID),
         contact_id: None,
         changes: ChangeSet::one("AuditEntry.action", Category::Audit, serde_json::Value::Null, told),
     }

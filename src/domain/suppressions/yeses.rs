@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Declared, blocks,
-    lookup::{Found, PARAMETERS},
+    lookup::{Found, MAX_BIND_VALUES},
     meeting::with_identities,
 };
 use crate::{base::error::Error, domain::contacts::NewAddresses, policy::Policy};
@@ -66,7 +66,7 @@ async fn latest<C: ConnectionTrait>(
     });
     let kinds: Vec<&str> = kinds.map(|purpose| purpose.code.as_str()).collect();
     let mut last: Option<DateTime<Utc>> = None;
-    for records in records.chunks(PARAMETERS) {
+    for records in records.chunks(MAX_BIND_VALUES) {
         last = last.max(consented(connection, records, &kinds, &channels).await?);
         last = last.max(taken_back(connection, records, &declared.purpose, &channels).await?);
     }

@@ -21,12 +21,12 @@ pub struct Variables(BTreeMap<String, Value>);
 impl Variables {
     pub(in crate::engine) fn new(
         definitions: &[Positioned<VariableDefinition>],
-        mut given: serde_json::Map<String, serde_json::Value>,
+        mut json: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, Error> {
         let mut variables = BTreeMap::new();
         for definition in definitions {
             let name = definition.node.name.node.as_str();
-            let value = match given.remove(name) {
+            let value = match json.remove(name) {
                 Some(value) => Some(
                     Value::from_json(value)
                         .map_err(|_| Error::input(format!("the variable `${name}` cannot be read")))?,
@@ -79,7 +79,7 @@ impl Variables {
 pub(in crate::engine) struct Arguments(BTreeMap<String, Value>);
 
 impl Arguments {
-    pub(in crate::engine) fn of(variables: &Variables, field: &Positioned<Field>) -> Self {
+    pub(in crate::engine) fn new(variables: &Variables, field: &Positioned<Field>) -> Self {
         Self(variables.arguments(field))
     }
 
@@ -88,11 +88,11 @@ impl Arguments {
     }
 
     /// What is given for `argument`, and by which of its names.
-    pub(in crate::engine) fn called(
+    pub(in crate::engine) fn lookup(
         &self,
         argument: &InputField,
     ) -> Result<Option<(&'static str, &Value)>, Error> {
-        called(argument, |name| self.get(name), str::to_owned)
+        lookup_field(argument, |name| self.get(name), str::to_owned)
     }
 
     pub(in crate::engine) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
@@ -103,7 +103,7 @@ impl Arguments {
     pub(in crate::engine) fn cursor(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(cursor)) if cursor.len() <= LONGEST_CURSOR => Ok(Some(cursor)),
+            Some(Value::String(cursor)) if cursor.len() <= MAX_CURSOR_BYTES => Ok(Some(cursor)),
             Some(_) => Err(Error::input(
                 "this cursor is not valid here: it belongs to another list, order, purpose or caller, or was changed",
             )),
@@ -123,7 +123,7 @@ impl Arguments {
 }
 
 /// Longest cursor that is looked at: five values of the longest texts there are to be ordered by.
-const LONGEST_CURSOR: usize = 64 * 1024;
+const MAX_CURSOR_BYTES: usize = 64 * 1024;
 
 /// Text of an argument; also takes names of enums.
 pub(in crate::engine) fn text<'v>(name: &str, value: &'v Value) -> Result<&'v str, Error> {
@@ -159,23 +159,23 @@ pub(in crate::engine) fn instant(name: &str, value: &Value) -> Result<DateTime<U
 ///
 /// # Errors
 /// `BAD_USER_INPUT` where both names are used, and where what must be given is not.
-pub(in crate::engine) fn called<'v>(
+pub(in crate::engine) fn lookup_field<'v>(
     field: &InputField,
-    look: impl Fn(&str) -> Option<&'v Value>,
-    place: impl Fn(&str) -> String,
+    get: impl Fn(&str) -> Option<&'v Value>,
+    path_of: impl Fn(&str) -> String,
 ) -> Result<Option<(&'static str, &'v Value)>, Error> {
-    let mut given = field.names().filter_map(|name| Some((name, look(name)?)));
-    match (given.next(), given.next()) {
-        (Some(_), Some((former, _))) => Err(twice(field.name, former).in_input(place(former))),
+    let mut json = field.names().filter_map(|name| Some((name, get(name)?)));
+    match (json.next(), json.next()) {
+        (Some(_), Some((former, _))) => Err(given_twice(field.name, former).in_input(path_of(former))),
         (None, _) if field.required => {
             let message = format!("`{}` is missing: it must be {}", field.name, field.kind.demand());
-            Err(Error::input(message).in_input(place(field.name)))
+            Err(Error::input(message).in_input(path_of(field.name)))
         }
-        (given, _) => Ok(given),
+        (json, _) => Ok(json),
     }
 }
 
 /// A value that is given by both of its names.
-pub(in crate::engine) fn twice(name: &str, former: &str) -> Error {
+pub(in crate::engine) fn given_twice(name: &str, former: &str) -> Error {
     Error::input(format!("`{former}` is the old name of `{name}`: give one of them"))
 }

@@ -18,13 +18,13 @@ use crate::base::{
 pub(in crate::engine) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// Lists of introspection that may not be nested in each other deeper than this: each level multiplies the answer.
-const DEEPEST_LISTS: u64 = 2;
+const MAX_INTROSPECTION_LISTS: u64 = 2;
 
 /// Further nesting that introspection has: types of types of types.
-const INTROSPECTION: u64 = 10;
+const INTROSPECTION_EXTRA_DEPTH: u64 = 10;
 
 /// Deepest nesting of selections, fragments included.
-const HIGHEST: u64 = 64;
+const MAX_SELECTION_DEPTH: u64 = 64;
 
 /// What a selection spreads to.
 #[derive(Clone, Copy, Default)]
@@ -32,7 +32,7 @@ struct Complexity {
     /// Fields and spreads.
     fields: u64,
     /// Fields of the set itself, those of fragments included.
-    own: u64,
+    root_fields: u64,
     aliases: u64,
     /// Nested fields.
     depth: u64,
@@ -55,46 +55,46 @@ pub(in crate::engine) fn check(
     variables: &Map<String, Json>,
     limits: &Limits,
 ) -> Result<(), Error> {
-    let too = |what: &str, limit: u64| {
+    let too_many = |what: &str, limit: u64| {
         Err(Error::new(Code::QueryTooComplex, format!("the document has more than {limit} {what}")))
     };
     if document.fragments.len() as u64 > limits.fragments {
-        return too("fragments", limits.fragments);
+        return too_many("fragments", limits.fragments);
     }
     // The fragments of each are spread anew by whatever walks the operations.
     if document.operations.iter().count() as u64 > limits.fragments.max(1) {
-        return too("operations", limits.fragments.max(1));
+        return too_many("operations", limits.fragments.max(1));
     }
-    let mut measure = ComplexityVisitor::of(document, variables);
+    let mut visitor = ComplexityVisitor::new(document, variables);
     let mut sizes: Vec<Complexity> = Vec::new();
     for (_, operation) in document.operations.iter() {
-        let mut size = measure.set(&operation.node.selection_set.node, 0)?;
-        measure.directives(&operation.node.directives, &mut size)?;
+        let mut size = visitor.visit_selection_set(&operation.node.selection_set.node, 0)?;
+        visitor.visit_directives(&operation.node.directives, &mut size)?;
         sizes.push(size);
         if operation.node.variable_definitions.len() as u64 > limits.variables {
-            return too("variables", limits.variables);
+            return too_many("variables", limits.variables);
         }
     }
-    if document.fragments.keys().any(|name| !measure.used.contains(name.as_str())) {
+    if document.fragments.keys().any(|name| !visitor.used_fragments.contains(name.as_str())) {
         return Err(Error::input("a fragment is not used"));
     }
     // Whichever operation is chosen, all of them are validated.
     let fields = sizes.iter().map(|size| size.fields).fold(0, u64::saturating_add);
     if fields > limits.fields {
-        return too("fields", limits.fields);
+        return too_many("fields", limits.fields);
     }
     for size in sizes {
         for (amount, limit, what) in [
-            (size.own, limits.root_fields, "root fields"),
+            (size.root_fields, limits.root_fields, "root fields"),
             (size.aliases, limits.aliases, "aliases"),
             (size.depth, limits.depth, "nested selections"),
-            (size.height, HIGHEST, "nested selections"),
+            (size.height, MAX_SELECTION_DEPTH, "nested selections"),
             (size.directives, limits.directives, "directives"),
             (size.arguments, limits.argument_bytes, "bytes of arguments"),
-            (size.lists, DEEPEST_LISTS, "nested lists of introspection"),
+            (size.lists, MAX_INTROSPECTION_LISTS, "nested lists of introspection"),
         ] {
             if amount > limit {
-                return too(what, limit);
+                return too_many(what, limit);
             }
         }
     }
@@ -106,52 +106,52 @@ struct ComplexityVisitor<'d> {
     /// Bytes of each variable.
     variables: HashMap<&'d str, u64>,
     /// Sizes of fragments; `None` while one is being measured.
-    known: HashMap<&'d str, Option<Complexity>>,
-    used: HashSet<&'d str>,
+    fragment_sizes: HashMap<&'d str, Option<Complexity>>,
+    used_fragments: HashSet<&'d str>,
     /// Selections that were looked at: the work that measuring is.
     #[cfg(test)]
-    looked_at: usize,
+    visited: usize,
 }
 
 impl<'d> ComplexityVisitor<'d> {
-    fn of(document: &'d ExecutableDocument, variables: &'d Map<String, Json>) -> Self {
+    fn new(document: &'d ExecutableDocument, variables: &'d Map<String, Json>) -> Self {
         let variables = variables.iter().map(|(name, value)| (name.as_str(), json_size(value)));
         Self {
             fragments: &document.fragments,
             variables: variables.collect(),
-            known: HashMap::new(),
-            used: HashSet::new(),
+            fragment_sizes: HashMap::new(),
+            used_fragments: HashSet::new(),
             #[cfg(test)]
-            looked_at: 0,
+            visited: 0,
         }
     }
 
-    fn set(&mut self, set: &'d SelectionSet, nesting: u64) -> Result<Complexity, Error> {
+    fn visit_selection_set(&mut self, set: &'d SelectionSet, nesting: u64) -> Result<Complexity, Error> {
         #[cfg(test)]
         {
-            self.looked_at += set.items.len();
+            self.visited += set.items.len();
         }
-        if nesting > HIGHEST {
+        if nesting > MAX_SELECTION_DEPTH {
             return Err(Error::new(Code::QueryTooComplex, "the document is nested too deeply"));
         }
         let mut total = Complexity::default();
         for selection in &set.items {
             let inner = match &selection.node {
-                Selection::Field(field) => self.field(&field.node, nesting)?,
+                Selection::Field(field) => self.visit_field(&field.node, nesting)?,
                 Selection::InlineFragment(inline) => {
-                    let mut size = self.set(&inline.node.selection_set.node, nesting + 1)?;
-                    self.directives(&inline.node.directives, &mut size)?;
+                    let mut size = self.visit_selection_set(&inline.node.selection_set.node, nesting + 1)?;
+                    self.visit_directives(&inline.node.directives, &mut size)?;
                     size
                 }
                 Selection::FragmentSpread(spread) => {
-                    let mut size = self.spread(spread.node.fragment_name.node.as_str(), nesting)?;
-                    self.directives(&spread.node.directives, &mut size)?;
+                    let mut size = self.visit_spread(spread.node.fragment_name.node.as_str(), nesting)?;
+                    self.visit_directives(&spread.node.directives, &mut size)?;
                     size.fields = size.fields.saturating_add(1);
                     size
                 }
             };
             total.fields = total.fields.saturating_add(inner.fields);
-            total.own = total.own.saturating_add(inner.own);
+            total.root_fields = total.root_fields.saturating_add(inner.root_fields);
             total.aliases = total.aliases.saturating_add(inner.aliases);
             total.directives = total.directives.saturating_add(inner.directives);
             total.arguments = total.arguments.saturating_add(inner.arguments);
@@ -163,21 +163,21 @@ impl<'d> ComplexityVisitor<'d> {
         Ok(total)
     }
 
-    fn field(&mut self, field: &'d Field, nesting: u64) -> Result<Complexity, Error> {
+    fn visit_field(&mut self, field: &'d Field, nesting: u64) -> Result<Complexity, Error> {
         let name = field.name.node.as_str();
         let inner = &field.selection_set.node;
         // The stock validation does not look at it.
         if name == "__typename" && !(field.arguments.is_empty() && inner.items.is_empty()) {
             return Err(Error::input("`__typename` takes no arguments and has no fields"));
         }
-        let mut size = self.set(inner, nesting + 1)?;
-        self.directives(&field.directives, &mut size)?;
+        let mut size = self.visit_selection_set(inner, nesting + 1)?;
+        self.visit_directives(&field.directives, &mut size)?;
         size.fields = size.fields.saturating_add(1);
-        size.own = 1;
+        size.root_fields = 1;
         size.aliases = size.aliases.saturating_add(u64::from(field.alias.is_some()));
         size.depth += 1;
         if matches!(name, "__schema" | "__type") {
-            size.depth = size.depth.saturating_sub(INTROSPECTION);
+            size.depth = size.depth.saturating_sub(INTROSPECTION_EXTRA_DEPTH);
         }
         if matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes")
             && !inner.items.is_empty()
@@ -185,30 +185,34 @@ impl<'d> ComplexityVisitor<'d> {
             size.lists += 1;
         }
         for (_, value) in &field.arguments {
-            size.arguments = size.arguments.saturating_add(self.bytes(&value.node));
+            size.arguments = size.arguments.saturating_add(self.argument_bytes(&value.node));
         }
         Ok(size)
     }
 
-    fn spread(&mut self, name: &'d str, nesting: u64) -> Result<Complexity, Error> {
-        self.used.insert(name);
-        match self.known.get(name) {
+    fn visit_spread(&mut self, name: &'d str, nesting: u64) -> Result<Complexity, Error> {
+        self.used_fragments.insert(name);
+        match self.fragment_sizes.get(name) {
             Some(Some(size)) => Ok(*size),
             // In the middle of its own measure: a cycle.
             Some(None) => Err(Error::input("a fragment spreads itself")),
             None => {
                 let fragment =
                     self.fragments.get(name).ok_or_else(|| Error::input("a fragment is not defined"))?;
-                self.known.insert(name, None);
-                let mut size = self.set(&fragment.node.selection_set.node, nesting + 1)?;
-                self.directives(&fragment.node.directives, &mut size)?;
-                self.known.insert(name, Some(size));
+                self.fragment_sizes.insert(name, None);
+                let mut size = self.visit_selection_set(&fragment.node.selection_set.node, nesting + 1)?;
+                self.visit_directives(&fragment.node.directives, &mut size)?;
+                self.fragment_sizes.insert(name, Some(size));
                 Ok(size)
             }
         }
     }
 
-    fn directives(&self, directives: &[Positioned<Directive>], size: &mut Complexity) -> Result<(), Error> {
+    fn visit_directives(
+        &self,
+        directives: &[Positioned<Directive>],
+        size: &mut Complexity,
+    ) -> Result<(), Error> {
         let known = |directive: &Positioned<Directive>| {
             matches!(directive.node.name.node.as_str(), "skip" | "include")
         };
@@ -219,13 +223,13 @@ impl<'d> ComplexityVisitor<'d> {
         Ok(())
     }
 
-    fn bytes(&self, value: &Value) -> u64 {
+    fn argument_bytes(&self, value: &Value) -> u64 {
         match value {
             Value::Variable(name) => self.variables.get(name.as_str()).copied().unwrap_or(0),
             Value::String(text) => text.len() as u64,
-            Value::List(items) => items.iter().map(|item| 16 + self.bytes(item)).sum(),
+            Value::List(items) => items.iter().map(|item| 16 + self.argument_bytes(item)).sum(),
             Value::Object(fields) => {
-                fields.iter().map(|(name, value)| 16 + name.len() as u64 + self.bytes(value)).sum()
+                fields.iter().map(|(name, value)| 16 + name.len() as u64 + self.argument_bytes(value)).sum()
             }
             _ => 16,
         }
@@ -260,17 +264,17 @@ mod tests {
         bomb.push_str(&" ".repeat(908 - bomb.len()));
         let begun = std::time::Instant::now();
         let (variables, limits) = (Map::new(), Limits::default());
-        crate::engine::scan(&bomb, &limits).unwrap();
+        crate::engine::check_source(&bomb, &limits).unwrap();
         let document = parse_query(&bomb).unwrap();
         assert_eq!(check(&document, &variables, &limits).unwrap_err().code, Code::QueryTooComplex);
         // To be read by whoever wants to know; never a reason to fail.
         println!("refused after {:?}", begun.elapsed());
-        let mut measure = ComplexityVisitor::of(&document, &variables);
+        let mut visitor = ComplexityVisitor::new(&document, &variables);
         for (_, operation) in document.operations.iter() {
-            let size = measure.set(&operation.node.selection_set.node, 0).unwrap();
+            let size = visitor.visit_selection_set(&operation.node.selection_set.node, 0).unwrap();
             assert!(size.fields > 4_000_000);
         }
         // Of 4 million fields, what stands in the document, once.
-        assert_eq!(measure.looked_at, 3 + 22 * 2 + 1);
+        assert_eq!(visitor.visited, 3 + 22 * 2 + 1);
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::ActiveEnum;
 use uuid::Uuid;
 
-use super::arguments::{Arguments, called, id, instant, text, twice};
+use super::arguments::{Arguments, given_twice, id, instant, lookup_field, text};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Most words of a list.
-const MOST_WORDS: usize = 200;
+const MAX_LIST_ENTRIES: usize = 200;
 
 /// A value of an input.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ enum InputValue {
     Text(String),
     Time(DateTime<Utc>),
     Int(i32),
-    Words(Vec<String>),
+    Strings(Vec<String>),
     Input(Input),
 }
 
@@ -44,26 +44,26 @@ pub(in crate::engine) struct InputContext<'a> {
 pub(in crate::engine) type RequiredRights = Vec<(Right, String)>;
 
 /// What giving the arguments of `mutation` needs, whatever may be wrong with them.
-pub(in crate::engine) fn needs_of(mutation: &Mutation, arguments: &Arguments) -> RequiredRights {
-    let mut needs = arguments
+pub(in crate::engine) fn required_rights(mutation: &Mutation, arguments: &Arguments) -> RequiredRights {
+    let mut rights = arguments
         .get("input")
-        .map_or_else(RequiredRights::new, |value| needs(mutation.input, value, "input"));
+        .map_or_else(RequiredRights::new, |value| required_rights_of(mutation.input, value, "input"));
     if let Some(former) = mutation.former().filter(|former| arguments.get(former.name).is_some()) {
-        needs.extend(former.right.map(|right| (right, former.name.to_owned())));
+        rights.extend(former.right.map(|right| (right, former.name.to_owned())));
     }
-    needs
+    rights
 }
 
 /// What giving `value` as `ty` needs, whatever may be wrong with the values themselves.
-fn needs(ty: &InputType, value: &Value, path: &str) -> RequiredRights {
+fn required_rights_of(ty: &InputType, value: &Value, path: &str) -> RequiredRights {
     let Value::Object(entries) = value else { return RequiredRights::new() };
-    let mut needs = RequiredRights::new();
+    let mut rights = RequiredRights::new();
     for (field, name) in ty.all().iter().flat_map(|field| field.names().map(move |name| (field, name))) {
         let Some(value) = entries.get(name).filter(|value| **value != Value::Null) else { continue };
-        let place = format!("{path}.{name}");
-        needs.extend(field.right.map(|right| (right, place.clone())));
+        let path = format!("{path}.{name}");
+        rights.extend(field.right.map(|right| (right, path.clone())));
         match (field.kind, ty.of) {
-            (InputKind::Object(nested), _) => needs.extend(self::needs(nested, value, &place)),
+            (InputKind::Object(nested), _) => rights.extend(self::required_rights_of(nested, value, &path)),
             (InputKind::FieldNames(object), Some((_, action))) => {
                 let single = std::slice::from_ref(value);
                 let items = if let Value::List(items) = value { items.as_slice() } else { single };
@@ -71,13 +71,13 @@ fn needs(ty: &InputType, value: &Value, path: &str) -> RequiredRights {
                     let word = text(name, item).unwrap_or_default();
                     let named = object.given().find(|(known, _)| known.order_name() == word);
                     let right = named.map(|(known, _)| Right::OnField(action, object, known));
-                    needs.extend(right.map(|right| (right, format!("{place}.{index}"))));
+                    rights.extend(right.map(|right| (right, format!("{path}.{index}"))));
                 }
             }
             _ => {}
         }
     }
-    needs
+    rights
 }
 
 impl Input {
@@ -85,11 +85,11 @@ impl Input {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` with the place of the first fault.
-    pub(in crate::engine) fn read(
+    pub(in crate::engine) fn parse(
         ty: &InputType,
         value: &Value,
         path: &str,
-        reading: InputContext<'_>,
+        context: InputContext<'_>,
     ) -> Result<Self, Error> {
         let Value::Object(entries) = value else {
             return Err(Error::input("an input must be an object").in_input(path));
@@ -101,10 +101,14 @@ impl Input {
         }
         let mut values = Vec::new();
         for field in &fields {
-            let look = |name: &str| entries.get(name).filter(|value| **value != Value::Null);
-            let place = |name: &str| format!("{path}.{name}");
-            if let Some((called, value)) = called(field, look, place)? {
-                values.push((field.name, called, one(field, called, value, &place(called), reading)?));
+            let get = |name: &str| entries.get(name).filter(|value| **value != Value::Null);
+            let path = |name: &str| format!("{path}.{name}");
+            if let Some((used_name, value)) = lookup_field(field, get, path)? {
+                values.push((
+                    field.name,
+                    used_name,
+                    parse_value(field, used_name, value, &path(used_name), context)?,
+                ));
             }
         }
         Ok(Self { path: path.to_owned(), values })
@@ -114,19 +118,19 @@ impl Input {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` with the place of the first fault; where both are given, or neither.
-    pub(in crate::engine) fn of(
+    pub(in crate::engine) fn from_arguments(
         mutation: &Mutation,
         arguments: &Arguments,
-        reading: InputContext<'_>,
+        context: InputContext<'_>,
     ) -> Result<Self, Error> {
         let input = arguments.get("input");
         let former = mutation.former().and_then(|field| Some((field, arguments.get(field.name)?)));
         match (input, former) {
-            (Some(_), Some((former, _))) => Err(twice("input", former.name).in_input(former.name)),
-            (Some(value), None) => Self::read(mutation.input, value, "input", reading),
+            (Some(_), Some((former, _))) => Err(given_twice("input", former.name).in_input(former.name)),
+            (Some(value), None) => Self::parse(mutation.input, value, "input", context),
             (None, Some((former, value))) => {
                 let name = mutation.input.fields.first().map_or(former.name, |field| field.name);
-                let value = one(&former, former.name, value, former.name, reading)?;
+                let value = parse_value(&former, former.name, value, former.name, context)?;
                 Ok(Self { path: String::new(), values: vec![(name, former.name, value)] })
             }
             (None, None) => {
@@ -138,16 +142,16 @@ impl Input {
 
     /// `error` as the caller has named what it is about: where an old name was used, it is told by that one.
     #[must_use]
-    pub fn as_called(&self, mut error: Error) -> Error {
-        for (name, called, value) in &self.values {
+    pub fn with_used_names(&self, mut error: Error) -> Error {
+        for (name, used_name, value) in &self.values {
             if let InputValue::Input(nested) = value {
-                error = nested.as_called(error);
+                error = nested.with_used_names(error);
             }
-            let place =
+            let path =
                 if self.path.is_empty() { format!("input.{name}") } else { format!("{}.{name}", self.path) };
-            if name != called && error.input.as_ref() == Some(&place) {
-                error.input = Some(self.place(name));
-                error.message = error.message.replace(&format!("`{name}`"), &format!("`{called}`"));
+            if name != used_name && error.input.as_ref() == Some(&path) {
+                error.input = Some(self.path(name));
+                error.message = error.message.replace(&format!("`{name}`"), &format!("`{used_name}`"));
             }
         }
         error
@@ -158,19 +162,20 @@ impl Input {
     }
 
     /// The place of a field as the caller has named it, for errors.
-    pub fn place(&self, name: &str) -> String {
-        let called = self.values.iter().find_map(|(known, called, _)| (*known == name).then_some(*called));
-        let name = called.unwrap_or(name);
+    pub fn path(&self, name: &str) -> String {
+        let used_name =
+            self.values.iter().find_map(|(known, used_name, _)| (*known == name).then_some(*used_name));
+        let name = used_name.unwrap_or(name);
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// `BAD_USER_INPUT` about the field `name`.
-    pub fn fault(&self, name: &str, message: impl Into<String>) -> Error {
-        Error::input(message).in_input(self.place(name))
+    pub fn invalid(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::input(message).in_input(self.path(name))
     }
 
     fn missing(&self, name: &str) -> Error {
-        self.fault(name, format!("`{name}` is missing"))
+        self.invalid(name, format!("`{name}` is missing"))
     }
 
     /// An id, if given.
@@ -206,9 +211,9 @@ impl Input {
     }
 
     /// A list of words, if given.
-    pub fn words(&self, name: &str) -> Option<&[String]> {
+    pub fn strings(&self, name: &str) -> Option<&[String]> {
         match self.get(name) {
-            Some(InputValue::Words(words)) => Some(words),
+            Some(InputValue::Strings(words)) => Some(words),
             _ => None,
         }
     }
@@ -225,23 +230,23 @@ impl Input {
     ///
     /// # Errors
     /// `BAD_USER_INPUT`; here as below the schema has seen to it already.
-    pub fn need_id(&self, name: &str) -> Result<Uuid, Error> {
+    pub fn require_id(&self, name: &str) -> Result<Uuid, Error> {
         self.id(name).ok_or_else(|| self.missing(name))
     }
 
     /// Text that must be there.
     ///
     /// # Errors
-    /// As [`Self::need_id`].
-    pub fn need_text(&self, name: &str) -> Result<&str, Error> {
+    /// As [`Self::require_id`].
+    pub fn require_text(&self, name: &str) -> Result<&str, Error> {
         self.text(name).ok_or_else(|| self.missing(name))
     }
 
     /// An instant that must be there.
     ///
     /// # Errors
-    /// As [`Self::need_id`].
-    pub fn need_time(&self, name: &str) -> Result<DateTime<Utc>, Error> {
+    /// As [`Self::require_id`].
+    pub fn require_time(&self, name: &str) -> Result<DateTime<Utc>, Error> {
         self.time(name).ok_or_else(|| self.missing(name))
     }
 
@@ -253,19 +258,19 @@ impl Input {
     /// Text that must be there, as a value of its own.
     ///
     /// # Errors
-    /// As [`Self::need_id`].
+    /// As [`Self::require_id`].
     pub fn require_string(&self, name: &str) -> Result<String, Error> {
-        self.need_text(name).map(str::to_owned)
+        self.require_text(name).map(str::to_owned)
     }
 
     /// A value of an enum of the database that must be there.
     ///
     /// # Errors
-    /// As [`Self::need_id`].
+    /// As [`Self::require_id`].
     pub fn require_enum<E: ActiveEnum<Value = String>>(&self, name: &str) -> Result<E, Error> {
         let value = self.require_string(name)?;
         E::try_from_value(&value)
-            .map_err(|_| self.fault(name, format!("`{name}` is not one of the known words")))
+            .map_err(|_| self.invalid(name, format!("`{name}` is not one of the known words")))
     }
 
     /// A value of an enum of the database, if given.
@@ -279,8 +284,8 @@ impl Input {
     /// A nested input that must be there.
     ///
     /// # Errors
-    /// As [`Self::need_id`].
-    pub fn need_nested(&self, name: &str) -> Result<&Input, Error> {
+    /// As [`Self::require_id`].
+    pub fn require_nested(&self, name: &str) -> Result<&Input, Error> {
         self.nested(name).ok_or_else(|| self.missing(name))
     }
 
@@ -296,15 +301,15 @@ impl std::fmt::Debug for Input {
     }
 }
 
-fn one(
+fn parse_value(
     field: &InputField,
     name: &str,
     value: &Value,
-    place: &str,
-    reading: InputContext<'_>,
+    path: &str,
+    context: InputContext<'_>,
 ) -> Result<InputValue, Error> {
-    let InputContext { actor, today } = reading;
-    let at = |error: Error| error.in_input(place);
+    let InputContext { actor, today } = context;
+    let at = |error: Error| error.in_input(path);
     Ok(match field.kind {
         InputKind::Id => InputValue::Id(id(name, value).map_err(at)?),
         InputKind::Time => InputValue::Time(instant(name, value).map_err(at)?),
@@ -327,9 +332,9 @@ fn one(
                 Err(fault) => return Err(at(Error::input(format!("`{name}` {}", fault.demand())))),
             }
         }
-        InputKind::Word => InputValue::Text(word(name, value).map_err(at)?),
+        InputKind::Word => InputValue::Text(parse_word(name, value).map_err(at)?),
         InputKind::Purpose => {
-            let code = word(name, value).map_err(at)?;
+            let code = parse_word(name, value).map_err(at)?;
             if actor.policy.purpose(&code).is_none() {
                 return Err(at(actor.no_purpose(&code, true)));
             }
@@ -342,13 +347,13 @@ fn one(
             }
             InputValue::Text(word.to_owned())
         }
-        InputKind::Words | InputKind::FieldNames(_) => InputValue::Words(words(name, value, place)?),
-        InputKind::Object(ty) => InputValue::Input(Input::read(ty, value, place, reading)?),
+        InputKind::Words | InputKind::FieldNames(_) => InputValue::Strings(parse_words(name, value, path)?),
+        InputKind::Object(ty) => InputValue::Input(Input::parse(ty, value, path, context)?),
     })
 }
 
 /// A word: not empty, at most 200 characters, no white space around, no control characters.
-fn word(name: &str, value: &Value) -> Result<String, Error> {
+fn parse_word(name: &str, value: &Value) -> Result<String, Error> {
     let word = text(name, value)?;
     let fits = !word.is_empty() && word.chars().count() <= 200 && word.trim() == word;
     if !fits || word.chars().any(char::is_control) {
@@ -357,19 +362,19 @@ fn word(name: &str, value: &Value) -> Result<String, Error> {
     Ok(word.to_owned())
 }
 
-pub(in crate::engine) fn words(name: &str, value: &Value, place: &str) -> Result<Vec<String>, Error> {
+pub(in crate::engine) fn parse_words(name: &str, value: &Value, path: &str) -> Result<Vec<String>, Error> {
     let single = std::slice::from_ref(value);
     let items = if let Value::List(items) = value { items.as_slice() } else { single };
-    if items.len() > MOST_WORDS {
-        let message = format!("`{name}` has more than {MOST_WORDS} entries");
-        return Err(Error::input(message).in_input(place));
+    if items.len() > MAX_LIST_ENTRIES {
+        let message = format!("`{name}` has more than {MAX_LIST_ENTRIES} entries");
+        return Err(Error::input(message).in_input(path));
     }
     let mut words = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let word = word(name, item).map_err(|error| error.in_input(format!("{place}.{index}")))?;
+        let word = parse_word(name, item).map_err(|error| error.in_input(format!("{path}.{index}")))?;
         if words.contains(&word) {
             let message = format!("`{name}` names one twice");
-            return Err(Error::input(message).in_input(format!("{place}.{index}")));
+            return Err(Error::input(message).in_input(format!("{path}.{index}")));
         }
         words.push(word);
     }

@@ -6,31 +6,31 @@ use crate::base::{
 };
 
 /// Deepest nesting of brackets, those of values included.
-const NESTING: u64 = 200;
+const MAX_BRACKET_DEPTH: u64 = 200;
 
 /// Longest name. Response keys are repeated in every row.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// Refuses documents that are too long to be parsed.
 ///
 /// # Errors
 /// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a name that is too long.
-pub fn scan(document: &str, limits: &Limits) -> Result<(), Error> {
-    let too = |what: String| Err(Error::new(Code::QueryTooComplex, what));
+pub fn check_source(document: &str, limits: &Limits) -> Result<(), Error> {
+    let too_complex = |what: String| Err(Error::new(Code::QueryTooComplex, what));
     if document.len() as u64 > limits.document_bytes {
-        return too(format!("the document has more than {} bytes", limits.document_bytes));
+        return too_complex(format!("the document has more than {} bytes", limits.document_bytes));
     }
     let (mut rest, mut tokens, mut nesting) = (document.as_bytes(), 0u64, 0u64);
     while let [first, ..] = rest {
         let (length, counts) = match first {
             b' ' | b'\t' | b'\n' | b'\r' | b',' => (1, false),
-            b'#' => (until(rest, |byte| matches!(byte, b'\n' | b'\r')), false),
-            b'"' => (string(rest), true),
-            b'.' => (until(rest, |byte| byte != b'.').min(3), true),
+            b'#' => (length_until(rest, |byte| matches!(byte, b'\n' | b'\r')), false),
+            b'"' => (string_length(rest), true),
+            b'.' => (length_until(rest, |byte| byte != b'.').min(3), true),
             b'{' | b'[' | b'(' => {
                 nesting += 1;
-                if nesting > NESTING {
-                    return too("the document is nested too deeply".to_owned());
+                if nesting > MAX_BRACKET_DEPTH {
+                    return too_complex("the document is nested too deeply".to_owned());
                 }
                 (1, true)
             }
@@ -38,10 +38,10 @@ pub fn scan(document: &str, limits: &Limits) -> Result<(), Error> {
                 nesting = nesting.saturating_sub(1);
                 (1, true)
             }
-            byte if is_word(*byte) => {
-                let length = until(rest, |byte| !is_word(byte));
-                if length > LONGEST_NAME {
-                    let message = format!("a name in the document is longer than {LONGEST_NAME} bytes");
+            byte if is_name_byte(*byte) => {
+                let length = length_until(rest, |byte| !is_name_byte(byte));
+                if length > MAX_NAME_BYTES {
+                    let message = format!("a name in the document is longer than {MAX_NAME_BYTES} bytes");
                     return Err(Error::input(message));
                 }
                 (length, true)
@@ -50,42 +50,42 @@ pub fn scan(document: &str, limits: &Limits) -> Result<(), Error> {
         };
         tokens += u64::from(counts);
         if tokens > limits.tokens {
-            return too(format!("the document has more than {} tokens", limits.tokens));
+            return too_complex(format!("the document has more than {} tokens", limits.tokens));
         }
         rest = rest.get(length..).unwrap_or_default();
     }
     Ok(())
 }
 
-fn is_word(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// Bytes before the first that is `end`.
-fn until(bytes: &[u8], end: impl Fn(u8) -> bool) -> usize {
+fn length_until(bytes: &[u8], end: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|byte| end(*byte)).unwrap_or(bytes.len())
 }
 
 /// Length of the string that begins here. One that does not end is the end of what the parser reads.
-fn string(bytes: &[u8]) -> usize {
+fn string_length(bytes: &[u8]) -> usize {
     if let Some(block) = bytes.strip_prefix(b"\"\"\"") {
-        let mut at = 0;
-        while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
+        let mut position = 0;
+        while let Some(rest) = block.get(position..).filter(|rest| !rest.is_empty()) {
             if rest.starts_with(b"\"\"\"") {
-                return at + 6;
+                return position + 6;
             }
-            at += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 };
+            position += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 };
         }
         // Without an end it is an empty string and the beginning of another.
         return 2;
     }
-    let mut at = 1;
+    let mut position = 1;
     loop {
-        match bytes.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b'"') => return at + 1,
+        match bytes.get(position) {
+            Some(b'\\') => position += 2,
+            Some(b'"') => return position + 1,
             Some(b'\n' | b'\r') | None => return bytes.len(),
-            Some(_) => at += 1,
+            Some(_) => position += 1,
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn refused(document: &str, limits: &Limits) -> Option<Code> {
-        scan(document, limits).err().map(|error| error.code)
+        check_source(document, limits).err().map(|error| error.code)
     }
 
     #[test]

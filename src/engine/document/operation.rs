@@ -19,16 +19,13 @@ use crate::base::{error::Error, limits::Limits, names::listed};
 
 /// An operation with what is needed to walk it.
 pub struct Operation<'d> {
-    /// Whether it is a mutation.
-    pub writes: bool,
-    /// Whether it is a subscription.
-    pub subscribes: bool,
+    operation_type: OperationType,
     pub(in crate::engine) root: &'d SelectionSet,
     fragments: &'d Fragments,
     definitions: &'d [Positioned<VariableDefinition>],
     pub(in crate::engine) variables: Variables,
     /// Variables that are put in when the plan is run.
-    pub late: &'d [String],
+    pub runtime_variables: &'d [String],
 }
 
 /// Fields of one response key, merged.
@@ -43,7 +40,7 @@ impl<'d> Operation<'d> {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for an unknown or missing name, `QUERY_TOO_COMPLEX`.
-    pub fn choose(
+    pub fn from_document(
         document: &'d ExecutableDocument,
         name: Option<&str>,
         variables: serde_json::Map<String, serde_json::Value>,
@@ -72,22 +69,31 @@ impl<'d> Operation<'d> {
         };
         complexity::check(document, &variables, limits)?;
         Ok(Self {
-            writes: operation.ty == OperationType::Mutation,
-            subscribes: operation.ty == OperationType::Subscription,
+            operation_type: operation.ty,
             root: &operation.selection_set.node,
             fragments: &document.fragments,
             definitions: &operation.variable_definitions,
             variables: Variables::new(&operation.variable_definitions, variables)?,
-            late: &[],
+            runtime_variables: &[],
         })
     }
 
+    /// Whether it is a mutation.
+    pub fn is_mutation(&self) -> bool {
+        self.operation_type == OperationType::Mutation
+    }
+
+    /// Whether it is a subscription.
+    pub fn is_subscription(&self) -> bool {
+        self.operation_type == OperationType::Subscription
+    }
+
     /// The variable that stands for the argument `name` of `field`, if it is put in when the plan is run.
-    pub(in crate::engine) fn late(&self, field: &Field, name: &str) -> Option<&'d str> {
-        let late: &'d [String] = self.late;
+    pub(in crate::engine) fn runtime_variable(&self, field: &Field, name: &str) -> Option<&'d str> {
+        let names: &'d [String] = self.runtime_variables;
         match &field.get_argument(name)?.node {
             AstValue::Variable(variable) => {
-                late.iter().map(String::as_str).find(|late| *late == variable.as_str())
+                names.iter().map(String::as_str).find(|name| *name == variable.as_str())
             }
             _ => None,
         }
@@ -95,10 +101,10 @@ impl<'d> Operation<'d> {
 
     /// The type its root fields belong to.
     pub(in crate::engine) fn root_type(&self) -> &'static str {
-        match (self.writes, self.subscribes) {
-            (true, _) => "Mutation",
-            (_, true) => "Subscription",
-            _ => "Query",
+        match self.operation_type {
+            OperationType::Query => "Query",
+            OperationType::Mutation => "Mutation",
+            OperationType::Subscription => "Subscription",
         }
     }
 
@@ -108,7 +114,7 @@ impl<'d> Operation<'d> {
     /// As the plan.
     pub fn introspection(&self) -> Result<Option<ExecutableDocument>, Error> {
         let mut items = Vec::new();
-        for selected in self.collect(&[self.root], self.root_type())? {
+        for selected in self.collect_fields(&[self.root], self.root_type())? {
             let [first, rest @ ..] = selected.nodes.as_slice() else { continue };
             if !matches!(selected.name, "__schema" | "__type") {
                 continue;
@@ -138,9 +144,9 @@ impl<'d> Operation<'d> {
         }))
     }
 
-    /// The fields of `sets` on the type `on`, fragments spread, @skip and @include applied, equal response keys merged in
+    /// The fields of `selection_sets` on the type `on`, fragments spread, @skip and @include applied, equal response keys merged in
     /// the order of their first appearance (GraphQL, CollectFields).
-    pub(in crate::engine) fn collect(
+    pub(in crate::engine) fn collect_fields(
         &self,
         sets: &[&'d SelectionSet],
         on: &str,
@@ -148,15 +154,15 @@ impl<'d> Operation<'d> {
         let mut collected: Vec<CollectedField<'d>> = Vec::new();
         let mut index = HashMap::new();
         for set in sets {
-            self.gather(set, on, &mut collected, &mut index)?;
+            self.collect_into(set, on, &mut collected, &mut index)?;
         }
         for selected in &collected {
-            self.check_equal(selected)?;
+            self.check_mergeable(selected)?;
         }
         Ok(collected)
     }
 
-    fn gather(
+    fn collect_into(
         &self,
         set: &'d SelectionSet,
         on: &str,
@@ -179,13 +185,13 @@ impl<'d> Operation<'d> {
                     (&spread.node.directives, Some((condition, &fragment.node.selection_set.node)))
                 }
             };
-            if !self.included(directives)? {
+            if !self.is_included(directives)? {
                 continue;
             }
             match (nested, &selection.node) {
                 (Some((condition, set)), _) => {
                     if condition.is_none_or(|condition| condition == on) {
-                        self.gather(set, on, into, index)?;
+                        self.collect_into(set, on, into, index)?;
                     }
                 }
                 (None, Selection::Field(field)) => {
@@ -208,7 +214,7 @@ impl<'d> Operation<'d> {
         Ok(())
     }
 
-    fn included(&self, directives: &[Positioned<Directive>]) -> Result<bool, Error> {
+    fn is_included(&self, directives: &[Positioned<Directive>]) -> Result<bool, Error> {
         for directive in directives {
             let skip = match directive.node.name.node.as_str() {
                 "skip" => true,
@@ -227,14 +233,14 @@ impl<'d> Operation<'d> {
     }
 
     /// Fields of one response key must be the same field with the same arguments (GraphQL, 5.3.2).
-    fn check_equal(&self, selected: &CollectedField<'d>) -> Result<(), Error> {
+    fn check_mergeable(&self, selected: &CollectedField<'d>) -> Result<(), Error> {
         let [first, rest @ ..] = selected.nodes.as_slice() else { return Ok(()) };
         if rest.is_empty() {
             return Ok(());
         }
         let expected = self.variables.arguments(first);
-        for other in rest {
-            if other.node.name.node != selected.name || self.variables.arguments(other) != expected {
+        for node in rest {
+            if node.node.name.node != selected.name || self.variables.arguments(node) != expected {
                 let message = format!("the response key `{}` is used for different fields", selected.key);
                 return Err(Error::input(message));
             }
@@ -244,7 +250,7 @@ impl<'d> Operation<'d> {
 }
 
 /// The document with everything skipped: it can be validated as it is, and nothing of it runs.
-pub fn skipped(mut document: ExecutableDocument) -> ExecutableDocument {
+pub fn skip_all_fields(mut document: ExecutableDocument) -> ExecutableDocument {
     let skip = |operation: &mut Positioned<OperationDefinition>| {
         let pos = operation.pos;
         let selection_set = std::mem::replace(
@@ -272,7 +278,7 @@ pub fn skipped(mut document: ExecutableDocument) -> ExecutableDocument {
 }
 
 impl<'d> CollectedField<'d> {
-    pub(in crate::engine) fn sets(&self) -> Vec<&'d SelectionSet> {
+    pub(in crate::engine) fn selection_sets(&self) -> Vec<&'d SelectionSet> {
         self.nodes.iter().map(|node| &node.node.selection_set.node).collect()
     }
 

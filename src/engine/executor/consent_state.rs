@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::lookup::found;
+use super::lookup::query_all;
 use crate::{
     base::error::Error,
     engine::{
@@ -28,7 +28,7 @@ impl PlannedConsentState {
         sql.push(" AND t.contact_id = ").bind(contact);
         sql.push(" AND t.purpose_code = ").bind(self.purpose.as_str());
         sql.push(" AND t.channel = ").bind(self.channel.as_str());
-        let rows = found(connection, sql).await?;
+        let rows = query_all(connection, sql).await?;
         Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
     }
 }

@@ -34,7 +34,7 @@ pub enum ConsentMark {
 }
 
 /// The consents of `contacts` that are in force for the purposes of `scopes`, and those of which that was told last: of the purposes
-/// in `only`, where it is some. `along` is a statement that is to be executed with it, on PostgreSQL alone.
+/// in `purposes`, where it is some. `with_write` is a statement that is to be executed with it, on PostgreSQL alone.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -42,25 +42,25 @@ pub async fn consents_in_force<C: ConnectionTrait>(
     connection: &C,
     scopes: &[Scope],
     contacts: &[Uuid],
-    only: Option<&[String]>,
-    along: Option<&InsertStatement>,
+    purposes: Option<&[String]>,
+    write: Option<&InsertStatement>,
 ) -> Result<Vec<ConsentMark>, Error> {
     let backend = connection.get_database_backend();
-    let mut sql = match along {
-        Some(write) => SqlBuilder::along(backend, StatementBuilder::build(write, &backend)),
+    let mut sql = match write {
+        Some(write) => SqlBuilder::with_write(backend, StatementBuilder::build(write, &backend)),
         None => SqlBuilder::new(backend, ""),
     };
     // The last word on each is found by its index, however long the history is. On PostgreSQL what waits in the queue is newer than
     // all that has its place: both are looked at by one statement, so that nothing moves in between.
     let queued = backend == DbBackend::Postgres;
     if queued {
-        told(&mut sql, "consent_change_queue", contacts, only);
+        push_announced(&mut sql, "consent_change_queue", contacts, purposes);
         sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change_queue n ")
             .push(SAME)
             .push(" AND n.number > h.number)");
         sql.push(" UNION ALL ");
     }
-    told(&mut sql, "consent_change", contacts, only);
+    push_announced(&mut sql, "consent_change", contacts, purposes);
     sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change n ").push(SAME).push(" AND n.id > h.id)");
     if queued {
         sql.push(" AND NOT EXISTS (SELECT 1 FROM consent_change_queue n ").push(SAME).push(")");
@@ -70,11 +70,11 @@ pub async fn consents_in_force<C: ConnectionTrait>(
             " UNION ALL SELECT g.contact_id, g.purpose_code, g.channel, NULL, NULL FROM consent g \
              JOIN contact c ON c.id = g.contact_id WHERE ",
         );
-        of(&mut sql, "g.contact_id", contacts);
+        push_contact_condition(&mut sql, "g.contact_id", contacts);
         sql.push(" AND ");
-        row_rules::in_force(&mut sql, scope);
+        row_rules::push_effective_consent(&mut sql, scope);
     }
-    let rows = lookup::found(connection, sql).await?;
+    let rows = lookup::query_all(connection, sql).await?;
     Ok(rows.iter().map(decode).collect::<Result<_, DbErr>>()?)
 }
 
@@ -83,30 +83,30 @@ const SAME: &str =
     "WHERE n.contact_id = h.contact_id AND n.purpose_code = h.purpose_code AND n.channel = h.channel";
 
 /// What `table` tells of consents that began.
-fn told(sql: &mut SqlBuilder, table: &str, contacts: &[Uuid], only: Option<&[String]>) {
+fn push_announced(sql: &mut SqlBuilder, table: &str, contacts: &[Uuid], purposes: Option<&[String]>) {
     sql.push("SELECT h.contact_id, h.purpose_code, h.channel, h.at, k.expires_at FROM ").push(table);
     sql.push(
         " h LEFT JOIN consent k ON k.contact_id = h.contact_id AND k.purpose_code = h.purpose_code \
          AND k.channel = h.channel WHERE ",
     );
-    of(sql, "h.contact_id", contacts);
-    if let Some(codes) = only {
+    push_contact_condition(sql, "h.contact_id", contacts);
+    if let Some(codes) = purposes {
         let codes: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
         match codes.as_slice() {
             [Cell::Text(code)] => sql.push(" AND h.purpose_code = ").bind(code.as_str()),
-            codes => sql.push(" AND ").among("h.purpose_code", codes),
+            codes => sql.push(" AND ").push_in("h.purpose_code", codes),
         };
     }
     sql.push(" AND h.kind = 'GRANTED'");
 }
 
 /// One contact is by far the most frequent, and is compared as such.
-fn of(sql: &mut SqlBuilder, column: &str, contacts: &[Uuid]) {
+fn push_contact_condition(sql: &mut SqlBuilder, column: &str, contacts: &[Uuid]) {
     if let [contact] = contacts {
         sql.push(column).push(" = ").bind(*contact);
     } else {
         let contacts: Vec<Cell> = contacts.iter().copied().map(Cell::Uuid).collect();
-        sql.among(column, &contacts);
+        sql.push_in(column, &contacts);
     }
 }
 

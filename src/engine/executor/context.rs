@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::OnceLock};
 use sea_orm::DatabaseConnection;
 
 use super::{
-    links::{Links, link},
-    rows::{Part, RowRef, RowSet},
+    links::{Links, fill_links},
+    rows::{FetchColumns, RowRef, RowSet},
 };
 use crate::{
     app::App,
@@ -34,14 +34,14 @@ use crate::{
 /// Runs a plan for an actor, root field by root field.
 pub struct Executor<'r> {
     pub(in crate::engine) db: &'r DatabaseConnection,
-    kept: Option<&'r ConnectionCache>,
+    connection_cache: Option<&'r ConnectionCache>,
     actor: &'r Actor,
     keys: &'r MasterKeys,
     pub(in crate::engine) scope: Scope,
     /// Made when the first cursor is written.
     cursors: OnceLock<Cursors>,
     /// Variables that the plan does not hold.
-    pub(in crate::engine) late: &'r serde_json::Map<String, serde_json::Value>,
+    pub(in crate::engine) runtime_variables: &'r serde_json::Map<String, serde_json::Value>,
     /// What links are made with, where there are public pages.
     pub(in crate::engine) links: Option<Links<'r>>,
     /// How many values a missing consent kept back, by the plan's `withheld`.
@@ -59,13 +59,13 @@ impl<'r> Executor<'r> {
         plan: &Plan,
         app: &'r App,
         actor: &'r Actor,
-        late: &'r serde_json::Map<String, serde_json::Value>,
+        runtime_variables: &'r serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, Error> {
-        let scope = Scope::of(actor, app.now(), app.db.backend());
+        let scope = Scope::for_actor(actor, app.now(), app.db.backend());
         Ok(Self {
-            links: Links::of(plan, app)?,
-            kept: app.db.kept.as_ref(),
-            ..Self::without_app(plan, &app.db.reader, actor, &app.keys, scope, late)
+            links: Links::for_plan(plan, app)?,
+            connection_cache: app.db.kept.as_ref(),
+            ..Self::without_app(plan, &app.db.reader, actor, &app.keys, scope, runtime_variables)
         })
     }
 
@@ -76,35 +76,35 @@ impl<'r> Executor<'r> {
         actor: &'r Actor,
         keys: &'r MasterKeys,
         scope: Scope,
-        late: &'r serde_json::Map<String, serde_json::Value>,
+        runtime_variables: &'r serde_json::Map<String, serde_json::Value>,
     ) -> Self {
         Self {
             links: None,
             db,
-            kept: None,
+            connection_cache: None,
             actor,
             keys,
             scope,
             cursors: OnceLock::new(),
-            late,
+            runtime_variables,
             withheld: vec![0; plan.withheld.len()],
         }
     }
 
     /// The cursor of a row that has these `values` to be ordered by.
-    pub(in crate::engine) fn cursor(&self, place: &str, values: &[Cell]) -> Result<String, Error> {
+    pub(in crate::engine) fn seal_cursor(&self, scope: &str, values: &[Cell]) -> Result<String, Error> {
         let cursors = match self.cursors.get() {
             Some(cursors) => cursors,
             None => {
-                let made = Cursors::new(self.keys)?;
-                self.cursors.get_or_init(|| made)
+                let cursors = Cursors::new(self.keys)?;
+                self.cursors.get_or_init(|| cursors)
             }
         };
-        cursors.seal(place, values)
+        cursors.seal(scope, values)
     }
 
     /// Whose rows they are, for cursors.
-    pub(in crate::engine) fn caller(&self) -> &str {
+    pub(in crate::engine) fn caller_id(&self) -> &str {
         &self.actor.id
     }
 
@@ -113,50 +113,60 @@ impl<'r> Executor<'r> {
         self.scope.now = app.now();
     }
 
-    /// Runs a statement that reads the columns of `level` alone.
-    pub(in crate::engine) async fn fetch(&self, sql: SqlBuilder, level: &Fetch) -> Result<RowSet, Error> {
-        let fetched = sql.fetch(self.db, self.kept).await?;
-        let made =
-            |column: &Column| matches!(column.of, ColumnExpr::Sealed { .. } | ColumnExpr::Preference(_));
-        if !level.columns.iter().any(made) {
-            return Ok(fetched);
+    /// Runs a statement that reads the columns of `fetch` alone.
+    pub(in crate::engine) async fn fetch_statement(
+        &self,
+        sql: SqlBuilder,
+        fetch: &Fetch,
+    ) -> Result<RowSet, Error> {
+        let row_set = sql.fetch(self.db, self.connection_cache).await?;
+        let is_made =
+            |column: &Column| matches!(column.expr, ColumnExpr::Sealed { .. } | ColumnExpr::Preference(_));
+        if !fetch.columns.iter().any(is_made) {
+            return Ok(row_set);
         }
         let mut rows: Vec<Row> = Vec::new();
-        for line in fetched.lines(&level.columns) {
-            rows.push((0..level.columns.len()).map(|slot| line.cell(slot)).collect::<Result<_, _>>()?);
+        for row in row_set.rows(&fetch.columns) {
+            rows.push((0..fetch.columns.len()).map(|slot| row.get_owned(slot)).collect::<Result<_, _>>()?);
         }
-        self.open(&mut rows, level).await?;
-        link(self.links.as_ref(), &self.scope, &mut rows, level)?;
+        self.open_sealed(&mut rows, fetch).await?;
+        fill_links(self.links.as_ref(), &self.scope, &mut rows, fetch)?;
         Ok(RowSet::Owned(rows))
     }
 
-    /// Reads `which` rows of `level`, with those of its children that come along.
-    pub(in crate::engine) async fn read(
+    /// Reads `selector` rows of `fetch`, with those of its children that come along.
+    pub(in crate::engine) async fn fetch_rows(
         &self,
-        level: &Fetch,
-        which: &RowSelector<'_>,
+        fetch: &Fetch,
+        selector: &RowSelector<'_>,
     ) -> Result<FetchedRows, Error> {
-        let Select { sql, places, along } = self.scope.rows_of(level, which);
-        Ok(match places {
-            None => {
-                FetchedRows { fetched: self.fetch(sql, level).await?, places: Vec::new(), along: Vec::new() }
-            }
-            Some(own) => {
-                let fetched = sql.fetch(self.db, self.kept).await?;
-                let (numbers, theirs): (Vec<usize>, Vec<Vec<usize>>) = along.into_iter().unzip();
-                FetchedRows { fetched, places: std::iter::once(own).chain(theirs).collect(), along: numbers }
+        let Select { sql, positions, inlined } = self.scope.select_rows(fetch, selector);
+        Ok(match positions {
+            None => FetchedRows {
+                row_set: self.fetch_statement(sql, fetch).await?,
+                positions: Vec::new(),
+                inlined: Vec::new(),
+            },
+            Some(own_positions) => {
+                let row_set = sql.fetch(self.db, self.connection_cache).await?;
+                let (numbers, child_positions): (Vec<usize>, Vec<Vec<usize>>) = inlined.into_iter().unzip();
+                FetchedRows {
+                    row_set,
+                    positions: std::iter::once(own_positions).chain(child_positions).collect(),
+                    inlined: numbers,
+                }
             }
         })
     }
 
     /// Opens sealed values in place: of each entry those that the caller may fully read.
-    async fn open(&self, rows: &mut [Row], level: &Fetch) -> Result<(), Error> {
-        let place = |of: ColumnExpr| level.columns.iter().position(|column| column.of == of);
+    async fn open_sealed(&self, rows: &mut [Row], fetch: &Fetch) -> Result<(), Error> {
+        let slot_of = |of: ColumnExpr| fetch.columns.iter().position(|column| column.expr == of);
         let sealed: Vec<(usize, usize)> = [false, true]
             .into_iter()
-            .filter_map(|after| Some((place(ColumnExpr::Sealed { after })?, usize::from(after))))
+            .filter_map(|after| Some((slot_of(ColumnExpr::Sealed { after })?, usize::from(after))))
             .collect();
-        let (false, Some(subject)) = (sealed.is_empty(), place(ColumnExpr::Plain("subject_id"))) else {
+        let (false, Some(subject)) = (sealed.is_empty(), slot_of(ColumnExpr::Plain("subject_id"))) else {
             return Ok(());
         };
         let id_at = |row: &Row, slot: usize| match row.get(slot) {
@@ -167,18 +177,18 @@ impl<'r> Executor<'r> {
         let opener = Opener::of(self.db, self.keys, subjects).await?;
         for row in rows {
             let (id, subject) = (id_at(row, 0), id_at(row, subject));
-            for (slot, side) in &sealed {
+            for (slot, version) in &sealed {
                 let Some(cell) = row.get_mut(*slot) else { continue };
                 let Cell::Text(text) = &*cell else { continue };
                 let mut values = opener.open(id, subject, text);
                 values.retain(|coordinate, _| {
                     // Whether the row's consent covers a channel is not known of a value that was.
-                    let bound = self.scope.on_consent() && is_channel_bound(coordinate);
+                    let bound = self.scope.rests_on_consent() && is_channel_bound(coordinate);
                     !bound && self.actor.may(coordinate, Action::Read)
                 });
-                let side: BTreeMap<&String, Option<&serde_json::Value>> =
-                    values.iter().map(|(coordinate, pair)| (coordinate, pair.get(*side))).collect();
-                let json = serde_json::to_string(&side).map_err(|_| Error::internal("opened values"))?;
+                let version: BTreeMap<&String, Option<&serde_json::Value>> =
+                    values.iter().map(|(coordinate, pair)| (coordinate, pair.get(*version))).collect();
+                let json = serde_json::to_string(&version).map_err(|_| Error::internal("opened values"))?;
                 *cell = Cell::Text(json);
             }
         }
@@ -188,11 +198,11 @@ impl<'r> Executor<'r> {
 
 /// Rows of a level, and those of its children that came along.
 pub(in crate::engine) struct FetchedRows {
-    fetched: RowSet,
+    row_set: RowSet,
     /// Where the columns stand, of the level and then of each child; empty where the level came alone.
-    places: Vec<Vec<usize>>,
+    positions: Vec<Vec<usize>>,
     /// The children by their number.
-    along: Vec<usize>,
+    inlined: Vec<usize>,
 }
 
 /// Rows of a level, and of its children by their number.
@@ -201,30 +211,30 @@ type Came<'a> = (Vec<RowRef<'a>>, Vec<(usize, Vec<RowRef<'a>>)>);
 impl FetchedRows {
     /// How many rows there are in all.
     pub(in crate::engine) fn len(&self) -> usize {
-        self.fetched.len()
+        self.row_set.len()
     }
 
-    /// The rows of `level` in the order of the statement, or of their keys where others came along.
-    pub(in crate::engine) fn lines<'a>(&'a self, level: &'a Fetch) -> Result<Came<'a>, Error> {
-        let Some((own, theirs)) = self.places.split_first() else {
-            return Ok((self.fetched.lines(&level.columns), Vec::new()));
+    /// The rows of `fetch` in the order of the statement, or of their keys where others came along.
+    pub(in crate::engine) fn rows<'a>(&'a self, fetch: &'a Fetch) -> Result<Came<'a>, Error> {
+        let Some((own_positions, child_positions)) = self.positions.split_first() else {
+            return Ok((self.row_set.rows(&fetch.columns), Vec::new()));
         };
-        let mut parts: Vec<Part<'a>> = vec![(&level.columns, own)];
-        for (number, places) in self.along.iter().zip(theirs) {
-            let columns = match level.children.get(*number).map(|child| &child.kind) {
-                Some(Relation::Connection(page)) => page.level.columns.as_slice(),
+        let mut fetch_columns: Vec<FetchColumns<'a>> = vec![(&fetch.columns, own_positions)];
+        for (number, positions) in self.inlined.iter().zip(child_positions) {
+            let columns = match fetch.children.get(*number).map(|child| &child.relation) {
+                Some(Relation::Connection(page)) => page.fetch.columns.as_slice(),
                 _ => &[],
             };
-            parts.push((columns, places));
+            fetch_columns.push((columns, positions));
         }
-        let mut all = self.fetched.parted(&parts)?.into_iter();
+        let mut all = self.row_set.split_by_fetch(&fetch_columns)?.into_iter();
         let mut keyed = Vec::new();
-        for line in all.next().unwrap_or_default() {
-            keyed.push((line.seen(0)?, line));
+        for row in all.next().unwrap_or_default() {
+            keyed.push((row.get(0)?, row));
         }
-        keyed.sort_by(|one, other| one.0.cmp(&other.0));
-        let lines = keyed.into_iter().map(|(_, line)| line).collect();
-        Ok((lines, self.along.iter().copied().zip(all).collect()))
+        keyed.sort_by(|left, right| left.0.cmp(&right.0));
+        let rows = keyed.into_iter().map(|(_, row)| row).collect();
+        Ok((rows, self.inlined.iter().copied().zip(all).collect()))
     }
 }
 

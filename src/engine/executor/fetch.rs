@@ -21,9 +21,9 @@ impl SqlBuilder {
     pub(in crate::engine) async fn fetch(
         self,
         db: &DatabaseConnection,
-        kept: Option<&ConnectionCache>,
+        connection_cache: Option<&ConnectionCache>,
     ) -> Result<RowSet, Error> {
-        statement_log::note(|| {
+        statement_log::record(|| {
             Statement::from_sql_and_values(self.backend, self.text.as_str(), self.values.clone())
         });
         if self.backend == DbBackend::Postgres {
@@ -31,8 +31,8 @@ impl SqlBuilder {
             for value in self.values {
                 add_to_postgres(&mut arguments, value)?;
             }
-            let rows = match kept {
-                Some(kept) => kept.fetch(&self.text, arguments).await?,
+            let rows = match connection_cache {
+                Some(connection_cache) => connection_cache.fetch(&self.text, arguments).await?,
                 None => {
                     let text = AssertSqlSafe(self.text);
                     sqlx::query_with(text, arguments)

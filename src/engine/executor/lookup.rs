@@ -23,8 +23,8 @@ pub async fn exists<C: ConnectionTrait>(
 ) -> Result<bool, Error> {
     let mut sql = SqlBuilder::new(scope.backend, "SELECT 1 FROM ");
     sql.push(object.table).push(" t WHERE t.").push(object.key_column()).push(" = ").bind(key).push(" AND ");
-    row_rules::rule(&mut sql, scope, object.rows);
-    Ok(connection.query_one_raw(sql.statement()).await?.is_some())
+    row_rules::push_row_rule(&mut sql, scope, object.rows);
+    Ok(connection.query_one_raw(sql.into_statement()).await?.is_some())
 }
 
 /// What those who manage tokens call this one. Its bearer may know: it is the caller's own.
@@ -38,7 +38,7 @@ pub async fn token_name<C: ConnectionTrait>(
 ) -> Result<Option<String>, Error> {
     let mut sql = SqlBuilder::new(backend, "SELECT name FROM access_token WHERE id = ");
     sql.bind(id);
-    let row = connection.query_one_raw(sql.statement()).await?;
+    let row = connection.query_one_raw(sql.into_statement()).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
@@ -52,13 +52,13 @@ pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &st
     for object in [&CONTACT, &CONTACT_POINT] {
         let mut sql = SqlBuilder::new(scope.backend, "SELECT 1 FROM ");
         sql.push(object.table).push(" t WHERE t.email_key = ").bind(key).push(" AND ");
-        row_rules::rule(&mut sql, scope, object.rows);
-        if scope.on_consent() {
+        row_rules::push_row_rule(&mut sql, scope, object.rows);
+        if scope.rests_on_consent() {
             sql.push(" AND ");
-            row_rules::covered(&mut sql, scope, object.rows, Cover::Email);
+            row_rules::push_covered(&mut sql, scope, object.rows, Cover::Email);
         }
         sql.push(" LIMIT 1");
-        found |= connection.query_one_raw(sql.statement()).await?.is_some();
+        found |= connection.query_one_raw(sql.into_statement()).await?.is_some();
     }
     Ok(found)
 }
@@ -67,9 +67,9 @@ pub async fn reaches<C: ConnectionTrait>(connection: &C, scope: &Scope, key: &st
 ///
 /// # Errors
 /// From the database.
-pub(in crate::engine) async fn found<C: ConnectionTrait>(
+pub(in crate::engine) async fn query_all<C: ConnectionTrait>(
     connection: &C,
     sql: SqlBuilder,
 ) -> Result<Vec<sea_orm::QueryResult>, sea_orm::DbErr> {
-    connection.query_all_raw(sql.statement()).await
+    connection.query_all_raw(sql.into_statement()).await
 }

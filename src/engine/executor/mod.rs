@@ -26,7 +26,7 @@ use crate::{
     crypto::master_keys::MasterKeys,
     engine::{
         cell::Row,
-        plan::{KeySource, Plan, PlannedRoot, RootPlan, selection::key},
+        plan::{KeySource, Plan, PlannedRoot, RootPlan, selection::parse_key},
         scope::Scope,
         sql::statement::RowSelector,
     },
@@ -44,15 +44,15 @@ pub fn write_page_of(
     now: DateTime<Utc>,
     rows: &[Row],
 ) -> Result<String, Error> {
-    let Some(RootPlan::Page(page)) = plan.roots.first().map(|root| &root.what) else {
+    let Some(RootPlan::Page(page)) = plan.roots.first().map(|root| &root.plan) else {
         return Err(Error::internal("the first root field is no page"));
     };
     let nowhere = DatabaseConnection::default();
-    let late = serde_json::Map::new();
-    let scope = Scope::of(actor, now, DbBackend::Sqlite);
-    let mut executor = Executor::without_app(plan, &nowhere, actor, keys, scope, &late);
+    let runtime_variables = serde_json::Map::new();
+    let scope = Scope::for_actor(actor, now, DbBackend::Sqlite);
+    let mut executor = Executor::without_app(plan, &nowhere, actor, keys, scope, &runtime_variables);
     let mut out = String::new();
-    executor.write_page(&mut out, page, &RowSet::made(rows, &page.level.columns), false, 0, &[])?;
+    executor.write_page(&mut out, page, &RowSet::row_refs(rows, &page.fetch.columns), false, 0, &[])?;
     Ok(out)
 }
 
@@ -61,23 +61,24 @@ impl<'r> Executor<'r> {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a cursor that is not valid here, `INTERNAL` from the database.
-    pub async fn root(&mut self, root: &PlannedRoot) -> Result<Option<String>, Error> {
-        Ok(Some(match &root.what {
+    pub async fn execute_root(&mut self, root: &PlannedRoot) -> Result<Option<String>, Error> {
+        Ok(Some(match &root.plan {
             RootPlan::Introspection => return Ok(None),
             RootPlan::Null
-            | RootPlan::Write(_)
-            | RootPlan::State(_)
+            | RootPlan::Mutation(_)
+            | RootPlan::ConsentState(_)
             | RootPlan::Receipt(_)
             | RootPlan::Change(..) => "null".to_owned(),
             RootPlan::Typename(name) => format!("\"{name}\""),
-            RootPlan::One(level, KeySource::Value(key)) => self.one(level, key).await?,
-            RootPlan::One(level, KeySource::Variable(name)) => {
-                let text = self.late.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-                self.one(level, &key(level.object, text)).await?
+            RootPlan::One(fetch, KeySource::Value(key)) => self.read_one(fetch, key).await?,
+            RootPlan::One(fetch, KeySource::Variable(name)) => {
+                let text =
+                    self.runtime_variables.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+                self.read_one(fetch, &parse_key(fetch.object, text)).await?
             }
-            RootPlan::List(level) => self.list(level, &RowSelector::All).await?,
-            RootPlan::Page(page) => self.page(page).await?,
-            RootPlan::StaticFields(parts) => self.static_fields(parts).await?,
+            RootPlan::List(fetch) => self.read_list(fetch, &RowSelector::All).await?,
+            RootPlan::Page(page) => self.read_page(page).await?,
+            RootPlan::StaticFields(parts) => self.write_static_fields(parts).await?,
         }))
     }
 }

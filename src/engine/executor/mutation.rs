@@ -15,13 +15,13 @@ impl Executor<'_> {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn payload(
+    pub async fn write_payload(
         &mut self,
         planned: &PlannedMutation,
         written: &MutationResult,
     ) -> Result<String, Error> {
         let mut json = String::from("{");
-        for (index, (key, out)) in planned.outs.iter().enumerate() {
+        for (index, (key, out)) in planned.fields.iter().enumerate() {
             json.push_str(if index == 0 { "" } else { "," });
             json.push_str(key);
             match out {
@@ -31,13 +31,13 @@ impl Executor<'_> {
                     Some(secret) => write_text(&mut json, secret),
                     None => json.push_str("null"),
                 },
-                PayloadPart::One(level) => {
+                PayloadPart::One(fetch) => {
                     let key = written.ids.first().map_or(Cell::Null, |id| Cell::Uuid(*id));
-                    json.push_str(&self.one(level, &key).await?);
+                    json.push_str(&self.read_one(fetch, &key).await?);
                 }
-                PayloadPart::Many(level) => {
+                PayloadPart::Many(fetch) => {
                     let keys: Vec<Cell> = written.ids.iter().map(|id| Cell::Uuid(*id)).collect();
-                    json.push_str(&self.keyed(level, &keys, true).await?);
+                    json.push_str(&self.by_keys(fetch, &keys, true).await?);
                 }
             }
         }

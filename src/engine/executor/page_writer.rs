@@ -3,7 +3,7 @@
 use super::{
     context::Executor,
     rows::RowRef,
-    writer::{ChildJson, Context, write_row},
+    writer::{ChildJson, WriteContext, write_row},
 };
 use crate::{
     base::error::Error,
@@ -18,35 +18,35 @@ impl Executor<'_> {
         &mut self,
         out: &mut String,
         page: &Page,
-        lines: &[RowRef<'_>],
-        more: bool,
+        rows: &[RowRef<'_>],
+        has_more: bool,
         total: i64,
         children: &[ChildJson<'_>],
     ) -> Result<(), Error> {
         let (next, previous) =
-            if page.backward { (page.before.is_some(), more) } else { (more, page.after.is_some()) };
-        for (index, (key, what)) in page.outs.iter().enumerate() {
+            if page.backward { (page.before.is_some(), has_more) } else { (has_more, page.after.is_some()) };
+        for (index, (key, field)) in page.fields.iter().enumerate() {
             out.push(if index == 0 { '{' } else { ',' });
             out.push_str(key);
-            match what {
+            match field {
                 ConnectionField::Null => out.push_str("null"),
                 ConnectionField::Typename(name) => write_text(out, name),
                 ConnectionField::Total => out.push_str(&total.to_string()),
-                ConnectionField::Nodes(node) => {
-                    self.write_all(out, &page.level, *node, lines, children)?;
+                ConnectionField::Nodes(output) => {
+                    self.write_objects(out, &page.fetch, *output, rows, children)?;
                 }
                 ConnectionField::Edges(parts) => {
                     out.push('[');
-                    for (index, line) in lines.iter().enumerate() {
+                    for (index, row) in rows.iter().enumerate() {
                         out.push_str(if index == 0 { "{" } else { ",{" });
-                        for (index, (key, what)) in parts.iter().enumerate() {
+                        for (index, (key, field)) in parts.iter().enumerate() {
                             out.push_str(if index == 0 { "" } else { "," });
                             out.push_str(key);
-                            match what {
+                            match field {
                                 EdgeField::Typename(name) => write_text(out, name),
-                                EdgeField::Cursor => self.write_cursor(out, page, *line)?,
-                                EdgeField::Node(node) => {
-                                    self.write_into(out, &page.level, *node, *line, children)?;
+                                EdgeField::Cursor => self.write_cursor(out, page, *row)?,
+                                EdgeField::Node(output) => {
+                                    self.write_object_into(out, &page.fetch, *output, *row, children)?;
                                 }
                             }
                         }
@@ -56,23 +56,23 @@ impl Executor<'_> {
                 }
                 ConnectionField::Info(parts) => {
                     out.push('{');
-                    for (index, (key, what)) in parts.iter().enumerate() {
+                    for (index, (key, field)) in parts.iter().enumerate() {
                         out.push_str(if index == 0 { "" } else { "," });
                         out.push_str(key);
-                        match what {
+                        match field {
                             PageInfoField::Typename => out.push_str("\"PageInfo\""),
                             PageInfoField::HasNext => out.push_str(if next { "true" } else { "false" }),
                             PageInfoField::HasPrevious => {
                                 out.push_str(if previous { "true" } else { "false" })
                             }
                             PageInfoField::Start | PageInfoField::End => {
-                                let line = if matches!(what, PageInfoField::Start) {
-                                    lines.first()
+                                let row = if matches!(field, PageInfoField::Start) {
+                                    rows.first()
                                 } else {
-                                    lines.last()
+                                    rows.last()
                                 };
-                                match line {
-                                    Some(line) => self.write_cursor(out, page, *line)?,
+                                match row {
+                                    Some(row) => self.write_cursor(out, page, *row)?,
                                     None => out.push_str("null"),
                                 }
                             }
@@ -82,59 +82,60 @@ impl Executor<'_> {
                 }
             }
         }
-        out.push_str(if page.outs.is_empty() { "{}" } else { "}" });
+        out.push_str(if page.fields.is_empty() { "{}" } else { "}" });
         Ok(())
     }
 
-    fn write_cursor(&self, out: &mut String, page: &Page, line: RowRef<'_>) -> Result<(), Error> {
-        let values = page.order_slots.iter().map(|slot| line.cell(*slot)).collect::<Result<Vec<_>, _>>()?;
-        write_text(out, &self.cursor(&page.place_for(self.caller()), &values)?);
+    fn write_cursor(&self, out: &mut String, page: &Page, row: RowRef<'_>) -> Result<(), Error> {
+        let values =
+            page.order_slots.iter().map(|slot| row.get_owned(*slot)).collect::<Result<Vec<_>, _>>()?;
+        write_text(out, &self.seal_cursor(&page.cursor_scope_for(self.caller_id()), &values)?);
         Ok(())
     }
 }
 
 impl<'r> Executor<'r> {
-    pub(in crate::engine) fn write(
+    pub(in crate::engine) fn write_object(
         &mut self,
-        level: &Fetch,
-        line: RowRef<'_>,
+        fetch: &Fetch,
+        row: RowRef<'_>,
         children: &[ChildJson<'_>],
     ) -> Result<String, Error> {
         let mut out = String::with_capacity(512);
-        self.write_into(&mut out, level, 0, line, children)?;
+        self.write_object_into(&mut out, fetch, 0, row, children)?;
         Ok(out)
     }
 
-    pub(in crate::engine) fn write_into(
+    pub(in crate::engine) fn write_object_into(
         &mut self,
         out: &mut String,
-        level: &Fetch,
-        node: usize,
-        line: RowRef<'_>,
+        fetch: &Fetch,
+        output: usize,
+        row: RowRef<'_>,
         children: &[ChildJson<'_>],
     ) -> Result<(), Error> {
-        let mut context = Context { withheld: &mut self.withheld };
-        match level.nodes.get(node) {
-            Some(node) => write_row(out, node, line, children, &mut context),
+        let mut context = WriteContext { withheld: &mut self.withheld };
+        match fetch.outputs.get(output) {
+            Some(output) => write_row(out, output, row, children, &mut context),
             None => Ok(()),
         }
     }
 
-    pub(in crate::engine) fn write_all(
+    pub(in crate::engine) fn write_objects(
         &mut self,
         out: &mut String,
-        level: &Fetch,
-        node: usize,
-        lines: &[RowRef<'_>],
+        fetch: &Fetch,
+        output: usize,
+        rows: &[RowRef<'_>],
         children: &[ChildJson<'_>],
     ) -> Result<(), Error> {
-        out.reserve(lines.len() * 256 + 2);
+        out.reserve(rows.len() * 256 + 2);
         out.push('[');
-        for (index, line) in lines.iter().enumerate() {
+        for (index, row) in rows.iter().enumerate() {
             if index > 0 {
                 out.push(',');
             }
-            self.write_into(out, level, node, *line, children)?;
+            self.write_object_into(out, fetch, output, *row, children)?;
         }
         out.push(']');
         Ok(())

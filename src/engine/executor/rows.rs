@@ -27,7 +27,7 @@ pub(in crate::engine) struct RowRef<'a> {
     raw: Raw<'a>,
     columns: &'a [Column],
     /// Where each column stands; without it in their order.
-    places: Option<&'a [usize]>,
+    positions: Option<&'a [usize]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,24 +40,24 @@ enum Raw<'a> {
 }
 
 /// Reads the value at a place of a row of either database. What a column holds is known: it is not looked up again.
-macro_rules! seen {
-    ($row:expr, $place:expr, $kind:expr) => {{
-        let (row, place) = ($row, $place);
+macro_rules! read {
+    ($row:expr, $position:expr, $kind:expr) => {{
+        let (row, position) = ($row, $position);
         match $kind {
             ColumnType::Text => row
-                .try_get_unchecked::<Option<&str>, _>(place)
+                .try_get_unchecked::<Option<&str>, _>(position)
                 .map(|text| text.map_or(CellRef::Null, CellRef::Text)),
             ColumnType::Id => row
-                .try_get_unchecked::<Option<Uuid>, _>(place)
+                .try_get_unchecked::<Option<Uuid>, _>(position)
                 .map(|id| id.map_or(CellRef::Null, CellRef::Uuid)),
-            ColumnType::Int => {
-                row.try_get_unchecked::<Option<i32>, _>(place).map(|n| n.map_or(CellRef::Null, CellRef::Int))
-            }
+            ColumnType::Int => row
+                .try_get_unchecked::<Option<i32>, _>(position)
+                .map(|n| n.map_or(CellRef::Null, CellRef::Int)),
             ColumnType::Time => row
-                .try_get_unchecked::<Option<DateTime<Utc>>, _>(place)
+                .try_get_unchecked::<Option<DateTime<Utc>>, _>(position)
                 .map(|instant| instant.map_or(CellRef::Null, CellRef::Time)),
             ColumnType::Date => row
-                .try_get_unchecked::<Option<NaiveDate>, _>(place)
+                .try_get_unchecked::<Option<NaiveDate>, _>(position)
                 .map(|date| date.map_or(CellRef::Null, CellRef::Date)),
         }
     }};
@@ -65,37 +65,37 @@ macro_rules! seen {
 
 impl<'a> RowRef<'a> {
     /// A row that is made of its key alone: what is asked of it is nothing else.
-    pub(in crate::engine) fn of_key(level: &'a Fetch, key: CellRef<'a>) -> Self {
-        Self { raw: Raw::Key(key), columns: &level.columns, places: None }
+    pub(in crate::engine) fn from_key(fetch: &'a Fetch, key: CellRef<'a>) -> Self {
+        Self { raw: Raw::Key(key), columns: &fetch.columns, positions: None }
     }
 
     /// The value of the column `slot` of its level.
     ///
     /// # Errors
     /// `INTERNAL` for a value of another kind than the registry says.
-    pub(in crate::engine) fn seen(self, slot: usize) -> Result<CellRef<'a>, Error> {
+    pub(in crate::engine) fn get(self, slot: usize) -> Result<CellRef<'a>, Error> {
         let Some(column) = self.columns.get(slot) else { return Ok(CellRef::Null) };
-        let place = match self.places {
-            Some(places) => places.get(slot).copied().unwrap_or(usize::MAX),
+        let position = match self.positions {
+            Some(positions) => positions.get(slot).copied().unwrap_or(usize::MAX),
             None => slot,
         };
-        let seen = match self.raw {
-            Raw::Postgres(row) => seen!(row, place, column.kind()),
-            Raw::Sqlite(row) => seen!(row, place, column.kind()),
+        let read = match self.raw {
+            Raw::Postgres(row) => read!(row, position, column.kind()),
+            Raw::Sqlite(row) => read!(row, position, column.kind()),
             Raw::Owned(row) => return Ok(row.get(slot).map_or(CellRef::Null, CellRef::from)),
             Raw::Key(key) => return Ok(if slot == 0 { key } else { CellRef::Null }),
         };
-        seen.map_err(unreadable)
+        read.map_err(unreadable)
     }
 
     /// The same, to be kept.
-    pub(in crate::engine) fn cell(self, slot: usize) -> Result<Cell, Error> {
-        self.seen(slot).map(CellRef::cell)
+    pub(in crate::engine) fn get_owned(self, slot: usize) -> Result<Cell, Error> {
+        self.get(slot).map(CellRef::to_cell)
     }
 
     /// Whether the column `slot` says yes.
-    pub(in crate::engine) fn says(self, slot: usize) -> Result<bool, Error> {
-        Ok(self.seen(slot)? == CellRef::Int(1))
+    pub(in crate::engine) fn is_true(self, slot: usize) -> Result<bool, Error> {
+        Ok(self.get(slot)? == CellRef::Int(1))
     }
 }
 
@@ -105,7 +105,7 @@ fn unreadable(_: sqlx::Error) -> Error {
 }
 
 /// Columns of a level, and where they stand.
-pub(in crate::engine) type Part<'a> = (&'a [Column], &'a [usize]);
+pub(in crate::engine) type FetchColumns<'a> = (&'a [Column], &'a [usize]);
 
 impl RowSet {
     pub(in crate::engine) fn len(&self) -> usize {
@@ -116,7 +116,7 @@ impl RowSet {
         }
     }
 
-    fn raw(&self) -> Vec<Raw<'_>> {
+    fn raw_rows(&self) -> Vec<Raw<'_>> {
         match self {
             RowSet::Postgres(rows) => rows.iter().map(Raw::Postgres).collect(),
             RowSet::Sqlite(rows) => rows.iter().map(Raw::Sqlite).collect(),
@@ -125,61 +125,68 @@ impl RowSet {
     }
 
     /// Rows that come from elsewhere, as those of a level.
-    pub(in crate::engine) fn made<'a>(rows: &'a [Row], columns: &'a [Column]) -> Vec<RowRef<'a>> {
-        rows.iter().map(|row| RowRef { raw: Raw::Owned(row), columns, places: None }).collect()
+    pub(in crate::engine) fn row_refs<'a>(rows: &'a [Row], columns: &'a [Column]) -> Vec<RowRef<'a>> {
+        rows.iter().map(|row| RowRef { raw: Raw::Owned(row), columns, positions: None }).collect()
     }
 
     /// The rows as those of a level, its columns in their order.
-    pub(in crate::engine) fn lines<'a>(&'a self, columns: &'a [Column]) -> Vec<RowRef<'a>> {
-        self.raw().into_iter().map(|raw| RowRef { raw, columns, places: None }).collect()
+    pub(in crate::engine) fn rows<'a>(&'a self, columns: &'a [Column]) -> Vec<RowRef<'a>> {
+        self.raw_rows().into_iter().map(|raw| RowRef { raw, columns, positions: None }).collect()
     }
 
     /// The rows of several levels, told apart by the number they begin with.
     ///
     /// # Errors
     /// `INTERNAL` for a number without a part.
-    pub(in crate::engine) fn parted<'a>(&'a self, parts: &[Part<'a>]) -> Result<Vec<Vec<RowRef<'a>>>, Error> {
-        let mut lines: Vec<Vec<RowRef<'a>>> = parts.iter().map(|_| Vec::new()).collect();
-        for raw in self.raw() {
+    pub(in crate::engine) fn split_by_fetch<'a>(
+        &'a self,
+        parts: &[FetchColumns<'a>],
+    ) -> Result<Vec<Vec<RowRef<'a>>>, Error> {
+        let mut rows: Vec<Vec<RowRef<'a>>> = parts.iter().map(|_| Vec::new()).collect();
+        for raw in self.raw_rows() {
             let number: i32 = match raw {
                 Raw::Postgres(row) => row.try_get_unchecked(0).map_err(unreadable)?,
                 Raw::Sqlite(row) => row.try_get_unchecked(0).map_err(unreadable)?,
                 Raw::Owned(_) | Raw::Key(_) => 0,
             };
             let number = usize::try_from(number).unwrap_or(usize::MAX);
-            let (Some((columns, places)), Some(lines)) = (parts.get(number), lines.get_mut(number)) else {
+            let (Some((columns, positions)), Some(rows)) = (parts.get(number), rows.get_mut(number)) else {
                 return Err(Error::internal("a row of no level"));
             };
-            lines.push(RowRef { raw, columns, places: Some(places) });
+            rows.push(RowRef { raw, columns, positions: Some(positions) });
         }
-        Ok(lines)
+        Ok(rows)
     }
 }
 
 /// Rows by what they hang on: equal values side by side.
 pub(in crate::engine) struct RowGroups<'a> {
-    lines: Vec<RowRef<'a>>,
+    rows: Vec<RowRef<'a>>,
     /// In order.
     bounds: Vec<(CellRef<'a>, std::ops::Range<usize>)>,
 }
 
 impl<'a> RowGroups<'a> {
-    /// Groups `lines` by the value of `slot`. Within a group they stay in their order, or get that of their keys.
+    /// Groups `rows` by the value of `slot`. Within a group they stay in their order, or get that of their keys.
     ///
     /// # Errors
     /// A value cannot be read.
-    pub(in crate::engine) fn of(lines: Vec<RowRef<'a>>, slot: usize, by_key: bool) -> Result<Self, Error> {
-        let mut keyed = Vec::with_capacity(lines.len());
-        for line in lines {
-            keyed.push((line.seen(slot)?, if by_key { line.seen(0)? } else { CellRef::Null }, line));
+    pub(in crate::engine) fn group_by(
+        rows: Vec<RowRef<'a>>,
+        slot: usize,
+        by_key: bool,
+    ) -> Result<Self, Error> {
+        let mut sorted = Vec::with_capacity(rows.len());
+        for row in rows {
+            sorted.push((row.get(slot)?, if by_key { row.get(0)? } else { CellRef::Null }, row));
         }
-        keyed.sort_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
-        let mut groups = Self { lines: Vec::with_capacity(keyed.len()), bounds: Vec::new() };
-        for (place, (key, _, line)) in keyed.into_iter().enumerate() {
-            groups.lines.push(line);
+        sorted.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
+        let mut groups = Self { rows: Vec::with_capacity(sorted.len()), bounds: Vec::new() };
+        for (position, (key, _, row)) in sorted.into_iter().enumerate() {
+            groups.rows.push(row);
             match groups.bounds.last_mut() {
-                Some((last, range)) if *last == key => range.end = place + 1,
-                _ => groups.bounds.push((key, place..place + 1)),
+                Some((last, range)) if *last == key => range.end = position + 1,
+                _ => groups.bounds.push((key, position..position + 1)),
             }
         }
         Ok(groups)
@@ -187,18 +194,18 @@ impl<'a> RowGroups<'a> {
 
     /// The rows that hang on `key`.
     pub(in crate::engine) fn get(&self, key: CellRef<'_>) -> &[RowRef<'a>] {
-        let found = self.bounds.binary_search_by(|(known, _)| known.cmp(&key)).ok();
-        let range = found.and_then(|place| self.bounds.get(place)).map(|(_, range)| range.clone());
-        range.and_then(|range| self.lines.get(range)).unwrap_or(&[])
+        let found = self.bounds.binary_search_by(|(candidate, _)| candidate.cmp(&key)).ok();
+        let range = found.and_then(|position| self.bounds.get(position)).map(|(_, range)| range.clone());
+        range.and_then(|range| self.rows.get(range)).unwrap_or(&[])
     }
 
     /// All of them.
-    pub(in crate::engine) fn lines(&self) -> &[RowRef<'a>] {
-        &self.lines
+    pub(in crate::engine) fn rows(&self) -> &[RowRef<'a>] {
+        &self.rows
     }
 
     /// Each value with its rows, in order.
     pub(in crate::engine) fn iter(&self) -> impl Iterator<Item = (CellRef<'a>, &[RowRef<'a>])> {
-        self.bounds.iter().map(|(key, range)| (*key, self.lines.get(range.clone()).unwrap_or(&[])))
+        self.bounds.iter().map(|(key, range)| (*key, self.rows.get(range.clone()).unwrap_or(&[])))
     }
 }

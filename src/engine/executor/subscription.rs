@@ -8,26 +8,30 @@ use crate::{
 };
 
 impl Executor<'_> {
-    /// The JSON of the row that changed; `None` where `root` is not about it: it is of another type, not visible, or does not
+    /// The JSON of the row that changed; `None` where `execute_root` is not about it: it is of another type, not visible, or does not
     /// fit the filter.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn change(&mut self, root: &PlannedRoot, change: &Change) -> Result<Option<String>, Error> {
-        let RootPlan::Change(level, filter) = &root.what else { return Ok(None) };
-        if level.object.name != change.entity_type {
+    pub async fn read_change(
+        &mut self,
+        root: &PlannedRoot,
+        change: &Change,
+    ) -> Result<Option<String>, Error> {
+        let RootPlan::Change(fetch, filter) = &root.plan else { return Ok(None) };
+        if fetch.object.name != change.entity_type {
             return Ok(None);
         }
-        let mut sql = self.scope.select(level, "");
-        sql.push(" AND t.").push(level.object.key_column()).push(" = ").bind(change.id);
+        let mut sql = self.scope.select(fetch, "");
+        sql.push(" AND t.").push(fetch.object.key_column()).push(" = ").bind(change.id);
         if let Some(filter) = filter {
             sql.push(" AND ");
             filter.push(&mut sql, &self.scope);
         }
-        let fetched = self.fetch(sql, level).await?;
-        let lines = fetched.lines(&level.columns);
-        let written = self.children(level, &lines, Vec::new()).await?;
-        let Some(line) = lines.first() else { return Ok(None) };
-        self.write(level, *line, &written).map(Some)
+        let fetched = self.fetch_statement(sql, fetch).await?;
+        let rows = fetched.rows(&fetch.columns);
+        let written = self.write_children(fetch, &rows, Vec::new()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        self.write_object(fetch, *row, &written).map(Some)
     }
 }

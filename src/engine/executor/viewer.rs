@@ -16,7 +16,10 @@ use crate::{
 };
 
 impl<'r> Executor<'r> {
-    pub(in crate::engine) async fn static_fields(&mut self, parts: &[StaticField]) -> Result<String, Error> {
+    pub(in crate::engine) async fn write_static_fields(
+        &mut self,
+        parts: &[StaticField],
+    ) -> Result<String, Error> {
         let mut contact = None;
         let mut out = String::from("{");
         for part in parts {
@@ -24,11 +27,11 @@ impl<'r> Executor<'r> {
                 out.push(',');
             }
             out.push_str(&part.key);
-            match &part.what {
+            match &part.value {
                 StaticValue::Ready(json) => out.push_str(json),
-                StaticValue::Purposes { level, codes, list } => {
+                StaticValue::Purposes { fetch, codes, list } => {
                     let keys: Vec<Cell> = codes.iter().cloned().map(Cell::Text).collect();
-                    out.push_str(&self.keyed(level, &keys, *list).await?);
+                    out.push_str(&self.by_keys(fetch, &keys, *list).await?);
                 }
                 StaticValue::OnlyIfVisible(id) => {
                     if !exists(self.db, &self.scope, &CONTACT, *id).await? {

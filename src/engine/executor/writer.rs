@@ -30,7 +30,7 @@ pub(in crate::engine) enum ChildJson<'p> {
 #[derive(Debug, Default)]
 pub(in crate::engine) struct JsonFragments {
     pub(in crate::engine) text: String,
-    places: Vec<(Cell, Range<usize>)>,
+    ranges: Vec<(Cell, Range<usize>)>,
     /// What stands for a parent without a part.
     pub(in crate::engine) empty: &'static str,
 }
@@ -41,56 +41,56 @@ impl JsonFragments {
     }
 
     /// Notes what was written from `start` on as the part of `key`, which comes behind those noted before.
-    pub(in crate::engine) fn note(&mut self, key: CellRef<'_>, start: usize) {
-        self.places.push((key.cell(), start..self.text.len()));
+    pub(in crate::engine) fn add(&mut self, key: CellRef<'_>, start: usize) {
+        self.ranges.push((key.to_cell(), start..self.text.len()));
     }
 
-    fn part(&self, key: CellRef<'_>) -> &str {
-        let found = self.places.binary_search_by(|(known, _)| CellRef::from(known).cmp(&key)).ok();
-        let range = found.and_then(|place| self.places.get(place)).map(|(_, range)| range.clone());
+    fn get(&self, key: CellRef<'_>) -> &str {
+        let found = self.ranges.binary_search_by(|(candidate, _)| CellRef::from(candidate).cmp(&key)).ok();
+        let range = found.and_then(|index| self.ranges.get(index)).map(|(_, range)| range.clone());
         range.and_then(|range| self.text.get(range)).unwrap_or(self.empty)
     }
 }
 
-/// Writes `line` as the object that `node` asks for. `withheld` counts values that a missing consent keeps back.
+/// Writes `row` as the object that `output` asks for. `withheld` counts values that a missing consent keeps back.
 ///
 /// # Errors
 /// A value cannot be read.
 pub(in crate::engine) fn write_row(
     out: &mut String,
-    node: &OutputObject,
-    line: RowRef<'_>,
+    output: &OutputObject,
+    row: RowRef<'_>,
     children: &[ChildJson<'_>],
-    context: &mut Context<'_>,
+    context: &mut WriteContext<'_>,
 ) -> Result<(), Error> {
-    for (index, field) in node.outs.iter().enumerate() {
+    for (index, field) in output.fields.iter().enumerate() {
         out.push(if index == 0 { '{' } else { ',' });
         out.push_str(&field.key);
-        match &field.what {
+        match &field.value {
             OutputValue::Null => out.push_str("null"),
             OutputValue::Typename(name) => write_text(out, name),
             OutputValue::Value { slot, scalar, mask, cover } => match cover {
-                Some((cover, withheld)) if !line.says(*cover)? => {
+                Some((cover, withheld)) if !row.is_true(*cover)? => {
                     if let Some(count) = context.withheld.get_mut(*withheld) {
                         *count += 1;
                     }
                     out.push_str("null");
                 }
                 _ => match mask {
-                    None => write_value(out, line.seen(*slot)?, *scalar),
-                    Some(mask) => write_masked(out, line.seen(*slot)?, *mask),
+                    None => write_value(out, row.get(*slot)?, *scalar),
+                    Some(mask) => write_masked(out, row.get(*slot)?, *mask),
                 },
             },
             OutputValue::Flag { mask: Some(_), .. } => out.push_str("null"),
             OutputValue::Flag { slot, mask: None } => {
-                out.push_str(if line.says(*slot)? { "true" } else { "false" })
+                out.push_str(if row.is_true(*slot)? { "true" } else { "false" })
             }
             OutputValue::Child { child, slot } => {
-                let key = line.seen(*slot)?;
+                let key = row.get(*slot)?;
                 match children.get(*child) {
-                    Some(ChildJson::JsonFragments(parts)) => out.push_str(parts.part(key)),
-                    Some(ChildJson::Key(level)) if key != CellRef::Null => match level.nodes.first() {
-                        Some(node) => write_row(out, node, RowRef::of_key(level, key), &[], context)?,
+                    Some(ChildJson::JsonFragments(parts)) => out.push_str(parts.get(key)),
+                    Some(ChildJson::Key(fetch)) if key != CellRef::Null => match fetch.outputs.first() {
+                        Some(output) => write_row(out, output, RowRef::from_key(fetch, key), &[], context)?,
                         None => out.push_str("null"),
                     },
                     _ => out.push_str("null"),
@@ -98,12 +98,12 @@ pub(in crate::engine) fn write_row(
             }
         }
     }
-    out.push_str(if node.outs.is_empty() { "{}" } else { "}" });
+    out.push_str(if output.fields.is_empty() { "{}" } else { "}" });
     Ok(())
 }
 
 /// What rows are written under.
-pub(in crate::engine) struct Context<'a> {
+pub(in crate::engine) struct WriteContext<'a> {
     pub(in crate::engine) withheld: &'a mut [u64],
 }
 
@@ -172,8 +172,8 @@ fn write_instant(out: &mut String, instant: DateTime<Utc>) {
 
 /// Writes the last `digits` digits of `number`.
 fn write_digits(out: &mut String, number: u32, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = number / 10_u32.pow(place) % 10;
+    for index in (0..digits).rev() {
+        let digit = number / 10_u32.pow(index) % 10;
         out.push(char::from_digit(digit, 10).unwrap_or('0'));
     }
 }

@@ -10,20 +10,20 @@ use crate::{
 pub(in crate::engine) struct Operand {
     pub(in crate::engine) column: &'static str,
     /// Whether it is a status that ends by time.
-    pub(in crate::engine) expiring: bool,
+    pub(in crate::engine) is_expiring: bool,
     pub(in crate::engine) cover: Option<Cover>,
     pub(in crate::engine) rule: RowRule,
 }
 
 impl Operand {
-    pub(in crate::engine) fn of(object: &ObjectType, field: &Field) -> Option<Self> {
+    pub(in crate::engine) fn from_field(object: &ObjectType, field: &Field) -> Option<Self> {
         let column = match field.read {
             Read::Column { folded: Some(folded), .. } => folded,
             Read::Column { column, .. } | Read::One { column, .. } => column,
             _ => return None,
         };
-        let expiring = matches!(field.read, Read::Column { scalar: Scalar::Expiring(_), .. });
-        Some(Self { column, expiring, cover: field.cover, rule: object.rows })
+        let is_expiring = matches!(field.read, Read::Column { scalar: Scalar::Expiring(_), .. });
+        Some(Self { column, is_expiring, cover: field.cover, rule: object.rows })
     }
 }
 
@@ -76,20 +76,20 @@ impl Filter {
 pub(in crate::engine) struct Search {
     /// Each with the forms that it may stand in.
     pub(in crate::engine) words: Vec<Vec<String>>,
-    pub(in crate::engine) terms: Vec<Operand>,
+    pub(in crate::engine) operands: Vec<Operand>,
 }
 
 impl Search {
     /// How many words and columns it has.
     pub(in crate::engine) fn weight(&self) -> usize {
-        self.words.iter().flatten().map(|word| 1 + word.len() / 64).sum::<usize>() + self.terms.len()
+        self.words.iter().flatten().map(|word| 1 + word.len() / 64).sum::<usize>() + self.operands.len()
     }
 }
 
 /// One step of an order.
 #[derive(Debug)]
 pub(in crate::engine) struct SortKey {
-    pub(in crate::engine) term: Operand,
+    pub(in crate::engine) operand: Operand,
     pub(in crate::engine) scalar: Scalar,
     pub(in crate::engine) descending: bool,
     pub(in crate::engine) nullable: bool,
@@ -97,19 +97,20 @@ pub(in crate::engine) struct SortKey {
 
 impl SortKey {
     /// The key, which breaks ties.
-    pub(in crate::engine) fn key(object: &ObjectType) -> Self {
-        let term = Operand { column: object.key_column(), expiring: false, cover: None, rule: object.rows };
-        Self { term, scalar: object.key_scalar(), descending: false, nullable: false }
+    pub(in crate::engine) fn by_key(object: &ObjectType) -> Self {
+        let operand =
+            Operand { column: object.key_column(), is_expiring: false, cover: None, rule: object.rows };
+        Self { operand, scalar: object.key_scalar(), descending: false, nullable: false }
     }
 
-    /// Whether greater values come first, read forwards or, `flipped`, backwards.
-    pub(in crate::engine) fn falls(&self, flipped: bool) -> bool {
-        self.descending != flipped
+    /// Whether greater values come first, read forwards or, `reversed`, backwards.
+    pub(in crate::engine) fn is_descending(&self, reversed: bool) -> bool {
+        self.descending != reversed
     }
 
     /// What sealed cursors of this order are bound to.
-    pub(in crate::engine) fn signature(&self) -> String {
-        format!("{}{}", if self.descending { '-' } else { '+' }, self.term.column)
+    pub(in crate::engine) fn cursor_signature(&self) -> String {
+        format!("{}{}", if self.descending { '-' } else { '+' }, self.operand.column)
     }
 }
 
@@ -124,7 +125,7 @@ pub(in crate::engine) enum Flag {
 
 impl Flag {
     /// That of a field, if it is one.
-    pub(in crate::engine) fn of(read: &Read) -> Option<Self> {
+    pub(in crate::engine) fn from_source(read: &Read) -> Option<Self> {
         match read {
             Read::Overdue => Some(Self::Overdue),
             Read::ReviewDue => Some(Self::ReviewDue),

@@ -37,17 +37,17 @@ pub struct Plan {
     /// How many fields are read in full.
     pub allowed: u64,
     /// The root field it asks for, if it is one.
-    pub(in crate::engine) only: Option<&'static str>,
+    pub(in crate::engine) root_name: Option<&'static str>,
     /// Whether links of persons are made, which needs the keys of the installation.
-    pub makes_links: bool,
+    pub needs_installation_keys: bool,
     /// Values that may be read at most: the fields of every row.
     pub values: u64,
     /// Whether it may tell anything of persons.
-    pub of_persons: bool,
+    pub reads_personal_data: bool,
     /// Whether it is that of a mutation.
-    pub writes: bool,
+    pub is_mutation: bool,
     /// Whether it holds nothing of the caller but its decisions, and of the moment nothing: it may serve again.
-    pub reusable: bool,
+    pub cacheable: bool,
 }
 
 /// The key of the one row that is asked for.
@@ -73,23 +73,23 @@ pub struct Denial {
 pub struct PlannedRoot {
     /// Its response key.
     pub key: String,
-    pub(in crate::engine) what: RootPlan,
+    pub(in crate::engine) plan: RootPlan,
 }
 
 impl PlannedRoot {
     /// What it writes, if it is a mutation.
-    pub fn write(&self) -> Option<&PlannedMutation> {
-        match &self.what {
-            RootPlan::Write(planned) => Some(planned),
+    pub fn mutation(&self) -> Option<&PlannedMutation> {
+        match &self.plan {
+            RootPlan::Mutation(planned) => Some(planned),
             _ => None,
         }
     }
 
     /// Who answers it.
     pub fn answered_by(&self) -> AnsweredBy<'_> {
-        match &self.what {
-            RootPlan::Write(planned) => AnsweredBy::Mutation(planned),
-            RootPlan::State(planned) => AnsweredBy::ConsentState(planned),
+        match &self.plan {
+            RootPlan::Mutation(planned) => AnsweredBy::Mutation(planned),
+            RootPlan::ConsentState(planned) => AnsweredBy::ConsentState(planned),
             RootPlan::Receipt(planned) => AnsweredBy::Receipt(planned),
             _ => AnsweredBy::Engine,
         }
@@ -122,12 +122,12 @@ pub(in crate::engine) enum RootPlan {
     /// Values of the viewer and of explanations.
     StaticFields(Vec<StaticField>),
     /// Made of what stands in higher rooms.
-    State(PlannedConsentState),
+    ConsentState(PlannedConsentState),
     /// Made of what stands in higher rooms.
     Receipt(PlannedReceipt),
     /// What is told of a row that changed, if it fits the filter.
     Change(Fetch, Option<Filter>),
-    Write(Box<PlannedMutation>),
+    Mutation(Box<PlannedMutation>),
 }
 
 /// A receipt that is asked for.
@@ -163,14 +163,14 @@ pub struct PlannedConsentState {
 pub(in crate::engine) struct StaticField {
     /// The response key as JSON, with its colon.
     pub(in crate::engine) key: String,
-    pub(in crate::engine) what: StaticValue,
+    pub(in crate::engine) value: StaticValue,
 }
 
 pub(in crate::engine) enum StaticValue {
     /// JSON, known already.
     Ready(String),
     /// Purposes with these codes, as a list or the only one.
-    Purposes { level: Fetch, codes: Vec<String>, list: bool },
+    Purposes { fetch: Fetch, codes: Vec<String>, list: bool },
     /// Whether a contact has a ground for a purpose.
     ContactVisible(Arc<PurposeDef>),
     /// The contact must be visible to the caller, else there is no answer; written as nothing.
@@ -186,7 +186,7 @@ pub struct PlannedMutation {
     pub mutation: &'static Mutation,
     /// Its input, checked.
     pub input: Input,
-    pub(in crate::engine) outs: Vec<(String, PayloadPart)>,
+    pub(in crate::engine) fields: Vec<(String, PayloadPart)>,
 }
 
 impl PlannedMutation {
@@ -216,12 +216,12 @@ pub struct MutationResult {
 
 impl MutationResult {
     /// One thing was written.
-    pub fn one(id: Uuid) -> Self {
+    pub fn for_id(id: Uuid) -> Self {
         Self { ids: vec![id], secret: None }
     }
 
     /// Several things were written, or none.
-    pub fn many(ids: Vec<Uuid>) -> Self {
+    pub fn for_ids(ids: Vec<Uuid>) -> Self {
         Self { ids, secret: None }
     }
 }

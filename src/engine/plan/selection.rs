@@ -18,7 +18,7 @@ pub(in crate::engine) enum ColumnType {
 
 impl Column {
     pub(in crate::engine) fn kind(&self) -> ColumnType {
-        match (self.of, self.scalar) {
+        match (self.expr, self.scalar) {
             (ColumnExpr::Cover(_) | ColumnExpr::Flag(_), _) | (_, Scalar::Int) => ColumnType::Int,
             (_, Scalar::Id) => ColumnType::Id,
             (_, Scalar::DateTime) => ColumnType::Time,
@@ -42,13 +42,13 @@ pub(in crate::engine) struct Fetch {
     pub(in crate::engine) object: &'static ObjectType,
     /// The key comes first.
     pub(in crate::engine) columns: Vec<Column>,
-    pub(in crate::engine) nodes: Vec<OutputObject>,
+    pub(in crate::engine) outputs: Vec<OutputObject>,
     pub(in crate::engine) children: Vec<ChildFetch>,
 }
 
 #[derive(Debug)]
 pub(in crate::engine) struct Column {
-    pub(in crate::engine) of: ColumnExpr,
+    pub(in crate::engine) expr: ColumnExpr,
     pub(in crate::engine) scalar: Scalar,
 }
 
@@ -74,14 +74,14 @@ pub(in crate::engine) enum ColumnExpr {
 /// An object to write.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct OutputObject {
-    pub(in crate::engine) outs: Vec<OutputField>,
+    pub(in crate::engine) fields: Vec<OutputField>,
 }
 
 #[derive(Debug)]
 pub(in crate::engine) struct OutputField {
     /// The response key as JSON, with its colon.
     pub(in crate::engine) key: String,
-    pub(in crate::engine) what: OutputValue,
+    pub(in crate::engine) value: OutputValue,
 }
 
 #[derive(Debug)]
@@ -113,7 +113,7 @@ pub(in crate::engine) struct ChildFetch {
     pub(in crate::engine) parent_slot: usize,
     /// The slot of the children's column that it equals.
     pub(in crate::engine) slot: usize,
-    pub(in crate::engine) kind: Relation,
+    pub(in crate::engine) relation: Relation,
 }
 
 #[derive(Debug)]
@@ -127,21 +127,21 @@ pub(in crate::engine) enum Relation {
 
 impl Fetch {
     pub(in crate::engine) fn new(object: &'static ObjectType) -> Self {
-        let mut level = Self { object, columns: Vec::new(), nodes: Vec::new(), children: Vec::new() };
-        level.column(ColumnExpr::Plain(object.key_column()), object.key_scalar());
-        level
+        let mut fetch = Self { object, columns: Vec::new(), outputs: Vec::new(), children: Vec::new() };
+        fetch.column(ColumnExpr::Plain(object.key_column()), object.key_scalar());
+        fetch
     }
 
     /// Whether nothing is asked of its rows but their key.
-    pub(in crate::engine) fn is_key_alone(&self) -> bool {
+    pub(in crate::engine) fn is_key_only(&self) -> bool {
         self.columns.len() == 1 && self.children.is_empty()
     }
 
     /// How many columns, fields and levels it has in all.
     pub(in crate::engine) fn weight(&self) -> usize {
-        let fields: usize = self.nodes.iter().map(|node| 1 + node.outs.len()).sum();
-        let children = self.children.iter().map(|child| match &child.kind {
-            Relation::Key(level) | Relation::One(level) | Relation::Many(level) => level.weight(),
+        let fields: usize = self.outputs.iter().map(|output| 1 + output.fields.len()).sum();
+        let children = self.children.iter().map(|child| match &child.relation {
+            Relation::Key(fetch) | Relation::One(fetch) | Relation::Many(fetch) => fetch.weight(),
             Relation::Connection(page) => page.weight(),
         });
         2 + self.columns.len() + fields + children.sum::<usize>()
@@ -149,8 +149,8 @@ impl Fetch {
 
     /// The slot of a column, fetched from now on.
     pub(in crate::engine) fn column(&mut self, of: ColumnExpr, scalar: Scalar) -> usize {
-        self.columns.iter().position(|known| known.of == of).unwrap_or_else(|| {
-            self.columns.push(Column { of, scalar });
+        self.columns.iter().position(|existing| existing.expr == of).unwrap_or_else(|| {
+            self.columns.push(Column { expr: of, scalar });
             self.columns.len() - 1
         })
     }
@@ -159,9 +159,9 @@ impl Fetch {
 /// A page of a connection.
 #[derive(Debug)]
 pub(in crate::engine) struct Page {
-    pub(in crate::engine) level: Fetch,
+    pub(in crate::engine) fetch: Fetch,
     /// What its cursors are bound to beside the caller.
-    pub(in crate::engine) place: String,
+    pub(in crate::engine) scope: String,
     pub(in crate::engine) rows: u64,
     pub(in crate::engine) backward: bool,
     /// Order values of the row behind which, and before which, the page lies.
@@ -172,7 +172,7 @@ pub(in crate::engine) struct Page {
     pub(in crate::engine) order: Vec<SortKey>,
     /// Slots of the order values, for cursors.
     pub(in crate::engine) order_slots: Vec<usize>,
-    pub(in crate::engine) outs: Vec<(String, ConnectionField)>,
+    pub(in crate::engine) fields: Vec<(String, ConnectionField)>,
 }
 
 #[derive(Debug)]
@@ -204,25 +204,25 @@ pub(in crate::engine) enum PageInfoField {
 impl Page {
     /// How many columns, fields, levels and conditions it has in all.
     pub(in crate::engine) fn weight(&self) -> usize {
-        let outs = self.outs.iter().map(|(_, what)| match what {
+        let fields = self.fields.iter().map(|(_, field)| match field {
             ConnectionField::Edges(parts) => 1 + parts.len(),
             ConnectionField::Info(parts) => 1 + parts.len(),
             _ => 1,
         });
         let conditions = self.filter.as_ref().map_or(0, Filter::weight);
         let search = self.search.as_ref().map_or(0, Search::weight);
-        4 + self.level.weight() + outs.sum::<usize>() + conditions + search + self.order.len()
+        4 + self.fetch.weight() + fields.sum::<usize>() + conditions + search + self.order.len()
     }
 
     /// What its cursors are bound to for `caller`.
-    pub(in crate::engine) fn place_for(&self, caller: &str) -> String {
-        whole(self.level.object, caller, &self.place)
+    pub(in crate::engine) fn cursor_scope_for(&self, caller: &str) -> String {
+        cursor_scope(self.fetch.object, caller, &self.scope)
     }
 
     /// Whether it is in the order of the keys, whatever is at the top.
     pub(in crate::engine) fn is_by_key(&self) -> bool {
-        let key = self.level.object.key_column();
-        matches!(self.order.as_slice(), [only] if only.term.column == key && !only.falls(false))
+        let key = self.fetch.object.key_column();
+        matches!(self.order.as_slice(), [sort_key] if sort_key.operand.column == key && !sort_key.is_descending(false))
     }
 
     /// The order values of the row that the page lies behind, or before, and whether it is before.
@@ -233,25 +233,25 @@ impl Page {
 
     /// Whether any row is asked for.
     pub(in crate::engine) fn wants_rows(&self) -> bool {
-        self.outs.iter().any(|(_, what)| {
-            matches!(what, ConnectionField::Edges(_) | ConnectionField::Nodes(_) | ConnectionField::Info(_))
+        self.fields.iter().any(|(_, field)| {
+            matches!(field, ConnectionField::Edges(_) | ConnectionField::Nodes(_) | ConnectionField::Info(_))
         })
     }
 
     /// Whether the number of all rows is asked for.
     pub(in crate::engine) fn wants_total(&self) -> bool {
-        self.outs.iter().any(|(_, what)| matches!(what, ConnectionField::Total))
+        self.fields.iter().any(|(_, field)| matches!(field, ConnectionField::Total))
     }
 }
 
 /// Who follows changes goes on where it was with its next token; whose rows come after is decided by the row rule alone.
-pub(in crate::engine) fn whole(object: &ObjectType, caller: &str, place: &str) -> String {
+pub(in crate::engine) fn cursor_scope(object: &ObjectType, caller: &str, scope: &str) -> String {
     let caller = if object.rows == RowRule::Change { "" } else { caller };
-    format!("{caller}{place}")
+    format!("{caller}{scope}")
 }
 
 /// The key of a row that `text` names. What is no id is the id of nothing: the same answer as for one that is not there.
-pub(in crate::engine) fn key(object: &ObjectType, text: &str) -> Cell {
+pub(in crate::engine) fn parse_key(object: &ObjectType, text: &str) -> Cell {
     match object.key_scalar() {
         Scalar::Id => uuid::Uuid::try_parse(text).map_or(Cell::Null, Cell::Uuid),
         _ => Cell::Text(text.to_owned()),

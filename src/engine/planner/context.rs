@@ -32,27 +32,27 @@ pub(in crate::engine) struct Planner<'p> {
 
 impl<'p> Planner<'p> {
     /// Whether lists may be filtered and ordered by a field: it is read in full, and of a link something behind it.
-    pub(in crate::engine) fn compares(&self, object: &ObjectType, field: &Field) -> bool {
+    pub(in crate::engine) fn can_compare(&self, object: &ObjectType, field: &Field) -> bool {
         let linked = match field.read {
-            Read::One { object, .. } => self.readable(object),
+            Read::One { object, .. } => self.is_readable(object),
             _ => true,
         };
         linked && self.decide(&format!("{}.{}", object.name, field.name)) == Decision::Allow
     }
 
     /// Refuses a root field as a whole.
-    pub(in crate::engine) fn refuse(&mut self, error: Error, selected: &CollectedField<'_>) {
+    pub(in crate::engine) fn deny_root(&mut self, error: Error, selected: &CollectedField<'_>) {
         let root = Some(selected.key.to_owned());
         self.plan.denials.push(Denial { error, positions: selected.positions(), root });
     }
 
     /// Notes a denied coordinate, once for all places.
     pub(in crate::engine) fn deny(&mut self, coordinate: &str, selected: &CollectedField<'_>) {
-        let known =
+        let existing =
             self.plan.denials.iter_mut().find(|denial| {
                 denial.root.is_none() && denial.error.coordinate.as_deref() == Some(coordinate)
             });
-        match known {
+        match existing {
             Some(denial) => denial.positions.extend(selected.positions()),
             None => {
                 let error = Error::not_readable(coordinate);
@@ -62,14 +62,14 @@ impl<'p> Planner<'p> {
     }
 
     /// Opens a cursor of `width` values. A plan that holds one is the plan of one page.
-    pub(in crate::engine) fn open(
+    pub(in crate::engine) fn open_cursor(
         &mut self,
-        place: &str,
+        scope: &str,
         cursor: &str,
         width: usize,
     ) -> Result<Vec<Cell>, Error> {
-        self.plan.reusable = false;
-        Cursors::new(self.keys)?.open(place, cursor, width)
+        self.plan.cacheable = false;
+        Cursors::new(self.keys)?.open(scope, cursor, width)
     }
 
     pub(in crate::engine) fn decide(&self, coordinate: &str) -> Decision {
@@ -77,7 +77,7 @@ impl<'p> Planner<'p> {
         id.map_or(Decision::Deny, |id| self.actor.table.decide(id))
     }
 
-    pub(in crate::engine) fn allows(&self, coordinate: &str, action: Action) -> bool {
+    pub(in crate::engine) fn can(&self, coordinate: &str, action: Action) -> bool {
         self.actor.may(coordinate, action)
     }
 
@@ -86,19 +86,19 @@ impl<'p> Planner<'p> {
         object: &ObjectType,
         coordinate: &str,
     ) -> Result<(), Error> {
-        if self.readable(object) {
+        if self.is_readable(object) {
             return Ok(());
         }
         Err(Error::new(Code::ForbiddenField, "nothing of it is readable for this purpose").at(coordinate))
     }
 
     /// Whether anything of a type can be read: its key, which is never null, can.
-    pub(in crate::engine) fn readable(&self, object: &ObjectType) -> bool {
+    pub(in crate::engine) fn is_readable(&self, object: &ObjectType) -> bool {
         self.decide(&format!("{}.{}", object.name, object.key)) == Decision::Allow
     }
 
     /// Adds `rows` to what the operation may read at most.
-    pub(in crate::engine) fn count(&mut self, rows: u64) -> Result<(), Error> {
+    pub(in crate::engine) fn count_rows(&mut self, rows: u64) -> Result<(), Error> {
         self.rows = self.rows.saturating_add(rows);
         if self.rows > self.limits.rows {
             let message = format!("the pages of the document add up to more than {} rows", self.limits.rows);

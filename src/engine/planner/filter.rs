@@ -9,65 +9,65 @@ use crate::{
     },
     engine::{
         cell::Cell,
-        document::arguments::{id, instant, text, twice},
+        document::arguments::{given_twice, id, instant, text},
         plan::condition::{Comparison, Filter, Flag, Operand, Operator, Search, SortKey},
     },
     registry::{Field, ObjectType, Read, Scalar},
 };
 
 /// Most tests of one filter, and deepest nesting.
-const MOST_TESTS: usize = 100;
-const DEEPEST: usize = 8;
+const MAX_COMPARISONS: usize = 100;
+const MAX_DEPTH: usize = 8;
 
 /// Most values of an `in`, steps of an order, words of a search.
-const MOST_VALUES: usize = 1_000;
-const MOST_STEPS: usize = 5;
-const MOST_WORDS: usize = 8;
+const MAX_IN_VALUES: usize = 1_000;
+const MAX_SORT_KEYS: usize = 5;
+const MAX_SEARCH_WORDS: usize = 8;
 
 /// Reads the filter `value` on `object`. `allowed` says whether a field may be fully read.
 ///
 /// # Errors
 /// `FORBIDDEN_FIELD` with the coordinate, `BAD_USER_INPUT`, `QUERY_TOO_COMPLEX`.
-pub(in crate::engine) fn filter(
+pub(in crate::engine) fn parse_filter(
     object: &ObjectType,
     value: &Value,
     allowed: &dyn Fn(&Field) -> bool,
 ) -> Result<Filter, Error> {
     let mut tests = 0;
-    nested(object, value, allowed, 0, &mut tests)
+    parse_nested(object, value, allowed, 0, &mut tests)
 }
 
-fn nested(
+fn parse_nested(
     object: &ObjectType,
     value: &Value,
     allowed: &dyn Fn(&Field) -> bool,
     depth: usize,
     tests: &mut usize,
 ) -> Result<Filter, Error> {
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return Err(Error::new(Code::QueryTooComplex, "the filter is nested too deeply"));
     }
     let Value::Object(entries) = value else { return Err(Error::input("a filter must be an object")) };
-    spend(tests, 1)?;
+    count_tests(tests, 1)?;
     let mut all = Vec::new();
     for (name, value) in entries.iter().filter(|(_, value)| **value != Value::Null) {
         match name.as_str() {
             "and" | "or" => {
                 let single = std::slice::from_ref(value);
                 let items = if let Value::List(items) = value { items.as_slice() } else { single };
-                let parts = items.iter().map(|item| nested(object, item, allowed, depth + 1, tests));
+                let parts = items.iter().map(|item| parse_nested(object, item, allowed, depth + 1, tests));
                 let parts = parts.collect::<Result<Vec<_>, _>>()?;
                 all.push(if name == "and" { Filter::All(parts) } else { Filter::Any(parts) });
             }
-            "not" => all.push(Filter::Not(Box::new(nested(object, value, allowed, depth + 1, tests)?))),
+            "not" => all.push(Filter::Not(Box::new(parse_nested(object, value, allowed, depth + 1, tests)?))),
             name => {
-                let field = comparable(object, name, allowed)?;
-                if let Some(other) = field.filtered_as.filter(|other| *other != name)
-                    && entries.get(other).is_some_and(|value| *value != Value::Null)
+                let field = filterable_field(object, name, allowed)?;
+                if let Some(alias) = field.filtered_as.filter(|alias| *alias != name)
+                    && entries.get(alias).is_some_and(|value| *value != Value::Null)
                 {
-                    return Err(twice(other, name));
+                    return Err(given_twice(alias, name));
                 }
-                if let Some(flag) = Flag::of(&field.read) {
+                if let Some(flag) = Flag::from_source(&field.read) {
                     all.push(match value {
                         Value::Boolean(true) => Filter::Flag(flag),
                         Value::Boolean(false) => Filter::Not(Box::new(Filter::Flag(flag))),
@@ -79,10 +79,10 @@ fn nested(
                     return Err(Error::input(format!("`{name}` must be an object")));
                 };
                 for (operator, value) in operators {
-                    spend(tests, 1)?;
-                    let term = Operand::of(object, field)
+                    count_tests(tests, 1)?;
+                    let operand = Operand::from_field(object, field)
                         .ok_or_else(|| Error::input(format!("`{name}` cannot be filtered by")))?;
-                    all.push(Filter::Comparison(term, test(field, name, operator, value)?));
+                    all.push(Filter::Comparison(operand, parse_comparison(field, name, operator, value)?));
                 }
             }
         }
@@ -91,16 +91,16 @@ fn nested(
 }
 
 /// Counts objects and tests of a filter.
-fn spend(tests: &mut usize, more: usize) -> Result<(), Error> {
+fn count_tests(tests: &mut usize, more: usize) -> Result<(), Error> {
     *tests += more;
-    if *tests > MOST_TESTS {
-        let message = format!("the filter has more than {MOST_TESTS} objects and tests");
+    if *tests > MAX_COMPARISONS {
+        let message = format!("the filter has more than {MAX_COMPARISONS} objects and tests");
         return Err(Error::new(Code::QueryTooComplex, message));
     }
     Ok(())
 }
 
-fn comparable(
+fn filterable_field(
     object: &ObjectType,
     name: &str,
     allowed: &dyn Fn(&Field) -> bool,
@@ -116,8 +116,13 @@ fn comparable(
     Err(Error::new(Code::ForbiddenField, message).at(format!("{}.{}", object.name, field.name)))
 }
 
-fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Comparison, Error> {
-    let name = format!("{called}.{operator}");
+fn parse_comparison(
+    field: &Field,
+    field_name: &str,
+    operator: &str,
+    value: &Value,
+) -> Result<Comparison, Error> {
+    let name = format!("{field_name}.{operator}");
     if *value == Value::Null {
         return Err(Error::input(format!("`{name}` is null; use isNull")));
     }
@@ -131,23 +136,23 @@ fn test(field: &Field, called: &str, operator: &str, value: &Value) -> Result<Co
         "in" => {
             let single = std::slice::from_ref(value);
             let items = if let Value::List(items) = value { items.as_slice() } else { single };
-            if items.len() > MOST_VALUES {
-                let message = format!("`{name}` has more than {MOST_VALUES} values");
+            if items.len() > MAX_IN_VALUES {
+                let message = format!("`{name}` has more than {MAX_IN_VALUES} values");
                 return Err(Error::new(Code::QueryTooComplex, message));
             }
-            Comparison::In(items.iter().map(|item| cell(field, &name, item)).collect::<Result<_, _>>()?)
+            Comparison::In(items.iter().map(|item| parse_cell(field, &name, item)).collect::<Result<_, _>>()?)
         }
-        "eq" => Comparison::Compare(Operator::Equal, cell(field, &name, value)?),
-        "lt" => Comparison::Compare(Operator::Less, cell(field, &name, value)?),
-        "lte" => Comparison::Compare(Operator::LessOrEqual, cell(field, &name, value)?),
-        "gt" => Comparison::Compare(Operator::Greater, cell(field, &name, value)?),
-        "gte" => Comparison::Compare(Operator::GreaterOrEqual, cell(field, &name, value)?),
+        "eq" => Comparison::Compare(Operator::Equal, parse_cell(field, &name, value)?),
+        "lt" => Comparison::Compare(Operator::Less, parse_cell(field, &name, value)?),
+        "lte" => Comparison::Compare(Operator::LessOrEqual, parse_cell(field, &name, value)?),
+        "gt" => Comparison::Compare(Operator::Greater, parse_cell(field, &name, value)?),
+        "gte" => Comparison::Compare(Operator::GreaterOrEqual, parse_cell(field, &name, value)?),
         _ => return Err(Error::input(format!("`{name}` is not an operator"))),
     })
 }
 
 /// The value as the column holds it.
-fn cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
+fn parse_cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
     Ok(match field.read {
         Read::Column { scalar: Scalar::Id, .. } => Cell::Uuid(id(name, value)?),
         Read::One { object, .. } if matches!(object.key_scalar(), Scalar::Id) => Cell::Uuid(id(name, value)?),
@@ -158,60 +163,60 @@ fn cell(field: &Field, name: &str, value: &Value) -> Result<Cell, Error> {
 }
 
 impl Search {
-    pub(in crate::engine) fn of(
+    pub(in crate::engine) fn parse(
         object: &ObjectType,
         query: &str,
         allowed: &dyn Fn(&Field) -> bool,
     ) -> Result<Self, Error> {
         let words = searched(query);
-        if words.len() > MOST_WORDS {
+        if words.len() > MAX_SEARCH_WORDS {
             return Err(Error::new(
                 Code::QueryTooComplex,
-                format!("a search has at most {MOST_WORDS} words"),
+                format!("a search has at most {MAX_SEARCH_WORDS} words"),
             ));
         }
         let fields = object.fields.iter().filter(|field| field.searched && allowed(field));
-        let terms: Vec<Operand> = fields.filter_map(|field| Operand::of(object, field)).collect();
-        if terms.is_empty() {
+        let operands: Vec<Operand> = fields.filter_map(|field| Operand::from_field(object, field)).collect();
+        if operands.is_empty() {
             return Err(Error::new(Code::ForbiddenField, "there is no field that may be searched")
                 .at(format!("{}(search:)", object.name)));
         }
-        Ok(Self { words, terms })
+        Ok(Self { words, operands })
     }
 }
 
 /// Reads `orderBy`.
 ///
 /// # Errors
-/// As [`filter`].
-pub(in crate::engine) fn order(
+/// As [`parse_filter`].
+pub(in crate::engine) fn parse_order(
     object: &ObjectType,
     value: Option<&Value>,
     allowed: &dyn Fn(&Field) -> bool,
 ) -> Result<Vec<SortKey>, Error> {
-    let mut steps: Vec<SortKey> = Vec::new();
+    let mut sort_keys: Vec<SortKey> = Vec::new();
     let items = match value {
         None => &[][..],
         Some(Value::List(items)) => items.as_slice(),
         Some(single) => std::slice::from_ref(single),
     };
-    if items.len() > MOST_STEPS {
-        return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MOST_STEPS} steps")));
+    if items.len() > MAX_SORT_KEYS {
+        return Err(Error::new(Code::QueryTooComplex, format!("an order has at most {MAX_SORT_KEYS} steps")));
     }
     for item in items {
         let Value::Object(entries) = item else { return Err(Error::input("`orderBy` must be an object")) };
         let word = |name: &str| entries.get(name).map(|value| text(name, value)).transpose();
-        let wanted = word("field")?.unwrap_or_default();
+        let requested = word("field")?.unwrap_or_default();
         let name = object
             .fields
             .iter()
-            .find(|field| field.order_name() == wanted)
-            .map_or(wanted, |field| field.name);
-        let field = comparable(object, name, allowed)?;
-        let term =
-            Operand::of(object, field).ok_or_else(|| Error::input("this field cannot be ordered by"))?;
-        if steps.iter().any(|step| step.term == term) {
-            return Err(Error::input(format!("`{wanted}` is ordered by twice")));
+            .find(|field| field.order_name() == requested)
+            .map_or(requested, |field| field.name);
+        let field = filterable_field(object, name, allowed)?;
+        let operand = Operand::from_field(object, field)
+            .ok_or_else(|| Error::input("this field cannot be ordered by"))?;
+        if sort_keys.iter().any(|sort_key| sort_key.operand == operand) {
+            return Err(Error::input(format!("`{requested}` is ordered by twice")));
         }
         let (scalar, required) = match field.read {
             Read::Column { scalar, required, .. } => (scalar, required),
@@ -219,13 +224,13 @@ pub(in crate::engine) fn order(
             _ => (Scalar::Text, false),
         };
         let descending = word("direction")? == Some("DESC");
-        steps.push(SortKey { term, scalar, descending, nullable: !required || field.cover.is_some() });
+        sort_keys.push(SortKey { operand, scalar, descending, nullable: !required || field.cover.is_some() });
     }
-    let mut key = SortKey::key(object);
+    let mut key = SortKey::by_key(object);
     // In the direction of what stands before it, so that an index of both serves the order, read one way or the other.
-    key.descending = steps.last().is_some_and(|step| step.descending);
-    if !steps.iter().any(|step| step.term == key.term) {
-        steps.push(key);
+    key.descending = sort_keys.last().is_some_and(|sort_key| sort_key.descending);
+    if !sort_keys.iter().any(|sort_key| sort_key.operand == key.operand) {
+        sort_keys.push(key);
     }
-    Ok(steps)
+    Ok(sort_keys)
 }

@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// Most rows of a payload that may hold several.
-const MOST_WRITTEN: u64 = 100;
+const MAX_PAYLOAD_ROWS: u64 = 100;
 
 impl<'p> Planner<'p> {
     /// Plans the mutation `selected`.
     ///
     /// # Errors
     /// `FORBIDDEN` and `FORBIDDEN_FIELD` for what the caller may not do, `BAD_USER_INPUT` with its place.
-    pub(in crate::engine) fn mutation(
+    pub(in crate::engine) fn plan_mutation(
         &mut self,
         selected: &CollectedField<'p>,
     ) -> Result<PlannedMutation, Error> {
@@ -38,10 +38,10 @@ impl<'p> Planner<'p> {
         let Some(first) = selected.nodes.first() else {
             return Err(Error::internal("a field without nodes"));
         };
-        let arguments = Arguments::of(&self.operation.variables, first);
-        let mut needs: RequiredRights =
+        let arguments = Arguments::new(&self.operation.variables, first);
+        let mut rights: RequiredRights =
             mutation.needs().into_iter().map(|right| (right, "input".to_owned())).collect();
-        needs.extend(input::needs_of(mutation, &arguments));
+        rights.extend(input::required_rights(mutation, &arguments));
         // What may not be done at all is told before what is wrong with it.
         let sees_all = self.actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all);
         if mutation.whole.is_some() && !sees_all {
@@ -51,47 +51,49 @@ impl<'p> Planner<'p> {
         }
         let on_consent =
             self.actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent);
-        for (right, place) in needs {
+        for (right, path) in rights {
             // Where values may be withheld row by row, nobody changes them blindly.
             let withheld = on_consent
                 && matches!(right, Right::OnField(Action::Update, _, field) if field.cover.is_some());
-            if withheld || !self.allows(&right.coordinate(), right.action()) {
-                let what = match right.action() {
+            if withheld || !self.can(&right.coordinate(), right.action()) {
+                let verb = match right.action() {
                     Action::Read => "read",
                     _ => "written",
                 };
-                let message = format!("this may not be {what} for this purpose");
-                return Err(Error::new(Code::ForbiddenField, message).at(right.coordinate()).in_input(place));
+                let message = format!("this may not be {verb} for this purpose");
+                return Err(Error::new(Code::ForbiddenField, message).at(right.coordinate()).in_input(path));
             }
         }
-        let reading = InputContext { actor: self.actor, today: self.today };
-        let input = Input::of(mutation, &arguments, reading)?;
-        Ok(PlannedMutation { mutation, input, outs: self.payload(mutation, selected)? })
+        let context = InputContext { actor: self.actor, today: self.today };
+        let input = Input::from_arguments(mutation, &arguments, context)?;
+        Ok(PlannedMutation { mutation, input, fields: self.plan_payload(mutation, selected)? })
     }
 
-    fn payload(
+    fn plan_payload(
         &mut self,
         mutation: &'static Mutation,
         selected: &CollectedField<'p>,
     ) -> Result<Vec<(String, PayloadPart)>, Error> {
         let payload = mutation.payload;
-        let mut outs = Vec::new();
-        for field in self.operation.collect(&selected.sets(), payload.name)? {
+        let mut fields = Vec::new();
+        for field in self.operation.collect_fields(&selected.selection_sets(), payload.name)? {
             let coordinate = format!("{}.{}", payload.name, field.name);
             let out = match field.name {
                 "__typename" => PayloadPart::Typename,
                 "secret" if payload.secret => PayloadPart::Secret,
-                _ if !self.readable(payload.object) => {
+                _ if !self.is_readable(payload.object) => {
                     self.deny(&coordinate, &field);
                     PayloadPart::Null
                 }
-                name if Some(name) == payload.many => {
-                    PayloadPart::Many(self.level(payload.object, &field.sets(), MOST_WRITTEN)?)
-                }
-                _ => PayloadPart::One(self.level(payload.object, &field.sets(), 1)?),
+                name if Some(name) == payload.many => PayloadPart::Many(self.plan_fetch(
+                    payload.object,
+                    &field.selection_sets(),
+                    MAX_PAYLOAD_ROWS,
+                )?),
+                _ => PayloadPart::One(self.plan_fetch(payload.object, &field.selection_sets(), 1)?),
             };
-            outs.push((json_key(field.key), out));
+            fields.push((json_key(field.key), out));
         }
-        Ok(outs)
+        Ok(fields)
     }
 }

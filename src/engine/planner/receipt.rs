@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What a receipt counts among the values of an operation: it tells a consent whole.
-const VALUES: u64 = 1_000;
+const RECEIPT_VALUES: u64 = 1_000;
 
 pub(in crate::engine) fn plan<'p>(
     planner: &mut Planner<'p>,
@@ -32,9 +32,9 @@ pub(in crate::engine) fn plan<'p>(
         }
     }
     planner.plan.allowed += coordinates.len() as u64;
-    planner.plan.values = planner.plan.values.saturating_add(VALUES);
+    planner.plan.values = planner.plan.values.saturating_add(RECEIPT_VALUES);
     let mut parts = Vec::new();
-    for field in planner.operation.collect(&selected.sets(), "ConsentReceipt")? {
+    for field in planner.operation.collect_fields(&selected.selection_sets(), "ConsentReceipt")? {
         let part = match field.name {
             "document" => ReceiptPart::Document,
             "html" => ReceiptPart::Html(language(planner, &field)?),
@@ -43,7 +43,7 @@ pub(in crate::engine) fn plan<'p>(
         parts.push((json_key(field.key), part));
     }
     // What is no id is the id of nothing: the same answer as for one that is not there.
-    let text = match arguments.called(&RECEIPT_OF)? {
+    let text = match arguments.lookup(&RECEIPT_OF)? {
         Some((name, value)) if !matches!(value, async_graphql::Value::Number(_)) => text(name, value)?,
         _ => "",
     };
@@ -51,7 +51,7 @@ pub(in crate::engine) fn plan<'p>(
 }
 
 fn language(planner: &Planner<'_>, field: &CollectedField<'_>) -> Result<String, Error> {
-    let given = field.nodes.first().map(|node| Arguments::of(&planner.operation.variables, node));
+    let given = field.nodes.first().map(|node| Arguments::new(&planner.operation.variables, node));
     let language = given.as_ref().map(|given| given.text("language")).transpose()?.flatten().unwrap_or("en");
     if !LANGUAGES.contains(&language) {
         return Err(Error::input("`language` must be de or en").at("ConsentReceipt.html"));

@@ -12,7 +12,7 @@ use crate::{
             condition::{Flag, Search, SortKey},
             selection::{
                 ChildFetch, ColumnExpr, ConnectionField, EdgeField, Fetch, OutputField, OutputObject,
-                OutputValue, Page, PageInfoField, Relation, whole,
+                OutputValue, Page, PageInfoField, Relation, cursor_scope,
             },
         },
     },
@@ -21,10 +21,10 @@ use crate::{
 };
 
 impl<'p> Planner<'p> {
-    /// What a field of the rows of `level` becomes.
-    pub(in crate::engine) fn field(
+    /// What a field of the rows of `plan_fetch` becomes.
+    pub(in crate::engine) fn plan_field(
         &mut self,
-        level: &mut Fetch,
+        fetch: &mut Fetch,
         field: &'static Field,
         coordinate: &str,
         selected: &CollectedField<'p>,
@@ -32,16 +32,16 @@ impl<'p> Planner<'p> {
         rows: u64,
     ) -> Result<OutputValue, Error> {
         let masked = decision == Decision::Mask;
-        if masked && !self.plan.masked.iter().any(|known| known == coordinate) {
+        if masked && !self.plan.masked.iter().any(|existing| existing == coordinate) {
             self.plan.masked.push(coordinate.to_owned());
         }
         if let Some(object) = field.read.leads_to() {
-            if masked || !self.readable(object) {
+            if masked || !self.is_readable(object) {
                 self.deny(coordinate, selected);
                 return Ok(OutputValue::Null);
             }
             self.plan.allowed += 1;
-            return self.child(level, field, object, coordinate, selected, rows);
+            return self.plan_child(fetch, field, object, coordinate, selected, rows);
         }
         self.plan.allowed += u64::from(!masked);
         let mask = masked.then_some(field.mask);
@@ -53,149 +53,151 @@ impl<'p> Planner<'p> {
                     _ => ColumnExpr::Plain(column),
                 };
                 if let ColumnExpr::Sealed { .. } = of {
-                    level.column(ColumnExpr::Plain("subject_id"), Scalar::Id);
+                    fetch.column(ColumnExpr::Plain("subject_id"), Scalar::Id);
                 }
                 OutputValue::Value {
-                    slot: level.column(of, scalar),
+                    slot: fetch.column(of, scalar),
                     scalar,
                     mask,
-                    cover: self.cover(level, field, coordinate),
+                    cover: self.coverage(fetch, field, coordinate),
                 }
             }
             Read::Localised { de, en } => {
                 let arguments =
-                    selected.nodes.first().map(|node| Arguments::of(&self.operation.variables, node));
-                let language = arguments.as_ref().map(|given| given.text("language")).transpose()?.flatten();
+                    selected.nodes.first().map(|node| Arguments::new(&self.operation.variables, node));
+                let language =
+                    arguments.as_ref().map(|arguments| arguments.text("language")).transpose()?.flatten();
                 let column = match language.unwrap_or("en") {
                     "de" => de,
                     "en" => en,
                     _ => return Err(Error::input("`language` must be de or en").at(coordinate)),
                 };
-                let slot = level.column(ColumnExpr::Plain(column), Scalar::Text);
+                let slot = fetch.column(ColumnExpr::Plain(column), Scalar::Text);
                 OutputValue::Value { slot, scalar: Scalar::Text, mask, cover: None }
             }
             Read::Preference { column } => {
-                self.plan.makes_links = true;
-                let slot = level.column(ColumnExpr::Preference(column), Scalar::Text);
+                self.plan.needs_installation_keys = true;
+                let slot = fetch.column(ColumnExpr::Preference(column), Scalar::Text);
                 OutputValue::Value {
                     slot,
                     scalar: Scalar::Text,
                     mask,
-                    cover: self.cover(level, field, coordinate),
+                    cover: self.coverage(fetch, field, coordinate),
                 }
             }
-            read => Flag::of(&read).map_or(OutputValue::Null, |flag| OutputValue::Flag {
-                slot: level.column(ColumnExpr::Flag(flag), Scalar::Int),
+            read => Flag::from_source(&read).map_or(OutputValue::Null, |flag| OutputValue::Flag {
+                slot: fetch.column(ColumnExpr::Flag(flag), Scalar::Int),
                 mask,
             }),
         })
     }
 
     /// Under a purpose on consent, the slot that says whether the row is covered, and where it is counted if not.
-    fn cover(&mut self, level: &mut Fetch, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
+    fn coverage(&mut self, fetch: &mut Fetch, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
         let on_consent = self.actor.purpose.as_ref().is_some_and(|p| p.grounds == Grounds::Consent);
         let cover = field.cover.filter(|_| on_consent)?;
-        let slot = level.column(ColumnExpr::Cover(cover), Scalar::Int);
-        let known = self.plan.withheld.iter().position(|known| known == coordinate);
-        let withheld = known.unwrap_or_else(|| {
+        let slot = fetch.column(ColumnExpr::Cover(cover), Scalar::Int);
+        let existing = self.plan.withheld.iter().position(|existing| existing == coordinate);
+        let withheld = existing.unwrap_or_else(|| {
             self.plan.withheld.push(coordinate.to_owned());
             self.plan.withheld.len() - 1
         });
         Some((slot, withheld))
     }
 
-    fn child(
+    fn plan_child(
         &mut self,
-        level: &mut Fetch,
+        fetch: &mut Fetch,
         field: &Field,
         object: &'static ObjectType,
         coordinate: &str,
         selected: &CollectedField<'p>,
         rows: u64,
     ) -> Result<OutputValue, Error> {
-        let (parent_slot, slot, kind) = match field.read {
+        let (parent_slot, slot, relation) = match field.read {
             Read::One { column, .. } => {
-                let parent = level.column(ColumnExpr::Plain(column), object.key_scalar());
-                let inner = self.level(object, &selected.sets(), rows)?;
+                let parent = fetch.column(ColumnExpr::Plain(column), object.key_scalar());
+                let inner = self.plan_fetch(object, &selected.selection_sets(), rows)?;
                 // The database holds every reference to be one to a row that is there.
-                let sure = inner.is_key_alone() && object.rows == RowRule::Everyone;
+                let sure = inner.is_key_only() && object.rows == RowRule::Everyone;
                 (parent, 0, if sure { Relation::Key(inner) } else { Relation::One(inner) })
             }
             Read::Connection { column, .. } => {
                 let Some(first) = selected.nodes.first() else { return Ok(OutputValue::Null) };
-                let arguments = Arguments::of(&self.operation.variables, first);
+                let arguments = Arguments::new(&self.operation.variables, first);
                 if rows > 1 && arguments.get("after").is_some() {
                     let message = "`after` needs a single parent: ask for one, by its id";
                     return Err(Error::input(message).at(coordinate));
                 }
                 let mut page = Page::plan(self, object, selected, &arguments, coordinate, rows)?;
-                let slot = page.level.column(ColumnExpr::Plain(column), level.object.key_scalar());
+                let slot = page.fetch.column(ColumnExpr::Plain(column), fetch.object.key_scalar());
                 (0, slot, Relation::Connection(Box::new(page)))
             }
             Read::Many { column, .. } => {
-                let mut inner = self.level(object, &selected.sets(), rows.saturating_mul(10))?;
-                let slot = inner.column(ColumnExpr::Plain(column), level.object.key_scalar());
+                let mut inner =
+                    self.plan_fetch(object, &selected.selection_sets(), rows.saturating_mul(10))?;
+                let slot = inner.column(ColumnExpr::Plain(column), fetch.object.key_scalar());
                 (0, slot, Relation::Many(inner))
             }
             _ => return Ok(OutputValue::Null),
         };
-        level.children.push(ChildFetch { parent_slot, slot, kind });
-        Ok(OutputValue::Child { child: level.children.len() - 1, slot: parent_slot })
+        fetch.children.push(ChildFetch { parent_slot, slot, relation });
+        Ok(OutputValue::Child { child: fetch.children.len() - 1, slot: parent_slot })
     }
 
     /// Plans the objects that `sets` ask for, of at most `rows` rows.
-    pub(in crate::engine) fn level(
+    pub(in crate::engine) fn plan_fetch(
         &mut self,
         object: &'static ObjectType,
         sets: &[&'p SelectionSet],
         rows: u64,
     ) -> Result<Fetch, Error> {
-        self.count(rows)?;
-        let mut level = Fetch::new(object);
-        self.node(&mut level, sets, rows)?;
-        Ok(level)
+        self.count_rows(rows)?;
+        let mut fetch = Fetch::new(object);
+        self.plan_output(&mut fetch, sets, rows)?;
+        Ok(fetch)
     }
 
-    /// Plans one more object written from the rows of `level`, and gives its number.
-    pub(in crate::engine) fn node(
+    /// Plans one more object written from the rows of `plan_fetch`, and gives its number.
+    pub(in crate::engine) fn plan_output(
         &mut self,
-        level: &mut Fetch,
+        fetch: &mut Fetch,
         sets: &[&'p SelectionSet],
         rows: u64,
     ) -> Result<usize, Error> {
-        self.plan.of_persons |= level.object.rows != RowRule::Everyone;
-        let mut node = OutputObject::default();
-        for selected in self.operation.collect(sets, level.object.name)? {
-            let what = if selected.name == "__typename" {
-                OutputValue::Typename(level.object.name)
+        self.plan.reads_personal_data |= fetch.object.rows != RowRule::Everyone;
+        let mut output = OutputObject::default();
+        for selected in self.operation.collect_fields(sets, fetch.object.name)? {
+            let value = if selected.name == "__typename" {
+                OutputValue::Typename(fetch.object.name)
             } else {
-                let field = level
+                let field = fetch
                     .object
                     .field(selected.name)
                     .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
-                let coordinate = format!("{}.{}", level.object.name, field.name);
+                let coordinate = format!("{}.{}", fetch.object.name, field.name);
                 match self.decide(&coordinate) {
                     Decision::Deny => {
                         self.deny(&coordinate, &selected);
                         OutputValue::Null
                     }
-                    decision => self.field(level, field, &coordinate, &selected, decision, rows)?,
+                    decision => self.plan_field(fetch, field, &coordinate, &selected, decision, rows)?,
                 }
             };
-            node.outs.push(OutputField { key: json_key(selected.key), what });
+            output.fields.push(OutputField { key: json_key(selected.key), value });
         }
-        self.plan.values = self.plan.values.saturating_add(rows.saturating_mul(node.outs.len() as u64));
+        self.plan.values = self.plan.values.saturating_add(rows.saturating_mul(output.fields.len() as u64));
         if self.plan.values > self.limits.values {
             let message = format!("the document asks for more than {} values", self.limits.values);
             return Err(Error::new(Code::QueryTooComplex, message));
         }
-        level.nodes.push(node);
-        Ok(level.nodes.len() - 1)
+        fetch.outputs.push(output);
+        Ok(fetch.outputs.len() - 1)
     }
 }
 
-const DEFAULT_ROWS: u64 = 50;
-const MOST_ROWS: u64 = 1_000;
+const DEFAULT_PAGE_ROWS: u64 = 50;
+const MAX_PAGE_ROWS: u64 = 1_000;
 
 impl Page {
     /// Plans the connection `selected` on `object`, `parents` of them at most.
@@ -207,29 +209,31 @@ impl Page {
         coordinate: &str,
         parents: u64,
     ) -> Result<Self, Error> {
-        let (rows, backward) = size(arguments)?;
-        let allowed = |field: &Field| planner.compares(object, field);
+        let (rows, backward) = page_size(arguments)?;
+        let allowed = |field: &Field| planner.can_compare(object, field);
         let filter =
-            arguments.get("filter").map(|value| filter::filter(object, value, &allowed)).transpose()?;
+            arguments.get("filter").map(|value| filter::parse_filter(object, value, &allowed)).transpose()?;
         let search =
-            arguments.text("search")?.map(|query| Search::of(object, query, &allowed)).transpose()?;
-        let order = filter::order(object, arguments.get("orderBy"), &allowed)?;
-        let mut level = Fetch::new(object);
-        let order_slots =
-            order.iter().map(|step| level.column(ColumnExpr::Operand(step.term), step.scalar)).collect();
-        let signature: Vec<String> = order.iter().map(SortKey::signature).collect();
+            arguments.text("search")?.map(|query| Search::parse(object, query, &allowed)).transpose()?;
+        let order = filter::parse_order(object, arguments.get("orderBy"), &allowed)?;
+        let mut fetch = Fetch::new(object);
+        let order_slots = order
+            .iter()
+            .map(|sort_key| fetch.column(ColumnExpr::Operand(sort_key.operand), sort_key.scalar))
+            .collect();
+        let signatures: Vec<String> = order.iter().map(SortKey::cursor_signature).collect();
         let purpose = planner.actor.purpose.as_ref().map_or("", |purpose| purpose.code.as_str());
-        let place = format!("\n{purpose}\n{coordinate}\n{}", signature.join(","));
+        let scope = format!("\n{purpose}\n{coordinate}\n{}", signatures.join(","));
         // Opened before anything is done: a mutation must not fail on the way to its payload.
-        let whole = whole(object, &planner.actor.id, &place);
+        let caller_scope = cursor_scope(object, &planner.actor.id, &scope);
         let mut open = |name: &str| {
             let cursor = arguments.cursor(name)?;
-            cursor.map(|cursor| planner.open(&whole, cursor, order.len())).transpose()
+            cursor.map(|cursor| planner.open_cursor(&caller_scope, cursor, order.len())).transpose()
         };
         let (after, before) = (open("after")?, open("before")?);
         let mut page = Self {
-            level,
-            place,
+            fetch,
+            scope,
             rows,
             backward,
             after,
@@ -238,30 +242,38 @@ impl Page {
             search,
             order,
             order_slots,
-            outs: Vec::new(),
+            fields: Vec::new(),
         };
         let total = parents.saturating_mul(rows);
-        planner.count(total)?;
-        page.select(planner, selected, total)?;
+        planner.count_rows(total)?;
+        page.plan_connection_fields(planner, selected, total)?;
         Ok(page)
     }
 
-    fn select<'p>(
+    fn plan_connection_fields<'p>(
         &mut self,
         planner: &mut Planner<'p>,
         selected: &CollectedField<'p>,
         rows: u64,
     ) -> Result<(), Error> {
-        let plural = self.level.object.plural.unwrap_or(self.level.object.name);
+        let plural = self.fetch.object.plural.unwrap_or(self.fetch.object.name);
         let (connection, edge) = (format!("{plural}Connection"), format!("{plural}Edge"));
-        for field in planner.operation.collect(&selected.sets(), &connection)? {
+        for field in planner.operation.collect_fields(&selected.selection_sets(), &connection)? {
             let what = match field.name {
-                "nodes" => ConnectionField::Nodes(planner.node(&mut self.level, &field.sets(), rows)?),
+                "nodes" => ConnectionField::Nodes(planner.plan_output(
+                    &mut self.fetch,
+                    &field.selection_sets(),
+                    rows,
+                )?),
                 "edges" => {
                     let mut outs = Vec::new();
-                    for part in planner.operation.collect(&field.sets(), &edge)? {
+                    for part in planner.operation.collect_fields(&field.selection_sets(), &edge)? {
                         let what = match part.name {
-                            "node" => EdgeField::Node(planner.node(&mut self.level, &part.sets(), rows)?),
+                            "node" => EdgeField::Node(planner.plan_output(
+                                &mut self.fetch,
+                                &part.selection_sets(),
+                                rows,
+                            )?),
                             "cursor" => EdgeField::Cursor,
                             _ => EdgeField::Typename(edge.clone()),
                         };
@@ -270,7 +282,7 @@ impl Page {
                     ConnectionField::Edges(outs)
                 }
                 "pageInfo" => {
-                    let parts = planner.operation.collect(&field.sets(), "PageInfo")?;
+                    let parts = planner.operation.collect_fields(&field.selection_sets(), "PageInfo")?;
                     let info = |part: &CollectedField<'_>| match part.name {
                         "hasNextPage" => PageInfoField::HasNext,
                         "hasPreviousPage" => PageInfoField::HasPrevious,
@@ -291,27 +303,27 @@ impl Page {
                 }
                 _ => ConnectionField::Typename(connection.clone()),
             };
-            self.outs.push((json_key(field.key), what));
+            self.fields.push((json_key(field.key), what));
         }
         Ok(())
     }
 }
 
 /// `first` or `last`, 50 by default, at most 1,000.
-fn size(arguments: &Arguments) -> Result<(u64, bool), Error> {
+fn page_size(arguments: &Arguments) -> Result<(u64, bool), Error> {
     let (first, last) = (arguments.int("first")?, arguments.int("last")?);
-    let given: [Option<&Value>; 2] = [arguments.get("after"), arguments.get("before")];
+    let arguments: [Option<&Value>; 2] = [arguments.get("after"), arguments.get("before")];
     let (name, rows, backward) = match (first, last) {
         (Some(_), Some(_)) => return Err(Error::input("give `first` or `last`, not both")),
         (None, Some(last)) => ("last", last, true),
         (Some(first), None) => ("first", first, false),
-        (None, None) => ("first", i64::try_from(DEFAULT_ROWS).unwrap_or_default(), false),
+        (None, None) => ("first", i64::try_from(DEFAULT_PAGE_ROWS).unwrap_or_default(), false),
     };
-    if let [Some(_), Some(_)] = given {
+    if let [Some(_), Some(_)] = arguments {
         return Err(Error::input("give `after` or `before`, not both"));
     }
     match u64::try_from(rows) {
-        Ok(rows) if (1..=MOST_ROWS).contains(&rows) => Ok((rows, backward)),
-        _ => Err(Error::input(format!("`{name}` must be 1 to {MOST_ROWS}"))),
+        Ok(rows) if (1..=MAX_PAGE_ROWS).contains(&rows) => Ok((rows, backward)),
+        _ => Err(Error::input(format!("`{name}` must be 1 to {MAX_PAGE_ROWS}"))),
     }
 }

@@ -15,7 +15,7 @@ impl<'p> Planner<'p> {
     ///
     /// # Errors
     /// As a list of such rows.
-    pub(in crate::engine) fn subscription(
+    pub(in crate::engine) fn plan_subscription(
         &mut self,
         selected: &CollectedField<'p>,
     ) -> Result<RootPlan, Error> {
@@ -23,16 +23,17 @@ impl<'p> Planner<'p> {
             .iter()
             .find(|subscription| subscription.name == selected.name)
             .ok_or_else(|| Error::input("the document asks for an unknown field"))?;
-        let (object, place) = (subscription.object, format!("Subscription.{}", subscription.name));
-        self.check_readable(object, &place)?;
-        let filter = match selected.nodes.first().map(|node| Arguments::of(&self.operation.variables, node)) {
+        let (object, coordinate) = (subscription.object, format!("Subscription.{}", subscription.name));
+        self.check_readable(object, &coordinate)?;
+        let filter = match selected.nodes.first().map(|node| Arguments::new(&self.operation.variables, node))
+        {
             Some(arguments) => {
-                let compares = |field: &Field| self.compares(object, field);
+                let can_compare = |field: &Field| self.can_compare(object, field);
                 let filter = arguments.get("filter");
-                filter.map(|value| filter::filter(object, value, &compares)).transpose()?
+                filter.map(|value| filter::parse_filter(object, value, &can_compare)).transpose()?
             }
             None => None,
         };
-        Ok(RootPlan::Change(self.level(object, &selected.sets(), 1)?, filter))
+        Ok(RootPlan::Change(self.plan_fetch(object, &selected.selection_sets(), 1)?, filter))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     engine::{
         document::{
             arguments::{Arguments, id},
-            input::words,
+            input::parse_words,
             operation::CollectedField,
         },
         json::{json_key, write_list, write_text},
@@ -23,7 +23,7 @@ use crate::{
     registry::{self, Category, EXPLAINED_ROLES, PURPOSE},
 };
 
-fn ready(write: impl FnOnce(&mut String)) -> StaticValue {
+fn rendered(write: impl FnOnce(&mut String)) -> StaticValue {
     let mut out = String::new();
     write(&mut out);
     StaticValue::Ready(out)
@@ -33,16 +33,16 @@ fn boolean(yes: bool) -> &'static str {
     if yes { "true" } else { "false" }
 }
 
-pub(in crate::engine) fn viewer<'p>(
+pub(in crate::engine) fn plan_viewer<'p>(
     planner: &mut Planner<'p>,
     selected: &CollectedField<'p>,
 ) -> Result<Vec<StaticField>, Error> {
     let actor = planner.actor;
-    let mut outs = Vec::new();
-    for field in planner.operation.collect(&selected.sets(), "Viewer")? {
-        let what = match field.name {
-            "actorId" => ready(|out| write_text(out, &actor.id)),
-            "roles" => ready(|out| write_list(out, actor.roles.iter().map(String::as_str))),
+    let mut fields = Vec::new();
+    for field in planner.operation.collect_fields(&selected.selection_sets(), "Viewer")? {
+        let value = match field.name {
+            "actorId" => rendered(|out| write_text(out, &actor.id)),
+            "roles" => rendered(|out| write_list(out, actor.roles.iter().map(String::as_str))),
             "permittedPurposes" => {
                 let codes: Vec<String> = actor.permitted.iter().map(|purpose| purpose.code.clone()).collect();
                 purposes(planner, &field, codes, true)?
@@ -51,20 +51,20 @@ pub(in crate::engine) fn viewer<'p>(
                 let codes = actor.purpose.iter().map(|purpose| purpose.code.clone()).collect();
                 purposes(planner, &field, codes, false)?
             }
-            "fields" => fields(planner, &field)?,
-            "expiresAt" => ready(|out| {
+            "fields" => field_access(planner, &field)?,
+            "expiresAt" => rendered(|out| {
                 write_text(out, &actor.expires_at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
             }),
             // A user has no token of ours.
             "tokenName" => match actor.id.strip_prefix("token:").and_then(|id| id.parse().ok()) {
                 Some(id) => StaticValue::TokenName(id),
-                None => ready(|out| out.push_str("null")),
+                None => rendered(|out| out.push_str("null")),
             },
-            _ => ready(|out| write_text(out, "Viewer")),
+            _ => rendered(|out| write_text(out, "Viewer")),
         };
-        outs.push(StaticField { key: json_key(field.key), what });
+        fields.push(StaticField { key: json_key(field.key), value });
     }
-    Ok(outs)
+    Ok(fields)
 }
 
 fn purposes<'p>(
@@ -73,28 +73,28 @@ fn purposes<'p>(
     codes: Vec<String>,
     list: bool,
 ) -> Result<StaticValue, Error> {
-    let level = planner.level(&PURPOSE, &field.sets(), codes.len() as u64)?;
+    let fetch = planner.plan_fetch(&PURPOSE, &field.selection_sets(), codes.len() as u64)?;
     // The code is never null: where it may not be read there is no purpose to show.
     let codes = if planner.decide("Purpose.code") == Decision::Allow { codes } else { Vec::new() };
-    Ok(StaticValue::Purposes { level, codes, list })
+    Ok(StaticValue::Purposes { fetch, codes, list })
 }
 
 /// `BAD_USER_INPUT` for a type that is not there, with those of which the caller may read something.
-fn no_type(planner: &Planner<'_>, given: &str) -> Error {
-    let readable = registry::OBJECTS.iter().filter(|object| planner.readable(object));
+fn unknown_type(planner: &Planner<'_>, requested: &str) -> Error {
+    let readable = registry::OBJECTS.iter().filter(|object| planner.is_readable(object));
     let known: Vec<&str> = readable.map(|object| object.name).collect();
-    Error::input(unknown("governed type", given, &known))
+    Error::input(unknown("governed type", requested, &known))
 }
 
 /// The decisions on the fields of a type.
-fn fields<'p>(planner: &mut Planner<'p>, selected: &CollectedField<'p>) -> Result<StaticValue, Error> {
+fn field_access<'p>(planner: &mut Planner<'p>, selected: &CollectedField<'p>) -> Result<StaticValue, Error> {
     let Some(first) = selected.nodes.first() else { return Ok(StaticValue::Ready("[]".to_owned())) };
-    let arguments = Arguments::of(&planner.operation.variables, first);
+    let arguments = Arguments::new(&planner.operation.variables, first);
     let name = arguments.text("type")?.unwrap_or_default();
-    let object = registry::object(name).ok_or_else(|| no_type(planner, name))?;
-    let parts = planner.operation.collect(&selected.sets(), "FieldAccess")?;
+    let object = registry::object(name).ok_or_else(|| unknown_type(planner, name))?;
+    let parts = planner.operation.collect_fields(&selected.selection_sets(), "FieldAccess")?;
     let actor = planner.actor;
-    Ok(ready(|out| {
+    Ok(rendered(|out| {
         out.push('[');
         for (index, field) in object.fields.iter().enumerate() {
             let coordinate = format!("{}.{}", object.name, field.name);
@@ -123,14 +123,14 @@ fn fields<'p>(planner: &mut Planner<'p>, selected: &CollectedField<'p>) -> Resul
 }
 
 /// The roles that an explanation is about. Who asks may ask about any, so that each may be told to it.
-fn explained(actor: &Actor, name: &'static str, value: &Value) -> Result<Vec<String>, Error> {
-    let roles = words(name, value, name)?;
+fn explained_roles(actor: &Actor, name: &'static str, value: &Value) -> Result<Vec<String>, Error> {
+    let roles = parse_words(name, value, name)?;
     let single = !matches!(value, Value::List(_));
     match roles.iter().position(|role| !actor.policy.roles().contains(role)) {
         Some(index) => {
-            let place = if single { name.to_owned() } else { format!("{name}.{index}") };
-            let given = roles.get(index).map_or("", String::as_str);
-            Err(Error::input(unknown("role", given, actor.policy.roles())).in_input(place))
+            let path = if single { name.to_owned() } else { format!("{name}.{index}") };
+            let requested = roles.get(index).map_or("", String::as_str);
+            Err(Error::input(unknown("role", requested, actor.policy.roles())).in_input(path))
         }
         None if roles.is_empty() => {
             let message = format!("`{name}` is empty; leave it out for the caller's own");
@@ -141,16 +141,16 @@ fn explained(actor: &Actor, name: &'static str, value: &Value) -> Result<Vec<Str
 }
 
 /// `BAD_USER_INPUT` for a coordinate that is not there. Who asks may ask about any, so that each may be told to it.
-fn no_coordinate(actor: &Actor, given: &str) -> Error {
+fn unknown_coordinate(actor: &Actor, requested: &str) -> Error {
     let known: Vec<&str> = actor.policy.cells().map(|(name, _)| name).collect();
-    let expected = match closest(given, &known) {
-        Some(meant) => format!("did you mean `{meant}`?"),
+    let expected = match closest(requested, &known) {
+        Some(suggestion) => format!("did you mean `{suggestion}`?"),
         None => "expected a type and a field, such as `Contact.email`".to_owned(),
     };
     Error::input(format!("there is no such coordinate; {expected}")).in_input("coordinate")
 }
 
-pub(in crate::engine) fn explain<'p>(
+pub(in crate::engine) fn plan_explanation<'p>(
     planner: &mut Planner<'p>,
     selected: &CollectedField<'p>,
     arguments: &Arguments,
@@ -158,12 +158,12 @@ pub(in crate::engine) fn explain<'p>(
     let actor = planner.actor;
     let coordinate = arguments.text("coordinate")?.unwrap_or_default().to_owned();
     let code = arguments.text("purpose")?.unwrap_or_default();
-    // For the caller's own roles its token narrows what they may.
-    let (roles, only) = match arguments.called(&EXPLAINED_ROLES)? {
-        Some((name, value)) => (explained(actor, name, value)?, None),
+    // For the caller's own roles its token narrows value they may.
+    let (roles, only) = match arguments.lookup(&EXPLAINED_ROLES)? {
+        Some((name, value)) => (explained_roles(actor, name, value)?, None),
         None => (actor.roles.clone(), actor.fields.as_deref()),
     };
-    let object = actor.policy.object(&coordinate).ok_or_else(|| no_coordinate(actor, &coordinate))?;
+    let object = actor.policy.object(&coordinate).ok_or_else(|| unknown_coordinate(actor, &coordinate))?;
     let purpose = actor.policy.purpose(code).cloned();
     let purpose = purpose.ok_or_else(|| actor.no_purpose(code, false).in_input("purpose"))?;
     let table = actor.policy.table(&roles, code, only)?;
@@ -182,21 +182,21 @@ pub(in crate::engine) fn explain<'p>(
     rules.sort_by_key(|rule| rule.line);
     rules.dedup();
     let contact = arguments.get("contactId").map(|value| id("contactId", value)).transpose()?;
-    let mut outs = Vec::new();
+    let mut fields = Vec::new();
     if let Some(contact) = contact {
-        outs.push(StaticField { key: String::new(), what: StaticValue::OnlyIfVisible(contact) });
+        fields.push(StaticField { key: String::new(), value: StaticValue::OnlyIfVisible(contact) });
     }
-    for field in planner.operation.collect(&selected.sets(), "AccessExplanation")? {
-        let what = match field.name {
-            "coordinate" => ready(|out| write_text(out, &coordinate)),
-            "purpose" => ready(|out| write_text(out, code)),
-            "roles" => ready(|out| write_list(out, roles.iter().map(String::as_str))),
-            "decision" => ready(|out| write_text(out, decision.as_str())),
+    for field in planner.operation.collect_fields(&selected.selection_sets(), "AccessExplanation")? {
+        let value = match field.name {
+            "coordinate" => rendered(|out| write_text(out, &coordinate)),
+            "purpose" => rendered(|out| write_text(out, code)),
+            "roles" => rendered(|out| write_list(out, roles.iter().map(String::as_str))),
+            "decision" => rendered(|out| write_text(out, decision.as_str())),
             "contactVisible" if contact.is_some() => StaticValue::ContactVisible(purpose.clone()),
-            "contactVisible" => ready(|out| out.push_str("null")),
+            "contactVisible" => rendered(|out| out.push_str("null")),
             "rules" => {
-                let parts = planner.operation.collect(&field.sets(), "PolicyRule")?;
-                ready(|out| {
+                let parts = planner.operation.collect_fields(&field.selection_sets(), "PolicyRule")?;
+                rendered(|out| {
                     out.push('[');
                     for (index, rule) in rules.iter().enumerate() {
                         out.push_str(if index == 0 { "{" } else { ",{" });
@@ -214,9 +214,9 @@ pub(in crate::engine) fn explain<'p>(
                     out.push(']');
                 })
             }
-            _ => ready(|out| write_text(out, "AccessExplanation")),
+            _ => rendered(|out| write_text(out, "AccessExplanation")),
         };
-        outs.push(StaticField { key: json_key(field.key), what });
+        fields.push(StaticField { key: json_key(field.key), value });
     }
-    Ok(outs)
+    Ok(fields)
 }

@@ -16,14 +16,14 @@ pub struct SqlBuilder {
 impl SqlBuilder {
     /// Begins with `text`.
     pub fn new(backend: DbBackend, text: &str) -> Self {
-        let mut whole = String::with_capacity(1024);
-        whole.push_str(text);
-        Self { text: whole, values: Vec::with_capacity(16), backend }
+        let mut sql = String::with_capacity(1024);
+        sql.push_str(text);
+        Self { text: sql, values: Vec::with_capacity(16), backend }
     }
 
     /// Begins behind a statement that writes, which is executed along with this one. PostgreSQL alone knows that; what is written by
     /// it is not seen yet.
-    pub(in crate::engine) fn along(backend: DbBackend, write: Statement) -> Self {
+    pub(in crate::engine) fn with_write(backend: DbBackend, write: Statement) -> Self {
         let values = write.values.map(|values| values.0).unwrap_or_default();
         Self { text: format!("WITH written AS ({}) ", write.sql), values, backend }
     }
@@ -40,43 +40,43 @@ impl SqlBuilder {
     /// Puts in a value, bound; one that is bound already is not bound again.
     pub(in crate::engine) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         let value = value.into();
-        let known = self.values.iter().position(|known| *known == value);
-        let place = known.unwrap_or_else(|| {
+        let existing = self.values.iter().position(|existing| *existing == value);
+        let index = existing.unwrap_or_else(|| {
             self.values.push(value);
             self.values.len() - 1
         });
         self.text.push('$');
-        self.push_number(place as u64 + 1)
+        self.push_number(index as u64 + 1)
     }
 
     /// Puts in the value of a cell, bound; what has none is null, which equals nothing.
     pub(in crate::engine) fn bind_cell(&mut self, cell: &Cell) -> &mut Self {
-        match cell.bound() {
+        match cell.to_value() {
             Some(value) => self.bind(value),
             None => self.push("NULL"),
         }
     }
 
     /// `column IN (keys)` as one bound value, so that the statement stays the same for any number of keys.
-    pub(in crate::engine) fn among(&mut self, column: &str, keys: &[Cell]) -> &mut Self {
-        self.push(column).within(keys)
+    pub(in crate::engine) fn push_in(&mut self, column: &str, keys: &[Cell]) -> &mut Self {
+        self.push(column).push_in_values(keys)
     }
 
     /// What stands before is one of `keys`, as one bound value.
-    pub(in crate::engine) fn within(&mut self, keys: &[Cell]) -> &mut Self {
+    pub(in crate::engine) fn push_in_values(&mut self, keys: &[Cell]) -> &mut Self {
         let uuids = matches!(keys.first(), Some(Cell::Uuid(_)));
         if self.backend == DbBackend::Postgres {
             let (list, ty) = if uuids {
                 let id = |key: &Cell| if let Cell::Uuid(id) = key { *id } else { Uuid::nil() };
                 (Value::from(keys.iter().map(id).collect::<Vec<_>>()), "::uuid[])))")
             } else {
-                (Value::from(keys.iter().map(word).collect::<Vec<_>>()), "::text[])))")
+                (Value::from(keys.iter().map(key_text).collect::<Vec<_>>()), "::text[])))")
             };
             // Not planned by how many there are: a few times looking into an index is never much more than reading all, and mostly
             // much less.
             return self.push(" = ANY (ARRAY(SELECT unnest(").bind(list).push(ty);
         }
-        let list = serde_json::Value::from_iter(keys.iter().map(word)).to_string();
+        let list = serde_json::Value::from_iter(keys.iter().map(key_text)).to_string();
         let select = if uuids {
             " IN (SELECT unhex(value) FROM json_each("
         } else {
@@ -93,7 +93,7 @@ impl SqlBuilder {
     }
 
     /// The text so far as a condition of a statement that is built elsewhere.
-    pub(in crate::engine) fn condition(self) -> Expr {
+    pub(in crate::engine) fn into_expr(self) -> Expr {
         if self.backend == DbBackend::Postgres {
             return Expr::cust_with_values(self.text, self.values);
         }
@@ -104,8 +104,8 @@ impl SqlBuilder {
         for part in parts {
             let digits = part.chars().take_while(char::is_ascii_digit).count();
             let (number, rest) = part.split_at(digits);
-            let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-            values.extend(place.and_then(|place| self.values.get(place)).cloned());
+            let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            values.extend(index.and_then(|index| self.values.get(index)).cloned());
             text.push('?');
             text.push_str(rest);
         }
@@ -113,15 +113,15 @@ impl SqlBuilder {
     }
 
     /// The statement.
-    pub fn statement(self) -> Statement {
+    pub fn into_statement(self) -> Statement {
         let statement = Statement::from_sql_and_values(self.backend, self.text, self.values);
-        statement_log::note(|| statement.clone());
+        statement_log::record(|| statement.clone());
         statement
     }
 }
 
 /// A key as a word of a list.
-fn word(key: &Cell) -> String {
+fn key_text(key: &Cell) -> String {
     match key {
         Cell::Uuid(id) => id.simple().to_string(),
         Cell::Text(text) => text.clone(),

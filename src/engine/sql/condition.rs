@@ -9,20 +9,20 @@ use crate::engine::{
 impl Operand {
     /// A test that a missing value does not pass. The value is tested as it stands, which an index can serve; only of what passes
     /// it is asked whether a consent covers it.
-    fn tested(&self, sql: &mut SqlBuilder, scope: &Scope, test: impl Fn(&Operand, &mut SqlBuilder)) {
-        let Some(cover) = self.cover.filter(|_| scope.on_consent()) else { return test(self, sql) };
+    fn push_if_covered(&self, sql: &mut SqlBuilder, scope: &Scope, test: impl Fn(&Operand, &mut SqlBuilder)) {
+        let Some(cover) = self.cover.filter(|_| scope.rests_on_consent()) else { return test(self, sql) };
         sql.push("(");
         test(&Operand { cover: None, ..*self }, sql);
         sql.push(" AND ");
-        row_rules::covered(sql, scope, self.rule, cover);
+        row_rules::push_covered(sql, scope, self.rule, cover);
         sql.push(")");
     }
 
     pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
-        match self.cover.filter(|_| scope.on_consent()) {
-            None if self.expiring => {
+        match self.cover.filter(|_| scope.rests_on_consent()) {
+            None if self.is_expiring => {
                 sql.push("(");
-                row_rules::expiring(sql, scope, self.column);
+                row_rules::push_effective_status(sql, scope, self.column);
                 sql.push(")");
             }
             None => {
@@ -30,7 +30,7 @@ impl Operand {
             }
             Some(cover) => {
                 sql.push("CASE WHEN ");
-                row_rules::covered(sql, scope, self.rule, cover);
+                row_rules::push_covered(sql, scope, self.rule, cover);
                 sql.push(" THEN t.").push(self.column).push(" END");
             }
         }
@@ -40,52 +40,52 @@ impl Operand {
 impl Filter {
     pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
-            Filter::All(parts) => join(sql, scope, parts, " AND ", "1 = 1"),
-            Filter::Any(parts) => join(sql, scope, parts, " OR ", "1 = 0"),
+            Filter::All(parts) => push_joined(sql, scope, parts, " AND ", "1 = 1"),
+            Filter::Any(parts) => push_joined(sql, scope, parts, " OR ", "1 = 0"),
             // Two-valued: what is not known to hold does not hold.
             Filter::Not(part) => {
                 sql.push("NOT COALESCE((");
                 part.push(sql, scope);
                 sql.push("), FALSE)");
             }
-            Filter::Comparison(term, test) => test.push(term, sql, scope),
+            Filter::Comparison(operand, test) => test.push(operand, sql, scope),
             Filter::Flag(flag) => flag.push(sql, scope),
         }
     }
 }
 
-fn join(sql: &mut SqlBuilder, scope: &Scope, parts: &[Filter], word: &str, empty: &str) {
+fn push_joined(sql: &mut SqlBuilder, scope: &Scope, parts: &[Filter], separator: &str, empty: &str) {
     if parts.is_empty() {
         sql.push(empty);
         return;
     }
     for (index, part) in parts.iter().enumerate() {
-        sql.push(if index == 0 { "(" } else { word });
+        sql.push(if index == 0 { "(" } else { separator });
         part.push(sql, scope);
     }
     sql.push(")");
 }
 
 impl Comparison {
-    fn push(&self, term: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
+    fn push(&self, operand: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
             // Of what no consent covers nothing is known but that it is missing.
-            Comparison::IsNull(true) => self.holds(term, sql, scope),
-            _ => term.tested(sql, scope, |plain, sql| self.holds(plain, sql, scope)),
+            Comparison::IsNull(true) => self.push_comparison(operand, sql, scope),
+            _ => operand.push_if_covered(sql, scope, |plain, sql| self.push_comparison(plain, sql, scope)),
         }
     }
 
-    fn holds(&self, term: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
+    fn push_comparison(&self, operand: &Operand, sql: &mut SqlBuilder, scope: &Scope) {
         match self {
             Comparison::In(values) if values.is_empty() => {
                 sql.push("1 = 0");
             }
             Comparison::In(values) => {
-                term.push(sql, scope);
-                sql.within(values);
+                operand.push(sql, scope);
+                sql.push_in_values(values);
             }
             Comparison::Compare(operator, value) => {
-                term.push(sql, scope);
+                operand.push(sql, scope);
                 sql.push(match operator {
                     Operator::Equal => " = ",
                     Operator::Less => " < ",
@@ -98,24 +98,24 @@ impl Comparison {
             // Bytewise: the range of all texts that begin so, which an index can serve.
             Comparison::StartsWith(prefix) => {
                 sql.push("(");
-                term.push(sql, scope);
+                operand.push(sql, scope);
                 sql.push(" >= ").bind(prefix.as_str()).push(" AND ");
-                term.push(sql, scope);
+                operand.push(sql, scope);
                 sql.push(" < ").bind(format!("{prefix}\u{10ffff}")).push(")");
             }
-            Comparison::Contains(part) => contains(term, part, sql, scope),
+            Comparison::Contains(part) => push_contains(operand, part, sql, scope),
             Comparison::IsNull(yes) => {
-                term.push(sql, scope);
+                operand.push(sql, scope);
                 sql.push(if *yes { " IS NULL" } else { " IS NOT NULL" });
             }
         }
     }
 }
 
-fn contains(term: &Operand, part: &str, sql: &mut SqlBuilder, scope: &Scope) {
+fn push_contains(operand: &Operand, part: &str, sql: &mut SqlBuilder, scope: &Scope) {
     let function = if scope.backend == sea_orm::DbBackend::Postgres { "strpos(" } else { "instr(" };
     sql.push(function);
-    term.push(sql, scope);
+    operand.push(sql, scope);
     sql.push(", ").bind(part).push(") > 0");
 }
 
@@ -123,10 +123,11 @@ impl Search {
     pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
         sql.push("1 = 1");
         for forms in &self.words {
-            let tests = self.terms.iter().flat_map(|term| forms.iter().map(move |form| (term, form)));
-            for (index, (term, form)) in tests.enumerate() {
+            let tests =
+                self.operands.iter().flat_map(|operand| forms.iter().map(move |form| (operand, form)));
+            for (index, (operand, form)) in tests.enumerate() {
                 sql.push(if index == 0 { " AND (" } else { " OR " });
-                term.tested(sql, scope, |plain, sql| contains(plain, form, sql, scope));
+                operand.push_if_covered(sql, scope, |plain, sql| push_contains(plain, form, sql, scope));
             }
             sql.push(")");
         }
@@ -134,9 +135,9 @@ impl Search {
 }
 
 impl SortKey {
-    pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope, flipped: bool) {
-        self.term.push(sql, scope);
-        sql.push(match (self.descending != flipped, self.nullable) {
+    pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope, reversed: bool) {
+        self.operand.push(sql, scope);
+        sql.push(match (self.descending != reversed, self.nullable) {
             (false, false) => " ASC",
             (true, false) => " DESC",
             // Missing values last when ascending, first when descending, as one index serves both.

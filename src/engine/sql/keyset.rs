@@ -16,10 +16,10 @@ pub(in crate::engine) enum KeysetRange {
 }
 
 /// The ranges behind `values`, in their order: one, or two where missing values come in between.
-pub(in crate::engine) fn ranges(steps: &[SortKey], values: &[Cell], flipped: bool) -> Vec<KeysetRange> {
-    let (Some(first), Some(value)) = (steps.first(), values.first()) else { return Vec::new() };
+pub(in crate::engine) fn ranges(sort_keys: &[SortKey], values: &[Cell], reversed: bool) -> Vec<KeysetRange> {
+    let (Some(first), Some(value)) = (sort_keys.first(), values.first()) else { return Vec::new() };
     let mut ranges = vec![KeysetRange::AfterValue];
-    match (*value == Cell::Null, first.falls(flipped)) {
+    match (*value == Cell::Null, first.is_descending(reversed)) {
         (false, false) if first.nullable => ranges.push(KeysetRange::Nulls),
         (true, true) => ranges.push(KeysetRange::NonNulls),
         _ => {}
@@ -28,95 +28,98 @@ pub(in crate::engine) fn ranges(steps: &[SortKey], values: &[Cell], flipped: boo
 }
 
 /// The condition of a range behind `values`.
-pub(in crate::engine) fn within(
+pub(in crate::engine) fn push_range(
     range: KeysetRange,
-    steps: &[SortKey],
+    sort_keys: &[SortKey],
     values: &[Cell],
-    flipped: bool,
+    reversed: bool,
     sql: &mut SqlBuilder,
     scope: &Scope,
 ) {
-    let (Some((first, rest)), Some((value, others))) = (steps.split_first(), values.split_first()) else {
+    let (Some((first, rest)), Some((value, other_values))) = (sort_keys.split_first(), values.split_first())
+    else {
         return;
     };
-    match (range, value.bound()) {
+    match (range, value.to_value()) {
         (KeysetRange::Nulls, _) => {
-            first.term.push(sql, scope);
+            first.operand.push(sql, scope);
             sql.push(" IS NULL");
         }
         (KeysetRange::NonNulls, _) => {
-            first.term.push(sql, scope);
+            first.operand.push(sql, scope);
             sql.push(" IS NOT NULL");
         }
         (KeysetRange::AfterValue, None) => {
-            first.term.push(sql, scope);
+            first.operand.push(sql, scope);
             sql.push(" IS NULL AND ");
-            beyond(rest, others, flipped, sql, scope);
+            push_after(rest, other_values, reversed, sql, scope);
         }
         // Both in one comparison, so that rows with the same first value are passed by as well.
-        (KeysetRange::AfterValue, Some(_)) if rest.iter().all(|step| is_alike(first, step)) => {
-            for (index, step) in steps.iter().enumerate() {
+        (KeysetRange::AfterValue, Some(_))
+            if rest.iter().all(|sort_key| has_same_direction(first, sort_key)) =>
+        {
+            for (index, sort_key) in sort_keys.iter().enumerate() {
                 sql.push(if index == 0 { "(" } else { ", " });
-                step.term.push(sql, scope);
+                sort_key.operand.push(sql, scope);
             }
-            sql.push(if first.falls(flipped) { ") < " } else { ") > " });
-            for (index, value) in values.iter().filter_map(Cell::bound).enumerate() {
+            sql.push(if first.is_descending(reversed) { ") < " } else { ") > " });
+            for (index, value) in values.iter().filter_map(Cell::to_value).enumerate() {
                 sql.push(if index == 0 { "(" } else { ", " }).bind(value);
             }
             sql.push(")");
         }
         (KeysetRange::AfterValue, Some(value)) => {
-            first.term.push(sql, scope);
-            sql.push(if first.falls(flipped) { " <= " } else { " >= " }).bind(value).push(" AND ");
-            beyond(steps, values, flipped, sql, scope);
+            first.operand.push(sql, scope);
+            sql.push(if first.is_descending(reversed) { " <= " } else { " >= " }).bind(value).push(" AND ");
+            push_after(sort_keys, values, reversed, sql, scope);
         }
     }
 }
 
-/// Whether `step` can be compared together with `first`: it goes the same way, and its values are never missing.
-fn is_alike(first: &SortKey, step: &SortKey) -> bool {
-    !step.nullable && step.falls(false) == first.falls(false)
+/// Whether `sort_key` can be compared together with `first`: it goes the same way, and its values are never missing.
+fn has_same_direction(first: &SortKey, sort_key: &SortKey) -> bool {
+    !sort_key.nullable && sort_key.is_descending(false) == first.is_descending(false)
 }
 
-/// The rows that come after `values` in the order of `steps`, or before them when `flipped`.
-pub(in crate::engine) fn beyond(
-    steps: &[SortKey],
+/// The rows that come after `values` in the order of `sort_keys`, or before them when `reversed`.
+pub(in crate::engine) fn push_after(
+    sort_keys: &[SortKey],
     values: &[Cell],
-    flipped: bool,
+    reversed: bool,
     sql: &mut SqlBuilder,
     scope: &Scope,
 ) {
-    for (index, (step, value)) in steps.iter().zip(values).enumerate() {
+    for (index, (sort_key, value)) in sort_keys.iter().zip(values).enumerate() {
         sql.push(if index == 0 { "((" } else { " OR (" });
-        for (equal, value) in steps.iter().zip(values).take(index) {
-            equal.term.push(sql, scope);
-            match value.bound() {
+        for (equal, value) in sort_keys.iter().zip(values).take(index) {
+            equal.operand.push(sql, scope);
+            match value.to_value() {
                 None => sql.push(" IS NULL AND "),
                 Some(value) => sql.push(" = ").bind(value).push(" AND "),
             };
         }
-        match (value.bound(), step.descending != flipped) {
+        match (value.to_value(), sort_key.descending != reversed) {
             // Nothing follows a missing value when ascending: it is last.
             (None, false) => {
                 sql.push("1 = 0");
             }
             (None, true) => {
-                step.term.push(sql, scope);
+                sort_key.operand.push(sql, scope);
                 sql.push(" IS NOT NULL");
             }
             (Some(value), false) => {
                 sql.push("(");
-                step.term.push(sql, scope);
+                sort_key.operand.push(sql, scope);
                 sql.push(" > ").bind(value);
-                if step.nullable {
+                if sort_key.nullable {
                     sql.push(" OR ");
-                    step.term.push(sql, scope);
+                    sort_key.operand.push(sql, scope);
                     sql.push(" IS NULL");
                 }
                 sql.push(")");
             }
             (Some(value), true) => {
-                step.term.push(sql, scope);
+                sort_key.operand.push(sql, scope);
                 sql.push(" < ").bind(value);
             }
         }

@@ -19,11 +19,11 @@ const BOUND: &str = "(g.bound_address IS NULL OR g.bound_address = CASE g.channe
 ///
 /// Erased contacts never; restricted and retained ones where the purpose allows it; a live consent or recorded ground
 /// as the purpose says; no objection where one ends the processing.
-pub fn visible(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
-    visible_by(sql, scope, alias, |sql| consented(sql, scope, alias, None));
+pub fn push_visible(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
+    push_visible_by(sql, scope, alias, |sql| push_consented(sql, scope, alias, None));
 }
 
-pub(in crate::engine) fn visible_by(
+pub(in crate::engine) fn push_visible_by(
     sql: &mut SqlBuilder,
     scope: &Scope,
     alias: &str,
@@ -39,7 +39,7 @@ pub(in crate::engine) fn visible_by(
         (false, true) => ".state IN ('ACTIVE', 'RETAINED')",
         (true, true) => ".state IN ('ACTIVE', 'RESTRICTED', 'RETAINED')",
     });
-    only(sql, scope, &format!("{alias}.id"));
+    push_own_subject(sql, scope, &format!("{alias}.id"));
     match purpose.grounds {
         Grounds::None => {
             sql.push(" AND 1 = 0");
@@ -62,7 +62,7 @@ pub(in crate::engine) fn visible_by(
         sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
             .push(alias)
             .push(".id AND ");
-        own(sql, scope, "o");
+        push_purpose_or_group(sql, scope, "o");
         sql.push(" AND (o.ended_at IS NULL OR o.ended_at > ").bind(scope.now).push(")");
         if !purpose.channels.is_empty() {
             // What names a channel ends that one alone. A block always names one: whoever shares an address with the person loses what
@@ -78,7 +78,7 @@ pub(in crate::engine) fn visible_by(
 }
 
 /// For a caller who is the person: nobody else's rows, whatever the purpose sees.
-fn only(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
+fn push_own_subject(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     match scope.subject.as_deref() {
         None => {}
         Some([subject]) => {
@@ -95,23 +95,23 @@ fn only(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
 }
 
 /// A live consent of the contact `alias` for the purpose, on any channel or on those of `cover`.
-fn consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Option<Cover>) {
+fn push_consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Option<Cover>) {
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias).push(".id AND ");
-    live(sql, scope, "g");
+    push_consent_in_force(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", alias));
     if let Some(cover) = cover {
-        sql.push(channels(cover));
+        sql.push(push_channels(cover));
     }
     sql.push(")");
 }
 
 /// The consent `g` is in force for the purpose, whatever address it is bound to.
-pub(in crate::engine) fn live(sql: &mut SqlBuilder, scope: &Scope, g: &str) {
-    live_where(sql, scope, g, |_| {});
+pub(in crate::engine) fn push_consent_in_force(sql: &mut SqlBuilder, scope: &Scope, g: &str) {
+    push_consent_in_force_where(sql, scope, g, |_| {});
 }
 
 /// The same, where `of_objections` narrows the objections `o` to contacts among which that of `g` is.
-pub(in crate::engine) fn live_where(
+pub(in crate::engine) fn push_consent_in_force_where(
     sql: &mut SqlBuilder,
     scope: &Scope,
     g: &str,
@@ -127,7 +127,7 @@ pub(in crate::engine) fn live_where(
     sql.push(" AND NOT EXISTS (SELECT 1 FROM objection o WHERE o.contact_id = ")
         .push(g)
         .push(".contact_id AND ");
-    own(sql, scope, "o");
+    push_purpose_or_group(sql, scope, "o");
     sql.push(" AND (o.ended_at IS NULL OR o.ended_at > o.objected_at) AND (");
     sql.push(g).push(".declared_at IS NULL OR o.objected_at >= ").push(g).push(".declared_at)");
     sql.push(" AND (o.channel IS NULL OR o.channel = ")
@@ -138,26 +138,26 @@ pub(in crate::engine) fn live_where(
 }
 
 /// The conditions that every read of the contact `c` carries, on its consent `g` for the purpose of `scope`: it is in force.
-pub(in crate::engine) fn in_force(sql: &mut SqlBuilder, scope: &Scope) {
-    live(sql, scope, "g");
+pub(in crate::engine) fn push_effective_consent(sql: &mut SqlBuilder, scope: &Scope) {
+    push_consent_in_force(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", "c")).push(" AND ");
-    visible(sql, scope, "c");
+    push_visible(sql, scope, "c");
 }
 
 /// The row rule of `object` as a condition on the row `t` of its table, for statements that are built elsewhere.
 pub fn row_condition(scope: &Scope, object: &ObjectType) -> Expr {
     let mut sql = SqlBuilder::new(scope.backend, "");
-    rule(&mut sql, scope, object.rows);
-    sql.condition()
+    push_row_rule(&mut sql, scope, object.rows);
+    sql.into_expr()
 }
 
 /// The status in `column` of the consent `t`, which ends at the instant it expires.
-pub(in crate::engine) fn expiring(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
+pub(in crate::engine) fn push_effective_status(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
     sql.push("CASE WHEN t.").push(column).push(" = 'GRANTED' AND t.expires_at <= ").bind(scope.now);
     sql.push(" THEN 'EXPIRED' ELSE t.").push(column).push(" END");
 }
 
-fn channels(cover: Cover) -> &'static str {
+fn push_channels(cover: Cover) -> &'static str {
     match cover {
         Cover::Email => " AND g.channel = 'EMAIL'",
         Cover::Phone => " AND g.channel IN ('PHONE', 'SMS')",
@@ -167,14 +167,14 @@ fn channels(cover: Cover) -> &'static str {
 
 /// Whether the row `t` of a table is covered for the channel: a contact by a live consent on it, a further contact point
 /// by one that was given for that very address.
-pub(in crate::engine) fn covered(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule, cover: Cover) {
+pub(in crate::engine) fn push_covered(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule, cover: Cover) {
     if rule == RowRule::Contact {
-        consented(sql, scope, "t", Some(cover));
+        push_consented(sql, scope, "t", Some(cover));
         return;
     }
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND ");
-    live(sql, scope, "g");
-    sql.push(channels(cover)).push(" AND g.bound_address = ").push(match cover {
+    push_consent_in_force(sql, scope, "g");
+    sql.push(push_channels(cover)).push(" AND g.bound_address = ").push(match cover {
         Cover::Email => "t.email_key)",
         Cover::Phone => "t.phone_key)",
         Cover::Post => "t.postal_key)",
@@ -182,7 +182,7 @@ pub(in crate::engine) fn covered(sql: &mut SqlBuilder, scope: &Scope, rule: RowR
 }
 
 /// Whether rows with this rule that hang on a contact are seen by whoever sees the contact, as far as they are of his purpose.
-pub(in crate::engine) fn is_under_contact(rule: RowRule) -> bool {
+pub(in crate::engine) fn is_below_contact(rule: RowRule) -> bool {
     matches!(
         rule,
         RowRule::OfContact
@@ -195,23 +195,23 @@ pub(in crate::engine) fn is_under_contact(rule: RowRule) -> bool {
 
 /// What is left of the condition on the row `t` of a table with this rule, where it hangs on a contact that was found visible in
 /// the same statement.
-pub(in crate::engine) fn under_visible(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
+pub(in crate::engine) fn push_rule_below_contact(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::OfContact => {
             sql.push("1 = 1");
         }
-        RowRule::OfContactAndPurpose => alone(sql, scope, "t"),
+        RowRule::OfContactAndPurpose => push_own_purpose(sql, scope, "t"),
         RowRule::Objection | RowRule::Block => {
-            stop(sql, rule);
-            own_purpose(sql, scope, "t");
+            push_stop_kind(sql, rule);
+            push_own_purpose_or_group(sql, scope, "t");
         }
-        RowRule::Request => own_purpose(sql, scope, "t"),
-        _ => self::rule(sql, scope, rule),
+        RowRule::Request => push_own_purpose_or_group(sql, scope, "t"),
+        _ => self::push_row_rule(sql, scope, rule),
     }
 }
 
 /// The condition on the row `t` of a table with this rule.
-pub(in crate::engine) fn rule(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
+pub(in crate::engine) fn push_row_rule(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule) {
     match rule {
         RowRule::Everyone => {
             sql.push("1 = 1");
@@ -220,60 +220,60 @@ pub(in crate::engine) fn rule(sql: &mut SqlBuilder, scope: &Scope, rule: RowRule
             sql.push("t.recipient_id IS NOT NULL AND t.revoked_at IS NULL AND t.expires_at > ")
                 .bind(scope.now);
         }
-        RowRule::Contact => visible(sql, scope, "t"),
-        RowRule::OfContact => of_contact(sql, scope, "t"),
+        RowRule::Contact => push_visible(sql, scope, "t"),
+        RowRule::OfContact => push_contact_visible(sql, scope, "t"),
         RowRule::OfContactAndPurpose => {
-            alone(sql, scope, "t");
+            push_own_purpose(sql, scope, "t");
             sql.push(" AND ");
-            of_contact(sql, scope, "t");
+            push_contact_visible(sql, scope, "t");
         }
         RowRule::Objection | RowRule::Block => {
-            stop(sql, rule);
-            own_purpose(sql, scope, "t");
+            push_stop_kind(sql, rule);
+            push_own_purpose_or_group(sql, scope, "t");
             sql.push(" AND ");
-            of_contact(sql, scope, "t");
+            push_contact_visible(sql, scope, "t");
         }
         RowRule::OfConsent => {
             sql.push("EXISTS (SELECT 1 FROM consent k WHERE k.id = t.consent_id AND ");
-            alone(sql, scope, "k");
+            push_own_purpose(sql, scope, "k");
             sql.push(" AND ");
-            of_contact(sql, scope, "k");
+            push_contact_visible(sql, scope, "k");
             sql.push(")");
         }
         RowRule::Audit => {
-            own_purpose(sql, scope, "t");
-            only(sql, scope, "t.contact_id");
+            push_own_purpose_or_group(sql, scope, "t");
+            push_own_subject(sql, scope, "t.contact_id");
             if !sees_all(scope) {
                 sql.push(" AND (t.contact_id IS NULL OR ");
-                of_contact(sql, scope, "t");
+                push_contact_visible(sql, scope, "t");
                 sql.push(")");
             }
         }
         RowRule::Change => {
-            alone(sql, scope, "t");
-            only(sql, scope, "t.contact_id");
+            push_own_purpose(sql, scope, "t");
+            push_own_subject(sql, scope, "t.contact_id");
         }
         RowRule::Request => {
-            own_purpose(sql, scope, "t");
-            only(sql, scope, "t.contact_id");
+            push_own_purpose_or_group(sql, scope, "t");
+            push_own_subject(sql, scope, "t.contact_id");
             // Requests outlive the contact for those who see all of them.
             if !sees_all(scope) {
                 sql.push(" AND ");
-                of_contact(sql, scope, "t");
+                push_contact_visible(sql, scope, "t");
             }
         }
     }
 }
 
 /// Objections of the person, or blocks of its addresses: reads look at both in one place.
-fn stop(sql: &mut SqlBuilder, rule: RowRule) {
+fn push_stop_kind(sql: &mut SqlBuilder, rule: RowRule) {
     let is = if rule == RowRule::Objection { "=" } else { "<>" };
     sql.push("t.kind ").push(is).push(" 'OBJECTION' AND ");
 }
 
-fn of_contact(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
+fn push_contact_visible(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     sql.push("EXISTS (SELECT 1 FROM contact c WHERE c.id = ").push(alias).push(".contact_id AND ");
-    visible(sql, scope, "c");
+    push_visible(sql, scope, "c");
     sql.push(")");
 }
 
@@ -283,7 +283,7 @@ fn sees_all(scope: &Scope) -> bool {
 
 /// Under the own purpose alone, where nothing is recorded for groups: one value, so that an index of the purpose gives the rows in
 /// their order.
-fn alone(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
+fn push_own_purpose(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     match &scope.purpose {
         Some(purpose) if purpose.sees_all => sql.push("1 = 1"),
         Some(purpose) => sql.push(alias).push(".purpose_code = ").bind(purpose.code.as_str()),
@@ -291,16 +291,16 @@ fn alone(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     };
 }
 
-fn own_purpose(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
+fn push_own_purpose_or_group(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     if sees_all(scope) {
         sql.push("1 = 1");
     } else {
-        own(sql, scope, alias);
+        push_purpose_or_group(sql, scope, alias);
     }
 }
 
 /// Under the own purpose or its group.
-fn own(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
+fn push_purpose_or_group(sql: &mut SqlBuilder, scope: &Scope, alias: &str) {
     let Some(purpose) = &scope.purpose else {
         sql.push("1 = 0");
         return;

@@ -26,9 +26,9 @@ use crate::{
 pub(in crate::engine) struct Select {
     pub(in crate::engine) sql: SqlBuilder,
     /// Of the level itself; `None` for the columns in their order.
-    pub(in crate::engine) places: Option<Vec<usize>>,
+    pub(in crate::engine) positions: Option<Vec<usize>>,
     /// The children that come along: number, and where their columns stand. Their rows begin with their number, from 1.
-    pub(in crate::engine) along: Vec<(usize, Vec<usize>)>,
+    pub(in crate::engine) inlined: Vec<(usize, Vec<usize>)>,
 }
 
 /// What of a level is read.
@@ -54,120 +54,122 @@ impl RowSelector<'_> {
 }
 
 impl Scope {
-    /// The rows of `level`, with those of its children that can come along.
-    pub(in crate::engine) fn rows_of(&self, level: &Fetch, which: &RowSelector<'_>) -> Select {
+    /// The rows of `fetch`, with those of its children that can come along.
+    pub(in crate::engine) fn select_rows(&self, fetch: &Fetch, selector: &RowSelector<'_>) -> Select {
         let mut sql = SqlBuilder::new(self.backend, "SELECT ");
-        let covering = self.covering(level, which);
-        self.columns(&mut sql, level, covering);
-        self.push_from(&mut sql, level, covering);
-        let key = level.object.key_column();
-        match which {
+        let coverage = self.coverage_lookup(fetch, selector);
+        self.push_columns(&mut sql, fetch, coverage);
+        self.push_from(&mut sql, fetch, coverage);
+        let key = fetch.object.key_column();
+        match selector {
             RowSelector::One(key_value) => {
                 sql.push(" AND t.").push(key).push(" = ").bind_cell(key_value);
             }
             RowSelector::All => {}
             RowSelector::Keys(keys) => {
-                sql.push(" AND ").among(&format!("t.{key}"), keys);
+                sql.push(" AND ").push_in(&format!("t.{key}"), keys);
             }
             RowSelector::Page(page, range) => {
-                self.narrow(&mut sql, page);
-                if let (Some(range), Some((values, flipped))) = (range, page.cursor()) {
+                self.push_filters(&mut sql, page);
+                if let (Some(range), Some((values, reversed))) = (range, page.cursor()) {
                     sql.push(" AND ");
-                    keyset::within(*range, &page.order, values, flipped, &mut sql, self);
+                    keyset::push_range(*range, &page.order, values, reversed, &mut sql, self);
                 }
             }
         }
-        match which {
+        match selector {
             RowSelector::One(_) => {}
             RowSelector::All | RowSelector::Keys(_) => {
                 sql.push(" ORDER BY t.").push(key);
             }
             RowSelector::Page(page, _) => {
-                self.sort(&mut sql, page);
+                self.push_order_by(&mut sql, page);
                 sql.push(" LIMIT ").push_number(page.rows + 1);
             }
         }
         // The rows are put in the order of their keys again, see below.
-        let along: Vec<usize> = (0..level.children.len())
-            .filter(|_| which.is_by_key())
-            .filter(|number| level.children.get(*number).is_some_and(|child| comes_along(level, child)))
+        let inlined: Vec<usize> = (0..fetch.children.len())
+            .filter(|_| selector.is_by_key())
+            .filter(|number| fetch.children.get(*number).is_some_and(|child| can_inline(fetch, child)))
             .collect();
-        if along.is_empty() {
-            return Select { sql, places: None, along: Vec::new() };
+        if inlined.is_empty() {
+            return Select { sql, positions: None, inlined: Vec::new() };
         }
-        self.with_children(level, sql, &along)
+        self.with_inlined_children(fetch, sql, &inlined)
     }
 
     /// `SELECT columns FROM table t WHERE` the row rule.
-    pub(in crate::engine) fn select(&self, level: &Fetch, extra: &str) -> SqlBuilder {
+    pub(in crate::engine) fn select(&self, fetch: &Fetch, extra: &str) -> SqlBuilder {
         let mut sql = SqlBuilder::new(self.backend, "SELECT ");
-        self.columns(&mut sql, level, CoverageLookup::Exists);
+        self.push_columns(&mut sql, fetch, CoverageLookup::Exists);
         sql.push(extra);
-        self.from(&mut sql, level);
+        self.push_from_table(&mut sql, fetch);
         sql
     }
 
     /// ` FROM table t WHERE` the row rule.
-    pub(in crate::engine) fn from(&self, sql: &mut SqlBuilder, level: &Fetch) {
-        self.push_from(sql, level, CoverageLookup::Exists);
+    pub(in crate::engine) fn push_from_table(&self, sql: &mut SqlBuilder, fetch: &Fetch) {
+        self.push_from(sql, fetch, CoverageLookup::Exists);
     }
 
-    /// The same, where the consents that cover a channel are found as `covering` says.
-    fn push_from(&self, sql: &mut SqlBuilder, level: &Fetch, covering: CoverageLookup) {
-        sql.push(" FROM ").push(level.object.table).push(" t");
-        let covers = level.columns.iter().filter_map(|column| match column.of {
+    /// The same, where the consents that cover a channel are found as `coverage_lookup` says.
+    fn push_from(&self, sql: &mut SqlBuilder, fetch: &Fetch, coverage: CoverageLookup) {
+        sql.push(" FROM ").push(fetch.object.table).push(" t");
+        let covers = fetch.columns.iter().filter_map(|column| match column.expr {
             ColumnExpr::Cover(cover) => Some(cover),
             _ => None,
         });
-        covering.join(sql, self, covers);
+        coverage.push_join(sql, self, covers);
         sql.push(" WHERE ");
-        match covering {
-            CoverageLookup::MergeScan { .. } => consent_coverage::visible_by_gathered(sql, self),
-            _ => row_rules::rule(sql, self, level.object.rows),
+        match coverage {
+            CoverageLookup::MergeScan { .. } => consent_coverage::push_visible_by_merge_scan(sql, self),
+            _ => row_rules::push_row_rule(sql, self, fetch.object.rows),
         }
     }
 
-    /// How the consents of `level` are found: those of contacts are read side by side with them.
-    fn covering(&self, level: &Fetch, which: &RowSelector<'_>) -> CoverageLookup {
-        if !self.on_consent() || level.object.rows != RowRule::Contact {
+    /// How the consents of `fetch` are found: those of contacts are read side by side with them.
+    fn coverage_lookup(&self, fetch: &Fetch, selector: &RowSelector<'_>) -> CoverageLookup {
+        if !self.rests_on_consent() || fetch.object.rows != RowRule::Contact {
             return CoverageLookup::Exists;
         }
-        let RowSelector::Page(page, _) = which else { return CoverageLookup::Join };
+        let RowSelector::Page(page, _) = selector else { return CoverageLookup::Join };
         // A filter may find few, wherever they are; what is gone through backwards is not read side by side.
         let all = page.filter.is_none() && page.search.is_none() && self.subject.is_none();
         if !all || !page.is_by_key() || page.backward || self.backend != DbBackend::Postgres {
             return CoverageLookup::Join;
         }
         match page.cursor().map(|(values, before)| (values.as_slice(), before)) {
-            None => CoverageLookup::MergeScan { behind: None },
-            Some(([Cell::Uuid(key)], false)) => CoverageLookup::MergeScan { behind: Some(*key) },
+            None => CoverageLookup::MergeScan { after: None },
+            Some(([Cell::Uuid(key)], false)) => CoverageLookup::MergeScan { after: Some(*key) },
             Some(_) => CoverageLookup::Join,
         }
     }
 
-    /// The columns of `level`, those that a consent covers as `covering` says.
-    fn columns(&self, sql: &mut SqlBuilder, level: &Fetch, covering: CoverageLookup) {
-        for (index, column) in level.columns.iter().enumerate() {
+    /// The columns of `fetch`, those that a consent covers as `coverage_lookup` says.
+    fn push_columns(&self, sql: &mut SqlBuilder, fetch: &Fetch, coverage: CoverageLookup) {
+        for (index, column) in fetch.columns.iter().enumerate() {
             sql.push(if index == 0 { "" } else { ", " });
-            match column.of {
+            match column.expr {
                 ColumnExpr::Plain(name) | ColumnExpr::Preference(name) => {
                     sql.push("t.").push(name);
                 }
                 ColumnExpr::Cover(cover) => {
                     sql.push("CASE WHEN ");
-                    match covering {
-                        CoverageLookup::Exists => row_rules::covered(sql, self, level.object.rows, cover),
-                        joined => joined.covered(sql, cover),
+                    match coverage {
+                        CoverageLookup::Exists => {
+                            row_rules::push_covered(sql, self, fetch.object.rows, cover)
+                        }
+                        parent_column => parent_column.push_covered(sql, cover),
                     }
                     sql.push(" THEN 1 ELSE 0 END");
                 }
-                ColumnExpr::Operand(term) => term.push(sql, self),
+                ColumnExpr::Operand(operand) => operand.push(sql, self),
                 ColumnExpr::Flag(flag) => {
                     sql.push("CASE WHEN ");
                     flag.push(sql, self);
                     sql.push(" THEN 1 ELSE 0 END");
                 }
-                ColumnExpr::Expiring(name) => row_rules::expiring(sql, self, name),
+                ColumnExpr::Expiring(name) => row_rules::push_effective_status(sql, self, name),
                 ColumnExpr::Sealed { .. } => {
                     sql.push("t.sealed");
                 }
@@ -177,7 +179,7 @@ impl Scope {
     }
 
     /// Everything of a page's condition behind the row rule, but for cursors.
-    pub(in crate::engine) fn narrow(&self, sql: &mut SqlBuilder, page: &Page) {
+    pub(in crate::engine) fn push_filters(&self, sql: &mut SqlBuilder, page: &Page) {
         if let Some(filter) = &page.filter {
             sql.push(" AND ");
             filter.push(sql, self);
@@ -188,66 +190,73 @@ impl Scope {
         }
     }
 
-    pub(in crate::engine) fn seek(&self, sql: &mut SqlBuilder, page: &Page) {
-        if let Some((values, flipped)) = page.cursor() {
+    pub(in crate::engine) fn push_cursor(&self, sql: &mut SqlBuilder, page: &Page) {
+        if let Some((values, reversed)) = page.cursor() {
             sql.push(" AND ");
-            keyset::beyond(&page.order, values, flipped, sql, self);
+            keyset::push_after(&page.order, values, reversed, sql, self);
         }
     }
 
-    pub(in crate::engine) fn sort(&self, sql: &mut SqlBuilder, page: &Page) {
-        for (index, step) in page.order.iter().enumerate() {
+    pub(in crate::engine) fn push_order_by(&self, sql: &mut SqlBuilder, page: &Page) {
+        for (index, sort_key) in page.order.iter().enumerate() {
             sql.push(if index == 0 { " ORDER BY " } else { ", " });
-            step.push(sql, self, page.backward);
+            sort_key.push(sql, self, page.backward);
         }
     }
 
-    /// The statement `sql`, which reads the contacts of `level`, and behind its rows those of the children `along`.
-    fn with_children(&self, level: &Fetch, sql: SqlBuilder, along: &[usize]) -> Select {
+    /// The statement `sql`, which reads the contacts of `fetch`, and behind its rows those of the children `with_write`.
+    fn with_inlined_children(&self, fetch: &Fetch, sql: SqlBuilder, inlined: &[usize]) -> Select {
         let mut layout = Layout::default();
-        let own = layout.places(&level.columns, self.backend);
-        let children: Vec<(usize, &ChildFetch, &Page, Vec<usize>)> = along
+        let parent_positions = layout.assign(&fetch.columns, self.backend);
+        let children: Vec<(usize, &ChildFetch, &Page, Vec<usize>)> = inlined
             .iter()
             .filter_map(|number| {
-                let child = level.children.get(*number)?;
-                let Relation::Connection(page) = &child.kind else { return None };
-                Some((*number, child, page.as_ref(), layout.places(&page.level.columns, self.backend)))
+                let child = fetch.children.get(*number)?;
+                let Relation::Connection(page) = &child.relation else { return None };
+                Some((*number, child, page.as_ref(), layout.assign(&page.fetch.columns, self.backend)))
             })
             .collect();
         let mut sql = sql.wrap("WITH p AS MATERIALIZED (", ") ");
-        layout.push(&mut sql, 0, "p", &own);
+        layout.push(&mut sql, 0, "p", &parent_positions);
         sql.push(" FROM p");
-        for (index, (_, child, page, places)) in children.iter().enumerate() {
+        for (index, (_, child, page, positions)) in children.iter().enumerate() {
             sql.push(" UNION ALL ");
-            layout.push(&mut sql, index + 1, "k", places);
+            layout.push(&mut sql, index + 1, "k", positions);
             let parent = format!("p.c{}", child.parent_slot);
-            self.of_parents(&mut sql, &page.level, page, &joined(&page.level, child), &parent);
+            self.push_lateral_child(&mut sql, &page.fetch, page, &parent_column(&page.fetch, child), &parent);
         }
-        let along = children.into_iter().map(|(number, _, _, places)| (number, places)).collect();
-        Select { sql, places: Some(own), along }
+        let inlined = children.into_iter().map(|(number, _, _, positions)| (number, positions)).collect();
+        Select { sql, positions: Some(parent_positions), inlined }
     }
 
     /// The rows of `page` for each row of `p`, called `k`: as many as it has, and one more. SQLite, which knows nothing of how many
     /// there are, begins with `p` where it is told by CROSS JOIN.
-    fn of_parents(&self, sql: &mut SqlBuilder, level: &Fetch, page: &Page, joined: &str, parent: &str) {
-        let all = self.has_all(level, page);
+    fn push_lateral_child(
+        &self,
+        sql: &mut SqlBuilder,
+        fetch: &Fetch,
+        page: &Page,
+        parent_column: &str,
+        parent: &str,
+    ) {
+        let all = self.holds_all_rows(fetch, page);
         let lateral = self.backend == DbBackend::Postgres && !all;
         sql.push(if lateral { " FROM p CROSS JOIN LATERAL (SELECT " } else { " FROM (SELECT " });
-        self.columns(sql, level, CoverageLookup::Exists);
+        self.push_columns(sql, fetch, CoverageLookup::Exists);
         if !lateral && !all {
-            sql.push(", ROW_NUMBER() OVER (PARTITION BY ").push(joined);
-            self.sort(sql, page);
+            sql.push(", ROW_NUMBER() OVER (PARTITION BY ").push(parent_column);
+            self.push_order_by(sql, page);
             sql.push(") AS rn");
         }
-        sql.push(" FROM ").push(if lateral { "" } else { "p CROSS JOIN " }).push(level.object.table);
-        sql.push(" t WHERE ").push(joined).push(" = ").push(parent).push(" AND ");
-        row_rules::under_visible(sql, self, level.object.rows);
-        self.narrow(sql, page);
-        self.seek(sql, page);
+        sql.push(" FROM ").push(if lateral { "" } else { "p CROSS JOIN " }).push(fetch.object.table);
+        sql.push(" t WHERE ").push(parent_column).push(" = ").push(parent).push(" AND ");
+        row_rules::push_rule_below_contact(sql, self, fetch.object.rows);
+        self.push_filters(sql, page);
+        self.push_cursor(sql, page);
         if all {
             sql.push(") k");
         } else if lateral {
-            self.sort(sql, page);
+            self.push_order_by(sql, page);
             sql.push(" LIMIT ").push_number(page.rows + 1).push(") k");
         } else {
             sql.push(") k WHERE k.rn <= ").push_number(page.rows + 1);
@@ -255,32 +264,33 @@ impl Scope {
     }
 
     /// Whether a page has all there can be for a contact: of consents for one purpose there is one for each channel.
-    fn has_all(&self, level: &Fetch, page: &Page) -> bool {
+    fn holds_all_rows(&self, fetch: &Fetch, page: &Page) -> bool {
         let one = self.purpose.as_ref().is_some_and(|purpose| !purpose.sees_all);
-        level.object.name == CONSENT.name && one && page.rows >= Channel::iter().count() as u64
+        fetch.object.name == CONSENT.name && one && page.rows >= Channel::iter().count() as u64
     }
 }
 
-/// Whether the rows of `child` can come along with those of `level`: they are visible where the contact is that they hang on, and
+/// Whether the rows of `child` can come along with those of `fetch`: they are visible where the contact is that they hang on, and
 /// nothing has to be made of either that another statement is needed for. Their order is that of their keys, by which they are put in
 /// order again: a statement does not promise any for its parts.
-fn comes_along(level: &Fetch, child: &ChildFetch) -> bool {
-    let Relation::Connection(page) = &child.kind else { return false };
-    let plain = |column: &Column| !matches!(column.of, ColumnExpr::Sealed { .. } | ColumnExpr::Preference(_));
-    level.object.rows == RowRule::Contact
+fn can_inline(fetch: &Fetch, child: &ChildFetch) -> bool {
+    let Relation::Connection(page) = &child.relation else { return false };
+    let plain =
+        |column: &Column| !matches!(column.expr, ColumnExpr::Sealed { .. } | ColumnExpr::Preference(_));
+    fetch.object.rows == RowRule::Contact
         && child.parent_slot == 0
-        && row_rules::is_under_contact(page.level.object.rows)
+        && row_rules::is_below_contact(page.fetch.object.rows)
         && page.wants_rows()
         && !page.wants_total()
         && page.is_by_key()
-        && level.columns.iter().chain(&page.level.columns).all(plain)
+        && fetch.columns.iter().chain(&page.fetch.columns).all(plain)
 }
 
 /// The column of the children's table that names the parent.
-pub(in crate::engine) fn joined(level: &Fetch, child: &ChildFetch) -> String {
-    match level.columns.get(child.slot).map(|column| column.of) {
+pub(in crate::engine) fn parent_column(fetch: &Fetch, child: &ChildFetch) -> String {
+    match fetch.columns.get(child.slot).map(|column| column.expr) {
         Some(ColumnExpr::Plain(name)) => format!("t.{name}"),
-        _ => format!("t.{}", level.object.key_column()),
+        _ => format!("t.{}", fetch.object.key_column()),
     }
 }
 
@@ -289,33 +299,33 @@ pub(in crate::engine) fn joined(level: &Fetch, child: &ChildFetch) -> String {
 struct Layout(Vec<ColumnType>);
 
 impl Layout {
-    /// A place for each of `columns`, each for one of its kind. SQLite has no kinds.
-    fn places(&mut self, columns: &[Column], backend: DbBackend) -> Vec<usize> {
-        let mut taken = vec![false; self.0.len()];
-        let mut places = Vec::with_capacity(columns.len());
+    /// A place for each of `push_columns`, each for one of its kind. SQLite has no kinds.
+    fn assign(&mut self, columns: &[Column], backend: DbBackend) -> Vec<usize> {
+        let mut used = vec![false; self.0.len()];
+        let mut positions = Vec::with_capacity(columns.len());
         for column in columns {
             let kind = if backend == DbBackend::Postgres { column.kind() } else { ColumnType::Text };
-            let free = self.0.iter().zip(&taken).position(|(known, taken)| *known == kind && !taken);
-            let place = free.unwrap_or_else(|| {
+            let free = self.0.iter().zip(&used).position(|(existing, used)| *existing == kind && !used);
+            let position = free.unwrap_or_else(|| {
                 self.0.push(kind);
-                taken.push(false);
+                used.push(false);
                 self.0.len() - 1
             });
-            if let Some(taken) = taken.get_mut(place) {
-                *taken = true;
+            if let Some(used) = used.get_mut(position) {
+                *used = true;
             }
             // Behind the number.
-            places.push(place + 1);
+            positions.push(position + 1);
         }
-        places
+        positions
     }
 
-    /// `SELECT` the columns at `places` of `alias`, and nothing at the others.
-    fn push(&self, sql: &mut SqlBuilder, number: usize, alias: &str, places: &[usize]) {
+    /// `SELECT` the columns at `assign` of `alias`, and nothing at the others.
+    fn push(&self, sql: &mut SqlBuilder, number: usize, alias: &str, positions: &[usize]) {
         sql.push("SELECT ").push_number(number as u64);
         for (index, kind) in self.0.iter().enumerate() {
             sql.push(", ");
-            match places.iter().position(|place| *place == index + 1) {
+            match positions.iter().position(|position| *position == index + 1) {
                 Some(slot) => {
                     sql.push(alias).push(".c").push_number(slot as u64);
                 }

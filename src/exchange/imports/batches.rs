@@ -8,7 +8,7 @@ use super::{drafts::Row, report::Problem, rows::Rows};
 use crate::base::{error::Error, identities::Reader};
 
 /// Rows that are read, and written in one transaction.
-const BATCH: usize = 100;
+const BATCH_SIZE: usize = 100;
 
 /// Rows that are written together, and what was found beside them.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Batch {
 impl Batch {
     fn of<R: Read>(rows: &mut Rows<R>, reader: &Reader) -> Result<Self, Error> {
         let mut batch = Self::default();
-        for _ in 0..BATCH {
+        for _ in 0..BATCH_SIZE {
             let Some(checked) = rows.next()? else {
                 batch.is_last = true;
                 break;

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 /// Most bytes of a row or a card: enough for a card with a picture.
-pub(super) const MOST_BYTES: usize = 16 << 20;
+pub(super) const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// Reads lines with their numbers, from 1.
 pub(super) struct BoundedLines<R> {
@@ -63,9 +63,9 @@ mod tests {
     #[test]
     fn long_lines_are_passed_over() {
         let mut text = b"\xef\xbb\xbfone\n".to_vec();
-        text.resize(text.len() + MOST_BYTES + 5, b'x');
+        text.resize(text.len() + MAX_RECORD_BYTES + 5, b'x');
         text.extend(b"\nthree");
-        let (mut lines, mut line) = (BoundedLines::new(text.as_slice(), MOST_BYTES), Vec::new());
+        let (mut lines, mut line) = (BoundedLines::new(text.as_slice(), MAX_RECORD_BYTES), Vec::new());
         assert_eq!(lines.next(&mut line).unwrap(), Some(Line { number: 1, too_long: false }));
         assert_eq!(line, b"one\n");
         assert_eq!(lines.next(&mut line).unwrap(), Some(Line { number: 2, too_long: true }));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::base::error::Error;
-use crate::exchange::imports::bounded_lines::MOST_BYTES;
+use crate::exchange::imports::bounded_lines::MAX_RECORD_BYTES;
 
 /// Where the reading stands in a row (RFC 4180).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(super) struct Lines<R> {
 }
 
 /// The mark of byte order, which is no part of the first field.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<R> Lines<R> {
     pub(super) fn new(file: R, delimiter: u8) -> Self {
@@ -116,7 +116,7 @@ impl<R: Read> Read for Lines<R> {
             self.at = At::FieldStart;
         }
         for byte in buffer.iter().take(count) {
-            let marks = usize::try_from(self.read).ok().and_then(|at| MARK.get(at)) == Some(byte);
+            let marks = usize::try_from(self.read).ok().and_then(|at| BYTE_ORDER_MARK.get(at)) == Some(byte);
             if !marks {
                 self.step(*byte);
             }
@@ -135,7 +135,7 @@ impl<R: Read> Read for Lines<R> {
             }
             self.read += 1;
         }
-        if self.row > MOST_BYTES {
+        if self.row > MAX_RECORD_BYTES {
             // A quote that is never closed would take the rest of the file into memory.
             return Err(io::Error::other("a row is too long"));
         }

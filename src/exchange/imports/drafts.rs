@@ -20,12 +20,12 @@ use crate::{
         fold::mailbox,
         identities::{Reader, is_damaged},
     },
-    domain::contacts::{self, MOST_POINTS, NewAddresses, NewContactPoint},
+    domain::contacts::{self, MAX_CONTACT_POINTS, NewAddresses, NewContactPoint},
     registry::{CONTACT, CONTACT_POINT, Check, Field},
 };
 
 /// Most things that one row does not want.
-const MOST_UNWANTED: usize = 200;
+const MAX_OPT_OUTS: usize = 200;
 
 /// A row that passed every check.
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ impl Draft {
     /// The person does not want it.
     pub fn opt_out(&mut self, unwanted: Unwanted) {
         // More than anybody has said: all of it then.
-        let most = self.opt_outs.len() >= MOST_UNWANTED;
+        let most = self.opt_outs.len() >= MAX_OPT_OUTS;
         let unwanted = if most { Unwanted { channel: None, purpose: None, at: None } } else { unwanted };
         if !self.opt_outs.contains(&unwanted) {
             self.opt_outs.push(unwanted);
@@ -278,7 +278,7 @@ impl Draft {
         if self.points.iter().any(|(other, _)| known(other)) {
             return;
         }
-        if self.points.len() == MOST_POINTS {
+        if self.points.len() == MAX_CONTACT_POINTS {
             if !self.problems.iter().any(|problem| problem.reason == Reason::TooManyContactPoints) {
                 self.fault(column, Reason::TooManyContactPoints);
             }

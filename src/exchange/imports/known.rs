@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Values in one list of a statement.
-const PARAMETERS: usize = 5_000;
+const MAX_BIND_VALUES: usize = 5_000;
 
 /// By what somebody is named.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -70,14 +70,14 @@ pub(super) async fn find<C: ConnectionTrait>(
     ] {
         let keys: Vec<&str> =
             addresses.keys().filter(|(known, _)| *known == kind).map(|(_, key)| *key).collect();
-        for keys in keys.chunks(PARAMETERS) {
+        for keys in keys.chunks(MAX_BIND_VALUES) {
             for (key, id) in having(connection, columns, keys).await? {
                 let meant = addresses.get(&(kind, key.as_str())).into_iter().flatten();
                 pairs.extend(meant.map(|who| ((*who).clone(), id)));
             }
         }
     }
-    for externals in Vec::from_iter(externals).chunks(PARAMETERS) {
+    for externals in Vec::from_iter(externals).chunks(MAX_BIND_VALUES) {
         use provenance::Column as Source;
         let rows = provenance::Entity::find().select_only().columns([Source::ExternalId, Source::ContactId]);
         let rows = rows.filter(Source::ExternalId.is_in(externals.iter().copied()));
@@ -141,7 +141,7 @@ pub(super) async fn present<C: ConnectionTrait>(
     ids: &HashSet<Uuid>,
 ) -> Result<HashSet<Uuid>, Error> {
     let mut there = HashSet::new();
-    for ids in Vec::from_iter(ids.iter().copied()).chunks(PARAMETERS) {
+    for ids in Vec::from_iter(ids.iter().copied()).chunks(MAX_BIND_VALUES) {
         let rows = contact::Entity::find().select_only().column(contact::Column::Id);
         let rows = rows.filter(contact::Column::Id.is_in(ids.iter().copied()));
         let rows = rows.filter(contact::Column::State.ne(ContactState::Erased));

@@ -21,9 +21,9 @@ use crate::{
 pub(super) use crate::base::csv_injection::unguarded;
 
 /// Most sources of a contact.
-const MOST_SOURCES: usize = 100;
+const MAX_SOURCES: usize = 100;
 /// Most bytes of a line: a contact with all its contact points and sources takes far less.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// What is told of a contact, before it is known whether its id can be read.
 pub(super) struct Told {
@@ -57,7 +57,7 @@ impl Told {
                 Vec::new()
             }
         };
-        if sources.len() > MOST_SOURCES || sources.iter().any(|source| !source.is_sound(today)) {
+        if sources.len() > MAX_SOURCES || sources.iter().any(|source| !source.is_sound(today)) {
             draft.refuse(Some("provenance"), Reason::InvalidJson);
         }
         Self { created_at, sources }
@@ -158,7 +158,7 @@ pub(super) struct JsonRows<R> {
 impl<R: Read> JsonRows<R> {
     pub fn new(file: R, checks: Checks, today: NaiveDate, needs_opt_outs: bool) -> Self {
         Self {
-            lines: BoundedLines::new(file, MOST_BYTES),
+            lines: BoundedLines::new(file, MAX_LINE_BYTES),
             line: Vec::new(),
             checks,
             today,

@@ -6,7 +6,7 @@ use super::{report::Reason, target::Target};
 use crate::base::error::Error;
 
 /// Longest text that is kept with what is imported, in characters.
-const LONGEST_TEXT: usize = 500;
+const MAX_TEXT_CHARS: usize = 500;
 
 /// A region whose national phone numbers are known, by its code (ISO 3166-1), e.g. `DE`.
 pub use phonenumber::country::Id as Region;
@@ -78,10 +78,12 @@ impl Reading {
 
 /// Checks a text that is kept with what is imported, such as the name of the source.
 pub(super) fn check_text(name: &str, value: &str) -> Result<(), Error> {
-    if value.trim().is_empty() || value.chars().count() > LONGEST_TEXT || value.chars().any(char::is_control)
+    if value.trim().is_empty()
+        || value.chars().count() > MAX_TEXT_CHARS
+        || value.chars().any(char::is_control)
     {
         return Err(Error::input(format!(
-            "`{name}` must be 1 to {LONGEST_TEXT} characters without control characters"
+            "`{name}` must be 1 to {MAX_TEXT_CHARS} characters without control characters"
         )));
     }
     Ok(())

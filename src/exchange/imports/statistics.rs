@@ -11,9 +11,9 @@ use sea_orm::EntityName;
 use crate::app::App;
 
 /// Rows after which statistics are gathered for the first time. A scan of fewer rows is as fast as an index.
-const FIRST: u64 = 4_000;
+const FIRST_ANALYZE_ROWS: u64 = 4_000;
 /// Statistics are gathered again each time the number of rows has grown by this factor, so that they cost a small share.
-const GROWTH: u64 = 4;
+const GROWTH_FACTOR: u64 = 4;
 
 /// When statistics are gathered next.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Statistics {
 impl Statistics {
     /// For an import that begins.
     pub fn begin() -> Self {
-        Self { rows: 0, next: FIRST }
+        Self { rows: 0, next: FIRST_ANALYZE_ROWS }
     }
 
     /// Counts `rows` more, and gathers statistics when it is time. An import goes on where they cannot be gathered; the log says so.
@@ -35,7 +35,7 @@ impl Statistics {
             return;
         }
         while self.next <= self.rows {
-            self.next *= GROWTH;
+            self.next *= GROWTH_FACTOR;
         }
         let tables = [
             contact::Entity.table_name(),

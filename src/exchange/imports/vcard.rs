@@ -78,7 +78,7 @@ impl<R: Read> CardRows<R> {
         let Entry::VCard(card) = Parser::new(&text).entry() else {
             return refused(line, Reason::BrokenCard, says);
         };
-        if card.entries.len() > MOST_ENTRIES {
+        if card.entries.len() > MAX_ENTRIES {
             return refused(line, Reason::TooLong, says);
         }
         let mut draft = Draft::new(self.checks, line);
@@ -101,7 +101,7 @@ impl<R: Read> CardRows<R> {
 }
 
 /// Most lines of a card that say something.
-const MOST_ENTRIES: usize = 2_000;
+const MAX_ENTRIES: usize = 2_000;
 
 /// Stands for the id of a card that has none, whatever ends its lines.
 fn digest_of(text: &str) -> String {

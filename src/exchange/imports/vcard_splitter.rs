@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::Reason;
-use crate::exchange::imports::bounded_lines::{BoundedLines, MOST_BYTES};
+use crate::exchange::imports::bounded_lines::{BoundedLines, MAX_RECORD_BYTES};
 
 /// What stands between two cuts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Open {
 
 impl<R: Read> Cards<R> {
     pub fn new(file: R, mark: &'static str) -> Self {
-        Self { lines: BoundedLines::new(file, MOST_BYTES), line: Vec::new(), begun: None, mark }
+        Self { lines: BoundedLines::new(file, MAX_RECORD_BYTES), line: Vec::new(), begun: None, mark }
     }
 
     /// The line that was read last.
@@ -120,7 +120,7 @@ impl<R: Read> Cards<R> {
                 }
                 (_, true, _) => card.depth -= 1,
                 (_, _, 0) => {
-                    card.too_long |= read.too_long || card.bytes.len() + self.line.len() > MOST_BYTES;
+                    card.too_long |= read.too_long || card.bytes.len() + self.line.len() > MAX_RECORD_BYTES;
                     if card.too_long {
                         card.bytes.clear();
                     } else {

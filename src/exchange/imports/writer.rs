@@ -31,9 +31,9 @@ use crate::{
 };
 
 /// Rows whose entries are sealed while they are written.
-const CHUNK: usize = 250;
+const SEALING_BATCH: usize = 250;
 /// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
+const MAX_BIND_VALUES: usize = 10_000;
 
 /// What became of a batch; the other rows were there already.
 #[derive(Debug, Default)]
@@ -117,7 +117,7 @@ async fn insert(
     // Kept plans check each row that is written.
     tx.plan_anew(false).await?;
     let Sorted { missing, refused } = sorted;
-    for chunk in missing.chunks(CHUNK) {
+    for chunk in missing.chunks(SEALING_BATCH) {
         let rows = chunk.iter().map(|row| new_contact(&mut tx, import, row, &found));
         let rows = rows.collect::<Result<_, _>>()?;
         operations::insert_contacts(&mut tx, rows, CreationLog::Import).await?;
@@ -240,7 +240,7 @@ async fn sort<'a, C: ConnectionTrait>(
     let known = known(connection, &sources).await?;
     let own: Vec<Uuid> = rows.iter().filter_map(|row| row.own.as_ref().map(|own| own.id)).collect();
     let mut present: HashSet<Uuid> = HashSet::new();
-    for own in own.chunks(PARAMETERS) {
+    for own in own.chunks(MAX_BIND_VALUES) {
         let ids = contact::Entity::find().select_only().column(contact::Column::Id);
         let ids = ids.filter(contact::Column::Id.is_in(own.iter().copied())).into_tuple::<Uuid>();
         present.extend(ids.all(connection).await?);
@@ -268,8 +268,8 @@ async fn known<C: ConnectionTrait>(
     let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
     let (names, ids) = (Vec::from_iter(names), Vec::from_iter(ids));
     let mut known = HashSet::new();
-    for names in names.chunks(PARAMETERS) {
-        for ids in ids.chunks(PARAMETERS) {
+    for names in names.chunks(MAX_BIND_VALUES) {
+        for ids in ids.chunks(MAX_BIND_VALUES) {
             let present: Vec<(String, Option<String>)> = provenance::Entity::find()
                 .select_only()
                 .column(provenance::Column::Source)

@@ -23,7 +23,7 @@ use crate::{audit, base::error::Error, domain::suppressions, policy::Policy};
 /// The rights that are used by a request; objections have buttons of their own.
 const KINDS: [&str; 5] = ["ACCESS", "RECTIFICATION", "ERASURE", "RESTRICTION", "PORTABILITY"];
 /// Longest note, in characters.
-const LONGEST_NOTE: usize = 2_000;
+const MAX_NOTE_CHARS: usize = 2_000;
 
 struct History {
     id: Uuid,
@@ -226,7 +226,7 @@ pub(super) async fn take(visit: &PageRequest, contact: Uuid, form: &Form) -> Res
     if kind.is_none() {
         faults.push(Fault { field: "kind", text: visit.texts.say("page-fault-kind-missing") });
     }
-    if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+    if note.is_some_and(|note| note.chars().count() > MAX_NOTE_CHARS) {
         faults.push(Fault { field: "note", text: visit.texts.say("page-fault-note") });
     }
     match kind.filter(|_| faults.is_empty()) {

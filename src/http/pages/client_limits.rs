@@ -13,11 +13,11 @@ use governor::{
 };
 
 /// Forms after which clients that have everything left are forgotten.
-const TIDY: u64 = 1_000;
+const CLEANUP_EVERY: u64 = 1_000;
 /// Most clients that are told apart. Those that come on top share what one may send.
-const MOST: usize = 50_000;
+const MAX_CLIENTS: usize = 50_000;
 
-const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address that a connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ impl Clients {
     /// Whether the client may send one more.
     pub(super) fn may_send(&self, client: Client) -> bool {
         self.tidy();
-        let client = if self.limiter.len() < MOST { client } else { Client::Other };
+        let client = if self.limiter.len() < MAX_CLIENTS { client } else { Client::Other };
         self.limiter.check_key(&client).is_ok()
     }
 
@@ -74,7 +74,7 @@ impl Clients {
     }
 
     fn tidy(&self) {
-        if self.forms.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+        if self.forms.fetch_add(1, Ordering::Relaxed) % CLEANUP_EVERY == CLEANUP_EVERY - 1 {
             self.limiter.retain_recent();
             self.links.retain_recent();
         }
@@ -83,7 +83,7 @@ impl Clients {
     /// The last hop alone is what the proxy itself has seen; what stands before it anybody can write. The crate
     /// `axum-client-ip` (1.3.1) reads no address with a port or brackets, which some proxies send, so this is our own.
     fn address(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
-        let hop = || headers.get_all(FORWARDED).iter().next_back()?.to_str().ok()?.rsplit(',').next();
+        let hop = || headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?.rsplit(',').next();
         let forwarded = self.proxied.then(hop).flatten().and_then(read);
         forwarded.or(peer.map(|Peer(address)| address))
     }
@@ -124,7 +124,7 @@ mod tests {
         let clients = Clients::new(2, false).unwrap();
         let none = HeaderMap::new();
         let mut lies = HeaderMap::new();
-        lies.insert(FORWARDED, "10.0.0.9".parse().unwrap());
+        lies.insert(X_FORWARDED_FOR, "10.0.0.9".parse().unwrap());
         assert!(sends(&clients, &none, peer("10.0.0.1")) && sends(&clients, &lies, peer("10.0.0.1")));
         assert!(!sends(&clients, &lies, peer("10.0.0.1")));
         assert!(sends(&clients, &none, peer("10.0.0.2")));
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn behind_a_proxy_its_last_word_counts() {
         let clients = Clients::new(1, true).unwrap();
-        let forwarded = |text: &str| HeaderMap::from_iter([(FORWARDED, text.parse().unwrap())]);
+        let forwarded = |text: &str| HeaderMap::from_iter([(X_FORWARDED_FOR, text.parse().unwrap())]);
         let proxy = peer("127.0.0.1");
         assert!(sends(&clients, &forwarded("10.9.9.9, 10.0.0.1"), proxy));
         assert!(!sends(&clients, &forwarded("10.8.8.8,10.0.0.1:4711"), proxy));

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use crate::{base::limits::Limits, http::body};
 
 /// Most bytes of a form.
-const LARGEST: usize = 32 * 1024;
+const MAX_FORM_BYTES: usize = 32 * 1024;
 /// Most fields that are looked at.
-const MOST_FIELDS: usize = 200;
+const MAX_FIELDS: usize = 200;
 
 /// The fields of a form, in their order.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Form {
             }
             _ => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         };
-        let limits = Limits { body_bytes: limits.body_bytes.min(LARGEST), ..*limits };
+        let limits = Limits { body_bytes: limits.body_bytes.min(MAX_FORM_BYTES), ..*limits };
         let bytes = body::read(headers, body, &limits).await.map_err(|(status, _)| status)?;
         match boundary {
             None => Ok(Self::decode(&bytes)),
@@ -44,7 +44,7 @@ impl Form {
     }
 
     fn decode(bytes: &[u8]) -> Self {
-        let pairs = form_urlencoded::parse(bytes).take(MOST_FIELDS);
+        let pairs = form_urlencoded::parse(bytes).take(MAX_FIELDS);
         let fields = pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
         Self { fields, multipart: false }
     }
@@ -53,7 +53,7 @@ impl Form {
         let mut parts = multer::Multipart::new(Body::from(bytes).into_data_stream(), boundary);
         let mut fields = Vec::new();
         while let Some(part) = parts.next_field().await.ok()? {
-            if fields.len() == MOST_FIELDS {
+            if fields.len() == MAX_FIELDS {
                 break;
             }
             let name = part.name().unwrap_or_default().to_owned();

@@ -61,16 +61,16 @@ use responses::Answer;
 use visit::{PageRequest, PagesState};
 
 /// How much longer than an operation may take its answer is waited for.
-const OVERTIME: Duration = Duration::from_secs(3);
+const RESPONSE_GRACE: Duration = Duration::from_secs(3);
 
 /// The pages. `proxied`: clients come through a proxy that says who they are.
 pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
     let clients = Clients::new(shared.app.pages.posts_per_minute, proxied).map(Arc::new);
     let site = PagesState {
         app: shared.app.clone(),
-        engine: shared.engine.clone(),
+        pipeline: shared.pipeline.clone(),
         limits: shared.limits,
-        admission: shared.admission.clone(),
+        concurrency: shared.concurrency.clone(),
         clients,
     };
     let handler = any(handle).with_state(site);
@@ -83,7 +83,7 @@ pub(super) fn routes(shared: &Shared, proxied: bool) -> Router<Shared> {
 ///
 /// # Errors
 /// What is missing.
-pub fn fit(policy: &Policy, pages: &Pages) -> Result<(), String> {
+pub fn check_policy_supports_pages(policy: &Policy, pages: &Pages) -> Result<(), String> {
     let purpose = policy.purpose(&pages.purpose);
     if purpose.is_none_or(|purpose| !purpose.sees_all || purpose.grounds != Grounds::EveryContact) {
         let message = "must be a purpose of the policy that holds for every contact and sees all";
@@ -213,7 +213,7 @@ async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Resu
         _ => return refused(StatusCode::METHOD_NOT_ALLOWED),
     };
     // Only now: a client that is slow to send its form keeps no other from its turn.
-    let taken = site.admission.enter().await?;
+    let taken = site.concurrency.acquire().await?;
     // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
     let task = tokio::spawn(
         async move {
@@ -226,7 +226,7 @@ async fn answer(site: &PagesState, visit: PageRequest, request: Request) -> Resu
         }
         .in_current_span(),
     );
-    match tokio::time::timeout(site.limits.operation_time() + OVERTIME, task).await {
+    match tokio::time::timeout(site.limits.operation_time() + RESPONSE_GRACE, task).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(Error::internal("a page panicked")),
         Err(_) => Err(Error::timed_out()),

@@ -18,18 +18,18 @@ use crate::{
 };
 
 /// What the page needs that a forwarded mail may open.
-const SHORT: &str = "query($contact: ID!) { contact(id: $contact) { email objections { purpose { code } channel endedAt } \
+const PREFERENCES_QUERY: &str = "query($contact: ID!) { contact(id: $contact) { email objections { purpose { code } channel endedAt } \
     consents(first: 200) { nodes { id purpose { code } channel status } } } }";
 
 /// What the person sees by a link mailed to it just now.
-const WHOLE: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email createdAt \
+const ACCOUNT_QUERY: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email createdAt \
     objections { purpose { code } channel endedAt } grounds { purpose { code } since until } \
     consents(first: 200) { nodes { id purpose { code } channel status grantedAt declaredAt \
     events { kind declaredAt recordedAt source text { language version text } } } } \
     requests(first: 200) { nodes { kind status receivedAt dueAt extendedUntil } } } }";
 
 /// Who may fetch data by now, and for what.
-const ACCESSES: &str = "{ accesses { purposes recipient { name kind country } } }";
+const ACCESSES_QUERY: &str = "{ accesses { purposes recipient { name kind country } } }";
 
 /// A person as the engine shows it to itself. What the policy keeps back is absent.
 #[derive(Debug, Deserialize)]
@@ -192,7 +192,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
         _ => Map::new(),
     };
     let request = Request { query: document.to_owned(), variables, ..Request::default() };
-    let answer = visit.engine.execute(&visit.app, actor, request).await;
+    let answer = visit.pipeline.execute(&visit.app, actor, request).await;
     let fault = || Error::internal("an answer of the engine to a page");
     let body: Body<T> = serde_json::from_slice(&answer.body).map_err(|_| fault())?;
     for Problem { message, extensions } in body.errors {
@@ -215,7 +215,7 @@ pub(super) async fn person(
     contact: Uuid,
     whole: bool,
 ) -> Result<Option<Known>, Error> {
-    let document = if whole { WHOLE } else { SHORT };
+    let document = if whole { ACCOUNT_QUERY } else { PREFERENCES_QUERY };
     let One { contact } = ask(visit, actor, document, json!({ "contact": contact })).await?;
     Ok(contact)
 }
@@ -233,7 +233,7 @@ pub(super) async fn accesses(visit: &PageRequest, actor: &Actor) -> Result<Optio
     if !actor.may("Query.accesses", Action::Execute) {
         return Ok(None);
     }
-    let All { accesses } = ask(visit, actor, ACCESSES, Json::Null).await?;
+    let All { accesses } = ask(visit, actor, ACCESSES_QUERY, Json::Null).await?;
     Ok(accesses)
 }
 
@@ -263,6 +263,6 @@ pub(super) async fn holds(
 ) -> Result<bool, Error> {
     let (app, policy) = (&visit.app, visit.app.policy.current());
     let actor = Actor::of_subject(policy, contact, &purpose.code, app.now(), visit.request_id.clone())?;
-    let scope = Scope::of(&actor, app.now(), app.db.backend());
+    let scope = Scope::for_actor(&actor, app.now(), app.db.backend());
     engine::exists(&app.db.reader, &scope, &CONTACT, contact).await
 }

@@ -21,7 +21,7 @@ use crate::http::pages::language::{NAMES, Texts};
 use crate::{base::error::Error, config::public_pages::Pages};
 
 /// Nothing is loaded but the own stylesheet, nothing runs, and forms go nowhere else.
-const POLICY: &str =
+const CSP: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// A record in print brings its style with it, so that it looks the same when it is kept.
 const RECORD_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -184,7 +184,7 @@ pub(super) fn deliver(answer: Answer, texts: Texts) -> Response {
     let mut response = Response::default();
     let headers = response.headers_mut();
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, CSP),
         (CACHE_CONTROL, "no-store"),
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

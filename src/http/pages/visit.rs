@@ -41,16 +41,16 @@ impl Download {
 #[derive(Clone)]
 pub(super) struct PagesState {
     pub(super) app: Arc<App>,
-    pub(super) engine: Arc<Pipeline>,
+    pub(super) pipeline: Arc<Pipeline>,
     pub(super) limits: Limits,
-    pub(super) admission: ConcurrencyLimit,
+    pub(super) concurrency: ConcurrencyLimit,
     pub(super) clients: Option<Arc<Clients>>,
 }
 
 /// Somebody who asks for a page.
 pub(super) struct PageRequest {
     pub(super) app: Arc<App>,
-    pub(super) engine: Arc<Pipeline>,
+    pub(super) pipeline: Arc<Pipeline>,
     pub(super) texts: Texts,
     /// Whether the person has chosen the language, which links go on to name then.
     pub(super) chosen: bool,
@@ -75,12 +75,12 @@ impl PageRequest {
         let texts = chosen.unwrap_or_else(|| Texts::negotiate(request.headers(), &site.app.pages.language));
         Self {
             app: site.app.clone(),
-            engine: site.engine.clone(),
+            pipeline: site.pipeline.clone(),
             texts,
             chosen: chosen.is_some(),
             notice: given("done"),
             paper: Download::of(given("consent").as_deref(), given("as").as_deref()),
-            request_id: RequestId::of(request).as_str().to_owned(),
+            request_id: RequestId::from_request(request).as_str().to_owned(),
             clients: site.clients.clone(),
             client: site.clients.as_ref().map_or(Client::Other, |clients| {
                 clients.who(request.headers(), request.extensions().get::<Peer>().copied())

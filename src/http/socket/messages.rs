@@ -10,7 +10,7 @@ use super::super::headers::PURPOSE;
 use crate::graphql::Request;
 
 /// Longest id of a subscription in bytes.
-const LONGEST_ID: usize = 200;
+const MAX_ID_BYTES: usize = 200;
 
 /// What a client says.
 pub(super) enum Incoming {
@@ -69,7 +69,7 @@ pub(super) fn parse(text: &str) -> Result<Incoming, Close> {
 
 fn id(message: &mut Map<String, Value>) -> Result<String, Close> {
     match message.remove("id") {
-        Some(Value::String(id)) if !id.is_empty() && id.len() <= LONGEST_ID => Ok(id),
+        Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(id),
         _ => Err(Close::bad("an id is a text of 1 to 200 bytes")),
     }
 }

@@ -49,12 +49,12 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     if !asks_for_socket(request.headers()) {
         return graphql::handle(State(shared), request).await;
     }
-    let id = RequestId::of(&request);
+    let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     let (mut head, _) = request.into_parts();
     let refuse = |status: StatusCode, code: Code, message: &str| {
         tracing::info!(target: "zweck::security", request_id = id.as_str(), code = code.as_str(), "a WebSocket was refused");
-        response::refuse(format, status, &Error::new(code, message), &id)
+        response::error_response(format, status, &Error::new(code, message), &id)
     };
     if !is_welcome(&head.headers, &head.uri, &shared.sockets.limits.origins) {
         return refuse(StatusCode::FORBIDDEN, Code::Forbidden, "pages of this origin may not connect");

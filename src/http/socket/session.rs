@@ -35,23 +35,23 @@ use crate::{
     auth::actor::Actor,
     base::error::{Code, Error},
     db::change_feed::Change,
-    graphql::{CostMeter, Request, Subscription, Told, errors_of},
+    graphql::{CostMeter, Request, Subscription, SubscriptionEvent, errors_for},
     http::{
         RequestId,
         graphql::{authenticate, log_refusal},
         headers,
-        rate_limit::Account,
+        rate_limit::RateAccount,
         shared::Shared,
     },
     registry::ACCESS_TOKEN,
 };
 
 /// How long the client's own close is waited for.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After how long what could not be told is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Most changes that wait for one subscription.
-const MOST_WAITING: usize = 1_024;
+const MAX_WAITING_CHANGES: usize = 1_024;
 
 /// The way of messages from the client through async-graphql-axum and back.
 pub(super) struct Channels {
@@ -211,7 +211,7 @@ impl Session {
             }
         };
         // Whoever does not close in time is cut off.
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     }
 
     /// Sends `payload`, and waits until the client has taken it.
@@ -234,11 +234,13 @@ impl Session {
         };
         if opened.subscriptions.len() >= self.shared.sockets.limits.subscriptions {
             let error = Error::new(Code::RateLimited, "this connection has too many subscriptions");
-            return self.send(&tickets, Payload::Error(errors_of(&error, &actor))).await;
+            return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
-        let rates = self.shared.rates.clone();
-        if let Some(Err(error)) = rates.map(|rates| Account::new(rates, &actor.id).charge(1)) {
-            return self.send(&tickets, Payload::Error(errors_of(&error, &actor))).await;
+        let rate_limiter = self.shared.rate_limiter.clone();
+        if let Some(Err(error)) =
+            rate_limiter.map(|rate_limiter| RateAccount::new(rate_limiter, &actor.id).charge(1))
+        {
+            return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
         if opened.subscriptions.is_empty() {
             // What changed before the first subscription is nobody's.
@@ -253,7 +255,7 @@ impl Session {
             variables,
             ..Request::default()
         };
-        match self.shared.engine.subscribe(&self.shared.app, &actor, request).await {
+        match self.shared.pipeline.subscribe(&self.shared.app, &actor, request).await {
             Ok(subscription) => {
                 let waiting = VecDeque::new();
                 opened.subscriptions.push(Followed { id, tickets, subscription, waiting, since: None });
@@ -274,7 +276,7 @@ impl Session {
         for followed in &mut opened.subscriptions {
             followed.waiting.push_back(change.clone());
         }
-        if opened.subscriptions.iter().any(|followed| followed.waiting.len() > MOST_WAITING) {
+        if opened.subscriptions.iter().any(|followed| followed.waiting.len() > MAX_WAITING_CHANGES) {
             return self.missed().await;
         }
         self.tell().await
@@ -292,7 +294,7 @@ impl Session {
                 // Nothing is told meanwhile, so that nothing is told to who may not have it.
                 let borne = each.all(|followed| now - *followed.since.get_or_insert(now) <= keep);
                 if error.may_pass() && borne {
-                    self.again = Some(Instant::now() + RETRY);
+                    self.again = Some(Instant::now() + RETRY_DELAY);
                     return Ok(());
                 }
                 return self.lose(error).await;
@@ -304,20 +306,24 @@ impl Session {
             loop {
                 let change = followed.waiting.front();
                 let Followed { tickets, subscription, .. } = &followed;
-                let errors =
-                    match self.shared.engine.follow(&self.shared.app, &actor, subscription, change).await {
-                        Told::Nothing => None,
-                        Told::Answer(answer) => {
-                            messages.push((tickets.clone(), Payload::Next(answer)));
-                            None
-                        }
-                        Told::Later(_) if now - *followed.since.get_or_insert(now) <= keep => {
-                            self.again = Some(Instant::now() + RETRY);
-                            kept.push(followed);
-                            break;
-                        }
-                        Told::Later(errors) | Told::Ended(errors) => Some(errors),
-                    };
+                let errors = match self
+                    .shared
+                    .pipeline
+                    .next_event(&self.shared.app, &actor, subscription, change)
+                    .await
+                {
+                    SubscriptionEvent::None => None,
+                    SubscriptionEvent::Next(answer) => {
+                        messages.push((tickets.clone(), Payload::Next(answer)));
+                        None
+                    }
+                    SubscriptionEvent::Retry(_) if now - *followed.since.get_or_insert(now) <= keep => {
+                        self.again = Some(Instant::now() + RETRY_DELAY);
+                        kept.push(followed);
+                        break;
+                    }
+                    SubscriptionEvent::Retry(errors) | SubscriptionEvent::Error(errors) => Some(errors),
+                };
                 if let Some(errors) = errors {
                     messages.push((followed.tickets.clone(), Payload::Error(errors)));
                     self.busy = Instant::now();

@@ -29,11 +29,11 @@ use crate::{
 };
 
 /// How long the server may be silent.
-const PATIENCE: Duration = Duration::from_secs(20);
+const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long one mail may take, which is shorter than its lease.
-const LONGEST: Duration = Duration::from_secs(120);
+const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 /// Most mails that are tried in one go.
-const MOST: u32 = 10_000;
+const MAX_MAILS_PER_RUN: u32 = 10_000;
 
 /// What is said of an address that leads to no server.
 const NO_SERVER: &str =
@@ -42,7 +42,7 @@ const NO_SERVER: &str =
 const NO_SENDER: &str = "`mail.from` is not an e-mail address, nor a name and an address in angle brackets";
 
 /// So many mails refused one after the other say something of the server, and nothing of those who were to get them.
-const ALIKE: u32 = 5;
+const MAX_CONSECUTIVE_REFUSALS: u32 = 5;
 
 /// Where mails go.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ enum Way {
 pub struct Mailer {
     way: Way,
     from: Mailbox,
-    /// Mails that were refused since the last that was taken; [`ALIKE`] before the first.
+    /// Mails that were refused since the last that was taken; [`MAX_CONSECUTIVE_REFUSALS`] before the first.
     refused: Arc<AtomicU32>,
 }
 
@@ -71,8 +71,8 @@ impl Mailer {
         let builder =
             AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| Error::input(NO_SERVER))?;
         let from = from.parse().map_err(|_| Error::input(NO_SENDER))?;
-        let refused = Arc::new(AtomicU32::new(ALIKE));
-        let way = Way::Smtp(builder.timeout(Some(PATIENCE)).build());
+        let refused = Arc::new(AtomicU32::new(MAX_CONSECUTIVE_REFUSALS));
+        let way = Way::Smtp(builder.timeout(Some(SMTP_TIMEOUT)).build());
         Ok(Some(Self { way, from, refused }))
     }
 
@@ -100,7 +100,7 @@ impl Mailer {
     /// `INTERNAL` from the database.
     pub async fn deliver(&self, app: &App) -> Result<u64, Error> {
         let mut sent = 0;
-        for _ in 0..MOST {
+        for _ in 0..MAX_MAILS_PER_RUN {
             let Some(mut mail) = mail_outbox::take(app).await? else { break };
             let (outcome, reached) = self.attempt(app, &mut mail).await;
             let (outcome, reached) = self.weighed(outcome, reached);
@@ -127,8 +127,8 @@ impl Mailer {
             Outcome::Sent => self.refused.store(0, Ordering::Relaxed),
             Outcome::GivenUp("REFUSED") | Outcome::Postponed("REFUSED_UNEXPLAINED" | "SENDER_REFUSED") => {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-                if refused > ALIKE {
-                    self.refused.store(ALIKE, Ordering::Relaxed);
+                if refused > MAX_CONSECUTIVE_REFUSALS {
+                    self.refused.store(MAX_CONSECUTIVE_REFUSALS, Ordering::Relaxed);
                     let outcome = match outcome {
                         Outcome::GivenUp(_) => Outcome::Postponed("REFUSED_ALIKE"),
                         outcome => outcome,
@@ -177,7 +177,7 @@ impl Mailer {
             }
         };
         // Greeting, TLS and log-in first: what fails there says nothing of this mail.
-        match tokio::time::timeout(LONGEST, transport.test_connection()).await {
+        match tokio::time::timeout(SEND_TIMEOUT, transport.test_connection()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return (Outcome::Postponed("UNREACHABLE"), false),
             Ok(Err(error)) => {
@@ -188,7 +188,7 @@ impl Mailer {
             }
             Err(_) => return (Outcome::Postponed("TIMED_OUT"), false),
         }
-        match tokio::time::timeout(LONGEST, transport.send(message)).await {
+        match tokio::time::timeout(SEND_TIMEOUT, transport.send(message)).await {
             Ok(Ok(_)) => (Outcome::Sent, true),
             // The server has no letters for that name (RFC 6531); all else that it lacks says nothing of this mail.
             Ok(Err(error)) if error.is_client() && !is_ascii(mail) => {
@@ -293,7 +293,7 @@ mod tests {
         // Before it has taken any.
         assert_eq!(mailer.weighed(refused, true), (Outcome::Postponed("REFUSED_ALIKE"), false));
         assert_eq!(mailer.weighed(Outcome::Sent, true), (Outcome::Sent, true));
-        for _ in 0..ALIKE {
+        for _ in 0..MAX_CONSECUTIVE_REFUSALS {
             assert_eq!(mailer.weighed(refused, true), (refused, true));
         }
         assert_eq!(mailer.weighed(refused, true), (Outcome::Postponed("REFUSED_ALIKE"), false));

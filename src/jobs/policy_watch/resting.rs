@@ -13,15 +13,15 @@ use std::{
 use crate::policy::{PolicyError, PolicyErrors, Sources};
 
 /// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
-pub(super) const REST: Duration = Duration::from_millis(500);
+pub(super) const SETTLE_TIME: Duration = Duration::from_millis(500);
 
 /// How many times as long somebody may have a file open without a change until that is told.
-pub(super) const PATIENCE: u32 = 120;
+pub(super) const MAX_SETTLE_FACTOR: u32 = 120;
 
 pub(super) type Read = Result<Sources, PolicyErrors>;
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Reads the policy of `directory` once it rests, for who reads it once. Where it rests already nobody waits.
 ///
@@ -37,10 +37,10 @@ pub async fn read(directory: &Path) -> Read {
                 return read;
             }
         }
-        if begun.elapsed() > REST * PATIENCE {
+        if begun.elapsed() > SETTLE_TIME * MAX_SETTLE_FACTOR {
             return Err(unsettled(directory));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -84,9 +84,9 @@ impl Mark {
 
     fn is_old(&self) -> bool {
         match self.changed.elapsed() {
-            Ok(age) => age >= REST,
+            Ok(age) => age >= SETTLE_TIME,
             // A clock that was set back makes no file a new one.
-            Err(ahead) => ahead.duration() >= REST,
+            Err(ahead) => ahead.duration() >= SETTLE_TIME,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Values in one list of a statement.
-const PARAMETERS: usize = 10_000;
+const MAX_BIND_VALUES: usize = 10_000;
 
 /// What a yes tells of the contact.
 pub(super) fn told(line: &Line, contact_id: Uuid) -> Option<Told> {
@@ -64,7 +64,7 @@ pub(super) async fn used<C: ConnectionTrait>(
     let wide = lines.iter().filter(|line| line.every_channel).flat_map(|line| &line.who);
     let contacts: HashSet<Uuid> = wide.filter_map(|who| known.get(who)).flatten().copied().collect();
     let mut used = Used::new();
-    for contacts in Vec::from_iter(contacts).chunks(PARAMETERS) {
+    for contacts in Vec::from_iter(contacts).chunks(MAX_BIND_VALUES) {
         use consent::Column;
         let rows = consent::Entity::find().select_only();
         let rows = rows.columns([Column::ContactId, Column::PurposeCode, Column::Channel]);

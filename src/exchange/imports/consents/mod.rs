@@ -46,7 +46,7 @@ pub use report::ConsentReport;
 pub use wanted::ConsentImport;
 
 /// Lines that are written in one transaction.
-const BATCH: usize = 100;
+const BATCH_SIZE: usize = 100;
 
 /// Of several consents to the same, the line that counts: the last declared; where that is the same, the one that its content
 /// decides, so that the order of lines does not.
@@ -165,13 +165,13 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                     }
                 }
             }
-            if unclear.len() == BATCH {
+            if unclear.len() == BATCH_SIZE {
                 self.hold_back(std::mem::take(&mut unclear)).await?;
             }
-            if ends.len() == BATCH {
+            if ends.len() == BATCH_SIZE {
                 self.ends(std::mem::take(&mut ends), pass).await?;
             }
-            if grants.len() == BATCH {
+            if grants.len() == BATCH_SIZE {
                 self.grants(std::mem::take(&mut grants), pass).await?;
             }
         }

@@ -37,7 +37,7 @@ pub use report::ObjectionReport;
 pub use wanted::{Listing, ObjectionImport};
 
 /// Lines that are written in one transaction.
-const BATCH: usize = 100;
+const BATCH_SIZE: usize = 100;
 
 /// What became of a line.
 enum Fate {
@@ -133,7 +133,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 Told::Passed => self.report.left_out += 1,
                 Told::Lost => self.report.rejected += 1,
             }
-            if batch.len() == BATCH {
+            if batch.len() == BATCH_SIZE {
                 self.batch(std::mem::take(&mut batch)).await?;
             }
         }

@@ -6,73 +6,72 @@ use crate::base::{
     error::Error,
     names::{closest, listed, unknown},
 };
-use crate::graphql::{response::Problem, schema_views::View};
+use crate::graphql::{response::ResponseError, schema_views::SchemaView};
 
 /// Most faults of a document that are told at once.
-const MOST_FAULTS: usize = 10;
+const MAX_ERRORS: usize = 10;
 
 /// The faults as they are told to who is shown `view`.
-pub(super) fn told(errors: Vec<ServerError>, view: &View) -> Vec<Problem> {
-    errors.into_iter().take(MOST_FAULTS).map(|error| fault(error, view)).collect()
+pub(super) fn response_errors(errors: Vec<ServerError>, view: &SchemaView) -> Vec<ResponseError> {
+    errors.into_iter().take(MAX_ERRORS).map(|error| response_error(error, view)).collect()
 }
 
 /// A fault, at most 300 characters of what async-graphql says of it. Of a value that does not fit only its place and what was expected
 /// are told: what async-graphql says of it may quote it.
-fn fault(error: ServerError, view: &View) -> Problem {
-    let positions: Vec<Pos> = error.locations.into_iter().take(MOST_FAULTS).collect();
-    let place = error
+fn response_error(error: ServerError, view: &SchemaView) -> ResponseError {
+    let positions: Vec<Pos> = error.locations.into_iter().take(MAX_ERRORS).collect();
+    let path = error
         .message
         .strip_prefix("Invalid value for argument \"")
         .and_then(|rest| rest.split_once("\", "))
-        .map(|(place, reason)| (place.to_owned(), reason));
-    let error = match place {
-        Some((place, reason)) => misfit(&place, reason, view),
+        .map(|(path, reason)| (path.to_owned(), reason));
+    let error = match path {
+        Some((path, reason)) => value_error(&path, reason, view),
         None if error.message.starts_with("Invalid default value") => {
             Error::input("a default value does not have the type of its variable")
         }
         None => {
             let message: String = error.message.chars().take(300).collect();
-            Error::input(match meant(&error.message, view) {
-                Some(meant) => format!("{message} Did you mean \"{meant}\"?"),
+            Error::input(match suggestion(&error.message, view) {
+                Some(suggestion) => format!("{message} Did you mean \"{suggestion}\"?"),
                 None => message,
             })
         }
     };
-    Problem { positions, ..Problem::of(error) }
+    ResponseError { positions, ..ResponseError::new(error) }
 }
 
 /// What is wrong with the value at `place`.
-fn misfit(place: &str, reason: &str, view: &View) -> Error {
-    let quoted = |before: &str| reason.strip_prefix(before).and_then(|rest| rest.split_once('"'));
-    if let Some((name, rest)) = quoted("field \"")
+fn value_error(path: &str, reason: &str, view: &SchemaView) -> Error {
+    let after = |before: &str| reason.strip_prefix(before).and_then(|rest| rest.split_once('"'));
+    if let Some((name, rest)) = after("field \"")
         && let Some(ty) = between(rest, " of type \"", "\" is required but not provided")
     {
         let expected = expected(ty.trim_end_matches('!'), view);
-        return Error::input(format!("`{name}` is missing{expected}")).in_input(format!("{place}.{name}"));
+        return Error::input(format!("`{name}` is missing{expected}")).in_input(format!("{path}.{name}"));
     }
-    if let Some((name, rest)) = quoted("unknown field \"") {
+    if let Some((name, rest)) = after("unknown field \"") {
         let ty = between(rest, " of type \"", "\"").unwrap_or_default();
-        return Error::input(unknown("input field", name, view.names(ty)))
-            .in_input(format!("{place}.{name}"));
+        return Error::input(unknown("input field", name, view.names(ty))).in_input(format!("{path}.{name}"));
     }
-    let told = "this value has the wrong type";
-    let ty = quoted("enumeration type \"").or_else(|| quoted("expected type \"")).map(|(ty, _)| ty);
-    Error::input(format!("{told}{}", ty.map_or_else(String::new, |ty| expected(ty, view)))).in_input(place)
+    let message = "this value has the wrong type";
+    let ty = after("enumeration type \"").or_else(|| after("expected type \"")).map(|(ty, _)| ty);
+    Error::input(format!("{message}{}", ty.map_or_else(String::new, |ty| expected(ty, view)))).in_input(path)
 }
 
 /// That `ty` was expected, if the caller is shown it; of an enum its values.
-fn expected(ty: &str, view: &View) -> String {
-    let plain = ty.trim_matches(['[', ']', '!']);
-    match view.values(plain) {
+fn expected(ty: &str, view: &SchemaView) -> String {
+    let name = ty.trim_matches(['[', ']', '!']);
+    match view.values(name) {
         Some(values) => format!(": expected one of {}", listed(values)),
-        None if plain == "ID" => ": it must be an id, a UUID".to_owned(),
-        None if view.shows(plain) => format!(": expected {ty}"),
+        None if name == "ID" => ": it must be an id, a UUID".to_owned(),
+        None if view.shows(name) => format!(": expected {ty}"),
         None => String::new(),
     }
 }
 
 /// What was meant by a name that validation does not know, if the caller is shown it.
-fn meant<'v>(message: &str, view: &'v View) -> Option<&'v str> {
+fn suggestion<'v>(message: &str, view: &'v SchemaView) -> Option<&'v str> {
     if let Some(rest) = message.strip_prefix("Unknown field \"") {
         let (name, rest) = rest.split_once('"')?;
         return closest(name, view.names(between(rest, " on type \"", "\"")?));

@@ -15,10 +15,10 @@ use crate::base::error::{Code, Error};
 use crate::http::response::{self, RequestId};
 
 /// Nothing but the text, and no icon.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Template)]
-#[template(path = "signpost.html")]
+#[template(path = "root_page.html")]
 struct Page {
     graphiql: bool,
     pages: bool,
@@ -27,11 +27,11 @@ struct Page {
 
 /// Answers a request for the root.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
-    let id = RequestId::of(&request);
+    let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let error = Error::new(Code::BadUserInput, "operations go to /graphql");
-        let mut response = response::refuse(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
+        let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
@@ -44,13 +44,13 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         Ok(page) => {
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+                (CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP)),
             ];
             (headers, page).into_response()
         }
         Err(_) => {
-            let error = Error::internal("the signpost cannot be written");
-            response::refuse(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id)
+            let error = Error::internal("the root page cannot be written");
+            response::error_response(format, StatusCode::INTERNAL_SERVER_ERROR, &error, &id)
         }
     }
 }
