@@ -1,4 +1,4 @@
-//! The application: what outlives a request. Room: app.
+//! Application state that outlives a request. Room: app.
 
 use std::{
     collections::BTreeSet,
@@ -18,38 +18,38 @@ use crate::{
     policy::PolicyHandle,
 };
 
-/// The application: what outlives a request.
+/// Application state that outlives a request.
 pub struct App {
-    /// Reader and writer pools.
+    /// The reader and writer pools.
     pub db: Db,
-    /// The policy in force, swapped as a whole.
+    /// The policy in force, replaced as a whole.
     pub policy: PolicyHandle,
-    /// Where time comes from.
+    /// The source of time.
     pub clock: Arc<dyn Clock>,
     /// Keys for cursors and digests.
     pub keys: MasterKeys,
-    /// Issuers whose users' tokens are taken.
+    /// Issuers whose user tokens are accepted.
     pub issuers: Issuers,
-    /// What the public pages say and where they are.
+    /// Settings of the public pages.
     pub pages: PublicPages,
-    /// Keys that outlive a rotation of the master key, once they were read from the database.
+    /// Keys that survive a rotation of the master key, once they are read from the database.
     pub installation_keys: Arc<OnceCell<InstallationKeys>>,
-    /// How addresses and numbers are read here.
+    /// Normalises addresses and phone numbers for this installation.
     pub reader: Reader,
-    /// How long recipients may have kept what they read.
+    /// How long recipients may keep a copy of what they read.
     pub keep_copy: TimeDelta,
-    /// Which background jobs failed when they last ran.
+    /// Background jobs whose last run failed.
     pub failing: FailingJobs,
-    /// Whether the suppression list is to be looked over, as the daily job found it.
+    /// Whether a review of the suppression list is due, as the daily job last found it.
     pub unreviewed: AtomicBool,
 }
 
-/// Background jobs that failed when they last ran, by name. All clones know the same.
+/// Background jobs whose last run failed, by name. Clones share the set.
 #[derive(Clone, Debug, Default)]
 pub struct FailingJobs(Arc<Mutex<BTreeSet<&'static str>>>);
 
 impl FailingJobs {
-    /// Notes how a job ended.
+    /// Records how a run of a job ended.
     pub fn note(&self, job: &'static str, failed: bool) {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failed {
@@ -59,7 +59,7 @@ impl FailingJobs {
         }
     }
 
-    /// Whether any failed.
+    /// Whether the last run of any job failed.
     pub fn any(&self) -> bool {
         !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
@@ -89,27 +89,27 @@ impl App {
         }
     }
 
-    /// The same with public pages.
+    /// Sets the public pages.
     pub fn with_pages(self, pages: PublicPages) -> Self {
         Self { pages, ..self }
     }
 
-    /// The same, where addresses are read by the rules of another installation.
+    /// Sets how addresses are normalised.
     pub fn with_reader(self, reader: Reader) -> Self {
         Self { reader, ..self }
     }
 
-    /// The same, where recipients may keep what they read for another time.
+    /// Sets how long recipients may keep a copy.
     pub fn with_keep_copy(self, keep_copy: TimeDelta) -> Self {
         Self { keep_copy, ..self }
     }
 
-    /// The present instant.
+    /// The current instant.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// A fresh UUIDv7 of the application's own clock.
+    /// A new UUIDv7 by the application's clock.
     pub fn new_id(&self) -> Uuid {
         id_at(self.now())
     }

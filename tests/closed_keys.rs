@@ -214,7 +214,7 @@ async fn entries_that_the_log_refuses_hold_up_no_other() {
     const OWED: &str = "SELECT COUNT(*) FROM audit_owed";
     for World { test, client } in worlds().await {
         let (db, staff) = (&test.app.db.writer, Staff::of(&test).await);
-        audit::ring(&test.app).await.unwrap();
+        audit::installation_keys(&test.app).await.unwrap();
         block(&test, true).await;
         for number in 0..12 {
             let no = json!({ "email": format!("weg-{number}@example.com"), "purpose": "direct_marketing" });
@@ -233,7 +233,7 @@ async fn entries_that_the_log_refuses_hold_up_no_other() {
         })
         .await
         .unwrap();
-        assert!(audit::settle(&test.app).await.is_err(), "what was passed over is told");
+        assert!(audit::write_deferred_entries(&test.app).await.is_err(), "what was passed over is told");
         assert_eq!(number(db, OWED).await, 8);
         db.execute_unprepared(match test.app.db.backend() {
             DbBackend::Postgres => "ALTER TABLE audit_entry DROP CONSTRAINT refused",
@@ -241,7 +241,7 @@ async fn entries_that_the_log_refuses_hold_up_no_other() {
         })
         .await
         .unwrap();
-        assert_eq!(audit::settle(&test.app).await.unwrap(), 8);
+        assert_eq!(audit::write_deferred_entries(&test.app).await.unwrap(), 8);
         assert_eq!(number(db, OWED).await, 0);
     }
 }

@@ -35,7 +35,7 @@ pub async fn server(test: &TestApp, keys: MasterKeys) -> Result<Arc<App>, Error>
     let db = Db::connect(&test.url, 4).await.unwrap();
     let policy = PolicyHandle::new(test.app.policy.current());
     let app = App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default());
-    audit::adopt(&app).await?;
+    audit::adopt_master_key(&app).await?;
     Ok(Arc::new(app.with_pages(crate::support::app::pages())))
 }
 
@@ -94,11 +94,11 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
     for World { test, client } in worlds().await {
         let staff = Staff::of(&test).await;
         // As at the start of a server.
-        audit::ring(&test.app).await.unwrap();
+        audit::installation_keys(&test.app).await.unwrap();
         let health = || Health::new(test.app.clone(), Shutdown::on(std::future::pending()));
         assert!(health().report().await.is_ready());
         let rotating = server(&test, both()).await.unwrap();
-        let done = audit::rotate(&rotating, "cli:test").await.unwrap();
+        let done = audit::rotate_master_key(&rotating, "cli:test").await.unwrap();
         assert!(done.rewrapped > 0 && done.unknown.is_empty() && done.broken == 0, "{done:?}");
         let neu = json!({ "familyName": "Neu", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
         let answer = mutate(&client, &staff.support, "createContact", &neu, "contact { id }").await;
@@ -125,7 +125,7 @@ async fn a_server_that_lacks_the_key_in_use_writes_nothing_that_would_be_lost() 
             let answer = mutate(&client, caller, name, input, "contact { id }").await;
             assert!(answer.get("errors").is_none(), "{answer}");
         }
-        audit::settle(&restarted).await.unwrap();
+        audit::write_deferred_entries(&restarted).await.unwrap();
         assert_eq!(sealed(&restarted).await.1, 0);
         assert!(Health::new(restarted, Shutdown::on(std::future::pending())).report().await.is_ready());
     }
@@ -143,7 +143,7 @@ async fn all_servers_change_over_at_the_same_instant() {
         ];
         let before = servers[0].keys.key_id().unwrap();
         assert_eq!(servers[1].keys.key_id().unwrap(), before);
-        audit::rotate(&server(&test, both()).await.unwrap(), "cli:test").await.unwrap();
+        audit::rotate_master_key(&server(&test, both()).await.unwrap(), "cli:test").await.unwrap();
         for app in &servers {
             let neu = json!({ "familyName": "Neu", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
             let client = Client::over(app.clone());
@@ -200,7 +200,7 @@ async fn a_key_that_cannot_be_opened_gets_a_successor() {
         );
         // A rotation leaves what it cannot open, and says so.
         let rotating = server(&test, both()).await.unwrap();
-        let done = audit::rotate(&rotating, "cli:test").await.unwrap();
+        let done = audit::rotate_master_key(&rotating, "cli:test").await.unwrap();
         assert_eq!(done.broken, bent);
     }
 }
@@ -230,7 +230,7 @@ async fn a_retry_is_found_across_a_rotation() {
         assert!(first.1.contains("\"id\""), "{}", first.1);
         let during = server(&test, both()).await.unwrap();
         assert_eq!(send(&Client::over(during.clone())).await, first);
-        audit::rotate(&during, "cli:test").await.unwrap();
+        audit::rotate_master_key(&during, "cli:test").await.unwrap();
         assert_eq!(send(&Client::over(during)).await, first);
         let contacts = "SELECT COUNT(*) FROM contact WHERE family_name = 'Neu'";
         assert_eq!(number(&test.app.db.reader, contacts).await, 1);
@@ -287,18 +287,18 @@ async fn a_database_without_its_keys_is_refused_until_they_are_restored() {
             MasterKeys::new(OLD),
             zweck::auth::oidc::Issuers::default(),
         );
-        assert!(audit::ring(&fresh).await.is_err());
+        assert!(audit::installation_keys(&fresh).await.is_err());
         assert_eq!(number(db, "SELECT COUNT(*) FROM subject_key").await, 0, "new keys stand in the way");
         // Restored it goes on.
         db.execute_unprepared("INSERT INTO subject_key SELECT * FROM kept").await.unwrap();
         let restored = server(&test, MasterKeys::new(OLD)).await.unwrap();
         assert_eq!(
-            audit::ring(&restored).await.unwrap().suppression,
-            audit::ring(&test.app).await.unwrap().suppression
+            audit::installation_keys(&restored).await.unwrap().suppression,
+            audit::installation_keys(&test.app).await.unwrap().suppression
         );
         // Lost for good, an operator may say so; nothing else makes new ones.
         db.execute_unprepared("DELETE FROM subject_key").await.unwrap();
-        let made = audit::remake(&restored, "cli:test").await.unwrap();
+        let made = audit::remake_keys(&restored, "cli:test").await.unwrap();
         assert_eq!(made, ["links", "suppression", "signing", "lookups"]);
         assert!(server(&test, MasterKeys::new(OLD)).await.is_ok());
     }

@@ -134,7 +134,7 @@ async fn each_kind_of_mail_says_what_it_must_in_both_languages() {
         let unsubscribe = renewal.value("List-Unsubscribe").unwrap();
         assert!(unsubscribe.starts_with("<https://crm.example/p/p") && unsubscribe.ends_with('>'));
         let preference = unsubscribe.trim_matches(['<', '>']).rsplit('/').next().unwrap().to_owned();
-        let ring = zweck::audit::ring(&test.app).await.unwrap();
+        let ring = zweck::audit::installation_keys(&test.app).await.unwrap();
         let opened = zweck::crypto::link_tokens::open_preference(ring, &preference).unwrap();
         assert_eq!((opened.contact, opened.purpose.as_str()), (contact, "newsletter"));
         assert!(renewal.text.contains(&preference));

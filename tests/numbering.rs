@@ -243,7 +243,7 @@ async fn who_numbers_may_fall_at_any_step() {
         queue(db, 9).await;
         queued += 9;
         let falling = falling(&test, statement).await;
-        let ended = tokio::spawn(async move { audit::number(&falling).await }).await;
+        let ended = tokio::spawn(async move { audit::number_changes(&falling).await }).await;
         assert_eq!(number(db, ALL).await, queued, "behind statement {statement}");
         if let Ok(numbered) = ended {
             // Whether any waits, whose turn it is, what waits, behind what, and where it goes.
@@ -257,7 +257,7 @@ async fn who_numbers_may_fall_at_any_step() {
         for polls in 1.. {
             queue(db, 9).await;
             queued += 9;
-            let ended = let_fall(audit::number(&test.app), polls, at_once).await;
+            let ended = let_fall(audit::number_changes(&test.app), polls, at_once).await;
             assert_eq!(number(db, ALL).await, queued, "after {polls} polls");
             // One that fell before may have its turn still.
             if matches!(ended, Some(Ok(Some(_)))) {
@@ -265,7 +265,7 @@ async fn who_numbers_may_fall_at_any_step() {
             }
         }
     }
-    while audit::number(&test.app).await.unwrap().is_none() {}
+    while audit::number_changes(&test.app).await.unwrap().is_none() {}
     assert_eq!(number(db, WAITING).await, 0);
     assert_eq!(number(db, "SELECT COUNT(DISTINCT at) FROM consent_change").await, queued);
     assert_eq!(number(db, DISORDERED).await, 0);
@@ -279,14 +279,14 @@ async fn the_turn_of_a_silent_server_ends() {
     queue(db, 9).await;
     let turns = "SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
                  WHERE d.datname = current_database() AND l.locktype = 'advisory'";
-    let mut silent = pin!(audit::number(&other));
+    let mut silent = pin!(audit::number_changes(&other));
     while number(db, turns).await == 0 {
         let polled = poll_fn(|context| Poll::Ready(silent.as_mut().poll(context).is_ready())).await;
         assert!(!polled, "it was done before it fell silent");
     }
-    assert_eq!(audit::number(&test.app).await.unwrap(), None, "there is one at a time");
+    assert_eq!(audit::number_changes(&test.app).await.unwrap(), None, "there is one at a time");
     let began = Instant::now();
-    while audit::number(&test.app).await.unwrap().is_none() {
+    while audit::number_changes(&test.app).await.unwrap().is_none() {
         assert!(began.elapsed() < PATIENCE, "the turn of the silent one does not end");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -309,7 +309,7 @@ async fn two_servers_at_once_number_each_change_once() {
         tasks.spawn(async move {
             let (mut numbered, began) = (0, Instant::now());
             while began.elapsed() < Duration::from_secs(2) {
-                numbered += audit::number(&server).await.unwrap().unwrap_or_default();
+                numbered += audit::number_changes(&server).await.unwrap().unwrap_or_default();
                 tokio::task::yield_now().await;
             }
             numbered
@@ -320,7 +320,7 @@ async fn two_servers_at_once_number_each_change_once() {
         queued += 21;
     }
     tasks.join_all().await;
-    while audit::number(&test.app).await.unwrap().is_none() {}
+    while audit::number_changes(&test.app).await.unwrap().is_none() {}
     assert_eq!((number(db, WAITING).await, number(db, ALL).await), (0, queued));
     assert_eq!(number(db, "SELECT COUNT(DISTINCT at) FROM consent_change").await, queued);
     assert_eq!(number(db, DISORDERED).await, 0);
@@ -377,7 +377,7 @@ async fn no_change_goes_with_the_queue() {
     let Some(World { test, .. }) = on_postgres(worlds().await) else { return };
     let db = &test.app.db.writer;
     queue(db, 20).await;
-    while audit::number(&test.app).await.unwrap().is_none() {}
+    while audit::number_changes(&test.app).await.unwrap().is_none() {}
     queue(db, 20).await;
     let all = Migrator::migrations();
     let place = all.iter().position(|migration| migration.name().ends_with("_queue")).unwrap();

@@ -70,7 +70,7 @@ fn of(number: u128) -> String {
 #[tokio::test]
 async fn a_link_is_of_one_person_purpose_and_address() {
     for (test, client) in worlds().await {
-        let ring = audit::ring(&test.app).await.unwrap();
+        let ring = audit::installation_keys(&test.app).await.unwrap();
         for (role, purpose, number, email) in [
             ("marketing", "newsletter", 1, "anna@example.org"),
             ("partner", "newsletter", 10, "jan@example.org"),
@@ -184,7 +184,7 @@ async fn export(test: &TestApp, caller: &Caller, format: Format) -> String {
 #[tokio::test]
 async fn exports_bring_links_along_and_imports_leave_them() {
     for (test, _) in worlds().await {
-        let ring = audit::ring(&test.app).await.unwrap();
+        let ring = audit::installation_keys(&test.app).await.unwrap();
         let partner = test.caller("partner", "newsletter").await;
         let lines = export(&test, &partner, Format::JsonLines).await;
         assert_eq!(lines.lines().count(), 2);
@@ -219,7 +219,7 @@ async fn exports_bring_links_along_and_imports_leave_them() {
 #[tokio::test]
 async fn an_import_leads_no_link_to_anybody_else() {
     for (test, client) in worlds().await {
-        let ring = audit::ring(&test.app).await.unwrap();
+        let ring = audit::installation_keys(&test.app).await.unwrap();
         let partner = test.caller("partner", "newsletter").await;
         let url = client.data(&partner, &of(1)).await["contact"]["preferenceUrl"].clone();
         let contact = opened(ring, &url).contact;

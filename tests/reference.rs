@@ -713,7 +713,7 @@ async fn random_documents_get_the_same_answer_as_from_the_naive_interpreter() {
     for (backend, World { test, client }) in worlds().await.into_iter().enumerate() {
         let mut random = Writer { random: StdRng::seed_from_u64(20_261_123), fragments: Vec::new() };
         let mut interesting = 0;
-        let ring = audit::ring(&test.app).await.unwrap().clone();
+        let ring = audit::installation_keys(&test.app).await.unwrap().clone();
         for (role, purpose) in [
             ("marketing", "newsletter"),
             ("marketing", "event_invitations"),

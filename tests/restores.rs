@@ -76,7 +76,7 @@ async fn a_dump_comes_back_whole_in_every_way() {
         db.execute_unprepared("CLUSTER consent_change USING consent_change_contact_id_idx").await.ok();
         // A key that a rotation has not come to yet.
         let rotating = server(&test, MasterKeys::with_previous([8; 32], vec![[7; 32]])).await.unwrap();
-        audit::rotate(&rotating, "cli:test").await.unwrap();
+        audit::rotate_master_key(&rotating, "cli:test").await.unwrap();
         for statement in [
             "ALTER TABLE subject_key DISABLE TRIGGER subject_key_in_use",
             "UPDATE subject_key SET wrapped_by = 'feedfeedfeedfeed' WHERE category = 'identity'",

@@ -85,7 +85,7 @@ async fn a_rotation_waits_for_transactions_that_saw_the_old_key() {
         for World { test, .. } in worlds().await {
             // SQLite has one writer.
             if test.app.db.backend() == DbBackend::Postgres {
-                audit::ring(&test.app).await.unwrap();
+                audit::installation_keys(&test.app).await.unwrap();
                 rotate_beside_a_writer(&test, writer).await;
             }
         }
@@ -124,7 +124,7 @@ async fn rotate_beside_a_writer(test: &TestApp, writer: Writer) {
                 )
                 .await;
             }
-            audit::rotate(&rotating, "cli:test").await
+            audit::rotate_master_key(&rotating, "cli:test").await
         }
     });
     let transaction = match writer {

@@ -54,7 +54,7 @@ pub async fn sign_up(test: &TestApp, new: &SignUp) -> Result<(), Error> {
 
 /// Tokens of the links of mails that are to be sent, the oldest first.
 pub async fn tokens(test: &TestApp) -> Vec<String> {
-    let ring = audit::ring(&test.app).await.unwrap();
+    let ring = audit::installation_keys(&test.app).await.unwrap();
     let mails = mail::Entity::find().order_by_asc(mail::Column::Id).all(&test.app.db.reader).await.unwrap();
     let sent = mails.into_iter().filter(|mail| mail.period.is_some());
     sent.map(|mail| link_tokens::one_time_token(ring, mail.link_id).unwrap()).collect()
@@ -219,7 +219,7 @@ async fn a_form_of_a_partner_learns_nothing() {
         let withdrawn = json!({ "contactId": id(0, 3), "purpose": "newsletter" });
         done(&world.client, &desk, "withdrawConsent", withdrawn, CONSENT).await;
         // Made with the first link.
-        audit::ring(&test.app).await.unwrap();
+        audit::installation_keys(&test.app).await.unwrap();
         let rows = async || {
             let mut counts = Vec::new();
             for table in ["sign_up", "link", "mail", "audit_entry", "contact", "consent", "consent_event"] {

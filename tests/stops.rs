@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zweck::{
-    audit::{self, Author, Mode},
+    audit::{self, Author, LockMode},
     base::identities::{Kind, Reader},
     domain::{access_tokens::NewToken, stops::Told, suppressions::told_digest},
     exchange::{
@@ -479,7 +479,7 @@ async fn who_begins_to_read_waits_for_a_no_under_way() {
         let app = &site.test.app;
         let other = site.test.caller("partner", "newsletter").await;
         let mut no = audit::begin(app, Author::command(app, ACTOR, None)).await.unwrap();
-        no.lock_identities([7], Mode::Exclusive).await.unwrap();
+        no.lock_identities([7], LockMode::Exclusive).await.unwrap();
         let waiting = office.client.data(&office.partner, IDS);
         assert!(tokio::time::timeout(std::time::Duration::from_millis(400), waiting).await.is_err());
         assert_eq!(site.count::<recipient_use::Entity>().await, 0);

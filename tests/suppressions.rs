@@ -40,7 +40,7 @@ async fn since(
     address: &Address,
     purpose: &str,
 ) -> Option<chrono::DateTime<chrono::Utc>> {
-    let ring = audit::ring(app).await.unwrap();
+    let ring = audit::installation_keys(app).await.unwrap();
     let group = policy.purpose(purpose).and_then(|purpose| purpose.group.clone());
     let reached = [address.reached().clone()];
     let found = suppressions::find(&app.db.reader, Some(ring), &app.reader, &reached).await.unwrap();
@@ -266,7 +266,7 @@ async fn objections_outlive_the_record() {
         done(&client, &staff.desk, "addContactPoint", point, "contact { id }").await;
         let input = json!({ "contactId": contact, "purpose": "direct_marketing", "declaredAt": "2026-11-01T10:00:00Z" });
         object(&client, &staff.desk, input.clone()).await;
-        let ring = audit::ring(app).await.unwrap();
+        let ring = audit::installation_keys(app).await.unwrap();
         let of = suppressions::of_contact(&app.db.reader, ring, &app.reader, contact.parse().unwrap())
             .await
             .unwrap();
@@ -594,7 +594,7 @@ async fn a_new_master_key_recognises_what_was_listed_under_the_old_one() {
             App::new(db, policy, test.clock.clone(), keys, zweck::auth::oidc::Issuers::default())
         };
         let rotating = open(MasterKeys::with_previous([8; 32], vec![[7; 32]])).await;
-        assert!(audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped > 0);
+        assert!(audit::rotate_master_key(&rotating, "cli:test").await.unwrap().rewrapped > 0);
         let app = std::sync::Arc::new(open(MasterKeys::new([8; 32])).await);
         assert_eq!(list(&app).await, before);
         let mailbox = Address::email(&Reader::default(), GONE).unwrap();

@@ -62,10 +62,10 @@ async fn every_address_takes_the_same_statements() {
         done(&world.client, &desk, "recordObjection", objection, "objections { id }").await;
         let withdrawn = json!({ "contactId": id(0, 3), "purpose": "newsletter" });
         done(&world.client, &desk, "withdrawConsent", withdrawn, "consents { id }").await;
-        zweck::audit::ring(&test.app).await.unwrap();
+        zweck::audit::installation_keys(&test.app).await.unwrap();
         log_all(db).await;
         let app = anew(test).await;
-        zweck::audit::ring(&app).await.unwrap();
+        zweck::audit::installation_keys(&app).await.unwrap();
         let now = test.app.now();
         sign_up(&app, "used@example.org", now).await;
         test.clock.advance(TimeDelta::minutes(1));
@@ -123,10 +123,10 @@ async fn senders_write_as_much_for_what_is_withheld() {
         if db.get_database_backend() != DbBackend::Postgres {
             continue;
         }
-        zweck::audit::ring(&test.app).await.unwrap();
+        zweck::audit::installation_keys(&test.app).await.unwrap();
         log_all(db).await;
         let app = anew(test).await;
-        zweck::audit::ring(&app).await.unwrap();
+        zweck::audit::installation_keys(&app).await.unwrap();
         let mut taken = Vec::new();
         for address in ["anna@example.org", "nobody@example.org", "gina@example.org", "no.one@example.org"] {
             signups::ask_fresh(&app, address, "de", "r").await.unwrap();

@@ -37,7 +37,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Transaction, touched::Place};
+use super::{Transaction, affected_contacts::AffectedScope};
 use crate::{
     app::App,
     base::{error::Error, ids::id_after},
@@ -57,8 +57,8 @@ pub(super) struct ConsentTransition {
 
 impl Transaction {
     /// Has the consents of `contacts` looked at before the commit: something that they hang on was written.
-    pub fn touch(&self, contacts: &[Uuid]) {
-        self.touched.at(Place::of(contacts));
+    pub fn mark_affected(&self, contacts: &[Uuid]) {
+        self.affected_contacts.add(AffectedScope::of_contacts(contacts));
     }
 
     /// Has the consents of `contacts` looked at before the commit, though nothing of them is written, and gives of how many there
@@ -66,24 +66,29 @@ impl Transaction {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn look_at(&self, contacts: &[Uuid]) -> Result<usize, Error> {
-        self.touched.at(Place::of(contacts));
-        Ok(news(&self.inner, &self.policy, self.now(), &Place::of(contacts), None).await?.len())
+    pub async fn recheck(&self, contacts: &[Uuid]) -> Result<usize, Error> {
+        self.affected_contacts.add(AffectedScope::of_contacts(contacts));
+        Ok(transitions(&self.inner, &self.policy, self.now(), &AffectedScope::of_contacts(contacts), None)
+            .await?
+            .len())
     }
 
-    /// What began and what ended at `place`; `along` is executed with the question.
-    pub(super) async fn news(
+    /// What began and what ended at `scope`; `insert_rows` is executed with the question.
+    pub(super) async fn transitions(
         &self,
-        place: &Place,
-        along: Option<&InsertStatement>,
+        scope: &AffectedScope,
+        write: Option<&InsertStatement>,
     ) -> Result<Vec<ConsentTransition>, Error> {
-        news(&self.inner, &self.policy, self.now(), place, along).await
+        transitions(&self.inner, &self.policy, self.now(), scope, write).await
     }
 
-    /// Tells it, and gives whether it waits for its place. On PostgreSQL it goes to the queue, for [`super::number`]: no writer waits
+    /// Tells it, and gives whether it waits for its place. On PostgreSQL it goes to the queue, for [`super::number_changes`]: no writer waits
     /// for another there. SQLite has one writer, who gives each row its place behind all others.
-    pub(super) async fn tell(&self, news: Vec<ConsentTransition>) -> Result<bool, Error> {
-        if news.is_empty() {
+    pub(super) async fn record_transitions(
+        &self,
+        transitions: Vec<ConsentTransition>,
+    ) -> Result<bool, Error> {
+        if transitions.is_empty() {
             return Ok(false);
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
@@ -98,33 +103,33 @@ impl Transaction {
                     at: Set(at),
                 })
             };
-            let rows = news.into_iter().map(queued).collect::<Result<_, DbErr>>()?;
-            write::<consent_change_queue::Entity>(&self.inner, rows).await?;
+            let rows = transitions.into_iter().map(queued).collect::<Result<_, DbErr>>()?;
+            insert_rows::<consent_change_queue::Entity>(&self.inner, rows).await?;
             return Ok(true);
         }
-        let mut last = last(&self.inner).await?;
-        let mut rows = Vec::with_capacity(news.len());
-        for ConsentTransition { consent: (contact_id, purpose_code, channel), kind, at } in news {
+        let mut last = last_id(&self.inner).await?;
+        let mut rows = Vec::with_capacity(transitions.len());
+        for ConsentTransition { consent: (contact_id, purpose_code, channel), kind, at } in transitions {
             let id = id_after(last, self.now());
             last = Some(id);
             let channel = Channel::try_from_value(&channel)?;
             let row = consent_change::Model { id, contact_id, purpose_code, channel, kind, at };
             rows.push(row.into_active_model());
         }
-        write::<consent_change::Entity>(&self.inner, rows).await?;
+        insert_rows::<consent_change::Entity>(&self.inner, rows).await?;
         Ok(false)
     }
 }
 
 /// The greatest id of all changes.
-pub(super) async fn last<C: ConnectionTrait>(connection: &C) -> Result<Option<Uuid>, Error> {
-    let known = consent_change::Entity::find().select_only().column(consent_change::Column::Id);
-    let known = known.order_by_desc(consent_change::Column::Id).limit(1);
-    Ok(known.into_tuple().one(connection).await?)
+pub(super) async fn last_id<C: ConnectionTrait>(connection: &C) -> Result<Option<Uuid>, Error> {
+    let ids = consent_change::Entity::find().select_only().column(consent_change::Column::Id);
+    let ids = ids.order_by_desc(consent_change::Column::Id).limit(1);
+    Ok(ids.into_tuple().one(connection).await?)
 }
 
 /// Writes `rows` in their order.
-pub(super) async fn write<E: EntityTrait>(
+pub(super) async fn insert_rows<E: EntityTrait>(
     connection: &DatabaseTransaction,
     mut rows: Vec<E::ActiveModel>,
 ) -> Result<(), Error> {
@@ -141,53 +146,65 @@ pub(super) async fn write<E: EntityTrait>(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn untold(app: &App, contacts: &[Uuid]) -> Result<usize, Error> {
-    Ok(news(&app.db.reader, &app.policy.current(), app.now(), &Place::of(contacts), None).await?.len())
+pub async fn count_unrecorded(app: &App, contacts: &[Uuid]) -> Result<usize, Error> {
+    Ok(transitions(
+        &app.db.reader,
+        &app.policy.current(),
+        app.now(),
+        &AffectedScope::of_contacts(contacts),
+        None,
+    )
+    .await?
+    .len())
 }
 
-/// How the consents at `place` differ from what was told of them.
-async fn news<C: ConnectionTrait>(
+/// How the consents at `scope` differ from what was told of them.
+async fn transitions<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
     now: DateTime<Utc>,
-    place: &Place,
-    along: Option<&InsertStatement>,
+    scope: &AffectedScope,
+    write: Option<&InsertStatement>,
 ) -> Result<Vec<ConsentTransition>, Error> {
-    let followed = policy.purposes().iter().filter(|purpose| {
-        purpose.grounds == Grounds::Consent && (place.any || place.purposes.contains(&purpose.code))
+    let announced_purposes = policy.purposes().iter().filter(|purpose| {
+        purpose.grounds == Grounds::Consent && (scope.all_purposes || scope.purposes.contains(&purpose.code))
     });
     let backend = connection.get_database_backend();
-    let scopes: Vec<Scope> = followed
+    let scopes: Vec<Scope> = announced_purposes
         .map(|purpose| Scope { purpose: Some(purpose.clone()), now, backend, subject: None })
         .collect();
-    let contacts: Vec<Uuid> = place.contacts.iter().copied().collect();
-    let purposes: Vec<String> = place.purposes.iter().cloned().collect();
-    let only = (!place.any).then_some(purposes.as_slice());
-    let standing = engine::consents_in_force(connection, &scopes, &contacts, only, along).await?;
-    let (mut holds, mut told) = (BTreeSet::new(), BTreeMap::new());
-    for one in standing {
-        match one {
+    let contacts: Vec<Uuid> = scope.contacts.iter().copied().collect();
+    let purposes: Vec<String> = scope.purposes.iter().cloned().collect();
+    let purposes = (!scope.all_purposes).then_some(purposes.as_slice());
+    let marks = engine::consents_in_force(connection, &scopes, &contacts, purposes, write).await?;
+    let (mut in_force, mut announced) = (BTreeSet::new(), BTreeMap::new());
+    for mark in marks {
+        match mark {
             ConsentMark::InForce(consent) => {
-                holds.insert(consent);
+                in_force.insert(consent);
             }
             ConsentMark::Announced { consent, since, end } => {
-                told.insert(consent, (since, end));
+                announced.insert(consent, (since, end));
             }
         }
     }
-    let mut news: Vec<ConsentTransition> = Vec::new();
-    for (consent, (since, end)) in &told {
-        if !holds.contains(consent) {
+    let mut transitions: Vec<ConsentTransition> = Vec::new();
+    for (consent, (since, end)) in &announced {
+        if !in_force.contains(consent) {
             // What ended by time ended then, whenever that is noticed.
             let at = end.filter(|end| *end <= now).map_or(now, |end| end.max(*since));
-            news.push(ConsentTransition { consent: consent.clone(), kind: ConsentChangeKind::Ended, at });
+            transitions.push(ConsentTransition {
+                consent: consent.clone(),
+                kind: ConsentChangeKind::Ended,
+                at,
+            });
         }
     }
-    let began = holds.into_iter().filter(|consent| !told.contains_key(consent));
-    news.extend(began.map(|consent| ConsentTransition {
+    let began = in_force.into_iter().filter(|consent| !announced.contains_key(consent));
+    transitions.extend(began.map(|consent| ConsentTransition {
         consent,
         kind: ConsentChangeKind::Granted,
         at: now,
     }));
-    Ok(news)
+    Ok(transitions)
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// One field before and after.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct FieldChange {
     /// E.g. `Contact.email`.
     pub coordinate: String,
     /// Its data category, by which its values are sealed.
@@ -26,7 +26,7 @@ pub struct Change {
 /// Fields that changed. Debug shows coordinates alone.
 #[derive(Clone, Default)]
 #[must_use = "what changed must be recorded"]
-pub struct ChangeSet(Vec<Change>);
+pub struct ChangeSet(Vec<FieldChange>);
 
 impl ChangeSet {
     /// Nothing changed.
@@ -35,14 +35,10 @@ impl ChangeSet {
     }
 
     /// Every declared field, keys aside, in which two states of a row of `object` differ; `None` where there is no such state.
-    pub fn between<M: ModelTrait>(
-        object: &'static ObjectType,
-        before: Option<&M>,
-        after: Option<&M>,
-    ) -> Self {
+    pub fn diff<M: ModelTrait>(object: &'static ObjectType, before: Option<&M>, after: Option<&M>) -> Self {
         let value = |model: Option<&M>, field: &Field, column: &str| {
             let mut columns = <M::Entity as EntityTrait>::Column::iter();
-            let column = columns.find(|known| known.as_str() == column);
+            let column = columns.find(|candidate| candidate.as_str() == column);
             let value = column.zip(model).map_or(Json::Null, |(column, model)| json(model.get(column)));
             match (&field.source, &value) {
                 // Lists are kept as JSON text.
@@ -54,11 +50,11 @@ impl ChangeSet {
             }
         };
         // Keys never change, and the entry names what it is about.
-        let telling = object.fields.iter().filter(|field| field.category != DataCategory::Key);
-        let columns = telling.filter_map(|field: &Field| Some((field, field.column()?)));
+        let fields = object.fields.iter().filter(|field| field.category != DataCategory::Key);
+        let columns = fields.filter_map(|field: &Field| Some((field, field.column()?)));
         let changes = columns.filter_map(|(field, column)| {
             let (before, after) = (value(before, field, column), value(after, field, column));
-            (before != after).then(|| Change {
+            (before != after).then(|| FieldChange {
                 coordinate: format!("{}.{}", object.name, field.name),
                 category: field.category,
                 before,
@@ -69,12 +65,12 @@ impl ChangeSet {
     }
 
     /// A change that is no field of a row.
-    pub fn one(coordinate: &str, category: DataCategory, before: Json, after: Json) -> Self {
-        Self(vec![Change { coordinate: coordinate.to_owned(), category, before, after }])
+    pub fn single(coordinate: &str, category: DataCategory, before: Json, after: Json) -> Self {
+        Self(vec![FieldChange { coordinate: coordinate.to_owned(), category, before, after }])
     }
 
     /// These and `others`.
-    pub fn and(mut self, others: Self) -> Self {
+    pub fn merge(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }

@@ -77,11 +77,11 @@ impl Entry {
 
 /// What was written, and whether its entries are in the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recorded {
+pub enum EntryTiming {
     /// They are.
-    Now,
+    Immediate,
     /// They follow.
-    Later,
+    Deferred,
 }
 
 /// What all entries of a transaction have in common: who, when, and ids in order.

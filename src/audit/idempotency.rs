@@ -46,20 +46,20 @@ impl Idempotency {
     }
 
     /// Where the outcome of a root field is kept. Response keys are the client's and of any length: a digest stands for them.
-    fn place(&self, actor: &str, root: &str) -> Result<Place, Error> {
+    fn outcome_key(&self, actor: &str, root: &str) -> Result<OutcomeKey, Error> {
         Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32], &[root.as_bytes()])?))
     }
 
     /// Where the request as a whole is kept.
-    fn whole(&self, actor: &str) -> Place {
+    fn request_key(&self, actor: &str) -> OutcomeKey {
         (actor.to_owned(), self.key_hash.clone(), String::new())
     }
 
-    fn row(&self, place: Place, now: DateTime<Utc>) -> ActiveModel {
+    fn row(&self, key: OutcomeKey, now: DateTime<Utc>) -> ActiveModel {
         ActiveModel {
-            actor: Set(place.0),
-            key_hash: Set(place.1),
-            root: Set(place.2),
+            actor: Set(key.0),
+            key_hash: Set(key.1),
+            root: Set(key.2),
             body_hash: Set(self.body_hash.clone()),
             sealed: Set(String::new()),
             created_at: Set(now),
@@ -67,7 +67,7 @@ impl Idempotency {
     }
 }
 
-type Place = (String, String, String);
+type OutcomeKey = (String, String, String);
 
 /// A digest of `parts`, each with its length before it, by HKDF-SHA-256 under `secret`; hexadecimal.
 fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
@@ -89,21 +89,29 @@ impl Transaction {
     ///
     /// # Errors
     /// `CONFLICT` for the same key with another purpose or body.
-    pub async fn claim(&self, app: &App, replay: &Idempotency, root: &str) -> Result<Option<Vec<u8>>, Error> {
-        forget(self.connection(), self.now()).await?;
-        let (whole, place) = (replay.whole(&self.author().actor), replay.place(&self.author().actor, root)?);
-        let known = Entity::find_by_id(whole.clone()).one(self.connection()).await?;
-        if known.as_ref().is_some_and(|row| row.body_hash != replay.body_hash) {
+    pub async fn claim(
+        &self,
+        app: &App,
+        idempotency: &Idempotency,
+        root: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        delete_expired(self.connection(), self.now()).await?;
+        let (request_key, key) = (
+            idempotency.request_key(&self.author().actor),
+            idempotency.outcome_key(&self.author().actor, root)?,
+        );
+        let request = Entity::find_by_id(request_key.clone()).one(self.connection()).await?;
+        if request.as_ref().is_some_and(|row| row.body_hash != idempotency.body_hash) {
             return Err(Error::new(Code::Conflict, "this Idempotency-Key was used for another request"));
         }
-        if let Some(row) = Entity::find_by_id(place.clone()).one(self.connection()).await? {
-            return outcome(&app.keys, &place, &row.sealed).map(Some);
+        if let Some(row) = Entity::find_by_id(key.clone()).one(self.connection()).await? {
+            return open_outcome(&app.keys, &key, &row.sealed).map(Some);
         }
-        if known.is_none() {
-            let row = replay.row(whole, self.now());
+        if request.is_none() {
+            let row = idempotency.row(request_key, self.now());
             Entity::insert(row).exec_without_returning(self.connection()).await?;
         }
-        Entity::insert(replay.row(place, self.now())).exec_without_returning(self.connection()).await?;
+        Entity::insert(idempotency.row(key, self.now())).exec_without_returning(self.connection()).await?;
         Ok(None)
     }
 
@@ -111,16 +119,16 @@ impl Transaction {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn keep(
+    pub async fn store_outcome(
         &self,
         app: &App,
-        replay: &Idempotency,
+        idempotency: &Idempotency,
         root: &str,
         outcome: &[u8],
     ) -> Result<(), Error> {
-        let place = replay.place(&self.author().actor, root)?;
-        let sealed = seal(&app.keys.derive(KEY_CONTEXT)?, &context(&place), outcome)?;
-        let mut row = replay.row(place, self.now());
+        let key = idempotency.outcome_key(&self.author().actor, root)?;
+        let sealed = seal(&app.keys.derive(KEY_CONTEXT)?, &associated_data(&key), outcome)?;
+        let mut row = idempotency.row(key, self.now());
         row.sealed = Set(format!("{}:{sealed}", app.keys.key_id()?));
         Entity::update(row).exec(self.connection()).await?;
         Ok(())
@@ -128,7 +136,7 @@ impl Transaction {
 }
 
 /// Deletes what was kept for a day.
-async fn forget<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<(), Error> {
+async fn delete_expired<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<(), Error> {
     Entity::delete_many().filter(Column::CreatedAt.lte(now - RETENTION)).exec(connection).await?;
     Ok(())
 }
@@ -138,18 +146,18 @@ async fn forget<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Resul
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn sweep(app: &App) -> Result<(), Error> {
-    forget(&app.db.writer, app.now()).await
+pub async fn delete_expired_outcomes(app: &App) -> Result<(), Error> {
+    delete_expired(&app.db.writer, app.now()).await
 }
 
-fn context(place: &Place) -> Vec<u8> {
-    format!("{}\n{}\n{}", place.0, place.1, place.2).into_bytes()
+fn associated_data(key: &OutcomeKey) -> Vec<u8> {
+    format!("{}\n{}\n{}", key.0, key.1, key.2).into_bytes()
 }
 
-fn outcome(keys: &MasterKeys, place: &Place, sealed: &str) -> Result<Vec<u8>, Error> {
-    let (name, sealed) = sealed.split_once(':').unwrap_or_default();
-    let key = keys.derive_under(name, KEY_CONTEXT)?;
-    let opened = key.and_then(|key| open(&key, &context(place), sealed));
+fn open_outcome(keys: &MasterKeys, key: &OutcomeKey, sealed: &str) -> Result<Vec<u8>, Error> {
+    let (key_id, sealed) = sealed.split_once(':').unwrap_or_default();
+    let sealing_key = keys.derive_under(key_id, KEY_CONTEXT)?;
+    let opened = sealing_key.and_then(|sealing_key| open(&sealing_key, &associated_data(key), sealed));
     opened.ok_or_else(|| {
         Error::new(Code::Conflict, "the outcome of this Idempotency-Key cannot be read any more")
     })

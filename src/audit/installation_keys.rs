@@ -39,13 +39,13 @@ const ACTION: &str = "makeKeys";
 ///
 /// # Errors
 /// `INTERNAL` from the database, or where a key is wrapped by a master key that is not known.
-pub async fn ring(app: &App) -> Result<&InstallationKeys, Error> {
+pub async fn installation_keys(app: &App) -> Result<&InstallationKeys, Error> {
     app.installation_keys
         .get_or_try_init(async || {
-            if let Some(ring) = read(&app.db.reader, &app.keys).await? {
-                return Ok(ring);
+            if let Some(installation_keys) = read(&app.db.reader, &app.keys).await? {
+                return Ok(installation_keys);
             }
-            match make(app).await {
+            match create(app).await {
                 // Another server was in between.
                 Err(error) if !error.transient => return Err(error),
                 _ => {}
@@ -58,13 +58,13 @@ pub async fn ring(app: &App) -> Result<&InstallationKeys, Error> {
 /// The keys of this installation, if they were made already.
 ///
 /// # Errors
-/// As [`ring`].
-pub async fn known_ring(app: &App) -> Result<Option<&InstallationKeys>, Error> {
+/// As [`installation_keys`].
+pub async fn existing_installation_keys(app: &App) -> Result<Option<&InstallationKeys>, Error> {
     if app.installation_keys.get().is_none()
-        && let Some(ring) = read(&app.db.reader, &app.keys).await?
+        && let Some(installation_keys) = read(&app.db.reader, &app.keys).await?
     {
         // Whoever was faster has read the same.
-        _ = app.installation_keys.set(ring);
+        _ = app.installation_keys.set(installation_keys);
     }
     Ok(app.installation_keys.get())
 }
@@ -73,14 +73,14 @@ impl Transaction {
     /// The keys of the installation, if they were made already.
     ///
     /// # Errors
-    /// As [`ring`].
-    pub async fn known_ring(&self) -> Result<Option<InstallationKeys>, Error> {
-        if let Some(ring) = self.made.as_ref().or(self.ring.get()) {
-            return Ok(Some(ring.clone()));
+    /// As [`installation_keys`].
+    pub async fn existing_installation_keys(&self) -> Result<Option<InstallationKeys>, Error> {
+        if let Some(installation_keys) = self.created_keys.as_ref().or(self.installation_keys.get()) {
+            return Ok(Some(installation_keys.clone()));
         }
         let found = read(&self.inner, &self.keys).await?;
-        if let Some(ring) = &found {
-            _ = self.ring.set(ring.clone());
+        if let Some(installation_keys) = &found {
+            _ = self.installation_keys.set(installation_keys.clone());
         }
         Ok(found)
     }
@@ -88,23 +88,23 @@ impl Transaction {
     /// The keys of the installation, made in this transaction where they are missing.
     ///
     /// # Errors
-    /// As [`ring`]; transient where another server makes them at the same time.
-    pub async fn ring(&mut self) -> Result<InstallationKeys, Error> {
-        if let Some(ring) = self.known_ring().await? {
-            return Ok(ring);
+    /// As [`installation_keys`]; transient where another server makes them at the same time.
+    pub async fn installation_keys(&mut self) -> Result<InstallationKeys, Error> {
+        if let Some(installation_keys) = self.existing_installation_keys().await? {
+            return Ok(installation_keys);
         }
-        if !is_whole(&self.inner).await? {
+        if !has_all_needed(&self.inner).await? {
             return Err(missing());
         }
         // Another may have made them since they were looked for.
-        if let Some(ring) = self.known_ring().await? {
-            return Ok(ring);
+        if let Some(installation_keys) = self.existing_installation_keys().await? {
+            return Ok(installation_keys);
         }
-        fill(self, &[]).await?;
-        let ring = read(&self.inner, &self.keys).await?.ok_or_else(missing)?;
+        create_missing(self, &[]).await?;
+        let installation_keys = read(&self.inner, &self.keys).await?.ok_or_else(missing)?;
         // Not kept beyond the transaction: it may be rolled back.
-        self.made = Some(ring.clone());
-        Ok(ring)
+        self.created_keys = Some(installation_keys.clone());
+        Ok(installation_keys)
     }
 }
 
@@ -116,7 +116,7 @@ async fn read<C: ConnectionTrait>(
     connection: &C,
     keys: &MasterKeys,
 ) -> Result<Option<InstallationKeys>, Error> {
-    let rows = rows(connection).await?;
+    let rows = key_rows(connection).await?;
     let key = |name: &str| {
         let row = rows.iter().find(|row| row.category == name);
         row.map(|row| sealing::unwrapped(keys, row)).transpose()
@@ -129,7 +129,7 @@ async fn read<C: ConnectionTrait>(
     })
 }
 
-async fn rows<C: ConnectionTrait>(connection: &C) -> Result<Vec<subject_key::Model>, Error> {
+async fn key_rows<C: ConnectionTrait>(connection: &C) -> Result<Vec<subject_key::Model>, Error> {
     Ok(Entity::find().filter(Column::SubjectId.eq(SYSTEM_SUBJECT)).all(connection).await?)
 }
 
@@ -142,17 +142,17 @@ pub(super) fn is_of_installation(row: &subject_key::Model) -> bool {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn closed<C: ConnectionTrait>(
+pub(super) async fn unopenable<C: ConnectionTrait>(
     connection: &C,
     keys: &MasterKeys,
 ) -> Result<Vec<subject_key::Model>, Error> {
-    let mut closed = Vec::new();
-    for row in rows(connection).await?.into_iter().filter(is_of_installation) {
+    let mut unopenable = Vec::new();
+    for row in key_rows(connection).await?.into_iter().filter(is_of_installation) {
         if !sealing::opens(keys, &row)? {
-            closed.push(row);
+            unopenable.push(row);
         }
     }
-    Ok(closed)
+    Ok(unopenable)
 }
 
 /// Whether no key of the installation is missing that something was made with: a database that was restored without them would make
@@ -160,32 +160,32 @@ pub(super) async fn closed<C: ConnectionTrait>(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn is_whole<C: ConnectionTrait>(connection: &C) -> Result<bool, Error> {
-    let lacks = async || {
-        let known = names(connection).await?;
+pub(super) async fn has_all_needed<C: ConnectionTrait>(connection: &C) -> Result<bool, Error> {
+    let missing_names = async || {
+        let existing = existing_names(connection).await?;
         Ok::<_, Error>(
             PERMANENT_KEYS
                 .into_iter()
-                .filter(|name| !known.iter().any(|known| known == name))
+                .filter(|name| !existing.iter().any(|existing| existing == name))
                 .collect::<Vec<_>>(),
         )
     };
-    let lacking = lacks().await?;
-    if lacking.is_empty() || !was_made(connection, &lacking).await? {
+    let missing = missing_names().await?;
+    if missing.is_empty() || !was_used(connection, &missing).await? {
         return Ok(true);
     }
     // Looked at once more: another may have made them meanwhile, and what tells of it with them.
-    Ok(lacks().await?.is_empty())
+    Ok(missing_names().await?.is_empty())
 }
 
 /// Whether something was made with keys that are not there.
-async fn was_made<C: ConnectionTrait>(connection: &C, lacking: &[&str]) -> Result<bool, Error> {
+async fn was_used<C: ConnectionTrait>(connection: &C, missing: &[&str]) -> Result<bool, Error> {
     let made = audit_entry::Entity::find().filter(audit_entry::Column::Action.eq(ACTION));
     let listed = suppression::Entity::find().select_only().column(suppression::Column::Id);
     let linked = link::Entity::find().select_only().column(link::Column::Id);
     Ok(exists(connection, made.select_only().column(audit_entry::Column::Id)).await?
-        || (lacking.contains(&SUPPRESSION) && exists(connection, listed).await?)
-        || (lacking.contains(&LINKS) && exists(connection, linked).await?))
+        || (missing.contains(&SUPPRESSION) && exists(connection, listed).await?)
+        || (missing.contains(&LINKS) && exists(connection, linked).await?))
 }
 
 async fn exists<C: ConnectionTrait, E: EntityTrait>(
@@ -195,20 +195,20 @@ async fn exists<C: ConnectionTrait, E: EntityTrait>(
     Ok(ids.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
 }
 
-async fn names<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
+async fn existing_names<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
     let of_nobody =
         Entity::find().select_only().column(Column::Category).filter(Column::SubjectId.eq(SYSTEM_SUBJECT));
     Ok(of_nobody.into_tuple().all(connection).await?)
 }
 
-async fn make(app: &App) -> Result<(), Error> {
+async fn create(app: &App) -> Result<(), Error> {
     let mut tx = begin(app, Author::command(app, "server", None)).await?;
-    if !is_whole(tx.connection()).await? {
+    if !has_all_needed(tx.connection()).await? {
         return Err(Error::internal(
             "the keys of the installation are missing, though something was made with them",
         ));
     }
-    fill(&mut tx, &[]).await?;
+    create_missing(&mut tx, &[]).await?;
     tx.commit().await
 }
 
@@ -218,15 +218,15 @@ async fn make(app: &App) -> Result<(), Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn remake(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> {
+pub async fn remake_keys(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> {
     with_retry(|| async {
         let mut tx = begin(app, Author::command(app, actor, None)).await?;
-        let closed: Vec<String> =
-            closed(tx.connection(), &app.keys).await?.into_iter().map(|row| row.category).collect();
-        let of_closed = Column::Category.is_in(closed.iter().map(String::as_str));
-        let lost = Entity::delete_many().filter(Column::SubjectId.eq(SYSTEM_SUBJECT)).filter(of_closed);
+        let unopenable: Vec<String> =
+            unopenable(tx.connection(), &app.keys).await?.into_iter().map(|row| row.category).collect();
+        let is_unopenable = Column::Category.is_in(unopenable.iter().map(String::as_str));
+        let lost = Entity::delete_many().filter(Column::SubjectId.eq(SYSTEM_SUBJECT)).filter(is_unopenable);
         lost.exec(tx.connection()).await?;
-        let made = fill(&mut tx, &closed).await?;
+        let made = create_missing(&mut tx, &unopenable).await?;
         tx.commit().await?;
         Ok(made)
     })
@@ -234,24 +234,24 @@ pub async fn remake(app: &App, actor: &str) -> Result<Vec<&'static str>, Error> 
 }
 
 /// Makes the keys that are missing, `lost` ones among them, and gives their names.
-async fn fill(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>, Error> {
-    let known = names(tx.connection()).await?;
+async fn create_missing(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>, Error> {
+    let existing = existing_names(tx.connection()).await?;
     let missing: Vec<&str> =
-        ALL.into_iter().filter(|name| !known.iter().any(|known| known == name)).collect();
+        ALL.into_iter().filter(|name| !existing.iter().any(|existing| existing == name)).collect();
     for name in &missing {
         // An earlier program made these digests by a key of the master key: what it kept for retries is found on.
-        let never_there = *name == LOOKUPS && !missing.contains(&LINKS);
-        let inherited = never_there && !lost.iter().any(|lost| lost == name);
-        let key = if inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
-        let fresh = sealing::first(&tx.keys, SYSTEM_SUBJECT, name, key, tx.now())?;
-        sealing::insert(tx.connection(), &tx.keys, &[fresh]).await?;
+        let is_new_kind = *name == LOOKUPS && !missing.contains(&LINKS);
+        let is_inherited = is_new_kind && !lost.iter().any(|lost| lost == name);
+        let key = if is_inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
+        let key_row = sealing::first(&tx.keys, SYSTEM_SUBJECT, name, key, tx.now())?;
+        sealing::insert(tx.connection(), &tx.keys, &[key_row]).await?;
     }
     tx.record(Entry {
         action: ACTION,
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one(
+        changes: ChangeSet::single(
             "Keys.names",
             DataCategory::Technical,
             serde_json::Value::Null,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::{Mode, Transaction};
+use super::{LockMode, Transaction};
 use crate::base::error::Error;
 
 /// The number of the lock of all uses by recipients.
@@ -22,27 +22,27 @@ impl Transaction {
     pub async fn lock_identities(
         &mut self,
         locks: impl IntoIterator<Item = u64>,
-        mode: Mode,
+        mode: LockMode,
     ) -> Result<(), Error> {
-        let mut wanted: Vec<u64> = locks
+        let mut missing: Vec<u64> = locks
             .into_iter()
-            .filter(|lock| self.held.identities.get(lock).is_none_or(|held| *held < mode))
+            .filter(|lock| self.held_locks.identities.get(lock).is_none_or(|held| *held < mode))
             .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        if wanted.is_empty() {
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
             return Ok(());
         }
-        if self.held.contacts.load(Ordering::Relaxed) {
+        if self.held_locks.contacts.load(Ordering::Relaxed) {
             return Err(Error::internal("an identity that is locked after a contact"));
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
             let name = mode.function();
             // Who declares something may owe it to those who read: their uses come first, by the same statement.
-            let (uses, from) = match (mode, self.held.uses) {
-                (Mode::Exclusive, None) => {
-                    self.held.uses = Some(Mode::Shared);
-                    let shared = Mode::Shared.function();
+            let (uses, from) = match (mode, self.held_locks.uses) {
+                (LockMode::Exclusive, None) => {
+                    self.held_locks.uses = Some(LockMode::Shared);
+                    let shared = LockMode::Shared.function();
                     (format!("uses AS MATERIALIZED (SELECT {shared}({RECIPIENT_USES_LOCK})), "), "uses, ")
                 }
                 _ => (String::new(), ""),
@@ -52,11 +52,11 @@ impl Transaction {
                 "WITH {uses}wanted AS MATERIALIZED (SELECT k FROM {from}unnest($1::bigint[]) WITH ORDINALITY AS u (k, n) \
                  ORDER BY n) SELECT COUNT({name}(k)) FROM wanted"
             );
-            let numbers: Vec<i64> = wanted.iter().map(|lock| lock.cast_signed()).collect();
+            let numbers: Vec<i64> = missing.iter().map(|lock| lock.cast_signed()).collect();
             let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [numbers.into()]);
             self.inner.query_one_raw(statement).await?;
         }
-        self.held.identities.extend(wanted.into_iter().map(|lock| (lock, mode)));
+        self.held_locks.identities.extend(missing.into_iter().map(|lock| (lock, mode)));
         Ok(())
     }
 
@@ -65,15 +65,15 @@ impl Transaction {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn lock_uses(&mut self, mode: Mode) -> Result<(), Error> {
-        if self.held.uses.is_some_and(|held| held >= mode) {
+    pub async fn lock_uses(&mut self, mode: LockMode) -> Result<(), Error> {
+        if self.held_locks.uses.is_some_and(|held| held >= mode) {
             return Ok(());
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
             let sql = format!("SELECT COUNT({}({RECIPIENT_USES_LOCK}))", mode.function());
             self.inner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         }
-        self.held.uses = Some(mode);
+        self.held_locks.uses = Some(mode);
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Transaction {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn plan_anew(&self, anew: bool) -> Result<(), Error> {
+    pub async fn use_custom_plans(&self, anew: bool) -> Result<(), Error> {
         if self.inner.get_database_backend() == DbBackend::Postgres {
             let mode = if anew { "force_custom_plan" } else { "auto" };
             let sql = format!("SELECT set_config('plan_cache_mode', '{mode}', true)");
@@ -92,12 +92,12 @@ impl Transaction {
     }
 
     /// Whether all of `locks` are held, in `mode` or a stronger one.
-    pub fn holds(&self, locks: impl IntoIterator<Item = u64>, mode: Mode) -> bool {
-        locks.into_iter().all(|lock| self.held.identities.get(&lock).is_some_and(|held| *held >= mode))
+    pub fn has_locks(&self, locks: impl IntoIterator<Item = u64>, mode: LockMode) -> bool {
+        locks.into_iter().all(|lock| self.held_locks.identities.get(&lock).is_some_and(|held| *held >= mode))
     }
 
     /// Notes that contacts are about to be locked: identities that are not locked by now are locked by another attempt.
-    pub fn lock_contacts(&self) {
-        self.held.contacts.store(true, Ordering::Relaxed);
+    pub fn note_contact_locks(&self) {
+        self.held_locks.contacts.store(true, Ordering::Relaxed);
     }
 }

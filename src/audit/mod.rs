@@ -3,24 +3,24 @@
 //! Write functions take a [`Transaction`], which nothing else can make: raw `begin` is refused by a lint. Who gets one
 //! must record what it did, or cannot commit.
 
-mod beside;
+mod active_master_key;
+mod affected_contacts;
 mod consent_changes;
+mod deferred_entries;
 mod diff;
 mod entries;
-mod held;
+mod held_locks;
 mod idempotency;
-mod in_use;
 mod installation_keys;
 mod key_rotation;
 mod locks;
-mod masters;
+mod master_keys;
 mod numbering;
-mod openable;
-mod owing;
 mod probe;
 mod retry;
 mod row_batch;
-mod touched;
+mod sealed_entries;
+mod unopenable;
 
 use std::sync::Arc;
 
@@ -35,26 +35,26 @@ use tokio::sync::OnceCell;
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use consent_changes::untold;
-pub use diff::{Change, ChangeSet};
-pub use entries::{Author, Entry, Recorded};
-pub use held::Mode;
-pub use idempotency::{Idempotency, sweep};
-pub use in_use::refresh;
-pub use installation_keys::{known_ring, remake, ring};
-pub use key_rotation::{Rotated, rotate};
+pub use active_master_key::refresh_master_key;
+pub use consent_changes::count_unrecorded;
+pub use deferred_entries::{with_deferred_entries, write_deferred_entries};
+pub use diff::{ChangeSet, FieldChange};
+pub use entries::{Author, Entry, EntryTiming};
+pub use held_locks::LockMode;
+pub use idempotency::{Idempotency, delete_expired_outcomes};
+pub use installation_keys::{existing_installation_keys, installation_keys, remake_keys};
+pub use key_rotation::{RotationReport, rotate_master_key};
 pub use locks::RECIPIENT_USES_LOCK;
-pub use masters::{KeyUse, Keyring, adopt, keyring, unknown_masters};
-pub use numbering::number;
-pub use openable::{Closed, closed, give_up};
-pub use owing::{settle, taken};
-pub use probe::{Probed, probe};
-pub use retry::{Past, with_retry};
-pub use row_batch::Rows;
+pub use master_keys::{KeyUse, Keyring, adopt_master_key, keyring, unknown_master_keys};
+pub use numbering::number_changes;
+pub use probe::{ProbeResult, probe};
+pub use retry::{RowFailures, with_retry};
+pub use row_batch::RowBatch;
+pub use unopenable::{Unopenable, count_unopenable, delete_unopenable_keys};
 
+use affected_contacts::AffectedContacts;
 use entries::Stamp;
-use held::Held;
-use touched::AffectedContacts;
+use held_locks::HeldLocks;
 
 use crate::{
     app::App,
@@ -65,7 +65,7 @@ use crate::{
         metrics,
     },
     crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys, sealing::Sealer},
-    db::{Db, change_feed::Change as Told},
+    db::{Db, change_feed::Change as FeedChange},
     engine::{self, Scope},
     policy::Policy,
     registry::{ACCESS_TOKEN, DataCategory, ObjectType, SUBSCRIPTIONS},
@@ -78,26 +78,26 @@ pub struct Transaction {
     sealer: Sealer,
     keys: MasterKeys,
     /// Keys that outlive a rotation, once anybody has read them.
-    ring: Arc<OnceCell<InstallationKeys>>,
+    installation_keys: Arc<OnceCell<InstallationKeys>>,
     /// The same, where this transaction has made them.
-    made: Option<InstallationKeys>,
+    created_keys: Option<InstallationKeys>,
     entries: Vec<audit_entry::ActiveModel>,
     /// The database, for what is beside the transaction.
     db: Db,
     /// What is told once it is committed.
-    told: Vec<Told>,
+    pending_changes: Vec<FeedChange>,
     /// The policy in force, by which consents are found to begin or to end.
     policy: Arc<Policy>,
     /// Contacts of which that is to be found out.
-    touched: AffectedContacts,
+    affected_contacts: AffectedContacts,
     /// How addresses are read.
     reader: Reader,
     /// How long recipients may have kept what they read.
     keep_copy: TimeDelta,
     /// What is locked.
-    held: Held,
+    held_locks: HeldLocks,
     /// Whether entries are written now.
-    recorded: Recorded,
+    timing: EntryTiming,
 }
 
 /// Opens the door.
@@ -106,7 +106,7 @@ pub struct Transaction {
 /// `INTERNAL` when the database cannot be reached.
 pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     if app.keys.is_in_doubt() {
-        refresh(app).await?;
+        refresh_master_key(app).await?;
     }
     let options = TransactionOptions {
         // An upgrade of a deferred transaction fails when another writer was in between.
@@ -118,25 +118,25 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     let now = app.now();
     let (stamp, sealer) = (Stamp::new(author, now), Sealer::new(&app.keys));
     let db = app.db.clone();
-    let (policy, touched) = (app.policy.current(), AffectedContacts::default());
-    let (keys, ring, made) = (app.keys.clone(), app.installation_keys.clone(), None);
-    let (entries, told) = (Vec::new(), Vec::new());
+    let (policy, affected_contacts) = (app.policy.current(), AffectedContacts::default());
+    let (keys, installation_keys, created_keys) = (app.keys.clone(), app.installation_keys.clone(), None);
+    let (entries, pending_changes) = (Vec::new(), Vec::new());
     Ok(Transaction {
         stamp,
         inner,
         sealer,
         keys,
-        ring,
-        made,
+        installation_keys,
+        created_keys,
         entries,
         db,
-        told,
+        pending_changes,
         policy,
-        touched,
+        affected_contacts,
         reader: app.reader,
         keep_copy: app.keep_copy,
-        held: Held::default(),
-        recorded: Recorded::Now,
+        held_locks: HeldLocks::default(),
+        timing: EntryTiming::Immediate,
     })
 }
 
@@ -145,8 +145,8 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
 async fn open(app: &App, options: TransactionOptions) -> Result<DatabaseTransaction, Error> {
     let writer = app.db.writer.clone();
     #[expect(clippy::disallowed_methods, reason = "this is the one door")]
-    let begun = tokio::spawn(async move { writer.begin_with_options(options).await }.in_current_span());
-    Ok(begun.await.map_err(|_| Error::internal("a transaction that cannot be begun"))??)
+    let transaction = tokio::spawn(async move { writer.begin_with_options(options).await }.in_current_span());
+    Ok(transaction.await.map_err(|_| Error::internal("a transaction that cannot be begun"))??)
 }
 
 impl Transaction {
@@ -195,7 +195,7 @@ impl Transaction {
     }
 
     /// Until when a recipient must have read, so that it may have kept nothing of it.
-    pub fn kept_since(&self) -> DateTime<Utc> {
+    pub fn copy_cutoff(&self) -> DateTime<Utc> {
         self.now() - self.keep_copy
     }
 
@@ -208,13 +208,13 @@ impl Transaction {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn sees(&self, actor: &Actor, object: &ObjectType, id: Uuid) -> Result<bool, Error> {
+    pub async fn can_see(&self, actor: &Actor, object: &ObjectType, id: Uuid) -> Result<bool, Error> {
         let scope = Scope::for_actor(actor, self.now(), self.inner.get_database_backend());
         engine::exists(&self.inner, &scope, object, id).await
     }
 
     /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
-    pub fn rule(&self, actor: &Actor, object: &ObjectType) -> Expr {
+    pub fn row_condition(&self, actor: &Actor, object: &ObjectType) -> Expr {
         engine::row_condition(&Scope::for_actor(actor, self.now(), self.inner.get_database_backend()), object)
     }
 
@@ -224,7 +224,7 @@ impl Transaction {
     ///
     /// # Errors
     /// `AUDIT_UNAVAILABLE`, should the derivation refuse.
-    pub fn take_keys(
+    pub fn preload_keys(
         &mut self,
         subject: Uuid,
         keys: &[Result<subject_key::Model, DataCategory>],
@@ -245,9 +245,9 @@ impl Transaction {
     pub async fn record(&mut self, entry: Entry) -> Result<(), Error> {
         let id = self.new_id();
         let (subject, parts) = (entry.subject(), entry.changes.by_category()?);
-        let sealed = match self.recorded {
-            Recorded::Now => self.sealer.seal(&self.inner, self.now(), id, subject, &parts).await,
-            Recorded::Later => self.seal_owed(id, subject, &parts).await,
+        let sealed = match self.timing {
+            EntryTiming::Immediate => self.sealer.seal(&self.inner, self.now(), id, subject, &parts).await,
+            EntryTiming::Deferred => self.seal_deferred(id, subject, &parts).await,
         };
         let row = self.stamp.row(id, &entry, sealed.map_err(unavailable)?);
         self.add_entry(&entry, row);
@@ -256,10 +256,10 @@ impl Transaction {
 
     /// Keeps an entry until all of them are written, and what those who follow are told of it.
     fn add_entry(&mut self, entry: &Entry, row: audit_entry::ActiveModel) {
-        let followed = entry.entity_type == ACCESS_TOKEN.name
+        let is_announced = entry.entity_type == ACCESS_TOKEN.name
             || SUBSCRIPTIONS.iter().any(|subscription| subscription.object.name == entry.entity_type);
-        if let (Some(id), true) = (entry.entity_id, followed && !entry.changes.is_empty()) {
-            self.told.push(Told { entity_type: entry.entity_type, id });
+        if let (Some(id), true) = (entry.entity_id, is_announced && !entry.changes.is_empty()) {
+            self.pending_changes.push(FeedChange { entity_type: entry.entity_type, id });
         }
         self.entries.push(row);
     }
@@ -270,7 +270,7 @@ impl Transaction {
     }
 
     /// Records that something was done to each of `contacts`, by the coordinate alone: for what is the same for however many there are.
-    pub fn record_bare(
+    pub fn record_without_values(
         &mut self,
         action: &'static str,
         entity_type: &'static str,
@@ -292,23 +292,24 @@ impl Transaction {
             return Err(Error::internal("a change without an audit entry"));
         }
         let number = self.entries.len();
-        let touched = self.touched.take();
+        let affected_contacts = self.affected_contacts.take();
         let mut queued = false;
-        if touched.is_empty() {
+        if affected_contacts.is_empty() {
             self.store().await?;
         } else {
             // The entries go along with the question of what began and what ended.
-            let along = self.store_but_last().await?;
-            let alone = along.is_none();
-            let news = self.news(&touched, along.as_ref()).await;
-            let news = news.map_err(|error| if alone { error } else { unavailable(error) })?;
-            queued = self.tell(news).await?;
+            let last_insert = self.store_all_but_last().await?;
+            let is_alone = last_insert.is_none();
+            let transitions = self.transitions(&affected_contacts, last_insert.as_ref()).await;
+            let transitions =
+                transitions.map_err(|error| if is_alone { error } else { unavailable(error) })?;
+            queued = self.record_transitions(transitions).await?;
         }
         self.inner.commit().await.map_err(Error::from_commit_error)?;
         // Whoever is answered may rely on it, also after a power failure. Other writers go on meanwhile.
         self.db.flush().await.map_err(|_| Error::unclear())?;
         metrics::count_audit_entries(number);
-        self.told.into_iter().for_each(|change| self.db.feed.publish(change));
+        self.pending_changes.into_iter().for_each(|change| self.db.feed.publish(change));
         if queued {
             self.db.feed.tell_queued();
         }
@@ -317,26 +318,26 @@ impl Transaction {
 
     /// Writes the entries.
     async fn store(&mut self) -> Result<(), Error> {
-        if let Some(last) = self.store_but_last().await? {
+        if let Some(last) = self.store_all_but_last().await? {
             self.inner.execute(&last).await.map_err(|error| unavailable(error.into()))?;
         }
         Ok(())
     }
 
     /// The same but, on PostgreSQL, the last statement of it.
-    async fn store_but_last(&mut self) -> Result<Option<InsertStatement>, Error> {
-        let stored = match self.recorded {
-            Recorded::Now => self.sealer.store(&self.inner).await,
-            Recorded::Later => self.store_owed_keys().await,
+    async fn store_all_but_last(&mut self) -> Result<Option<InsertStatement>, Error> {
+        let stored = match self.timing {
+            EntryTiming::Immediate => self.sealer.store(&self.inner).await,
+            EntryTiming::Deferred => self.store_deferred_keys().await,
         };
         stored.map_err(unavailable)?;
-        let keeps = self.inner.get_database_backend() == DbBackend::Postgres;
+        let keeps_last = self.inner.get_database_backend() == DbBackend::Postgres;
         // SQLite takes 32,766 parameters; an entry has 15.
         while !self.entries.is_empty() {
             let rest = self.entries.split_off(self.entries.len().min(1_000));
             let chunk = std::mem::replace(&mut self.entries, rest);
-            let insert = self.destined(audit_entry::Entity::insert_many(chunk).into_query());
-            if keeps && self.entries.is_empty() {
+            let insert = self.with_target_table(audit_entry::Entity::insert_many(chunk).into_query());
+            if keeps_last && self.entries.is_empty() {
                 return Ok(Some(insert));
             }
             self.inner.execute(&insert).await.map_err(|error| unavailable(error.into()))?;

@@ -11,7 +11,7 @@ use sea_orm::{
     sea_query::{Expr, Query},
 };
 
-use crate::audit::consent_changes::{last, write};
+use crate::audit::consent_changes::{insert_rows, last_id};
 use crate::{
     app::App,
     base::{error::Error, ids::id_after},
@@ -30,14 +30,14 @@ const TRY_LOCK: &str = "set_config('idle_in_transaction_session_timeout', '5s', 
 ///
 /// # Errors
 /// `INTERNAL` from the database; what was numbered before that stays.
-pub async fn number(app: &App) -> Result<Option<u64>, Error> {
+pub async fn number_changes(app: &App) -> Result<Option<u64>, Error> {
     // SQLite has no queue.
-    if app.db.backend() == DbBackend::Sqlite || !any(app).await? {
+    if app.db.backend() == DbBackend::Sqlite || !has_queued(app).await? {
         return Ok(Some(0));
     }
     let mut numbered = 0;
     loop {
-        let Some(moved) = batch(app).await? else { return Ok(None) };
+        let Some(moved) = number_batch(app).await? else { return Ok(None) };
         numbered += moved;
         if moved < BATCH_SIZE {
             return Ok(Some(numbered));
@@ -46,16 +46,17 @@ pub async fn number(app: &App) -> Result<Option<u64>, Error> {
 }
 
 /// Whether any change waits.
-async fn any(app: &App) -> Result<bool, Error> {
-    let one = consent_change_queue::Entity::find().select_only().column(consent_change_queue::Column::Number);
-    Ok(one.limit(1).into_tuple::<i64>().one(&app.db.reader).await?.is_some())
+async fn has_queued(app: &App) -> Result<bool, Error> {
+    let queued =
+        consent_change_queue::Entity::find().select_only().column(consent_change_queue::Column::Number);
+    Ok(queued.limit(1).into_tuple::<i64>().one(&app.db.reader).await?.is_some())
 }
 
 /// Moves one batch; nothing where another moves one.
-async fn batch(app: &App) -> Result<Option<u64>, Error> {
+async fn number_batch(app: &App) -> Result<Option<u64>, Error> {
     // What was recorded when it was queued moves, and is no other change: it needs no entry.
     let tx = super::open(app, TransactionOptions::default()).await?;
-    if !turn(&tx).await? {
+    if !try_lock(&tx).await? {
         return Ok(None);
     }
     // The oldest first: of one contact a later change is never taken before an earlier one. Who queues it now comes next.
@@ -67,7 +68,7 @@ async fn batch(app: &App) -> Result<Option<u64>, Error> {
         .exec_with_returning(&tx);
     let mut taken = taken.await?;
     taken.sort_unstable_by_key(|change| change.number);
-    let (mut last, now) = (last(&tx).await?, app.now());
+    let (mut last, now) = (last_id(&tx).await?, app.now());
     let mut rows = Vec::with_capacity(taken.len());
     for change in taken {
         let id = id_after(last, now);
@@ -78,15 +79,15 @@ async fn batch(app: &App) -> Result<Option<u64>, Error> {
         );
     }
     let moved = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    write::<consent_change::Entity>(&tx, rows).await?;
+    insert_rows::<consent_change::Entity>(&tx, rows).await?;
     tx.commit().await?;
     Ok(Some(moved))
 }
 
 /// Whether it is this one's turn. What it looks at must be asked behind it: all that others have moved is seen then.
-async fn turn(tx: &DatabaseTransaction) -> Result<bool, Error> {
-    let question = Query::select().expr(Expr::cust(TRY_LOCK)).to_owned();
-    match tx.query_one(&question).await? {
+async fn try_lock(tx: &DatabaseTransaction) -> Result<bool, Error> {
+    let query = Query::select().expr(Expr::cust(TRY_LOCK)).to_owned();
+    match tx.query_one(&query).await? {
         Some(row) => Ok(row.try_get_by_index(0)?),
         None => Ok(false),
     }

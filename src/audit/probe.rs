@@ -11,7 +11,7 @@ const COORDINATE: &str = "Health.probe";
 
 /// What came of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probed {
+pub enum ProbeResult {
     /// An entry could have been committed.
     Writable,
     /// There is no transaction to be had.
@@ -24,22 +24,22 @@ pub enum Probed {
 
 /// Writes an entry, opens what it holds, and takes it back: nothing less tells of a full disk, a lost right, a server that only reads,
 /// or a master key that is not the one in use.
-pub async fn probe(app: &App) -> Probed {
+pub async fn probe(app: &App) -> ProbeResult {
     let Ok(mut tx) = begin(app, Author::command(app, "server:health", None)).await else {
-        return Probed::NoTransaction;
+        return ProbeResult::NoTransaction;
     };
     let entry = Entry {
         action: "probe",
         entity_type: "Health",
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one(COORDINATE, DataCategory::Technical, serde_json::Value::Null, true.into()),
+        changes: ChangeSet::single(COORDINATE, DataCategory::Technical, serde_json::Value::Null, true.into()),
     };
     let recorded = tx.record(entry).await;
     let sealed = tx.entries.last().map(|entry| (entry.id.clone(), entry.sealed.clone()));
     let stored = match recorded {
         Ok(()) => tx.store().await,
-        Err(_) => return Probed::NoKey,
+        Err(_) => return ProbeResult::NoKey,
     };
     let opened = match (&stored, sealed) {
         (Ok(()), Some((Set(id), Set(sealed)))) => {
@@ -48,10 +48,10 @@ pub async fn probe(app: &App) -> Probed {
         }
         _ => false,
     };
-    let back = tx.inner.rollback().await;
-    match (stored, back) {
-        (Ok(()), Ok(())) if opened => Probed::Writable,
-        (Ok(()), Ok(())) => Probed::NoKey,
-        _ => Probed::NoEntry,
+    let rolled_back = tx.inner.rollback().await;
+    match (stored, rolled_back) {
+        (Ok(()), Ok(())) if opened => ProbeResult::Writable,
+        (Ok(()), Ok(())) => ProbeResult::NoKey,
+        _ => ProbeResult::NoEntry,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Probed, probe};
+use super::{ProbeResult, probe};
 use crate::{app::App, base::error::Error};
 
 /// Attempts before other writers are given way for good.
@@ -15,34 +15,34 @@ const MAX_CONSECUTIVE_FAILURES: u32 = 200;
 
 /// Work on many rows that goes on past those that fail, and fails for them in the end.
 #[derive(Default)]
-pub struct Past {
+pub struct RowFailures {
     first: Option<Error>,
-    in_a_row: u32,
+    consecutive: u32,
 }
 
-impl Past {
+impl RowFailures {
     /// What came of one row, or nothing where that failed.
     ///
     /// # Errors
     /// That of the row, where those before it failed as well and nothing can be written, or where there are too many of them.
-    pub async fn take<T: Default>(
+    pub async fn tolerate<T: Default>(
         &mut self,
         app: &App,
         what: &'static str,
         row: uuid::Uuid,
-        done: Result<T, Error>,
+        result: Result<T, Error>,
     ) -> Result<T, Error> {
-        let error = match done {
-            Ok(done) => {
-                self.in_a_row = 0;
-                return Ok(done);
+        let error = match result {
+            Ok(result) => {
+                self.consecutive = 0;
+                return Ok(result);
             }
             Err(error) => error,
         };
-        self.in_a_row += 1;
-        let general = self.in_a_row.is_multiple_of(PROBE_EVERY)
-            && (self.in_a_row >= MAX_CONSECUTIVE_FAILURES || probe(app).await != Probed::Writable);
-        if general {
+        self.consecutive += 1;
+        let is_general = self.consecutive.is_multiple_of(PROBE_EVERY)
+            && (self.consecutive >= MAX_CONSECUTIVE_FAILURES || probe(app).await != ProbeResult::Writable);
+        if is_general {
             return Err(error);
         }
         tracing::warn!(what, %row, code = error.code.as_str(), "a row is passed over; it is tried again later");
@@ -54,8 +54,8 @@ impl Past {
     ///
     /// # Errors
     /// The first one that was passed over.
-    pub fn end<T>(self, done: T) -> Result<T, Error> {
-        self.first.map_or(Ok(done), Err)
+    pub fn finish<T>(self, result: T) -> Result<T, Error> {
+        self.first.map_or(Ok(result), Err)
     }
 }
 
@@ -79,7 +79,7 @@ where
             Err(error) if error.transient => {
                 return Err(Error::internal("other writers were in the way to the end"));
             }
-            done => return done,
+            result => return result,
         }
     }
 }

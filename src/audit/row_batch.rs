@@ -9,16 +9,23 @@ use sea_orm::{
     sea_query::{CommonTableExpression, InsertStatement, UpdateStatement, WithClause},
 };
 
-use super::{ChangeSet, Transaction, touched::AffectedContacts};
+use super::{ChangeSet, Transaction, affected_contacts::AffectedContacts};
 use crate::{base::error::Error, registry::ObjectType};
+
+/// Rows in one INSERT: SQLite takes 32,766 values, and a row of the widest table, `contact`, has about 40.
+const INSERT_BATCH: usize = 250;
+/// Most values of writes that become one statement on PostgreSQL: of few rows, waiting for answers takes longest.
+const MAX_COMBINED_VALUES: usize = 2_000;
 
 /// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.
 #[derive(Default)]
 #[must_use = "nothing of it is written yet"]
-pub struct Rows {
+pub struct RowBatch {
     writes: Vec<Write>,
+    /// Values that the writes bind, at most.
+    values: usize,
     changes: ChangeSet,
-    touched: AffectedContacts,
+    affected_contacts: AffectedContacts,
 }
 
 enum Write {
@@ -26,7 +33,7 @@ enum Write {
     Update(UpdateStatement),
 }
 
-impl Rows {
+impl RowBatch {
     /// Adds a row of `object` that is not there yet.
     pub fn insert<E>(mut self, object: &'static ObjectType, row: &E::Model) -> Self
     where
@@ -35,8 +42,25 @@ impl Rows {
     {
         let values = row.clone().into_active_model().reset_all();
         self.writes.push(Write::Insert(E::insert(values).into_query()));
-        self.touched.by_new::<E>(row);
-        self.changes = self.changes.and(ChangeSet::between(object, None, Some(row)));
+        self.values += E::Column::iter().count();
+        self.affected_contacts.add_new_row::<E>(row);
+        self.changes = self.changes.merge(ChangeSet::diff(object, None, Some(row)));
+        self
+    }
+
+    /// Adds rows of one kind that are not there yet, however many. What they change is said one by one by [`ChangeSet::diff`].
+    pub fn insert_all<E>(mut self, rows: impl Iterator<Item = E::Model>) -> Self
+    where
+        E: EntityTrait,
+        E::Model: IntoActiveModel<E::ActiveModel>,
+    {
+        let mut rows = rows.inspect(|row| self.affected_contacts.add_new_row::<E>(row)).peekable();
+        while rows.peek().is_some() {
+            let batch = rows.by_ref().take(INSERT_BATCH).map(|row| row.into_active_model().reset_all());
+            let batch: Vec<_> = batch.collect();
+            self.values += E::Column::iter().count() * batch.len();
+            self.writes.push(Write::Insert(E::insert_many(batch).into_query()));
+        }
         self
     }
 
@@ -60,18 +84,19 @@ impl Rows {
         }
         if values.is_changed() {
             self.writes.push(Write::Update(E::update(values).validate()?.into_query()));
+            self.values += E::Column::iter().count();
         }
-        self.touched.by::<E>(before);
-        self.touched.by::<E>(after);
-        self.changes = self.changes.and(ChangeSet::between(object, Some(before), Some(after)));
+        self.affected_contacts.add_row::<E>(before);
+        self.affected_contacts.add_row::<E>(after);
+        self.changes = self.changes.merge(ChangeSet::diff(object, Some(before), Some(after)));
         Ok(self)
     }
 
-    /// The writes as one statement, where there are several and all but the last insert rows: of the last it is known whether it
-    /// found its row.
-    fn together(&mut self) -> Option<Write> {
+    /// The writes as one statement, where they are several and few values, and all but the last insert rows: of the last it is known
+    /// whether it found its row.
+    fn take_as_one_statement(&mut self) -> Option<Write> {
         let updates = self.writes.iter().filter(|write| matches!(write, Write::Update(_))).count();
-        if self.writes.len() < 2 || updates > 1 {
+        if self.writes.len() < 2 || updates > 1 || self.values > MAX_COMBINED_VALUES {
             return None;
         }
         // In one statement the order is of no account.
@@ -96,12 +121,12 @@ impl Transaction {
     ///
     /// # Errors
     /// From the database.
-    pub async fn write(&self, mut rows: Rows) -> Result<ChangeSet, Error> {
+    pub async fn write(&self, mut rows: RowBatch) -> Result<ChangeSet, Error> {
         let connection = self.connection();
         if connection.get_database_backend() == DbBackend::Postgres
-            && let Some(one) = rows.together()
+            && let Some(combined) = rows.take_as_one_statement()
         {
-            rows.writes = vec![one];
+            rows.writes = vec![combined];
         }
         for write in &rows.writes {
             match write {
@@ -112,7 +137,7 @@ impl Transaction {
                 Write::Update(_) => {}
             }
         }
-        self.touched.at(rows.touched.take());
+        self.affected_contacts.add(rows.affected_contacts.take());
         Ok(rows.changes)
     }
 
@@ -125,10 +150,10 @@ impl Transaction {
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Clone,
     {
-        self.write(Rows::default().insert::<E>(object, row)).await
+        self.write(RowBatch::default().insert::<E>(object, row)).await
     }
 
-    /// Inserts rows of one kind; what they bring is told one by one by [`ChangeSet::between`].
+    /// Inserts rows of one kind; what they bring is told one by one by [`ChangeSet::diff`].
     ///
     /// # Errors
     /// From the database.
@@ -138,10 +163,7 @@ impl Transaction {
         E::Model: IntoActiveModel<E::ActiveModel>,
         E::ActiveModel: Send,
     {
-        let touching = rows.inspect(|row| self.touched.by_new::<E>(row));
-        let values: Vec<_> = touching.map(|row| row.into_active_model().reset_all()).collect();
-        E::insert_many(values).exec_without_returning(self.connection()).await?;
-        Ok(())
+        self.write(RowBatch::default().insert_all::<E>(rows)).await.map(|_| ())
     }
 
     /// Writes the state `after` over that of `before` of a row of `object`, as far as they differ, and gives what differs.
@@ -158,7 +180,7 @@ impl Transaction {
         E: EntityTrait,
         E::Model: IntoActiveModel<E::ActiveModel> + Clone,
     {
-        self.write(Rows::default().update::<E>(object, before, after)?).await
+        self.write(RowBatch::default().update::<E>(object, before, after)?).await
     }
 
     /// Deletes a row of `object` and gives what goes with it.
@@ -172,7 +194,7 @@ impl Transaction {
         E::ActiveModel: Send,
     {
         E::delete(row.clone().into_active_model()).exec(self.connection()).await?;
-        self.touched.by::<E>(row);
-        Ok(ChangeSet::between(object, Some(row), None))
+        self.affected_contacts.add_row::<E>(row);
+        Ok(ChangeSet::diff(object, Some(row), None))
     }
 }

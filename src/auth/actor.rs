@@ -1,4 +1,4 @@
-//! Who calls: the actor of one operation with its decision table. Room: auth.
+//! The caller of one operation with its decision table. Room: auth.
 
 use std::sync::Arc;
 
@@ -11,43 +11,46 @@ use crate::{
     policy::{Action, DecisionTable, Policy, PurposeDef},
 };
 
-/// Who calls, for which purpose, under which decisions; pinned for one operation.
+/// The caller of one operation: who, for which purpose, with which decisions. It does not change during the
+/// operation.
 #[derive(Clone)]
 pub struct Actor {
     /// `token:<id>` or `user:<issuer>:<pseudonym>`.
     pub id: String,
-    /// Roles without prefix.
+    /// Role codes, without prefix.
     pub roles: Vec<String>,
-    /// Coordinates the credential is narrowed to, if it is.
+    /// Coordinates to which the credential is restricted, if it is.
     pub fields: Option<Vec<String>>,
-    /// When the credential ends.
+    /// When the credential expires.
     pub expires_at: DateTime<Utc>,
-    /// The purposes the credential permits, as far as the policy knows them.
+    /// The purposes that the credential permits and the policy knows.
     pub permitted_purposes: Vec<Arc<PurposeDef>>,
-    /// The one purpose of this operation. Without one nothing but the viewer can be read.
+    /// The purpose of this operation. Without a purpose only the viewer is readable.
     pub purpose: Option<Arc<PurposeDef>>,
-    /// The decisions, one array.
+    /// The decision table.
     pub decisions: Arc<DecisionTable>,
-    /// The policy they come from.
+    /// The policy it was compiled from.
     pub policy: Arc<Policy>,
-    /// Id of the request, also in the answer's `X-Request-Id`.
+    /// Request id, also returned in `X-Request-Id`.
     pub request_id: String,
-    /// The records of the person who calls, where it is one: nobody else's rows are visible then, whatever the purpose sees.
+    /// The caller's own records if the caller is a data subject: then no other rows are visible, even if the purpose
+    /// sees all.
     pub subject: Option<Arc<[Uuid]>>,
-    /// The recipient that reads, where the credential is one of a recipient: what it got is noted.
+    /// The recipient to which the credential belongs, if any: its reads are recorded.
     pub recipient: Option<Uuid>,
 }
 
 impl Actor {
     /// The actor for `credential` under the policy in force.
     ///
-    /// `requested` is the purpose named by the request. Without one, a credential with a single purpose uses
-    /// that; with several there is no purpose, and every governed field but those of [purposes](PurposeDef) is denied.
+    /// `requested` is the purpose that the request names. Without one, a credential with a single purpose uses that
+    /// purpose. With several there is no purpose, and every governed field except those of [purposes](PurposeDef) is
+    /// denied.
     ///
     /// # Errors
-    /// `PURPOSE_NOT_PERMITTED` for a purpose the credential does not permit (or the policy does not know). `FORBIDDEN` for a credential that
-    /// names a role or a purpose that the policy does not know (any more): what is left of it may be wider than the whole, since a role
-    /// also denies.
+    /// `PURPOSE_NOT_PERMITTED` if the credential does not permit the purpose or the policy does not know it.
+    /// `FORBIDDEN` if the credential names a role or purpose that the policy does not know (any more): the remaining
+    /// roles may allow more than all of them together, since a role can also deny.
     pub fn new(
         policy: Arc<Policy>,
         credential: &Credential,
@@ -60,7 +63,7 @@ impl Actor {
             Some(code) => {
                 Some(permitted_purposes.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(
                     || {
-                        // What the credential permits its bearer may know anyway.
+                        // The bearer may know what the credential permits.
                         let known: Vec<&str> =
                             permitted_purposes.iter().map(|purpose| purpose.code.as_str()).collect();
                         let message =
@@ -88,7 +91,7 @@ impl Actor {
                 Arc::new(policy.table_without_purpose(&roles, &permitted_purposes, only)?)
             }
         };
-        // A credential in the role of the persons that is nobody's in particular sees nobody.
+        // A credential in the data-subject role that belongs to no particular person sees no rows.
         let subject = policy.role_of_subjects().filter(|role| roles.iter().any(|own| own == role));
         let subject = subject.map(|_| Arc::from([Uuid::nil()]));
         Ok(Self {
@@ -106,11 +109,11 @@ impl Actor {
         })
     }
 
-    /// The person `contact`, who came by a link of its own, under `purpose`; what it may do the policy says of the role of the
-    /// persons. It sees its own rows alone.
+    /// The data subject `contact`, identified by a personal link, acting for `purpose` with the rights of the
+    /// data-subject role. It only sees its own rows.
     ///
     /// # Errors
-    /// `PURPOSE_NOT_PERMITTED` when the policy does not know the purpose.
+    /// `PURPOSE_NOT_PERMITTED` if the policy does not know the purpose.
     pub fn for_subject(
         policy: Arc<Policy>,
         contact: Uuid,
@@ -122,11 +125,11 @@ impl Actor {
         Self::for_persons(policy, format!("subject:{contact}"), rows, purpose, now, request_id)
     }
 
-    /// Whoever reads the mailbox that the link `link` was mailed to: of which person's record it came cannot be told. It sees
-    /// `records`, those that a declaration by the address may be one of.
+    /// Whoever reads the mailbox to which `link` was mailed, when several people may share it. The actor sees
+    /// `records`: the records that a declaration by this address may concern.
     ///
     /// # Errors
-    /// `PURPOSE_NOT_PERMITTED` when the policy does not know the purpose.
+    /// `PURPOSE_NOT_PERMITTED` if the policy does not know the purpose.
     pub fn for_mailbox(
         policy: Arc<Policy>,
         link: Uuid,

@@ -1,20 +1,20 @@
-//! What a credential says. Room: auth.
+//! What a credential grants. Room: auth.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// What a credential says: who, in which roles, for which purposes, how far narrowed.
+/// What a credential grants: actor, roles, purposes and the fields it is restricted to.
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// `token:<id>` or `user:<issuer>:<pseudonym>`.
     pub actor_id: String,
-    /// Roles without prefix.
+    /// Role codes, without prefix.
     pub roles: Vec<String>,
-    /// Codes of the purposes it permits.
+    /// Codes of the purposes that it permits.
     pub purposes: Vec<String>,
-    /// Coordinates it is narrowed to, if it is.
+    /// Coordinates to which it is restricted, if it is.
     pub fields: Option<Vec<String>>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
     /// The recipient that uses it.
     pub recipient: Option<Uuid>,

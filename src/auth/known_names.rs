@@ -1,4 +1,4 @@
-//! Names of purposes and roles that a caller may be told, and what is said of one that is not there. Room: auth.
+//! The purposes and roles that a caller may know, and the errors for unknown ones. Room: auth.
 
 use crate::auth::actor::Actor;
 use crate::{
@@ -7,7 +7,8 @@ use crate::{
 };
 
 impl Actor {
-    /// The purposes that the caller may know, with their groups or not: all for who may list them or ask about any, else its own.
+    /// The purposes that the caller may know, with or without groups: all of them if the caller may list purposes or
+    /// explain access, otherwise its own.
     fn known_purposes(&self, groups: bool) -> Vec<&str> {
         let lists = self.can("Query.purposes", Action::Execute) && self.can("Purpose.code", Action::Read);
         if lists || self.can("Query.explainAccess", Action::Execute) {
@@ -17,7 +18,8 @@ impl Actor {
         self.permitted_purposes.iter().map(|purpose| purpose.code.as_str()).collect()
     }
 
-    /// The roles that the caller may know: all for who may ask about any, else its own and those that it may grant.
+    /// The roles that the caller may know: all of them if the caller may explain access, otherwise its own and those
+    /// that it may grant.
     fn known_roles(&self) -> Vec<&str> {
         let all = self.can("Query.explainAccess", Action::Execute);
         let knows = |role: &&String| {
@@ -26,12 +28,13 @@ impl Actor {
         self.policy.roles().iter().filter(knows).map(String::as_str).collect()
     }
 
-    /// `BAD_USER_INPUT` for a purpose that is not there, with those that the caller may know, and groups where one can be named.
+    /// `BAD_USER_INPUT` for an unknown purpose; the message lists the purposes that the caller may know, including
+    /// groups if the argument accepts them.
     pub fn unknown_purpose(&self, given: &str, groups: bool) -> Error {
         Error::bad_input(unknown("purpose", given, &self.known_purposes(groups)))
     }
 
-    /// `BAD_USER_INPUT` for a role that is not there, with those that the caller may know.
+    /// `BAD_USER_INPUT` for an unknown role; the message lists the roles that the caller may know.
     pub fn unknown_role(&self, given: &str) -> Error {
         Error::bad_input(unknown("role", given, &self.known_roles()))
     }

@@ -1,4 +1,4 @@
-//! Who calls: credential, actor with its decision table, OIDC. Room: auth.
+//! Authentication: credentials, the actor with its decision table, OIDC. Room: auth.
 
 pub mod actor;
 pub mod credential;

@@ -1,12 +1,12 @@
 //! Limits on requests: document size, run time and concurrency. Room: base.
 //!
-//! Limits hold in the order in which work would grow: connections (`http/serve.rs`: a place for each, a time for the
-//! head and for being idle), the credential and what it may still spend (`http/rate_limit.rs`, per process), the body, a
-//! place among the operations under way (`http/concurrency.rs`; taken again after the body was read, so that slow
-//! clients keep nobody waiting), length, tokens and brackets of the document before the parser goes down the stack
-//! for them (`engine/document/lexer_limits.rs`), what it spreads to, what its pages add up to, its cost, its time.
-//! Reads end by the clock of the engine and by that of the database (`statement_timeout`; SQLite's progress handler);
-//! writers have no such limit. A mutation runs on when nobody waits for it any more.
+//! The limits apply in the order in which work grows: connections (`http/serve.rs`: a permit each, a timeout for the
+//! request head and for being idle), the credential and its remaining cost budget (`http/rate_limit.rs`, per
+//! process), the body, a permit for a concurrent operation (`http/concurrency.rs`; acquired again after the body is
+//! read, so that slow clients block nobody), the length, tokens and brackets of the document before the parser
+//! recurses into them (`engine/document/lexer_limits.rs`), its expanded size, its page sizes, its cost and its run
+//! time. Reads are ended by the engine's deadline and by the database (`statement_timeout`; SQLite's progress
+//! handler). Writes have no such limit: a mutation runs to completion even if nobody waits for it any more.
 
 use std::time::Duration;
 

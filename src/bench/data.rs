@@ -122,7 +122,7 @@ pub async fn seed(app: &App, scale: f64) -> Result<Data, Error> {
 
 /// Waits until all changes that are committed have their place, whoever gives it to them.
 pub async fn numbered(app: &App) -> Result<(), Error> {
-    while audit::number(app).await?.is_none() {
+    while audit::number_changes(app).await?.is_none() {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
@@ -167,7 +167,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one("Bench.contacts", DataCategory::Technical, 0.into(), count.into()),
+        changes: ChangeSet::single("Bench.contacts", DataCategory::Technical, 0.into(), count.into()),
     })
     .await?;
     tx.commit().await

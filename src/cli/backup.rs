@@ -93,8 +93,8 @@ async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
         ));
     }
     let app = unadopted(config, policy(config).await?, db).await?;
-    audit::adopt(&app).await.map_err(failure)?;
-    let unknown = audit::unknown_masters(&app).await.map_err(failure)?;
+    audit::adopt_master_key(&app).await.map_err(failure)?;
+    let unknown = audit::unknown_master_keys(&app).await.map_err(failure)?;
     let contacts = contact::Entity::find().count(&app.db.reader).await.map_err(failure)?;
     let last = audit_entry::Entity::find().order_by_desc(audit_entry::Column::At).one(&app.db.reader).await;
     let last = last.map_err(failure)?.map(|entry| entry.at);
@@ -104,7 +104,7 @@ async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
         let text = format!("{whole}; values under the master keys {} cannot be opened", unknown.join(", "));
         return Err(anyhow::anyhow!(text).into());
     }
-    let closed = audit::closed(&app).await.map_err(failure)?;
+    let closed = audit::count_unopenable(&app).await.map_err(failure)?;
     if closed.keys > 0 || closed.entries > 0 {
         let (keys, entries) = (closed.keys, closed.entries);
         let text = format!(

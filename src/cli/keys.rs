@@ -11,7 +11,7 @@ use clap::Subcommand;
 use serde_json::json;
 use zweck::{
     app::App,
-    audit::{self, Closed, Keyring},
+    audit::{self, Keyring, Unopenable},
     config::Config,
     jobs::servers::{self, Running},
 };
@@ -64,7 +64,7 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), CliError> {
 pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), CliError> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
-    let closed = audit::closed(&app).await.map_err(failure)?;
+    let closed = audit::count_unopenable(&app).await.map_err(failure)?;
     let running = servers::running(&app).await.map_err(failure)?;
     let known = app.keys.names().map_err(failure)?;
     print(&match format {
@@ -83,7 +83,7 @@ pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Cl
     }
 }
 
-fn text(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]) -> String {
+fn text(keyring: &Keyring, closed: Unopenable, running: &[Running], known: &[String]) -> String {
     let mut text = String::new();
     let in_use = keyring.in_use.as_ref().map(|(name, _)| name.as_str());
     // Writing to a String does not fail.
@@ -101,11 +101,11 @@ fn text(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]
             false => writeln!(text, "spare   {name}  wraps nothing"),
         };
     }
-    if !keyring.whole {
+    if !keyring.complete {
         text.push_str("MISSING the keys of the installation: restore the table `subject_key`\n");
     }
-    if !keyring.closed.is_empty() {
-        let names = keyring.closed.join(", ");
+    if !keyring.unopenable.is_empty() {
+        let names = keyring.unopenable.join(", ");
         let _ = writeln!(text, "CLOSED  keys of the installation cannot be opened: {names}");
     }
     if closed.keys > 0 {
@@ -128,7 +128,12 @@ fn text(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]
     text
 }
 
-fn described(keyring: &Keyring, closed: Closed, running: &[Running], known: &[String]) -> serde_json::Value {
+fn described(
+    keyring: &Keyring,
+    closed: Unopenable,
+    running: &[Running],
+    known: &[String],
+) -> serde_json::Value {
     let uses: Vec<_> = keyring
         .uses
         .iter()
@@ -150,8 +155,8 @@ fn described(keyring: &Keyring, closed: Closed, running: &[Running], known: &[St
         "inUse": keyring.in_use.as_ref().map(|(name, since)| json!({ "name": name, "since": since })),
         "known": known,
         "masterKeys": uses,
-        "whole": keyring.whole,
-        "closedInstallationKeys": keyring.closed,
+        "whole": keyring.complete,
+        "closedInstallationKeys": keyring.unopenable,
         "closedKeys": closed.keys,
         "closedEntries": closed.entries,
         "endedEntries": closed.destroyed,
@@ -164,8 +169,8 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
-    if !keyring.whole || !keyring.closed.is_empty() {
-        audit::adopt(&app).await.map_err(failure)?;
+    if !keyring.complete || !keyring.unopenable.is_empty() {
+        audit::adopt_master_key(&app).await.map_err(failure)?;
     }
     if let Some((name, _)) = &keyring.in_use
         && !known.contains(name)
@@ -190,7 +195,7 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
         );
         return Err(anyhow::anyhow!(text).into());
     }
-    let done = audit::rotate(&app, ACTOR).await.map_err(failure)?;
+    let done = audit::rotate_master_key(&app, ACTOR).await.map_err(failure)?;
     if done.broken > 0 {
         note(&format!(
             "{} keys are not what was wrapped and stay as they are; each gets a successor",
@@ -216,11 +221,11 @@ pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
     let app = refreshed(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let mut done = Vec::new();
-    if !keyring.whole || !keyring.closed.is_empty() {
-        let made = audit::remake(&app, ACTOR).await.map_err(failure)?;
+    if !keyring.complete || !keyring.unopenable.is_empty() {
+        let made = audit::remake_keys(&app, ACTOR).await.map_err(failure)?;
         done.push(format!("made anew: {}\n", made.join(", ")));
     }
-    let given_up = audit::give_up(&app, ACTOR).await.map_err(failure)?;
+    let given_up = audit::delete_unopenable_keys(&app, ACTOR).await.map_err(failure)?;
     if given_up > 0 {
         done.push(format!(
             "given up: {given_up} keys of persons, which get new ones with their next change; what they sealed stays closed\n"
@@ -237,6 +242,6 @@ pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
 async fn refreshed(config: &Config) -> Result<App, CliError> {
     let app = unadopted(config, policy(config).await?, connect(config).await?).await?;
     // What is written goes under the one in use, as far as that is known.
-    audit::refresh(&app).await.map_err(failure)?;
+    audit::refresh_master_key(&app).await.map_err(failure)?;
     Ok(app)
 }

@@ -114,8 +114,8 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     consents::settle(&app).await.map_err(failure)?;
     // Made now where they are missing, not while somebody reads.
-    audit::ring(&app).await.map_err(failure)?;
-    for master_key in audit::unknown_masters(&app).await.map_err(failure)? {
+    audit::installation_keys(&app).await.map_err(failure)?;
+    for master_key in audit::unknown_master_keys(&app).await.map_err(failure)? {
         tracing::warn!(
             master_key,
             "some values cannot be opened: their keys are wrapped by a master key that is not known here"
@@ -339,7 +339,7 @@ fn unusable(error: &sea_orm::DbErr) -> CliError {
 /// The application over a database that is up to date and whose keys can be opened; nothing else touches another.
 async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
     let app = unadopted(config, policy, db).await?;
-    audit::adopt(&app).await.map_err(failure)?;
+    audit::adopt_master_key(&app).await.map_err(failure)?;
     Ok(app)
 }
 

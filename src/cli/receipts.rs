@@ -73,7 +73,7 @@ pub(crate) async fn verify(config: &Config, args: VerifyArgs) -> Result<(), CliE
         Some(path) => read(path)?,
         None => {
             let app = open(config).await?;
-            let ring = audit::ring(&app).await.map_err(failure)?;
+            let ring = audit::installation_keys(&app).await.map_err(failure)?;
             receipts::published_keys(ring, &app.pages).map_err(failure)?
         }
     };

@@ -1,4 +1,4 @@
-//! The effective configuration as operators see it: every key, its value, where it comes from, secrets starred. Room: config.
+//! The effective configuration for operators: every key with its value and source, secrets starred. Room: config.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::settings::Config;
 
-/// The commented file of defaults: the documentation of every key.
+/// The commented file of defaults, which documents every key.
 pub const DEFAULTS: &str = include_str!("default.toml");
 
 /// Every key with its value, in the order of the structs.
 pub(super) fn entries(config: &Config) -> Vec<(String, Value)> {
     let mut entries = Vec::new();
-    // A struct of plain values can always be written.
+    // A struct of plain values can always be serialised.
     if let Ok(Value::Object(sections)) = serde_json::to_value(config) {
         for (section, values) in sections {
             gather(&section, values, &mut entries);
@@ -33,12 +33,12 @@ fn gather(key: &str, value: Value, entries: &mut Vec<(String, Value)>) {
 }
 
 impl Config {
-    /// The configuration in force, one key a line, as TOML: what it is and where it comes from.
+    /// The effective configuration as TOML, one key per line with its value and source.
     pub fn shown(&self) -> String {
         let mut out = String::new();
         for (key, value) in entries(self) {
             let source = self.sources.source(&key);
-            // Writing to a String cannot fail. A list in JSON is one in TOML, too.
+            // Writing to a String cannot fail. A JSON list is also a TOML list.
             let _ = match value {
                 Value::Null => writeln!(out, "# {key} is not set"),
                 value => writeln!(out, "{key} = {value}  # {source}"),
@@ -49,7 +49,7 @@ impl Config {
 }
 
 impl Config {
-    /// The same for programs: value and source of each key.
+    /// The effective configuration as JSON: value and source of each key.
     pub fn described(&self) -> Value {
         let told = entries(self).into_iter().map(|(key, value)| {
             let source = (!value.is_null()).then(|| self.sources.source(&key));
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::config::Flags;
 
-    /// The keys that the file gives, and whether each stands behind a `#`: it has no default.
+    /// The keys in the file, and whether each is commented out because it has no default.
     fn keys_of_file() -> Vec<(String, bool)> {
         let mut section = String::new();
         let mut keys = Vec::new();
@@ -86,14 +86,14 @@ mod tests {
         std::fs::write(file.path(), DEFAULTS).unwrap();
         let config = Config::load(Some(file.path()), &Flags::default()).unwrap();
         assert_eq!(entries(&config), entries(&Config::default()));
-        // What is set there is the default and what is not has none.
+        // A key that is set shows the default; one that is commented out has none.
         let mut keys: Vec<(String, bool)> =
             entries(&config).into_iter().map(|(key, value)| (key, value.is_null())).collect();
         let mut told = keys_of_file();
         keys.sort();
         told.sort();
         assert_eq!(told, keys, "src/config/default.toml must give every key, and no other");
-        // Each is explained: a comment stands above it, or above the one before it in the same paragraph.
+        // Each key is explained: a comment precedes it, or precedes the key before it in the same paragraph.
         for paragraph in DEFAULTS.split("\n\n").filter(|paragraph| paragraph.contains(" = ")) {
             assert!(paragraph.trim_start_matches(|c| c != '#').starts_with("# "), "{paragraph}");
         }

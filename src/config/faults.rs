@@ -1,6 +1,7 @@
-//! All that is wrong with a configuration at once: where each fault is, what was expected, what was meant. Room: config.
+//! Reports all configuration errors at once: where each one is, what was expected and which key was probably meant.
+//! Room: config.
 //!
-//! No fault tells a value: values may be secrets.
+//! Messages never contain values, because values may be secrets.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,18 +23,18 @@ use super::{
 };
 use crate::config::{effective, sources::ValueSources};
 
-/// How alike a word must be to be meant.
+/// Minimum similarity for suggesting a key.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// Something that is wrong, with its place before it.
+/// An error message, prefixed with its location.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// Where it stands in the file, if it does.
+    /// The line in the file, if any.
     line: Option<usize>,
     text: String,
 }
 
-/// All faults, in the order of the file, each once and on a line of its own.
+/// Formats all errors in file order without duplicates, one per line.
 pub(super) fn told(mut faults: Vec<Fault>) -> String {
     faults.sort_by_key(|fault| (fault.line.is_none(), fault.line));
     let mut seen = BTreeSet::new();
@@ -42,7 +43,7 @@ pub(super) fn told(mut faults: Vec<Fault>) -> String {
     texts.join("\nerror: configuration: ")
 }
 
-/// Where the keys of the file stand.
+/// The lines on which the keys of the file are defined.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     file: String,
@@ -50,10 +51,10 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Reads where the keys of `file` stand, and what they hold.
+    /// Reads the line numbers of the keys in `file`, and their values.
     ///
     /// # Errors
-    /// The file is not TOML; where and why.
+    /// The file is not valid TOML; the message says where and why.
     pub(super) fn read(file: &Path) -> Result<(Self, toml::Table), String> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file)
@@ -88,10 +89,10 @@ fn gather(prefix: &str, table: &DeTable<'_>, take: &mut impl FnMut(String, usize
     }
 }
 
-/// A setting: the names that lead to it, and what it holds.
+/// A setting: its path and its value.
 type Leaf = (Vec<String>, Value);
 
-/// Every setting by itself; of a section that holds none, the section.
+/// Splits a dict into its settings; an empty section counts as one.
 fn leaves(path: &[String], dict: Dict, out: &mut Vec<Leaf>) {
     for (name, value) in dict {
         let path = [path, &[name]].concat();
@@ -103,7 +104,7 @@ fn leaves(path: &[String], dict: Dict, out: &mut Vec<Leaf>) {
     }
 }
 
-/// `value` in the sections that `path` names.
+/// Wraps `value` in the sections that `path` names.
 fn nested(path: &[String], value: Value) -> Dict {
     match path {
         [] => Dict::new(),
@@ -112,29 +113,29 @@ fn nested(path: &[String], value: Value) -> Dict {
     }
 }
 
-/// A section of an issuer.
+/// The section of an issuer.
 fn section(name: &str, settings: Dict) -> Dict {
     nested(&["oidc".to_owned(), name.to_owned()], settings.into())
 }
 
-/// What can be read of a configuration.
+/// The readable part of a configuration.
 pub(super) struct Extracted {
-    /// It without what is wrong; none where what is left is no configuration.
+    /// The configuration without its invalid settings; `None` if the rest is not a configuration.
     pub(super) config: Option<Config>,
-    /// All that is wrong.
+    /// All errors.
     pub(super) faults: Vec<Fault>,
-    /// The keys with a value that is wrong, of which nothing more is to be said.
+    /// Keys with an invalid value, for which further errors are suppressed.
     wrong: BTreeSet<String>,
 }
 
 impl Extracted {
-    /// Whether a fault follows from another one that was told: it names a key whose value could not be read.
+    /// Whether an error only follows from one already reported: it names a key whose value could not be read.
     pub(super) fn follows(&self, fault: &str) -> bool {
         named(fault).any(|key| self.wrong.contains(key))
     }
 }
 
-/// The configuration that `figment` holds, and all that is wrong with it: each setting is read by itself.
+/// Extracts the configuration from `figment` together with all errors, by reading each setting on its own.
 pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
     if let Ok(config) = figment.extract::<Config>() {
         return Extracted { config: Some(config), faults: Vec::new(), wrong: BTreeSet::new() };
@@ -144,7 +145,7 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
         Ok(dict) => dict,
         Err(error) => return Extracted { config: None, faults: vec![place.described(&error)], wrong },
     };
-    // The settings of an issuer need each other: those that are missing or wrong have a stand-in.
+    // The settings of an issuer depend on each other, so missing or invalid ones get a placeholder.
     let mut standing_in: BTreeMap<String, Dict> = BTreeMap::new();
     if let Some(Value::Dict(_, issuers)) = dict.get("oidc") {
         for (name, issuer) in issuers {
@@ -197,7 +198,7 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
     }
 }
 
-/// The words between backticks: keys for the most part.
+/// The words between backticks, most of which are keys.
 fn named(fault: &str) -> impl Iterator<Item = &str> {
     fault.split('`').skip(1).step_by(2)
 }
@@ -209,7 +210,8 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// A fault, and before it where the first of the keys that it names stands: the others tell what it is measured by.
+    /// Prefixes an error with the location of the first key that it names; other keys are only what it is compared
+    /// with.
     pub(super) fn of(&self, fault: String) -> Fault {
         let place = named(&fault).find_map(|key| self.of_key(key, 2));
         let place = place.or_else(|| named(&fault).find_map(|key| self.of_key(key, 1)));
@@ -217,7 +219,8 @@ impl Place<'_> {
         Fault { line, text: place + fault.as_str() }
     }
 
-    /// Where a key stands, or what it is part of as long as that has so many names: a list has one line for all of it.
+    /// The location of a key, or of an enclosing section with at least `least` path segments; a list has one line for
+    /// all its entries.
     fn of_key(&self, key: &str, least: usize) -> Option<(Option<usize>, String)> {
         let parts = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
         parts.filter(|part| *part == key || part.split('.').count() >= least).find_map(|part| {
@@ -235,7 +238,7 @@ impl Place<'_> {
         })
     }
 
-    /// The first problem of an error, without the value it was found in.
+    /// The first problem of an error, without the value that caused it.
     fn described(&self, error: &figment::Error) -> Fault {
         let key = error.path.join(".");
         self.of(match &error.kind {
@@ -261,7 +264,7 @@ impl Place<'_> {
     }
 }
 
-/// What a type is called by people.
+/// A readable name for a type.
 fn in_words(expected: &str) -> String {
     match expected {
         "u64" | "u32" | "u16" | "usize" | "i64" => "a whole number".to_owned(),
@@ -274,14 +277,14 @@ fn in_words(expected: &str) -> String {
     }
 }
 
-/// The known keys, or the section, that are most like an unknown one.
+/// The known keys or the section most similar to an unknown one.
 fn meant(key: &str) -> Option<String> {
     if let Some((issuer, name)) = key.strip_prefix("oidc.").and_then(|rest| rest.rsplit_once('.')) {
         return Some(format!("oidc.{issuer}.{}", most_alike(name, oidc::keys())?));
     }
     let all: Vec<String> =
         effective::entries(&Config::default()).into_iter().map(|(known, _)| known).collect();
-    // In another section, or above all of them.
+    // In another section or at the top level.
     let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
     let elsewhere: Vec<&str> = all
         .iter()
@@ -302,14 +305,14 @@ fn meant(key: &str) -> Option<String> {
     })
 }
 
-/// The word that is most like `word`, if any is much like it.
+/// The word most similar to `word`, if any is similar enough.
 fn most_alike(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let like = known.into_iter().map(|known| (strsim::jaro_winkler(word, &known), known));
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }
 
-/// Whether a message is one of ours, which tells no value.
+/// Whether a message is one of ours, which contain no values.
 fn is_ours(message: &str) -> bool {
     [NO_ADDRESS, NO_LISTEN, NO_REGION, oidc::NO_CLAIM, oidc::NO_TEXTS].contains(&message)
 }
@@ -321,7 +324,7 @@ mod tests {
     use super::*;
     use crate::config::Flags;
 
-    /// Each key with a value of another type, and many with one of their type that cannot be meant.
+    /// Each key with a value of a wrong type, and many with an invalid value of the right type.
     fn faults() -> Vec<(String, &'static str)> {
         let mut all: Vec<(String, &'static str)> = effective::entries(&Config::default())
             .into_iter()
@@ -369,7 +372,7 @@ mod tests {
         all
     }
 
-    /// Any two faults of two keys are told at once, each with its line.
+    /// Any two errors in two keys are reported together, each with its line.
     #[test]
     fn any_two_faults_are_told_at_once() {
         let directory = tempfile::tempdir().unwrap();
@@ -392,7 +395,7 @@ mod tests {
         }
     }
 
-    /// An unknown key leads to the one that is meant, wherever it belongs.
+    /// An unknown key is answered with the key that was probably meant, in whatever section it belongs.
     #[test]
     fn what_is_meant_is_said() {
         for (key, expected) in [

@@ -1,4 +1,4 @@
-//! What a server for real data must not be started with. Room: config.
+//! Settings with which a server for real data must not start. Room: config.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use super::{redacted::has_password, settings::Config};
 
 impl Config {
-    /// Faults of addresses that a type does not find.
+    /// Errors in addresses that their types do not catch.
     pub(super) fn check_addresses(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (index, origin) in self.server.cors_origins.iter().enumerate() {
@@ -25,8 +25,8 @@ impl Config {
         faults
     }
 
-    /// Why a server for real data is not started with these settings: each names the key and what to do. The demo, which holds
-    /// nobody's data, is not asked.
+    /// Why a server for real data refuses to start with these settings; each message names the key and the remedy.
+    /// Not applied to the demo, which holds no real data.
     pub fn insecure_settings(&self) -> Vec<String> {
         let mut insecure_settings = Vec::new();
         if self.secrets.master_key.is_some_and(|key| is_guessable(&key)) {
@@ -87,7 +87,7 @@ fn readable(key: &str, file: &Path) -> String {
 }
 
 impl Config {
-    /// What should be mended, though a server is started with it.
+    /// Settings that should be fixed but do not prevent a start.
     pub fn warnings(&self) -> Vec<String> {
         let database = self.database.url.strip_prefix("sqlite://").map(Path::new);
         let open = database.filter(|file| is_readable_by_all(file));
@@ -99,7 +99,7 @@ impl Config {
     }
 }
 
-/// Addresses that only this machine reaches.
+/// Whether only this machine can reach the address.
 fn is_loopback(address: SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(ip.is_loopback(), |ip| ip.is_loopback()),
@@ -107,8 +107,8 @@ fn is_loopback(address: SocketAddr) -> bool {
     }
 }
 
-/// Whether a key is one that nobody drew at random: repeated, counted up, a text, or one that stands in examples. A random
-/// one has about 30 different bytes; that it has fewer than 16 does not happen.
+/// Whether a key was clearly not drawn at random: repeated or counting bytes, text, or a key from the documentation.
+/// A random key has about 30 different bytes; fewer than 16 practically never occur.
 fn is_guessable(key: &[u8; 32]) -> bool {
     let different: BTreeSet<u8> = key.iter().copied().collect();
     let steps: BTreeSet<u8> =
@@ -116,14 +116,14 @@ fn is_guessable(key: &[u8; 32]) -> bool {
     different.len() < 16 || steps.len() < 8 || key.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
 }
 
-/// An origin as a browser sends it (RFC 6454, 6.2), of a page that came over TLS or from this machine.
+/// Whether `text` is an origin as browsers send it (RFC 6454, 6.2), for a page served over TLS or from this machine.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let host = rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(rest, |(host, _)| host);
     let port = rest.strip_prefix(host).and_then(|port| port.strip_prefix(':'));
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.[]:".contains(c);
     let local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    // Browsers leave the port of the scheme out.
+    // Browsers omit the default port of the scheme.
     let ports = port.is_none_or(|port| {
         port.parse::<u16>().is_ok() && port != if scheme == "https" { "443" } else { "80" }
     });
@@ -237,7 +237,7 @@ mod tests {
                 "{text}: {insecure_settings:?}"
             );
         }
-        // A file without a secret may be read.
+        // A file without a secret may be readable by others.
         mode(&file, 0o644);
         assert!(load("[limits]\nbody_bytes = 2048\n").insecure_settings().is_empty());
         for text in [

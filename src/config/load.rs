@@ -1,4 +1,4 @@
-//! The configuration as it is put together: defaults, a file, the environment, flags; checked as a whole. Room: config.
+//! Loads the configuration from defaults, a file, the environment and flags, and checks it as a whole. Room: config.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::config::{effective, sources::ValueSources};
 
-/// What flags set; above every other source.
+/// Settings from flags, which override every other source.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--listen`.
@@ -27,19 +27,20 @@ pub struct Flags {
 }
 
 impl Config {
-    /// Reads the configuration: defaults, then `file` if given, then the environment (`ZWECK__SECTION__KEY`,
-    /// and `ZWECK_LOG`), then `flags`.
+    /// Loads the configuration: defaults, then `file` if given, then the environment (`ZWECK__SECTION__KEY` and
+    /// `ZWECK_LOG`), then `flags`.
     ///
     /// # Errors
-    /// A text for the operator, naming every key that is wrong but never a value: unknown key, wrong type, value out of range.
+    /// A message for the operator that names every invalid key but never a value: unknown key, wrong type, value out
+    /// of range.
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, String> {
         Self::load_for(file, flags, |_| Vec::new())
     }
 
-    /// The same for somebody who asks for more: `more` says what is wrong beside that, each naming its key.
+    /// Like [`Config::load`] with further checks: `more` returns additional errors, each naming its key.
     ///
     /// # Errors
-    /// Those of [`Config::load`], and what `more` says, at once.
+    /// Those of [`Config::load`] and those of `more`, together.
     pub fn load_for(
         file: Option<&Path>,
         flags: &Flags,
@@ -100,7 +101,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What a type does not find.
+    /// Checks what types cannot express.
     fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut wrong = |is_wrong: bool, text: &str| {
@@ -149,7 +150,7 @@ impl Config {
     }
 }
 
-/// Where everything that `figment` holds comes from: `file`.
+/// The sources of everything in `figment`, which was read from `file`.
 fn sources_of(file: Option<&Path>, figment: &Figment) -> ValueSources {
     let mut sources = ValueSources { file: file.map(Path::to_owned), ..ValueSources::default() };
     for (key, _) in effective::entries(&Config::default()) {
@@ -160,8 +161,8 @@ fn sources_of(file: Option<&Path>, figment: &Figment) -> ValueSources {
     sources
 }
 
-/// A value of the environment, read as what the default of the key is: a number, yes or no, a list with commas. What has no
-/// default is text, taken as it stands: a key of digits is not a number, nor is a password.
+/// Parses a value of the environment by the type of the key's default: a number, a boolean, a comma-separated list. A
+/// key without a default is text as it stands: a key or password made of digits is not a number.
 fn from_text(key: &str, value: String) -> Value {
     use serde_json::Value as Json;
     let default = effective::entries(&Config::default()).into_iter().find(|(known, _)| known == key);

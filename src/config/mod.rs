@@ -1,10 +1,11 @@
-//! Configuration: one struct from defaults, a TOML file, the environment and flags, checked before anything starts. Room: config.
+//! Configuration: one struct built from defaults, a TOML file, the environment and flags, checked before anything
+//! starts. Room: config.
 //!
-//! Structs with defaults, of which `default.toml` is the documentation; a test compares both. What a key may be from
-//! the environment follows from its default. `check` refuses what cannot be meant, `insecure_settings` what a server for real
-//! data must not be started with. Where a file cannot be read as a whole each setting is read by itself
-//! (`config/faults.rs`), so that all faults are told at once, those of settings that can be read as well; what would
-//! only follow from a fault that was told is not.
+//! `default.toml` documents the defaults of the structs; a test compares them. The type of an environment value
+//! follows from the default of its key. `check` rejects invalid settings, `insecure_settings` rejects those with
+//! which a server for real data must not start. If a file cannot be read as a whole, each setting is read on its own
+//! (`config/faults.rs`), so that all errors are reported at once, including those of readable settings; errors that
+//! only follow from a reported one are suppressed.
 
 mod effective;
 mod faults;

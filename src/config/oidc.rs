@@ -1,4 +1,4 @@
-//! `[oidc.<name>]`: an issuer whose tokens are taken, and what its claims mean here. Room: config.
+//! `[oidc.<name>]`: an issuer whose tokens are accepted, and how its claims are mapped. Room: config.
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -13,60 +13,60 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 /// Keys of a section that hold numbers.
 const NUMBERS: [&str; 3] = ["leeway_seconds", "max_age_seconds", "key_grace_seconds"];
 
-/// What is said of a claim that is none.
+/// The message for an invalid claim path.
 pub(super) const NO_CLAIM: &str = "must be the path of a claim";
-/// What is said of what is neither; [`OneOrMany`] says it.
+/// The message for a value that is neither; [`OneOrMany`] returns it.
 pub(super) const NO_TEXTS: &str = "must be a text or a list of texts";
 
-/// `[oidc.<name>]`: one issuer. The name stands in the ids of its users: `user:<name>:...`.
+/// `[oidc.<name>]`: one issuer. The name is part of the ids of its users: `user:<name>:...`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
-    /// The issuer's identifier, exactly as it stands in `iss`.
+    /// The issuer's identifier, exactly as in `iss`.
     pub issuer: String,
-    /// A token must be meant for one of these.
+    /// The accepted audiences; a token must have one of them.
     #[serde(deserialize_with = "one_or_many")]
     pub audience: Vec<String>,
-    /// Where its keys are; found by OpenID Connect Discovery if absent.
+    /// URL of its keys; found by OpenID Connect Discovery if absent.
     pub jwks_url: Option<String>,
-    /// A file with its keys, instead.
+    /// A file with its keys, instead of a URL.
     pub jwks_file: Option<PathBuf>,
-    /// Certificates (PEM) that its servers' certificates must come from; the roots of Mozilla if absent.
+    /// CA certificates (PEM) for its servers; Mozilla's root certificates if absent.
     pub ca_file: Option<PathBuf>,
-    /// Algorithms that are taken; none of them knows a shared secret.
+    /// Accepted algorithms; none of them uses a shared secret.
     #[serde(default = "default_algorithms")]
     pub algorithms: Vec<Algorithm>,
-    /// Values of the header `typ` that are taken (RFC 9068).
+    /// Accepted values of the header `typ` (RFC 9068).
     #[serde(default = "default_types", deserialize_with = "one_or_many")]
     pub token_types: Vec<String>,
-    /// Clients, by `azp` or `client_id`, whose tokens are taken; any if empty.
+    /// Clients, by `azp` or `client_id`, whose tokens are accepted; any client if empty.
     #[serde(default, deserialize_with = "one_or_many")]
     pub clients: Vec<String>,
-    /// How far the clocks may differ.
+    /// Allowed clock difference.
     #[serde(default = "default_leeway")]
     pub leeway_seconds: u32,
-    /// Oldest token, from `iat`, whatever its `exp` says.
+    /// Maximum age of a token since `iat`, whatever its `exp` says.
     #[serde(default = "default_max_age")]
     pub max_age_seconds: u32,
-    /// How long a key counts after the issuer ceased to list it.
+    /// How long a key stays valid after the issuer stops listing it.
     #[serde(default = "default_key_grace")]
     pub key_grace_seconds: u32,
-    /// The claim that tells users apart and never changes.
+    /// The claim that identifies users and never changes.
     #[serde(default = "default_subject")]
     pub subject_claim: ClaimPath,
     /// The claim whose values `roles` maps.
     pub roles_claim: ClaimPath,
-    /// The claim whose values `purposes` maps; that of the roles if absent.
+    /// The claim whose values `purposes` maps; `roles_claim` if absent.
     pub purposes_claim: Option<ClaimPath>,
-    /// Roles for each value; other values give none.
+    /// Roles for each claim value; other values grant none.
     #[serde(deserialize_with = "lists")]
     pub roles: BTreeMap<String, Vec<String>>,
-    /// Purposes for each value; other values give none.
+    /// Purposes for each claim value; other values grant none.
     #[serde(deserialize_with = "lists")]
     pub purposes: BTreeMap<String, Vec<String>>,
 }
 
-/// A signature algorithm with a public key.
+/// A public-key signature algorithm.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named by RFC 7518 and RFC 8037")]
 pub enum Algorithm {
@@ -83,7 +83,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Algorithm; 10] = [
         Algorithm::RS256,
         Algorithm::RS384,
@@ -97,7 +97,8 @@ impl Algorithm {
         Algorithm::EdDSA,
     ];
 
-    /// The one that a header or a key names (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2, which calls EdDSA by its curve).
+    /// The algorithm named by a header or a key (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2, which names EdDSA by
+    /// its curve).
     pub fn of_name(name: &str) -> Option<Self> {
         match name {
             "Ed25519" => Some(Algorithm::EdDSA),
@@ -106,7 +107,7 @@ impl Algorithm {
     }
 }
 
-/// Where a claim is: `realm_access.roles`, or a list of names where a name holds a dot itself.
+/// The path of a claim: `realm_access.roles`, or a list of names if a name contains a dot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClaimPath(pub Vec<String>);
 
@@ -172,7 +173,7 @@ fn default_subject() -> ClaimPath {
     ClaimPath(vec!["sub".to_owned()])
 }
 
-/// What must be set, with values that are right, each of its own issuer.
+/// The required settings with valid values, different for each issuer.
 pub(super) fn stand_in(number: usize) -> Dict {
     let text = |text: &str| Value::from(text.to_owned());
     let map = || Value::from(Dict::from([("-".to_owned(), text("-"))]));
@@ -200,7 +201,7 @@ pub(super) fn is_number(key: &str) -> bool {
     parts.next() == Some("oidc") && parts.next_back().is_some_and(|last| NUMBERS.contains(&last))
 }
 
-/// Whether it is an address from which keys may come: https, or http on this machine, without a user's name.
+/// Whether keys may be fetched from this URL: https, or http on this machine, without user info.
 pub fn is_trustworthy(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
     let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return false };
@@ -216,7 +217,7 @@ pub fn is_trustworthy(url: &str) -> bool {
     }
 }
 
-/// What is wrong with the issuers, by the name of the key and never by its value.
+/// Errors in the issuer sections; messages name the key, never its value.
 pub(super) fn check(issuers: &BTreeMap<String, Issuer>) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, issuer) in issuers {

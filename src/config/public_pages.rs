@@ -1,4 +1,4 @@
-//! The public pages and the mails that lead to them. Room: config.
+//! The public pages and the mails that link to them. Room: config.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::redacted;
 use crate::base::i18n::LANGUAGES;
 
-/// Most characters of an address of this server: a scheme, a host (RFC 1035: 253) and a port.
+/// Longest base URL of this server, in characters: a scheme, a host (RFC 1035: 253) and a port.
 pub const MAX_URL_CHARS: usize = 280;
 
 /// `[pages]`
@@ -17,29 +17,29 @@ pub const MAX_URL_CHARS: usize = 280;
 pub struct PublicPages {
     /// Whether `/p/...` is served.
     pub enabled: bool,
-    /// Where persons reach this server, without a slash at the end, e.g. `https://crm.example`.
+    /// Public base URL of this server, without a trailing slash, e.g. `https://crm.example`.
     pub public_url: Option<String>,
     /// Name of the controller (Art. 13(1)(a)).
     pub controller: Option<String>,
-    /// Its postal address, in one line.
+    /// Its postal address, on one line.
     pub controller_address: Option<String>,
-    /// How persons reach it: an e-mail address or a phone number.
+    /// Its contact: an e-mail address or a phone number.
     pub controller_contact: Option<String>,
-    /// Its privacy notice.
+    /// URL of its privacy notice.
     pub privacy_url: Option<String>,
-    /// Language of those of whom none is known, `de` or `en`.
+    /// Language for people whose language is unknown, `de` or `en`.
     pub language: String,
-    /// Purpose under which persons see and change their own consents; it must hold for every contact and see all.
+    /// Purpose under which people see and change their own consents; it must hold for every contact and see all.
     pub purpose: String,
-    /// Hours until a link that confirms or renews ends.
+    /// Hours until a confirmation or renewal link expires.
     pub confirm_hours: u32,
-    /// Days after which a sign-up that was not confirmed is deleted.
+    /// Days after which an unconfirmed sign-up is deleted.
     pub unconfirmed_days: u32,
-    /// Hours in which an address gets one mail of a kind at most.
+    /// Hours during which an address gets at most one mail of each kind.
     pub mail_hours: u32,
-    /// Minutes until a link ends that shows a person what is kept.
+    /// Minutes until a link that shows a person their data expires.
     pub fresh_minutes: u32,
-    /// Forms that one client may send in a minute; 0 for no limit.
+    /// Forms that one client may submit per minute; 0 for no limit.
     pub posts_per_minute: u32,
 }
 
@@ -64,27 +64,27 @@ impl Default for PublicPages {
 }
 
 impl PublicPages {
-    /// How long a link that confirms holds.
+    /// How long a confirmation link is valid.
     pub fn confirm_time(&self) -> TimeDelta {
         TimeDelta::hours(self.confirm_hours.into())
     }
 
-    /// How long a sign-up that was not confirmed is kept.
+    /// How long an unconfirmed sign-up is kept.
     pub fn unconfirmed_time(&self) -> TimeDelta {
         TimeDelta::days(self.unconfirmed_days.into())
     }
 
-    /// The time in which an address gets one mail of a kind.
+    /// The time during which an address gets at most one mail of each kind.
     pub fn mail_time(&self) -> TimeDelta {
         TimeDelta::hours(self.mail_hours.into())
     }
 
-    /// How long a fresh link holds.
+    /// How long a magic link is valid.
     pub fn fresh_time(&self) -> TimeDelta {
         TimeDelta::minutes(self.fresh_minutes.into())
     }
 
-    /// The address of a page below `/p/`.
+    /// The URL of a page below `/p/`.
     pub fn url(&self, path: &str) -> Option<String> {
         Some(format!("{}/p/{path}", self.public_url.as_deref()?))
     }
@@ -131,14 +131,14 @@ impl PublicPages {
             faults.push("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
         }
         if self.unconfirmed_time() < self.mail_time() {
-            // What tells of a mail goes with the sign-up it was for.
+            // The record of a mail is deleted with the sign-up it was sent for.
             faults.push("`pages.mail_hours` must not be longer than `pages.unconfirmed_days`".to_owned());
         }
         faults
     }
 }
 
-/// The address of a server: a scheme and a host, and nothing behind them.
+/// Whether the URL consists of a scheme and a host only.
 fn is_base(url: &str) -> bool {
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let rest = match url.strip_prefix("https://") {
@@ -155,10 +155,10 @@ fn is_base(url: &str) -> bool {
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mail {
-    /// `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required` or, for this machine alone, `smtp://127.0.0.1:25`.
+    /// `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required` or, on this machine only, `smtp://127.0.0.1:25`.
     #[serde(serialize_with = "redacted::mail_url")]
     pub url: Option<String>,
-    /// Who mails are from, e.g. `Example <privacy@example.com>`.
+    /// Sender of the mails, e.g. `Example <privacy@example.com>`.
     pub from: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `[recipients]`: to whom data is disclosed. Room: config.
+//! `[recipients]`: those to whom data is disclosed. Room: config.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipients {
-    /// Days for which a recipient may have kept what it read: so long it is told of noes after its last read.
+    /// Days for which a recipient may keep a copy of what it read; it is notified of objections and withdrawals for
+    /// that long after its last read.
     pub keep_copy: u32,
 }
 
@@ -18,7 +19,7 @@ impl Default for Recipients {
 }
 
 impl Recipients {
-    /// The same as a span of time.
+    /// `keep_copy` as a duration.
     pub fn keep_copy(&self) -> TimeDelta {
         TimeDelta::days(self.keep_copy.into())
     }

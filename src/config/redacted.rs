@@ -1,4 +1,4 @@
-//! Values as they may be shown: secrets are starred. Room: config.
+//! Serialises values with secrets starred. Room: config.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::base::identities::Region;
 
-/// What is secret.
+/// Stars a secret.
 pub(super) fn starred<T, S: Serializer>(secret: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
         Some(_) => serializer.serialize_some("***"),
@@ -14,7 +14,7 @@ pub(super) fn starred<T, S: Serializer>(secret: &Option<T>, serializer: S) -> Re
     }
 }
 
-/// The address of a database. One of PostgreSQL may hold a password, anywhere: only its scheme is shown.
+/// The database URL. A PostgreSQL URL may hold a password anywhere, so only its scheme is shown.
 pub(super) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
     match url.split_once("://") {
         Some(("sqlite", _)) => serializer.serialize_str(url),
@@ -23,7 +23,7 @@ pub(super) fn url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::E
     }
 }
 
-/// The same of an address that may not be set.
+/// Like [`url`], for an optional URL.
 pub(super) fn reader_url<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match text {
         Some(text) => url(text, serializer),
@@ -31,7 +31,7 @@ pub(super) fn reader_url<S: Serializer>(text: &Option<String>, serializer: S) ->
     }
 }
 
-/// The address of a mail server, starred where it holds a password.
+/// The URL of the mail server, starred if it holds a password.
 pub(super) fn mail_url<S: Serializer>(url: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match url {
         Some(url) if has_password(url) => serializer.serialize_some("***"),
@@ -39,17 +39,17 @@ pub(super) fn mail_url<S: Serializer>(url: &Option<String>, serializer: S) -> Re
     }
 }
 
-/// An address, empty for none.
+/// An address; empty for none.
 pub(super) fn address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&address.map(|address| address.to_string()).unwrap_or_default())
 }
 
-/// A region, empty for none.
+/// A region; empty for none.
 pub(super) fn region<S: Serializer>(region: &Option<Region>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&region.map(|region| region.to_string()).unwrap_or_default())
 }
 
-/// Whether an address holds a password: before the `@`, or among the settings behind the `?`.
+/// Whether a URL holds a password: before the `@` or in the query.
 pub(super) fn has_password(url: &str) -> bool {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let (address, settings) = rest.split_once('?').unwrap_or((rest, ""));

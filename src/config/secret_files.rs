@@ -1,11 +1,12 @@
-//! Secrets that lie in files of their own. Room: config.
+//! Secrets in files of their own. Room: config.
 
 use std::path::Path;
 
 use super::{settings::Secrets, values::key_of};
 
 impl Secrets {
-    /// Takes master keys out of their files, where those are named, and gives the settings that were read so and what is wrong.
+    /// Reads the master keys from their files, if configured, and returns the keys of the settings that were read and
+    /// the errors.
     pub(super) fn read_files(&mut self) -> (Vec<&'static str>, Vec<String>) {
         let Self { master_key, master_key_file, previous_master_key, previous_master_key_file, .. } = self;
         let read = [
@@ -27,7 +28,7 @@ impl Secrets {
     }
 }
 
-/// Whether there is such a file, and its key was read.
+/// Reads a key from `file`, if there is one, and returns whether it did.
 fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Result<bool, String> {
     let Some(file) = file else { return Ok(false) };
     if key.is_some() {

@@ -1,4 +1,4 @@
-//! The settings, section by section, with their defaults. Room: config.
+//! The settings by section, with their defaults. Room: config.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
@@ -11,7 +11,7 @@ use crate::base::{
 };
 use crate::config::{public_pages, sources::ValueSources};
 
-/// The whole configuration. Debug and Serialize show it with secrets starred.
+/// The whole configuration. Debug and Serialize star secrets.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -19,9 +19,9 @@ pub struct Config {
     pub server: Server,
     /// Where the data is.
     pub database: Database,
-    /// How addresses are read.
+    /// How addresses and phone numbers are normalised.
     pub identities: Identities,
-    /// To whom data is disclosed.
+    /// Those to whom data is disclosed.
     pub recipients: recipients::Recipients,
     /// Where the policy is.
     pub policy: PolicyFiles,
@@ -29,18 +29,18 @@ pub struct Config {
     pub secrets: Secrets,
     /// Limits on requests.
     pub limits: Limits,
-    /// What is logged, and how.
+    /// Log format and filter.
     pub log: Log,
-    /// Issuers whose tokens are taken beside access tokens, by their short names.
+    /// Issuers whose tokens are accepted in addition to access tokens, by short name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub oidc: BTreeMap<String, oidc::Issuer>,
-    /// Where operators look: health and metrics.
+    /// Health and metrics for operators.
     pub management: Management,
     /// The public pages.
     pub pages: public_pages::PublicPages,
     /// How mails are sent.
     pub mail: public_pages::Mail,
-    /// Where the values come from.
+    /// The sources of the values.
     #[serde(skip)]
     pub sources: ValueSources,
 }
@@ -54,11 +54,11 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Whether the page `/graphiql` is served.
     pub graphiql: bool,
-    /// The operator's word that whoever reaches `listen` came over TLS, ended by a proxy.
+    /// The operator's assurance that all traffic to `listen` comes through a TLS-terminating proxy.
     pub behind_tls_proxy: bool,
-    /// Origins of web pages of others that may ask, each exact.
+    /// Origins allowed by CORS, each exact.
     pub cors_origins: Vec<String>,
-    /// Seconds that requests under way may take after the signal to stop.
+    /// Seconds that running requests may take after the stop signal.
     pub grace_seconds: u64,
 }
 
@@ -78,7 +78,7 @@ impl Default for Server {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Management {
-    /// Address and port of health and metrics; none when the text is empty.
+    /// Address and port of health and metrics; none if empty.
     #[serde(deserialize_with = "values::address", serialize_with = "redacted::address")]
     pub listen: Option<SocketAddr>,
 }
@@ -96,10 +96,10 @@ pub struct Database {
     /// `sqlite://file` or `postgres://...`.
     #[serde(serialize_with = "redacted::url")]
     pub url: String,
-    /// Another address for reading, of PostgreSQL.
+    /// A separate PostgreSQL URL for reading.
     #[serde(serialize_with = "redacted::reader_url")]
     pub reader_url: Option<String>,
-    /// Connections of the reader pool.
+    /// Size of the reader pool.
     pub max_connections: u32,
 }
 
@@ -116,11 +116,11 @@ impl Database {
     }
 }
 
-/// What is said of an address of several hosts, which libpq would try in turn.
+/// The error for a URL with several hosts, which libpq would try in turn.
 pub(crate) const SEVERAL_HOSTS: &str = "names several hosts, and one is connected to (SQLSTATE 08001): name a pooler or an address \
                                         that leads to the primary";
 
-/// Whether an address of PostgreSQL names hosts with a comma between them.
+/// Whether a PostgreSQL URL lists several hosts, separated by commas.
 pub(crate) fn names_several_hosts(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     let (address, settings) = rest.split_once('?').unwrap_or((rest, ""));
@@ -136,7 +136,7 @@ pub(crate) fn names_several_hosts(url: &str) -> bool {
 }
 
 impl fmt::Debug for Database {
-    /// The URL may hold a password: only its scheme is shown.
+    /// The URL may hold a password, so only its scheme is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.url.split_once("://").map_or("", |(scheme, _)| scheme);
         f.debug_struct("Database")
@@ -151,8 +151,8 @@ impl fmt::Debug for Database {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Identities {
-    /// Region of phone numbers without country code, and of postal addresses without country (ISO 3166-1 alpha-2); none when the
-    /// text is empty.
+    /// Region for phone numbers without country code and postal addresses without country (ISO 3166-1 alpha-2); none
+    /// if empty.
     #[serde(deserialize_with = "values::region", serialize_with = "redacted::region")]
     pub region: Option<Region>,
 }
@@ -164,7 +164,7 @@ impl Default for Identities {
 }
 
 impl Identities {
-    /// The reader of this installation.
+    /// The address reader of this installation.
     pub fn reader(&self) -> Reader {
         Reader::of(self.region)
     }
@@ -174,7 +174,7 @@ impl Identities {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyFiles {
-    /// Directory of the policy files; without one the policy embedded in the binary is used.
+    /// Directory of the policy files; without it the embedded policy is used.
     pub dir: Option<PathBuf>,
 }
 
@@ -185,18 +185,18 @@ pub struct Secrets {
     /// 32 bytes as 64 hexadecimal digits, from which every other key is derived.
     #[serde(deserialize_with = "values::master_key", serialize_with = "redacted::starred")]
     pub master_key: Option<[u8; 32]>,
-    /// A file that holds the master key instead, e.g. a credential of systemd.
+    /// A file that holds the master key instead, e.g. a systemd credential.
     pub master_key_file: Option<PathBuf>,
-    /// The master key before the last rotation: it opens what `zweck keys rotate` has not wrapped anew yet.
+    /// The master key before the last rotation: it opens what `zweck keys rotate` has not yet rewrapped.
     #[serde(deserialize_with = "values::master_key", serialize_with = "redacted::starred")]
     pub previous_master_key: Option<[u8; 32]>,
     /// A file that holds the previous master key instead.
     pub previous_master_key_file: Option<PathBuf>,
-    /// 32 bytes as 64 hexadecimal digits, under which the ids of users are made of what their issuers call them. Never
-    /// changed: the same user would get another id.
+    /// 32 bytes as 64 hexadecimal digits, from which user ids are derived. Never change it: every user would get
+    /// another id.
     #[serde(deserialize_with = "values::master_key", serialize_with = "redacted::starred")]
     pub actor_key: Option<[u8; 32]>,
-    /// The access token that commands act under which read as somebody does.
+    /// The access token that commands use to read as a user does.
     #[serde(serialize_with = "redacted::starred")]
     pub token: Option<String>,
 }
@@ -218,7 +218,7 @@ impl fmt::Debug for Secrets {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// Lines for people or for machines.
+    /// Log lines for people or for machines.
     pub format: LogFormat,
     /// Directives per target, e.g. `info,sqlx=warn`; also `ZWECK_LOG`.
     pub filter: String,

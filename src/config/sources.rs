@@ -1,8 +1,8 @@
-//! Where values of the configuration come from. Room: config.
+//! The sources of configuration values. Room: config.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// Where the values come from: by key, and the file that was read.
+/// The sources of the values by key, and the file that was read.
 #[derive(Clone, Debug, Default)]
 pub struct ValueSources {
     /// The configuration file.
@@ -17,12 +17,12 @@ impl ValueSources {
 
     /// `default`, `file`, `environment`, `flag`, or `file of its own`.
     pub fn source(&self, key: &str) -> &'static str {
-        // Sections of issuers have no defaults of their own: they were given.
+        // Issuer sections have no defaults, so their values were given.
         let given = if key.starts_with("oidc.") { "file or environment" } else { "default" };
         self.sources.get(key).copied().unwrap_or(given)
     }
 
-    /// Whether `key` stands in the file and nothing above it has another value.
+    /// Whether the value of `key` comes from the file and is not overridden.
     pub(super) fn in_file(&self, key: &str) -> bool {
         self.source(key) == "file"
     }

@@ -1,4 +1,4 @@
-//! How texts become values. Room: config.
+//! Parses configuration values. Room: config.
 
 use std::net::SocketAddr;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::base::identities::Region;
 
-/// What is said of an address that is none.
+/// The error for an invalid address.
 pub(super) const NO_ADDRESS: &str =
     "must be an IP address and a port, e.g. 127.0.0.1:9090 or localhost:9090, or empty";
 
-/// The same of one that must be there.
+/// The error for an invalid required address.
 pub(super) const NO_LISTEN: &str = "must be an IP address and a port, e.g. 127.0.0.1:8080 or localhost:8080";
 
-/// What is said of a region that is none.
+/// The error for an invalid region.
 pub(super) const NO_REGION: &str = "must be the code of a region (ISO 3166-1 alpha-2) such as DE, or empty";
 
-/// An address and a port. Of names only `localhost` is known without asking anybody.
+/// An address and a port. `localhost` is the only accepted name, because it needs no lookup.
 pub(super) fn address_of(text: &str) -> Option<SocketAddr> {
     match text.strip_prefix("localhost:") {
         Some(port) => Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?))),
@@ -24,7 +24,7 @@ pub(super) fn address_of(text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// An address and a port, or none for an empty text.
+/// An address and a port, or none for an empty string.
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     address_of(&text).map(Some).ok_or_else(|| D::Error::custom(NO_ADDRESS))
 }
 
-/// A region, or none for an empty text.
+/// A region, or none for an empty string.
 pub(super) fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
     Some(key)
 }
 
-/// The address of a server; `localhost` is this machine.
+/// The address of a server; `localhost` means this machine.
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     address_of(&text).ok_or_else(|| D::Error::custom(NO_LISTEN))

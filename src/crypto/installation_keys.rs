@@ -1,16 +1,16 @@
-//! Keys of the installation, which outlive a rotation of the master key. Room: crypto.
+//! Keys of the installation, which survive a rotation of the master key. Room: crypto.
 
-/// Keys that must stay as they are while links, digests and signatures made with them are about. Each is random and lies
-/// wrapped by the master key in the database.
+/// Keys that must not change while links, digests and signatures made with them are in use. Each is random and stored
+/// in the database, wrapped by the master key.
 #[derive(Clone)]
 pub struct InstallationKeys {
-    /// Makes the links of mails and preference pages.
+    /// Derives the tokens of mailed links and preference pages.
     pub links: [u8; 32],
-    /// Makes the digests of the suppression list.
+    /// Derives the digests of the suppression list.
     pub suppression: [u8; 32],
-    /// Seed of the key that receipts are signed with (Ed25519, RFC 8032).
+    /// Seed of the key that signs receipts (Ed25519, RFC 8032).
     pub signing: [u8; 32],
-    /// Makes digests by which something is found again, such as outcomes kept for retries.
+    /// Derives lookup digests, such as those of results stored for retries.
     pub lookups: [u8; 32],
 }
 

@@ -1,8 +1,9 @@
-//! Links for persons: made and recognised; what they open is decided elsewhere. Room: crypto.
+//! Creates and recognises the tokens of personal links; what a link opens is decided elsewhere. Room: crypto.
 //!
-//! A mailed link holds 32 bytes made of the id of its row, of which only a hash is stored: it can be made again when a mail
-//! has to be sent again, and nowhere be read. A preference link says itself whose it is and which mailbox got it, sealed, so that
-//! nothing is stored for it: it shows something for as long as that mailbox is one of the contact, and ends the mails for good.
+//! A one-time token holds 32 bytes derived from the id of its row, of which only a hash is stored: it can be derived
+//! again when a mail is resent, and cannot be read from the database. A preference token contains the contact and the
+//! mailbox in sealed form, so nothing is stored for it: it shows data as long as the mailbox belongs to the contact,
+//! and can always be used to stop the mails.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{
@@ -15,42 +16,42 @@ use uuid::Uuid;
 
 use crate::{base::error::Error, crypto::installation_keys::InstallationKeys};
 
-/// First letter of a mailed link.
+/// First letter of a one-time token.
 const ONE_TIME_PREFIX: char = 'm';
-/// First letter of a preference link.
+/// First letter of a preference token.
 const PREFERENCE_PREFIX: char = 'p';
-/// Longest token that is looked at.
+/// Longest token that is parsed.
 const MAX_TOKEN_BYTES: usize = 520;
-/// Longest key of a mailbox that a link names, in bytes (RFC 5321, 4.5.3.1.3); longer ones are no mailboxes.
+/// Longest mailbox key in a link, in bytes (RFC 5321, 4.5.3.1.3); longer keys are no mailboxes.
 const MAX_MAILBOX_KEY_BYTES: usize = 254;
-/// What a preference link is sealed for: one that names a short digest, and one that names the mailbox.
+/// Contexts under which preference tokens are sealed: with a short digest, and with the mailbox key.
 const PREFERENCE_CONTEXTS: [&[u8]; 2] = [b"preference-1", b"preference-2"];
 
-/// Whose preferences a link opens, and from the mails of which purpose.
+/// The contact whose preferences a link opens, and the purpose of the mail that carried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preference {
     /// The contact.
     pub contact: Uuid,
-    /// Code of the purpose that the link was made for.
+    /// Code of the purpose for which the link was made.
     pub purpose: String,
-    /// The mailbox that it was made for.
+    /// The mailbox to which the link was sent.
     pub mailbox: Mailbox,
 }
 
-/// The mailbox that a preference link was made for.
+/// The mailbox to which a preference link was sent.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Mailbox {
-    /// Its key. Whoever has the link ends the mails to this mailbox, whatever address the contact has by then.
+    /// Its key. Whoever has the link can stop mails to this mailbox, whatever address the contact has by then.
     Key(String),
-    /// A short digest, in links of before: the mailbox can be recognised and not found.
+    /// A short digest, in links of earlier versions: the mailbox can be recognised but not looked up.
     Digest([u8; 8]),
 }
 
 impl Mailbox {
-    /// The mailbox with this key. What is too long to be one is recognised alone.
+    /// The mailbox with this key. A key that is too long is stored as a digest.
     ///
     /// # Errors
-    /// Keys that cannot be derived.
+    /// The keys cannot be derived.
     pub fn of(ring: &InstallationKeys, key: &str) -> Result<Self, Error> {
         if key.len() > MAX_MAILBOX_KEY_BYTES {
             return Ok(Self::Digest(short_digest(ring, key)?));
@@ -58,10 +59,10 @@ impl Mailbox {
         Ok(Self::Key(key.to_owned()))
     }
 
-    /// Whether it is the mailbox with this key.
+    /// Whether this is the mailbox with the given key.
     ///
     /// # Errors
-    /// Keys that cannot be derived.
+    /// The keys cannot be derived.
     pub fn is(&self, ring: &InstallationKeys, key: &str) -> Result<bool, Error> {
         match self {
             Self::Key(own) => Ok(own == key),
@@ -87,47 +88,47 @@ fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8;
     Ok(out)
 }
 
-/// The token of the mailed link `id`.
+/// The one-time token of the link `id`.
 ///
 /// # Errors
-/// Keys that cannot be derived.
+/// The keys cannot be derived.
 pub fn one_time_token(ring: &InstallationKeys, id: Uuid) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mailed", id.as_bytes())?;
     Ok(format!("{ONE_TIME_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// SHA-256 of a token, hexadecimal: all that is stored of it. A plain hash suffices, since the token is no word of a person.
+/// SHA-256 of a token in hexadecimal, the only form that is stored. A plain hash suffices because tokens are random.
 pub fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
-/// Whether `token` has the form of a mailed link.
+/// Whether `token` has the form of a one-time token.
 pub fn is_one_time_token(token: &str) -> bool {
     token.starts_with(ONE_TIME_PREFIX) && token.len() == 44
 }
 
-/// A short digest of a mailbox, which preference links of before are bound to.
+/// A short digest of a mailbox, used in preference links of earlier versions.
 ///
 /// # Errors
-/// Keys that cannot be derived.
+/// The keys cannot be derived.
 pub fn short_digest(ring: &InstallationKeys, address_key: &str) -> Result<[u8; 8], Error> {
     prf(&ring.links, "address", address_key.as_bytes())
 }
 
-/// A digest of a mailbox by which mails to it are counted; hexadecimal.
+/// A digest of a mailbox under which mails to it are counted; hexadecimal.
 ///
 /// # Errors
-/// Keys that cannot be derived.
+/// The keys cannot be derived.
 pub fn mail_digest(ring: &InstallationKeys, address_key: &str) -> Result<String, Error> {
     let bytes: [u8; 32] = prf(&ring.links, "mail", address_key.as_bytes())?;
     Ok(hex::encode(bytes))
 }
 
-/// The token of a preference link; the same for the same contact, purpose and mailbox (the nonce is derived from what is sealed,
-/// as in RFC 5297).
+/// The token of a preference link. The same contact, purpose and mailbox always give the same token, because the
+/// nonce is derived from the plaintext as in RFC 5297.
 ///
 /// # Errors
-/// Keys that cannot be derived.
+/// The keys cannot be derived.
 pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<String, Error> {
     let mut plain = preference.contact.as_bytes().to_vec();
     let [short, named] = PREFERENCE_CONTEXTS;
@@ -151,7 +152,7 @@ pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<St
     Ok(format!("{PREFERENCE_PREFIX}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
 }
 
-/// What a preference link says, if it is one of ours.
+/// Opens a preference token, if it is one of ours.
 pub fn open_preference(ring: &InstallationKeys, token: &str) -> Option<Preference> {
     if token.len() > MAX_TOKEN_BYTES {
         return None;
@@ -226,7 +227,7 @@ mod tests {
         }
     }
 
-    /// As it was made before links named the mailbox: mails with it lie in inboxes.
+    /// The format of earlier versions, which did not name the mailbox: mails with such links are still in inboxes.
     #[test]
     fn a_link_of_before_opens() {
         let token = "p8VmLnXKSJBfMuUQ09uqZt1ZYNUMKmvLFnFckahnmU8-ePbDZOm-M_A1dW_N_yOJMez8qTi8IPYn8R3Zd4Zrj3zOq0Rn6NSRn2xg";
@@ -255,7 +256,7 @@ mod tests {
             );
             let pages = PublicPages { public_url: Some(base), ..PublicPages::default() };
             let line = format!("List-Unsubscribe: <{}>\r\n", pages.url(&token).unwrap());
-            // RFC 5322, 2.1.1. Postfix cuts what is longer, and the link is dead.
+            // RFC 5322, 2.1.1. Postfix breaks longer lines, which breaks the link.
             assert!(line.len() <= 998, "{}", line.len());
         }
     }

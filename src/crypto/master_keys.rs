@@ -1,4 +1,4 @@
-//! Master keys: those that the configuration names, and which of them the database says is in use. Room: crypto.
+//! Master keys: those in the configuration, and the one that the database marks as in use. Room: crypto.
 
 use std::sync::{
     Arc,
@@ -10,58 +10,59 @@ use sha2::Sha256;
 
 use crate::base::error::Error;
 
-/// In the place of an index: the master key in use is none of those that are known here.
+/// Marks that the master key in use is not among the configured ones.
 const UNKNOWN_INDEX: usize = usize::MAX;
 
-/// Keys derived from a master key by HKDF-SHA-256 (RFC 5869), one per use.
+/// Keys derived from a master key with HKDF-SHA-256 (RFC 5869), one per usage.
 ///
-/// The configuration names one master key, and beside it the one before a rotation. Which of them wraps new keys, the database
-/// says: all servers change over at the same instant, whatever each of them calls the present one. All clones know the same.
+/// The configuration holds one master key and, during a rotation, the previous one. The database says which of them
+/// wraps new keys, so that all servers switch at the same instant, whatever their configuration calls the current
+/// one. Clones share this state.
 #[derive(Clone)]
 pub struct MasterKeys {
-    /// The one that the configuration calls the present one.
+    /// The current key according to the configuration.
     configured: [u8; 32],
-    /// Those before it.
+    /// The previous keys.
     earlier: Arc<[[u8; 32]]>,
     state: Arc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Which is in use: 0 for the configured one, then the earlier ones, or [`UNKNOWN_INDEX`].
+    /// Index of the key in use: 0 for the configured one, then the previous ones, or [`UNKNOWN_INDEX`].
     in_use: AtomicUsize,
-    /// Whether the database has another one in use than this process thought.
+    /// Whether the database may have another key in use than this process knows.
     in_doubt: AtomicBool,
 }
 
 impl MasterKeys {
-    /// Keys under `master`.
+    /// Keys derived from `master`.
     pub fn new(master: [u8; 32]) -> Self {
         Self::with_previous(master, Vec::new())
     }
 
-    /// The same, with earlier master keys.
+    /// Like [`MasterKeys::new`], with previous master keys.
     pub fn with_previous(master: [u8; 32], previous: Vec<[u8; 32]>) -> Self {
         Self { configured: master, earlier: previous.into(), state: Arc::default() }
     }
 
-    /// Fresh random keys, which live as long as this value.
+    /// Random keys, which exist only as long as this value.
     pub fn random() -> Self {
         Self::new(rand::random())
     }
 
-    /// The key for one use, e.g. `cursor`, under the master key in use.
+    /// The key for a usage, e.g. `cursor`, derived from the master key in use.
     ///
     /// # Errors
-    /// `INTERNAL`, should the derivation refuse.
+    /// `INTERNAL` if the derivation fails.
     pub fn derive(&self, usage: &str) -> Result<[u8; 32], Error> {
         derive(self.present(), usage)
     }
 
-    /// The key for one use, to wrap other keys with, and the name of its master key.
+    /// The key for a usage that wraps other keys, and the id of its master key.
     ///
     /// # Errors
-    /// `INTERNAL` when the master key in use is not known here: what it cannot open must not be written.
+    /// `INTERNAL` if the master key in use is not known here: this process must not write what it cannot open.
     pub fn wrapping(&self, usage: &str) -> Result<([u8; 32], String), Error> {
         if !self.knows_master_in_use() {
             return Err(Error::internal("the master key in use is not known to this server"));
@@ -70,43 +71,43 @@ impl MasterKeys {
         Ok((derive(master, usage)?, key_id(master)?))
     }
 
-    /// The name of the master key that [`MasterKeys::derive`] derives from: 16 hexadecimal digits that tell nothing of it.
+    /// The id of the master key that [`MasterKeys::derive`] uses: 16 hexadecimal digits that reveal nothing about it.
     ///
     /// # Errors
-    /// As [`MasterKeys::derive`].
+    /// Those of [`MasterKeys::derive`].
     pub fn key_id(&self) -> Result<String, Error> {
         key_id(self.present())
     }
 
-    /// The name of the master key that the configuration calls the present one.
+    /// The id of the current master key according to the configuration.
     ///
     /// # Errors
-    /// As [`MasterKeys::derive`].
+    /// Those of [`MasterKeys::derive`].
     pub fn configured(&self) -> Result<String, Error> {
         key_id(&self.configured)
     }
 
-    /// The names of all that are known here, the configured one first.
+    /// The ids of all known master keys, the configured one first.
     ///
     /// # Errors
-    /// As [`MasterKeys::derive`].
+    /// Those of [`MasterKeys::derive`].
     pub fn names(&self) -> Result<Vec<String>, Error> {
         self.known().map(key_id).collect()
     }
 
-    /// The keys for one use under every known master key but that of [`MasterKeys::derive`].
+    /// The keys for a usage under every known master key except the one that [`MasterKeys::derive`] uses.
     ///
     /// # Errors
-    /// As [`MasterKeys::derive`].
+    /// Those of [`MasterKeys::derive`].
     pub fn derive_others(&self, usage: &str) -> Result<Vec<[u8; 32]>, Error> {
         let present = self.present();
         self.known().filter(|master| *master != present).map(|master| derive(master, usage)).collect()
     }
 
-    /// The key for one use under the master key called `name_of_master`, if it is known.
+    /// The key for a usage under the master key with the given id, if it is known.
     ///
     /// # Errors
-    /// As [`MasterKeys::derive`].
+    /// Those of [`MasterKeys::derive`].
     pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
         for master in self.known() {
             if key_id(master)? == name_of_master {
@@ -116,10 +117,10 @@ impl MasterKeys {
         Ok(None)
     }
 
-    /// Takes the master key called `name_of_master` in use from now on, and tells whether it is known here.
+    /// Switches to the master key with the given id and returns whether it is known here.
     ///
     /// # Errors
-    /// As [`MasterKeys::derive`].
+    /// Those of [`MasterKeys::derive`].
     pub fn take_in_use(&self, name_of_master: &str) -> Result<bool, Error> {
         let names = self.names()?;
         let index = names.iter().position(|known| known == name_of_master);
@@ -138,7 +139,7 @@ impl MasterKeys {
         self.state.in_doubt.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the database is to be asked which master key is in use.
+    /// Whether the database must be asked which master key is in use.
     pub fn is_in_doubt(&self) -> bool {
         self.state.in_doubt.load(Ordering::SeqCst)
     }
@@ -180,7 +181,7 @@ mod tests {
         let keys = MasterKeys::with_previous([8; 32], vec![[7; 32]]);
         let (new, old) = (key_id(&[8; 32]).unwrap(), key_id(&[7; 32]).unwrap());
         assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (new.clone(), new.clone()));
-        // A clone knows what the others know.
+        // Clones share the state.
         assert!(keys.clone().take_in_use(&old).unwrap());
         assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (old.clone(), new.clone()));
         assert_eq!(keys.derive("x").unwrap(), derive(&[7; 32], "x").unwrap());
@@ -196,7 +197,7 @@ mod tests {
         assert!(!keys.take_in_use("0123456789abcdef").unwrap());
         assert!(!keys.is_in_doubt() && !keys.knows_master_in_use());
         assert!(keys.wrapping("x").is_err());
-        // What seals for a while only goes on.
+        // Short-lived seals still work.
         assert!(keys.derive("cursor").is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! Keys: of the master and the installation, sealing per person and category, tokens of links. It decides nothing. Room: crypto.
+//! Keys: master keys, installation keys, sealing per person and category, link tokens. This room decides nothing.
+//! Room: crypto.
 
 pub mod installation_keys;
 pub mod link_tokens;

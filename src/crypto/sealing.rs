@@ -1,8 +1,8 @@
-//! Values of the audit log, sealed under a key per subject and data category. Room: crypto.
+//! Seals values of the audit log under one key per subject and data category. Room: crypto.
 //!
-//! Each key is random and lies wrapped by the master key in a table of its own: once it is destroyed the values can never
-//! be read again, while every entry stays as it is. A key that cannot be opened here gets a successor of the next generation: what is
-//! lost with a master key is what was sealed before, never what comes.
+//! Each key is random and stored in its own table, wrapped by the master key: once it is destroyed its values can
+//! never be read again, while every entry stays in place. A key that cannot be opened here gets a successor of the
+//! next generation, so a lost master key affects only what was sealed before.
 
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
@@ -26,10 +26,11 @@ const KEY_CONTEXT: &str = "subject-keys";
 
 type Key = [u8; 32];
 
-/// Seals `plain`, bound to `context` (XChaCha20-Poly1305): a random 24-byte nonce in front, base64.
+/// Seals `plain`, bound to `context` (XChaCha20-Poly1305): base64 of a random 24-byte nonce followed by the
+/// ciphertext.
 ///
 /// # Errors
-/// `INTERNAL`, should the cipher refuse.
+/// `INTERNAL` if the cipher fails.
 pub fn seal(key: &Key, context: &[u8], plain: &[u8]) -> Result<String, Error> {
     let nonce: [u8; 24] = rand::random();
     let sealed = XChaCha20Poly1305::new(key.into())
@@ -38,7 +39,7 @@ pub fn seal(key: &Key, context: &[u8], plain: &[u8]) -> Result<String, Error> {
     Ok(STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
 }
 
-/// Opens what [`seal`] made under the same key and context.
+/// Opens what [`seal`] produced under the same key and context.
 pub fn open(key: &Key, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
     let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
     let (nonce, sealed) = bytes.split_at_checked(24)?;
@@ -51,7 +52,7 @@ fn context(id: Uuid, category: &str) -> Vec<u8> {
     [id.as_bytes().as_slice(), category.as_bytes()].concat()
 }
 
-/// A key and the number of those that it comes after.
+/// A key and its generation number.
 #[derive(Clone, Copy)]
 struct Generation {
     key: Key,
@@ -63,30 +64,30 @@ pub struct Sealer {
     keys: MasterKeys,
     known: HashMap<(Uuid, String), Generation>,
     fresh: Vec<ActiveModel>,
-    /// The key that wraps those that are made here: the database refuses them where another one is in use by then.
+    /// The key that wraps new keys; the database rejects them if another master key is in use by then.
     wrapping: Option<Wrapping>,
-    /// Subjects made in this transaction, which have no keys yet.
+    /// Subjects created in this transaction, which have no keys yet.
     new: HashSet<Uuid>,
-    /// Keys of which it is known that there are none.
+    /// Keys that are known not to exist.
     absent: HashSet<(Uuid, &'static str)>,
 }
 
 impl Sealer {
-    /// A sealer that knows no key yet.
+    /// A sealer without any keys.
     pub fn new(keys: &MasterKeys) -> Self {
         let (known, fresh, wrapping) = (HashMap::new(), Vec::new(), None);
         Self { keys: keys.clone(), known, fresh, wrapping, new: HashSet::new(), absent: HashSet::new() }
     }
 
-    /// Notes that `subject` is made in this transaction.
+    /// Notes that `subject` is created in this transaction.
     pub fn add_new_subject(&mut self, subject: Uuid) {
         self.new.insert(subject);
     }
 
-    /// Takes a key that was read already, if it can be opened; else it is looked for anew when it is needed.
+    /// Adds a key that was already read, if it can be opened; otherwise it is looked up again when needed.
     ///
     /// # Errors
-    /// `INTERNAL`, should the derivation refuse.
+    /// `INTERNAL` if the derivation fails.
     pub fn add_known(&mut self, row: &subject_key::Model) -> Result<(), Error> {
         if let Entry::Vacant(vacant) = self.known.entry((row.subject_id, row.category.clone()))
             && let Some(key) = unwrap(&self.keys, row)?
@@ -101,10 +102,10 @@ impl Sealer {
         self.absent.insert((subject, category.as_str()));
     }
 
-    /// The parts of the entry `id` about `subject`, by data category, each sealed: a JSON object.
+    /// Seals the parts of the entry `id` about `subject`, one per data category, as a JSON object.
     ///
     /// # Errors
-    /// `INTERNAL` when a key cannot be read or opened.
+    /// `INTERNAL` if a key cannot be read or opened.
     pub async fn seal<C: ConnectionTrait>(
         &mut self,
         connection: &C,
@@ -120,10 +121,10 @@ impl Sealer {
         self.sealed(id, subject, parts)
     }
 
-    /// The same without a look at the database; `None` where a key of `subject` may be there.
+    /// Like [`Sealer::seal`] without a database query; `None` if the database may hold a key of `subject`.
     ///
     /// # Errors
-    /// `INTERNAL` when the master key in use is not known here.
+    /// `INTERNAL` if the master key in use is not known here.
     pub fn seal_known(
         &mut self,
         now: DateTime<Utc>,
@@ -139,13 +140,13 @@ impl Sealer {
         self.sealed(id, subject, parts).map(Some)
     }
 
-    /// Gives all that it knows away and begins anew.
+    /// Moves everything out and starts empty.
     pub fn take_all(&mut self) -> Self {
         let empty = Self::new(&self.keys);
         std::mem::replace(self, empty)
     }
 
-    /// Categories of which no key of `subject` is known yet.
+    /// Categories whose key of `subject` is not known yet.
     fn missing(&self, subject: Uuid, parts: &BTreeMap<&'static str, Vec<u8>>) -> Vec<&'static str> {
         let unknown = |part: &&'static str| !self.known.contains_key(&(subject, (*part).to_owned()));
         parts.keys().copied().filter(unknown).collect()
@@ -192,7 +193,7 @@ impl Sealer {
         let mut next: HashMap<String, i32> = HashMap::new();
         for row in stored {
             next.insert(row.category.clone(), row.generation + 1);
-            // The latest that can be opened counts.
+            // The latest key that can be opened is used.
             if let Some(key) = unwrap(&self.keys, &row)? {
                 self.known.insert((subject, row.category), Generation { key, number: row.generation });
             }
@@ -200,7 +201,7 @@ impl Sealer {
         self.make(now, subject, categories, &next)
     }
 
-    /// Makes the keys of `categories` that are not known, in the generation that comes `next`.
+    /// Creates the missing keys of `categories`, in the generation given by `next`.
     fn make(
         &mut self,
         now: DateTime<Utc>,
@@ -224,11 +225,11 @@ impl Sealer {
         Ok(())
     }
 
-    /// Writes the keys that were made.
+    /// Writes the new keys.
     ///
     /// # Errors
-    /// From the database; transient where another writer made one of them in between, or another master key is in use by now: the
-    /// same again finds it.
+    /// From the database; transient if another writer created one of the keys concurrently or another master key is
+    /// now in use: a retry finds it.
     pub async fn store<C: ConnectionTrait>(&mut self, connection: &C) -> Result<(), Error> {
         for chunk in std::mem::take(&mut self.fresh).chunks(1_000) {
             insert(connection, &self.keys, chunk).await?;
@@ -237,7 +238,7 @@ impl Sealer {
     }
 }
 
-/// Writes keys that were wrapped just now.
+/// Writes newly wrapped keys.
 ///
 /// # Errors
 /// Those of [`Sealer::store`].
@@ -250,7 +251,7 @@ pub async fn insert<C: ConnectionTrait>(
     inserted.map(|_| ()).map_err(|error| refused(keys, error))
 }
 
-/// The database takes no key that is wrapped by another master key than the one in use.
+/// Converts the error for a key wrapped by a master key that is not in use.
 pub fn refused(keys: &MasterKeys, error: DbErr) -> Error {
     if is_out_of_use(&error) {
         keys.doubt();
@@ -260,13 +261,13 @@ pub fn refused(keys: &MasterKeys, error: DbErr) -> Error {
 }
 
 impl Generation {
-    /// A sealed text that tells under which generation it was sealed; of the first one it tells nothing.
+    /// Prefixes a sealed text with its generation; the first generation has no prefix.
     fn mark(self, sealed: String) -> String {
         if self.number == 0 { sealed } else { format!("{}:{sealed}", self.number) }
     }
 }
 
-/// The generation under which a text was sealed, and the text.
+/// Splits a sealed text into its generation and the ciphertext.
 fn marked(text: &str) -> Option<(i32, &str)> {
     match text.split_once(':') {
         Some((number, sealed)) => Some((number.parse().ok()?, sealed)),
@@ -274,10 +275,10 @@ fn marked(text: &str) -> Option<(i32, &str)> {
     }
 }
 
-/// A first key of `subject`, wrapped by the master key in use.
+/// The first key of `subject`, wrapped by the master key in use.
 ///
 /// # Errors
-/// `INTERNAL` when the master key in use is not known here.
+/// `INTERNAL` if the master key in use is not known here.
 pub fn first(
     keys: &MasterKeys,
     subject: Uuid,
@@ -288,7 +289,7 @@ pub fn first(
     Wrapping::of(keys)?.wrap(subject, category, Generation { key, number: 0 }, now)
 }
 
-/// The key that wraps keys of subjects, and the name of its master key.
+/// The key that wraps subject keys, and the id of its master key.
 struct Wrapping {
     key: Key,
     name: String,
@@ -318,27 +319,27 @@ impl Wrapping {
     }
 }
 
-/// The key in `row`; `None` when it cannot be opened: its master key is not known, or it is not what was wrapped.
+/// Unwraps the key in `row`; `None` if its master key is unknown or the ciphertext is not authentic.
 fn unwrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
     let Some(master) = keys.derive_under(&row.wrapped_by, KEY_CONTEXT)? else { return Ok(None) };
     let key = open(&master, &context(row.subject_id, &row.category), &row.wrapped);
     Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
 }
 
-/// What an entry holds by data category.
+/// The sealed values of an entry by data category.
 fn parts(sealed: &str) -> BTreeMap<String, String> {
     serde_json::from_str(sealed).unwrap_or_default()
 }
 
-/// Opens values of entries for those who may read them.
+/// Opens values of audit entries for callers who may read them.
 #[derive(Default)]
 pub struct Opener(HashMap<(Uuid, String, i32), Key>);
 
 impl Opener {
-    /// Fetches the keys of `subjects`, as far as they exist.
+    /// Fetches the existing keys of `subjects`.
     ///
     /// # Errors
-    /// `INTERNAL` from the database, or for a key that cannot be opened.
+    /// `INTERNAL` from the database or if a key cannot be derived.
     pub async fn of<C: ConnectionTrait>(
         connection: &C,
         keys: &MasterKeys,
@@ -354,8 +355,8 @@ impl Opener {
         Ok(Self(known))
     }
 
-    /// The values that `sealed`, of the entry `id` about `subject`, holds by coordinate: before and after. What cannot be
-    /// opened, since its key was destroyed, is left out.
+    /// The values in `sealed`, of the entry `id` about `subject`, by coordinate: before and after. Values whose key
+    /// was destroyed are left out.
     pub fn open(&self, id: Uuid, subject: Uuid, sealed: &str) -> BTreeMap<String, [serde_json::Value; 2]> {
         let mut values = BTreeMap::new();
         for (category, sealed) in parts(sealed) {
@@ -366,7 +367,7 @@ impl Opener {
         values
     }
 
-    /// Whether all of `sealed`, of the entry `id` about `subject`, can be opened.
+    /// Whether everything in `sealed`, of the entry `id` about `subject`, can be opened.
     pub fn opens(&self, id: Uuid, subject: Uuid, sealed: &str) -> bool {
         parts(sealed).iter().all(|(category, sealed)| self.part(id, subject, category, sealed).is_some())
     }
@@ -381,15 +382,15 @@ impl Opener {
 /// Whether the key in `row` can be opened.
 ///
 /// # Errors
-/// `INTERNAL`, should the derivation refuse.
+/// `INTERNAL` if the derivation fails.
 pub fn opens(keys: &MasterKeys, row: &subject_key::Model) -> Result<bool, Error> {
     Ok(unwrap(keys, row)?.is_some())
 }
 
-/// Wraps the key in `row` anew under the master key in use; `None` when it cannot be opened.
+/// Wraps the key in `row` again under the master key in use; `None` if it cannot be opened.
 ///
 /// # Errors
-/// `INTERNAL` when the master key in use is not known here.
+/// `INTERNAL` if the master key in use is not known here.
 pub fn rewrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
     let Some(key) = unwrap(keys, row)? else { return Ok(None) };
     let key = Generation { key, number: row.generation };
@@ -399,7 +400,7 @@ pub fn rewrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<A
 /// The key in `row`.
 ///
 /// # Errors
-/// `INTERNAL` when it cannot be opened.
+/// `INTERNAL` if it cannot be opened.
 pub fn unwrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
     unwrap(keys, row)?.ok_or_else(|| Error::internal("a key is wrapped by an unknown master key"))
 }

@@ -1,11 +1,11 @@
 //! Connections: one read-only pool, enforced by the database, and one writer pool. Room: db.
 //!
 //! Readers are `query_only` (SQLite) or `default_transaction_read_only` (PostgreSQL); SQLite has one writer, WAL,
-//! foreign keys and `secure_delete`. A connection that comes back to the pool is asked by sqlx whether it lives,
-//! which is a way to PostgreSQL and back after each read: readers of the governed path and the look-up of tokens keep
-//! theirs (`src/db/connection_cache.rs`), first come, first served, two of the pool left to others; one that was
-//! taken from the pool more than a minute ago goes back to it instead of being used again, as does one whose
-//! statement failed or was given up; one that was idle for a second is asked.
+//! foreign keys and `secure_delete`. The pool of sqlx pings every connection that is returned, which costs a round
+//! trip to PostgreSQL after each read. The engine's reads and the token lookup therefore keep their connections
+//! (`src/db/connection_cache.rs`), first come, first served, and leave two of the pool to others. A connection goes
+//! back to the pool when it was taken more than a minute ago or when its statement failed or was cancelled; one that
+//! was idle for a second is pinged.
 
 mod asked;
 pub mod change_feed;

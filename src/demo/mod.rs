@@ -20,11 +20,11 @@ use crate::{
     domain::{
         access_tokens::{self, BearerToken, NewToken},
         consents::{self, NewConsent, Withdrawal},
-        contacts::{self, Address, Rectification, Restrict, Source},
+        contacts::{self, Address, NewAddresses, Rectification, Restrict, Source},
         grounds::{self, NewGround},
         objections::{self, NewObjection},
+        operations::{self, NewContact},
         requests::{self, NewRequest},
-        suppressions,
     },
     policy::Policy,
     registry::{CONTACT, PRIVACY_REQUEST},
@@ -140,22 +140,25 @@ async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result
         notice_version: Some("2026-1".to_owned()),
     };
     let values = made.next();
-    let reached = contacts::create(tx, "createContact", &values, &source).await?;
-    let id = reached.contact_id();
+    let reasons = reasons(made);
+    let mut grounds = reasons.into_iter().map(|(purpose, reference)| NewGround {
+        purpose: purpose.to_owned(),
+        reference: Some(reference.to_owned()),
+        since: Some(ago(made.between(1, 800))),
+        until: None,
+        place: "ground",
+    });
+    let ground = grounds.next();
+    let further: Vec<NewGround> = grounds.collect();
+    let id = operations::create_contact(tx, desk, &NewContact { values, source, ground }).await?;
     // Much happens to it in one transaction: all that is to be locked is locked before the contact is.
+    let addresses = contacts::reached(tx.connection(), tx.reader(), id).await?;
     let moved = Address::email(tx.reader(), &moved_to(id))?;
-    let locks: Vec<u64> = reached.locks().chain(moved.reached().locks()).collect();
-    tx.lock_identities(locks, audit::Mode::Exclusive).await?;
-    suppressions::bring(tx, &reached).await?;
-    for (purpose, reference) in reasons(made) {
-        let ground = NewGround {
-            purpose: purpose.to_owned(),
-            reference: Some(reference.to_owned()),
-            since: Some(ago(made.between(1, 800))),
-            until: None,
-            place: "ground",
-        };
-        grounds::record(tx, desk, id, &ground).await?;
+    let locks = addresses.iter().flat_map(NewAddresses::locks).chain(moved.reached().locks());
+    let locks: Vec<u64> = locks.collect();
+    tx.lock_identities(locks, audit::LockMode::Exclusive).await?;
+    for ground in &further {
+        grounds::record(tx, desk, id, ground).await?;
     }
     let mut consents = false;
     if made.chance(50) {
@@ -288,8 +291,7 @@ async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), E
         values: vec![(email, Some(moved))],
         source: Some(Source { name: "letter".to_owned(), ..Source::default() }),
     };
-    let rectified = contacts::rectify(tx, desk, &change).await?;
-    consents::follow(tx, rectified).await
+    operations::rectify_contact(tx, desk, &change).await.map(|_| ())
 }
 
 /// A request in one of its states. Those behind the opening are set as the work on requests will set them.

@@ -10,6 +10,7 @@ use crate::{
     auth::actor::Actor,
     base::error::{Code, Error},
     domain::contacts,
+    engine::Input,
     policy::{Action, Grounds},
     registry::GROUND,
 };
@@ -30,6 +31,34 @@ pub struct NewGround {
 }
 
 impl NewGround {
+    /// The ground that a `GroundInput` or a `ContactGroundInput` at `path` describes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    pub fn from_input(input: &Input, path: &'static str) -> Result<Self, Error> {
+        Ok(Self {
+            purpose: input.require_string("purpose")?,
+            reference: input.optional_string("reference"),
+            since: input.time("since"),
+            until: input.time("until"),
+            place: path,
+        })
+    }
+
+    /// Its row, made but not written.
+    pub fn row(&self, tx: &Transaction, contact_id: Uuid) -> Model {
+        Model {
+            id: tx.new_id(),
+            contact_id,
+            purpose_code: self.purpose.clone(),
+            reference: self.reference.clone(),
+            since: self.since.unwrap_or(tx.now()),
+            until: self.until,
+            recorded_by: tx.author().actor.clone(),
+            created_at: tx.now(),
+        }
+    }
+
     fn fault(&self, name: &str, message: impl Into<String>) -> Error {
         Error::bad_input(message).with_input_path(format!("{}.{name}", self.place))
     }
@@ -87,16 +116,7 @@ pub async fn record(
     let (id, changes) = match same {
         Some(known) => (known.id, ChangeSet::none()),
         None => {
-            let model = Model {
-                id: tx.new_id(),
-                contact_id,
-                purpose_code: new.purpose.clone(),
-                reference: new.reference.clone(),
-                since: new.since.unwrap_or(tx.now()),
-                until: new.until,
-                recorded_by: tx.author().actor.clone(),
-                created_at: tx.now(),
-            };
+            let model = new.row(tx, contact_id);
             (model.id, tx.insert::<Entity>(&GROUND, &model).await?)
         }
     };

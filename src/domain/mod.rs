@@ -7,6 +7,7 @@ pub mod grounds;
 pub mod mail_outbox;
 pub mod merge;
 pub mod objections;
+pub mod operations;
 pub mod purposes;
 pub mod receipts;
 pub mod recipients;

@@ -12,11 +12,15 @@ use uuid::Uuid;
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
-    base::error::{Code, Error},
+    base::{
+        error::{Code, Error},
+        identities::Reader,
+    },
     domain::{
         contacts::{self, Address},
         suppressions::{self, Declared, Whom},
     },
+    engine::Input,
     policy::{Grounds, LegalBasis},
     registry::OBJECTION,
 };
@@ -39,6 +43,21 @@ pub struct NewObjection {
 }
 
 impl NewObjection {
+    /// The objection that a `RecordObjectionInput` describes.
+    ///
+    /// # Errors
+    /// As [`Address::from_input`].
+    pub fn from_input(input: &Input, reader: &Reader) -> Result<Self, Error> {
+        Ok(Self {
+            contact_id: input.id("contactId"),
+            address: Address::from_input(input, reader)?,
+            purpose: input.require_string("purpose")?,
+            channel: input.optional_enum("channel")?,
+            at: input.time("declaredAt"),
+            source: input.optional_string("source"),
+        })
+    }
+
     fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
         if self.contact_id.is_some() == self.address.is_some() {
             let message = "give `contactId`, `email` or `phone`";

@@ -14,6 +14,7 @@ pub use uses::Uses;
 use crate::{
     audit::{Entry, Transaction},
     base::error::Error,
+    engine::Input,
     registry::RECIPIENT,
 };
 
@@ -30,6 +31,25 @@ pub struct NewRecipient {
     pub transfer_mechanism: Option<String>,
     /// Until when the contract runs.
     pub contract_until: Option<NaiveDate>,
+}
+
+impl NewRecipient {
+    /// The recipient that a `CreateRecipientInput` describes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for a day that does not exist.
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
+        let until: Option<Result<NaiveDate, _>> = input.text("contractUntil").map(str::parse);
+        Ok(Self {
+            name: input.require_string("name")?,
+            kind: input.require_enum("kind")?,
+            country: input.optional_string("country"),
+            transfer_mechanism: input.optional_string("transferMechanism"),
+            contract_until: until
+                .transpose()
+                .map_err(|_| input.invalid("contractUntil", "this is no date"))?,
+        })
+    }
 }
 
 /// Makes a recipient.

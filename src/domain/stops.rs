@@ -22,7 +22,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    audit::{ChangeSet, Entry, Mode, Transaction},
+    audit::{ChangeSet, Entry, LockMode, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -93,7 +93,7 @@ pub async fn tell(
     recipient: Uuid,
     mut each: impl FnMut(&Line) -> Result<(), Error>,
 ) -> Result<Told, Error> {
-    tx.lock_uses(Mode::Exclusive).await?;
+    tx.lock_uses(LockMode::Exclusive).await?;
     let (new, mut told, mut last) = (tx.new_id(), Told::default(), Uuid::nil());
     loop {
         let page = stop::Entity::find()
@@ -147,7 +147,7 @@ pub async fn tell(
 /// # Errors
 /// `NOT_FOUND` for a batch that this recipient was never told.
 pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
-    tx.lock_uses(Mode::Exclusive).await?;
+    tx.lock_uses(LockMode::Exclusive).await?;
     let told =
         stop::Entity::find().filter(Column::RecipientId.eq(recipient)).filter(Column::BatchId.eq(batch));
     if told.count(tx.connection()).await? == 0 {
@@ -197,7 +197,7 @@ fn entry(action: &'static str, recipient: Uuid, what: serde_json::Value) -> Entr
         entity_type: RECIPIENT.name,
         entity_id: Some(recipient),
         contact_id: None,
-        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, what),
+        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, what),
     }
 }
 

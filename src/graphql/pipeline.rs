@@ -20,7 +20,7 @@ use crate::graphql::{
 };
 use crate::{
     app::App,
-    audit::{self, Idempotency, Recorded},
+    audit::{self, EntryTiming, Idempotency},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -289,7 +289,7 @@ impl Pipeline {
             meter.charge(more)?;
         }
         if plan.needs_installation_keys {
-            with_deadline(deadline, audit::ring(app)).await?;
+            with_deadline(deadline, audit::installation_keys(app)).await?;
         }
         if plan.reads_personal_data && !plan.is_mutation {
             with_deadline(deadline, self.uses.note(app, actor)).await?;
@@ -363,8 +363,8 @@ async fn run_mutation(
         return Err(Error::new(Code::TimedOut, message));
     }
     let result = mutations::run(app, actor, &root.key, planned, idempotency).await;
-    let (result, recorded) = result.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
-    if recorded == Recorded::Later {
+    let (result, timing) = result.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
+    if timing == EntryTiming::Deferred {
         let message =
             "this was done, and its entry in the audit log follows; until then nothing of it is shown";
         return Err(Error::new(Code::AuditUnavailable, message).but_done());

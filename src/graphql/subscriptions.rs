@@ -95,7 +95,7 @@ impl Pipeline {
         let (Some(change), Some(root)) = (change, plan.roots.first()) else { return SubscriptionEvent::None };
         let read = async {
             if plan.needs_installation_keys {
-                audit::ring(app).await?;
+                audit::installation_keys(app).await?;
             }
             if plan.reads_personal_data {
                 self.uses.note(app, actor).await?;

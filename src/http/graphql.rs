@@ -170,7 +170,7 @@ async fn operate(
         let mut operation = body::parse(&bytes, strict).map_err(with_status)?;
         let purpose = log_fields.purpose.as_deref().unwrap_or_default();
         if let Some(key) = key {
-            let ring = audit::ring(&shared.app).await.map_err(with_status)?;
+            let ring = audit::installation_keys(&shared.app).await.map_err(with_status)?;
             operation.idempotency = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(with_status)?);
         }
         operation

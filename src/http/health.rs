@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::timeout};
 use super::Shutdown;
 use crate::{
     app::App,
-    audit::{self, Probed},
+    audit::{self, ProbeResult},
     db::{Held, Lax},
 };
 
@@ -149,7 +149,7 @@ impl Health {
 
 async fn check(app: &App) -> (Checks, Vec<Warning>) {
     let pending = timeout(CHECK_TIMEOUT, Migrator::get_pending_migrations_read_only(&app.db.reader));
-    let unknown = timeout(CHECK_TIMEOUT, audit::unknown_masters(app));
+    let unknown = timeout(CHECK_TIMEOUT, audit::unknown_master_keys(app));
     let (probed, lax) = (timeout(CHECK_TIMEOUT, audit::probe(app)), timeout(CHECK_TIMEOUT, app.db.lax()));
     let (pending, unknown, probed, lax) = tokio::join!(pending, unknown, probed, lax);
     let held = timeout(CHECK_TIMEOUT, app.db.held()).await;
@@ -167,10 +167,10 @@ async fn check(app: &App) -> (Checks, Vec<Warning>) {
         (reader, _) => reader,
     };
     let (writer, audit, keys) = match probed {
-        Ok(Probed::Writable) => (CheckStatus::Ok, CheckStatus::Ok, CheckStatus::Ok),
-        Ok(Probed::NoKey) => (CheckStatus::Ok, CheckStatus::Failed, CheckStatus::Failed),
-        Ok(Probed::NoEntry) => (CheckStatus::Ok, CheckStatus::Failed, CheckStatus::Unknown),
-        Ok(Probed::NoTransaction) => (CheckStatus::Failed, CheckStatus::Unknown, CheckStatus::Unknown),
+        Ok(ProbeResult::Writable) => (CheckStatus::Ok, CheckStatus::Ok, CheckStatus::Ok),
+        Ok(ProbeResult::NoKey) => (CheckStatus::Ok, CheckStatus::Failed, CheckStatus::Failed),
+        Ok(ProbeResult::NoEntry) => (CheckStatus::Ok, CheckStatus::Failed, CheckStatus::Unknown),
+        Ok(ProbeResult::NoTransaction) => (CheckStatus::Failed, CheckStatus::Unknown, CheckStatus::Unknown),
         Err(_) => (CheckStatus::TimedOut, CheckStatus::Unknown, CheckStatus::Unknown),
     };
     let writer = if app.db.disk_has_failed() { CheckStatus::Failed } else { writer };

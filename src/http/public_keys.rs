@@ -40,6 +40,6 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
 }
 
 async fn keys(shared: &Shared) -> Result<String, Error> {
-    let ring = audit::ring(&shared.app).await?;
+    let ring = audit::installation_keys(&shared.app).await?;
     Ok(receipts::published_keys(ring, &shared.app.pages)?.to_string())
 }

@@ -50,7 +50,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let ends = async {
         let mut revision = String::new();
         loop {
-            told(&app, "owed", audit::settle(&app).await.map(|_| ()));
+            told(&app, "owed", audit::write_deferred_entries(&app).await.map(|_| ()));
             told(&app, "ends", consents::expire(&app).await.map(|_| ()));
             let present = app.policy.current().revision().to_owned();
             if revision != present {
@@ -93,7 +93,7 @@ pub async fn beat(app: Arc<App>, own: servers::Own) {
 pub(crate) async fn order(app: &App) {
     // SQLite has no queue.
     while app.db.backend() != DbBackend::Sqlite {
-        let numbered = audit::number(app).await;
+        let numbered = audit::number_changes(app).await;
         let gather = match &numbered {
             Ok(_) => GATHER_TIME,
             Err(_) => NUMBERING_INTERVAL,
@@ -149,10 +149,10 @@ fn told(app: &App, job: &'static str, done: Result<(), Error>) {
 /// # Errors
 /// The first one.
 pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
-    audit::settle(app).await?;
+    audit::write_deferred_entries(app).await?;
     consents::expire(app).await?;
     consents::catch_up(app).await?;
-    audit::number(app).await?;
+    audit::number_changes(app).await?;
     agree(app).await?;
     review(app).await?;
     upkeep(app).await?;
@@ -165,7 +165,7 @@ pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
 /// All else. One piece that fails does not hold up the others.
 async fn upkeep(app: &App) -> Result<(), Error> {
     let done = [
-        audit::sweep(app).await.map(|_| ()),
+        audit::delete_expired_outcomes(app).await.map(|_| ()),
         signups::sweep(app).await.map(|_| ()),
         consents::demand_renewals(app).await.map(|_| ()),
         signups::ask_renewals(app).await.map(|_| ()),

@@ -63,7 +63,7 @@ impl Own {
         let again = OnConflict::column(Column::Id).update_columns([Column::SeenAt]).to_owned();
         Entity::insert(row).on_conflict(again).exec_without_returning(&app.db.writer).await?;
         Entity::delete_many().filter(Column::SeenAt.lt(app.now() - RETENTION)).exec(&app.db.writer).await?;
-        audit::refresh(app).await
+        audit::refresh_master_key(app).await
     }
 
     /// Takes its row away.

@@ -1,4 +1,5 @@
-//! Looks at a policy as a whole: every right as a list, what a change gains and loses, rules that change nothing. Room: policy.
+//! Analyses a policy as a whole: lists every permission, compares two policies, and finds rules without effect. Room:
+//! policy.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::policy::rule_index::RuleIndex;
 
-/// The rights of a table on an object. Who reads in full does not read masked.
+/// The rights that a table grants on an object. Full read access implies masked access.
 fn rights(table: &DecisionTable, id: super::ObjectId) -> Vec<&'static str> {
     let mut rights = match table.decide(id) {
         Decision::Allow => vec![Action::Read.as_str()],
@@ -23,7 +24,7 @@ fn rights(table: &DecisionTable, id: super::ObjectId) -> Vec<&'static str> {
 }
 
 impl Policy {
-    /// Every right of every role for every purpose, in that part of the policy.
+    /// All permissions of the filtered roles, purposes and types.
     pub fn holdings(&self, filter: &PermissionFilter) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
@@ -47,14 +48,14 @@ impl Policy {
         all
     }
 
-    /// Every field that a role may not read for a purpose, not masked either, in that part of the policy.
+    /// All fields that a role may not read for a purpose, not even masked, within the filter.
     pub fn denials(&self, filter: &PermissionFilter) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
         for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&filter.purpose, &p.code)) {
             for role in self.roles().iter().filter(|role| wanted(&filter.role, role)) {
                 let Ok(table) = self.table(std::slice::from_ref(role), &purpose.code, None) else { continue };
-                // What belongs to a category of data is a value; all else is a way to values.
+                // Objects in a data category are values; all others are ways to reach values.
                 let fields = self.objects.iter().filter(|object| {
                     object.groups.iter().any(|group| group.starts_with("data:"))
                         && wanted(&filter.type_name, object.name.split(['.', ':']).next().unwrap_or_default())
@@ -75,7 +76,7 @@ impl Policy {
         all
     }
 
-    /// The roles that hold `right` on `object` for `purpose`, in the order of the policy.
+    /// The roles that hold `right` on `object` for `purpose`, in policy order.
     pub fn who_can(&self, object: &str, purpose: &str, right: Action) -> Vec<&str> {
         let Some(id) = self.object(object) else { return Vec::new() };
         let may = |role: &&String| {
@@ -88,7 +89,7 @@ impl Policy {
         self.roles().iter().filter(may).map(String::as_str).collect()
     }
 
-    /// Whether `role` may do anything for `purpose` that not everyone may.
+    /// Whether `role` may do more for `purpose` than everyone may.
     pub fn may_anything(&self, role: &str, purpose: &str) -> bool {
         let roles = self.rules.roles.closure(&format!("role:{role}"));
         let purposes = self.rules.purposes.closure(&format!("purpose:{purpose}"));
@@ -101,13 +102,14 @@ impl Policy {
         })
     }
 
-    /// Whether a credential with these roles, narrowed to `fields`, may do anything to one of them for the purpose.
+    /// Whether a credential with these roles, restricted to `fields`, may do anything to one of them for the purpose.
     pub fn may_use(&self, roles: &[String], purpose: &str, fields: &[String]) -> bool {
         let Ok(table) = self.table(roles, purpose, Some(fields)) else { return false };
         fields.iter().any(|field| self.object(field).is_some_and(|id| !rights(&table, id).is_empty()))
     }
 
-    /// The fields that any of these roles may use for the purpose. Ids are not among them: they come with the others.
+    /// The fields that any of these roles may use for the purpose. Ids are excluded because they follow from the
+    /// other fields.
     pub fn fields_of_use(&self, roles: &[String], purpose: &str) -> BTreeSet<&str> {
         let table = self.table(roles, purpose, None).ok();
         let of_use = |name: &str| {
@@ -118,7 +120,7 @@ impl Policy {
         fields.map(|object| object.name.as_str()).filter(|name| of_use(name)).collect()
     }
 
-    /// What is allowed but odd.
+    /// Questionable but valid rules.
     pub(super) fn odd(&self) -> Vec<Warning> {
         let whole = |code, message| Warning { line: 0, code, message };
         let allows = || self.rules.lines.iter().filter(|line| line.allow);
@@ -141,7 +143,7 @@ impl Policy {
         let denies = denies.filter(|role| *role != "role:anyone");
         let holders: HashSet<&str> =
             allows().map(|line| line.role.as_str()).filter(|role| *role != "role:anyone").collect();
-        // A role that denies something is of use beside others.
+        // A role that only denies is useful in combination with other roles.
         let holders: HashSet<&str> = holders.into_iter().chain(denies).collect();
         let idle = self.roles().iter().filter(|role| {
             let own = self.rules.roles.closure(&format!("role:{role}"));
@@ -157,11 +159,11 @@ impl Policy {
         unread.chain(silent).chain(idle).chain(self.idle_rules()).chain(old).collect()
     }
 
-    /// Rules that can be left out without any decision changing.
+    /// Rules whose removal would not change any decision.
     fn idle_rules(&self) -> Vec<Warning> {
         let mut needed = vec![false; self.rules.lines.len()];
         let pairs = RuleIndex::new(&self.rules, &self.declared, &self.objects);
-        // Credentials have several roles: a deny of one takes what any other allows.
+        // Credentials have several roles: a deny in one removes what another allows.
         let mut allowed: HashSet<(&str, usize, Action)> = HashSet::new();
         let each = pairs.each::<std::convert::Infallible>(|_, purpose, cells| {
             for (&(object, action), lines) in cells {
@@ -179,7 +181,7 @@ impl Policy {
             };
             for (place @ (object, action), lines) in cells {
                 let (allows, denies) = (count(*place, true), count(*place, false));
-                // A deny on `read` also denies `mask`.
+                // A deny of `read` also denies `mask`.
                 let takes = allowed.contains(&(purpose, *object, *action))
                     || (*action == Action::Read && allowed.contains(&(purpose, *object, Action::Mask)));
                 for line in lines {
@@ -204,7 +206,7 @@ impl Policy {
         .collect()
     }
 
-    /// Whether the line with this number allows.
+    /// Whether the rule on this line allows.
     fn allows(&self, line: usize) -> Option<bool> {
         self.rules.lines.get(line).map(|line| line.allow)
     }

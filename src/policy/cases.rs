@@ -12,13 +12,13 @@ use super::{
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What it says, for people.
+    /// Its name, for people.
     pub name: String,
-    /// Roles that ask, all at once.
+    /// Roles of the credential, all at once.
     pub roles: Vec<String>,
-    /// For which purpose.
+    /// The purpose.
     pub purpose: String,
-    /// For what, e.g. `Contact.email`; several cells may share a reason.
+    /// The objects, e.g. `Contact.email`; several objects may share a reason.
     pub objects: Vec<String>,
     /// `read`, `create`, `update`, `execute` or `grant`.
     pub action: String,
@@ -29,8 +29,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether it says something about a right: of the role by itself, for the purpose, on the object. A case about reading speaks of masked
-    /// reading too.
+    /// Whether the case covers a permission: the same role alone, purpose and object. A case about reading also
+    /// covers masked reading.
     pub fn speaks_about(&self, policy: &Policy, right: &Permission) -> bool {
         let action = if right.right == "mask" { "read" } else { right.right };
         self.roles.len() == 1
@@ -41,7 +41,7 @@ impl Case {
     }
 }
 
-/// A decision that does not hold.
+/// A case that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseFailure {
     /// Name of the case.
@@ -51,10 +51,10 @@ pub struct CaseFailure {
 }
 
 impl Policy {
-    /// Loads a policy as [`Policy::load`] does, and asks its own cases: what must hold is part of a policy, whoever puts it in force.
+    /// Loads a policy like [`Policy::load`] and runs its cases: they are part of the policy, whoever deploys it.
     ///
     /// # Errors
-    /// Those of [`Policy::load`]; `CASE` for each named decision that does not hold.
+    /// Those of [`Policy::load`]; `CASE` for each case that fails.
     pub async fn load_proved(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
         let mut policy = Self::load(sources, objects).await?;
         let cases = read(sources)?;
@@ -78,7 +78,7 @@ impl Policy {
 /// Reads the cases of `sources`.
 ///
 /// # Errors
-/// YAML that does not parse, an unknown key, an empty list of cases.
+/// Invalid YAML, an unknown key, an empty list of cases.
 pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
     let fault = |line: usize, code, message: String| {
         PolicyErrors::from(PolicyError { file: sources.file("cases.yaml"), line, code, message })
@@ -100,7 +100,7 @@ pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
     Ok(cases)
 }
 
-/// The line on which the case called `name` says so, or 0 where that is written over several lines.
+/// The line that holds the name of a case, or 0 if the name spans several lines.
 fn line(text: &str, name: &str) -> usize {
     let says = |line: &str| {
         let line = line.trim_start().trim_start_matches("- ").trim_start();
@@ -109,7 +109,7 @@ fn line(text: &str, name: &str) -> usize {
     text.lines().position(says).map_or(0, |index| index + 1)
 }
 
-/// The old names that `cases` use, with the line of each case.
+/// The deprecated names that `cases` use, with the line of each case.
 fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
     let mut told = Vec::new();
     for case in cases {
@@ -130,7 +130,7 @@ fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
     told
 }
 
-/// The cases that do not hold under `policy`.
+/// The cases that fail under `policy`.
 pub fn run(policy: &Policy, cases: &[Case]) -> Vec<CaseFailure> {
     let mut failures = Vec::new();
     for case in cases {

@@ -1,8 +1,8 @@
-//! Makes planes of rules: the one user of Casbin, which decides every cell. Room: policy.
+//! Compiles rules into decision bits: the only user of Casbin, which decides every cell. Room: policy.
 //!
-//! Raw `enforce` is linear in the lines of the policy, so each cell is put to a small enforcer that holds only the
-//! lines that can match it, and of cells that differ in names alone one is asked. A test compares every cell with `enforce` over the
-//! whole policy.
+//! Raw `enforce` is linear in the number of rules, so each cell goes to a small enforcer that holds only the rules
+//! that can match it, and cells that differ only in names are decided once. A test compares every cell with `enforce`
+//! over the whole policy.
 
 use std::collections::HashMap;
 
@@ -19,10 +19,10 @@ use crate::policy::rule_index::RuleIndex;
 
 const EFFECT: &str = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
 
-/// The planes of every role under every purpose that is no group; a pair that no line can match has none.
+/// The decision bits for every role and non-group purpose; a pair that no rule can match has none.
 pub(super) type Compiled = HashMap<(String, String), DecisionBits>;
 
-/// Puts every cell to Casbin.
+/// Decides every cell with Casbin.
 pub(super) async fn compile(
     rules: &Rules,
     declared: &Declared,
@@ -58,16 +58,17 @@ pub(super) async fn compile(
     Ok(compiled)
 }
 
-/// What a cell asks, but for names: cells that differ in nothing else have the same answer, since Casbin's matcher compares names
-/// and follows links, and knows no name by itself.
+/// Everything about a cell that Casbin's decision depends on, except names: cells with the same key have the same
+/// decision, because Casbin's matcher compares names and follows links but knows no name itself.
 #[derive(PartialEq, Eq, Hash)]
 struct CellKey<'p> {
-    /// Role and purpose, where some line names another one, which they belong to: then their links count.
+    /// Role and purpose, if some rule names a parent of theirs, so that their links matter.
     linked: [Option<&'p str>; 2],
     lines: Vec<RuleShape<'p>>,
 }
 
-/// A line as a cell meets it: what names role, purpose and object themselves is left out, and the action is that of the cell.
+/// A rule as seen from a cell: names equal to the cell's role, purpose and object are omitted, and the action is that
+/// of the cell.
 #[derive(PartialEq, Eq, Hash)]
 struct RuleShape<'p> {
     names: [Option<&'p str>; 3],
@@ -75,7 +76,7 @@ struct RuleShape<'p> {
 }
 
 impl<'p> CellKey<'p> {
-    /// The question about the cell with these names, whose role and purpose have these codes.
+    /// The key of the cell with these names, whose role and purpose have these codes.
     fn of(lines: impl Iterator<Item = &'p Line>, own: [&str; 3], codes: [&'p str; 2]) -> Self {
         let asked = lines.map(|line| {
             let named = [line.role.as_str(), line.purpose.as_str(), line.object.as_str()];
@@ -95,7 +96,7 @@ impl<'p> CellKey<'p> {
     }
 }
 
-/// An enforcer that knows all links and is lent the lines of one question.
+/// An enforcer that holds all links and borrows the rules of one cell.
 struct CellEnforcer(Enforcer);
 
 impl CellEnforcer {
@@ -121,7 +122,7 @@ impl CellEnforcer {
     }
 }
 
-/// Every link as Casbin takes it: kind, from, to.
+/// Every link as Casbin expects it: kind, from, to.
 pub(super) fn links(rules: &Rules, objects: &Objects) -> Vec<(&'static str, String, String)> {
     let mut links = Vec::new();
     for (kind, of) in [("g", &rules.roles), ("g2", &rules.purposes)] {

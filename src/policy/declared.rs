@@ -1,4 +1,4 @@
-//! What `purposes.toml` and the texts declare, as data: roles, purposes, forms and texts. Room: policy.
+//! The data declared in `purposes.toml` and the texts: roles, purposes, forms and consent texts. Room: policy.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ macro_rules! words {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word in files, tables and the SDL.
+            /// The name in files, tables and the SDL.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
 
-            /// The value of a word.
+            /// Parses the name.
             pub fn parse(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == word)
             }
@@ -46,7 +46,7 @@ words! {
 }
 
 impl LegalBasis {
-    /// Whether Art. 21(1) gives a right to object.
+    /// Whether Art. 21(1) grants a right to object.
     pub fn can_be_objected_to(self) -> bool {
         matches!(self, Self::PublicTask | Self::LegitimateInterests)
     }
@@ -55,11 +55,11 @@ impl LegalBasis {
 words! {
     /// What makes a purpose lawful for one contact.
     Grounds {
-        /// A live consent of that contact.
+        /// A consent of that contact in force.
         Consent = "consent",
         /// A recorded ground of that contact.
         Recorded = "recorded",
-        /// Nothing further: the purpose holds for each contact.
+        /// Nothing further: the purpose applies to every contact.
         EveryContact = "every_contact",
         /// No contact at all.
         None = "none",
@@ -91,33 +91,33 @@ pub struct PurposeDef {
     pub title_en: String,
     /// Description, German.
     pub description_de: String,
-    /// Description, English.
+    /// A purpose or a group of purposes.
     pub description_en: String,
     /// Legal basis; none for groups.
     pub basis: Option<LegalBasis>,
     /// What makes it lawful for one contact.
     pub grounds: Grounds,
-    /// Channels it uses; a consent is given per channel.
+    /// Channels that it uses; consent is given per channel.
     pub channels: Vec<Channel>,
     /// The group that an objection or withdrawal may name instead.
     pub group: Option<String>,
-    /// Gathers purposes and is never the purpose of an operation.
+    /// Whether it is a group, which is never the purpose of an operation.
     pub is_group: bool,
-    /// Sees consents, objections and requests of other purposes too.
+    /// Whether it also sees consents, objections and requests of other purposes.
     pub sees_all: bool,
-    /// Allowed while processing is restricted (Art. 18(2)).
+    /// Whether it is allowed while processing is restricted (Art. 18(2)).
     pub allowed_restricted: bool,
-    /// Allowed while the record is only kept (Art. 17(3)(b)).
+    /// Whether it is allowed while the record is only retained (Art. 17(3)(b)).
     pub allowed_retained: bool,
     /// Term of the Data Privacy Vocabulary.
     pub dpv_iri: Option<String>,
     /// Kinds of proof that a consent needs (Art. 7(1)).
     pub proof: Vec<String>,
-    /// How long a consent holds, ISO 8601, e.g. `P2Y`.
+    /// How long a consent is valid, ISO 8601, e.g. `P2Y`.
     pub validity: Option<String>,
-    /// How long before its end a consent is to be reviewed, ISO 8601, e.g. `P2M`.
+    /// How long before its expiry a consent is due for review, ISO 8601, e.g. `P2M`.
     pub review: Option<String>,
-    /// Whether the person is asked by e-mail to declare it anew when the review is due.
+    /// Whether the person is asked by e-mail to renew the consent when the review is due.
     pub asks_renewal: bool,
     /// How long data is kept after the purpose has ended, ISO 8601.
     pub retention: Option<String>,
@@ -134,7 +134,7 @@ pub struct RoleDef {
     pub title_de: String,
     /// Title, English.
     pub title_en: String,
-    /// Whether it is the role of the persons themselves: whoever has it sees nobody else's rows.
+    /// Whether this is the role of the data subjects themselves, who only see their own rows.
     pub of_subject: bool,
 }
 
@@ -147,28 +147,28 @@ pub(super) struct Declared {
     pub(super) demands: Vec<Demand>,
 }
 
-/// A form by which persons sign up (`/p/signup/<code>`).
+/// A sign-up form (`/p/signup/<code>`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormDef {
-    /// Code, also in its address.
+    /// Code, also part of its URL.
     pub code: String,
     /// Title, German.
     pub title_de: String,
     /// Title, English.
     pub title_en: String,
-    /// Purposes that can be consented to, each by a box of its own.
+    /// Purposes that can be consented to, each with its own check box.
     pub purposes: Vec<String>,
-    /// Names asked for beside the e-mail address, none of them required.
+    /// Optional name fields in addition to the e-mail address.
     pub fields: Vec<String>,
-    /// Version of the privacy notice that it leads to (Art. 13).
+    /// Version of the linked privacy notice (Art. 13).
     pub notice_version: Option<String>,
-    /// Address of that notice.
+    /// URL of that notice.
     pub notice_url: Option<String>,
     /// Line in the file.
     pub(super) line: usize,
 }
 
-/// What a version of a text demands of consents to earlier ones.
+/// What a version of a text requires of consents to earlier versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Demand {
     pub(super) purpose: String,
@@ -177,7 +177,7 @@ pub(super) struct Demand {
     pub(super) line: usize,
 }
 
-/// A consent text. It is known by its hash: once published it never changes.
+/// A consent text, identified by its hash: once published it never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentText {
     /// Code of the purpose.
@@ -188,7 +188,7 @@ pub struct ConsentText {
     pub version: String,
     /// The text in full.
     pub text: String,
-    /// How long consents to earlier versions go on to hold, ISO 8601; without end where there is none.
+    /// How long consents to earlier versions stay valid, ISO 8601; `None` for no limit.
     pub renew_within: Option<String>,
 }
 

@@ -1,15 +1,15 @@
-//! What is wrong with a policy: every fault with its file and line, all of them at once. Room: policy.
+//! Policy errors: all errors at once, each with file and line. Room: policy.
 
 use std::fmt;
 
 use crate::base::error::Error;
 
-/// One fault of the policy files.
+/// One error in the policy files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
-    /// File as the operator knows it, e.g. `policies/policy.csv`.
+    /// File name as the operator knows it, e.g. `policies/policy.csv`.
     pub file: String,
-    /// Line, from 1; 0 when the fault is the file as a whole.
+    /// Line, from 1; 0 if the error concerns the whole file.
     pub line: usize,
     /// Stable code, e.g. `UNKNOWN_ROLE`.
     pub code: &'static str,
@@ -27,12 +27,12 @@ impl fmt::Display for PolicyError {
     }
 }
 
-/// Every fault that was found, in the order of the files.
+/// All errors, in the order of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyErrors(pub Vec<PolicyError>);
 
 impl fmt::Display for PolicyErrors {
-    /// One line for each kind of fault, with all places where it is.
+    /// One line per kind of error, with all its locations.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let same = |one: &PolicyError, other: &PolicyError| {
             one.file == other.file && one.code == other.code && one.message == other.message
@@ -67,7 +67,7 @@ impl From<PolicyError> for PolicyErrors {
     }
 }
 
-/// The faults of one file while it is read.
+/// Collects the errors of one file while it is read.
 #[derive(Debug)]
 pub(super) struct Diagnostics {
     file: String,
@@ -92,7 +92,7 @@ impl Diagnostics {
     }
 }
 
-/// A question about something that the policy does not have.
+/// A lookup of something that the policy does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownName {
     /// No such role.
@@ -107,7 +107,7 @@ pub enum UnknownName {
 }
 
 impl From<UnknownName> for Error {
-    /// Names come from the client and are not told back.
+    /// Names come from the client and are not repeated.
     fn from(unknown: crate::policy::UnknownName) -> Self {
         Error::bad_input(match unknown {
             UnknownName::Role(_) => "there is no such role",

@@ -1,4 +1,4 @@
-//! Sign-up forms and what versions of texts demand, as `purposes.toml` declares them. Room: policy.
+//! Sign-up forms and the requirements of text versions, as declared in `purposes.toml`. Room: policy.
 
 use super::{
     declared::{Channel, ConsentText, Declared, Demand, FormDef, Grounds},
@@ -7,10 +7,10 @@ use super::{
 use crate::base::i18n::LANGUAGES;
 use crate::policy::toml_reader::{Entry, period};
 
-/// The proof of a consent that the person confirmed by a link mailed to the address.
+/// The proof of a consent that the person confirmed through a link mailed to the address.
 pub const DOUBLE_OPT_IN: &str = "double_opt_in";
 
-/// Names that a form may ask for beside the e-mail address.
+/// Name fields that a form may include in addition to the e-mail address.
 const NAMES: [&str; 2] = ["givenName", "familyName"];
 
 pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> FormDef {
@@ -47,7 +47,7 @@ pub(super) fn demand(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> Dema
     demand
 }
 
-/// Gives each text what its version demands.
+/// Applies the requirements of its version to each text.
 pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut Diagnostics) {
     for demand in &declared.demands {
         let of_version =
@@ -64,7 +64,7 @@ pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut
     }
 }
 
-/// Looks at each form once purposes and texts are known: what it asks for can be confirmed by mail, and is written in every
+/// Checks each form once purposes and texts are known: every purpose can be confirmed by mail and has a text in every
 /// language of the pages.
 pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Diagnostics) {
     for form in &declared.forms {
@@ -96,7 +96,7 @@ pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Dia
     }
 }
 
-/// Orders versions as people count: numbers in them by their value, `2026-2` before `2026-10`.
+/// Sort key for versions in natural order: numbers compare by value, so `2026-2` comes before `2026-10`.
 pub(super) fn natural(version: &str) -> Vec<(u64, String)> {
     let mut parts: Vec<(u64, String)> = Vec::new();
     let mut digits = String::new();
@@ -106,7 +106,7 @@ pub(super) fn natural(version: &str) -> Vec<(u64, String)> {
             continue;
         }
         if !digits.is_empty() {
-            // More digits than a number holds come after all others.
+            // Numbers that overflow sort after all others.
             parts.push((digits.parse().unwrap_or(u64::MAX), String::new()));
             digits.clear();
         }

@@ -1,4 +1,4 @@
-//! The policy in force, swapped as a whole. Room: policy.
+//! The policy in force, replaced as a whole. Room: policy.
 
 use std::sync::{
     Arc,
@@ -9,19 +9,19 @@ use arc_swap::ArcSwap;
 
 use super::{Policy, PolicyErrors, PolicyObject, Sources};
 
-/// The policy in force. Who took it keeps what he took until he asks again.
+/// The policy in force. Callers keep the policy they took until they ask again.
 pub struct PolicyHandle {
     policy: ArcSwap<Policy>,
-    /// Whether a later one waits for long, since a file of it is not closed.
+    /// Whether a newer policy has been waiting for long because one of its files is still open for writing.
     half_written: AtomicBool,
 }
 
-/// Revisions before and after a reload.
+/// The revisions before and after a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revisions {
-    /// Revision that was in force.
+    /// The previous revision.
     pub before: String,
-    /// Revision that is in force now.
+    /// The revision now in force.
     pub after: String,
 }
 
@@ -39,7 +39,7 @@ impl PolicyHandle {
     /// Loads another policy and puts it in force.
     ///
     /// # Errors
-    /// All faults of the new policy; then the old one stays in force.
+    /// All errors of the new policy; the old one stays in force.
     pub async fn reload(
         &self,
         sources: &Sources,
@@ -48,7 +48,7 @@ impl PolicyHandle {
         Ok(self.replace(Policy::load(sources, objects).await?))
     }
 
-    /// Puts `policy` in force. Operations under way keep the one they began with.
+    /// Puts `policy` in force. Running operations keep the policy they started with.
     pub fn replace(&self, policy: impl Into<Arc<Policy>>) -> Revisions {
         let policy = policy.into();
         let after = policy.revision().to_owned();
@@ -56,12 +56,13 @@ impl PolicyHandle {
         Revisions { before, after }
     }
 
-    /// Notes whether a later policy waits for long, since a file of it was written to and is not closed; gives what was noted before.
+    /// Records whether a newer policy has been waiting for long because a file is still open for writing; returns the
+    /// previous value.
     pub fn note_half_written(&self, half: bool) -> bool {
         self.half_written.swap(half, Ordering::SeqCst)
     }
 
-    /// Whether a later policy waits for long to be whole.
+    /// Whether a newer policy has been waiting for long to be complete.
     pub fn is_half_written(&self) -> bool {
         self.half_written.load(Ordering::SeqCst)
     }

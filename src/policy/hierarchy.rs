@@ -1,15 +1,16 @@
-//! Who belongs to whom: roles, purposes and objects, without cycles and without chains that Casbin cuts off. Room: policy.
+//! Inheritance among roles, purposes and objects, without cycles and without chains that Casbin cuts off. Room:
+//! policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longest chain that casbin-rs follows; longer ones silently do not match, so that an inherited deny is lost.
+/// Longest chain that casbin-rs follows; longer chains silently do not match, which would lose an inherited deny.
 const MAX_CHAIN_LINKS: usize = 9;
 
-/// Links of one kind, each from a name to the names it belongs to.
+/// Links of one kind, each from a name to its parents.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links(BTreeMap<String, Vec<String>>);
 
-/// Why a link cannot be made.
+/// Why a link is rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Known,
@@ -33,7 +34,7 @@ impl Links {
         Ok(())
     }
 
-    /// `name` and all it belongs to, at whatever distance.
+    /// `name` and all its ancestors.
     pub(super) fn closure(&self, name: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::from([name.to_owned()]);
         let mut open = vec![name.to_owned()];
@@ -47,7 +48,7 @@ impl Links {
         found
     }
 
-    /// Links of the longest chain upwards. There are no cycles and no chain above [`MAX_CHAIN_LINKS`].
+    /// Length of the longest chain upwards. There are no cycles and no chains longer than [`MAX_CHAIN_LINKS`].
     fn above(&self, name: &str) -> usize {
         self.0.get(name).into_iter().flatten().map(|to| 1 + self.above(to)).max().unwrap_or(0)
     }

@@ -1,8 +1,8 @@
-//! Reads `policy.csv` strictly: what is not understood is refused, with its line. Room: policy.
+//! Parses `policy.csv` strictly: anything not understood is an error with its line. Room: policy.
 //!
-//! One rule a line; blanks around values do not count; empty lines and lines that begin with `#` are comments; there
-//! is no quoting. `p, role, purpose, object, action, effect` is a rule, `g, role, role` lets the first role inherit,
-//! `g2, purpose, group` puts a purpose into a further group. Links of objects come from the registry.
+//! One rule per line. Blanks around values are ignored, as are empty lines and lines that begin with `#`; there is no
+//! quoting. `p, role, purpose, object, action, effect` is a rule, `g, role, role` lets the first role inherit, `g2,
+//! purpose, group` puts a purpose into another group. Object links come from the registry.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The values as Casbin takes them.
+    /// The values as Casbin expects them.
     pub(super) fn values(&self) -> Vec<String> {
         let effect = if self.allow { "allow" } else { "deny" };
         let words = [self.role.as_str(), &self.purpose, &self.object, self.action.as_str(), effect];
@@ -34,20 +34,20 @@ impl Line {
     }
 }
 
-/// All rules with all links.
+/// All rules and links.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub(super) lines: Vec<Line>,
     pub(super) roles: Links,
     pub(super) purposes: Links,
-    /// Lines that use an old name of an object: number, old name, name.
+    /// Lines that use a deprecated object name: line, old name, new name.
     pub(super) old: Vec<(usize, String, String)>,
 }
 
 pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: &mut Diagnostics) -> Rules {
     let mut loader = Loader { declared, objects, rules: Rules::default(), seen: HashMap::new() };
     for role in &declared.roles {
-        // Cannot be refused: nothing is linked yet.
+        // Cannot fail: there are no links yet.
         let _ = loader.rules.roles.add(&format!("role:{}", role.code), &format!("role:{ANY_ROLE}"));
     }
     for purpose in &declared.purposes {
@@ -134,7 +134,7 @@ impl Loader<'_> {
         let allow = match effect {
             "allow" => Some(true),
             "deny" => Some(false),
-            // Casbin takes no effect word but these two for a deny: `Deny` would allow what another line allows.
+            // Casbin recognises only these two effects: it would ignore `Deny` and so allow what another line allows.
             _ => {
                 let message = format!("unknown effect `{effect}`; known are allow, deny (in small letters)");
                 faults.add(number, "UNKNOWN_EFFECT", message);

@@ -1,17 +1,17 @@
-//! What a policy holds in memory. Room: policy.
+//! The memory use of a policy. Room: policy.
 
 use std::mem::{size_of, size_of_val};
 
 use super::{Policy, load::Line, objects::Object, table::DecisionBits};
 
 impl Policy {
-    /// Bytes that the rules, the objects and the decisions of every role and purpose take, without what the allocator adds: two
-    /// bytes for each object in each pair of a role and a purpose, and the texts of the rules.
+    /// Bytes taken by the rules, the objects and the decisions of every role and purpose, without allocator overhead:
+    /// two bytes per object and pair of role and purpose, plus the rule texts.
     pub fn bytes(&self) -> usize {
         let texts = |texts: &[&String]| texts.iter().map(|text| text.capacity()).sum::<usize>();
         let line = |line: &Line| size_of_val(line) + texts(&[&line.role, &line.purpose, &line.object]);
         let object = |object: &Object| {
-            // Its name stands in the index too.
+            // The index holds its name as well.
             let groups = object.groups.iter().map(|group| size_of_val(group) + group.capacity());
             size_of_val(object) + 2 * texts(&[&object.name]) + groups.sum::<usize>()
         };

@@ -1,13 +1,13 @@
-//! Who may do what to which field for which purpose: Casbin decides, a table answers. Room: policy.
+//! Who may do what to which field for which purpose: Casbin decides at load time, a table answers. Room: policy.
 //!
-//! `policy.csv` says who may do what for which purpose; links from field to data category and type come from the
-//! registry. At load Casbin decides every cell for every role and purpose (two planes: some rule allows, some rule
-//! denies), each cell by a small enforcer that holds only the lines that can match it; cells that differ in names
-//! alone are one question (`compile.rs`), and rules are looked up by what they name (`rule_index.rs`). A caller's table is
-//! the union of the allows minus the union of the denies, narrowed by the token's fields. A changed directory is
-//! loaded beside the policy in force: first the tables (purposes, texts), then the decisions, swapped as a whole;
-//! operations under way keep the one they began with. `role:anyone` and `purpose:any` stand for every role and
-//! purpose. A test compares every cell with `enforce`.
+//! `policy.csv` says who may do what for which purpose; links from a field to its data category and type come from
+//! the registry. At load time Casbin decides every cell for every role and purpose (two bits: some rule allows, some
+//! rule denies), each with a small enforcer that holds only the rules that can match it. Cells that differ only in
+//! names are decided once (`compile.rs`), and rules are looked up by the names they mention (`rule_index.rs`). A
+//! caller's table is the union of the allows minus the union of the denies, restricted to the token's fields. A
+//! changed directory is loaded beside the policy in force: first the tables (purposes, texts), then the decisions,
+//! replaced as a whole; running operations keep the policy they started with. `role:anyone` and `purpose:any` stand
+//! for every role and purpose. A test compares every cell with `enforce`.
 
 mod analysis;
 pub mod cases;
@@ -59,27 +59,27 @@ pub struct Policy {
     planes: Compiled,
     texts: Vec<ConsentText>,
     warnings: Vec<Warning>,
-    /// Tables of callers of late.
+    /// Recently used decision tables.
     tables: Cache<TableKey, Arc<DecisionTable>>,
 }
 
-/// Most bytes of all tables of callers that are kept.
+/// Maximum bytes of cached decision tables.
 const MAX_CACHED_TABLE_BYTES: usize = 1024 * 1024;
 
-/// A line of the policy that takes part in a decision.
+/// A rule that takes part in a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleRef {
     /// Line number in `policy.csv`.
     pub line: usize,
-    /// The rule.
+    /// The text of the rule.
     pub text: String,
 }
 
 impl Policy {
-    /// Loads a policy about `objects`, strictly, and has Casbin decide every cell.
+    /// Loads a policy about `objects` strictly, and has Casbin decide every cell.
     ///
     /// # Errors
-    /// Every fault of every file, each with file and line.
+    /// All errors of all files, each with file and line.
     pub async fn load(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         if sources::significant(&sources.model) != sources::significant(sources::MODEL) {
@@ -143,13 +143,13 @@ impl Policy {
         &self.revision
     }
 
-    /// What is allowed but odd: objects that no rule ever allows, rules that change nothing, roles that may do nothing,
-    /// purposes on consent without a text.
+    /// Valid but questionable content: objects that no rule ever allows, rules without effect, roles without
+    /// permissions, purposes on consent without a text.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// What an object is called now that policies may still call by its old name.
+    /// The current name of an object, for policies that still use its deprecated name.
     pub fn name_now<'n>(&'n self, name: &'n str) -> &'n str {
         self.objects.named(name).map_or(name, |known| known.name.as_str())
     }
@@ -169,7 +169,7 @@ impl Policy {
         &self.texts
     }
 
-    /// The version of the text for `purpose` in `language` that persons declare to now: the last as people count.
+    /// The text version for `purpose` in `language` that people now consent to: the last one in natural order.
     pub fn current_text(&self, purpose: &str, language: &str) -> Option<&ConsentText> {
         let texts = self.texts.iter().filter(|text| text.purpose == purpose && text.language == language);
         texts.max_by_key(|text| forms::natural(&text.version))
@@ -185,7 +185,7 @@ impl Policy {
         self.declared.forms.iter().find(|form| form.code == code)
     }
 
-    /// The role of the persons themselves, without prefix, if the policy has one.
+    /// The role of the data subjects, without prefix, if the policy has one.
     pub fn role_of_subjects(&self) -> Option<&str> {
         self.declared.roles.iter().find(|role| role.of_subject).map(|role| role.code.as_str())
     }
@@ -195,17 +195,17 @@ impl Policy {
         &self.roles
     }
 
-    /// What is declared of the role with this code, without prefix.
+    /// The declaration of the role with this code, without prefix.
     pub fn role(&self, code: &str) -> Option<&RoleDef> {
         self.declared.roles.iter().find(|role| role.code == code)
     }
 
-    /// The number of the object called `name`.
+    /// The id of the object called `name`.
     pub fn object(&self, name: &str) -> Option<ObjectId> {
         self.objects.id(name)
     }
 
-    /// The decisions for a caller in `roles`: what some role allows and none denies, narrowed to `only`.
+    /// The decisions for a caller in `roles`: what some role allows and none denies, restricted to `only`.
     ///
     /// # Errors
     /// A role or purpose that the policy does not have, or a group.
@@ -232,7 +232,7 @@ impl Policy {
         Ok(DecisionTable::new(&self.objects, &planes, only))
     }
 
-    /// The same table as by [`Policy::table`], one for all callers of a kind as long as it is kept.
+    /// Like [`Policy::table`], but cached and shared by all callers with the same roles, purpose and fields.
     ///
     /// # Errors
     /// Those of [`Policy::table`].
@@ -252,7 +252,7 @@ impl Policy {
         Ok(table)
     }
 
-    /// The decisions for a caller who has not chosen among `permitted` yet: what some of these purposes allows of the
+    /// The decisions for a caller who has not yet chosen among `permitted`: what any of these purposes allows on the
     /// type `Purpose`, and nothing else.
     ///
     /// # Errors
@@ -271,8 +271,7 @@ impl Policy {
         Ok(table)
     }
 
-    /// The lines that speak about this cell, allowing or denying, in the order of the file. For `read` also those
-    /// about `mask`.
+    /// The rules about this cell, allowing or denying, in file order. For `read` this includes rules about `mask`.
     pub fn explain(&self, role: &str, purpose: &str, object: &str, action: Action) -> Vec<RuleRef> {
         let roles = self.rules.roles.closure(&format!("role:{role}"));
         let purposes = self.rules.purposes.closure(&format!("purpose:{purpose}"));
@@ -288,8 +287,8 @@ impl Policy {
             .collect()
     }
 
-    /// The rules and links as Casbin takes them, each with its kind first: for the test that compares every cell with
-    /// `enforce` over the whole policy.
+    /// The rules and links as Casbin expects them, each with its kind first: for the test that compares every cell
+    /// with `enforce` over the whole policy.
     pub fn casbin_lines(&self) -> Vec<Vec<String>> {
         let rules = self.rules.lines.iter().map(|line| {
             let mut values = line.values();
@@ -300,7 +299,7 @@ impl Policy {
         rules.chain(links.into_iter().map(|(kind, from, to)| vec![kind.to_owned(), from, to])).collect()
     }
 
-    /// Every cell that rules can speak about, but for derived ids: name and action.
+    /// Every cell that rules can mention, without derived ids: object name and action.
     pub fn cells(&self) -> impl Iterator<Item = (&str, Action)> {
         self.objects.iter().filter(|object| !object.derived).flat_map(|object| {
             let actions = Action::ALL.into_iter().filter(|action| object.kind.takes(*action));

@@ -1,23 +1,23 @@
-//! What rules speak about: fields, totals, root fields and grants, each with a number. Room: policy.
+//! The objects of rules: fields, totals, root fields and grants, each with an id. Room: policy.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// What the registry tells the policy about one object.
+/// What the registry declares about one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyObject {
     /// `Contact.email`, `Query.contacts`, `ContactConnection.totalCount`.
     pub name: String,
-    /// Its old name, which policies may use until the next version.
+    /// Its deprecated name, which policies may use until the next version.
     pub was: Option<String>,
     /// Groups it belongs to: `data:email`, `type:Contact`.
     pub groups: Vec<String>,
-    /// Readable where any other field of the type is; never named in the policy.
+    /// Whether it is a derived id: readable if any other field of the type is; never named in the policy.
     pub derived_id: bool,
     /// `Contact`.
     pub type_name: String,
 }
 
-/// Number of an object in one policy.
+/// Index of an object in one policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(pub u32);
 
@@ -28,12 +28,12 @@ impl ObjectId {
     }
 }
 
-/// What may be done to an object.
+/// What can be done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// See the value in full.
+    /// Read the full value.
     Read,
-    /// See the masked value only.
+    /// Read only the masked value.
     Mask,
     /// Set it on a new record.
     Create,
@@ -50,7 +50,7 @@ impl Action {
     pub const ALL: [Self; 6] =
         [Self::Read, Self::Mask, Self::Create, Self::Update, Self::Execute, Self::Grant];
 
-    /// The word of the policy file.
+    /// The name in the policy file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -62,19 +62,19 @@ impl Action {
         }
     }
 
-    /// The action of a word.
+    /// Parses the name.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 
-    /// Its bit in a cell of a plane.
+    /// Its bit in a cell.
     #[inline]
     pub(super) const fn bit(self) -> u8 {
         1 << self as u8
     }
 }
 
-/// Kinds of objects, by what can be done to them.
+/// Kinds of objects, by the actions they support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Field,
@@ -104,14 +104,14 @@ impl Kind {
     }
 }
 
-/// An object as the policy keeps it.
+/// An object as stored in the policy.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) name: String,
     pub(super) groups: Vec<String>,
     pub(super) kind: Kind,
     pub(super) derived: bool,
-    /// Number of its type, for derived ids.
+    /// Index of its type, for derived ids.
     pub(super) type_index: usize,
 }
 
@@ -174,7 +174,7 @@ impl Objects {
         self.by_name.get(name).copied()
     }
 
-    /// The object with this number.
+    /// The object with this index.
     pub(super) fn at(&self, index: usize) -> Option<&Object> {
         self.all.get(index)
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::policy::toml_reader::{self, Entry, period};
 
-/// Names that every role and every purpose belong to; nobody may declare them.
+/// Names that every role and every purpose belong to; they cannot be declared.
 pub(super) const ANY_ROLE: &str = "anyone";
 /// See [`ANY_ROLE`].
 pub(super) const ANY_PURPOSE: &str = "any";

@@ -1,6 +1,6 @@
-//! Rights as a list, and what is odd about them. Room: policy.
+//! Permissions as a list, and warnings. Room: policy.
 
-/// A right that a role has for a purpose.
+/// A permission of a role for a purpose.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission {
     /// Code of the purpose.
@@ -13,14 +13,14 @@ pub struct Permission {
     pub right: &'static str,
 }
 
-/// What is allowed but odd.
+/// Something valid but questionable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Line of `policy.csv`, or 0 for the policy as a whole.
+    /// Line of `policy.csv`, or 0 for the whole policy.
     pub line: usize,
     /// Stable code, e.g. `IDLE_RULE`.
     pub code: &'static str,
-    /// What is odd, for people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -33,7 +33,7 @@ impl std::fmt::Display for Warning {
     }
 }
 
-/// Which part of a policy is looked at; what is `None` is not narrowed.
+/// Selects a part of a policy; `None` matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct PermissionFilter {
     /// Only this role.

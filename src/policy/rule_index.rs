@@ -1,6 +1,6 @@
 //! Every pair of a role and a purpose with the rules that can match it, cell by cell. Room: policy.
 //!
-//! Rules are looked up by what they speak about, so that the work grows with what matches and not with rules times pairs.
+//! Rules are looked up by the names they mention, so the work grows with the matches and not with rules times pairs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,10 +10,10 @@ use super::{
     objects::{Action, Objects},
 };
 
-/// The lines of a policy that can match a cell, by the numbers of its object and by the action; in the order of the file.
+/// The rules that can match a cell, by object index and action; in file order.
 pub(super) type Cells = BTreeMap<(usize, Action), Vec<usize>>;
 
-/// A role, or a purpose that is no group, with all it belongs to.
+/// A role or non-group purpose with all its ancestors.
 struct Name<'p> {
     code: &'p str,
     closure: BTreeSet<String>,
@@ -25,9 +25,9 @@ pub(super) struct RuleIndex<'p> {
     objects: &'p Objects,
     roles: Vec<Name<'p>>,
     purposes: Vec<Name<'p>>,
-    /// Lines by the role and the purpose that they name.
+    /// Rules by the role and purpose that they name.
     lines: HashMap<(&'p str, &'p str), Vec<usize>>,
-    /// Objects by their own name and those of their groups; without derived ids, which no rule speaks about.
+    /// Objects by their own name and those of their groups; without derived ids, which no rule mentions.
     named: HashMap<&'p str, Vec<usize>>,
 }
 
@@ -62,7 +62,7 @@ impl<'p> RuleIndex<'p> {
         }
     }
 
-    /// Calls `take` with every pair that some line can match: the codes of its role and purpose, and its cells.
+    /// Calls `take` for every pair that some rule can match, with the codes of its role and purpose and its cells.
     pub(super) fn each<E>(
         &self,
         mut take: impl FnMut(&'p str, &'p str, &Cells) -> Result<(), E>,

@@ -6,16 +6,16 @@ use sha2::{Digest, Sha256};
 
 use super::{PolicyErrors, error::PolicyError, texts};
 
-/// The embedded model; it is code, so no other may be loaded.
+/// The embedded model. It is part of the code, so no other model may be loaded.
 pub(super) const MODEL: &str = include_str!("../../policies/model.conf");
 
-/// The file that says what all others are, if there is one.
+/// The optional file with the checksums of all others.
 const CHECKSUM_FILE: &str = "SHA256SUMS";
 
-/// The texts of a policy and the directory named in messages.
+/// The texts of a policy and the directory name used in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    /// Directory for messages, e.g. `policies`.
+    /// Directory name in messages, e.g. `policies`.
     pub directory: String,
     /// `model.conf`.
     pub model: String,
@@ -73,14 +73,14 @@ impl Sources {
         if faults.is_empty() { Ok(sources) } else { Err(PolicyErrors(faults)) }
     }
 
-    /// Whether a policy is read from what lies at `path` in its directory.
+    /// Whether the file at `path` in a policy directory is part of the policy.
     pub fn counts(path: &Path) -> bool {
         let file = ["model.conf", "policy.csv", "purposes.toml", "cases.yaml", CHECKSUM_FILE];
         path.starts_with("texts") || file.iter().any(|file| path == Path::new(file))
     }
 
-    /// Compares every file with `SHA256SUMS`, as `sha256sum` writes it, where the directory has one: then a policy counts only as a whole,
-    /// however long it takes to be copied.
+    /// Compares every file with `SHA256SUMS`, in the format of `sha256sum`, if the directory has one: the policy is
+    /// then only accepted as a whole, however long copying takes.
     fn check_sums(&self, directory: &Path, faults: &mut Vec<PolicyError>) {
         let path = directory.join(CHECKSUM_FILE);
         let mut fault = |line: usize, code, message: String| {
@@ -93,7 +93,7 @@ impl Sources {
         };
         let mut sums: BTreeMap<&str, &str> = BTreeMap::new();
         for (index, line) in listed.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            // Two blanks for text, a blank and an asterisk for bytes.
+            // Two blanks mark text mode, a blank and an asterisk mark binary mode.
             match line.split_once(' ') {
                 Some((sum, name)) if sum.len() == 64 => {
                     let name = name.trim_start_matches([' ', '*']).trim_start_matches("./");
@@ -140,7 +140,7 @@ impl Sources {
         format!("{}/{name}", self.directory.trim_end_matches('/'))
     }
 
-    /// First 16 hexadecimal digits of the SHA-256 over all texts, each with its length before it.
+    /// First 16 hexadecimal digits of the SHA-256 over all files, each preceded by its length.
     pub fn revision(&self) -> String {
         let mut hash = Sha256::new();
         let files = [&self.model, &self.policy, &self.purposes, &self.cases];
@@ -152,7 +152,7 @@ impl Sources {
     }
 }
 
-/// The lines of a model that mean something, without comments and without blanks.
+/// The significant lines of a model, without comments and blanks.
 pub(super) fn significant(model: &str) -> Vec<String> {
     model
         .lines()

@@ -2,19 +2,19 @@
 
 use super::objects::{Action, Kind, ObjectId, Objects};
 
-/// What happens to a value.
+/// The decision about a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// The value in full.
     Allow,
     /// The masked value.
     Mask,
-    /// Nothing.
+    /// No value.
     Deny,
 }
 
 impl Decision {
-    /// The word of the SDL.
+    /// The name in the SDL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "ALLOW",
@@ -24,7 +24,8 @@ impl Decision {
     }
 }
 
-/// What Casbin says for one role and purpose: some rule allows, some rule denies; a byte per object, a bit per action.
+/// What Casbin decides for one role and purpose: whether some rule allows and whether some rule denies; a byte per
+/// object, a bit per action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DecisionBits {
     pub(super) allow: Box<[u8]>,
@@ -56,7 +57,7 @@ fn join(into: &mut [u8], from: &[u8]) {
     }
 }
 
-/// What the decisions for a caller depend on under one policy.
+/// Everything that a caller's decisions depend on under one policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TableKey {
     roles: Vec<String>,
@@ -69,14 +70,14 @@ impl TableKey {
         Self { roles: roles.to_vec(), purpose: purpose.to_owned(), only: only.map(<[String]>::to_vec) }
     }
 
-    /// Bytes of its names.
+    /// Bytes of its strings.
     pub(super) fn bytes(&self) -> usize {
         let names = self.roles.iter().chain(self.only.iter().flatten());
         self.purpose.len() + names.map(|name| name.len() + size_of::<String>()).sum::<usize>()
     }
 }
 
-/// The decisions for one caller and purpose. Default is deny.
+/// The decisions for one caller and purpose. The default is deny.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionTable {
     cells: Box<[u8]>,
@@ -88,7 +89,7 @@ impl DecisionTable {
         Self { cells: Box::default() }
     }
 
-    /// What happens to the value of `object`.
+    /// The decision about the value of `object`.
     #[inline]
     pub fn decide(&self, object: ObjectId) -> Decision {
         let cell = self.cell(object);
@@ -101,7 +102,7 @@ impl DecisionTable {
         }
     }
 
-    /// Whether `action` may be done to `object`.
+    /// Whether `action` is allowed on `object`.
     #[inline]
     pub fn allows(&self, object: ObjectId, action: Action) -> bool {
         self.cell(object) & action.bit() != 0
@@ -112,7 +113,7 @@ impl DecisionTable {
         self.cells.get(object.index()).copied().unwrap_or(0)
     }
 
-    /// The table that `planes` mean, narrowed to the coordinates `only`.
+    /// The table for `planes`, restricted to the coordinates `only`.
     pub(super) fn new(objects: &Objects, planes: &DecisionBits, only: Option<&[String]>) -> Self {
         let wide = Self::wide(objects, planes);
         let Some(only) = only else { return wide };
@@ -125,7 +126,7 @@ impl DecisionTable {
             }
         }
         narrow.derive(objects);
-        // A token narrowed to nothing but an id still reads that id, where the policy lets its roles read it.
+        // A token restricted to an id only still reads that id if the policy lets its roles read it.
         for ((object, cell), before) in objects.iter().zip(narrow.cells.iter_mut()).zip(wide.cells.iter()) {
             if object.derived && listed(&object.name) {
                 *cell = *before;
@@ -143,7 +144,7 @@ impl DecisionTable {
                 *cell &= !READ_OR_MASK;
             }
         }
-        // Nobody saves a masked value back: an update needs the full value.
+        // A masked value must not be saved back, so an update requires full read access.
         for (object, cell) in objects.iter().zip(cells.iter_mut()) {
             if object.kind == Kind::Field && *cell & Action::Read.bit() == 0 {
                 *cell &= !Action::Update.bit();
@@ -154,7 +155,7 @@ impl DecisionTable {
         table
     }
 
-    /// Ids are readable where any other field of their type is, at least masked.
+    /// Ids are readable if any other field of their type is, at least masked.
     fn derive(&mut self, objects: &Objects) {
         let mut seen = vec![false; objects.types.len()];
         for (object, cell) in objects.iter().zip(self.cells.iter()) {
@@ -170,7 +171,7 @@ impl DecisionTable {
         }
     }
 
-    /// Allows what `other` allows on the objects that `which` picks.
+    /// Adds what `other` allows on the objects selected by `which`.
     pub(super) fn join_where(&mut self, other: &Self, objects: &Objects, which: impl Fn(&str) -> bool) {
         if self.cells.is_empty() {
             self.cells = vec![0; objects.len()].into();

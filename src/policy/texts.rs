@@ -19,10 +19,10 @@ const MAX_TEXT_CHARS: usize = 20_000;
 #[folder = "policies/texts"]
 struct Embedded;
 
-/// Texts by the name of their file under `texts/`.
+/// Texts by file name under `texts/`.
 pub(super) type Files = BTreeMap<String, String>;
 
-/// The texts that ship with the binary.
+/// The embedded texts.
 pub(super) fn embedded() -> Files {
     Embedded::iter()
         .filter_map(|name| {
@@ -32,7 +32,7 @@ pub(super) fn embedded() -> Files {
         .collect()
 }
 
-/// The texts under `directory/texts`; none where there is no such directory.
+/// The texts under `directory/texts`; none if the directory does not exist.
 pub(super) fn read(directory: &Path, faults: &mut Vec<PolicyError>) -> Files {
     let root = directory.join("texts");
     let mut files = Files::new();
@@ -68,7 +68,7 @@ fn name(root: &Path, path: &Path) -> String {
     parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// Reads the texts, each for a purpose on consent.
+/// Parses the texts, each for a purpose on consent.
 pub(super) fn parse(
     files: &Files,
     declared: &Declared,

@@ -1,4 +1,4 @@
-//! Reads the tables of a TOML file key by key, so that every fault is found with its line. Room: policy.
+//! Reads the tables of a TOML file key by key, so that every error is reported with its line. Room: policy.
 
 use toml::{
     Spanned,
@@ -7,7 +7,7 @@ use toml::{
 
 use super::error::Diagnostics;
 
-/// Most characters of a code. Links to the preferences of a person hold one, and they stand in a header line of mails.
+/// Longest code, in characters. Preference links contain one and appear in a mail header line.
 pub const MAX_CODE_CHARS: usize = 64;
 
 /// Line (from 1) of a byte offset.
@@ -15,7 +15,7 @@ fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// One `[[kind]]` entry; keys are taken out one after the other, what remains is unknown.
+/// One `[[kind]]` entry; keys that are never read are reported as unknown.
 pub(super) struct Entry<'a, 'i> {
     text: &'a str,
     line: usize,
@@ -23,7 +23,8 @@ pub(super) struct Entry<'a, 'i> {
     known: Vec<&'static str>,
 }
 
-/// All `[[kind]]` entries of a file, in order, each with the name of its kind. Faults of syntax end the reading.
+/// Calls `each` for all `[[kind]]` entries of a file in order, with the name of their kind. Syntax errors stop the
+/// reading.
 pub(super) fn read(
     text: &str,
     kinds: &[&'static str],
@@ -59,12 +60,12 @@ pub(super) fn read(
 }
 
 impl<'a, 'i> Entry<'a, 'i> {
-    /// Line of the entry, of its first key if that is known.
+    /// Line of the entry, or of its first key if known.
     pub(super) fn line(&self) -> usize {
         self.line
     }
 
-    /// Line of a key, or of the entry when it has none.
+    /// Line of a key, or of the entry if it lacks the key.
     pub(super) fn line_of(&self, key: &str) -> usize {
         self.table
             .iter()
@@ -82,7 +83,7 @@ impl<'a, 'i> Entry<'a, 'i> {
         self.table.get(key).map(Spanned::get_ref)
     }
 
-    /// A text that may be absent, but not empty.
+    /// An optional text, which must not be empty.
     pub(super) fn optional(&mut self, key: &'static str, faults: &mut Diagnostics) -> Option<String> {
         match self.take(key)? {
             DeValue::String(value) if value.trim().is_empty() => {
@@ -97,7 +98,7 @@ impl<'a, 'i> Entry<'a, 'i> {
         }
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn required(&mut self, key: &'static str, faults: &mut Diagnostics) -> String {
         if self.table.get(key).is_none() {
             faults.add(self.line, "MISSING_KEY", format!("`{key}` is missing"));
@@ -120,7 +121,7 @@ impl<'a, 'i> Entry<'a, 'i> {
         code
     }
 
-    /// A truth value, false when absent.
+    /// A boolean, false if absent.
     pub(super) fn flag(&mut self, key: &'static str, faults: &mut Diagnostics) -> bool {
         match self.take(key) {
             None => false,
@@ -132,7 +133,7 @@ impl<'a, 'i> Entry<'a, 'i> {
         }
     }
 
-    /// A list of texts, empty when absent.
+    /// A list of texts, empty if absent.
     pub(super) fn list(&mut self, key: &'static str, faults: &mut Diagnostics) -> Vec<String> {
         let line = self.line_of(key);
         let Some(value) = self.take(key) else { return Vec::new() };
@@ -151,7 +152,7 @@ impl<'a, 'i> Entry<'a, 'i> {
         texts
     }
 
-    /// Reports every key that was not asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self, faults: &mut Diagnostics) {
         for (key, _) in self.table {
             if !self.known.iter().any(|known| key.get_ref() == *known) {

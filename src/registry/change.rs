@@ -1,4 +1,4 @@
-//! Changes of consents, for those who follow. Room: registry.
+//! Changes of consents, for consumers that follow them. Room: registry.
 
 use super::{
     ObjectType, RowRule,
@@ -9,21 +9,21 @@ use super::{
     purpose::PURPOSE,
 };
 
-/// A consent that began or ceased to hold.
+/// A consent that came into force or ceased to be.
 pub static CONSENT_CHANGE: ObjectType = ObjectType {
     name: "ConsentChange",
-    doc: "A consent that began or ceased to hold, for those who follow; told of contacts that are gone too.",
+    doc: "A consent that came into force or ended, for systems that follow consents. Includes contacts that no longer exist.",
     table: "consent_change",
     key: "id",
     rows: RowRule::Change,
     plural: Some("ConsentChange"),
     fields: &[
         id(),
-        reference("contactId", Consent, "contact_id", "Id of the person, also where the contact is gone."),
+        reference("contactId", Consent, "contact_id", "Id of the person, even if the contact no longer exists."),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "What the consent is for."),
-        choice("channel", Consent, "channel", &CHANNEL, "For which channel.").required().filterable(),
-        choice("kind", Consent, "kind", &CHANGE_KIND, "Whether it holds from then on.")
+        one("purpose", &PURPOSE, "purpose_code", "Purpose of the consent."),
+        choice("channel", Consent, "channel", &CHANNEL, "The channel.").required().filterable(),
+        choice("kind", Consent, "kind", &CHANGE_KIND, "Whether the consent holds from then on.")
             .required()
             .filterable(),
         time("at", Consent, "at", "When.").required(),

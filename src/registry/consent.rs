@@ -24,23 +24,23 @@ pub static CONSENT_EVENT: ObjectType = ObjectType {
         text("source", Consent, "source", "Where it was declared."),
         text("actor", Consent, "actor", "Actor who recorded it."),
         text("proof", Consent, "proof", "Kind of proof, e.g. double_opt_in."),
-        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
-        time("expiresAt", Consent, "expires_at", "Until when the declaration holds."),
-        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text that the person agreed to."),
+        time("expiresAt", Consent, "expires_at", "When the consent given by this declaration expires."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is due for review."),
         text(
             "address",
             Consent,
             "address",
-            "The address it was declared for, as it was then (BGH I ZR 164/09).",
+            "The address it was declared for, as it was at the time (BGH I ZR 164/09).",
         ),
         text(
             "evidence",
             Consent,
             "evidence",
-            "Where the proof is: the mail that was confirmed, the number of a paper or a recording.",
+            "Reference to the proof: the confirmed mail, or the number of a document or recording.",
         ),
     ],
-    unexposed_columns: &[("consent_id", "the consent it belongs to, reached from there")],
+    unexposed_columns: &[("consent_id", "the consent it belongs to; readable from the consent")],
 };
 
 /// A published consent text.
@@ -53,7 +53,7 @@ pub static CONSENT_TEXT: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose it is about."),
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns."),
         text("language", Technical, "language", "Language (BCP 47)."),
         text("version", Technical, "version", "Version."),
         text("text", Technical, "text", "The text in full."),
@@ -63,7 +63,7 @@ pub static CONSENT_TEXT: ObjectType = ObjectType {
             "renewWithin",
             Technical,
             "renew_within",
-            "How long consents to earlier versions go on to hold, ISO 8601; without end where null.",
+            "How long consents to earlier versions remain valid, ISO 8601; null for no limit.",
         ),
     ],
     unexposed_columns: &[],
@@ -81,12 +81,12 @@ pub static GROUND: ObjectType = ObjectType {
         id(),
         one("purpose", &PURPOSE, "purpose_code", "The purpose it makes lawful."),
         text("reference", Ground, "reference", "Contract number, duty or balancing test."),
-        time("since", Ground, "since", "Since when it holds."),
-        time("until", Ground, "until", "Until when it holds; open when null."),
+        time("since", Ground, "since", "When it takes effect."),
+        time("until", Ground, "until", "When it expires; null if open-ended."),
         text("recordedBy", Ground, "recorded_by", "Actor who recorded it."),
         created_at(),
     ],
-    unexposed_columns: &[("contact_id", "the contact it belongs to, reached from there")],
+    unexposed_columns: &[("contact_id", "the contact it belongs to; readable from the contact")],
 };
 
 /// An objection of a contact.
@@ -102,21 +102,21 @@ pub static OBJECTION: ObjectType = ObjectType {
         one("purpose", &PURPOSE, "purpose_code", "The purpose or group objected to."),
         time("objectedAt", Objection, "objected_at", "When the person objected."),
         time("endedAt", Objection, "ended_at", "When the objection ended."),
-        choice("channel", Objection, "channel", &CHANNEL, "The channel it is about; all where it is null."),
+        choice("channel", Objection, "channel", &CHANNEL, "The channel it concerns; null for all channels."),
         text("source", Objection, "source", "Where it was declared."),
         created_at(),
     ],
     unexposed_columns: &[
-        ("contact_id", "the contact it belongs to, reached from there"),
-        ("kind", "tells objections from blocks, which are a type of their own"),
-        ("every_channel", "whether no channel was named, said by `channel`"),
+        ("contact_id", "the contact it belongs to; readable from the contact"),
+        ("kind", "distinguishes objections from blocks, which have their own type"),
+        ("every_channel", "whether no channel was named; follows from `channel`"),
     ],
 };
 
 /// A block of an address of a contact.
 pub static BLOCK: ObjectType = ObjectType {
     name: "Block",
-    doc: "A block of a mailbox, number or postal address of a contact: no advertising goes there, whoever's record it is. It is no declaration of this person; only a yes that the person declares after it counts.",
+    doc: "A block on a contact's mailbox, phone number or postal address: no advertising may be sent there, whichever contact the address belongs to. It is not a declaration by this person; only a consent declared after it counts.",
     table: "objection",
     key: "id",
     rows: RowRule::Block,
@@ -130,14 +130,14 @@ pub static BLOCK: ObjectType = ObjectType {
             "since",
             Objection,
             "objected_at",
-            "Since when: a consent that was declared until then is not used.",
+            "When the block takes effect: consents declared until then are not used.",
         ),
-        time("endedAt", Objection, "ended_at", "When the person took it back for this record."),
+        time("endedAt", Objection, "ended_at", "When the person lifted it for this contact."),
         created_at(),
     ],
     unexposed_columns: &[
-        ("contact_id", "the contact it stands on, reached from there"),
-        ("source", "where it was declared is nobody else's to know"),
-        ("every_channel", "whether the no named no channel"),
+        ("contact_id", "the contact it applies to; readable from the contact"),
+        ("source", "where it was declared must not be disclosed to others"),
+        ("every_channel", "whether no channel was named"),
     ],
 };

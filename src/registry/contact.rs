@@ -1,4 +1,4 @@
-//! The record of a person, its consents and its requests, which lead to each other. Room: registry.
+//! The record of a person, its consents and its requests, which refer to each other. Room: registry.
 
 use super::{
     ObjectType, RowRule, Validator,
@@ -16,7 +16,7 @@ use super::{
 /// A natural person whose data is kept.
 pub static CONTACT: ObjectType = ObjectType {
     name: "Contact",
-    doc: "A natural person whose data is kept (data subject, Art. 4(1) GDPR).",
+    doc: "A natural person whose data is stored (data subject, Art. 4(1) GDPR).",
     table: "contact",
     key: "id",
     rows: RowRule::Contact,
@@ -41,7 +41,7 @@ pub static CONTACT: ObjectType = ObjectType {
             .requires_channel(RequiredChannel::Phone)
             .writable(Validator::Phone)
             .identifying(),
-        date("birthDate", Birth, "birth_date", "Birth date, ISO 8601; the year alone where masked.")
+        date("birthDate", Birth, "birth_date", "Birth date, ISO 8601; masked: the year only.")
             .masked(Mask::Year)
             .writable(Validator::BirthDate),
         folded("company", Employment, "company", "company_folded", "Company the person works for.")
@@ -56,7 +56,7 @@ pub static CONTACT: ObjectType = ObjectType {
             .requires_channel(RequiredChannel::Post)
             .writable(Validator::Line)
             .identifying(),
-        folded("city", Postal, "city", "city_folded", "City; its first letter alone where masked.")
+        folded("city", Postal, "city", "city_folded", "City; masked: its first letter only.")
             .masked(Mask::Initial)
             .writable(Validator::Line)
             .identifying()
@@ -68,19 +68,19 @@ pub static CONTACT: ObjectType = ObjectType {
             "preferenceUrl",
             Preference,
             FieldSource::Preference { column: "email_key" },
-            "Link to the person's own preference page, for mails of the purpose of this operation: whoever has it can withdraw and \
-             object. Null without an e-mail address, and where this server has no public pages.",
+            "Link to the person's own preference page, for mails sent for the purpose of this operation: anyone who has it can withdraw and \
+             object. Null without an e-mail address, or if this server has no public pages.",
         )
         .requires_channel(RequiredChannel::Email),
         text("notes", FreeText, "notes", "Notes written by staff.").writable(Validator::Lines),
         choice("state", Technical, "state", &CONTACT_STATE, "State of the record.").required().filterable(),
         created_at(),
         time("updatedAt", Technical, "updated_at", "When the record was last changed.").required(),
-        time("restrictedAt", Technical, "restricted_at", "Since when processing is restricted (Art. 18)."),
+        time("restrictedAt", Technical, "restricted_at", "When processing was restricted (Art. 18)."),
         int("version", Technical, "version", "Version for optimistic locking.").required(),
         many("contactPoints", &CONTACT_POINT, "contact_id", "Further contact points."),
         many("provenance", &PROVENANCE, "contact_id", "Where the data comes from (Art. 14(2)(f))."),
-        many("grounds", &GROUND, "contact_id", "Recorded grounds of the purpose of this operation."),
+        many("grounds", &GROUND, "contact_id", "Recorded grounds for the purpose of this operation."),
         many(
             "objections",
             &OBJECTION,
@@ -91,7 +91,7 @@ pub static CONTACT: ObjectType = ObjectType {
             "blocks",
             &BLOCK,
             "contact_id",
-            "Blocks of the addresses for the purpose of this operation or its group, whoever declared them.",
+            "Blocks on the contact's addresses for the purpose of this operation or its group, whoever declared them.",
         ),
         many("restrictions", &RESTRICTION, "contact_id", "Restrictions of the processing (Art. 18)."),
         connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
@@ -99,10 +99,10 @@ pub static CONTACT: ObjectType = ObjectType {
     ],
     unexposed_columns: &[
         ("postal_key", "key of the postal address, for consents bound to it"),
-        ("family_name_key", "key of the family name, by which letter boxes are told apart"),
+        ("family_name_key", "key of the family name, which distinguishes people at one postal address"),
         ("email_key", "key of the mailbox, for consents bound to it"),
         ("phone_key", "key of the number, for consents bound to it"),
-        ("key_version", "reader that made the keys"),
+        ("key_version", "version of the reader that made the keys"),
         ("email_changed_at", "consents declared until then were given for another address"),
         ("phone_changed_at", "consents declared until then were given for another number"),
         ("address_changed_at", "consents declared until then were given for another address"),
@@ -112,7 +112,7 @@ pub static CONTACT: ObjectType = ObjectType {
 /// A consent of a contact to a purpose on a channel.
 pub static CONSENT: ObjectType = ObjectType {
     name: "Consent",
-    doc: "State of a consent per contact, purpose and channel: the projection of its events (Art. 7).",
+    doc: "A consent per contact, purpose and channel; its state is derived from its events (Art. 7).",
     table: "consent",
     key: "id",
     rows: RowRule::OfContactAndPurpose,
@@ -127,25 +127,25 @@ pub static CONSENT: ObjectType = ObjectType {
             Consent,
             "status",
             &CONSENT_STATUS,
-            "Present state; EXPIRED from the instant it ends.",
+            "Current state; EXPIRED from the instant it expires.",
         )
         .required()
         .filterable(),
-        time("declaredAt", Consent, "declared_at", "When the person last declared."),
+        time("declaredAt", Consent, "declared_at", "When the person last made a declaration."),
         time("grantedAt", Consent, "granted_at", "When it was granted."),
         time("confirmedAt", Consent, "confirmed_at", "When it was confirmed by double opt-in."),
         time("withdrawnAt", Consent, "withdrawn_at", "When it was withdrawn (Art. 7(3))."),
-        time("expiresAt", Consent, "expires_at", "When it ends by itself."),
-        time("reviewDueAt", Consent, "review_due_at", "When it is to be reviewed."),
+        time("expiresAt", Consent, "expires_at", "When it expires."),
+        time("reviewDueAt", Consent, "review_due_at", "When it is due for review."),
         computed(
             "reviewDue",
             Consent,
             FieldSource::ReviewDue,
-            "Whether it is in force and its review has come: the person is to declare it anew, or it ends.",
+            "Whether it is in force and due for review: it ends unless the person renews it.",
         )
         .filterable(),
         text("source", Consent, "source", "Where the declaration was made."),
-        one("text", &CONSENT_TEXT, "consent_text_id", "The text the person declared to."),
+        one("text", &CONSENT_TEXT, "consent_text_id", "The text that the person agreed to."),
         many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
         created_at(),
         time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
@@ -164,14 +164,14 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
     fields: &[
         id(),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose it is about, where it is about one."),
-        choice("kind", Request, "kind", &REQUEST_KIND, "Which right is used.").required().filterable(),
-        choice("status", Request, "status", &REQUEST_STATUS, "Where the work stands.")
+        one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns, if any."),
+        choice("kind", Request, "kind", &REQUEST_KIND, "The right that is exercised.").required().filterable(),
+        choice("status", Request, "status", &REQUEST_STATUS, "Processing status.")
             .required()
             .filterable(),
         time("receivedAt", Request, "received_at", "When it was received.").required(),
-        time("dueAt", Request, "due_at", "End of the period (Art. 12(3)).").required(),
-        time("extendedUntil", Request, "extended_until", "End of the extended period."),
+        time("dueAt", Request, "due_at", "Deadline (Art. 12(3)).").required(),
+        time("extendedUntil", Request, "extended_until", "Extended deadline."),
         time(
             "identityVerifiedAt",
             Request,
@@ -179,11 +179,11 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
             "When the identity was verified (Art. 12(6)).",
         ),
         time("closedAt", Request, "closed_at", "When it was closed."),
-        computed("overdue", Request, FieldSource::Overdue, "Whether it is open after the end of its period.")
+        computed("overdue", Request, FieldSource::Overdue, "Whether it is still open after its deadline.")
             .filterable(),
-        text("assignee", Request, "assignee", "Who works on it."),
-        text("reason", Request, "reason", "Reason of a refusal or an extension."),
-        text("note", Request, "note", "What was noted when it came in."),
+        text("assignee", Request, "assignee", "Who is handling it."),
+        text("reason", Request, "reason", "Reason for a refusal or an extension."),
+        text("note", Request, "note", "Note made on receipt."),
         created_at(),
     ],
     unexposed_columns: &[],

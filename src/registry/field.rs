@@ -1,4 +1,4 @@
-//! How one governed field is declared. Room: registry.
+//! The declaration of a governed field. Room: registry.
 
 use super::{
     enums::EnumType,
@@ -6,30 +6,30 @@ use super::{
 };
 use crate::registry::validator::Validator;
 
-/// Whose rows a caller may see (DESIGN: the ground decides).
+/// The rule that decides which rows a caller may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowRule {
     /// Contacts: visible by state, ground and objection.
     Contact,
     /// Rows of a visible contact.
     OfContact,
-    /// Rows of a visible contact, under their own purpose only, unless the purpose sees all.
+    /// Rows of a visible contact, only under their own purpose unless the purpose sees all.
     OfContactAndPurpose,
-    /// Objections of a visible contact: under the own purpose and its group, unless the purpose sees all.
+    /// Objections of a visible contact: only under their own purpose and its group unless the purpose sees all.
     Objection,
-    /// Blocks of addresses of a visible contact, likewise.
+    /// Blocks of addresses of a visible contact, with the same rule as objections.
     Block,
-    /// Events of a consent that is itself visible.
+    /// Events of a visible consent.
     OfConsent,
-    /// Changes for those who follow, under their own purpose only, unless the purpose sees all: they outlive the contact.
+    /// Consent changes, only under their own purpose unless the purpose sees all. They outlive the contact.
     Change,
-    /// Requests, and what recipients are to be told, outlive the contact: a purpose that sees all sees each of them.
+    /// Requests and stop duties outlive the contact; a purpose that sees all sees each of them.
     Request,
-    /// Entries of the audit log outlive the contact likewise; other purposes see what was done for them.
+    /// Audit entries outlive the contact as well; other purposes see what was done under them.
     Audit,
     /// Rows that belong to no person.
     Everyone,
-    /// Tokens of recipients, as long as they hold.
+    /// Valid access tokens of recipients.
     Access,
 }
 
@@ -42,7 +42,7 @@ pub struct ObjectType {
     pub doc: &'static str,
     /// Table it is read from.
     pub table: &'static str,
-    /// The field that is never null: `id`, or `code` for purposes.
+    /// The non-null key field: `id`, or `code` for purposes.
     pub key: &'static str,
     /// Which rows a caller may see.
     pub rows: RowRule,
@@ -50,7 +50,7 @@ pub struct ObjectType {
     pub plural: Option<&'static str>,
     /// The fields.
     pub fields: &'static [Field],
-    /// Columns of the table that no field serves, each with the reason.
+    /// Columns of the table that no field exposes, each with the reason.
     pub unexposed_columns: &'static [(&'static str, &'static str)],
 }
 
@@ -60,12 +60,12 @@ impl ObjectType {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// The fields that inputs and imports give.
+    /// The fields that inputs and imports can set.
     pub fn writable_fields(&self) -> impl Iterator<Item = (&'static Field, Validator)> + use<> {
         self.fields.iter().filter_map(|field| Some((field, field.check?)))
     }
 
-    /// The types whose rows hang on rows of this one, and those whose rows hang on theirs.
+    /// The types whose rows belong to rows of this one, directly or indirectly.
     pub fn descendants(&self) -> Vec<&'static ObjectType> {
         let mut descendants = Vec::new();
         for field in self.fields {
@@ -91,7 +91,7 @@ impl ObjectType {
     }
 }
 
-/// How a field is read.
+/// Where the value of a field comes from.
 #[derive(Clone, Copy, Debug)]
 pub enum FieldSource {
     /// A column of the type's table.
@@ -100,7 +100,7 @@ pub enum FieldSource {
         column: &'static str,
         /// What it holds.
         scalar: Scalar,
-        /// The folded companion that text is compared in.
+        /// The folded companion column used for comparisons.
         folded: Option<&'static str>,
         /// Whether the column is never NULL.
         required: bool,
@@ -112,34 +112,34 @@ pub enum FieldSource {
         /// Column of the English text.
         en: &'static str,
     },
-    /// Whether the end of the period has passed while the request is open.
+    /// Whether the request is still open after its deadline.
     Overdue,
-    /// Whether the consent is in force and its review has come.
+    /// Whether the consent is in force and due for review.
     ReviewDue,
-    /// The link to the person's preference page, made for the address in this column.
+    /// The link to the person's preference page, bound to the address in this column.
     Preference {
-        /// Key of the mailbox that it is bound to.
+        /// Column with the key of the mailbox.
         column: &'static str,
     },
-    /// The one row of `object` that `column` names.
+    /// The row of `object` that `column` refers to.
     One {
         /// The other type.
         object: &'static ObjectType,
-        /// The column of this table that names it.
+        /// The column of this table that holds the other row's key.
         column: &'static str,
     },
-    /// All rows of `object` whose `column` names this row.
+    /// All rows of `object` whose `column` refers to this row.
     Many {
         /// The other type.
         object: &'static ObjectType,
-        /// The column of the other table that names this row.
+        /// The column of the other table that holds this row's key.
         column: &'static str,
     },
-    /// The same as a Relay connection.
+    /// The same rows as a Relay connection.
     Connection {
         /// The other type.
         object: &'static ObjectType,
-        /// The column of the other table that names this row.
+        /// The column of the other table that holds this row's key.
         column: &'static str,
     },
 }
@@ -151,33 +151,33 @@ pub struct Field {
     pub name: &'static str,
     /// Description in the SDL.
     pub doc: &'static str,
-    /// What kind of data.
+    /// The kind of data.
     pub category: DataCategory,
-    /// The channel it belongs to.
+    /// The channel whose consent it requires.
     pub required_channel: Option<RequiredChannel>,
-    /// How it is read.
+    /// Where its value comes from.
     pub source: FieldSource,
-    /// What the masked value looks like.
+    /// The form of the masked value.
     pub mask: Mask,
     /// Whether lists can be filtered and ordered by it.
     pub filterable: bool,
-    /// What filters call it, where not by its name; the name serves in filters until the next version.
+    /// Its name in filters if it differs; the field's own name stays valid in filters until the next version.
     pub filtered_as: Option<&'static str>,
-    /// Whether `search` looks into it.
+    /// Whether `search` covers it.
     pub searchable: bool,
-    /// How a given value is checked; `None` where no input gives it as such.
+    /// How an input value is validated; `None` if no input sets it.
     pub check: Option<Validator>,
-    /// Whether it tells who somebody is or how to reach them.
+    /// Whether it identifies a person or is a way to reach them.
     pub identifies: bool,
 }
 
 impl FieldSource {
-    /// Whether it is made of columns that are fields of their own, and can be neither given nor changed.
+    /// Whether it is derived from other columns and can therefore not be set.
     pub fn is_derived(&self) -> bool {
         matches!(self, FieldSource::Overdue | FieldSource::ReviewDue | FieldSource::Preference { .. })
     }
 
-    /// The type it leads to, if it leads to another.
+    /// The type it refers to, if any.
     pub fn target(&self) -> Option<&'static ObjectType> {
         match self {
             FieldSource::One { object, .. }
@@ -187,7 +187,7 @@ impl FieldSource {
         }
     }
 
-    /// Whether it is true or false of each row.
+    /// Whether it is a boolean condition on each row.
     pub fn is_flag(&self) -> bool {
         matches!(self, FieldSource::Overdue | FieldSource::ReviewDue)
     }
@@ -210,7 +210,7 @@ impl Field {
         }
     }
 
-    /// The column it is read from, if it is one.
+    /// The column it is read from, if any.
     pub fn column(&self) -> Option<&'static str> {
         match self.source {
             FieldSource::Column { column, .. } | FieldSource::One { column, .. } => Some(column),
@@ -218,7 +218,7 @@ impl Field {
         }
     }
 
-    /// Its name in order enums: `familyName` as `FAMILY_NAME`.
+    /// Its name in order enums: `familyName` becomes `FAMILY_NAME`.
     pub fn enum_name(&self) -> String {
         self.name.chars().fold(String::new(), |mut name, c| {
             if c.is_ascii_uppercase() {
@@ -256,7 +256,7 @@ impl Field {
         self
     }
 
-    /// Inputs and imports give it, checked so.
+    /// Inputs and imports can set it; `check` validates the value.
     pub(super) const fn writable(mut self, check: Validator) -> Self {
         self.check = Some(check);
         self
@@ -294,14 +294,14 @@ const fn plain(
     field
 }
 
-/// The key, readable where any field of the type is.
+/// The key, readable if any other field of the type is.
 pub(super) const fn id() -> Field {
     plain("id", DataCategory::Key, "id", Scalar::Id, "Opaque id (UUIDv7).").required().filterable()
 }
 
-/// When the record was made.
+/// When the record was created.
 pub(super) const fn created_at() -> Field {
-    time("createdAt", DataCategory::Key, "created_at", "When the record was made.").required()
+    time("createdAt", DataCategory::Key, "created_at", "When the record was created.").required()
 }
 
 pub(super) const fn text(
@@ -313,7 +313,7 @@ pub(super) const fn text(
     plain(name, category, column, Scalar::Text, doc)
 }
 
-/// Text that is compared in its folded companion column.
+/// Text that is compared by its folded companion column.
 pub(super) const fn folded(
     name: &'static str,
     category: DataCategory,
@@ -376,7 +376,7 @@ pub(super) const fn choice(
     plain(name, category, column, Scalar::Enum(of), doc)
 }
 
-/// An id of something that may be of any type.
+/// An id that may refer to a row of any type.
 pub(super) const fn reference(
     name: &'static str,
     category: DataCategory,
@@ -391,7 +391,7 @@ pub(super) const fn sealed(name: &'static str, after: bool, doc: &'static str) -
     plain(name, DataCategory::AuditValue, "sealed", Scalar::Sealed { after }, doc)
 }
 
-/// A status that ends by time.
+/// A status that expires with time.
 pub(super) const fn expiring(
     name: &'static str,
     category: DataCategory,

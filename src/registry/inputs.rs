@@ -1,4 +1,4 @@
-//! How inputs of mutations are declared. Room: registry.
+//! The declaration of mutation inputs. Room: registry.
 
 use super::{EnumType, Field, ObjectType, Validator};
 use crate::{base::names::listed, policy::Action};
@@ -8,11 +8,11 @@ use crate::{base::names::listed, policy::Action};
 pub enum InputKind {
     /// An opaque UUID.
     Id,
-    /// Text of this shape.
+    /// Text with this validator.
     Text(Validator),
-    /// A version, a language: compared exactly, at most 200 characters.
+    /// An exactly compared string such as a version or a language, at most 200 characters.
     Word,
-    /// The code of a purpose or a group of the policy.
+    /// The code of a purpose or group of the policy.
     Purpose,
     /// An instant, RFC 3339.
     Time,
@@ -22,14 +22,14 @@ pub enum InputKind {
     Enum(&'static EnumType),
     /// A list of words.
     Words,
-    /// Names of given fields of a type, as in `ContactField`.
+    /// Names of a type's writable fields, as in `ContactField`.
     FieldNames(&'static ObjectType),
     /// A nested input.
     Object(&'static InputType),
 }
 
 impl InputKind {
-    /// What a value must be, for messages.
+    /// A right that the caller needs in order to set a value.
     pub fn requirement(&self) -> String {
         match self {
             Self::Id => "an id, a UUID".to_owned(),
@@ -72,7 +72,7 @@ impl Right {
         }
     }
 
-    /// The coordinate it is done to.
+    /// The coordinate it applies to.
     pub fn coordinate(&self) -> String {
         match self {
             Right::On(_, coordinate) => (*coordinate).to_owned(),
@@ -88,22 +88,22 @@ pub struct InputField {
     pub name: &'static str,
     /// Description in the SDL.
     pub doc: &'static str,
-    /// What it takes.
+    /// The kind of value.
     pub kind: InputKind,
-    /// Whether it must be given.
+    /// Whether it is required.
     pub required: bool,
-    /// What giving it needs.
+    /// The right that setting it needs.
     pub right: Option<Right>,
-    /// Its old name, which serves until the next version.
+    /// Its deprecated name, which stays valid until the next version.
     pub was: Option<Former>,
 }
 
-/// An old name of an input field, and what it takes.
+/// A deprecated name of an input field, and the kind of its value.
 #[derive(Clone, Copy, Debug)]
 pub struct Former {
     /// The name.
     pub name: &'static str,
-    /// What it takes.
+    /// The kind of value.
     pub kind: InputKind,
 }
 
@@ -112,28 +112,28 @@ impl InputField {
         Self { name, doc, kind, required: false, right: None, was: None }
     }
 
-    /// Its names, the old one last.
+    /// Its names, the deprecated one last.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.was.map(|was| was.name))
     }
 
-    /// Whether its type says that it must be given: as long as an old name serves, either is optional.
+    /// Whether it is non-null in the schema: while a deprecated name is valid, either name is optional.
     pub fn is_required(&self) -> bool {
         self.required && self.was.is_none()
     }
 
-    /// The same field as its old name has it.
+    /// The same field under its deprecated name.
     pub fn former(&self) -> Option<Self> {
         self.was.map(|was| Self { name: was.name, kind: was.kind, required: false, was: None, ..*self })
     }
 
-    /// The old name is `name`, and takes the same.
+    /// Declares a deprecated name with the same kind of value.
     pub(super) const fn was(self, name: &'static str) -> Self {
         let kind = self.kind;
         self.was_of(name, kind)
     }
 
-    /// The old name is `name`, and takes what `kind` says.
+    /// Declares a deprecated name whose value is of another kind.
     pub(super) const fn was_of(mut self, name: &'static str, kind: InputKind) -> Self {
         self.was = Some(Former { name, kind });
         self
@@ -144,7 +144,7 @@ impl InputField {
         self
     }
 
-    /// Needs `action` on `coordinate`.
+    /// Declares that setting it needs `action` on `coordinate`.
     pub(super) const fn needs(mut self, action: Action, coordinate: &'static str) -> Self {
         self.right = Some(Right::On(action, coordinate));
         self

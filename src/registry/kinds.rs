@@ -1,27 +1,27 @@
-//! Kinds of data, and of values: what a field is said to be. Room: registry.
+//! Kinds of data and of values. Room: registry.
 
 use super::enums::EnumType;
 
-/// The kind of data a field holds; the policy grants by it (`data:<category>`).
+/// The kind of data in a field; the policy grants rights by it (`data:<category>`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataCategory {
-    /// `id`, `createdAt`: readable where any field of the type is.
+    /// `id`, `createdAt`: readable if any other field of the type is.
     Key,
     /// Names and language.
     Identity,
-    /// E-mail addresses.
+    /// A governed type whose writable fields are included, and the action that setting one needs.
     Email,
     /// Phone numbers.
     Phone,
     /// Postal addresses and their parts.
     Postal,
-    /// Company and job.
+    /// Names of the leading id fields, which identify what is to be changed.
     Employment,
-    /// Birth date.
+    /// Every field, those of the governed type last.
     Birth,
     /// Text written by staff.
     FreeText,
-    /// Links by which the person decides.
+    /// Links through which the person decides.
     Preference,
     /// State and bookkeeping of a record.
     Technical,
@@ -43,7 +43,7 @@ pub enum DataCategory {
     AuditValue,
     /// Tokens and recipients.
     Administration,
-    /// The way from one governed type to another.
+    /// A reference from one governed type to another.
     Link,
 }
 
@@ -75,7 +75,7 @@ impl DataCategory {
     }
 }
 
-/// The channels whose consent a field needs under a purpose on consent.
+/// The channels of which one consent must cover a field under a purpose on consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RequiredChannel {
     /// A consent for e-mail.
@@ -86,22 +86,22 @@ pub enum RequiredChannel {
     Post,
 }
 
-/// What a caller gets who may only see the masked value. Masks keep the type; null stays null.
+/// What a caller with masked access receives. Masks keep the type; null stays null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
-    /// `***`: nothing of the value.
+    /// `***`: reveals nothing.
     Hidden,
-    /// `***@***`: neither length nor domain.
+    /// `***@***`: reveals neither length nor domain.
     Email,
     /// The year of a date, a reduced-precision ISO 8601 string (`1984`).
     Year,
     /// The first letter: `S***`.
     Initial,
-    /// There is no masked form: masked is null.
+    /// There is no masked form; the value is null.
     Null,
 }
 
-/// What kind of value a column holds.
+/// The type of value in a column.
 #[derive(Clone, Copy, Debug)]
 pub enum Scalar {
     /// An opaque UUID.
@@ -120,11 +120,11 @@ pub enum Scalar {
     Date,
     /// One of an enum's names.
     Enum(&'static EnumType),
-    /// A status that reads `EXPIRED` once `expires_at` has passed while it is `GRANTED`.
+    /// A status that becomes `EXPIRED` when `expires_at` has passed while it is `GRANTED`.
     Expiring(&'static EnumType),
-    /// Sealed values of an audit entry, before or after the change; a JSON object by coordinate.
+    /// Sealed values of an audit entry, before or after the change; a JSON object keyed by coordinate.
     Sealed {
-        /// Whether those after the change.
+        /// Whether these are the values after the change.
         after: bool,
     },
 }

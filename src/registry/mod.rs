@@ -1,7 +1,7 @@
 //! The registry: every governed type and field, declared once as pure data. Room: registry.
 //!
-//! SDL, policy objects, SQL projection, filters, orders, masks and (later) erasure and portability derive from it.
-//! What is not declared here cannot be served.
+//! SDL, policy objects, SQL projection, filters, orders, masks and (later) erasure and portability are derived from
+//! it. What is not declared here cannot be exposed.
 
 mod administration;
 mod audit;
@@ -66,8 +66,8 @@ pub fn object(name: &str) -> Option<&'static ObjectType> {
     OBJECTS.iter().find(|object| object.name == name).copied()
 }
 
-/// What the policy can speak about: every governed field, every connection's `totalCount`, every root field but `viewer`,
-/// every mutation and subscription.
+/// Everything that the policy can mention: every governed field, every connection's `totalCount`, every root field
+/// except `viewer`, every mutation and subscription.
 pub fn policy_objects() -> Vec<PolicyObject> {
     let mut objects = Vec::new();
     let mut push = |type_name: &str, name: &str, was: Option<&str>, groups, derived_id| {

@@ -1,4 +1,4 @@
-//! What mutations take: each input field with what giving it needs. Room: registry.
+//! Mutation inputs: each field with the right that it needs. Room: registry.
 
 use super::inputs::{
     InputField,
@@ -17,7 +17,7 @@ const fn field(name: &'static str, kind: InputKind, doc: &'static str) -> InputF
 
 pub(super) static SOURCE: InputType = InputType {
     name: "SourceInput",
-    doc: "Where data comes from (Art. 14(2)(f)); who recorded it and when is taken from the credential.",
+    doc: "Source of the data (Art. 14(2)(f)). The recording actor is taken from the credential, the time from the server.",
     of: None,
     fields: &[
         field("name", Text(Validator::Line), "Name of the source.")
@@ -26,105 +26,105 @@ pub(super) static SOURCE: InputType = InputType {
         field("collectedAt", Time, "When the source collected it.").needs(Create, "Provenance.collectedAt"),
         field("informedAt", Time, "When the person was informed (Art. 13, 14(3)).")
             .needs(Create, "Provenance.informedAt"),
-        field("noticeVersion", Text(Validator::Line), "Version of the privacy notice given.")
+        field("noticeVersion", Text(Validator::Line), "Version of the privacy notice provided.")
             .needs(Create, "Provenance.noticeVersion"),
     ],
 };
 
 pub(super) static GROUND_OF_CONTACT: InputType = InputType {
     name: "ContactGroundInput",
-    doc: "The fact that makes it lawful to keep the contact (Art. 6(1)).",
+    doc: "The fact that makes storing the contact lawful (Art. 6(1)).",
     of: None,
     fields: &[
         field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
         field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
             .needs(Create, "Ground.reference"),
-        field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
-        field("until", Time, "Until when it holds; open if absent.").needs(Create, "Ground.until"),
+        field("since", Time, "When it takes effect; now if absent.").needs(Create, "Ground.since"),
+        field("until", Time, "When it expires; open-ended if absent.").needs(Create, "Ground.until"),
     ],
 };
 
 pub(super) static CREATE_CONTACT: InputType = InputType {
     name: "CreateContactInput",
-    doc: "A new contact: values, their source and the ground that makes keeping them lawful.",
+    doc: "A new contact: values, their source and the ground that makes storing them lawful.",
     of: Some((&CONTACT, Create)),
     fields: &[
         field("source", Object(&SOURCE), "Where the data comes from.").required(),
         field(
             "ground",
             Object(&GROUND_OF_CONTACT),
-            "The ground; needed unless the purpose of the operation holds for every contact.",
+            "The ground; required unless the purpose of the operation applies to every contact.",
         ),
     ],
 };
 
 pub(super) static UPDATE_CONTACT: InputType = InputType {
     name: "UpdateContactInput",
-    doc: "A change of a contact: what is given is set, what is listed under `clear` is emptied, the rest stays.",
+    doc: "A change to a contact: given fields are set, fields listed in `clear` are emptied, all others stay.",
     of: Some((&CONTACT, Update)),
     fields: &[
         field("contactId", Id, "Which contact.").required().was("id"),
         field(
             "expectedVersion",
             Int,
-            "The version the change starts from; CONFLICT if it is another by now.",
+            "The version that the change is based on; CONFLICT if the contact has changed since.",
         )
         .needs(Read, "Contact.version"),
-        field("source", Object(&SOURCE), "Where the new values come from; the caller if absent."),
-        field("clear", FieldNames(&CONTACT), "Fields to be emptied."),
+        field("source", Object(&SOURCE), "Source of the new values; the caller if absent."),
+        field("clear", FieldNames(&CONTACT), "Fields to empty."),
     ],
 };
 
 pub(super) static MERGE_CONTACTS: InputType = InputType {
     name: "MergeContactsInput",
-    doc: "Two contacts that turn out to be one person. Gaps are filled from the duplicate; other addresses of it become contact points, its notes are added; of other values those of the contact that stays hold.",
+    doc: "Two contacts that are the same person. Empty fields are filled from the duplicate, its other addresses become contact points, and its notes are appended. For all other fields the value of the remaining contact is kept.",
     of: None,
     fields: &[
-        field("contactId", Id, "The contact that stays.").required().was("id"),
-        field("duplicateId", Id, "The contact that becomes part of it and is gone afterwards.").required(),
+        field("contactId", Id, "The contact that remains.").required().was("id"),
+        field("duplicateId", Id, "The contact that is merged into it and then no longer exists.").required(),
         field(
             "expectedVersion",
             Int,
-            "The version of the contact that stays which the merge starts from; CONFLICT if it is another by now.",
+            "The version of the remaining contact that the merge is based on; CONFLICT if it has changed since.",
         ),
         field(
             "take",
             FieldNames(&CONTACT),
-            "Fields of which the value of the duplicate holds, where it has one; a part of the postal address stands for all of it.",
+            "Fields for which the duplicate's value is used, if it has one; naming part of the postal address selects the whole address.",
         ),
     ],
 };
 
 pub(super) static ADD_CONTACT_POINT: InputType = InputType {
     name: "AddContactPointInput",
-    doc: "A further contact point: an e-mail address, a phone number or a postal address, as `kind` says.",
+    doc: "A further contact point: an e-mail address, a phone number or a postal address, according to `kind`.",
     of: Some((&CONTACT_POINT, Create)),
     fields: &[
-        field("contactId", Id, "Of which contact.").required(),
+        field("contactId", Id, "The contact.").required(),
         field("kind", Enum(&CONTACT_POINT_KIND), "What kind.").required().needs(Create, "ContactPoint.kind"),
     ],
 };
 
 pub(super) static REMOVE_CONTACT_POINT: InputType = InputType {
     name: "RemoveContactPointInput",
-    doc: "A contact point that is to go.",
+    doc: "A contact point to remove.",
     of: None,
-    fields: &[field("contactPointId", Id, "Which contact point.")
+    fields: &[field("contactPointId", Id, "The contact point.")
         .required()
         .needs(Update, "Contact.contactPoints")],
 };
 
 pub(super) static RECORD_GROUND: InputType = InputType {
     name: "RecordGroundInput",
-    doc: "A fact that makes a purpose lawful for a contact; needs the right to grant that ground.",
+    doc: "A fact that makes a purpose lawful for a contact; requires the right to grant that ground.",
     of: None,
     fields: &[
-        field("contactId", Id, "Of which contact.").required(),
+        field("contactId", Id, "The contact.").required(),
         field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
         field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
             .needs(Create, "Ground.reference"),
-        field("since", Time, "Since when it holds; since now if absent.").needs(Create, "Ground.since"),
-        field("until", Time, "Until when it holds; open if absent.").needs(Create, "Ground.until"),
+        field("since", Time, "When it takes effect; now if absent.").needs(Create, "Ground.since"),
+        field("until", Time, "When it expires; open-ended if absent.").needs(Create, "Ground.until"),
     ],
 };
 
@@ -140,26 +140,26 @@ pub(super) static END_GROUND: InputType = InputType {
 
 pub(super) static RECORD_OBJECTION: InputType = InputType {
     name: "RecordObjectionInput",
-    doc: "An objection (Art. 21) to a purpose or a group of purposes; of one contact by id, or of the person with an address. One to advertising is kept on the suppression list too, which outlives the contact, and blocks every record of the address; under a purpose that sees all, also an address that no contact has.",
+    doc: "An objection (Art. 21) to a purpose or a group of purposes, by a contact id or by the person with an address. An objection to advertising is also kept on the suppression list, which outlives the contact, and blocks every contact with the address. Under a purpose that sees all it is accepted for an address that no contact has.",
     of: None,
     fields: &[
-        field("contactId", Id, "Of which contact."),
+        field("contactId", Id, "The contact."),
         field(
             "email",
             Text(Validator::Mailboxes),
-            "Of the person with this address; `Name <address>` and several are read.",
+            "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
         )
         .needs(Read, "Contact.email"),
         field(
             "phone",
             Text(Validator::Numbers),
-            "Of the person with this phone number, however it is written.",
+            "By the person with this phone number, in any notation.",
         )
         .needs(Read, "Contact.phone"),
         field("purpose", Purpose, "Code of the purpose or group.")
             .required()
             .needs(Create, "Objection.purpose"),
-        field("channel", Enum(&CHANNEL), "For which channel; for all if absent.")
+        field("channel", Enum(&CHANNEL), "The channel; all channels if absent.")
             .needs(Create, "Objection.channel"),
         field("declaredAt", Time, "When the person objected; now if absent.")
             .was("at")
@@ -170,7 +170,7 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
 
 pub(super) static END_OBJECTION: InputType = InputType {
     name: "EndObjectionInput",
-    doc: "The end of an objection, taken back by the person. The suppression list keeps what it says of declarations until then.",
+    doc: "The end of an objection that the person takes back. The suppression list still applies to declarations made before.",
     of: None,
     fields: &[
         field("objectionId", Id, "Which objection.").required().was("id").needs(Update, "Objection.endedAt"),
@@ -180,29 +180,29 @@ pub(super) static END_OBJECTION: InputType = InputType {
 
 pub(super) static LIFT_BLOCK: InputType = InputType {
     name: "LiftBlockInput",
-    doc: "The end of a block, on one contact alone.",
+    doc: "The end of a block, for one contact only.",
     of: None,
     fields: &[
         field("blockId", Id, "Which block.").required().was("id").needs(Update, "Block.endedAt"),
-        field("endedAt", Time, "When the person wanted it again; now if absent.").was("at"),
+        field("endedAt", Time, "When the person agreed to advertising again; now if absent.").was("at"),
     ],
 };
 
 pub(super) static RECORD_CONSENT: InputType = InputType {
     name: "RecordConsentInput",
-    doc: "A consent that the person declared to a published text (Art. 7(1)).",
+    doc: "A consent that the person gave to a published text (Art. 7(1)).",
     of: None,
     fields: &[
-        field("contactId", Id, "Of which contact.").required(),
+        field("contactId", Id, "The contact.").required(),
         field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
             .needs(Create, "Consent.purpose"),
-        field("channel", Enum(&CHANNEL), "For which channel.").required().needs(Create, "Consent.channel"),
-        field("textVersion", Word, "Version of the text declared to.")
+        field("channel", Enum(&CHANNEL), "The channel.").required().needs(Create, "Consent.channel"),
+        field("textVersion", Word, "Version of the text that the person agreed to.")
             .required()
             .needs(Create, "Consent.text"),
-        field("language", Word, "Language of the text declared to.").required(),
-        field("proof", Word, "Kind of proof, one of those the purpose accepts.")
+        field("language", Word, "Language of the text that the person agreed to.").required(),
+        field("proof", Word, "Kind of proof; one that the purpose accepts.")
             .required()
             .needs(Create, "ConsentEvent.proof"),
         field("declaredAt", Time, "When the person declared it.")
@@ -214,13 +214,13 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
         field(
             "expiresAt",
             Time,
-            "When it ends; never later than the purpose's period of validity, which holds if absent.",
+            "When it expires; at most the purpose's validity period, which applies if absent.",
         )
         .needs(Create, "Consent.expiresAt"),
         field(
             "evidence",
             Text(Validator::Line),
-            "Where the proof is: the number of the paper or the recording.",
+            "Reference to the proof: the number of the document or recording.",
         )
         .needs(Create, "ConsentEvent.evidence"),
     ],
@@ -228,19 +228,19 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
 
 pub(super) static REQUEST_CONSENT: InputType = InputType {
     name: "RequestConsentInput",
-    doc: "A consent by e-mail that the person signed up for and is to confirm; of one contact by id, or of whoever has an e-mail address.",
+    doc: "A consent for e-mail that the person signed up for and has yet to confirm, for a contact by id or for the owner of an e-mail address.",
     of: None,
     fields: &[
-        field("contactId", Id, "Of which contact.").needs(Create, "ConsentEvent.declaredAt"),
+        field("contactId", Id, "The contact.").needs(Create, "ConsentEvent.declaredAt"),
         field(
             "email",
             Text(Validator::Email),
-            "Of whoever has this address; nothing tells whether anybody has.",
+            "For the owner of this address; the response does not reveal whether a contact has it.",
         )
         .needs(Create, "Contact.email"),
-        field("givenName", Text(Validator::Line), "Given name, with an address.")
+        field("givenName", Text(Validator::Line), "Given name, only with `email`.")
             .needs(Create, "Contact.givenName"),
-        field("familyName", Text(Validator::Line), "Family name, with an address.")
+        field("familyName", Text(Validator::Line), "Family name, only with `email`.")
             .needs(Create, "Contact.familyName"),
         field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
@@ -248,7 +248,7 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
         field("language", Word, "Language of the text and of the mail.").required(),
         field("textVersion", Word, "Version of the text the person saw; the current one if absent.")
             .needs(Create, "Consent.text"),
-        field("form", Text(Validator::Line), "The form the person signed up by: what proves that it did.")
+        field("form", Text(Validator::Line), "The form used to sign up, as proof of the sign-up.")
             .required()
             .needs(Create, "Consent.source"),
         field("declaredAt", Time, "When the person signed up.")
@@ -261,15 +261,15 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
 
 pub(super) static RENEW_CONSENT: InputType = InputType {
     name: "RenewConsentInput",
-    doc: "A consent that the person declared anew, with its evidence; one that was withdrawn or refused is recorded anew instead.",
+    doc: "A consent that the person renewed, with its evidence; for one that was withdrawn or refused, record a new consent instead.",
     of: None,
     fields: &[
         field("consentId", Id, "Which consent.").required().was("id").needs(Update, "Consent.expiresAt"),
-        field("textVersion", Word, "Version of the text declared to.")
+        field("textVersion", Word, "Version of the text that the person agreed to.")
             .required()
             .needs(Create, "Consent.text"),
-        field("language", Word, "Language of the text declared to.").required(),
-        field("proof", Word, "Kind of proof, one of those the purpose accepts.")
+        field("language", Word, "Language of the text that the person agreed to.").required(),
+        field("proof", Word, "Kind of proof; one that the purpose accepts.")
             .required()
             .needs(Create, "ConsentEvent.proof"),
         field("declaredAt", Time, "When the person declared it.")
@@ -281,13 +281,13 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
         field(
             "expiresAt",
             Time,
-            "When it ends; never later than the purpose's period of validity, which holds if absent.",
+            "When it expires; at most the purpose's validity period, which applies if absent.",
         )
         .needs(Create, "Consent.expiresAt"),
         field(
             "evidence",
             Text(Validator::Line),
-            "Where the proof is: the number of the paper or the recording.",
+            "Reference to the proof: the number of the document or recording.",
         )
         .needs(Create, "ConsentEvent.evidence"),
     ],
@@ -295,26 +295,26 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
 
 pub(super) static WITHDRAW_CONSENT: InputType = InputType {
     name: "WithdrawConsentInput",
-    doc: "A withdrawal (Art. 7(3)): of one consent by id, or of a contact, or of the person with an address, for a purpose or group, on one channel or all. The addresses are kept on the suppression list and blocked on every record; under a purpose that sees all, also an address that no contact has.",
+    doc: "A withdrawal (Art. 7(3)): of one consent by id, or by a contact or the person with an address for a purpose or group, on one channel or all. The addresses are kept on the suppression list and blocked on every contact. Under a purpose that sees all it is accepted for an address that no contact has.",
     of: None,
     fields: &[
         field("consentId", Id, "Which consent.").was("id").needs(Update, "Consent.withdrawnAt"),
-        field("contactId", Id, "Of which contact.").needs(Update, "Consent.withdrawnAt"),
+        field("contactId", Id, "The contact.").needs(Update, "Consent.withdrawnAt"),
         field(
             "email",
             Text(Validator::Mailboxes),
-            "Of the person with this address; `Name <address>` and several are read.",
+            "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
         )
         .needs(Read, "Contact.email"),
         field(
             "phone",
             Text(Validator::Numbers),
-            "Of the person with this phone number, however it is written.",
+            "By the person with this phone number, in any notation.",
         )
         .needs(Read, "Contact.phone"),
-        // What is not named by id is named with its purpose, so that this is the right to withdraw by an address too.
+        // A consent not named by its id is named by its purpose, so this is also the right to withdraw by address.
         field("purpose", Purpose, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
-        field("channel", Enum(&CHANNEL), "On which channel; on all if absent."),
+        field("channel", Enum(&CHANNEL), "The channel; all channels if absent."),
         field("declaredAt", Time, "When the person withdrew; now if absent.").was("at"),
         field("source", Text(Validator::Line), "Where it was declared."),
     ],
@@ -322,18 +322,18 @@ pub(super) static WITHDRAW_CONSENT: InputType = InputType {
 
 pub(super) static OPEN_REQUEST: InputType = InputType {
     name: "OpenRequestInput",
-    doc: "A data-subject request that came in; its period runs from the receipt (Art. 12(3)).",
+    doc: "A data-subject request that was received; its deadline is counted from receipt (Art. 12(3)).",
     of: None,
     fields: &[
-        field("contactId", Id, "Of which contact.").required().needs(Create, "PrivacyRequest.contact"),
-        field("kind", Enum(&REQUEST_KIND), "Which right is used.")
+        field("contactId", Id, "The contact.").required().needs(Create, "PrivacyRequest.contact"),
+        field("kind", Enum(&REQUEST_KIND), "The right that is exercised.")
             .required()
             .needs(Create, "PrivacyRequest.kind"),
         field("receivedAt", Time, "When it was received; now if absent.")
             .needs(Create, "PrivacyRequest.receivedAt"),
-        field("purpose", Purpose, "The purpose it is about, where it is about one.")
+        field("purpose", Purpose, "The purpose it concerns, if any.")
             .needs(Create, "PrivacyRequest.purpose"),
-        field("note", Text(Validator::Lines), "What is to be noted.").needs(Create, "PrivacyRequest.note"),
+        field("note", Text(Validator::Lines), "A note.").needs(Create, "PrivacyRequest.note"),
     ],
 };
 
@@ -352,15 +352,15 @@ pub(super) static CANCEL_REQUEST: InputType = InputType {
 
 pub(super) static RESTRICT_CONTACT: InputType = InputType {
     name: "RestrictContactInput",
-    doc: "A restriction of processing (Art. 18(1)); from then on only purposes that are allowed then see the contact.",
+    doc: "A restriction of processing (Art. 18(1)); from then on only purposes allowed under restriction see the contact.",
     of: None,
     fields: &[
         field("contactId", Id, "Which contact.").required().was("id"),
-        field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) it rests on.")
+        field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) on which it is based.")
             .required()
             .needs(Create, "Restriction.limb"),
         field("reason", Text(Validator::Line), "Why.").required().needs(Create, "Restriction.reason"),
-        field("plannedUntil", Time, "When it is to be looked at again; it does not end by itself.")
+        field("plannedUntil", Time, "When it is to be reviewed; it does not end automatically.")
             .was("until")
             .needs(Create, "Restriction.plannedUntil"),
     ],
@@ -368,11 +368,11 @@ pub(super) static RESTRICT_CONTACT: InputType = InputType {
 
 pub(super) static LIFT_RESTRICTION: InputType = InputType {
     name: "LiftRestrictionInput",
-    doc: "The end of every restriction of a contact, after the person was told (Art. 18(3)).",
+    doc: "The end of all restrictions of a contact, after the person was informed (Art. 18(3)).",
     of: None,
     fields: &[
         field("contactId", Id, "Which contact.").required().was("id").needs(Update, "Restriction.liftedAt"),
-        field("informedAt", Time, "When the person was told.")
+        field("informedAt", Time, "When the person was informed.")
             .required()
             .needs(Update, "Restriction.informedAt"),
     ],
@@ -380,7 +380,7 @@ pub(super) static LIFT_RESTRICTION: InputType = InputType {
 
 pub(super) static CREATE_RECIPIENT: InputType = InputType {
     name: "CreateRecipientInput",
-    doc: "Somebody to whom personal data will be disclosed (Art. 4(9)).",
+    doc: "A recipient to whom personal data will be disclosed (Art. 4(9)).",
     of: None,
     fields: &[
         field("name", Text(Validator::Line), "Name.").required().needs(Create, "Recipient.name"),
@@ -395,18 +395,18 @@ pub(super) static CREATE_RECIPIENT: InputType = InputType {
             "Basis of a transfer to a third country (Art. 44 ff.).",
         )
         .needs(Create, "Recipient.transferMechanism"),
-        field("contractUntil", Text(Validator::Date), "Until when the contract runs, ISO 8601.")
+        field("contractUntil", Text(Validator::Date), "When the contract expires, ISO 8601.")
             .needs(Create, "Recipient.contractUntil"),
     ],
 };
 
 pub(super) static ACKNOWLEDGE_STOPS: InputType = InputType {
     name: "AcknowledgeStopsInput",
-    doc: "What a recipient did of what it was told to stop.",
+    doc: "The acknowledgement of stop duties by a recipient.",
     of: None,
     fields: &[
         field("recipientId", Id, "Which recipient.").required().needs(Update, "Stop.acknowledgedAt"),
-        field("batchId", Id, "The batch, as each line of the stop file names it.")
+        field("batchId", Id, "The batch, as given on each line of the stop file.")
             .required()
             .was("batch")
             .needs(Update, "Stop.acknowledgedAt"),
@@ -415,22 +415,22 @@ pub(super) static ACKNOWLEDGE_STOPS: InputType = InputType {
 
 pub(super) static CREATE_ACCESS_TOKEN: InputType = InputType {
     name: "CreateAccessTokenInput",
-    doc: "A new credential; for roles and purposes that the caller may grant, never for longer or wider than its own.",
+    doc: "A new credential for roles and purposes that the caller may grant; it can neither outlive nor exceed the caller's own.",
     of: None,
     fields: &[
-        field("name", Text(Validator::Line), "Name, for those who manage tokens.")
+        field("name", Text(Validator::Line), "Name, for those who manage access tokens.")
             .required()
             .needs(Create, "AccessToken.name"),
         field("roles", Words, "Roles.").required().needs(Create, "AccessToken.roles"),
-        field("purposes", Words, "Codes of purposes, no groups.")
+        field("purposes", Words, "Codes of purposes; groups are not allowed.")
             .required()
             .needs(Create, "AccessToken.purposes"),
-        field("fields", Words, "Coordinates it is narrowed to; no narrowing if absent.")
+        field("fields", Words, "Coordinates it is restricted to; no restriction if absent.")
             .needs(Create, "AccessToken.fields"),
         field(
             "expiresAt",
             Time,
-            "When it ends, at most 366 days from now; in 90 days if absent, and not after the credential that makes it.",
+            "When it expires, at most 366 days from now; 90 days if absent, but not after the caller's own credential.",
         )
         .needs(Create, "AccessToken.expiresAt"),
         field("recipientId", Id, "The recipient that uses it.").needs(Create, "AccessToken.recipient"),

@@ -1,4 +1,4 @@
-//! Every mutation: what it takes, what that needs, what it answers. Room: registry.
+//! Every mutation: its input, the rights it needs and its payload. Room: registry.
 
 use super::mutation_inputs::{
     ACKNOWLEDGE_STOPS, ADD_CONTACT_POINT, CANCEL_REQUEST, CREATE_ACCESS_TOKEN, CREATE_CONTACT,
@@ -12,9 +12,10 @@ use super::{
 };
 use crate::policy::Action::{self, Create, Read, Update};
 
-/// Which function writes. One for each mutation, so that none can be declared and not done.
+/// The function that executes a mutation. One variant per mutation, so that none can be declared without an
+/// implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the mutation of the same name, described there")]
+#[expect(missing_docs, reason = "each variant is the mutation of the same name, documented there")]
 pub enum MutationKind {
     CreateContact,
     UpdateContact,
@@ -40,20 +41,20 @@ pub enum MutationKind {
     RevokeAccessToken,
 }
 
-/// What a mutation answers.
+/// The payload of a mutation.
 #[derive(Debug)]
 pub struct Payload {
     /// Name in the SDL.
     pub name: &'static str,
     /// Description in the SDL.
     pub doc: &'static str,
-    /// The field that holds what was written.
+    /// The field that holds the written row.
     pub one: &'static str,
-    /// The field that holds all of it, where it may be several.
+    /// The field that holds all written rows, if there may be several.
     pub many: Option<&'static str>,
-    /// Its type.
+    /// The type of the rows.
     pub object: &'static ObjectType,
-    /// Whether a secret is told, once.
+    /// Whether the payload contains a secret, which is shown only once.
     pub secret: bool,
 }
 
@@ -64,27 +65,29 @@ pub struct Mutation {
     pub name: &'static str,
     /// Description in the SDL.
     pub doc: &'static str,
-    /// What does it.
+    /// Which function executes it.
     pub kind: MutationKind,
-    /// What it takes, as `input`.
+    /// The input type, passed as `input`.
     pub input: &'static InputType,
-    /// The argument that takes the one field of the input until the next version.
+    /// The deprecated argument that takes the only input field until the next version.
     pub was: Option<&'static str>,
-    /// The type of which requires_full_access rows are written, with all that hangs on them, whatever the input says.
+    /// The type whose rows are written as a whole, with all their descendants, whatever the input says.
     pub requires_full_access: Option<&'static ObjectType>,
-    /// What it answers.
+    /// Its payload.
     pub payload: &'static Payload,
 }
 
 impl Mutation {
-    /// The argument by which the one field of the input is given until the next version, as that field with its old name.
+    /// The deprecated argument that takes the only input field until the next version, as that field under its
+    /// deprecated name.
     pub fn former(&self) -> Option<InputField> {
         let (field, name) = (self.input.fields.first()?, self.was?);
         Some(InputField { name, required: false, was: None, ..*field })
     }
 
-    /// What is needed beside what the input says: where requires_full_access rows are written, every field of them is read and updated,
-    /// and every field of what hangs on them read, made and updated. Derived from the registry, so that none is forgotten.
+    /// The rights needed in addition to those of the input: if whole rows are written, every field of them is read
+    /// and updated, and every field of their descendants is read, created and updated. Derived from the registry, so
+    /// that none is forgotten.
     pub fn needs(&self) -> Vec<Right> {
         let mut needs = Vec::new();
         let mut add = |object: &'static ObjectType, actions: &[Action]| {
@@ -145,7 +148,7 @@ pub static MUTATIONS: &[Mutation] = &[
         MutationKind::CreateContact,
         &CREATE_CONTACT,
         &CONTACT_PAYLOAD,
-        "Makes a contact with its source and ground.",
+        "Creates a contact with its source and ground.",
     ),
     mutation(
         "updateContact",
@@ -161,7 +164,7 @@ pub static MUTATIONS: &[Mutation] = &[
             MutationKind::MergeContacts,
             &MERGE_CONTACTS,
             &CONTACT_PAYLOAD,
-            "Makes one contact of two that are the same person; of consents and restrictions the stricter holds. Needs a purpose that sees all.",
+            "Merges two contacts that are the same person; the stricter consents and restrictions apply. Requires a purpose that sees all.",
         )
     },
     mutation(
@@ -194,7 +197,7 @@ pub static MUTATIONS: &[Mutation] = &[
         MutationKind::RecordObjection,
         &RECORD_OBJECTION,
         &OBJECTION_PAYLOAD,
-        "Records an objection (Art. 21); it holds from the next read on.",
+        "Records an objection (Art. 21), effective from the next read.",
     ),
     mutation(
         "endObjection",
@@ -208,7 +211,7 @@ pub static MUTATIONS: &[Mutation] = &[
         MutationKind::LiftBlock,
         &LIFT_BLOCK,
         &BLOCK_PAYLOAD,
-        "Takes back a block of one contact whose person wants advertising again; other records of the address stay blocked.",
+        "Lifts a block for one contact who wants advertising again; other contacts with the address stay blocked.",
     ),
     mutation(
         "recordConsent",
@@ -222,21 +225,21 @@ pub static MUTATIONS: &[Mutation] = &[
         MutationKind::RequestConsent,
         &REQUEST_CONSENT,
         &CONSENT_PAYLOAD,
-        "Starts a double opt-in: the person confirms by a mailed link. By address it answers null, whether anybody has it or not.",
+        "Starts a double opt-in: the person confirms through a mailed link. With an address the result is always null, whether or not a contact has it.",
     ),
     mutation(
         "renewConsent",
         MutationKind::RenewConsent,
         &RENEW_CONSENT,
         &CONSENT_PAYLOAD,
-        "Records that the person declared a consent anew that holds or has expired (Art. 7(1)).",
+        "Records that the person renewed a consent that is in force or has expired (Art. 7(1)).",
     ),
     mutation(
         "withdrawConsent",
         MutationKind::WithdrawConsent,
         &WITHDRAW_CONSENT,
         &CONSENT_PAYLOAD,
-        "Withdraws consents (Art. 7(3)); it holds from the next read on.",
+        "Withdraws consents (Art. 7(3)), effective from the next read.",
     ),
     mutation(
         "openRequest",
@@ -271,21 +274,21 @@ pub static MUTATIONS: &[Mutation] = &[
         MutationKind::CreateRecipient,
         &CREATE_RECIPIENT,
         &RECIPIENT_PAYLOAD,
-        "Makes a recipient.",
+        "Creates a recipient.",
     ),
     mutation(
         "acknowledgeStops",
         MutationKind::AcknowledgeStops,
         &ACKNOWLEDGE_STOPS,
         &RECIPIENT_PAYLOAD,
-        "Notes that a recipient did what a stop file told it; a recipient does so for itself.",
+        "Records that a recipient has acted on a stop file; a recipient does so for itself.",
     ),
     mutation(
         "createAccessToken",
         MutationKind::CreateAccessToken,
         &CREATE_ACCESS_TOKEN,
         &TOKEN_PAYLOAD,
-        "Makes an access token and tells its secret, once.",
+        "Creates an access token and returns its secret, once.",
     ),
     Mutation {
         was: Some("id"),
@@ -294,7 +297,7 @@ pub static MUTATIONS: &[Mutation] = &[
             MutationKind::RevokeAccessToken,
             &REVOKE_ACCESS_TOKEN,
             &TOKEN_PAYLOAD,
-            "Ends an access token; it counts with the next request.",
+            "Revokes an access token, effective from the next request.",
         )
     },
 ];

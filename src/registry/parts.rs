@@ -1,4 +1,4 @@
-//! What a record of a person consists of beside itself: further contact points, sources, restrictions. Room: registry.
+//! Parts of a person's record: further contact points, sources, restrictions. Room: registry.
 
 use super::{
     ObjectType, RowRule, Validator,
@@ -17,7 +17,7 @@ pub static CONTACT_POINT: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        choice("kind", Technical, "kind", &CONTACT_POINT_KIND, "What kind of contact point.").required(),
+        choice("kind", Technical, "kind", &CONTACT_POINT_KIND, "Kind of contact point.").required(),
         text("label", Technical, "label", "What it is used for, e.g. work.").writable(Validator::Line),
         text("email", Email, "email", "The e-mail address.")
             .masked(Mask::Email)
@@ -37,20 +37,20 @@ pub static CONTACT_POINT: ObjectType = ObjectType {
         created_at(),
     ],
     unexposed_columns: &[
-        ("contact_id", "the contact it belongs to, reached from there"),
-        ("email_folded", "companion of email"),
+        ("contact_id", "the contact it belongs to; readable from the contact"),
+        ("email_folded", "normalised form of email"),
         ("email_key", "key of the mailbox, for consents bound to it"),
-        ("phone_folded", "companion of phone"),
+        ("phone_folded", "normalised form of phone"),
         ("phone_key", "key of the number, for consents bound to it"),
         ("postal_key", "key of the postal address"),
-        ("key_version", "reader that made the keys"),
+        ("key_version", "version of the reader that made the keys"),
     ],
 };
 
 /// Where the data of a contact comes from.
 pub static PROVENANCE: ObjectType = ObjectType {
     name: "Provenance",
-    doc: "Where data of a contact comes from: source, when, by whom.",
+    doc: "Source of a contact's data: where it comes from, when and by whom it was recorded.",
     table: "provenance",
     key: "id",
     rows: RowRule::OfContact,
@@ -62,41 +62,41 @@ pub static PROVENANCE: ObjectType = ObjectType {
         time("collectedAt", Provenance, "collected_at", "When the source collected it."),
         time("recordedAt", Provenance, "recorded_at", "When it was recorded here."),
         text("recordedBy", Provenance, "recorded_by", "Actor who recorded it."),
-        list("fields", Provenance, "fields", "Names of the fields it brought."),
+        list("fields", Provenance, "fields", "Names of the fields it provided."),
         time("informedAt", Provenance, "informed_at", "When the person was informed (Art. 14(3))."),
-        text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice given."),
+        text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice provided."),
     ],
-    unexposed_columns: &[("contact_id", "the contact it belongs to, reached from there")],
+    unexposed_columns: &[("contact_id", "the contact it belongs to; readable from the contact")],
 };
 
 /// A restriction of the processing of a contact.
 pub static RESTRICTION: ObjectType = ObjectType {
     name: "Restriction",
-    doc: "A restriction of the processing of a contact (Art. 18); lifted only after the person was told.",
+    doc: "A restriction of the processing of a contact (Art. 18); lifted only after the person was informed.",
     table: "restriction",
     key: "id",
     rows: RowRule::OfContact,
     plural: None,
     fields: &[
         id(),
-        choice("limb", Restriction, "limb", &RESTRICTION_LIMB, "Point of Art. 18(1) it rests on.").required(),
+        choice("limb", Restriction, "limb", &RESTRICTION_LIMB, "Point of Art. 18(1) on which it is based.").required(),
         text("reason", Restriction, "reason", "Why."),
         time("restrictedAt", Restriction, "restricted_at", "Since when.").required(),
         time(
             "plannedUntil",
             Restriction,
             "planned_until",
-            "When it is to be looked at again; it does not end by itself.",
+            "When it is to be reviewed; it does not end automatically.",
         ),
         time(
             "informedAt",
             Restriction,
             "informed_at",
-            "When the person was told of the lifting (Art. 18(3)).",
+            "When the person was informed of the lifting (Art. 18(3)).",
         ),
         time("liftedAt", Restriction, "lifted_at", "When it was lifted."),
         text("recordedBy", Restriction, "recorded_by", "Actor who recorded it."),
         created_at(),
     ],
-    unexposed_columns: &[("contact_id", "the contact it belongs to, reached from there")],
+    unexposed_columns: &[("contact_id", "the contact it belongs to; readable from the contact")],
 };

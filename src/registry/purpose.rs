@@ -43,7 +43,7 @@ pub static PURPOSE: ObjectType = ObjectType {
         text("dpvIri", Technical, "dpv_iri", "IRI in the W3C Data Privacy Vocabulary."),
     ],
     unexposed_columns: &[
-        ("grounds", "how the row rule finds a ground; read from the policy"),
+        ("grounds", "which kind of ground the row rule needs; read from the policy"),
         ("is_group", "whether it is a group; read from the policy"),
         ("revision", "policy revision that wrote the row"),
         ("loaded_at", "when the row was written"),

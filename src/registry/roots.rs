@@ -5,10 +5,10 @@ use super::{
     InputField, InputKind, ObjectType, PRIVACY_REQUEST, PURPOSE, RECIPIENT, STOP,
 };
 
-/// How a root field is answered.
+/// How a root field is resolved.
 #[derive(Clone, Copy, Debug)]
 pub enum RootKind {
-    /// Who is calling, and what the caller may do.
+    /// The caller and its rights.
     Viewer,
     /// One row by its key.
     One(&'static ObjectType),
@@ -31,13 +31,13 @@ pub struct RootField {
     pub name: &'static str,
     /// Description in the SDL.
     pub doc: &'static str,
-    /// How it is answered.
+    /// How it is resolved.
     pub kind: RootKind,
-    /// Its old name, which serves until the next version.
+    /// Its deprecated name, which stays valid until the next version.
     pub was: Option<&'static str>,
 }
 
-/// A field of the root of subscriptions: rows of a type, told when they change.
+/// A subscription field: rows of a type, sent when they change.
 #[derive(Debug)]
 pub struct SubscriptionField {
     /// Name in the SDL.
@@ -51,7 +51,7 @@ pub struct SubscriptionField {
 /// Every subscription.
 pub static SUBSCRIPTIONS: &[SubscriptionField] = &[SubscriptionField {
     name: "requestChanged",
-    doc: "A data-subject request that was opened or changed, as the subscriber may read it then; nothing is told of one that it may not see.",
+    doc: "A data-subject request that was opened or changed, as the subscriber may read it at that moment. Requests that the subscriber may not see are not sent.",
     object: &PRIVACY_REQUEST,
 }];
 
@@ -63,20 +63,20 @@ const fn renamed(name: &'static str, was: &'static str, kind: RootKind, doc: &'s
     RootField { name, doc, kind, was: Some(was) }
 }
 
-/// The root field of queries called `name`, by either name.
+/// The query root field called `name`, also by its deprecated name.
 pub fn root_field(name: &str) -> Option<&'static RootField> {
     ROOTS.iter().find(|root| root.name == name || root.was == Some(name))
 }
 
-/// Of which consent a receipt is asked for.
+/// The consent whose receipt is requested.
 pub static RECEIPT_OF: InputField =
-    InputField::new("consentId", InputKind::Id, "Of which consent.").required().was("id");
+    InputField::new("consentId", InputKind::Id, "The consent.").required().was("id");
 
-/// The roles that an explanation is about.
+/// The roles to be explained.
 pub static EXPLAINED_ROLES: InputField = InputField::new(
     "roles",
     InputKind::Words,
-    "Roles, as one credential has them; the caller's own by default.",
+    "Roles of one credential; the caller's own by default.",
 )
 .was_of("role", InputKind::Word);
 
@@ -86,48 +86,48 @@ pub static ROOTS: &[RootField] = &[
     root(
         "contact",
         RootKind::One(&CONTACT),
-        "One contact; null where there is none for this caller and purpose.",
+        "One contact; null if this caller cannot see it for this purpose.",
     ),
-    root("contacts", RootKind::Connection(&CONTACT), "Contacts that have a ground for this purpose."),
+    root("contacts", RootKind::Connection(&CONTACT), "Contacts with a ground for this purpose."),
     root(
         "consent",
         RootKind::One(&CONSENT),
-        "One consent; null where there is none for this caller and purpose.",
+        "One consent; null if this caller cannot see it for this purpose.",
     ),
     root("consents", RootKind::Connection(&CONSENT), "Consents to this purpose."),
     root(
         "consentState",
         RootKind::ConsentState,
-        "The status of a consent at an instant, by what was declared until then; null where there is none for this caller and purpose.",
+        "The status of a consent at an instant, based on the declarations up to then; null if this caller cannot see it for this purpose.",
     ),
     root(
         "consentReceipt",
         RootKind::ConsentReceipt,
-        "The whole record of a consent, signed, after ISO/IEC TS 27560; null where there is none for this caller and purpose.",
+        "The complete record of a consent, signed, following ISO/IEC TS 27560; null if this caller cannot see it for this purpose.",
     ),
     root(
         "consentChanges",
         RootKind::Connection(&CONSENT_CHANGE),
-        "Consents to this purpose that began or ceased to hold, in the order in which that was committed. Who follows asks again and \
-         again with `after` the `endCursor` of the last page that held something, and misses none; an empty page gives no new \
-         cursor, and the old one goes on to be good. A cursor outlives the token that got it.",
+        "Consents to this purpose that came into force or ended, in commit order. To follow them without gaps, query repeatedly with \
+         `after` set to the `endCursor` of the last non-empty page; an empty page returns no new cursor, and the old one stays valid. \
+         A cursor outlives the token that obtained it.",
     ),
     renamed(
         "privacyRequest",
         "request",
         RootKind::One(&PRIVACY_REQUEST),
-        "One data-subject request; null where there is none for this caller and purpose.",
+        "One data-subject request; null if this caller cannot see it for this purpose.",
     ),
     renamed("privacyRequests", "requests", RootKind::Connection(&PRIVACY_REQUEST), "Data-subject requests."),
-    root("purposes", RootKind::List(&PURPOSE), "All purposes, by code."),
+    root("purposes", RootKind::List(&PURPOSE), "All purposes, ordered by code."),
     root("purpose", RootKind::One(&PURPOSE), "One purpose by its code."),
     root("recipients", RootKind::List(&RECIPIENT), "All recipients."),
     root(
         "stops",
         RootKind::Connection(&STOP),
-        "Noes that recipients are to be told, and those that they were told.",
+        "Withdrawals and objections that recipients have been or are to be told about.",
     ),
-    root("accesses", RootKind::List(&ACCESS), "Recipients that may fetch data by now, with the purposes."),
+    root("accesses", RootKind::List(&ACCESS), "Recipients that may currently fetch data, with their purposes."),
     renamed(
         "accessTokens",
         "tokens",
@@ -142,14 +142,14 @@ pub static ROOTS: &[RootField] = &[
     root(
         "explainAccess",
         RootKind::ExplainAccess,
-        "Why roles may or may not use a field for a purpose, with the rules that decide.",
+        "Why roles may or may not use a field for a purpose, with the deciding rules.",
     ),
 ];
 
-/// What a receipt tells beside all of the consent, its events, their texts and the purpose.
+/// The fields in a receipt that belong neither to the consent nor to its events, texts or purpose.
 const FIELDS_OF_OTHER_TYPES: [&str; 3] = ["Contact.id", "Objection.objectedAt", "Objection.endedAt"];
 
-/// Every coordinate that a receipt tells a value of: who asks for one must be able to read each of them in full.
+/// Every coordinate whose value is part of a receipt; the caller must be able to read each of them in full.
 pub fn receipt_coordinates() -> Vec<String> {
     let whole = [&CONSENT, &CONSENT_EVENT, &CONSENT_TEXT, &PURPOSE].into_iter();
     let fields =

@@ -1,9 +1,9 @@
-//! The shape that a written value must have, whichever way it comes in. Room: registry.
+//! Validates values before they are written, whatever their source. Room: registry.
 
 use chrono::NaiveDate;
 use unicode_normalization::UnicodeNormalization;
 
-/// How a value is checked before it is kept.
+/// How a value is validated before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validator {
     /// One line, at most 500 characters.
@@ -12,13 +12,13 @@ pub enum Validator {
     Lines,
     /// An e-mail address (RFC 5321 lengths, no quoted local part).
     Email,
-    /// A phone number, kept as given.
+    /// A phone number, stored as given.
     Phone,
-    /// A text that names mailboxes, however they are written: it is read where it is used, and not kept.
+    /// A text with e-mail addresses in any notation; it is parsed where it is used and not stored.
     Mailboxes,
-    /// The same of phone numbers.
+    /// The same for phone numbers.
     Numbers,
-    /// A date of the past, ISO 8601; a time of day behind it is dropped.
+    /// A past date, ISO 8601; a time of day after it is dropped.
     BirthDate,
     /// A date, ISO 8601.
     Date,
@@ -26,18 +26,18 @@ pub enum Validator {
     Language,
 }
 
-/// Why a value cannot be kept.
+/// Why a value is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValidationError {
-    /// Longer than the field takes.
+    /// Longer than the field allows.
     TooLong,
-    /// A control character, or one that reverses the direction of writing.
+    /// A control character, or one that changes the text direction.
     ControlCharacter,
     /// Not an e-mail address.
     InvalidEmail,
     /// Not a phone number.
     InvalidPhone,
-    /// Not a date of the past in the form YYYY-MM-DD.
+    /// Not a past date in the form YYYY-MM-DD.
     InvalidBirthDate,
     /// Not a date in the form YYYY-MM-DD.
     InvalidDate,
@@ -46,25 +46,26 @@ pub enum ValidationError {
 }
 
 impl ValidationError {
-    /// What a person reads: what the value must be.
+    /// The message for people: what the value must be.
     pub fn requirement(self) -> &'static str {
         match self {
             ValidationError::TooLong => "is too long",
-            ValidationError::ControlCharacter => "holds a control character",
+            ValidationError::ControlCharacter => "contains a control character",
             ValidationError::InvalidEmail => "is not an e-mail address",
             ValidationError::InvalidPhone => "is not a phone number",
-            ValidationError::InvalidBirthDate => "is not a date of the past of the form 1984-02-29",
-            ValidationError::InvalidDate => "is not a date of the form 2026-11-02",
+            ValidationError::InvalidBirthDate => "is not a past date in the form 1984-02-29",
+            ValidationError::InvalidDate => "is not a date in the form 2026-11-02",
             ValidationError::InvalidLanguage => "is not a language tag such as de or pt-BR",
         }
     }
 }
 
 impl Validator {
-    /// Checks `text` and gives the value to keep: trimmed, in Unicode normalisation form C; `None` when nothing is left.
+    /// Validates `text` and returns the value to store: trimmed, in Unicode normalisation form C; `None` if nothing
+    /// is left.
     ///
     /// # Errors
-    /// The first fault.
+    /// The first error found.
     pub fn check(self, text: &str, today: NaiveDate) -> Result<Option<String>, ValidationError> {
         let text: String = text.trim().nfc().collect();
         if text.is_empty() {
@@ -75,7 +76,7 @@ impl Validator {
             return Err(ValidationError::TooLong);
         }
         if matches!(self, Validator::Mailboxes | Validator::Numbers) {
-            // Invisible characters are read over: who says no is not sent away for them.
+            // Invisible characters are ignored here, so that an objection is never rejected because of them.
             return Ok(Some(text));
         }
         let allowed = |c: char| self == Validator::Lines && matches!(c, '\n' | '\r' | '\t');
@@ -99,14 +100,14 @@ impl Validator {
     }
 }
 
-/// Characters that turn the direction of what follows, marks of byte order, and what is no character at all.
+/// Characters that change the text direction, byte order marks and noncharacters.
 fn deceives(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}')
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// The shape of an address that mail can be sent to: RFC 5321 lengths, one `@`, a domain of several labels.
-/// Quoted local parts are not taken. The crate `email_address` (0.2.10) takes `&`, `!` and `_` in a domain, so this is our own.
+/// The form of a deliverable address: RFC 5321 lengths, one `@`, a domain of several labels. Quoted local parts are
+/// rejected. The crate `email_address` (0.2.10) accepts `&`, `!` and `_` in a domain, so we use our own check.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let dots = |part: &str| !part.starts_with('.') && !part.ends_with('.') && !part.contains("..");
@@ -125,8 +126,8 @@ fn is_email(text: &str) -> bool {
         && domain.split('.').all(label)
 }
 
-/// Digits with `+` in front and separators between, and an extension behind as `;ext=102` (RFC 3966); the number is kept
-/// as given.
+/// Digits with an optional leading `+`, separators, and an optional extension such as `;ext=102` (RFC 3966); the
+/// number is stored as given.
 fn is_phone(text: &str) -> bool {
     let (text, extension) = text.split_once(";ext=").map_or((text, None), |(text, ext)| (text, Some(ext)));
     let extends = |ext: &str| (1..=11).contains(&ext.len()) && ext.bytes().all(|byte| byte.is_ascii_digit());
@@ -141,7 +142,7 @@ fn is_phone(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_digit() || "+ -./()\u{a0}".contains(c))
 }
 
-/// An ISO 8601 date, alone or in front of a time of day.
+/// An ISO 8601 date, optionally followed by a time of day.
 fn date_in(text: &str) -> Option<NaiveDate> {
     let (date, rest) = text.split_at_checked(10)?;
     let shaped = date.bytes().enumerate().all(|(index, byte)| match index {
@@ -155,7 +156,7 @@ fn date_in(text: &str) -> Option<NaiveDate> {
     if shaped && time { NaiveDate::parse_from_str(date, "%Y-%m-%d").ok() } else { None }
 }
 
-/// The shape of a language tag: a language of 2 or 3 letters, then parts of 1 to 8 letters and digits.
+/// The form of a language tag: a language of 2 or 3 letters, then parts of 1 to 8 letters and digits.
 fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
     let language = parts.next().unwrap_or_default();
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(check(Validator::Line, "a\u{202e}b"), Err(ValidationError::ControlCharacter));
         assert_eq!(check(Validator::Line, "a\u{ffff}b"), Err(ValidationError::ControlCharacter));
         assert_eq!(check(Validator::Line, " \t "), Ok(None));
-        // Composed: the same letter is the same value, however it was typed.
+        // In composed form the same letter is the same value, however it was typed.
         assert_eq!(check(Validator::Line, "u\u{308}"), Ok(Some("ü".to_owned())));
     }
 }

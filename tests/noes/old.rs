@@ -54,7 +54,7 @@ async fn age(test: &TestApp) {
     let (app, db) = (&test.app, &test.app.db.writer);
     let contacts = contact::Entity::find().all(db).await.unwrap();
     let bound = consent::Entity::find().all(db).await.unwrap();
-    let ring = audit::ring(app).await.unwrap();
+    let ring = audit::installation_keys(app).await.unwrap();
     let newer = Migrator::migrations().len() - 12;
     // Blocks and entries of later readers go.
     let run = async |sql: String| {

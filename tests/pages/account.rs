@@ -122,7 +122,7 @@ async fn the_person_takes_receipt_and_record_along_and_nobody_elses() {
         assert_eq!((receipt.status, receipt.header("content-type")), (200, "application/ld+json"));
         assert_eq!(receipt.header("content-disposition"), "attachment; filename=\"consent-receipt.json\"");
         let document = receipts::parse(receipt.body.as_bytes()).unwrap();
-        let ring = audit::ring(&site.test.app).await.unwrap();
+        let ring = audit::installation_keys(&site.test.app).await.unwrap();
         let keys = receipts::published_keys(ring, &site.test.app.pages).unwrap();
         assert!(receipts::verify(&document, &keys).is_ok());
         // Somebody else's, nobody's, and what is no paper.

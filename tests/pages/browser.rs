@@ -176,7 +176,7 @@ impl Stage {
         let db = Db::connect(&self.database, 2).await.unwrap();
         let keys = MasterKeys::new(key.try_into().unwrap());
         let app = App::new(db, policy, Arc::new(SystemClock), keys, Issuers::default());
-        let ring = audit::ring(&app).await.unwrap();
+        let ring = audit::installation_keys(&app).await.unwrap();
         let mailbox = link_tokens::Mailbox::Key(EMAIL.to_owned());
         let meant = link_tokens::Preference { contact, purpose: "newsletter".to_owned(), mailbox };
         link_tokens::preference(ring, &meant).unwrap()

@@ -98,7 +98,7 @@ impl PagesState {
 
     /// The link in the mails of `purpose` to a contact with this address.
     pub async fn preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
-        let ring = audit::ring(&self.test.app).await.unwrap();
+        let ring = audit::installation_keys(&self.test.app).await.unwrap();
         let mailbox = link_tokens::Mailbox::of(ring, &email_key(email)).unwrap();
         link_tokens::preference(
             ring,
@@ -109,7 +109,7 @@ impl PagesState {
 
     /// The same as it was made before links named the mailbox.
     pub async fn old_preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
-        let ring = audit::ring(&self.test.app).await.unwrap();
+        let ring = audit::installation_keys(&self.test.app).await.unwrap();
         let mailbox =
             link_tokens::Mailbox::Digest(link_tokens::short_digest(ring, &email_key(email)).unwrap());
         link_tokens::preference(

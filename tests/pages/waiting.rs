@@ -242,7 +242,8 @@ async fn what_is_ended_or_answered_before_its_mail_is_not_mailed_about() {
         assert_eq!((row.fault.as_deref(), row.recipient, row.period), (Some("NOTHING_WAITS"), None, None));
         assert!(site.test.app.now() > at);
         let token =
-            link_tokens::one_time_token(audit::ring(&site.test.app).await.unwrap(), row.link_id).unwrap();
+            link_tokens::one_time_token(audit::installation_keys(&site.test.app).await.unwrap(), row.link_id)
+                .unwrap();
         assert_eq!(site.get(&format!("/p/{token}")).await.status, 404);
     }
 }

@@ -99,7 +99,7 @@ async fn what_a_mutation_looks_at_does_not_grow_with_the_database() {
     let test = TestApp::over(TestDatabase::of(&cluster).await).await;
     rows::fill(&test.app.db.writer).await;
     // As a server does when it starts: once in the life of an installation the log is looked through.
-    zweck::audit::ring(&test.app).await.unwrap();
+    zweck::audit::installation_keys(&test.app).await.unwrap();
     let data = PathBuf::from(setting(&test, "data_directory").await);
     let log = Log(data.parent().unwrap().join("log"));
     let (client, staff) = (Client::of(&test), Staff::of(&test).await);

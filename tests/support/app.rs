@@ -59,7 +59,7 @@ impl TestApp {
             zweck::auth::oidc::Issuers::default(),
         )
         .with_pages(pages());
-        audit::adopt(&app).await.unwrap();
+        audit::adopt_master_key(&app).await.unwrap();
         purposes::sync(&app, "cli:test").await.unwrap();
         // Twice: nothing is left to be done.
         purposes::sync(&app, "cli:test").await.unwrap();

@@ -42,7 +42,7 @@ impl Client {
 
     /// Waits until every change of a consent that is committed has its place, as a server's own jobs see to.
     pub async fn numbered(&self) {
-        while audit::number(&self.app).await.unwrap().is_none() {}
+        while audit::number_changes(&self.app).await.unwrap().is_none() {}
     }
 
     /// Status and raw body.

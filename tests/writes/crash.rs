@@ -105,7 +105,7 @@ async fn a_killed_process_leaves_neither_change_nor_entry_or_both() {
         let db = &world.test.app.db.writer;
         let staff = Staff::of(&world.test).await;
         // As at the start of a server.
-        zweck::audit::ring(&world.test.app).await.unwrap();
+        zweck::audit::installation_keys(&world.test.app).await.unwrap();
         let contact = json!({ "familyName": "Killed", "email": "k@example.org", "source": { "name": "call" }, "ground": { "purpose": "customer_care" } });
         let scenarios = [
             (

@@ -206,7 +206,7 @@ async fn every_mutation_leaves_an_entry_in_its_own_transaction_or_does_nothing()
                 // A no is taken, and its entry follows.
                 assert_eq!((outcome, number(db, &own).await), (&json!("DONE"), known), "{refused}");
                 block(&world.test, false).await;
-                assert!(zweck::audit::settle(&world.test.app).await.unwrap() > 0);
+                assert!(zweck::audit::write_deferred_entries(&world.test.app).await.unwrap() > 0);
                 assert_eq!(number(db, &own).await, known + 1, "{name}");
                 continue;
             }

@@ -331,10 +331,10 @@ async fn a_new_master_key_opens_what_the_old_one_wrapped() {
         let stale = number(&rotating.db.reader, "SELECT COUNT(*) FROM subject_key").await;
         assert!(stale > 0);
         assert_eq!(
-            zweck::audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped,
+            zweck::audit::rotate_master_key(&rotating, "cli:test").await.unwrap().rewrapped,
             u64::try_from(stale).unwrap()
         );
-        assert_eq!(zweck::audit::rotate(&rotating, "cli:test").await.unwrap().rewrapped, 0);
+        assert_eq!(zweck::audit::rotate_master_key(&rotating, "cli:test").await.unwrap().rewrapped, 0);
         // The old one is not needed any more, and opens nothing.
         for (key, opens) in [([8; 32], true), ([7; 32], false), ([9; 32], false)] {
             let app = open(MasterKeys::new(key)).await;

@@ -50,7 +50,7 @@ async fn a_no_is_taken_and_its_record_follows() {
         let news = test.caller("marketing", "newsletter").await;
         assert!(shown(client, &news, 1).await && shown(client, &news, 10).await);
         // As at the start of a server.
-        audit::ring(&test.app).await.unwrap();
+        audit::installation_keys(&test.app).await.unwrap();
         block(test, true).await;
         // A yes, and all else, is not.
         let before = dump(db).await;
@@ -92,13 +92,13 @@ async fn a_no_is_taken_and_its_record_follows() {
         // What is owed stays until the log takes it.
         let owed = number(db, OWED).await;
         assert!(owed >= 4, "{owed}");
-        assert_eq!(audit::settle(&test.app).await.unwrap_err().code.as_str(), "INTERNAL");
+        assert_eq!(audit::write_deferred_entries(&test.app).await.unwrap_err().code.as_str(), "INTERNAL");
         assert_eq!(number(db, OWED).await, owed);
         block(test, false).await;
         let entries = number(db, "SELECT COUNT(*) FROM audit_entry").await;
         jobs::round(&test.app, None).await.unwrap();
         assert_eq!(number(db, OWED).await, 0);
-        assert_eq!(audit::settle(&test.app).await.unwrap(), 0);
+        assert_eq!(audit::write_deferred_entries(&test.app).await.unwrap(), 0);
         assert!(number(db, "SELECT COUNT(*) FROM audit_entry").await >= entries + owed);
         // The record tells what every other does.
         let query = format!(
@@ -137,7 +137,7 @@ async fn lost_keys_keep_no_no_away() {
         super::done(client, &staff.consent, "withdrawConsent", input, "consents { id }").await;
         assert!(!shown(client, &news, 1).await);
         // A key that is lost has a successor: the entry is there at once, with its values.
-        assert_eq!(audit::settle(&test.app).await.unwrap(), 0);
+        assert_eq!(audit::write_deferred_entries(&test.app).await.unwrap(), 0);
         let whole = "SELECT COUNT(*) FROM audit_entry WHERE action = 'withdrawConsent' AND sealed LIKE '%\"consent\":\"1:%'";
         assert!(number(db, whole).await > 0);
     }
@@ -181,7 +181,7 @@ async fn pages_and_files_take_it_too() {
         let refused = run(&test.app, "email\nhans@example.org\n", &bounced).await;
         assert_eq!(refused.unwrap_err().code.as_str(), "AUDIT_UNAVAILABLE");
         block(test, false).await;
-        assert!(audit::settle(&test.app).await.unwrap() >= 4);
+        assert!(audit::write_deferred_entries(&test.app).await.unwrap() >= 4);
         assert_eq!(number(db, OWED).await, 0);
     }
 }
@@ -192,7 +192,7 @@ async fn opt_outs_of_contacts_are_taken_alone() {
     for world in worlds().await {
         let World { test, client } = &world;
         let db = &test.app.db.writer;
-        audit::ring(&test.app).await.unwrap();
+        audit::installation_keys(&test.app).await.unwrap();
         let news = test.caller("marketing", "newsletter").await;
         assert!(shown(client, &news, 1).await && shown(client, &news, 10).await);
         let import = Import {
@@ -223,7 +223,7 @@ async fn opt_outs_of_contacts_are_taken_alone() {
         let refused = import_file(&test.app, text.as_bytes(), &plain).await.unwrap_err();
         assert!(refused.message.contains("nothing was changed"), "{}", refused.message);
         block(test, false).await;
-        assert_eq!(audit::settle(&test.app).await.unwrap(), u64::try_from(owed).unwrap());
+        assert_eq!(audit::write_deferred_entries(&test.app).await.unwrap(), u64::try_from(owed).unwrap());
         let report = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
         assert_eq!((report.imported, report.opted_out, report.noes_not_taken), (253, 3, 1), "{report}");
         assert!(!shown(client, &news, 1).await && !shown(client, &news, 10).await);

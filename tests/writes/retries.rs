@@ -135,10 +135,10 @@ async fn outcomes_are_swept_away() {
         let db = &world.test.app.db.writer;
         send(&world, &staff.support, "k", CREATE, &neu("Neu")).await;
         let kept = "SELECT COUNT(*) FROM idempotency";
-        zweck::audit::sweep(&world.test.app).await.unwrap();
+        zweck::audit::delete_expired_outcomes(&world.test.app).await.unwrap();
         assert_eq!(number(db, kept).await, 2);
         world.test.clock.advance(TimeDelta::days(1));
-        zweck::audit::sweep(&world.test.app).await.unwrap();
+        zweck::audit::delete_expired_outcomes(&world.test.app).await.unwrap();
         assert_eq!(number(db, kept).await, 0);
     }
 }

@@ -1,4 +1,5 @@
-//! What the claims of a verified token mean: whether it counts now, and who may do what. Room: auth/oidc.
+//! Evaluates the claims of a verified token: whether it is valid now, and which roles and purposes it grants. Room:
+//! auth/oidc.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::config::oidc::{ClaimPath, Issuer};
 
-/// Why a token is refused: for the operator's log, never for the caller.
+/// Why a token is rejected: for the operator's log, never for the caller.
 pub(super) type Reason = &'static str;
 
-/// Longest subject, by OpenID Connect Core 1.0, section 2.
+/// Longest subject (OpenID Connect Core 1.0, section 2).
 const MAX_SUBJECT_BYTES: usize = 255;
 
-/// What a token says, once all of it holds.
+/// What a valid token grants.
 #[derive(Debug)]
 pub(super) struct Meaning {
     pub(super) subject: String,
@@ -22,7 +23,7 @@ pub(super) struct Meaning {
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Checks every claim that restricts the token, and reads the others.
+/// Checks every claim that restricts the token, and reads the rest.
 pub(super) fn read(
     claims: &Map<String, Value>,
     issuer: &Issuer,
@@ -50,7 +51,7 @@ pub(super) fn read(
     })
 }
 
-/// When the token ends, if it counts now.
+/// When the token expires, if it is valid now.
 fn in_time(
     claims: &Map<String, Value>,
     issuer: &Issuer,
@@ -67,15 +68,16 @@ fn in_time(
     if now >= expires_at { Err(if ends > oldest { "too old" } else { "expired" }) } else { Ok(expires_at) }
 }
 
-/// Whether the token is one that a bearer may present here: an access token, of a client that is welcome.
+/// Whether the token may be presented here: it must be an access token issued to an accepted client.
 fn check_use(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Reason> {
-    // Bound to a key (RFC 7800) whose possession is not proven here.
+    // Bound to a key (RFC 7800); this server does not check proof of possession.
     if claims.contains_key("cnf") {
         return Err("bound to a key");
     }
-    // Tokens for log-outs, ID tokens by the hashes that they alone have, and what Keycloak says of its tokens in a claim.
+    // Logout tokens, ID tokens by the hashes that only they have, and Keycloak's token type claim.
     let others = ["events", "at_hash", "c_hash"].iter().any(|name| claims.contains_key(*name));
-    // Without these hashes an ID token still answers the nonce of a client, and names neither a scope nor itself (RFC 9068, 2.2).
+    // Without these hashes an ID token still echoes a client's nonce, and it has neither a scope nor a token id (RFC
+    // 9068, 2.2).
     let answers = claims.contains_key("nonce")
         && !["scope", "scp", "client_id", "jti"].iter().any(|name| claims.contains_key(*name));
     let kind = claims.get("typ").and_then(Value::as_str);
@@ -90,7 +92,7 @@ fn check_use(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Reason>
     Ok(())
 }
 
-/// A NumericDate of RFC 7519: seconds, possibly with a fraction. What is there and is none refuses the token.
+/// A NumericDate (RFC 7519): seconds, possibly with a fraction. A malformed value rejects the token.
 fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>>, Reason> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds =
@@ -106,7 +108,7 @@ fn at<'a>(claims: &'a Map<String, Value>, path: &ClaimPath) -> Option<&'a Value>
     rest.iter().try_fold(claims.get(first)?, |value, name| value.get(name))
 }
 
-/// One text or several.
+/// One string or a list of strings.
 fn listed(value: Option<&Value>) -> Option<Vec<&str>> {
     match value? {
         Value::String(text) => Some(vec![text]),
@@ -115,9 +117,10 @@ fn listed(value: Option<&Value>) -> Option<Vec<&str>> {
     }
 }
 
-/// What the values of a claim give, each once. Values that mean nothing here give nothing.
+/// The mapped values of a claim, without duplicates. Values without a mapping grant nothing.
 fn mapped(claims: &Map<String, Value>, path: &ClaimPath, map: &BTreeMap<String, Vec<String>>) -> Vec<String> {
-    // One text holds one value, or several: parted by spaces in claims such as `scope`, by commas or semicolons from some servers.
+    // A string holds one value, or several separated by spaces (as in `scope`) or, from some servers, by commas or
+    // semicolons.
     let values: Vec<&str> = match at(claims, path) {
         Some(Value::String(text)) if map.contains_key(text) => vec![text],
         Some(Value::String(text)) if text.contains([',', ';']) => {

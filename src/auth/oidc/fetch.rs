@@ -1,4 +1,4 @@
-//! Fetches a small JSON document by https: one request, no redirects, bounded in time and size. Room: auth/oidc.
+//! Fetches a small JSON document over HTTPS: one request, no redirects, limited in time and size. Room: auth/oidc.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -26,19 +26,19 @@ use tokio_rustls::{
 
 use crate::config::oidc::is_trustworthy;
 
-/// How long a request may take, from the name look-up to the last byte.
+/// Time limit of a request, from the DNS lookup to the last byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest document. A set of ten keys with their certificates has 20 kB.
+/// Largest document. A set of ten keys with certificates takes 20 kB.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// The client of an issuer's servers.
+/// The HTTPS client for an issuer's servers.
 pub(super) struct Client(TlsConnector);
 
 impl Client {
-    /// A client that trusts the certificates of `ca_file`, or else the roots of Mozilla.
+    /// A client that trusts the certificates in `ca_file`, or Mozilla's root certificates.
     ///
     /// # Errors
-    /// A text for the operator: the file cannot be read, or holds no certificate.
+    /// A message for the operator: the file cannot be read or holds no certificate.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         match ca_file {
@@ -61,17 +61,17 @@ impl Client {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    /// The document at `url`.
+    /// Fetches the document at `url`.
     ///
     /// # Errors
-    /// Why there is none, without quoting anything.
+    /// Why the request failed, without quoting anything.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, &'static str> {
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.ask(url));
         answer.await.map_err(|_| "the server took too long")?
     }
 
     async fn ask(&self, url: &str) -> Result<Bytes, &'static str> {
-        // Discovery names addresses too, so it is looked at here, where none gets past.
+        // Discovery documents supply URLs as well, so the check is here, where it cannot be bypassed.
         let uri: Uri = url.parse().ok().filter(|_| is_trustworthy(url)).ok_or("the address is not https")?;
         let (host, tls) = (uri.host().unwrap_or_default(), uri.scheme_str() == Some("https"));
         let name = host.trim_matches(['[', ']']);

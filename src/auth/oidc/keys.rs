@@ -1,9 +1,8 @@
-//! The keys of an issuer: kept, read anew in time and when a key is unknown, beside the requests, and outliving a server that
-//! fails. Room: auth/oidc.
+//! Caches an issuer's keys: refreshes them in the background, on schedule and for unknown key ids, and keeps them
+//! while the issuer is down. Room: auth/oidc.
 //!
-//! Keys are read beside the requests, by one task for each issuer, 30 s apart at least. Nobody who has proved nothing
-//! waits for the network: a token whose key is not known is refused at once, and says `soon` while the issuer is
-//! being asked.
+//! One background task per issuer reads the keys, at least 30 s apart. No unauthenticated request waits for the
+//! network: a token with an unknown key is rejected at once, with `soon` set while the issuer is being asked.
 
 use std::{
     path::PathBuf,
@@ -30,32 +29,33 @@ use super::{
 };
 use crate::config::oidc::{Algorithm, Issuer};
 
-/// How old the keys may become before they are read anew, beside the requests.
+/// Age after which the keys are refreshed in the background.
 const REFRESH_INTERVAL: TimeDelta = TimeDelta::minutes(10);
-/// Shortest time between two readings, however many unknown keys are presented.
+/// Minimum time between two refreshes, however many unknown keys are presented.
 const MIN_REFRESH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
-/// How long keys count that cannot be read anew. Without an end, who keeps the server away keeps a stolen key alive.
+/// How long keys stay valid if they cannot be refreshed. Without a limit, whoever blocks the issuer keeps a stolen
+/// key alive.
 const MAX_STALENESS: TimeDelta = TimeDelta::hours(24);
-/// More keys than any issuer has.
+/// Maximum number of keys per issuer, more than any issuer has.
 const MAX_KEYS: usize = 100;
 
-/// Why there is no key.
+/// Why no key was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoKey {
-    /// The issuer lists none of that name, as far as is known.
+    /// The issuer does not list it, as far as is known.
     Unknown,
-    /// The issuer is being asked for it.
+    /// The issuer is being asked.
     LookedFor,
 }
 
 enum Source {
     File(PathBuf),
     Url(String),
-    /// OpenID Connect Discovery 1.0, from the issuer's identifier.
+    /// OpenID Connect Discovery 1.0, starting from the issuer's identifier.
     Discovery(String),
 }
 
-/// The keys of one issuer.
+/// The key cache of one issuer.
 pub(super) struct KeyStore {
     /// The issuer's short name, for the log.
     name: String,
@@ -63,9 +63,9 @@ pub(super) struct KeyStore {
     client: Client,
     grace: TimeDelta,
     known: ArcSwap<Known>,
-    /// When it was last tried; held while keys are read, so that one reads at a time.
+    /// Time of the last attempt; locked during a refresh, so that only one runs at a time.
     tried_at: Arc<Mutex<Option<DateTime<Utc>>>>,
-    /// Whether they are being read.
+    /// Whether a refresh is running.
     reading: AtomicBool,
 }
 
@@ -78,10 +78,10 @@ struct Known {
 #[derive(Clone)]
 struct Key {
     kid: Option<String>,
-    /// The algorithms it may be used with.
+    /// The algorithms that it may be used with.
     algorithms: Vec<Algorithm>,
     key: Arc<PublicKey>,
-    /// When it was first missed in the issuer's list.
+    /// When it first disappeared from the issuer's list.
     missed_at: Option<DateTime<Utc>>,
 }
 
@@ -116,8 +116,8 @@ impl KeyStore {
         })
     }
 
-    /// The one key that a token names and that fits its algorithm. Nobody waits for the issuer: where the key is not known it is looked
-    /// for beside the requests, by one for all, and the next request finds it.
+    /// Finds the key that a token names and that matches its algorithm. It never waits for the issuer: an unknown key
+    /// triggers one background refresh for all requests, and the next request finds it.
     pub(super) fn find(
         self: &Arc<Self>,
         kid: Option<&str>,
@@ -130,12 +130,12 @@ impl KeyStore {
             return found.ok_or(NoKey::Unknown);
         }
         let reading = self.read_beside(now);
-        // Another request may have read them since.
+        // Another request may have refreshed the keys since.
         let found = found.or_else(|| self.look(&self.known.load(), kid, algorithm, now));
         found.ok_or(if reading { NoKey::LookedFor } else { NoKey::Unknown })
     }
 
-    /// Has the keys read anew by a task of its own unless that was tried just now. Tells whether they are being read.
+    /// Starts a background refresh unless one was tried recently. Returns whether one is running.
     fn read_beside(self: &Arc<Self>, now: DateTime<Utc>) -> bool {
         let Ok(mut tried_at) = self.tried_at.clone().try_lock_owned() else {
             return self.reading.load(Ordering::Acquire);
@@ -165,21 +165,21 @@ impl KeyStore {
             None => now - read_at <= MAX_STALENESS,
             Some(at) => now - at < self.grace,
         };
-        // Without a name the issuer means the key that it lists.
+        // A token without a key id means the issuer's only key.
         let named = |key: &&Key| match kid {
             Some(_) => key.kid.as_deref() == kid,
             None => key.missed_at.is_none(),
         };
         let fitting = known.keys.iter().filter(|key| key.algorithms.contains(&algorithm));
         let mut keys = fitting.filter(named).filter(counts);
-        // Of several none: a token must say which key it means.
+        // With several candidates a token must name its key.
         match (keys.next(), keys.next()) {
             (Some(key), None) => Some(key.key.clone()),
             _ => None,
         }
     }
 
-    /// Whether it is time to read the keys anew, which nobody does or did just now.
+    /// Whether a refresh is due and none is running or was tried recently.
     fn is_due(&self, known: &Known, now: DateTime<Utc>) -> bool {
         let fresh = known.read_at.is_some_and(|at| (now - at).abs() < REFRESH_INTERVAL);
         let tried =
@@ -200,7 +200,7 @@ impl KeyStore {
         }
     }
 
-    /// Reads the keys where they are due.
+    /// Refreshes the keys if they are due.
     pub(super) async fn refresh(&self, now: DateTime<Utc>) {
         if !self.is_due(&self.known.load_full(), now) {
             return;
@@ -213,15 +213,15 @@ impl KeyStore {
         self.read_or_warn(now).await;
     }
 
-    /// Whether keys come from a file, which must be there before anything starts.
+    /// Whether the keys come from a file, which must be read at startup.
     pub(super) fn is_file(&self) -> bool {
         matches!(self.source, Source::File(_))
     }
 
-    /// Reads the keys and puts them in the place of those known.
+    /// Reads the keys and replaces the known ones.
     ///
     /// # Errors
-    /// Why there are none; then those known stay.
+    /// Why they could not be read; the known ones stay.
     pub(super) async fn read(&self, now: DateTime<Utc>) -> Result<(), &'static str> {
         let text = match &self.source {
             Source::File(file) => {
@@ -252,7 +252,7 @@ impl KeyStore {
             return Err("there is no key that fits");
         }
         for old in &self.known.load().keys {
-            // Which keys without a name are gone cannot be told; a name that is there again means the new key.
+            // Removed keys without an id cannot be told apart; an id that is listed again means the new key.
             let gone = old.kid.is_some() && keys.iter().all(|key| key.kid != old.kid);
             let missed_at = old.missed_at.unwrap_or(now);
             if gone && now - missed_at < self.grace && keys.len() < 2 * MAX_KEYS {
@@ -264,12 +264,12 @@ impl KeyStore {
     }
 }
 
-/// A clock that was put back does not keep the keys from being read.
+/// A clock that was set back must not prevent a refresh.
 fn is_recent(tried_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (now - tried_at).abs() < MIN_REFRESH_INTERVAL
 }
 
-/// The algorithms of one key of RSA.
+/// The algorithms of an RSA key.
 const RSA: [Algorithm; 6] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -279,7 +279,8 @@ const RSA: [Algorithm; 6] = [
     Algorithm::PS512,
 ];
 
-/// A coordinate of a point, as long as its curve demands (RFC 7518, 6.2.1.2). Some servers leave out its leading zeros.
+/// A coordinate of an EC point, padded to the length of its curve (RFC 7518, 6.2.1.2). Some servers omit leading
+/// zeros.
 fn coordinate<const N: usize>(text: &str) -> Option<[u8; N]> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let start = N.checked_sub(bytes.len())?;
@@ -292,9 +293,9 @@ fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A public key that signatures of tokens can be checked with. Others are passed over: sets hold keys for encryption too.
+/// A public key for verifying token signatures. Other keys are skipped: sets hold encryption keys too.
 fn usable(listed: Value) -> Option<Key> {
-    // The crate for JWTs knows fewer algorithms.
+    // The JWT crate knows fewer algorithms.
     let only = match listed.get("alg") {
         Some(Value::String(name)) => Some(name.clone()),
         Some(Value::Null) | None => None,

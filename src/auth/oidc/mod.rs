@@ -1,7 +1,7 @@
 //! Users: tokens of OpenID Connect issuers, verified with the issuers' public keys. Room: auth/oidc.
 //!
-//! A token is a JWT in the form of RFC 9068, signed with a public-key algorithm. It is verified on every request, and gives
-//! what an access token gives: an actor, roles, purposes and an end.
+//! A token is a JWT in the form of RFC 9068, signed with a public-key algorithm. It is verified on every request and
+//! grants what an access token grants: an actor, roles, purposes and an expiry.
 
 mod claims;
 mod fetch;
@@ -27,10 +27,10 @@ use crate::{
     policy::Policy,
 };
 
-/// Longest token. Those with a hundred roles have half of it.
+/// Longest token. One with a hundred roles takes half of it.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// Every issuer whose tokens are taken.
+/// All issuers whose tokens are accepted.
 #[derive(Default)]
 pub struct Issuers(Vec<Issuer>);
 
@@ -41,27 +41,27 @@ struct Issuer {
     actor_key: [u8; 32],
 }
 
-/// What a token that holds gives.
+/// What a valid token grants.
 #[derive(Debug)]
 pub struct User {
     /// `user:<issuer's short name>:<pseudonym>`.
     pub actor_id: String,
-    /// Roles without prefix.
+    /// Role codes, without prefix.
     pub roles: Vec<String>,
     /// Codes of purposes.
     pub purposes: Vec<String>,
-    /// When the token ends, the difference of clocks included.
+    /// When the token expires, including the allowed clock difference.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A token that does not hold.
+/// A rejected token.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused {
-    /// Whether it may hold in a moment: the issuer is being asked for the key that it names.
+    /// Whether a retry may succeed: the issuer is being asked for the key that the token names.
     pub soon: bool,
 }
 
-/// What is said of a key that the issuer is being asked for.
+/// The reason while the issuer is being asked for the key.
 const KEY_PENDING: Reason = "no such key, yet: the issuer is asked for it";
 
 #[derive(Deserialize)]
@@ -70,10 +70,10 @@ struct Unverified {
 }
 
 impl Issuers {
-    /// The issuers of the configuration. Keys are read later, but for those of files.
+    /// The configured issuers. Keys are read later, except those in files.
     ///
     /// # Errors
-    /// A text for the operator: a file of certificates cannot be read.
+    /// A message for the operator: a certificate file cannot be read.
     pub fn new(settings: &BTreeMap<String, Settings>, actor_key: [u8; 32]) -> Result<Self, String> {
         signatures::install();
         let issuer = |(name, settings): (&String, &Settings)| {
@@ -83,15 +83,15 @@ impl Issuers {
         settings.iter().map(issuer).collect::<Result<_, String>>().map(Self)
     }
 
-    /// Whether there are none.
+    /// Whether no issuer is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What the policy does not know of what claims are mapped to.
+    /// Checks that the policy knows every role and purpose that claims are mapped to.
     ///
     /// # Errors
-    /// A text for the operator, naming the first.
+    /// A message for the operator that names the first unknown one.
     pub fn check(&self, policy: &Policy) -> Result<(), String> {
         for Issuer { name, settings, .. } in &self.0 {
             let mut roles = settings.roles.values().flatten();
@@ -109,10 +109,10 @@ impl Issuers {
         Ok(())
     }
 
-    /// Reads the keys that lie in files.
+    /// Reads the keys that are configured as files.
     ///
     /// # Errors
-    /// A text for the operator: a file cannot be read, or holds no key.
+    /// A message for the operator: a file cannot be read or holds no key.
     pub async fn read_files(&self, now: DateTime<Utc>) -> Result<(), String> {
         for issuer in self.0.iter().filter(|issuer| issuer.keys.is_file()) {
             let read = issuer.keys.read(now).await;
@@ -121,18 +121,18 @@ impl Issuers {
         Ok(())
     }
 
-    /// Reads keys that are due anew. A server that fails leaves those known in force.
+    /// Refreshes keys that are due. If an issuer is down its known keys stay valid.
     pub async fn refresh(&self, now: DateTime<Utc>) {
         join_all(self.0.iter().map(|issuer| issuer.keys.refresh(now))).await;
     }
 
-    /// The user that a token names, if all of it holds. Nothing is waited for.
+    /// Verifies a token and returns its user. It never waits for the network.
     ///
     /// # Errors
-    /// Whether the issuer is being asked for the key; any other reason is for the log alone.
+    /// Whether the issuer is being asked for the key; every other reason goes to the log only.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<User, Refused> {
         let Some(issuer) = self.issuer_of(token) else {
-            // Which it names is what somebody typed; a slash at the end that is missing is the likeliest.
+            // The value is mistyped by someone; a missing trailing slash is the most likely cause.
             tracing::info!(
                 target: "zweck::security",
                 "a token that is not ours names no issuer that is configured, letter by letter"
@@ -145,7 +145,7 @@ impl Issuers {
         })
     }
 
-    /// The issuer that a token claims to be of; its keys alone are looked at afterwards.
+    /// The issuer that a token claims to be from; only that issuer's keys are used to verify it.
     fn issuer_of(&self, token: &str) -> Option<&Issuer> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
@@ -158,7 +158,7 @@ impl Issuers {
         self.0.iter().find(|issuer| issuer.settings.issuer == claimed.iss)
     }
 
-    /// The id of the user whom the issuer called `name` calls `subject`.
+    /// The actor id of the user `subject` at the issuer with the short name `name`.
     pub fn actor_id(&self, name: &str, subject: &str) -> Option<String> {
         self.0.iter().find(|issuer| issuer.name == name).map(|issuer| issuer.actor_id(subject))
     }
@@ -167,7 +167,7 @@ impl Issuers {
 impl Issuer {
     fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
         let header = Header::of(token).ok_or("the header cannot be read")?;
-        // A word of the standard, and what an operator has to put into the configuration.
+        // The standard's name for it, which the operator puts into the configuration.
         let algorithm = Algorithm::of_name(&header.alg).ok_or("another algorithm")?;
         let named = Some(algorithm).filter(|algorithm| self.settings.algorithms.contains(algorithm));
         let algorithm = named.ok_or_else(|| {
@@ -175,7 +175,7 @@ impl Issuer {
             tracing::info!(target: "zweck::security", issuer, ?algorithm, "a token is signed by an algorithm that `algorithms` does not name");
             "another algorithm"
         })?;
-        // A token does not bring the key that it is checked with, nor extensions that nobody here knows (RFC 7515, 4.1.11).
+        // A token must not supply its own key or use unknown critical extensions (RFC 7515, 4.1.11).
         if header.brings_or_extends() {
             return Err("a header that is not taken");
         }
@@ -201,18 +201,20 @@ impl Issuer {
         User { actor_id: self.actor_id(&subject), roles, purposes, expires_at }
     }
 
-    /// What the issuer calls a user may be a name or an address, and goes to logs and into the audit log: there stands a
-    /// pseudonym (Art. 4(5)), which is the same as long as the key is, and says nothing to those who don't have it.
+    /// An issuer's subject may be a name or an address, and actor ids appear in logs and in the audit log. They
+    /// therefore hold a pseudonym (Art. 4(5)), which stays the same as long as the actor key does and means nothing
+    /// to anyone without the key.
     fn actor_id(&self, subject: &str) -> String {
         let mut pseudonym = [0u8; 16];
-        // An address holds no line break, so that no two users are written alike. 16 bytes are never too many.
+        // An issuer URL holds no line break, so two users never produce the same text. 16 bytes keep collisions out
+        // of reach.
         let user = format!("actor\n{}\n{subject}", self.settings.issuer);
         let _ = Hkdf::<Sha256>::new(Some(b"zweck"), &self.actor_key).expand(user.as_bytes(), &mut pseudonym);
         format!("user:{}:{}", self.name, hex::encode(pseudonym))
     }
 }
 
-/// RFC 7515, 4.1.9: `application/` may be left out.
+/// RFC 7515, 4.1.9: `application/` may be omitted.
 fn strip_application(kind: &str) -> &str {
     match kind.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,

@@ -1,4 +1,5 @@
-//! Signatures, checked by ring, and those of P-521, which neither it nor the crate for JWTs knows, by `p521`. Room: auth/oidc.
+//! Verifies signatures with ring, and those of P-521, which neither ring nor the JWT crate supports, with `p521`.
+//! Room: auth/oidc.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
@@ -18,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::config::oidc::Algorithm as Named;
 
-/// What the header of a token says (RFC 7515, 4.1). A member that stands there twice is a fault.
+/// The header of a token (RFC 7515, 4.1). A duplicate member is an error.
 #[derive(Deserialize)]
 pub(super) struct Header {
     pub(super) alg: String,
@@ -35,7 +36,7 @@ pub(super) struct Header {
     b64: bool,
 }
 
-/// Whether a member is there, whatever it says.
+/// Whether a member is present, whatever its value is.
 fn there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
@@ -46,7 +47,7 @@ impl Header {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()
     }
 
-    /// Whether it brings a key, or wants what nobody here knows.
+    /// Whether the header supplies a key or requires an unknown extension.
     pub(super) fn brings_or_extends(&self) -> bool {
         let brings = [&self.jwk, &self.jku, &self.x5u, &self.x5c];
         let extends = [&self.crit, &self.enc, &self.zip];
@@ -56,7 +57,7 @@ impl Header {
 
 /// A public key of an issuer.
 pub(super) enum PublicKey {
-    /// One that the crate for JWTs knows.
+    /// One that the JWT crate supports.
     Known(DecodingKey),
     P521(Box<p521::ecdsa::VerifyingKey>),
 }
@@ -68,13 +69,13 @@ impl From<DecodingKey> for PublicKey {
 }
 
 impl PublicKey {
-    /// The key of a point (RFC 7518, 6.2.1), if it lies on the curve.
+    /// A P-521 key from its coordinates (RFC 7518, 6.2.1), if the point is on the curve.
     pub(super) fn of_p521(x: &[u8; 66], y: &[u8; 66]) -> Option<Self> {
         let point = [[4].as_slice(), x, y].concat();
         Some(Self::P521(Box::new(p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?)))
     }
 
-    /// The claims of a token whose signature by `algorithm` holds. Nothing else is checked.
+    /// The claims of a token whose signature by `algorithm` is valid. Nothing else is checked.
     pub(super) fn verified(&self, token: &str, algorithm: Named) -> Option<Map<String, Value>> {
         let (message, signature) = token.rsplit_once('.')?;
         let holds = match self {
@@ -93,7 +94,7 @@ impl PublicKey {
     }
 }
 
-/// What the crate for JWTs calls an algorithm.
+/// The JWT crate's name for an algorithm.
 fn known_as(algorithm: Named) -> Option<Algorithm> {
     Some(match algorithm {
         Named::RS256 => Algorithm::RS256,
@@ -112,17 +113,17 @@ fn known_as(algorithm: Named) -> Option<Algorithm> {
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err::<Box<dyn JwtSigner>, Error>(ErrorKind::UnsupportedAlgorithm.into()),
     verifier_factory: verifier,
-    // Of private keys and thumbprints alone, which this program has no use for.
+    // For private keys and thumbprints only, which this program does not use.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring check signatures. Later calls change nothing.
+/// Makes ring verify signatures. Repeated calls have no effect.
 pub(super) fn install() {
-    // An error says that a provider is there already; it can only be this one.
+    // An error means that a provider is already installed; it can only be this one.
     let _ = PROVIDER.install_default();
 }
 
-/// INVARIANT: a key only ever meets an algorithm of its own family, and none with a shared secret.
+/// INVARIANT: a key is only ever used with an algorithm of its own family, and never with a shared secret.
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     if key.family() != algorithm.family() || algorithm.family() == AlgorithmFamily::Hmac {
         return Err(ErrorKind::InvalidAlgorithm.into());

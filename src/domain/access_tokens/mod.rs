@@ -1,6 +1,7 @@
 //! Access tokens: made, found again and revoked; what a bearer may claim comes from here alone. Room: domain/access_tokens.
 
 mod bearer;
+mod input;
 
 use std::sync::LazyLock;
 
@@ -319,7 +320,7 @@ pub async fn rotate(
     let mut row = before.clone().into_active_model();
     row.expires_at = Set(ends);
     Entity::update(row).exec(tx.connection()).await?;
-    let changes = ChangeSet::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    let changes = ChangeSet::diff(&ACCESS_TOKEN, Some(&before), Some(&after));
     tx.record(entry("rotateAccessToken", id, changes)).await?;
     Ok(made)
 }
@@ -343,7 +344,7 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
     let mut row = before.clone().into_active_model();
     row.revoked_at = Set(after.revoked_at);
     Entity::update(row).exec(tx.connection()).await?;
-    let changes = ChangeSet::between(&ACCESS_TOKEN, Some(&before), Some(&after));
+    let changes = ChangeSet::diff(&ACCESS_TOKEN, Some(&before), Some(&after));
     tx.record(entry("revokeAccessToken", id, changes)).await
 }
 

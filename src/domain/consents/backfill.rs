@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    audit::{self, Author, ChangeSet, Entry, Past},
+    audit::{self, Author, ChangeSet, Entry, RowFailures},
     base::error::Error,
     registry::{CONSENT_CHANGE, DataCategory},
 };
@@ -24,10 +24,10 @@ const BATCH_SIZE: u64 = 500;
 /// # Errors
 /// `INTERNAL` from the database; what was told before that stays.
 pub async fn catch_up(app: &App) -> Result<u64, Error> {
-    let (mut told, mut last, mut past) = (0, Uuid::nil(), Past::default());
+    let (mut told, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
     while let Some(contacts) = next(app, last).await? {
         last = contacts.last().copied().unwrap_or(last);
-        if audit::untold(app, &contacts).await? == 0 {
+        if audit::count_unrecorded(app, &contacts).await? == 0 {
             continue;
         }
         match tell(app, &contacts).await {
@@ -35,12 +35,12 @@ pub async fn catch_up(app: &App) -> Result<u64, Error> {
             Err(_) => {
                 for one in &contacts {
                     let alone = tell(app, std::slice::from_ref(one)).await;
-                    told += past.take(app, "consents that were not told", *one, alone).await?;
+                    told += failures.tolerate(app, "consents that were not told", *one, alone).await?;
                 }
             }
         }
     }
-    past.end(told)
+    failures.finish(told)
 }
 
 /// How many consents began or ended without having been told.
@@ -51,7 +51,7 @@ pub async fn untold(app: &App) -> Result<u64, Error> {
     let (mut found, mut last) = (0, Uuid::nil());
     while let Some(contacts) = next(app, last).await? {
         last = contacts.last().copied().unwrap_or(last);
-        found += u64::try_from(audit::untold(app, &contacts).await?).unwrap_or(u64::MAX);
+        found += u64::try_from(audit::count_unrecorded(app, &contacts).await?).unwrap_or(u64::MAX);
     }
     Ok(found)
 }
@@ -83,7 +83,7 @@ async fn tell(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
         .into_tuple::<Uuid>()
         .all(tx.connection())
         .await?;
-    let number = u64::try_from(tx.look_at(contacts).await?).unwrap_or(u64::MAX);
+    let number = u64::try_from(tx.recheck(contacts).await?).unwrap_or(u64::MAX);
     if number == 0 {
         // Another has told it meanwhile.
         return Ok(0);
@@ -93,7 +93,7 @@ async fn tell(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
         entity_type: CONSENT_CHANGE.name,
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one(
+        changes: ChangeSet::single(
             "ConsentChange.kind",
             DataCategory::Consent,
             serde_json::Value::Null,

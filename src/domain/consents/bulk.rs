@@ -30,8 +30,6 @@ use crate::{
 
 /// Values in one list of a statement.
 const MAX_BIND_VALUES: usize = 10_000;
-/// Rows per INSERT.
-const INSERT_BATCH: usize = 500;
 
 /// What is told of the consent of a contact to a purpose on a channel.
 #[derive(Clone, Debug)]
@@ -389,26 +387,20 @@ impl ExistingConsents {
     pub async fn write(mut self, tx: &mut Transaction, action: &'static str) -> Result<usize, Error> {
         let touched = std::mem::take(&mut self.touched);
         let held: Vec<Held> = touched.iter().filter_map(|key| self.held.remove(key)).collect();
-        let new: Vec<consent::Model> =
-            held.iter().filter(|held| held.before.is_none()).map(|held| held.now.clone()).collect();
-        for rows in new.chunks(INSERT_BATCH) {
-            tx.insert_all::<consent::Entity>(rows.iter().cloned()).await?;
-        }
+        let new = held.iter().filter(|held| held.before.is_none()).map(|held| held.now.clone());
+        tx.insert_all::<consent::Entity>(new).await?;
         for held in &held {
             if let Some(before) = &held.before {
                 // What changed is told below, with the events.
                 _ = tx.update::<consent::Entity>(&CONSENT, before, &held.now).await?;
             }
         }
-        let fresh: Vec<consent_event::Model> =
-            held.iter().flat_map(|held| held.events.iter().skip(held.known)).cloned().collect();
-        for rows in fresh.chunks(INSERT_BATCH) {
-            tx.insert_all::<consent_event::Entity>(rows.iter().cloned()).await?;
-        }
+        let fresh = held.iter().flat_map(|held| held.events.iter().skip(held.known)).cloned();
+        tx.insert_all::<consent_event::Entity>(fresh).await?;
         for held in &held {
-            let mut changes = ChangeSet::between(&CONSENT, held.before.as_ref(), Some(&held.now));
+            let mut changes = ChangeSet::diff(&CONSENT, held.before.as_ref(), Some(&held.now));
             for event in held.events.iter().skip(held.known) {
-                changes = changes.and(ChangeSet::between(&CONSENT_EVENT, None, Some(event)));
+                changes = changes.merge(ChangeSet::diff(&CONSENT_EVENT, None, Some(event)));
             }
             tx.record(Entry {
                 action,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::consents::loaded::Opened;
 use crate::{
-    audit::{ChangeSet, Entry, Rows, Transaction},
+    audit::{ChangeSet, Entry, RowBatch, Transaction},
     auth::actor::Actor,
     base::error::Error,
     domain::consents::projection::project,
@@ -178,7 +178,7 @@ pub(super) async fn declare(
 ) -> Result<Uuid, Error> {
     let Opened { row: before, mut events, keys, new } = opened;
     let before = &before;
-    tx.take_keys(before.contact_id, &keys)?;
+    tx.preload_keys(before.contact_id, &keys)?;
     let at = declaration.declared_at.unwrap_or_else(|| not_before(tx, &events));
     if is_repeat(declaration, at, &events) {
         return repeat(tx, before, declaration.action).await;
@@ -216,8 +216,8 @@ pub(super) async fn declare(
         after.bound_address = declaration.address.as_ref().map(|address| address.key.clone());
     }
     let mut rows = match new {
-        true => Rows::default().insert::<consent::Entity>(&CONSENT, &after),
-        false => Rows::default().update::<consent::Entity>(&CONSENT, before, &after)?,
+        true => RowBatch::default().insert::<consent::Entity>(&CONSENT, &after),
+        false => RowBatch::default().update::<consent::Entity>(&CONSENT, before, &after)?,
     };
     for event in &fresh {
         rows = rows.insert::<consent_event::Entity>(&CONSENT_EVENT, event);

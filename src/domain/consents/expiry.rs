@@ -20,7 +20,7 @@ use super::events::{self, Declaration, declare, not_before};
 use crate::domain::consents::loaded;
 use crate::{
     app::App,
-    audit::{self, Author, Past, Transaction},
+    audit::{self, Author, RowFailures, Transaction},
     base::error::Error,
     policy::Grounds,
 };
@@ -185,7 +185,7 @@ impl Demand {
 
 /// Does `task` to the consents that `candidates` finds, a batch in each transaction.
 async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &Task) -> Result<u64, Error> {
-    let (mut done, mut last, mut past) = (0, Uuid::nil(), Past::default());
+    let (mut done, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
     loop {
         let batch: Vec<(Uuid, Uuid)> = candidates()
             .select_only()
@@ -197,7 +197,7 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some((end, _)) = batch.last() else { return past.end(done) };
+        let Some((end, _)) = batch.last() else { return failures.finish(done) };
         last = *end;
         match audit::with_retry(|| declare_all(app, &batch, task)).await {
             Ok(number) => done += number,
@@ -205,7 +205,7 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             Err(_) => {
                 for one in &batch {
                     let alone = audit::with_retry(|| declare_all(app, std::slice::from_ref(one), task)).await;
-                    done += past.take(app, "a consent that ends", one.0, alone).await?;
+                    done += failures.tolerate(app, "a consent that ends", one.0, alone).await?;
                 }
             }
         }

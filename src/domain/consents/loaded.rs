@@ -107,7 +107,7 @@ pub(super) async fn find(
         .add(column(consent::Column::Id).eq(id))
         // A merge may have moved it until the lock was had.
         .add(column(consent::Column::ContactId).eq(holder))
-        .add(tx.rule(actor, &CONSENT));
+        .add(tx.row_condition(actor, &CONSENT));
     Ok(read(tx, condition).await?.pop())
 }
 

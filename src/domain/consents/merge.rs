@@ -185,7 +185,7 @@ async fn carry(
         return Ok(());
     }
     let changes = tx.update::<consent::Entity>(&CONSENT, before, &after).await?;
-    tx.record(merged.entry(&CONSENT, before.id, changes.and(event))).await
+    tx.record(merged.entry(&CONSENT, before.id, changes.merge(event))).await
 }
 
 /// Makes one consent of two, with the events of both.
@@ -209,9 +209,9 @@ async fn unite(
     let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
     let events = serde_json::json!(moved);
     let coordinate = "Consent.events";
-    let came = ChangeSet::one(coordinate, DataCategory::Link, serde_json::Value::Null, events.clone());
+    let came = ChangeSet::single(coordinate, DataCategory::Link, serde_json::Value::Null, events.clone());
     let changes = tx.update::<consent::Entity>(&CONSENT, own, &after).await?;
-    tx.record(merged.entry(&CONSENT, own.id, changes.and(event).and(came))).await?;
-    let went = ChangeSet::one(coordinate, DataCategory::Link, events, serde_json::Value::Null);
-    tx.record(merged.entry(&CONSENT, other.id, gone.and(went))).await
+    tx.record(merged.entry(&CONSENT, own.id, changes.merge(event).merge(came))).await?;
+    let went = ChangeSet::single(coordinate, DataCategory::Link, events, serde_json::Value::Null);
+    tx.record(merged.entry(&CONSENT, other.id, gone.merge(went))).await
 }

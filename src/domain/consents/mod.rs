@@ -5,6 +5,7 @@ mod bulk;
 mod events;
 mod expiry;
 mod granting;
+mod input;
 mod loaded;
 pub mod merge;
 mod noes;

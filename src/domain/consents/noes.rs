@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::{
-    audit::{Mode, Transaction},
+    audit::{LockMode, Transaction},
     base::error::Error,
     domain::{
         contacts::{self, NewAddresses},
@@ -37,7 +37,7 @@ pub async fn arrive(tx: &mut Transaction, reached: &NewAddresses) -> Result<(), 
 /// `INTERNAL` from the database.
 pub async fn carry_noes(tx: &mut Transaction, reached: &NewAddresses) -> Result<(), Error> {
     let Some(contact) = reached.owner().filter(|_| !reached.all().is_empty()) else { return Ok(()) };
-    if !tx.holds(reached.locks(), Mode::Exclusive) {
+    if !tx.has_locks(reached.locks(), LockMode::Exclusive) {
         return Ok(());
     }
     let standing: Vec<Declared> = of(tx, contact)

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{bound_anew, noes};
 use crate::{
     app::App,
-    audit::{self, Author, ChangeSet, Entry, Mode, Past, Transaction},
+    audit::{self, Author, ChangeSet, Entry, LockMode, RowFailures, Transaction},
     base::{error::Error, identities},
     domain::{
         contacts::{self, NewAddresses},
@@ -106,7 +106,7 @@ async fn finish(app: &App) -> Result<(), Error> {
         entity_type: "Keys",
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one(
+        changes: ChangeSet::single(
             "Keys.reader",
             DataCategory::Technical,
             serde_json::Value::Null,
@@ -128,7 +128,7 @@ pub async fn agree(app: &App) -> Result<Settled, Error> {
 
 /// Goes through all contacts, and on past one that cannot be settled: that holds up nobody else's noes, and fails it in the end.
 async fn walk(app: &App) -> Result<Settled, Error> {
-    let (mut settled, mut last, mut past) = (Settled::default(), Uuid::nil(), Past::default());
+    let (mut settled, mut last, mut failures) = (Settled::default(), Uuid::nil(), RowFailures::default());
     loop {
         let ids: Vec<Uuid> = contact::Entity::find()
             .select_only()
@@ -140,14 +140,14 @@ async fn walk(app: &App) -> Result<Settled, Error> {
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some(end) = ids.last() else { return past.end(settled) };
+        let Some(end) = ids.last() else { return failures.finish(settled) };
         last = *end;
         match audit::with_retry(|| batch(app, &ids)).await {
             Ok(done) => settled.add(done),
             Err(_) => {
                 for id in &ids {
                     let alone = audit::with_retry(|| batch(app, std::slice::from_ref(id))).await;
-                    settled.add(past.take(app, "a contact that is settled", *id, alone).await?);
+                    settled.add(failures.tolerate(app, "a contact that is settled", *id, alone).await?);
                 }
             }
         }
@@ -159,7 +159,7 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let before = reached(&tx, ids).await?;
     let stale = before.iter().any(|(row, points, _)| is_stale(app, row, points));
-    let mode = if stale { Mode::Exclusive } else { Mode::Shared };
+    let mode = if stale { LockMode::Exclusive } else { LockMode::Shared };
     tx.lock_identities(before.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode)
         .await?;
     // What is to be blocked beside these is locked along with them.
@@ -171,7 +171,7 @@ async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
     }
     contacts::lock_all(&tx, all).await?;
     let behind = reached(&tx, ids).await?;
-    if !tx.holds(behind.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode) {
+    if !tx.has_locks(behind.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode) {
         return Err(Error::repeat());
     }
     let mut settled = Settled::default();
@@ -248,7 +248,7 @@ async fn read_anew(
         _ = tx.update::<contact_point::Entity>(&CONTACT_POINT, point, &keyed).await?;
     }
     bound_anew(tx, row, &after).await?;
-    tx.touch(&[row.id]);
-    tx.record_bare("readAddressesAnew", "Contact", &[row.id], "Contact.id");
+    tx.mark_affected(&[row.id]);
+    tx.record_without_values("readAddressesAnew", "Contact", &[row.id], "Contact.id");
     Ok(())
 }

@@ -171,7 +171,7 @@ pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Resu
         entity_type: CONTACT_POINT.name,
         entity_id: Some(id),
         contact_id: Some(contact_id),
-        changes: ChangeSet::between(&CONTACT_POINT, Some(&point), None),
+        changes: ChangeSet::diff(&CONTACT_POINT, Some(&point), None),
     })
     .await?;
     Ok(contact_id)

@@ -108,7 +108,7 @@ impl Merged {
         let link = CONTACT.fields.iter().find(leads).map_or("id", |field| field.name);
         let id = |contact: &contact::Model| contact.id.to_string().into();
         let coordinate = format!("{}.{link}", CONTACT.name);
-        ChangeSet::one(&coordinate, DataCategory::Link, id(&self.duplicate), id(&self.after))
+        ChangeSet::single(&coordinate, DataCategory::Link, id(&self.duplicate), id(&self.after))
     }
 }
 
@@ -131,7 +131,7 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     }
     let mode = super::mode_of(tx, &both).await?;
     tx.lock_identities(locks, mode).await?;
-    tx.lock_contacts();
+    tx.note_contact_locks();
     let find = async |id| {
         Ok::<_, Error>(contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?)
     };
@@ -141,12 +141,12 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     let mode = super::mode_of(tx, &both).await?;
     for id in both {
         let reached = super::reached(tx.connection(), tx.reader(), id).await?;
-        if reached.is_some_and(|reached| !tx.holds(reached.locks(), mode)) {
+        if reached.is_some_and(|reached| !tx.has_locks(reached.locks(), mode)) {
             return Err(Error::repeat());
         }
     }
     for id in [first.id, second.id] {
-        if !tx.sees(actor, &CONTACT, id).await? {
+        if !tx.can_see(actor, &CONTACT, id).await? {
             return Err(unknown());
         }
     }
@@ -174,7 +174,7 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
     let Pair { stays: before, goes: duplicate } = pair;
     let mut after = before.clone();
     join_values(tx.reader(), &mut after, &duplicate, take, tx.now())?;
-    let given = ChangeSet::between(&CONTACT, Some(&before), Some(&after));
+    let given = ChangeSet::diff(&CONTACT, Some(&before), Some(&after));
     let given: Vec<&str> =
         given.coordinates().iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
     let fields = serde_json::json!(given).to_string();
@@ -208,7 +208,7 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
     let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
     let reached = NewAddresses::typed(Vec::new());
     let mut merged = Merged { before, after, duplicate, reached };
-    tx.record(merged.entry(&CONTACT, merged.after.id, changes.and(provenance))).await?;
+    tx.record(merged.entry(&CONTACT, merged.after.id, changes.merge(provenance))).await?;
     let points = join_points(tx, &merged).await?;
     merged.reached = NewAddresses::of(tx.reader(), &merged.after, &points);
     Ok(merged)
@@ -336,12 +336,12 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
         };
         let changes = if own.iter().chain(&primary).any(nothing_new) {
             contact_point::Entity::delete_by_id(point.id).exec(tx.connection()).await?;
-            ChangeSet::between(&CONTACT_POINT, Some(&point), None)
+            ChangeSet::diff(&CONTACT_POINT, Some(&point), None)
         } else {
             let moved = contact_point::Model { contact_id: merged.after.id, ..point.clone() };
             let changes = tx.update::<contact_point::Entity>(&CONTACT_POINT, &point, &moved).await?;
             own.push(moved);
-            changes.and(merged.moved(&CONTACT_POINT))
+            changes.merge(merged.moved(&CONTACT_POINT))
         };
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod contact_points;
+mod input;
 pub mod merge;
 mod new_addresses;
 mod restrictions;
@@ -25,12 +26,13 @@ use uuid::Uuid;
 
 pub use address::Address;
 pub use contact_points::{MAX_CONTACT_POINTS, NewContactPoint, add_point, remove_point};
+pub use input::values_from_input;
 pub use new_addresses::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
 pub use restrictions::{Restrict, lift, restrict};
 pub use rows::{blank, set, set_all, set_keys};
 
 use crate::{
-    audit::{ChangeSet, Entry, Mode, Rows, Transaction},
+    audit::{ChangeSet, Entry, LockMode, RowBatch, Transaction},
     auth::actor::Actor,
     base::{
         error::{Code, Error},
@@ -67,10 +69,10 @@ pub fn unknown() -> Error {
 /// # Errors
 /// `NOT_FOUND`, the same whether there is none or it is not visible for the purpose.
 pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::Model, Error> {
-    tx.lock_contacts();
+    tx.note_contact_locks();
     let found = contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
     let contact = found.ok_or_else(unknown)?;
-    if tx.sees(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
+    if tx.can_see(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
 }
 
 /// Locks these contacts in the order of their ids; none of them is looked at.
@@ -78,7 +80,7 @@ pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn lock_all(tx: &Transaction, mut ids: Vec<Uuid>) -> Result<(), Error> {
-    tx.lock_contacts();
+    tx.note_contact_locks();
     ids.sort_unstable();
     for ids in ids.chunks(10_000) {
         contact::Entity::find()
@@ -113,7 +115,7 @@ pub(crate) async fn lock_bringing(
     }
     let contact = lock(tx, actor, id).await?;
     let reached = brought(tx.reader(), &contact)?;
-    if !reached.all().is_empty() && !tx.holds(reached.locks(), mode_of(tx, &[id]).await?) {
+    if !reached.all().is_empty() && !tx.has_locks(reached.locks(), mode_of(tx, &[id]).await?) {
         return Err(Error::repeat());
     }
     Ok(contact)
@@ -121,7 +123,7 @@ pub(crate) async fn lock_bringing(
 
 /// How identities are locked that come to contacts: EXCLUSIVE where one of these may say no to anything, since that no is declared for what
 /// comes.
-pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<Mode, Error> {
+pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<LockMode, Error> {
     let refused = Query::select()
         .expr(Expr::val(1))
         .from(consent::Entity)
@@ -138,7 +140,7 @@ pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<Mode, Erro
     let either = Condition::any().add(Expr::exists(refused)).add(Expr::exists(objected));
     let asked = Query::select().expr(Expr::val(1)).cond_where(either).to_owned();
     let says_no = tx.connection().query_one(&asked).await?.is_some();
-    Ok(if says_no { Mode::Exclusive } else { Mode::Shared })
+    Ok(if says_no { LockMode::Exclusive } else { LockMode::Shared })
 }
 
 /// Rows of `objection` that the person of the record said: its objections, and the blocks that are its own word
@@ -182,7 +184,7 @@ pub async fn lock_with<E: EntityTrait>(
     if !follows {
         return Err(Error::internal("a row that is visible without its contact"));
     }
-    tx.lock_contacts();
+    tx.note_contact_locks();
     let holder = holder::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
     let holder = holder.one(tx.connection()).await?.ok_or_else(&unknown)?;
     let mut select = Query::select();
@@ -194,8 +196,11 @@ pub async fn lock_with<E: EntityTrait>(
     }
     // A merge may have moved it until the lock was had.
     select.from_as(E::default(), "t").and_where(Expr::col(("t", column)).eq(holder));
-    let row =
-        tx.connection().query_one(select.and_where(tx.rule(actor, object))).await?.ok_or_else(unknown)?;
+    let row = tx
+        .connection()
+        .query_one(select.and_where(tx.row_condition(actor, object)))
+        .await?
+        .ok_or_else(unknown)?;
     Ok(E::Model::from_query_result(&row, "")?)
 }
 
@@ -221,53 +226,24 @@ pub async fn reached<C: ConnectionTrait>(
     Ok(contacts.first().map(|contact| NewAddresses::of(reader, contact, &points)))
 }
 
-/// Makes a contact with its provenance. Its ground is recorded in the same transaction by `grounds`.
+/// The row of a new contact and that of its provenance, made but not written: `operations` writes them with the ground and the blocks.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` when nothing tells who it is or how to reach the person.
-pub async fn create(
-    tx: &mut Transaction,
-    action: &'static str,
-    values: &Values,
-    source: &Source,
-) -> Result<NewAddresses, Error> {
-    let id = tx.new_subject();
-    create_as(tx, action, id, values, source).await
-}
-
-/// The same with an id that the transaction gave out for it: whoever makes a contact of himself is named by it.
-///
-/// # Errors
-/// As [`create`].
-pub async fn create_as(
-    tx: &mut Transaction,
-    action: &'static str,
+/// `BAD_USER_INPUT` when no value says who the person is or how to reach the person.
+pub fn new_rows(
+    tx: &Transaction,
     id: Uuid,
     values: &Values,
     source: &Source,
-) -> Result<NewAddresses, Error> {
+) -> Result<(contact::Model, provenance::Model), Error> {
     if !values.iter().any(|(field, _)| field.identifies) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::bad_input(message).with_input_path("input"));
     }
-    let mut model = blank(tx.reader(), id, tx.now());
-    set_all(tx.reader(), &mut model, values.iter().map(|(field, value)| (*field, value.as_str())))?;
-    let reached = NewAddresses::of(tx.reader(), &model, &[]);
-    tx.lock_identities(reached.locks(), Mode::Shared).await?;
+    let mut contact = blank(tx.reader(), id, tx.now());
+    set_all(tx.reader(), &mut contact, values.iter().map(|(field, value)| (*field, value.as_str())))?;
     let names: Vec<&str> = values.iter().map(|(field, _)| field.name).collect();
-    let rows = Rows::default()
-        .insert::<contact::Entity>(&CONTACT, &model)
-        .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, model.id, source, &names));
-    let changes = tx.write(rows).await?;
-    tx.record(Entry {
-        action,
-        entity_type: CONTACT.name,
-        entity_id: Some(model.id),
-        contact_id: Some(model.id),
-        changes,
-    })
-    .await?;
-    Ok(reached)
+    Ok((contact, sourced(tx, id, source, &names)))
 }
 
 /// Where the named fields come from.
@@ -365,7 +341,7 @@ pub async fn rectify(
     for (field, value) in &change.values {
         set(tx.reader(), &mut after, field, value.as_deref())?;
     }
-    let changes = ChangeSet::between(&CONTACT, Some(&before), Some(&after));
+    let changes = ChangeSet::diff(&CONTACT, Some(&before), Some(&after));
     let entry = |changes| Entry {
         action: "updateContact",
         entity_type: CONTACT.name,
@@ -392,7 +368,7 @@ pub async fn rectify(
     let changed = changes.coordinates();
     let names: Vec<&str> =
         changed.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
-    let rows = Rows::default()
+    let rows = RowBatch::default()
         .update::<contact::Entity>(&CONTACT, &before, &after)?
         .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, change.id, &source, &names));
     let changes = tx.write(rows).await?;

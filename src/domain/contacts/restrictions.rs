@@ -85,7 +85,7 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Re
     };
     let mut changes = tx.insert::<restriction::Entity>(&RESTRICTION, &model).await?;
     if before.state != ContactState::Restricted {
-        changes = changes.and(save(tx, &before, ContactState::Restricted).await?);
+        changes = changes.merge(save(tx, &before, ContactState::Restricted).await?);
     }
     tx.record(entry("restrictContact", new.id, changes)).await
 }
@@ -121,7 +121,7 @@ pub async fn lift(
     for model in in_force {
         let lifted =
             restriction::Model { informed_at: Some(informed_at), lifted_at: Some(tx.now()), ..model.clone() };
-        changes = changes.and(tx.update::<restriction::Entity>(&RESTRICTION, &model, &lifted).await?);
+        changes = changes.merge(tx.update::<restriction::Entity>(&RESTRICTION, &model, &lifted).await?);
     }
     tx.record(entry("liftRestriction", id, changes)).await
 }

@@ -100,7 +100,7 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
         return Ok(None);
     }
     let changes =
-        ChangeSet::one("Mail.attempts", DataCategory::Technical, row.attempts.into(), attempts.into());
+        ChangeSet::single("Mail.attempts", DataCategory::Technical, row.attempts.into(), attempts.into());
     tx.record(entry("tryMail", row, changes)).await?;
     tx.commit().await?;
     Ok(Some(taken))
@@ -160,7 +160,7 @@ async fn record(
 ) -> Result<(), Error> {
     let told = fault.unwrap_or("SENT");
     let changes =
-        ChangeSet::one("Mail.outcome", DataCategory::Technical, serde_json::Value::Null, told.into());
+        ChangeSet::single("Mail.outcome", DataCategory::Technical, serde_json::Value::Null, told.into());
     tx.record(entry(action, taken, changes)).await
 }
 

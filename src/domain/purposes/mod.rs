@@ -140,7 +140,7 @@ async fn write(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {
             .await?;
     }
     publish(&tx, policy).await?;
-    let changes = ChangeSet::one(
+    let changes = ChangeSet::single(
         "AuditEntry.policyRevision",
         DataCategory::Audit,
         before.into(),

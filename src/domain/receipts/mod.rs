@@ -40,6 +40,6 @@ pub async fn document<C: ConnectionTrait>(
     let (policy, now) = (app.policy.current(), app.now());
     let Some(record) = load::record(connection, &policy, consent, now).await? else { return Ok(None) };
     let unsigned = document::document(&record, &policy, &app.pages, app.new_id(), now);
-    let ring = audit::ring(app).await?;
+    let ring = audit::installation_keys(app).await?;
     signatures::sign(unsigned, ring, &app.pages, now).map(Some)
 }

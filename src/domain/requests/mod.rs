@@ -21,6 +21,7 @@ use crate::{
         objections::{self, NewObjection},
         suppressions,
     },
+    engine::Input,
     registry::PRIVACY_REQUEST,
 };
 
@@ -37,6 +38,22 @@ pub struct NewRequest {
     pub purpose: Option<String>,
     /// What is to be noted.
     pub note: Option<String>,
+}
+
+impl NewRequest {
+    /// The request that an `OpenRequestInput` describes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
+        Ok(Self {
+            contact_id: input.require_id("contactId")?,
+            kind: input.require_enum("kind")?,
+            received_at: input.time("receivedAt"),
+            purpose: input.optional_string("purpose"),
+            note: input.optional_string("note"),
+        })
+    }
 }
 
 /// Opens a request; its period runs from the receipt (Art. 12(3)). An objection to advertising counts from the next read on.
@@ -117,7 +134,7 @@ pub async fn cancel(
     // The request itself is locked: it may outlive its contact.
     let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
     let before = found.ok_or_else(unknown)?;
-    if !tx.sees(actor, &PRIVACY_REQUEST, id).await? {
+    if !tx.can_see(actor, &PRIVACY_REQUEST, id).await? {
         return Err(unknown());
     }
     match before.status {

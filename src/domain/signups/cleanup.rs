@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    audit::{self, Author, ChangeSet, Entry, Past, Transaction},
+    audit::{self, Author, ChangeSet, Entry, RowFailures, Transaction},
     base::error::Error,
     registry::DataCategory,
 };
@@ -41,11 +41,11 @@ enum Due {
 
 /// Ends what is due, a batch in each transaction; one by one where a batch fails.
 async fn each(app: &App, due: Due) -> Result<u64, Error> {
-    let (mut done, mut past, mut passed) = (0, Past::default(), Vec::new());
+    let (mut done, mut failures, mut passed) = (0, RowFailures::default(), Vec::new());
     loop {
         let ids = due.ids(app, &passed).await?;
         if ids.is_empty() {
-            return past.end(done);
+            return failures.finish(done);
         }
         match audit::with_retry(|| due.end(app, &ids)).await {
             Ok(number) => done += number,
@@ -55,12 +55,12 @@ async fn each(app: &App, due: Due) -> Result<u64, Error> {
                     if alone.is_err() {
                         passed.push(*id);
                     }
-                    done += past.take(app, "a sign-up or link that is over", *id, alone).await?;
+                    done += failures.tolerate(app, "a sign-up or link that is over", *id, alone).await?;
                 }
             }
         }
         if (ids.len() as u64) < BATCH_SIZE {
-            return past.end(done);
+            return failures.finish(done);
         }
     }
 }
@@ -111,7 +111,8 @@ async fn commit(
     entity: &'static str,
     number: usize,
 ) -> Result<u64, Error> {
-    let changes = ChangeSet::one("deleted", DataCategory::Technical, serde_json::Value::Null, number.into());
+    let changes =
+        ChangeSet::single("deleted", DataCategory::Technical, serde_json::Value::Null, number.into());
     tx.record(Entry { action, entity_type: entity, entity_id: None, contact_id: None, changes }).await?;
     tx.commit().await?;
     Ok(number as u64)

@@ -25,8 +25,8 @@ use crate::{
     base::{error::Error, identities::Identity},
     domain::{
         consents::{self, Asked},
-        contacts::{self, Source, Values},
-        suppressions,
+        contacts::{Source, Values},
+        operations,
     },
     registry::{CONTACT, DataCategory},
 };
@@ -55,7 +55,8 @@ pub async fn asks(app: &App, link: &link::Model) -> Result<Vec<String>, Error> {
 }
 
 async fn asked(app: &App, link: &link::Model) -> Result<Option<Pending>, Error> {
-    let (db, policy, ring) = (&app.db.reader, app.policy.current(), audit::known_ring(app).await?);
+    let (db, policy, ring) =
+        (&app.db.reader, app.policy.current(), audit::existing_installation_keys(app).await?);
     let offers = match link.kind {
         LinkKind::Confirm => {
             let looking =
@@ -181,7 +182,7 @@ async fn settle(
     // First of all the mailbox: a no about it comes before or after, and of two who confirm for one new mailbox the second finds the
     // contact that the first has made.
     let mailboxes = app.reader.emails(&own.address).identities;
-    tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::Mode::Exclusive).await?;
+    tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::LockMode::Exclusive).await?;
     let known = owner(tx, &own).await?;
     let id = known.unwrap_or_else(|| tx.new_subject());
     let actor = act_as(tx, app, id, request_id)?;
@@ -201,7 +202,7 @@ async fn settle(
         None => None,
     };
     let Some(link) = hold(tx, link).await? else { return Ok(None) };
-    let ring = tx.known_ring().await?;
+    let ring = tx.existing_installation_keys().await?;
     let looking =
         Looking { policy: &actor.policy, ring: (ring.as_ref(), &app.reader), now: tx.now(), locked: true };
     let waiting = waiting::of(tx.connection(), &looking, (&link, &own)).await?;
@@ -295,9 +296,7 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
         informed_at: sign_up.notice_version.as_ref().map(|_| sign_up.signed_up_at),
         notice_version: sign_up.notice_version.clone(),
     };
-    let reached = contacts::create_as(tx, "createContact", id, &values, &source).await?;
-    // What was declared before does not count; the confirmation comes after it.
-    suppressions::bring(tx, &reached).await.map(|_| ())
+    operations::create_contact_of_sign_up(tx, id, &values, &source).await
 }
 
 /// Deletes what was confirmed: all of it stands in the events now. What was signed up to besides goes on to wait for the same link.
@@ -329,7 +328,7 @@ async fn forget(
             .await?;
     }
     for Waiting { sign_up, .. } in meant {
-        let changes = ChangeSet::one("SignUp.confirmed", DataCategory::Consent, false.into(), true.into());
+        let changes = ChangeSet::single("SignUp.confirmed", DataCategory::Consent, false.into(), true.into());
         tx.record(Entry {
             action: "confirmSignUp",
             entity_type: "SignUp",

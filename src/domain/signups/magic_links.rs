@@ -67,7 +67,7 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     // Of a mailbox of several records the link is nobody's: it opens one once it is known who holds it.
     let shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
     let contact_id = contact_id.filter(|_| !shared);
-    let ring = tx.ring().await?;
+    let ring = tx.installation_keys().await?;
     let ends = tx.now() + app.pages.fresh_time();
     let link = Link { contact_id, ..Link::new(LinkKind::Fresh) };
     let link_id = make_link(&mut tx, &ring, &link, key, ends).await?;
@@ -84,7 +84,7 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Fresh).await?;
     let turn = if key.is_empty() { Turn::Never(Withheld::Nobody) } else { turn };
     mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
-    let changes = ChangeSet::one(
+    let changes = ChangeSet::single(
         "Link.expiresAt",
         DataCategory::Technical,
         serde_json::Value::Null,

@@ -203,12 +203,13 @@ async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tr
 /// Records that a record was opened, or that something wrong was told; never what.
 async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -> Result<(), Error> {
     let (action, changes) = match found {
-        Some(_) => {
-            ("openRecord", ChangeSet::one("Link.opened", DataCategory::Technical, false.into(), true.into()))
-        }
+        Some(_) => (
+            "openRecord",
+            ChangeSet::single("Link.opened", DataCategory::Technical, false.into(), true.into()),
+        ),
         None => {
             let (before, after) = (link.tries.into(), (link.tries + 1).into());
-            ("tellWrong", ChangeSet::one("Link.tries", DataCategory::Technical, before, after))
+            ("tellWrong", ChangeSet::single("Link.tries", DataCategory::Technical, before, after))
         }
     };
     tx.record(Entry { action, entity_type: "Link", entity_id: Some(link.id), contact_id: found, changes })

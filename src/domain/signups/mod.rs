@@ -74,7 +74,7 @@ async fn write(
     let policy = app.policy.current();
     let checked = validation::check(tx, app, &policy, new).await?;
     let address_key = tx.reader().email_key(&checked.address);
-    let (mut open, known) = (Vec::new(), tx.known_ring().await?);
+    let (mut open, known) = (Vec::new(), tx.existing_installation_keys().await?);
     for choice in &checked.choices {
         let since = new.signed_up_at;
         if !validation::blocked(
@@ -114,7 +114,7 @@ async fn write(
     sign_up::Entity::insert(row.clone().into_active_model().reset_all())
         .exec_without_returning(tx.connection())
         .await?;
-    let ring = tx.ring().await?;
+    let ring = tx.installation_keys().await?;
     let (turn, ends) = waiting::turn(tx, &app.pages, &ring, &row).await?;
     let turn = if ended { Turn::Never(Withheld::EndedSince) } else { turn };
     let link = Link { contact_id: row.contact_id, sign_up_id: Some(row.id), ..Link::new(LinkKind::Confirm) };
@@ -131,7 +131,7 @@ async fn write(
     };
     mail_outbox::queue(tx, &app.pages, &ring, &mail, turn).await?;
     let changes =
-        ChangeSet::one("SignUp.purposes", DataCategory::Consent, serde_json::Value::Null, purposes.into());
+        ChangeSet::single("SignUp.purposes", DataCategory::Consent, serde_json::Value::Null, purposes.into());
     tx.record(Entry {
         action,
         entity_type: "SignUp",

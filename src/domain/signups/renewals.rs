@@ -15,7 +15,7 @@ use super::{Link, make_link};
 use crate::domain::signups::validation::{blocked, published};
 use crate::{
     app::App,
-    audit::{self, Author, Past},
+    audit::{self, Author, RowFailures},
     auth::{actor::Actor, credential::Credential},
     base::{error::Error, i18n::LANGUAGES},
     domain::{
@@ -47,7 +47,7 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
         .filter(|purpose| purpose.asks_renewal)
         .map(|purpose| purpose.code.as_str())
         .collect();
-    let (mut asked, mut after, mut past) = (0, Uuid::nil(), Past::default());
+    let (mut asked, mut after, mut failures) = (0, Uuid::nil(), RowFailures::default());
     loop {
         let ids: Vec<Uuid> = due(app, &asking)
             .select_only()
@@ -58,11 +58,11 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some(last) = ids.last() else { return past.end(asked) };
+        let Some(last) = ids.last() else { return failures.finish(asked) };
         after = *last;
         for id in ids {
             let one = audit::with_retry(|| ask(app, &policy, &asking, id)).await.map(u64::from);
-            asked += past.take(app, "a renewal", id, one).await?;
+            asked += failures.tolerate(app, "a renewal", id, one).await?;
         }
     }
 }
@@ -116,10 +116,10 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
     let follower = follower(app, policy, &row.purpose_code)?;
     let live = contact.state == ContactState::Active
         && bound
-        && tx.sees(&follower, &CONTACT, contact.id).await?
+        && tx.can_see(&follower, &CONTACT, contact.id).await?
         && !blocked(
             tx.connection(),
-            (tx.known_ring().await?.as_ref(), tx.reader()),
+            (tx.existing_installation_keys().await?.as_ref(), tx.reader()),
             policy,
             key,
             &row.purpose_code,
@@ -134,7 +134,7 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
     let Some(current) = policy.current_text(&row.purpose_code, language) else { return Ok(false) };
     let text = published(tx.connection(), &current.purpose, &current.language, &current.version).await?;
     let Some(text) = text else { return Ok(false) };
-    let ring = tx.ring().await?;
+    let ring = tx.installation_keys().await?;
     let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Renew).await?;
     if !matches!(turn, Turn::At(_)) {
         // Another consent of the person was asked for just now; this one's turn comes.

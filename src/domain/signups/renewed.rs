@@ -78,7 +78,7 @@ pub(super) async fn renewed(
         return Ok(Answered::Closed);
     }
     let Some(renewing) = renewing(tx.connection(), &link).await? else { return Ok(Answered::Closed) };
-    let (ring, purpose) = (tx.known_ring().await?, &renewing.consent.purpose_code);
+    let (ring, purpose) = (tx.existing_installation_keys().await?, &renewing.consent.purpose_code);
     if blocked(tx.connection(), (ring.as_ref(), tx.reader()), &actor.policy, key, purpose, link.created_at)
         .await?
     {

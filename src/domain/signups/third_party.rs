@@ -13,6 +13,7 @@ use crate::{
         consents::{self, Asked},
         contacts,
     },
+    engine::Input,
 };
 
 /// A consent that is asked for by double opt-in, with the evidence that the person signed up for it.
@@ -41,6 +42,25 @@ pub struct Request {
 }
 
 impl Request {
+    /// The sign-up that a `RequestConsentInput` describes.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
+        Ok(Self {
+            contact_id: input.id("contactId"),
+            email: input.optional_string("email"),
+            given_name: input.optional_string("givenName"),
+            family_name: input.optional_string("familyName"),
+            purpose: input.require_string("purpose")?,
+            language: input.require_string("language")?,
+            text_version: input.optional_string("textVersion"),
+            form: input.require_string("form")?,
+            signed_up_at: input.require_time("declaredAt")?,
+            notice_version: input.optional_string("noticeVersion"),
+        })
+    }
+
     fn sign_up(&self, address: String) -> SignUp {
         SignUp {
             contact_id: self.contact_id,

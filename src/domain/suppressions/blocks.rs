@@ -196,8 +196,8 @@ pub(super) async fn spread(
          RETURNING contact_id",
     );
     let met = sql.ids(tx.connection()).await?;
-    tx.touch(&met);
-    tx.record_bare("carryBlock", BLOCK.name, &met, "Block.since");
+    tx.mark_affected(&met);
+    tx.record_without_values("carryBlock", BLOCK.name, &met, "Block.since");
     Ok(met.len())
 }
 

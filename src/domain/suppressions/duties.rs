@@ -17,7 +17,7 @@ use super::{
     statements::Text,
 };
 use crate::{
-    audit::{Mode, Transaction},
+    audit::{LockMode, Transaction},
     base::{error::Error, identities::Kind},
     domain::contacts::Reachable,
     policy::{Grounds, Policy},
@@ -57,10 +57,10 @@ pub(super) async fn make(
     if owed.codes.is_empty() {
         return Ok(());
     }
-    tx.lock_uses(Mode::Shared).await?;
+    tx.lock_uses(LockMode::Shared).await?;
     let sql = owed.statement(tx, declared);
     let met = sql.ids(tx.connection()).await?;
-    tx.record_bare("makeStop", STOP.name, &met, "Stop.since");
+    tx.record_without_values("makeStop", STOP.name, &met, "Stop.since");
     Ok(())
 }
 
@@ -169,7 +169,7 @@ impl<'a> Owed<'a> {
             sql.push(" AND u.purpose_code");
             sql.within(codes).push(")");
         }
-        sql.push(") JOIN contact c ON c.id = s.contact_id WHERE u.until_at >= ").bind(tx.kept_since());
+        sql.push(") JOIN contact c ON c.id = s.contact_id WHERE u.until_at >= ").bind(tx.copy_cutoff());
         sql.push(" AND c.state <> 'ERASED' AND ").push(COULD_READ);
         if !self.for_all.is_empty() {
             sql.push(" OR (u.purpose_code");

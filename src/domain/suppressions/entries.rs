@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Declared, blocks, digests::own_digest, duties, lookup::MAX_BIND_VALUES};
 use crate::{
-    audit::{ChangeSet, Entry, Mode, Transaction},
+    audit::{ChangeSet, Entry, LockMode, Transaction},
     base::error::Error,
     crypto::installation_keys::InstallationKeys,
     domain::contacts::{NewAddresses, Reachable},
@@ -44,12 +44,12 @@ pub async fn declare(
             duties::make(tx, &own, &[], declared).await?;
             continue;
         }
-        if !tx.holds(meant.iter().map(|reachable| reachable.identity().lock()), Mode::Exclusive) {
+        if !tx.has_locks(meant.iter().map(|reachable| reachable.identity().lock()), LockMode::Exclusive) {
             return Err(Error::internal("a no that is declared without the lock of its address"));
         }
         let ring = match &ring {
             Some(ring) => ring,
-            None => ring.insert(tx.ring().await?),
+            None => ring.insert(tx.installation_keys().await?),
         };
         let changed = add(tx, ring, &meant, declared).await?;
         met += blocks::spread(tx, &meant, declared).await?;
@@ -116,7 +116,7 @@ async fn add(
 /// Records for what an address was put on the list; neither the address nor whose it is.
 async fn record(tx: &mut Transaction, declared: &Declared, changed: bool) -> Result<(), Error> {
     let code = || {
-        ChangeSet::one(
+        ChangeSet::single(
             "Suppression.purpose",
             DataCategory::Technical,
             serde_json::Value::Null,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Declared, digests};
 use crate::{
-    audit::{Mode, Transaction},
+    audit::{LockMode, Transaction},
     base::{error::Error, identities::Reader},
     crypto::installation_keys::InstallationKeys,
     domain::contacts::{self, NewAddresses, Reachable},
@@ -244,24 +244,19 @@ pub async fn look(tx: &Transaction, reached: &NewAddresses) -> Result<Found, Err
     if reached.all().is_empty() {
         return Ok(Found::default());
     }
-    if !tx.holds(reached.locks(), Mode::Shared) {
+    if !tx.has_locks(reached.locks(), LockMode::Shared) {
         return Err(Error::internal("an address that is looked up without its lock"));
     }
-    let ring = tx.known_ring().await?;
+    let ring = tx.existing_installation_keys().await?;
     find(tx.connection(), ring.as_ref(), tx.reader(), std::slice::from_ref(reached)).await
 }
 
-/// Refuses a new contact that would be kept for a purpose alone which one of its addresses is on the list for.
+/// Rejects a new contact whose only purpose is one that the list closes for one of its addresses; `found` is what the list says of these.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` at the address.
-pub async fn refuse(
-    tx: &Transaction,
-    policy: &Policy,
-    reached: &NewAddresses,
-    purpose: &str,
-) -> Result<(), Error> {
-    let Some(channel) = look(tx, reached).await?.blocked(policy, reached, purpose) else { return Ok(()) };
+pub fn refuse(found: &Found, policy: &Policy, reached: &NewAddresses, purpose: &str) -> Result<(), Error> {
+    let Some(channel) = found.blocked(policy, reached, purpose) else { return Ok(()) };
     let place = match channel {
         Channel::Email => "email",
         Channel::Phone | Channel::Sms => "phone",

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{blocks::holders, statements::Text};
 use crate::{
-    audit::{Mode, Transaction},
+    audit::{LockMode, Transaction},
     auth::actor::Actor,
     base::error::{Code, Error},
     domain::contacts::{self, Address, NewAddresses},
@@ -62,14 +62,14 @@ pub async fn meet(
     match whom {
         Whom::Contact(id) | Whom::Holder(id) => {
             let reached = reached(tx, id).await?.narrowed(channels);
-            tx.lock_identities(reached.locks(), Mode::Exclusive).await?;
+            tx.lock_identities(reached.locks(), LockMode::Exclusive).await?;
             lock_records(tx, &reached, &[id]).await?;
             let reached = self::reached(tx, id).await?.narrowed(channels);
-            if !tx.holds(reached.locks(), Mode::Exclusive) {
+            if !tx.has_locks(reached.locks(), LockMode::Exclusive) {
                 // It has got another address meanwhile: the next attempt locks that one too.
                 return Err(Error::repeat());
             }
-            if matches!(whom, Whom::Contact(_)) && !tx.sees(actor, &CONTACT, id).await? {
+            if matches!(whom, Whom::Contact(_)) && !tx.can_see(actor, &CONTACT, id).await? {
                 return Err(contacts::unknown());
             }
             Ok(Meant { contacts: vec![id], reached, known: true })
@@ -81,12 +81,12 @@ pub async fn meet(
             let records = records(tx, &named, &[], false).await?;
             let before = speaking(tx, actor, address, records).await?;
             let reached = with_others(tx, &named, &before.ids, channels).await?;
-            tx.lock_identities(reached.locks(), Mode::Exclusive).await?;
+            tx.lock_identities(reached.locks(), LockMode::Exclusive).await?;
             lock_records(tx, &reached, &before.ids).await?;
             let records = self::records(tx, &named, &[], false).await?;
             let contacts = speaking(tx, actor, address, records).await?;
             let reached = with_others(tx, &named, &contacts.ids, channels).await?;
-            if contacts.ids != before.ids || !tx.holds(reached.locks(), Mode::Exclusive) {
+            if contacts.ids != before.ids || !tx.has_locks(reached.locks(), LockMode::Exclusive) {
                 return Err(Error::repeat());
             }
             Ok(Meant { known: contacts.known, contacts: contacts.ids, reached })
@@ -153,7 +153,7 @@ async fn speaking(
             records.len() == 1 || (**names == record.names && (names.0.is_some() || names.1.is_some()))
         });
     for record in records.iter().take(MAX_RECORDS).filter(|record| record.primary || further) {
-        if tx.sees(actor, &CONTACT, record.id).await? {
+        if tx.can_see(actor, &CONTACT, record.id).await? {
             ids.push(record.id);
         }
     }
@@ -188,7 +188,7 @@ fn union(sql: &mut Text, reached: &NewAddresses) {
 
 /// Locks every record of the identities, and the contacts `also`, in the order of their ids.
 async fn lock_records(tx: &mut Transaction, reached: &NewAddresses, also: &[Uuid]) -> Result<(), Error> {
-    tx.lock_contacts();
+    tx.note_contact_locks();
     records(tx, reached, also, true).await.map(|_| ())
 }
 

@@ -155,6 +155,6 @@ fn entry(told: serde_json::Value) -> Entry {
         entity_type: ENTRIES,
         entity_id: Some(LIST_ID),
         contact_id: None,
-        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, told),
+        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, told),
     }
 }

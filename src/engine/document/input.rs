@@ -2,13 +2,14 @@
 
 use async_graphql::Value;
 use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::ActiveEnum;
 use uuid::Uuid;
 
 use super::arguments::{Arguments, given_twice, id, instant, lookup_field, text};
 use crate::{
     auth::actor::Actor,
     base::error::Error,
-    registry::{Field, InputField, InputKind, InputType, Mutation, Right},
+    registry::{Field, InputField, InputKind, InputType, Mutation, ObjectType, Right},
 };
 
 /// Maximum number of words in a list.
@@ -254,6 +255,37 @@ impl Input {
         self.time(name).ok_or_else(|| self.missing(name))
     }
 
+    /// Text, if given, owned.
+    pub fn optional_string(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// A required text, owned.
+    ///
+    /// # Errors
+    /// As [`Self::require_id`].
+    pub fn require_string(&self, name: &str) -> Result<String, Error> {
+        self.require_text(name).map(str::to_owned)
+    }
+
+    /// A required value of a database enum.
+    ///
+    /// # Errors
+    /// As [`Self::require_id`].
+    pub fn require_enum<E: ActiveEnum<Value = String>>(&self, name: &str) -> Result<E, Error> {
+        let value = self.require_string(name)?;
+        E::try_from_value(&value)
+            .map_err(|_| self.invalid(name, format!("`{name}` is not one of the known words")))
+    }
+
+    /// A value of a database enum, if given.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
+    pub fn optional_enum<E: ActiveEnum<Value = String>>(&self, name: &str) -> Result<Option<E>, Error> {
+        self.text(name).map(|_| self.require_enum(name)).transpose()
+    }
+
     /// A required nested input.
     ///
     /// # Errors
@@ -263,11 +295,8 @@ impl Input {
     }
 
     /// The given fields of `object` with their values.
-    pub fn fields_of(
-        &self,
-        object: &'static crate::registry::ObjectType,
-    ) -> impl Iterator<Item = (&'static Field, &str)> {
-        object.writable_fields().filter_map(|(field, _)| Some((field, self.text(field.name)?)))
+    pub fn fields_of(&self, object: &'static ObjectType) -> impl Iterator<Item = (&'static Field, String)> {
+        object.writable_fields().filter_map(|(field, _)| Some((field, self.optional_string(field.name)?)))
     }
 }
 

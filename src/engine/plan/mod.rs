@@ -220,6 +220,11 @@ impl MutationResult {
     pub fn for_id(id: Uuid) -> Self {
         Self { ids: vec![id], secret: None }
     }
+
+    /// Several things were written, or none.
+    pub fn for_ids(ids: Vec<Uuid>) -> Self {
+        Self { ids, secret: None }
+    }
 }
 
 impl std::fmt::Debug for MutationResult {

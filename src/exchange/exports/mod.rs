@@ -104,7 +104,7 @@ fn entry(what: Json) -> Entry {
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, Json::Null, what),
+        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, Json::Null, what),
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn receipt(
         entity_type: CONSENT.name,
         entity_id: Some(consent),
         contact_id: person(document),
-        changes: ChangeSet::one("AuditEntry.action", DataCategory::Audit, Json::Null, what),
+        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, Json::Null, what),
     };
     record(app, actor, entry).await?;
     Ok(text.to_owned())

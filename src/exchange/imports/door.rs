@@ -84,7 +84,7 @@ impl Door {
     pub async fn declare(&self, tx: &mut Transaction, declared: &Declared<'_>) -> Result<Met, Error> {
         let mut met = Met::default();
         for contact_id in declared.contacts {
-            if !tx.sees(&self.actor, &CONTACT, *contact_id).await? {
+            if !tx.can_see(&self.actor, &CONTACT, *contact_id).await? {
                 continue;
             }
             met.contacts += 1;

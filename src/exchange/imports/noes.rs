@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::known::{self, Known, Who};
 use crate::{
-    audit::{Mode, Transaction},
+    audit::{LockMode, Transaction},
     base::{error::Error, identities::Reader},
     domain::{
         contacts::{self, NewAddresses, Reachable},
@@ -73,7 +73,7 @@ impl Lines<'_> {
         let before = About::read(tx.connection(), tx.reader(), &known, &self.noes).await?;
         let locks = before.0.values().flatten().flat_map(NewAddresses::locks);
         let locks: Vec<u64> = locks.chain(self.brought.iter().copied()).collect();
-        tx.lock_identities(locks, Mode::Exclusive).await?;
+        tx.lock_identities(locks, LockMode::Exclusive).await?;
         let mut records: BTreeSet<Uuid> = known.values().flatten().copied().collect();
         for reached in before.0.values().flatten() {
             records.extend(suppressions::with_identities(tx.connection(), reached).await?);
@@ -84,7 +84,7 @@ impl Lines<'_> {
             return Err(Error::repeat());
         }
         let behind = About::read(tx.connection(), tx.reader(), &known, &self.noes).await?;
-        if !tx.holds(behind.0.values().flatten().flat_map(NewAddresses::locks), Mode::Exclusive) {
+        if !tx.has_locks(behind.0.values().flatten().flat_map(NewAddresses::locks), LockMode::Exclusive) {
             return Err(Error::repeat());
         }
         Ok((known, behind))

@@ -1,8 +1,8 @@
 //! Writes a batch of rows: contact, provenance, ground and audit entry together or not at all. Room: exchange/imports.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use entity::{contact, contact_point, ground, objection, provenance};
+use entity::{contact, contact_point, provenance};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
-    audit::{self, Author, ChangeSet, Entry, Mode, Recorded, Transaction},
+    audit::{self, Author, EntryTiming, LockMode, Transaction},
     base::{
         error::{Code, Error},
         identities::Reader,
@@ -23,14 +23,15 @@ use crate::{
     crypto::installation_keys::InstallationKeys,
     domain::{
         contacts::NewAddresses,
+        grounds::NewGround,
+        operations::{self, CreationLog, NewContactRows},
         suppressions::{self, Found},
     },
     policy::Policy,
-    registry::{BLOCK, CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
 };
 
-/// Rows per INSERT: a contact has some 35 columns, and SQLite takes 32,766 parameters.
-const INSERT_BATCH: usize = 250;
+/// Rows whose entries are sealed while they are written.
+const SEALING_BATCH: usize = 250;
 /// Values in one list of a statement.
 const MAX_BIND_VALUES: usize = 10_000;
 
@@ -64,7 +65,7 @@ pub(super) async fn write(
     let opted_out = count(opting - lost.len());
     if import.dry_run {
         let mut sorted = sort(&app.db.reader, import, &rows).await?;
-        let ring = audit::known_ring(app).await?;
+        let ring = audit::existing_installation_keys(app).await?;
         let policy = app.policy.current();
         suppress(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
         let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
@@ -85,7 +86,7 @@ pub(super) async fn write(
     }
     // Who says no is believed, also where nothing else can be written.
     if let Some(door) = &door {
-        audit::taken(|recorded| take(app, import, (&rows, &left), door, recorded)).await?;
+        audit::with_deferred_entries(|timing| take(app, import, (&rows, &left), door, timing)).await?;
     }
     let lost =
         opt_outs::lost(&app.db.reader, &app.reader, import, rows.iter().chain(&left).collect()).await?;
@@ -101,23 +102,25 @@ async fn insert(
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
     // Before the first statistics of the import a kept plan would go on scanning.
-    tx.plan_anew(true).await?;
+    tx.use_custom_plans(true).await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
     let locks = brought(app, rows.iter().chain(left))?;
     match door {
         // A file that says no declares something about its addresses, and about those of whom it means.
         Some(_) => opt_outs::lock(&mut tx, import, rows.iter().chain(left), locks).await?,
-        None => tx.lock_identities(locks, Mode::Shared).await?,
+        None => tx.lock_identities(locks, LockMode::Shared).await?,
     }
     let mut sorted = sort(tx.connection(), import, rows).await?;
-    let ring = tx.known_ring().await?;
+    let ring = tx.existing_installation_keys().await?;
     let policy = app.policy.current();
     let found = suppress(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted).await?;
     // Kept plans check each row that is written.
-    tx.plan_anew(false).await?;
+    tx.use_custom_plans(false).await?;
     let Sorted { missing, refused } = sorted;
-    for chunk in missing.chunks(INSERT_BATCH) {
-        insert_chunk(import, chunk, &found, &mut tx).await?;
+    for chunk in missing.chunks(SEALING_BATCH) {
+        let rows = chunk.iter().map(|row| new_contact(&mut tx, import, row, &found));
+        let rows = rows.collect::<Result<_, _>>()?;
+        operations::insert_contacts(&mut tx, rows, CreationLog::Import).await?;
     }
     // Those too that were there already or cannot come in: who says no is believed.
     let objected = match door {
@@ -137,11 +140,11 @@ async fn take(
     import: &Import,
     (rows, left): (&[Row], &[Row]),
     door: &Door,
-    recorded: Recorded,
+    timing: EntryTiming,
 ) -> Result<(), Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
-    tx.owe(recorded);
+    tx.set_entry_timing(timing);
     let all = || rows.iter().chain(left);
     let locks = brought(app, all())?;
     opt_outs::lock(&mut tx, import, all(), locks).await?;
@@ -186,100 +189,39 @@ async fn suppress<C: ConnectionTrait>(
 }
 
 /// What a row becomes.
-struct Made {
-    contact: contact::Model,
-    points: Vec<contact_point::Model>,
-    sources: Vec<provenance::Model>,
-    ground: ground::Model,
-    /// What the suppression list says of its addresses.
-    blocks: Vec<objection::Model>,
-}
-
-impl Made {
-    fn of(tx: &mut Transaction, import: &Import, row: &Row, found: &Found) -> Result<Self, Error> {
-        let (id, created_at) = match &row.own {
-            // It may have been here before: its keys are looked for.
-            Some(own) => (own.id, own.created_at),
-            None => (tx.new_subject(), None),
-        };
-        let mut contact = row.contact(tx.reader(), id, tx.now())?;
-        contact.created_at = created_at.unwrap_or(tx.now());
-        let points = row.points.iter().map(|(point, created_at)| contact_point::Model {
-            contact_id: id,
-            ..point.row(tx.reader(), tx.new_id(), created_at.unwrap_or(tx.now()))
-        });
-        let points: Vec<contact_point::Model> = points.collect();
-        // It was looked for before it had an id.
-        let listed = found.of(row.reached(tx.reader())?);
-        Ok(Self {
-            blocks: suppressions::rows_of(tx, id, &listed),
-            points,
-            sources: sources_of(tx, import, row, id),
-            ground: ground_of(tx, import, id),
-            contact,
-        })
-    }
-
-    /// The entries that tell of it: one of the contact with its source and ground, one of each further row.
-    fn entries(&self) -> impl Iterator<Item = Entry> {
-        let contact_id = self.contact.id;
-        let entry = move |object: &'static ObjectType, id, changes| Entry {
-            action: "importContact",
-            entity_type: object.name,
-            entity_id: Some(id),
-            contact_id: Some(contact_id),
-            changes,
-        };
-        let (first, further) = match self.sources.split_first() {
-            Some((first, further)) => (ChangeSet::between(&PROVENANCE, None, Some(first)), further),
-            None => (ChangeSet::none(), self.sources.as_slice()),
-        };
-        let whole = ChangeSet::between(&CONTACT, None, Some(&self.contact))
-            .and(first)
-            .and(ChangeSet::between(&GROUND, None, Some(&self.ground)));
-        let points = self.points.iter().map(move |point| {
-            entry(&CONTACT_POINT, point.id, ChangeSet::between(&CONTACT_POINT, None, Some(point)))
-        });
-        let sources = further.iter().map(move |source| {
-            entry(&PROVENANCE, source.id, ChangeSet::between(&PROVENANCE, None, Some(source)))
-        });
-        let blocks = self
-            .blocks
-            .iter()
-            .map(move |block| entry(&BLOCK, block.id, ChangeSet::between(&BLOCK, None, Some(block))));
-        std::iter::once(entry(&CONTACT, contact_id, whole)).chain(points).chain(sources).chain(blocks)
-    }
-}
-
-async fn insert_chunk(
-    import: &Import,
-    rows: &[&Row],
-    found: &Found,
+fn new_contact(
     tx: &mut Transaction,
-) -> Result<(), Error> {
-    let made = rows.iter().map(|row| Made::of(tx, import, row, found));
-    let made: Arc<Vec<Made>> = Arc::new(made.collect::<Result<_, _>>()?);
-    let telling = made.clone();
-    let entries = move || telling.iter().flat_map(Made::entries).collect();
-    tx.record_beside(entries, async |tx| insert_rows(tx, &made).await).await
-}
-
-async fn insert_rows(tx: &Transaction, made: &[Made]) -> Result<(), Error> {
-    tx.insert_all::<contact::Entity>(made.iter().map(|made| made.contact.clone())).await?;
-    let points: Vec<contact_point::Model> = made.iter().flat_map(|made| made.points.clone()).collect();
-    for points in points.chunks(INSERT_BATCH) {
-        tx.insert_all::<contact_point::Entity>(points.iter().cloned()).await?;
-    }
-    let sources: Vec<provenance::Model> = made.iter().flat_map(|made| made.sources.clone()).collect();
-    for sources in sources.chunks(INSERT_BATCH) {
-        tx.insert_all::<provenance::Entity>(sources.iter().cloned()).await?;
-    }
-    tx.insert_all::<ground::Entity>(made.iter().map(|made| made.ground.clone())).await?;
-    let blocks: Vec<objection::Model> = made.iter().flat_map(|made| made.blocks.clone()).collect();
-    for blocks in blocks.chunks(INSERT_BATCH) {
-        tx.insert_all::<objection::Entity>(blocks.iter().cloned()).await?;
-    }
-    Ok(())
+    import: &Import,
+    row: &Row,
+    found: &Found,
+) -> Result<NewContactRows, Error> {
+    let (id, created_at) = match &row.own {
+        // It may have been here before: its keys are looked for.
+        Some(own) => (own.id, own.created_at),
+        None => (tx.new_subject(), None),
+    };
+    let mut contact = row.contact(tx.reader(), id, tx.now())?;
+    contact.created_at = created_at.unwrap_or(tx.now());
+    let points = row.points.iter().map(|(point, created_at)| contact_point::Model {
+        contact_id: id,
+        ..point.row(tx.reader(), tx.new_id(), created_at.unwrap_or(tx.now()))
+    });
+    // The row was looked up before it had an id.
+    let listed = found.of(row.reached(tx.reader())?);
+    let ground = NewGround {
+        purpose: import.purpose.clone(),
+        reference: Some(import.ground.trim().to_owned()),
+        since: import.since,
+        until: None,
+        place: "ground",
+    };
+    Ok(NewContactRows {
+        points: points.collect(),
+        sources: sources_of(tx, import, row, id),
+        ground: Some(ground.row(tx, id)),
+        blocks: suppressions::rows_of(tx, id, &listed),
+        contact,
+    })
 }
 
 /// The rows of a batch: those that no earlier import has brought, and those that cannot come in.
@@ -390,17 +332,4 @@ fn sources_of(tx: &Transaction, import: &Import, row: &Row, contact_id: Uuid) ->
         informed_at: import.informed_at,
         notice_version: import.notice_version.clone(),
     }]
-}
-
-fn ground_of(tx: &Transaction, import: &Import, contact_id: Uuid) -> ground::Model {
-    ground::Model {
-        id: tx.new_id(),
-        contact_id,
-        purpose_code: import.purpose.clone(),
-        reference: Some(import.ground.trim().to_owned()),
-        since: import.since.unwrap_or(tx.now()),
-        until: None,
-        recorded_by: import.actor.clone(),
-        created_at: tx.now(),
-    }
 }

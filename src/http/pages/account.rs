@@ -132,7 +132,7 @@ fn name(texts: Texts, person: &Person) -> String {
 
 /// For what addresses of the person are on the suppression list, in words.
 async fn blocked(request: &PageRequest, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
-    let ring = audit::ring(&request.app).await?;
+    let ring = audit::installation_keys(&request.app).await?;
     let suppressions =
         suppressions::of_contact(&request.app.db.reader, ring, &request.app.reader, contact).await?;
     let texts = request.texts;

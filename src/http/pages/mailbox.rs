@@ -80,7 +80,7 @@ async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<C
     let (app, policy) = (&request.app, request.app.policy.current());
     let address = Address::email(&app.reader, &mailbox.key)?;
     let reached = address.reached();
-    let ring = audit::ring(app).await?;
+    let ring = audit::installation_keys(app).await?;
     let suppressions =
         suppressions::find(&app.db.reader, Some(ring), &app.reader, std::slice::from_ref(reached)).await?;
     let mut choices = Vec::new();

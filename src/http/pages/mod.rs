@@ -338,7 +338,7 @@ async fn resolve_link(request: &PageRequest, token: &str) -> Result<LinkTarget, 
             None => LinkTarget::Nothing,
         });
     }
-    let Some(link) = link_tokens::open_preference(audit::ring(app).await?, token) else {
+    let Some(link) = link_tokens::open_preference(audit::installation_keys(app).await?, token) else {
         return Ok(LinkTarget::Nothing);
     };
     let person = preferences::person(request, &link).await?;

@@ -51,7 +51,8 @@ pub(super) async fn person(
 /// # Errors
 /// Those of the engine.
 pub(super) async fn unsubscribe(request: &PageRequest, token: &str) -> Result<bool, Error> {
-    let Some(link) = link_tokens::open_preference(audit::ring(&request.app).await?, token) else {
+    let Some(link) = link_tokens::open_preference(audit::installation_keys(&request.app).await?, token)
+    else {
         return Ok(false);
     };
     let Some(holder) = whose(request, &link).await? else { return Ok(false) };
@@ -75,7 +76,7 @@ async fn whose(request: &PageRequest, link: &link_tokens::Preference) -> Result<
 
 /// Whether a mailbox is one of the person's: the primary one or a further one.
 async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
-    let (app, ring) = (&request.app, audit::ring(&request.app).await?);
+    let (app, ring) = (&request.app, audit::installation_keys(&request.app).await?);
     let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
         .select_only()
         .column(contact::Column::Email)

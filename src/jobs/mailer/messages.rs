@@ -36,7 +36,7 @@ pub(super) async fn write(
     link: &link::Model,
 ) -> Result<Option<(Message, Plain)>, Error> {
     let Some(recipient) = mail.recipient.as_deref().and_then(address) else { return Ok(None) };
-    let ring = audit::ring(app).await?;
+    let ring = audit::installation_keys(app).await?;
     let preferences = preferences(app, ring, mail, link)?;
     let letter = Letter { app, mail, link, preferences: preferences.as_deref() };
     let text = letter.text(&page(app, &link_tokens::one_time_token(ring, link.id)?)?).await?;

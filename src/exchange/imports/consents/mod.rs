@@ -32,7 +32,7 @@ use super::{
 use crate::exchange::imports::csv_table::Table;
 use crate::{
     app::App,
-    audit::{self, Author, Recorded, Transaction},
+    audit::{self, Author, EntryTiming, Transaction},
     base::error::Error,
     domain::consents::{self as declared, ExistingConsents, Outcome, Said},
     exchange::imports::noes::Lines,
@@ -231,7 +231,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     async fn rank(&mut self, lines: &[Line]) -> Result<(), Error> {
         let reader = &self.app.db.reader;
         let known = find(reader, self.import, lines).await?;
-        let ring = audit::known_ring(self.app).await?;
+        let ring = audit::existing_installation_keys(self.app).await?;
         let present = ExistingConsents::read(
             reader,
             (ring, &self.app.reader),
@@ -266,11 +266,12 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
             true => self.trial(&lines).await?,
             // Noes come before all else, and are taken also while the audit log cannot be written.
             false if lines.iter().all(Line::is_no) => {
-                let (fates, recorded) = audit::taken(|recorded| self.commit(&lines, recorded)).await?;
-                self.report.owed |= recorded == Recorded::Later;
+                let (fates, timing) =
+                    audit::with_deferred_entries(|timing| self.commit(&lines, timing)).await?;
+                self.report.owed |= timing == EntryTiming::Deferred;
                 fates
             }
-            false => audit::with_retry(|| self.commit(&lines, Recorded::Now)).await?,
+            false => audit::with_retry(|| self.commit(&lines, EntryTiming::Immediate)).await?,
         };
         if !self.import.dry_run {
             self.statistics.after(self.app, count(lines.len())).await;
@@ -317,12 +318,12 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         Ok(())
     }
 
-    async fn commit(&self, lines: &[Line], recorded: Recorded) -> Result<Vec<Fate>, Error> {
+    async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<Fate>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
-        tx.owe(recorded);
+        tx.set_entry_timing(timing);
         let (known, about) = self.named(lines).lock(&mut tx).await?;
-        let ring = tx.known_ring().await?;
+        let ring = tx.existing_installation_keys().await?;
         let by = (tx.now(), self.import.actor.as_str());
         let mut present =
             ExistingConsents::read(tx.connection(), (ring.as_ref(), tx.reader()), &ids(&known), true, by)

@@ -62,7 +62,7 @@ pub(super) async fn declare(
     ended: bool,
 ) -> Result<bool, Error> {
     let all: Vec<NewAddresses> = about.of(&line.who).cloned().collect();
-    let (ring, policy) = (tx.known_ring().await?, tx.policy().clone());
+    let (ring, policy) = (tx.existing_installation_keys().await?, tx.policy().clone());
     let by = By { policy: &policy, ring: ring.as_ref(), reader: tx.reader(), now: tx.now() };
     let news =
         (ended && !is_dated(line)) || is_new(tx.connection(), by, line, &all, &Listed::default()).await?;

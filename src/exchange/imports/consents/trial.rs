@@ -25,7 +25,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     pub(super) async fn trial(&mut self, lines: &[Line]) -> Result<Vec<Fate>, Error> {
         let reader = &self.app.db.reader;
         let known = find(reader, self.import, lines).await?;
-        let ring = audit::known_ring(self.app).await?;
+        let ring = audit::existing_installation_keys(self.app).await?;
         let by = (self.rules.now(), self.import.actor.as_str());
         let mut present =
             ExistingConsents::read(reader, (ring, &self.app.reader), &ids(&known), false, by).await?;

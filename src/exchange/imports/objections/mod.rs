@@ -28,7 +28,7 @@ use crate::exchange::imports::csv_table::Table;
 use crate::exchange::imports::noes::Lines;
 use crate::{
     app::App,
-    audit::{self, Author, Recorded, Transaction},
+    audit::{self, Author, EntryTiming, Transaction},
     base::error::Error,
 };
 use columns::Columns;
@@ -144,12 +144,15 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         if lines.is_empty() {
             return Ok(());
         }
-        let (fates, recorded) = match self.import.kind {
+        let (fates, timing) = match self.import.kind {
             // A no is taken also while the audit log cannot be written; what nobody declared is none.
-            Listing::Objection => audit::taken(|recorded| self.commit(&lines, recorded)).await?,
-            _ => (audit::with_retry(|| self.commit(&lines, Recorded::Now)).await?, Recorded::Now),
+            Listing::Objection => audit::with_deferred_entries(|timing| self.commit(&lines, timing)).await?,
+            _ => (
+                audit::with_retry(|| self.commit(&lines, EntryTiming::Immediate)).await?,
+                EntryTiming::Immediate,
+            ),
         };
-        self.report.owed |= recorded == Recorded::Later;
+        self.report.owed |= timing == EntryTiming::Deferred;
         if !self.import.dry_run {
             self.statistics.after(self.app, count(lines.len())).await;
         }
@@ -164,10 +167,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     }
 
     /// One transaction; a trial does the same and does not keep it.
-    async fn commit(&self, lines: &[Line], recorded: Recorded) -> Result<Vec<Fate>, Error> {
+    async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<Fate>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
-        tx.owe(recorded);
+        tx.set_entry_timing(timing);
         // First all that the lines are about, in the order of locks.
         let all: Vec<&Who> = lines.iter().flat_map(|line| &line.who).collect();
         let lines_of = Lines { source: None, noes: all.clone(), all, brought: Vec::new() };

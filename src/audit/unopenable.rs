@@ -24,7 +24,7 @@ const BATCH_SIZE: u64 = 500;
 
 /// What cannot be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Closed {
+pub struct Unopenable {
     /// Keys that are not what was wrapped, though their master key is known.
     pub keys: u64,
     /// Entries about persons who are there, or about nobody, of which a key is missing or cannot be opened.
@@ -34,14 +34,14 @@ pub struct Closed {
 }
 
 /// What a key is found by.
-pub(super) type Place = (Uuid, String, i32);
+pub(super) type KeyPosition = (Uuid, String, i32);
 
-pub(super) fn place(row: &Model) -> Place {
+pub(super) fn position_of(row: &Model) -> KeyPosition {
     (row.subject_id, row.category.clone(), row.generation)
 }
 
 /// A batch of keys behind `last`.
-pub(super) fn behind(last: Option<&Place>, batch: u64) -> Select<subject_key::Entity> {
+pub(super) fn keys_after(last: Option<&KeyPosition>, batch: u64) -> Select<subject_key::Entity> {
     let keys = subject_key::Entity::find()
         .order_by_asc(Column::SubjectId)
         .order_by_asc(Column::Category)
@@ -61,15 +61,15 @@ pub(super) fn behind(last: Option<&Place>, batch: u64) -> Select<subject_key::En
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn closed(app: &App) -> Result<Closed, Error> {
-    let mut closed = Closed::default();
-    let (known, mut last) = (app.keys.names()?, None);
+pub async fn count_unopenable(app: &App) -> Result<Unopenable, Error> {
+    let mut counts = Unopenable::default();
+    let (known_masters, mut last) = (app.keys.names()?, None);
     loop {
-        let keys = behind(last.as_ref(), BATCH_SIZE).all(&app.db.reader).await?;
+        let keys = keys_after(last.as_ref(), BATCH_SIZE).all(&app.db.reader).await?;
         let Some(end) = keys.last() else { break };
-        last = Some(place(end));
-        for row in keys.iter().filter(|row| known.contains(&row.wrapped_by)) {
-            closed.keys += u64::from(!sealing::opens(&app.keys, row)?);
+        last = Some(position_of(end));
+        for row in keys.iter().filter(|row| known_masters.contains(&row.wrapped_by)) {
+            counts.keys += u64::from(!sealing::opens(&app.keys, row)?);
         }
     }
     let mut last = Uuid::nil();
@@ -81,39 +81,39 @@ pub async fn closed(app: &App) -> Result<Closed, Error> {
             .order_by_asc(audit_entry::Column::Id)
             .limit(BATCH_SIZE);
         let entries: Vec<(Uuid, Uuid, String)> = entries.into_tuple().all(&app.db.reader).await?;
-        let Some((end, ..)) = entries.last() else { return Ok(closed) };
+        let Some((end, ..)) = entries.last() else { return Ok(counts) };
         last = *end;
-        let (there, gone) = closed_of(app, &entries).await?;
-        closed.entries += there;
-        closed.destroyed += gone;
+        let (existing, erased) = count_unopenable_entries(app, &entries).await?;
+        counts.entries += existing;
+        counts.destroyed += erased;
     }
 }
 
 /// How many of `entries` cannot be opened, of those who are there and of those who are not.
-async fn closed_of(app: &App, entries: &[(Uuid, Uuid, String)]) -> Result<(u64, u64), Error> {
+async fn count_unopenable_entries(app: &App, entries: &[(Uuid, Uuid, String)]) -> Result<(u64, u64), Error> {
     let subjects: BTreeSet<Uuid> = entries.iter().map(|(_, subject, _)| *subject).collect();
     let opener = Opener::of(&app.db.reader, &app.keys, subjects).await?;
-    let mut of_subject: BTreeMap<Uuid, u64> = BTreeMap::new();
+    let mut by_subject: BTreeMap<Uuid, u64> = BTreeMap::new();
     for (id, subject, sealed) in entries {
         if !opener.opens(*id, *subject, sealed) {
-            *of_subject.entry(*subject).or_default() += 1;
+            *by_subject.entry(*subject).or_default() += 1;
         }
     }
-    if of_subject.is_empty() {
+    if by_subject.is_empty() {
         return Ok((0, 0));
     }
-    let there: Vec<Uuid> = contact::Entity::find()
+    let existing: Vec<Uuid> = contact::Entity::find()
         .select_only()
         .column(contact::Column::Id)
-        .filter(contact::Column::Id.is_in(of_subject.keys().copied()))
+        .filter(contact::Column::Id.is_in(by_subject.keys().copied()))
         .filter(contact::Column::State.ne(ContactState::Erased))
         .into_tuple()
         .all(&app.db.reader)
         .await?;
-    let (there, gone): (Vec<_>, Vec<_>) =
-        of_subject.into_iter().partition(|(subject, _)| subject.is_nil() || there.contains(subject));
+    let (existing, erased): (Vec<_>, Vec<_>) =
+        by_subject.into_iter().partition(|(subject, _)| subject.is_nil() || existing.contains(subject));
     let sum = |of: Vec<(Uuid, u64)>| of.into_iter().map(|(_, entries)| entries).sum();
-    Ok((sum(there), sum(gone)))
+    Ok((sum(existing), sum(erased)))
 }
 
 /// Deletes keys that cannot be opened, whether they are not what was wrapped or their master key is not known; gives how many. Those
@@ -121,12 +121,12 @@ async fn closed_of(app: &App, entries: &[(Uuid, Uuid, String)]) -> Result<(u64, 
 ///
 /// # Errors
 /// `INTERNAL` from the database; what was deleted before that stays so.
-pub async fn give_up(app: &App, actor: &str) -> Result<u64, Error> {
-    let (mut given_up, mut last) = (0, None);
+pub async fn delete_unopenable_keys(app: &App, actor: &str) -> Result<u64, Error> {
+    let (mut deleted, mut last) = (0, None);
     loop {
-        let keys = behind(last.as_ref(), BATCH_SIZE).all(&app.db.reader).await?;
-        let Some(end) = keys.last() else { return Ok(given_up) };
-        last = Some(place(end));
+        let keys = keys_after(last.as_ref(), BATCH_SIZE).all(&app.db.reader).await?;
+        let Some(end) = keys.last() else { return Ok(deleted) };
+        last = Some(position_of(end));
         let mut lost = Vec::new();
         for row in keys.into_iter().filter(|row| !installation_keys::is_of_installation(row)) {
             if !sealing::opens(&app.keys, &row)? {
@@ -134,7 +134,7 @@ pub async fn give_up(app: &App, actor: &str) -> Result<u64, Error> {
             }
         }
         if !lost.is_empty() {
-            given_up += with_retry(|| delete(app, actor, &lost)).await?;
+            deleted += with_retry(|| delete(app, actor, &lost)).await?;
         }
     }
 }
@@ -145,12 +145,13 @@ async fn delete(app: &App, actor: &str, lost: &[Model]) -> Result<u64, Error> {
     for row in lost {
         // Not where somebody has restored it meanwhile.
         let same = subject_key::Entity::delete_many().filter(Column::Wrapped.eq(row.wrapped.as_str()));
-        let (subject, category, generation) = place(row);
+        let (subject, category, generation) = position_of(row);
         let same = same.filter(Column::SubjectId.eq(subject)).filter(Column::Category.eq(category));
         let same = same.filter(Column::Generation.eq(generation));
         deleted += same.exec(tx.connection()).await?.rows_affected;
     }
-    let changes = ChangeSet::one("deleted", DataCategory::Technical, serde_json::Value::Null, deleted.into());
+    let changes =
+        ChangeSet::single("deleted", DataCategory::Technical, serde_json::Value::Null, deleted.into());
     tx.record(Entry {
         action: "giveUpKeys",
         entity_type: "Keys",

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Past, Recorded, Transaction, open};
+use super::{EntryTiming, RowFailures, Transaction, open};
 use crate::audit::retry::with_retry;
 use crate::{
     app::App,
@@ -26,54 +26,56 @@ use crate::{
 const BATCH_SIZE: u64 = 500;
 
 /// Runs `once`, which is one transaction that takes a no, as [`with_retry`] does; where the audit log cannot be written, once more with
-/// [`Recorded::Later`], by which it has to [`Transaction::owe`] its entries.
+/// [`EntryTiming::Deferred`], by which it has to [`Transaction::set_entry_timing`] its entries.
 ///
 /// # Errors
 /// Those of `once`.
-pub async fn taken<T, F>(mut once: impl FnMut(Recorded) -> F) -> Result<(T, Recorded), Error>
+pub async fn with_deferred_entries<T, F>(
+    mut once: impl FnMut(EntryTiming) -> F,
+) -> Result<(T, EntryTiming), Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    match with_retry(|| once(Recorded::Now)).await {
+    match with_retry(|| once(EntryTiming::Immediate)).await {
         Err(error) if error.code == Code::AuditUnavailable => {
             tracing::error!("the audit log cannot be written; a no is taken all the same");
-            Ok((with_retry(|| once(Recorded::Later)).await?, Recorded::Later))
+            Ok((with_retry(|| once(EntryTiming::Deferred)).await?, EntryTiming::Deferred))
         }
-        done => Ok((done?, Recorded::Now)),
+        done => Ok((done?, EntryTiming::Immediate)),
     }
 }
 
 impl Transaction {
     /// Has its entries follow, where they are `later`: for those alone who take a no.
-    pub fn owe(&mut self, recorded: Recorded) {
-        self.recorded = recorded;
+    pub fn set_entry_timing(&mut self, timing: EntryTiming) {
+        self.timing = timing;
     }
 
     /// The sealed values of an entry that is owed. Where keys cannot be had it has none: what was declared stands in the event or the
     /// objection itself.
-    pub(super) async fn seal_owed(
+    pub(super) async fn seal_deferred(
         &mut self,
         id: Uuid,
         subject: Uuid,
         parts: &BTreeMap<&'static str, Vec<u8>>,
     ) -> Result<String, Error> {
-        let attempt = self.attempt().await?;
-        let sealed = self.sealer.seal(&attempt, self.now(), id, subject, parts).await;
+        let savepoint = self.savepoint().await?;
+        let sealed = self.sealer.seal(&savepoint, self.now(), id, subject, parts).await;
         if sealed.is_ok() {
-            attempt.commit().await?
+            savepoint.commit().await?
         } else {
-            attempt.rollback().await?
+            savepoint.rollback().await?
         };
         Ok(sealed.unwrap_or_else(|_| "{}".to_owned()))
     }
 
     /// Writes the keys of what is owed; where they cannot be written, nothing that they seal is kept.
-    pub(super) async fn store_owed_keys(&mut self) -> Result<(), Error> {
-        let attempt = self.attempt().await?;
-        if self.sealer.store(&attempt).await.is_ok() {
-            return Ok(attempt.commit().await?);
+    pub(super) async fn store_deferred_keys(&mut self) -> Result<(), Error> {
+        let savepoint = self.savepoint().await?;
+        if self.sealer.store(&savepoint).await.is_ok() {
+            return Ok(savepoint.commit().await?);
         }
-        attempt.rollback().await?;
+        savepoint.rollback().await?;
         for entry in &mut self.entries {
             entry.sealed = Set("{}".to_owned());
         }
@@ -81,15 +83,15 @@ impl Transaction {
     }
 
     /// A savepoint: PostgreSQL takes no statement any more in a transaction in which one has failed.
-    async fn attempt(&self) -> Result<DatabaseTransaction, Error> {
+    async fn savepoint(&self) -> Result<DatabaseTransaction, Error> {
         #[expect(clippy::disallowed_methods, reason = "a savepoint within the one transaction")]
-        let attempt = self.inner.begin().await?;
-        Ok(attempt)
+        let savepoint = self.inner.begin().await?;
+        Ok(savepoint)
     }
 
     /// Where entries go.
-    pub(super) fn destined(&self, mut insert: InsertStatement) -> InsertStatement {
-        if self.recorded == Recorded::Later {
+    pub(super) fn with_target_table(&self, mut insert: InsertStatement) -> InsertStatement {
+        if self.timing == EntryTiming::Deferred {
             insert.into_table(audit_owed::Entity);
         }
         insert
@@ -101,22 +103,22 @@ impl Transaction {
 ///
 /// # Errors
 /// `INTERNAL` while the audit log cannot be written, or where an entry was refused; what was moved before that stays.
-pub async fn settle(app: &App) -> Result<u64, Error> {
+pub async fn write_deferred_entries(app: &App) -> Result<u64, Error> {
     use audit_owed::Column;
-    let (mut settled, mut last, mut past) = (0, Uuid::nil(), Past::default());
+    let (mut written, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
     loop {
-        let owed = audit_owed::Entity::find().select_only().column(Column::Id).filter(Column::Id.gt(last));
-        let owed = owed.order_by_asc(Column::Id).limit(BATCH_SIZE).into_tuple();
+        let query = audit_owed::Entity::find().select_only().column(Column::Id).filter(Column::Id.gt(last));
+        let query = query.order_by_asc(Column::Id).limit(BATCH_SIZE).into_tuple();
         // Mostly there is nothing, and nobody waits for a turn to write.
-        let ids: Vec<Uuid> = owed.all(&app.db.reader).await?;
-        let Some(end) = ids.last() else { return past.end(settled) };
+        let ids: Vec<Uuid> = query.all(&app.db.reader).await?;
+        let Some(end) = ids.last() else { return failures.finish(written) };
         last = *end;
-        match with_retry(|| moved(app, &ids)).await {
-            Ok(number) => settled += number,
+        match with_retry(|| move_entries(app, &ids)).await {
+            Ok(number) => written += number,
             Err(_) => {
                 for id in &ids {
-                    let alone = with_retry(|| moved(app, std::slice::from_ref(id))).await;
-                    settled += past.take(app, "an entry that is owed", *id, alone).await?;
+                    let result = with_retry(|| move_entries(app, std::slice::from_ref(id))).await;
+                    written += failures.tolerate(app, "an entry that is owed", *id, result).await?;
                 }
             }
         }
@@ -124,19 +126,19 @@ pub async fn settle(app: &App) -> Result<u64, Error> {
 }
 
 /// Moves those of `ids` that nobody else moves.
-async fn moved(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+async fn move_entries(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     use audit_owed::Column;
     // What was recorded with what made it moves, and is no other change: it needs no entry.
     let tx = open(app, TransactionOptions::default()).await?;
-    let owed = audit_owed::Entity::find().select_only().column(Column::Id);
-    let owed = owed.filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
-    let owed = owed.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    let ids: Vec<Uuid> = owed.into_tuple().all(&tx).await?;
+    let query = audit_owed::Entity::find().select_only().column(Column::Id);
+    let query = query.filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
+    let query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let ids: Vec<Uuid> = query.into_tuple().all(&tx).await?;
     if ids.is_empty() {
         return Ok(0);
     }
-    let meant = || audit_owed::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
-    let mut select = meant().select_only();
+    let entries = || audit_owed::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
+    let mut select = entries().select_only();
     for column in Column::iter() {
         select = select.column(column);
     }

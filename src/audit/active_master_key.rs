@@ -9,8 +9,8 @@ use crate::{app::App, base::error::Error};
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn refresh(app: &App) -> Result<(), Error> {
-    if let Some(row) = row(app).await?
+pub async fn refresh_master_key(app: &App) -> Result<(), Error> {
+    if let Some(row) = active_row(app).await?
         && !app.keys.take_in_use(&row.name)?
     {
         tracing::error!(master_key = row.name, "this server does not know the master key in use");
@@ -18,6 +18,6 @@ pub async fn refresh(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) async fn row(app: &App) -> Result<Option<master_key::Model>, Error> {
+pub(super) async fn active_row(app: &App) -> Result<Option<master_key::Model>, Error> {
     Ok(master_key::Entity::find_by_id(1).one(&app.db.reader).await?)
 }

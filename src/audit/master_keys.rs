@@ -5,13 +5,13 @@
 //! it again. A rotation changes the row, waits for transactions that began before (PostgreSQL), and wraps every key
 //! anew in batches that may be repeated. Servers say in `server` every few seconds which keys they know. A key that
 //! cannot be opened gets a successor of the next generation (`crypto/sealing.rs`); a sealed value names its
-//! generation. `audit/openable.rs` opens every key and every entry, for `keys status` and `restore --check`.
+//! generation. `audit/unopenable.rs` opens every key and every entry, for `keys status` and `restore --check`.
 
 use chrono::{DateTime, Utc};
 use entity::{master_key, subject_key};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::{Author, ChangeSet, Entry, begin, in_use::row};
+use super::{Author, ChangeSet, Entry, active_master_key::active_row, begin};
 use crate::audit::{installation_keys, retry::with_retry};
 use crate::{
     app::App,
@@ -38,15 +38,15 @@ pub struct Keyring {
     /// All that wrap any key, by name.
     pub uses: Vec<KeyUse>,
     /// Whether the keys of the installation are all there.
-    pub whole: bool,
+    pub complete: bool,
     /// Names of the keys of the installation that are there and cannot be opened.
-    pub closed: Vec<String>,
+    pub unopenable: Vec<String>,
 }
 
 impl Keyring {
     /// Whether everything can be opened by the configuration at hand.
     pub fn is_sound(&self) -> bool {
-        self.whole && self.closed.is_empty() && self.uses.iter().all(|use_| use_.known)
+        self.complete && self.unopenable.is_empty() && self.uses.iter().all(|use_| use_.known)
     }
 }
 
@@ -61,15 +61,15 @@ const KEYS_LOST: &str = "the database was restored without the keys of the insta
 /// # Errors
 /// `BAD_USER_INPUT` when the one in use is not known here, or keys of the installation cannot be opened or are missing though something
 /// was made with them: the text says what to do.
-pub async fn adopt(app: &App) -> Result<(), Error> {
-    if !installation_keys::is_whole(&app.db.reader).await? {
+pub async fn adopt_master_key(app: &App) -> Result<(), Error> {
+    if !installation_keys::has_all_needed(&app.db.reader).await? {
         return Err(Error::new(Code::BadUserInput, KEYS_LOST));
     }
     with_retry(|| async {
-        if let Some(row) = row(app).await? {
+        if let Some(row) = active_row(app).await? {
             return match app.keys.take_in_use(&row.name)? {
                 true => Ok(()),
-                false => Err(foreign(app, &row.name)),
+                false => Err(wrong_master_key(app, &row.name)),
             };
         }
         let names = names(&app.db.reader).await?;
@@ -77,37 +77,37 @@ pub async fn adopt(app: &App) -> Result<(), Error> {
         if let Some(name) = names.first()
             && !names.iter().any(|name| known.contains(name))
         {
-            return Err(foreign(app, name));
+            return Err(wrong_master_key(app, name));
         }
-        let own = app.keys.configured()?;
-        app.keys.take_in_use(&own)?;
+        let configured = app.keys.configured()?;
+        app.keys.take_in_use(&configured)?;
         let mut tx = begin(app, Author::command(app, "server", None)).await?;
-        let row = master_key::ActiveModel { id: Set(1), name: Set(own.clone()), since: Set(tx.now()) };
+        let row = master_key::ActiveModel { id: Set(1), name: Set(configured.clone()), since: Set(tx.now()) };
         master_key::Entity::insert(row).exec_without_returning(tx.connection()).await?;
         tx.record(Entry {
             action: "useMasterKey",
             entity_type: "MasterKey",
             entity_id: None,
             contact_id: None,
-            changes: ChangeSet::one(
+            changes: ChangeSet::single(
                 "MasterKey.name",
                 DataCategory::Technical,
                 serde_json::Value::Null,
-                own.as_str().into(),
+                configured.as_str().into(),
             ),
         })
         .await?;
         tx.commit().await
     })
     .await?;
-    let closed = installation_keys::closed(&app.db.reader, &app.keys).await?;
-    if closed.is_empty() { Ok(()) } else { Err(unopened(app, &closed)?) }
+    let unopenable = installation_keys::unopenable(&app.db.reader, &app.keys).await?;
+    if unopenable.is_empty() { Ok(()) } else { Err(unopenable_keys_error(app, &unopenable)?) }
 }
 
 /// What is said where keys of the installation are there and cannot be opened.
-fn unopened(app: &App, closed: &[subject_key::Model]) -> Result<Error, Error> {
+fn unopenable_keys_error(app: &App, unopenable: &[subject_key::Model]) -> Result<Error, Error> {
     let known = app.keys.names()?;
-    if let Some(row) = closed.iter().find(|row| !known.contains(&row.wrapped_by)) {
+    if let Some(row) = unopenable.iter().find(|row| !known.contains(&row.wrapped_by)) {
         return Ok(Error::new(
             Code::BadUserInput,
             format!(
@@ -117,7 +117,7 @@ fn unopened(app: &App, closed: &[subject_key::Model]) -> Result<Error, Error> {
             ),
         ));
     }
-    let names: Vec<&str> = closed.iter().map(|row| row.category.as_str()).collect();
+    let names: Vec<&str> = unopenable.iter().map(|row| row.category.as_str()).collect();
     Ok(Error::new(
         Code::BadUserInput,
         format!(
@@ -132,7 +132,7 @@ fn unopened(app: &App, closed: &[subject_key::Model]) -> Result<Error, Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn unknown_masters(app: &App) -> Result<Vec<String>, Error> {
+pub async fn unknown_master_keys(app: &App) -> Result<Vec<String>, Error> {
     let known = app.keys.names()?;
     Ok(names(&app.db.reader).await?.into_iter().filter(|name| !known.contains(name)).collect())
 }
@@ -142,9 +142,9 @@ pub async fn unknown_masters(app: &App) -> Result<Vec<String>, Error> {
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn keyring(app: &App) -> Result<Keyring, Error> {
-    let in_use = row(app).await?.map(|row| (row.name, row.since));
+    let in_use = active_row(app).await?.map(|row| (row.name, row.since));
     let known = app.keys.names()?;
-    let counted: Vec<(String, i64)> = subject_key::Entity::find()
+    let counts: Vec<(String, i64)> = subject_key::Entity::find()
         .select_only()
         .column(subject_key::Column::WrappedBy)
         .column_as(subject_key::Column::WrappedBy.count(), "keys")
@@ -152,7 +152,7 @@ pub async fn keyring(app: &App) -> Result<Keyring, Error> {
         .into_tuple()
         .all(&app.db.reader)
         .await?;
-    let mut uses: Vec<KeyUse> = counted
+    let mut uses: Vec<KeyUse> = counts
         .into_iter()
         .map(|(master, keys)| {
             let known = known.contains(&master);
@@ -160,12 +160,17 @@ pub async fn keyring(app: &App) -> Result<Keyring, Error> {
         })
         .collect();
     uses.sort_by(|left, right| left.master.cmp(&right.master));
-    let closed = installation_keys::closed(&app.db.reader, &app.keys)
+    let unopenable = installation_keys::unopenable(&app.db.reader, &app.keys)
         .await?
         .into_iter()
         .map(|row| row.category)
         .collect();
-    Ok(Keyring { in_use, uses, whole: installation_keys::is_whole(&app.db.reader).await?, closed })
+    Ok(Keyring {
+        in_use,
+        uses,
+        complete: installation_keys::has_all_needed(&app.db.reader).await?,
+        unopenable,
+    })
 }
 
 /// The names of all master keys that wrap any key. As many looks at the index as there are names.
@@ -188,12 +193,12 @@ pub(super) async fn names<C: ConnectionTrait>(connection: &C) -> Result<Vec<Stri
     }
 }
 
-fn foreign(app: &App, name: &str) -> Error {
-    let own = app.keys.configured().unwrap_or_default();
+fn wrong_master_key(app: &App, name: &str) -> Error {
+    let configured = app.keys.configured().unwrap_or_default();
     Error::new(
         Code::BadUserInput,
         format!(
-            "this database was set up with another master key: the one in use is called {name}, `secrets.master_key` {own}. Set the \
+            "this database was set up with another master key: the one in use is called {name}, `secrets.master_key` {configured}. Set the \
              one that it was set up with; to change over to a new one set the old one as `secrets.previous_master_key` beside it and \
              run `zweck keys rotate`"
         ),

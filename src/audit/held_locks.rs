@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
 /// How an identity is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
+pub enum LockMode {
     /// By those who bring it.
     Shared,
     /// By those who declare something about it.
     Exclusive,
 }
 
-impl Mode {
+impl LockMode {
     pub(super) fn function(self) -> &'static str {
         match self {
             Self::Shared => "pg_advisory_xact_lock_shared",
@@ -22,10 +22,10 @@ impl Mode {
 
 /// What a transaction has locked.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) identities: BTreeMap<u64, Mode>,
+pub(super) struct HeldLocks {
+    pub(super) identities: BTreeMap<u64, LockMode>,
     /// Whether contacts are locked already: then identities come too late.
     pub(super) contacts: AtomicBool,
     /// How the uses by recipients are locked.
-    pub(super) uses: Option<Mode>,
+    pub(super) uses: Option<LockMode>,
 }

@@ -2,7 +2,7 @@
 
 use entity::audit_entry;
 
-use super::{Entry, Recorded, Stamp, Transaction, unavailable};
+use super::{Entry, EntryTiming, Stamp, Transaction, unavailable};
 use crate::{base::error::Error, crypto::sealing::Sealer};
 
 /// An entry, and its row where its values are sealed already.
@@ -14,7 +14,7 @@ impl Transaction {
     ///
     /// # Errors
     /// Those of `writes`; `AUDIT_UNAVAILABLE` when keys cannot be had.
-    pub async fn record_beside<E>(
+    pub async fn record_while_writing<E>(
         &mut self,
         entries: E,
         writes: impl AsyncFnOnce(&Self) -> Result<(), Error>,
@@ -22,7 +22,7 @@ impl Transaction {
     where
         E: FnOnce() -> Vec<Entry> + Send + 'static,
     {
-        if self.recorded == Recorded::Later {
+        if self.timing == EntryTiming::Deferred {
             writes(self).await?;
             for entry in entries() {
                 self.record(entry).await?;

@@ -1,0 +1,105 @@
+//! New contacts with all that comes with them, written in one go: one contact of a client, or hundreds of a file. Room: domain/operations.
+
+use std::sync::Arc;
+
+use entity::{contact, contact_point, ground, objection, provenance};
+use uuid::Uuid;
+
+use crate::{
+    audit::{ChangeSet, Entry, RowBatch, Transaction},
+    base::error::Error,
+    registry::{BLOCK, CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
+};
+
+/// The rows of one new contact.
+#[derive(Clone, Debug)]
+pub struct NewContactRows {
+    /// The contact.
+    pub contact: contact::Model,
+    /// Its further addresses.
+    pub points: Vec<contact_point::Model>,
+    /// Where its values come from.
+    pub sources: Vec<provenance::Model>,
+    /// What makes it lawful to keep it.
+    pub ground: Option<ground::Model>,
+    /// What the suppression list says of its addresses.
+    pub blocks: Vec<objection::Model>,
+}
+
+/// How the audit log describes new contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreationLog {
+    /// A contact that a client creates: ground and blocks have entries of their own actions.
+    Separate,
+    /// A contact of a file: every entry has the action `importContact`, and that of the contact holds its ground.
+    Import,
+}
+
+/// Writes new contacts and records them. The caller has locked the identities of their addresses, and `blocks` holds what the suppression
+/// list says of these behind the lock.
+///
+/// # Errors
+/// From the database; `AUDIT_UNAVAILABLE`.
+pub async fn insert_contacts(
+    tx: &mut Transaction,
+    all: Vec<NewContactRows>,
+    log: CreationLog,
+) -> Result<(), Error> {
+    let all: Arc<[NewContactRows]> = all.into();
+    let described = all.clone();
+    let entries = move || described.iter().flat_map(|rows| rows.entries(log)).collect();
+    tx.record_while_writing(entries, async |tx| tx.write(inserts(&all)).await.map(|_| ())).await
+}
+
+fn inserts(all: &[NewContactRows]) -> RowBatch {
+    RowBatch::default()
+        .insert_all::<contact::Entity>(all.iter().map(|rows| rows.contact.clone()))
+        .insert_all::<contact_point::Entity>(all.iter().flat_map(|rows| rows.points.iter().cloned()))
+        .insert_all::<provenance::Entity>(all.iter().flat_map(|rows| rows.sources.iter().cloned()))
+        .insert_all::<ground::Entity>(all.iter().filter_map(|rows| rows.ground.clone()))
+        .insert_all::<objection::Entity>(all.iter().flat_map(|rows| rows.blocks.iter().cloned()))
+}
+
+impl NewContactRows {
+    /// One entry of the contact with its first source, one of each further row.
+    fn entries(&self, log: CreationLog) -> Vec<Entry> {
+        let separate = log == CreationLog::Separate;
+        let entry = |action, object: &'static ObjectType, id: Uuid, changes| Entry {
+            action: if separate { action } else { "importContact" },
+            entity_type: object.name,
+            entity_id: Some(id),
+            contact_id: Some(self.contact.id),
+            changes,
+        };
+        let mut changes = ChangeSet::diff(&CONTACT, None, Some(&self.contact));
+        let (first, further) = match self.sources.split_first() {
+            Some((first, further)) => (ChangeSet::diff(&PROVENANCE, None, Some(first)), further),
+            None => (ChangeSet::none(), self.sources.as_slice()),
+        };
+        changes = changes.merge(first);
+        let ground =
+            self.ground.as_ref().map(|ground| (ground.id, ChangeSet::diff(&GROUND, None, Some(ground))));
+        let mut ground_entry = None;
+        match ground {
+            Some((id, ground)) if separate => ground_entry = Some(entry("recordGround", &GROUND, id, ground)),
+            Some((_, ground)) => changes = changes.merge(ground),
+            None => {}
+        }
+        let mut entries = vec![entry("createContact", &CONTACT, self.contact.id, changes)];
+        entries.extend(self.points.iter().map(|point| {
+            let changes = ChangeSet::diff(&CONTACT_POINT, None, Some(point));
+            entry("addContactPoint", &CONTACT_POINT, point.id, changes)
+        }));
+        entries.extend(further.iter().map(|source| {
+            let changes = ChangeSet::diff(&PROVENANCE, None, Some(source));
+            entry("createContact", &PROVENANCE, source.id, changes)
+        }));
+        entries.extend(
+            self.blocks.iter().map(|block| {
+                entry("carryBlock", &BLOCK, block.id, ChangeSet::diff(&BLOCK, None, Some(block)))
+            }),
+        );
+        entries.extend(ground_entry);
+        entries
+    }
+}
