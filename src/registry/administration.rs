@@ -46,11 +46,15 @@ pub static STOP: ObjectType = ObjectType {
         id(),
         reference("recipientId", Administration, "recipient_id", "Id of the recipient to be told."),
         one("recipient", &RECIPIENT, "recipient_id", "The recipient to be told."),
-        reference("contactId", Objection, "contact_id", "Id of the person, even if the contact no longer exists."),
+        reference(
+            "contactId",
+            Objection,
+            "contact_id",
+            "Id of the person, even if the contact no longer exists.",
+        ),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "The purpose to stop, never a group."),
-        choice("channel", Objection, "channel", &CHANNEL, "The channel; null for all channels.")
-            .filterable(),
+        choice("channel", Objection, "channel", &CHANNEL, "The channel; null for all channels.").filterable(),
         choice(
             "addressKind",
             Objection,
@@ -66,7 +70,10 @@ pub static STOP: ObjectType = ObjectType {
         time("acknowledgedAt", Administration, "acknowledged_at", "When the recipient acknowledged it."),
         text("acknowledgedBy", Administration, "acknowledged_by", "Actor who recorded the acknowledgement."),
     ],
-    unexposed_columns: &[("address_sha256", "digest of the address; the address itself appears only in the stop file")],
+    unexposed_columns: &[(
+        "address_sha256",
+        "digest of the address; the address itself appears only in the stop file",
+    )],
 };
 
 /// A credential of a partner system or a person.

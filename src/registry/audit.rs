@@ -30,7 +30,12 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
         reference("entityId", Audit, "entity_id", "Id of the affected object."),
         one("contact", &CONTACT, "contact_id", "The person concerned, if visible for this purpose.")
             .filterable_as("contactId"),
-        list("changedFields", Audit, "changed_fields", "Coordinates of the changed fields, e.g. Contact.email."),
+        list(
+            "changedFields",
+            Audit,
+            "changed_fields",
+            "Coordinates of the changed fields, e.g. Contact.email.",
+        ),
         text("policyRevision", Audit, "policy_revision", "Revision of the policy in force."),
         text("requestId", Audit, "request_id", "Id of the request.").filterable(),
         sealed(
@@ -116,10 +121,7 @@ pub static UNEXPOSED_TABLES: &[UnexposedTable] = &[
     (
         "contact_merge",
         &[
-            (
-                "duplicate_id",
-                "id of a contact merged into another, so that its links continue to work",
-            ),
+            ("duplicate_id", "id of a contact merged into another, so that its links continue to work"),
             ("contact_id", "the contact into which it was merged"),
             ("merged_at", "when it was merged"),
         ],
@@ -149,11 +151,17 @@ pub static UNEXPOSED_TABLES: &[UnexposedTable] = &[
             ("until_at", "expiry of its latest note: at most a day after its last read"),
         ],
     ),
-    ("key_reader", &[("id", "always 1"), ("version", "version of the reader that made the keys of all rows")]),
+    (
+        "key_reader",
+        &[("id", "always 1"), ("version", "version of the reader that made the keys of all rows")],
+    ),
     (
         "audit_owed",
         &[
-            ("id", "id of an audit entry that could not be written together with the withdrawal or objection it records"),
+            (
+                "id",
+                "id of an audit entry that could not be written together with the withdrawal or objection it records",
+            ),
             ("at", "when it happened"),
             ("actor", "who did it"),
             ("roles", "the actor's roles"),
@@ -220,7 +228,10 @@ pub static UNEXPOSED_TABLES: &[UnexposedTable] = &[
             ("key_hash", "keyed digest of the client's key"),
             ("root", "digest of the mutation's response key; empty for the request as a whole"),
             ("body_hash", "keyed digest of purpose and body"),
-            ("sealed", "ids of what was written and the secret that was returned, sealed; deleted after a day"),
+            (
+                "sealed",
+                "ids of what was written and the secret that was returned, sealed; deleted after a day",
+            ),
             ("created_at", "when it was done"),
         ],
     ),

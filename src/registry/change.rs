@@ -19,7 +19,12 @@ pub static CONSENT_CHANGE: ObjectType = ObjectType {
     plural: Some("ConsentChange"),
     fields: &[
         id(),
-        reference("contactId", Consent, "contact_id", "Id of the person, even if the contact no longer exists."),
+        reference(
+            "contactId",
+            Consent,
+            "contact_id",
+            "Id of the person, even if the contact no longer exists.",
+        ),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "Purpose of the consent."),
         choice("channel", Consent, "channel", &CHANNEL, "The channel.").required().filterable(),

@@ -165,10 +165,10 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
         id(),
         one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
         one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns, if any."),
-        choice("kind", Request, "kind", &REQUEST_KIND, "The right that is exercised.").required().filterable(),
-        choice("status", Request, "status", &REQUEST_STATUS, "Processing status.")
+        choice("kind", Request, "kind", &REQUEST_KIND, "The right that is exercised.")
             .required()
             .filterable(),
+        choice("status", Request, "status", &REQUEST_STATUS, "Processing status.").required().filterable(),
         time("receivedAt", Request, "received_at", "When it was received.").required(),
         time("dueAt", Request, "due_at", "Deadline (Art. 12(3)).").required(),
         time("extendedUntil", Request, "extended_until", "Extended deadline."),

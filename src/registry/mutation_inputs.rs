@@ -150,12 +150,8 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
             "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
         )
         .needs(Read, "Contact.email"),
-        field(
-            "phone",
-            Text(Validator::Numbers),
-            "By the person with this phone number, in any notation.",
-        )
-        .needs(Read, "Contact.phone"),
+        field("phone", Text(Validator::Numbers), "By the person with this phone number, in any notation.")
+            .needs(Read, "Contact.phone"),
         field("purpose", Purpose, "Code of the purpose or group.")
             .required()
             .needs(Create, "Objection.purpose"),
@@ -306,12 +302,8 @@ pub(super) static WITHDRAW_CONSENT: InputType = InputType {
             "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
         )
         .needs(Read, "Contact.email"),
-        field(
-            "phone",
-            Text(Validator::Numbers),
-            "By the person with this phone number, in any notation.",
-        )
-        .needs(Read, "Contact.phone"),
+        field("phone", Text(Validator::Numbers), "By the person with this phone number, in any notation.")
+            .needs(Read, "Contact.phone"),
         // A consent not named by its id is named by its purpose, so this is also the right to withdraw by address.
         field("purpose", Purpose, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
         field("channel", Enum(&CHANNEL), "The channel; all channels if absent."),
@@ -331,8 +323,7 @@ pub(super) static OPEN_REQUEST: InputType = InputType {
             .needs(Create, "PrivacyRequest.kind"),
         field("receivedAt", Time, "When it was received; now if absent.")
             .needs(Create, "PrivacyRequest.receivedAt"),
-        field("purpose", Purpose, "The purpose it concerns, if any.")
-            .needs(Create, "PrivacyRequest.purpose"),
+        field("purpose", Purpose, "The purpose it concerns, if any.").needs(Create, "PrivacyRequest.purpose"),
         field("note", Text(Validator::Lines), "A note.").needs(Create, "PrivacyRequest.note"),
     ],
 };

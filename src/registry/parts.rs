@@ -79,7 +79,8 @@ pub static RESTRICTION: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        choice("limb", Restriction, "limb", &RESTRICTION_LIMB, "Point of Art. 18(1) on which it is based.").required(),
+        choice("limb", Restriction, "limb", &RESTRICTION_LIMB, "Point of Art. 18(1) on which it is based.")
+            .required(),
         text("reason", Restriction, "reason", "Why."),
         time("restrictedAt", Restriction, "restricted_at", "Since when.").required(),
         time(

@@ -73,12 +73,9 @@ pub static RECEIPT_OF: InputField =
     InputField::new("consentId", InputKind::Id, "The consent.").required().was("id");
 
 /// The roles to be explained.
-pub static EXPLAINED_ROLES: InputField = InputField::new(
-    "roles",
-    InputKind::Words,
-    "Roles of one credential; the caller's own by default.",
-)
-.was_of("role", InputKind::Word);
+pub static EXPLAINED_ROLES: InputField =
+    InputField::new("roles", InputKind::Words, "Roles of one credential; the caller's own by default.")
+        .was_of("role", InputKind::Word);
 
 /// Every root field.
 pub static ROOTS: &[RootField] = &[
@@ -127,7 +124,11 @@ pub static ROOTS: &[RootField] = &[
         RootKind::Connection(&STOP),
         "Withdrawals and objections that recipients have been or are to be told about.",
     ),
-    root("accesses", RootKind::List(&ACCESS), "Recipients that may currently fetch data, with their purposes."),
+    root(
+        "accesses",
+        RootKind::List(&ACCESS),
+        "Recipients that may currently fetch data, with their purposes.",
+    ),
     renamed(
         "accessTokens",
         "tokens",

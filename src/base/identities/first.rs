@@ -1,7 +1,7 @@
 //! Version 1 of the keys, as commit b479e26 made them. Room: base/identities.
 //!
-//! Frozen: the suppression list holds digests of these keys and no text, so what is changed here is lost there. Under which spellings version 1
-//! may have filed a no: [`super::spellings`].
+//! Frozen: the suppression list holds digests of these keys and no text, so changing a key makes its entries
+//! unfindable. For the spellings under which version 1 may have filed an objection see [`super::spellings`].
 
 use sha2::{Digest, Sha256};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -69,5 +69,5 @@ pub fn address(parts: [Option<&str>; 4]) -> Option<String> {
     Some(format!("sha256:{digits}"))
 }
 
-/// Bytes of the longest key of a postal address that version 1 kept in full.
+/// The longest key of a postal address that version 1 kept in full, in bytes.
 const MAX_KEY_BYTES: usize = 1_000;

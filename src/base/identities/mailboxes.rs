@@ -1,27 +1,27 @@
-//! E-mail addresses in a text, and the mailbox that each is delivered to. Room: base/identities.
+//! Finds e-mail addresses in a text and the mailbox that each is delivered to. Room: base/identities.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::text;
 
-/// A mailbox as a text names it, before the rules of its domain.
+/// A mailbox as written in a text, before the rules of its domain are applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The local part without quotes.
     pub local: String,
-    /// The domain as mail goes to it.
+    /// The domain in normalised form.
     pub domain: String,
-    /// Whether it stands in angle brackets, so that what is before it is a name.
+    /// Whether it was in angle brackets, so that the text before it is a name.
     angled: bool,
 }
 
 impl Address {
-    /// As it is written bare.
+    /// The bare address.
     pub fn text(&self) -> String {
         written(&self.local, &self.domain)
     }
 
-    /// The key: local part by the rules of its domain.
+    /// The key: the domain and the local part by the rules of the domain.
     pub fn key(&self) -> String {
         let domain = if self.domain == "googlemail.com" { "gmail.com" } else { &self.domain };
         let mut local = self.local.as_str();
@@ -54,13 +54,13 @@ fn drops_tags(domain: &str) -> bool {
     ) {
         return true;
     }
-    // hotmail.de, live.co.uk: the name, then a country.
+    // hotmail.de, live.co.uk: the name, followed by a country.
     let Some((name, country)) = domain.split_once('.') else { return false };
     let country = country.strip_prefix("com.").or_else(|| country.strip_prefix("co.")).unwrap_or(country);
     matches!(name, "outlook" | "hotmail" | "live") && (country == "com" || country.len() == 2)
 }
 
-/// An address with a local part in quotes where it needs them.
+/// An address whose local part is quoted if necessary.
 fn written(local: &str, domain: &str) -> String {
     let mut out = String::with_capacity(local.len() + domain.len() + 3);
     let bare = !local.is_empty() && local.chars().all(is_atom) && !local.starts_with(['\'', '/']);
@@ -81,7 +81,7 @@ fn written(local: &str, domain: &str) -> String {
     out
 }
 
-/// The one address that a text is, where it is nothing else: what nearly all are.
+/// Reads a text that consists of one plain address, which nearly all do.
 pub fn plain(text: &str) -> Option<Address> {
     let (local, domain) = text.split_once('@')?;
     let of_local = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+');
@@ -99,7 +99,7 @@ pub fn plain(text: &str) -> Option<Address> {
     (!domain.contains("xn--")).then_some(Address { local, domain, angled: false })
 }
 
-/// The addresses in a text, those in angle brackets first, and whether something in it could not be read.
+/// The addresses in a text, those in angle brackets first, and whether a part of it could not be read.
 pub fn read(given: &str) -> (Vec<Address>, bool) {
     if let Some(address) = plain(given.trim()) {
         return (vec![address], false);
@@ -119,7 +119,7 @@ pub fn read(given: &str) -> (Vec<Address>, bool) {
         match scan.address(at) {
             Some((address, behind)) => {
                 end = behind;
-                // No mail goes to a domain of one word; perhaps what follows was cut off.
+                // No mail is delivered to a single-label domain; perhaps the rest was cut off.
                 unread |= !address.domain.contains(['.', ':']);
                 if !found.iter().any(|known| known.text() == address.text() && known.angled == address.angled)
                 {
@@ -129,7 +129,7 @@ pub fn read(given: &str) -> (Vec<Address>, bool) {
             None => unread = true,
         }
     }
-    // What is delivered to is in the brackets; what is before them is a name.
+    // The address in brackets is the one delivered to; the text before it is a name.
     found.sort_by_key(|address| !address.angled);
     let mut once: Vec<Address> = Vec::new();
     for address in found {
@@ -141,7 +141,7 @@ pub fn read(given: &str) -> (Vec<Address>, bool) {
     (once, unread)
 }
 
-/// A text as it is scanned: what is seen of it, links and marks of pages as what they stand for.
+/// Prepares a text for scanning: visible characters only, with links and HTML entities resolved.
 fn prepared(given: &str) -> String {
     let mut text = text::seen(given);
     if text.contains('&') {
@@ -157,7 +157,7 @@ fn prepared(given: &str) -> String {
     links_opened(&text)
 }
 
-/// Words for the signs of an address as the signs.
+/// Replaces words such as "at" and "dot" by the characters they stand for.
 fn spoken(mut text: String) -> String {
     const SIGNS: [(&str, &str); 7] = [
         ("(at)", "@"),
@@ -186,7 +186,7 @@ fn spoken(mut text: String) -> String {
     text
 }
 
-/// `mailto:` links as the addresses that they lead to.
+/// Replaces `mailto:` links by the addresses they contain.
 fn links_opened(text: &str) -> String {
     const SCHEME: &str = "mailto:";
     let lower = text.to_ascii_lowercase();
@@ -216,7 +216,7 @@ fn links_opened(text: &str) -> String {
     out
 }
 
-/// Characters and where the last address ended.
+/// The characters and the end of the last address found.
 struct Scan<'c> {
     chars: &'c [char],
     from: usize,
@@ -231,7 +231,7 @@ impl Scan<'_> {
         at.checked_sub(1).filter(|at| *at >= self.from).and_then(|at| self.at(at))
     }
 
-    /// Whether an `@` is part of a local part in quotes.
+    /// Whether an `@` is inside a quoted local part.
     fn is_within_quotes(&self, at: usize) -> bool {
         let Some(closing) = (at..self.chars.len()).find(|at| self.at(*at) == Some('"')) else { return false };
         let blank = |at: &usize| !self.at(*at).is_some_and(char::is_whitespace);
@@ -240,7 +240,7 @@ impl Scan<'_> {
             && self.opening(closing).is_some_and(|opening| opening < at)
     }
 
-    /// Where the quotes begin that end at `closing`.
+    /// The position of the quote that opens what `closing` closes.
     fn opening(&self, closing: usize) -> Option<usize> {
         let mut at = closing;
         while at > self.from {
@@ -255,7 +255,7 @@ impl Scan<'_> {
         None
     }
 
-    /// The address around the `@` at `at`, and where what follows it begins.
+    /// The address around the `@` at `at`, and the position after it.
     fn address(&self, at: usize) -> Option<(Address, usize)> {
         let (local, start) = self.local(at)?;
         let (domain, end) = self.domain(at + 1)?;
@@ -263,7 +263,7 @@ impl Scan<'_> {
         Some((Address { local, domain, angled }, end))
     }
 
-    /// The local part before `at`, and where it begins.
+    /// The local part before `at`, and its start.
     fn local(&self, at: usize) -> Option<(String, usize)> {
         let mut end = at;
         while self.before(end).is_some_and(char::is_whitespace) {
@@ -296,7 +296,7 @@ impl Scan<'_> {
             }
             start -= 1;
         }
-        // Two signs in a row, or what is behind another address: nobody can say where it would go.
+        // Two `@` in a row, or directly after another address: the recipient is ambiguous.
         if self.before(start) == Some('@')
             || (start == self.from && start > 0 && self.at(start - 1) == Some('@'))
         {
@@ -311,7 +311,7 @@ impl Scan<'_> {
         (!inner.is_empty() && inner.chars().any(|c| c != '.')).then(|| (folded(inner), start))
     }
 
-    /// The domain from `at` on, and where it ends.
+    /// The domain starting at `at`, and its end.
     fn domain(&self, at: usize) -> Option<(String, usize)> {
         let mut at = at;
         while self.at(at).is_some_and(char::is_whitespace) {
@@ -347,7 +347,7 @@ impl Scan<'_> {
         while end > at && self.at(end - 1).is_some_and(|c| is_dot(c) || matches!(c, '-' | '_' | '\'')) {
             end -= 1;
         }
-        // Cut by a blank: where it would go nobody can say.
+        // Cut by a blank: the domain is ambiguous.
         let cut = !dotted(end)
             && blank.is_some_and(|next| {
                 let rest = run(next).unwrap_or(self.chars.len());
@@ -366,19 +366,20 @@ fn is_dot_at_end(word: &[char]) -> bool {
     word.iter().position(|c| is_dot(*c)).is_some_and(|at| at + 1 == word.len())
 }
 
-/// A local part as mailboxes are compared: composed, lower case, final sigma as sigma; accents tell them apart.
+/// A local part as compared: composed, lower case, final sigma as sigma; accents are kept because they distinguish
+/// mailboxes.
 fn folded(local: &str) -> String {
     let lower: String = local.nfc().flat_map(char::to_lowercase).collect();
     lower.replace('ς', "σ").nfc().collect()
 }
 
-/// A domain as mail goes to it (UTS 46).
+/// A domain in normalised form (UTS 46).
 fn domain_of(domain: &str) -> Option<String> {
     let lower = folded(domain);
     let ascii = if lower.is_ascii() && !lower.contains("xn--") {
         lower
     } else {
-        // A final sigma that is hidden in the form for machines.
+        // A final sigma hidden in the ASCII form.
         let (shown, _) = idna::domain_to_unicode(&lower);
         idna::domain_to_ascii(&folded(&shown)).unwrap_or(lower)
     };
@@ -391,8 +392,8 @@ fn is_dot(c: char) -> bool {
     matches!(c, '.' | '\u{3002}')
 }
 
-/// Characters of a local part without quotes (RFC 5322, RFC 6531). A bar stands between
-/// addresses, backticks and braces around them.
+/// Characters of an unquoted local part (RFC 5322, RFC 6531). A bar separates addresses; backticks and braces enclose
+/// them.
 fn is_atom(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric()
@@ -406,7 +407,7 @@ fn is_of_domain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || is_dot(c) || (!c.is_ascii() && is_letter(c))
 }
 
-/// Whether a character beyond ASCII is none that stands between addresses.
+/// Whether a non-ASCII character is not a separator between addresses.
 fn is_letter(c: char) -> bool {
     c.is_alphanumeric()
         || is_combining_mark(c)

@@ -1,7 +1,8 @@
-//! Reachable identities: what a message is sent to, read from raw text by one reader, with one versioned key. Room: base/identities.
+//! Reachable identities: mailboxes, phone lines and letter boxes, read from raw text by one reader into one versioned
+//! key. Room: base/identities.
 //!
-//! A declaration belongs to a person, a block to what is reached: a mailbox, a line, a letter box. However a text spells it,
-//! its key is the same; what could not be read is said, never filed.
+//! A declaration belongs to a person, a block to a reachable identity: a mailbox, a line or a letter box. Every
+//! spelling gives the same key. What cannot be read is reported and never filed.
 
 use std::fmt;
 
@@ -25,17 +26,17 @@ mod streets;
 mod tests;
 mod text;
 
-/// Last digits of a number that all its readings share: no number that can be assigned is shorter.
+/// Trailing digits that all readings of a number share: no assignable number is shorter.
 const SHARED_DIGITS: usize = 4;
 
 /// Kind of a reachable identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// A mailbox, by e-mail.
+    /// A mailbox, reached by e-mail.
     Mailbox,
-    /// A line, by call or text message.
+    /// A line, reached by call or text message.
     Number,
-    /// A letter box.
+    /// A letter box, reached by post.
     Postal,
 }
 
@@ -49,7 +50,7 @@ impl Kind {
     }
 }
 
-/// A reachable identity: what a message is sent to, whoever's record has it.
+/// A reachable identity, whichever record it belongs to.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     kind: Kind,
@@ -68,23 +69,23 @@ impl Identity {
         self.kind
     }
 
-    /// The key: what companion columns hold. Of a postal address that without a name.
+    /// The key stored in companion columns. For a postal address it excludes the name.
     pub fn key(&self) -> &str {
         self.keys.first().map(String::as_str).unwrap_or_default()
     }
 
-    /// Of a postal address the folded family name; `None` is the household, or nobody knows.
+    /// The folded family name of a postal address; `None` means the household or unknown.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Every key under which rows or entries of this version may hold the same identity, [`Identity::key`] first. More than one
-    /// only for numbers where no region is set: the readings with and without a country.
+    /// Every key under which rows or entries of this version may hold the same identity, [`Identity::key`] first.
+    /// More than one only for numbers without a configured region: the readings with and without a country code.
     pub fn keys(&self) -> &[String] {
         &self.keys
     }
 
-    /// A number to lock it by: the same for every spelling and reading of the same identity.
+    /// The lock number: the same for every spelling and reading of the same identity.
     pub fn lock(&self) -> u64 {
         let key = self.key();
         let shared = match self.kind {
@@ -100,35 +101,37 @@ impl Identity {
     }
 }
 
-/// Tells the kind alone: keys are personal data.
+/// Prints the kind only, because keys are personal data.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({}, ***)", self.kind.word())
     }
 }
 
-/// What a text says.
+/// The result of reading a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The identities in it, what is surely delivered to first.
+    /// The identities in it, the most certain one first.
     pub identities: Vec<Identity>,
-    /// Whether something in it could not be read.
+    /// Whether a part of it could not be read.
     pub unread: bool,
 }
 
-/// Rules by which keys are made. The suppression list holds digests of keys and no text: rules that made entries once stay as they are.
+/// The rules that make keys. The suppression list holds digests of keys and no text, so rules that once made entries
+/// never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rules {
-    /// Mailboxes, numbers and letter boxes by what they lead to.
+    /// Mailboxes, numbers and letter boxes in normalised form.
     Second,
-    /// The same, and letter boxes without what tells the way to a door: a floor, a name in brackets, the order of street and number.
+    /// Like [`Rules::Second`], but letter boxes without directions to a door: a floor, a name in brackets, the order
+    /// of street and number.
     Third,
 }
 
-/// Reads by the rules of one installation.
+/// Reads identities by the rules of one installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reader {
-    /// Where national numbers and addresses without a country are from.
+    /// The region assumed for national numbers and addresses without a country.
     region: Option<Region>,
     rules: Rules,
 }
@@ -140,15 +143,15 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// The version of the keys of commit b479e26 (see [`first`]).
+    /// The key version of commit b479e26 (see [`first`]).
     pub const FIRST: &'static str = "1";
 
-    /// The reader of an installation in a region.
+    /// The reader for an installation in a region.
     pub fn of(region: Option<Region>) -> Reader {
         Reader { region, rules: Rules::Third }
     }
 
-    /// The reader that made keys of a version beyond the first.
+    /// The reader for a key version after the first.
     pub fn of_version(version: &str) -> Option<Reader> {
         let (rules, region) = version.split_once(':')?;
         let rules = match rules {
@@ -159,7 +162,7 @@ impl Reader {
         Some(Reader { region: if region.is_empty() { None } else { Some(region.parse().ok()?) }, rules })
     }
 
-    /// The version of the keys that it makes: of the rules, and the region.
+    /// The version of its keys: the rules and the region.
     pub fn version(&self) -> String {
         let rules = match self.rules {
             Rules::Second => '2',
@@ -178,12 +181,13 @@ impl Reader {
     /// The lines in a text.
     pub fn numbers(&self, text: &str) -> Reading {
         let (lines, unread) = numbers::read(self.region, text);
-        // The key stays, so that what was listed under it once is found.
+        // The key stays, so that earlier entries under it are still found.
         let unread = unread || numbers::is_damaged(text);
         Reading::of(Kind::Number, lines.into_iter().map(|line| line.keys), unread)
     }
 
-    /// The letter box of an address (street, postal code, city, country) and a family. A town alone is no letter box.
+    /// The letter box of an address (street, postal code, city, country) and a family name. A town without a street
+    /// is not a letter box.
     pub fn postal(&self, parts: [Option<&str>; 4], family_name: Option<&str>) -> Option<Identity> {
         if !postal::is_delivered(parts) {
             return None;
@@ -191,12 +195,14 @@ impl Reader {
         Identity::new(Kind::Postal, vec![self.postal_key(parts)?], postal::name(family_name))
     }
 
-    /// The key of a stored e-mail address: that of its first mailbox, else one that tells texts apart and no look-up meets.
+    /// The key of a stored e-mail address: that of its first mailbox, otherwise a key that distinguishes texts and
+    /// that no lookup matches.
     pub fn email_key(&self, text: &str) -> String {
         stored(self.emails(text), text)
     }
 
-    /// The key of a stored number: that of its first line, else one that tells texts apart and no look-up meets.
+    /// The key of a stored number: that of its first line, otherwise a key that distinguishes texts and that no
+    /// lookup matches.
     pub fn phone_key(&self, text: &str) -> String {
         stored(self.numbers(text), text)
     }
@@ -224,7 +230,7 @@ impl Reading {
     }
 }
 
-/// The key of a family name as letter boxes are told apart by it; none for a name without letters.
+/// The household key of a family name; `None` for a name without letters.
 pub fn household(family_name: Option<&str>) -> Option<String> {
     postal::name(family_name)
 }

@@ -1,4 +1,4 @@
-//! Phone numbers in a text, and the line that each reaches. Room: base/identities.
+//! Finds phone numbers in a text and the line that each reaches. Room: base/identities.
 
 use super::{
     pieces::{self, Piece, Sign},
@@ -7,23 +7,23 @@ use super::{
     text,
 };
 
-/// Digits of a number that no plan knows; of one with a country code, behind it.
+/// Allowed digits of a number outside every numbering plan; with a country code, the digits after it.
 const UNPLANNED_DIGITS: std::ops::RangeInclusive<usize> = 3..=15;
-/// Characters of the longest key that two parts with a slash between them are read as.
+/// Longest key, in characters, for joining two parts separated by a slash.
 const MAX_JOINED_KEY_CHARS: usize = 14;
-/// Digits of a part that may be an extension or the end of another number.
+/// Maximum digits of a part that may be an extension or the end of another number.
 const MAX_EXTENSION_DIGITS: usize = 5;
 
 /// A number that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Every key of it, the first that it is filed under.
+    /// All its keys; it is filed under the first.
     pub keys: Vec<String>,
-    /// Whether the plans know such a number.
+    /// Whether the number is valid in its numbering plan.
     pub valid: bool,
 }
 
-/// The numbers in a text, and whether something in it could not be read.
+/// The numbers in a text, and whether a part of it could not be read.
 pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
     let plan = region.and_then(|region| plans::of(region.id()));
     let reading = Reading { plan };
@@ -34,7 +34,7 @@ pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
     }
     if lines.iter().any(|line| line.valid) {
         let before = lines.len();
-        // Beside a number: a house, an hour, the end of another number.
+        // Next to a valid number: a house number, a time of day, the end of another number.
         lines.retain(|line| {
             line.valid || line.keys.first().is_some_and(|key| key.len() > MAX_EXTENSION_DIGITS + 4)
         });
@@ -50,14 +50,14 @@ pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
     (once, unread)
 }
 
-/// Digits before a point that are no part of a number which is written with points.
+/// From this many digits on, the part before a point is not part of a number written with points.
 const MIN_COMPLETE_DIGITS: usize = 7;
-/// Letters between digits that somebody meant: extensions, marks of the kind of number, hours.
+/// Letters between digits that are intentional: extensions, number types, hours.
 const MEANINGFUL_LETTERS: [&str; 14] =
     ["x", "dw", "kl", "u", "et", "ou", "or", "f", "t", "m", "p", "h", "a", "tv"];
 
-/// Whether a text was a number once, and a spreadsheet or a slip of the pen has made something else of it: `4.91712E+11`,
-/// `1712345670.0`, `0171 234567o`. What it was nobody can say.
+/// Whether the text was a number before a spreadsheet or a typing error changed it: `4.91712E+11`, `1712345670.0`,
+/// `0171 234567o`. The original cannot be recovered.
 pub fn is_damaged(given: &str) -> bool {
     let text: Vec<char> = text::seen(given).chars().map(|c| text::digit(c).unwrap_or(c)).collect();
     let at = |index: usize| text.get(index).copied().unwrap_or(' ');
@@ -75,7 +75,7 @@ pub fn is_damaged(given: &str) -> bool {
             let behind = is_digit(Some(end));
             let exponent = word == "e" && (behind || signed);
             let inside = behind && count <= 2 && !MEANINGFUL_LETTERS.contains(&word.as_str());
-            // A letter that looks like a digit, where one may have stood.
+            // A letter that looks like a digit and may stand for one.
             let alike = matches!(word.as_str(), "o" | "l" | "i");
             if before && (exponent || inside || alike) {
                 return true;
@@ -106,12 +106,12 @@ struct Reading {
 }
 
 impl Reading {
-    /// The numbers of parts of a text between which no other number surely begins.
+    /// The numbers in a group of pieces, within which no other number clearly begins.
     fn group(&self, group: &[Piece], unread: &mut bool) -> Vec<Line> {
         let mut lines = Vec::new();
         let wholes = self.wholes(group, unread);
         for (at, piece) in wholes.iter().enumerate() {
-            // Perhaps the end of a number that begins like the one before it: nobody can say.
+            // Possibly the end of a number that begins like the one before it, which is ambiguous.
             let trunk = self.plan.is_some_and(|plan| plan.trunk_prefix().is_some());
             let whole =
                 piece.plus || (piece.digits.starts_with('0') && piece.digits.len() > MAX_EXTENSION_DIGITS);
@@ -127,7 +127,7 @@ impl Reading {
         lines
     }
 
-    /// The parts, those that are of one number joined, without what is dialled within a house.
+    /// Joins the pieces of each number and drops internal extensions.
     fn wholes(&self, group: &[Piece], unread: &mut bool) -> Vec<Piece> {
         let mut wholes: Vec<Piece> = Vec::new();
         for piece in group.iter().filter(|piece| !piece.is_extension) {
@@ -140,7 +140,7 @@ impl Reading {
                 *before = joined;
                 continue;
             }
-            // Behind a comma stands what is dialled after a pause, or the end of another number.
+            // After a comma comes what is dialled after a pause, or the end of another number.
             let short =
                 piece.digits.len() <= MAX_EXTENSION_DIGITS && !piece.plus && !piece.digits.starts_with('0');
             let comma = matches!(piece.sign, Sign::Comma | Sign::Apart);
@@ -153,7 +153,7 @@ impl Reading {
         wholes
     }
 
-    /// The number of a part, or those of what it is where another begins behind a blank.
+    /// The number of a piece, or of its parts if another number begins after a blank.
     fn lines(&self, piece: &Piece, lines: &mut Vec<Line>, unread: &mut bool) {
         let line = self.line(piece);
         if !line.as_ref().is_some_and(|line| line.valid) {
@@ -174,7 +174,7 @@ impl Reading {
         self.line(piece).is_some_and(|line| line.valid)
     }
 
-    /// Whether a part goes on with the number before it.
+    /// Whether a piece continues the number before it.
     fn belongs(&self, before: &Piece, piece: &Piece, joined: &Piece) -> bool {
         if piece.plus {
             return false;
@@ -198,14 +198,14 @@ impl Reading {
         }
     }
 
-    /// A number of a service that is dialled by the letters on the keys.
+    /// A service number that is dialled by the letters on the keys.
     fn by_letters(&self, digits: &str) -> Option<Line> {
         let number = match digits.strip_prefix('+') {
             Some(digits) => plans::international(digits)?,
             None => self.plan?.read(digits)?,
         };
         let valid = number.is_service();
-        // As advertised: with too many letters, or too few.
+        // As advertised: with too many or too few letters.
         let service = ["800", "900", "700", "180"].iter().any(|prefix| number.national.starts_with(prefix));
         let fits = (valid || service)
             && UNPLANNED_DIGITS.contains(&number.national.len())
@@ -213,7 +213,7 @@ impl Reading {
         fits.then(|| line(vec![number.e164()], valid))
     }
 
-    /// What a part is the number of.
+    /// The number of a piece.
     fn line(&self, piece: &Piece) -> Option<Line> {
         let digits = piece.digits.as_str();
         if digits.bytes().all(|digit| digit == b'0') {
@@ -233,7 +233,7 @@ impl Reading {
         if let Some(rest) = plan.behind_international_prefix(digits).or(digits.strip_prefix("00")) {
             return self.international(rest, piece);
         }
-        // Of another country, its `+` lost.
+        // A number of another country that lost its `+`.
         if let Some(number) = plans::international(digits).filter(Number::is_valid)
             && !digits.starts_with('0')
             && digits.len() > 9
@@ -247,8 +247,8 @@ impl Reading {
         Some(line(vec![plan.unknown(&rest).e164()], false))
     }
 
-    /// A number of the region with its country code and without `+`, as tables lose it: where the code stands apart or
-    /// what is behind it is too long for an area code that begins alike.
+    /// A number of the region with its country code but without `+`, as spreadsheets drop it: if the code is
+    /// separated, or the rest is too long for an area code with the same beginning.
     fn without_plus(&self, plan: &Plan, piece: &Piece, national: Option<&Number>) -> Option<Number> {
         plan.trunk_prefix()?;
         let rest = piece.digits.strip_prefix(&plan.code().to_string())?;
@@ -257,7 +257,7 @@ impl Reading {
         (apart || national.is_none() || rest.len() > 8).then_some(number)
     }
 
-    /// A number by its country code.
+    /// A number with its country code.
     fn international(&self, digits: &str, piece: &Piece) -> Option<Line> {
         let digits = digits.trim_start_matches('0');
         let read = plans::international(digits).filter(Number::is_valid);
@@ -281,7 +281,7 @@ impl Reading {
             .then(|| line(self.keys_of(&number), false))
     }
 
-    /// Where no region is set, a number may have been given without its country.
+    /// Without a configured region, a number may have been given without its country code.
     fn keys_of(&self, number: &Number) -> Vec<String> {
         let mut keys = vec![number.e164()];
         if self.plan.is_none() {

@@ -1,15 +1,15 @@
-//! Rows of digits in a text and what stands between them. Room: base/identities.
+//! Splits a text into runs of digits and the separators between them. Room: base/identities.
 
 use super::text::{self, digit};
 
-/// What stands between a row of digits and the one before it, what parts least first.
+/// The separator between a run of digits and the one before it, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sign {
     /// A blank before a zero.
     Blank,
-    /// A slash between a dialling code and a number, or between two numbers.
+    /// A slash between an area code and a number, or between two numbers.
     Slash,
-    /// A comma without a blank behind it.
+    /// A comma without a blank after it.
     Comma,
     /// A comma, or a slash with blanks around it.
     Apart,
@@ -17,29 +17,29 @@ pub enum Sign {
     Word,
 }
 
-/// A row of digits with what may stand within a number.
+/// A run of digits, including characters allowed within a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// What stands before it.
+    /// The separator before it.
     pub sign: Sign,
     /// Whether it begins with `+`.
     pub plus: bool,
     /// The digits.
     pub digits: String,
-    /// The digits without a `(0)` behind others.
+    /// The digits without a `(0)` that follows other digits.
     pub zero: Option<String>,
-    /// How many digits stand before the first that is no digit.
+    /// Number of digits before the first non-digit.
     pub first: usize,
-    /// Places before which another number may begin.
+    /// Positions at which another number may begin.
     pub cuts: Vec<usize>,
-    /// Whether a word says that it is dialled within a house.
+    /// Whether a word marks it as an internal extension.
     pub is_extension: bool,
-    /// The digits of the whole group with letters by the keys that they are on.
+    /// The digits of the whole group, with letters converted by the phone keypad.
     pub letters: Option<String>,
 }
 
 impl Piece {
-    /// This and `next` as one row.
+    /// This piece and `next` as one.
     pub fn joined(&self, next: &Piece) -> Piece {
         let zero = self.zero.as_ref().map(|zero| format!("{zero}{}", next.digits));
         let zero = zero.or_else(|| next.zero.as_ref().map(|zero| format!("{}{zero}", self.digits)));
@@ -52,7 +52,7 @@ impl Piece {
         }
     }
 
-    /// The digits before and from `at` on.
+    /// Splits the digits at `at`.
     pub fn cut(&self, at: usize) -> Option<(Piece, Piece)> {
         let (first, second) = self.digits.split_at_checked(at)?;
         let of = |digits: &str, plus: bool, cuts: Vec<usize>| Piece {
@@ -67,18 +67,18 @@ impl Piece {
         Some((of(first, self.plus, Vec::new()), of(second, false, later)))
     }
 
-    /// Whether it is a country code alone.
+    /// Whether it consists of a country code only.
     pub fn is_code(&self) -> bool {
         let code = self.digits.trim_start_matches('0');
         (self.plus || self.digits.starts_with("00")) && (1..=3).contains(&code.len())
     }
 }
 
-/// Digits that may be a whole number, so that another may begin behind a blank.
+/// From this many digits on, a run may be a complete number, so that another may begin after a blank.
 const MIN_COMPLETE_DIGITS: usize = 7;
 /// Words between two numbers.
 const SEPARATOR_WORDS: [&str; 9] = ["und", "oder", "or", "and", "bzw", "u", "et", "ou", "sowie"];
-/// Words before what is dialled within a house.
+/// Words before an internal extension.
 const EXTENSION_WORDS: [&str; 15] = [
     "ext",
     "extn",
@@ -97,7 +97,7 @@ const EXTENSION_WORDS: [&str; 15] = [
     "poste",
 ];
 
-/// What a text says, cut where surely another number begins.
+/// The pieces of a text, grouped where another number clearly begins.
 pub fn groups(given: &str) -> Vec<Vec<Piece>> {
     let mut text = text::seen(given);
     if text.contains('%') {
@@ -117,7 +117,7 @@ pub fn groups(given: &str) -> Vec<Vec<Piece>> {
 struct Cutter {
     groups: Vec<Vec<Piece>>,
     group: Vec<Piece>,
-    /// The piece that is being read.
+    /// The run being read.
     row: String,
     sign: Option<Sign>,
     is_extension: bool,
@@ -127,7 +127,7 @@ struct Cutter {
 }
 
 impl Cutter {
-    /// Takes what stands at `at`; where to go on.
+    /// Consumes the character at `at` and returns the next position.
     fn take(&mut self, chars: &[char], at: usize, c: char) -> usize {
         match c {
             '+' if self.row.chars().any(|c| c.is_ascii_digit()) => {
@@ -204,7 +204,7 @@ impl Cutter {
         }
         self.between(Sign::Word);
         self.is_extension = EXTENSION_WORDS.contains(&lower.as_str());
-        // Letters on keys stand behind the digits of a service.
+        // Keypad letters follow the digits of a service.
         if self.letters.len() > 2 {
             for c in lower.chars().filter(char::is_ascii_lowercase) {
                 self.letters.push(key_of(c));
@@ -213,7 +213,7 @@ impl Cutter {
         }
     }
 
-    /// A parameter of a link (RFC 3966); where it ends.
+    /// A URI parameter (RFC 3966); returns its end.
     fn parameter(&mut self, chars: &[char], at: usize) -> Option<usize> {
         let rest = chars.get(at + 1..)?;
         let name =
@@ -232,7 +232,7 @@ impl Cutter {
         Some(at + 1 + name + 1 + length)
     }
 
-    /// The sign before the next piece: that which parts most.
+    /// Sets the separator before the next piece: the strongest one counts.
     fn between(&mut self, sign: Sign) {
         self.sign = self.sign.max(Some(sign));
     }
@@ -270,7 +270,7 @@ impl Cutter {
     }
 }
 
-/// Whether another number may begin behind a blank: with a zero, but for one that stands alone in brackets.
+/// Whether another number may begin after a blank: with a zero, unless it stands alone in brackets.
 fn begins_anew(behind: &[char]) -> bool {
     match behind {
         ['0', ..] => true,
@@ -311,7 +311,7 @@ fn piece_of(row: &str) -> Piece {
     Piece { sign: Sign::Word, plus, digits, zero, first, cuts, is_extension: false, letters: None }
 }
 
-/// The key of a telephone that a letter is on (ITU-T E.161).
+/// The keypad digit of a letter (ITU-T E.161).
 fn key_of(letter: char) -> char {
     match letter {
         'a'..='c' => '2',

@@ -1,7 +1,8 @@
-//! Number plans: what a row of digits means in a region, by the rules and the data of libphonenumber. Room: base/identities.
+//! Numbering plans: what a run of digits means in a region, by the rules and data of libphonenumber. Room:
+//! base/identities.
 //!
-//! The data is that of the crate `phonenumber`; the rules are applied here, since its own accept a number that is longer than
-//! its pattern and take a national prefix off twice.
+//! The data comes from the crate `phonenumber`. The rules are implemented here, because the crate accepts numbers
+//! longer than their pattern and strips a national prefix twice.
 
 use std::{
     collections::HashMap,
@@ -14,9 +15,9 @@ use phonenumber::{
 };
 use regex::{Regex, RegexBuilder};
 
-/// Digits that a national number has at least and at most, as libphonenumber reads them.
+/// Minimum and maximum digits of a national number, as in libphonenumber.
 const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 2..=17;
-/// Digits of the longest country code.
+/// Maximum digits of a country code.
 const MAX_COUNTRY_CODE_DIGITS: usize = 3;
 
 /// A number: country code and national (significant) number.
@@ -29,7 +30,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// In the form of ITU-T E.164.
+    /// In ITU-T E.164 format.
     pub fn e164(&self) -> String {
         format!("+{}{}", self.code, self.national)
     }
@@ -39,18 +40,18 @@ impl Number {
         self.assigned().is_some()
     }
 
-    /// Whether it is of a service (free, shared cost, premium, company) that is dialled by letters too.
+    /// Whether it is a service number (free, shared cost, premium, company), which is also dialled by letters.
     pub fn is_service(&self) -> bool {
         self.assigned().is_some_and(|service| service)
     }
 
-    /// Of a number that can be assigned, whether it is of a service.
+    /// For an assignable number, whether it is a service number.
     fn assigned(&self) -> Option<bool> {
         let plans = of_code(self.code);
         if let [plan] = plans {
             return plan.kind(&self.national);
         }
-        // As libphonenumber finds the region of a number; it is valid where it is of that region.
+        // As libphonenumber finds the region of a number; the number is valid if it belongs to that region.
         plans.iter().find_map(|plan| match plan.leading() {
             Some(leading) => leading.is_match(&self.national).then(|| plan.kind(&self.national)),
             None => plan.kind(&self.national).map(Some),
@@ -58,17 +59,17 @@ impl Number {
     }
 }
 
-/// The numbers of a region.
+/// The numbering plan of a region.
 pub struct Plan {
     meta: &'static Metadata,
     rules: OnceLock<Rules>,
 }
 
-/// Patterns, compiled when they are first asked: most installations see numbers of a few regions.
+/// Patterns, compiled on first use: most installations see numbers of a few regions only.
 #[derive(Debug)]
 struct Rules {
     general: Option<Regex>,
-    /// Lengths, pattern and whether it is of a service: those that most numbers are of come first.
+    /// Lengths, pattern and whether it is a service; the most common kinds come first.
     kinds: Vec<(u32, Regex, bool)>,
     lengths: u32,
     local: u32,
@@ -78,11 +79,11 @@ struct Rules {
     leading: Option<Regex>,
 }
 
-/// What a length of a number says.
+/// What the length of a number implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
     Possible,
-    /// Of a number that can be dialled within its area alone.
+    /// Length of a number that can only be dialled within its area.
     Local,
     TooShort,
     Invalid,
@@ -100,7 +101,7 @@ static PLANS: LazyLock<HashMap<u16, Vec<Plan>>> = LazyLock::new(|| {
     plans
 });
 
-/// The plans of a country code, that of its main region first.
+/// The plans of a country code, its main region first.
 pub fn of_code(code: u16) -> &'static [Plan] {
     PLANS.get(&code).map(Vec::as_slice).unwrap_or_default()
 }
@@ -116,7 +117,7 @@ pub fn all() -> impl Iterator<Item = &'static Plan> {
     PLANS.values().flatten()
 }
 
-/// A digest of the data that numbers are read by.
+/// A digest of the numbering data.
 #[cfg(test)]
 pub fn digest() -> String {
     use sha2::{Digest, Sha256};
@@ -127,14 +128,14 @@ pub fn digest() -> String {
     hex::encode(Sha256::digest(told.concat()))
 }
 
-/// A number with its country code: what stands behind `+`.
+/// A number with its country code: the digits after `+`.
 pub fn international(digits: &str) -> Option<Number> {
     let (code, rest) = country_code(digits)?;
     let plan = of_code(code).first()?;
     plan.number(rest)
 }
 
-/// The country code that `digits` begin with, and the digits behind it.
+/// The country code at the start of `digits`, and the rest.
 pub fn country_code(digits: &str) -> Option<(u16, &str)> {
     if digits.starts_with('0') {
         return None;
@@ -158,12 +159,12 @@ impl Plan {
         self.meta.country_code()
     }
 
-    /// What is dialled before a national number within the region.
+    /// The prefix for national calls within the region.
     pub fn trunk_prefix(&self) -> Option<&'static str> {
         self.meta.national_prefix()
     }
 
-    /// What `digits` mean where they are dialled in this region.
+    /// The number that `digits` reach when dialled in this region.
     pub fn read(&self, digits: &str) -> Option<Number> {
         if let Some(rest) = self.behind_international_prefix(digits) {
             return international(rest);
@@ -178,13 +179,13 @@ impl Plan {
         self.number(digits)
     }
 
-    /// What stands behind the prefix by which other countries are dialled from this region.
+    /// The digits after the prefix for international calls from this region.
     pub fn behind_international_prefix<'d>(&self, digits: &'d str) -> Option<&'d str> {
         let rest = digits.get(self.rules().international.as_ref()?.find(digits)?.end()..)?;
         (!rest.is_empty() && !rest.starts_with('0')).then_some(rest)
     }
 
-    /// A number of this country by the digits that stand behind its code, or that are dialled within it.
+    /// A number of this country from the digits after its code, or as dialled nationally.
     pub fn number(&self, digits: &str) -> Option<Number> {
         let potential = self.without_trunk(digits);
         let fits = !matches!(self.length(&potential), Length::TooShort | Length::Local | Length::Invalid);
@@ -192,7 +193,7 @@ impl Plan {
         NATIONAL_DIGITS.contains(&national.len()).then(|| Number { code: self.code(), national })
     }
 
-    /// A number that no plan knows: without the zero that is dialled before national numbers, all else as given.
+    /// A number outside the plan: without the national prefix zero, otherwise as given.
     pub fn unknown(&self, digits: &str) -> Number {
         let zero = self.trunk_prefix().is_some_and(|prefix| prefix.starts_with('0'));
         let without = digits.trim_start_matches('0');
@@ -200,7 +201,7 @@ impl Plan {
         Number { code: self.code(), national: national.to_owned() }
     }
 
-    /// `digits` without what is dialled before a national number.
+    /// `digits` without the national prefix.
     fn without_trunk(&self, digits: &str) -> String {
         let rules = self.rules();
         let Some(captures) = rules.trunk.as_ref().and_then(|trunk| trunk.captures(digits)) else {
@@ -217,7 +218,7 @@ impl Plan {
             }
             _ => rest.to_owned(),
         };
-        // A prefix is none where the number would be none without it.
+        // The prefix is kept if the number would be invalid without it.
         if self.general(digits) && !self.general(&stripped) { digits.to_owned() } else { stripped }
     }
 
@@ -229,7 +230,7 @@ impl Plan {
         self.rules().leading.as_ref()
     }
 
-    /// Of a national number that can be assigned, whether it is of a service.
+    /// For an assignable national number, whether it is a service number.
     fn kind(&self, national: &str) -> Option<bool> {
         let rules = self.rules();
         let length = bit(national.len());
@@ -298,7 +299,7 @@ impl Rules {
             local: local & !lengths,
             international: meta.international_prefix().and_then(|prefix| beginning(prefix.as_str())),
             trunk: trunk.or(meta.national_prefix()).and_then(beginning),
-            // `$1` may stand before digits of the number itself.
+            // `$1` may be followed by digits of the number itself.
             transform: meta.national_prefix_transform_rule().map(|rule| {
                 ["1", "2", "3"].iter().fold(rule.to_owned(), |rule, group| {
                     rule.replace(&format!("${group}"), &format!("${{{group}}}"))
@@ -317,12 +318,12 @@ fn bits(lengths: &[u16]) -> u32 {
     lengths.iter().fold(0, |sum, length| sum | bit(usize::from(*length)))
 }
 
-/// A pattern that the whole text must match.
+/// A pattern that must match the whole text.
 fn whole(pattern: &str) -> Option<Regex> {
     compiled(&format!("^(?:{pattern}\n)$"))
 }
 
-/// A pattern that the text must begin with.
+/// A pattern that must match the beginning of the text.
 fn beginning(pattern: &str) -> Option<Regex> {
     compiled(&format!("^(?:{pattern}\n)"))
 }

@@ -1,14 +1,14 @@
-//! Postal addresses as letters are delivered to them, however they are written. Room: base/identities.
+//! Normalises postal addresses so that all spellings of a delivery address give one key. Room: base/identities.
 
 use sha2::{Digest, Sha256};
 
 use super::{region::Region, text};
 use crate::base::fold::fold;
 
-/// Bytes of the longest key that is kept in full.
+/// The longest key that is kept in full, in bytes.
 const MAX_KEY_BYTES: usize = 1_000;
 
-/// The key of an address: street, postal code, city and country; `usual` is done to what is made of the street.
+/// The key of an address: street, postal code, city and country; `usual` is applied to the normalised street.
 pub fn key(
     region: Option<Region>,
     parts: [Option<&str>; 4],
@@ -32,24 +32,24 @@ pub fn key(
     if key.len() <= MAX_KEY_BYTES {
         return Some(key);
     }
-    // No key that is kept in full is like this: all have the bars between their parts.
+    // A key stored in full never looks like this: it always has bars between its parts.
     let digits = hex::encode(Sha256::digest(&key));
     Some(format!("sha256:{digits}"))
 }
 
-/// Whether letters can be delivered: to a street or post office box, in a place.
+/// Whether letters can be delivered: to a street or post office box in a place.
 pub fn is_delivered(parts: [Option<&str>; 4]) -> bool {
     let [street, code, city, _] = parts.map(|part| compact(&text::seen(part.unwrap_or_default())));
     !street.is_empty() && (!code.is_empty() || !city.is_empty())
 }
 
-/// A family name as households are told apart by it.
+/// A family name in the form that distinguishes households.
 pub fn name(family_name: Option<&str>) -> Option<String> {
     let name = compact(&text::seen(family_name?));
     (!name.is_empty()).then_some(name)
 }
 
-/// Folded, letters and digits alone.
+/// Folded, letters and digits only.
 fn compact(text: &str) -> String {
     fold(text)
         .chars()
@@ -57,13 +57,13 @@ fn compact(text: &str) -> String {
         .collect()
 }
 
-/// A word of a street, and what stands before it.
+/// A word of a street, and the separator before it.
 struct Word {
     text: String,
     before: String,
 }
 
-/// Words: letters and digits apart.
+/// Splits into words, letters and digits apart.
 fn words(folded: &str) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut before = String::new();
@@ -87,7 +87,7 @@ fn words(folded: &str) -> Vec<Word> {
     words
 }
 
-/// A street and number with its usual spellings made one.
+/// A street and number in one of its usual spellings.
 fn street_of(street: &str) -> String {
     let words = words(&fold(street));
     let mut out = String::new();
@@ -120,7 +120,7 @@ fn street_of(street: &str) -> String {
     out
 }
 
-/// An abbreviated word as a whole one; `cut` where a dot follows.
+/// Expands an abbreviated word; `cut` if a dot follows.
 fn whole(word: &str, cut: bool) -> String {
     match word {
         word if cut && word.ends_with("pl") => format!("{word}atz"),
@@ -135,7 +135,7 @@ fn whole(word: &str, cut: bool) -> String {
     }
 }
 
-/// Countries, their names in German and English, and their codes (ISO 3166-1, distinguishing signs of vehicles).
+/// Countries: their names in German and English, and their codes (ISO 3166-1 and vehicle registration codes).
 const COUNTRIES: [(&str, &[&str]); 11] = [
     ("de", &["de", "deu", "d", "deutschland", "germany", "bundesrepublikdeutschland", "brd", "allemagne"]),
     ("at", &["at", "aut", "a", "osterreich", "oesterreich", "austria", "republikosterreich"]),
@@ -161,10 +161,10 @@ const COUNTRIES: [(&str, &[&str]); 11] = [
         ],
     ),
 ];
-/// Apart, since a table of all would be too long for a line: Italy.
+/// Italy, separately, because the table would exceed the line length.
 const ITALY: [&str; 6] = ["it", "ita", "i", "italien", "italy", "italia"];
 
-/// The code of a country by its name, or its name folded.
+/// The code of a country by its name, or the folded name.
 fn country_of(country: &str) -> String {
     let name = compact(country);
     match known(&name) {
@@ -180,7 +180,7 @@ fn known(name: &str) -> Option<&'static str> {
     COUNTRIES.iter().find(|(_, names)| names.contains(&name)).map(|(code, _)| *code)
 }
 
-/// A postal code without blanks, and the country that stood before it.
+/// A postal code without blanks, and the country prefix before it.
 fn postal_code(code: &str) -> (String, Option<&'static str>) {
     let letters: String = code.trim().chars().take_while(|c| c.is_alphabetic()).collect();
     let rest = code.trim().get(letters.len()..).unwrap_or_default();

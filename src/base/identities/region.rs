@@ -1,4 +1,4 @@
-//! Regions, by which national numbers and addresses without a country are read. Room: base/identities.
+//! Regions, which determine how national numbers and addresses without a country are read. Room: base/identities.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +12,7 @@ impl Region {
     /// Germany.
     pub const DE: Region = Region(phonenumber::country::Id::DE);
 
-    /// As the library of numbers names it.
+    /// The id in the `phonenumber` crate.
     pub fn id(self) -> phonenumber::country::Id {
         self.0
     }
@@ -30,7 +30,7 @@ impl fmt::Display for Region {
     }
 }
 
-/// A text that is the code of no region.
+/// The error for a text that is not a region code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the code of a region (ISO 3166-1 alpha-2), e.g. DE")]
 pub struct UnknownRegion;

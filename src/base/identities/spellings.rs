@@ -1,6 +1,6 @@
-//! Spellings that version 1 filed a no under, since it read texts as they were. Room: base/identities.
+//! The spellings under which version 1, which read texts as they were, filed objections. Room: base/identities.
 //!
-//! The list of version 1 holds digests, so a no can only be found by guessing how it was spelt.
+//! The list of version 1 holds digests, so an objection can only be found by guessing its spelling.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,14 @@ use super::{
     mailboxes, plans,
 };
 
-/// Characters that nobody sees and that version 1 kept.
+/// Invisible characters that version 1 kept.
 const INVISIBLE_CHARS: [char; 9] = [
     '\u{200b}', '\u{feff}', '\u{ad}', '\u{2060}', '\u{200e}', '\u{200f}', '\u{200d}', '\u{180e}', '\u{fe0f}',
 ];
-/// Marks of direction, in pairs.
+/// Direction marks, in pairs.
 const DIRECTION_MARKS: [(char, char); 4] =
     [('\u{202a}', '\u{202c}'), ('\u{202d}', '\u{202c}'), ('\u{2066}', '\u{2069}'), ('\u{2068}', '\u{2069}')];
-/// What stands around an address.
+/// What may enclose an address.
 const WRAPPERS: [(&str, &str); 26] = [
     ("mailto:", ""),
     ("mailto: ", ""),
@@ -46,11 +46,11 @@ const WRAPPERS: [(&str, &str); 26] = [
     ("email: ", ""),
     ("", " (privat)"),
 ];
-/// Dashes of typesetting, which version 1 kept in numbers.
+/// Typographic dashes, which version 1 kept in numbers.
 const DASHES: [char; 5] = ['\u{2010}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'];
 /// Zeros of scripts whose digits version 1 kept: Arabic, Persian, Devanagari.
 const ZEROS: [u32; 3] = [0x660, 0x6f0, 0x966];
-/// Words before and behind a number, as version 1 kept them.
+/// Words before and after a number, as version 1 kept them.
 const WORDS_BEFORE: [&str; 15] = [
     "tel:", "tel", "telefon:", "telefon", "fon", "t", "mobil:", "mobil", "handy:", "handy", "phone:",
     "callto:", "buro:", "'", "+",
@@ -69,12 +69,12 @@ const WORDS_AFTER: [&str; 12] = [
     ",",
     ";",
 ];
-/// Letters before `@` up to which the dots that Gmail does not see are put in again.
+/// Longest local part, in characters, for which the dots that Gmail ignores are tried.
 const MAX_DOTTED_LOCAL_CHARS: usize = 24;
 
-/// Every key under which version 1 may have filed a no that was meant for `identity`: its key of then and those of the spellings
-/// that it accepted. `texts` are stored raw texts of the identity, `names` given and family name of a record, where known.
-/// For postal addresses see [`postal_keys`].
+/// Every key under which version 1 may have filed an objection meant for `identity`: its key at the time and those of
+/// the spellings it accepted. `texts` are stored raw texts of the identity, `names` the given and family name of a
+/// record, if known. For postal addresses see [`postal_keys`].
 pub fn keys(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<&str>)) -> Vec<String> {
     let keys = match identity.kind() {
         Kind::Mailbox => of_mailbox(identity, texts, names),
@@ -115,7 +115,7 @@ fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<
     keys
 }
 
-/// An address with what may stand in and around it.
+/// An address with everything that may occur in and around it.
 fn around(local: &str, domain: &str, called: &[String], keys: &mut Vec<String>) {
     let address = format!("{local}@{domain}");
     let mut push = |text: String| keys.push(email_key(&text));
@@ -154,7 +154,7 @@ fn around(local: &str, domain: &str, called: &[String], keys: &mut Vec<String>) 
     }
 }
 
-/// Other ways of a local part: wide, with a final sigma, with the dots that its domain does not see.
+/// Variants of a local part: full-width, with a final sigma, with dots that its domain ignores.
 fn others(local: &str, domain: &str) -> Vec<String> {
     let mut others = vec![wide(local)];
     if local.contains('σ') {
@@ -175,7 +175,7 @@ fn others(local: &str, domain: &str) -> Vec<String> {
     others
 }
 
-/// What a person is called before an address.
+/// The display names that may precede an address.
 fn called((given, family): (Option<&str>, Option<&str>)) -> Vec<String> {
     let part = |part: Option<&str>| part.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
     match (part(given), part(family)) {
@@ -190,7 +190,7 @@ fn called((given, family): (Option<&str>, Option<&str>)) -> Vec<String> {
     }
 }
 
-/// A text as wide as ideographs.
+/// A text in full-width characters.
 fn wide(text: &str) -> String {
     let wide = |c: char| match c {
         '!'..='~' => char::from_u32(u32::from(c) + 0xfee0).unwrap_or(c),
@@ -227,7 +227,7 @@ fn of_number(identity: &Identity, texts: &[&str]) -> Vec<String> {
         for zero in ZEROS {
             spelt.extend([in_script(key, zero), in_script(&at_home, zero)]);
         }
-        // Behind the country code and the area code.
+        // After the country code and the area code.
         for dash in DASHES {
             spelt.push(format!("+{code}{dash}{national}"));
             for at in 2..=5 {
@@ -254,10 +254,10 @@ fn with_words(number: &str) -> impl Iterator<Item = String> {
     before.chain(WORDS_AFTER.iter().map(move |word| format!("{number}{word}")))
 }
 
-/// Every key under which version 1 may have filed a no that was meant for an address (street, postal code, city, country): its
-/// key of then, with street and country as they are usually written.
+/// Every key under which version 1 may have filed an objection meant for an address (street, postal code, city,
+/// country): its key at the time, with the usual spellings of street and country.
 pub fn postal_keys(parts: [Option<&str>; 4]) -> Vec<String> {
-    /// Names of the country that version 1 was used in.
+    /// Names of the country in which version 1 was used.
     const HOME: [&str; 5] = ["DE", "D", "DEU", "Deutschland", "Germany"];
     let [street, code, city, country] = parts;
     let given = street.map(fold).unwrap_or_default();
@@ -302,7 +302,7 @@ mod tests {
     use super::{address, email_key, fold, keys, phone_key, postal_keys};
     use crate::base::identities::{Reader, tests::lines};
 
-    /// The digests of the old list are of these keys.
+    /// The digests of the old list are made of these keys.
     #[test]
     fn version_1_is_frozen() {
         let all = lines(include_str!("../../../tests/data/identities/first.tsv"));
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(address([None; 4]), None);
     }
 
-    /// However a no was spelt under version 1, it is found by the mailbox or number that it was meant for.
+    /// However an objection was spelt under version 1, it is found by the mailbox or number it was meant for.
     #[test]
     fn a_no_of_version_1_is_found() {
         let reader = Reader::default();

@@ -1,11 +1,12 @@
-//! Streets as people write them beside the usual form: the number first or with zeros, a floor, a name in care of whom. Room: base/identities.
+//! Variants in which people write streets: number first or zero-padded, with a floor, with a "care of" name. Room:
+//! base/identities.
 //!
-//! Part of the third rules of keys ([`super::Reader`]), which the list holds digests of: frozen with them. All but the name is taken off the
-//! key by the second rules, so that spellings which were one key stay one.
+//! Part of the third key rules ([`super::Reader`]), of which the list holds digests; frozen with them. Everything
+//! except the name is removed from the key of the second rules, so that spellings with one key keep one key.
 
 use unicode_normalization::char::is_combining_mark;
 
-/// Floors; those with `true` are counted (`2. OG`). A longer word stands before its end.
+/// Floors; those with `true` are numbered (`2. OG`). A longer word precedes its own ending.
 const FLOORS: [(&str, bool); 16] = [
     ("obergeschoss", true),
     ("untergeschoss", true),
@@ -26,9 +27,9 @@ const FLOORS: [(&str, bool); 16] = [
 ];
 /// The side of a floor, in full.
 const SIDES: [&str; 3] = ["links", "rechts", "mitte"];
-/// The same beside a floor alone.
+/// The side next to a floor, abbreviated.
 const SHORT_SIDES: [&str; 6] = ["hinten", "vorne", "vorn", "li", "re", "mi"];
-/// Parts of a house.
+/// Parts of a building.
 const PARTS: [&str; 8] = [
     "hinterhaus",
     "hinterhof",
@@ -39,13 +40,13 @@ const PARTS: [&str; 8] = [
     "ruckgebaude",
     "rueckgebaeude",
 ];
-/// Rooms, with a number behind them.
+/// Rooms, followed by a number.
 const ROOMS: [&str; 2] = ["raum", "zimmer"];
-/// Digits of the longest number of a house.
+/// Maximum digits of a house number.
 const MAX_HOUSE_NUMBER_DIGITS: usize = 4;
 
-/// A street without the parts that name in whose care, or to whose attention, a letter goes. Parts stand between commas, semicolons and
-/// ends of lines. Nothing is left out where the rest would tell no number, or a part tells one itself.
+/// A street without "care of" and attention lines. Parts are separated by commas, semicolons and line ends. Nothing
+/// is removed if the rest would have no number or if a removed part has one.
 pub fn without_care(street: &str) -> String {
     let has_digit = |part: &&str| part.contains(|c: char| c.is_numeric());
     let (care, kept): (Vec<&str>, Vec<&str>) =
@@ -68,7 +69,7 @@ fn is_care(part: &str) -> bool {
         || ["zu händen", "zu haenden"].iter().any(|mark| whole(mark))
 }
 
-/// The key of a street by the second rules as that of its letter box.
+/// The letter box key for a street key of the second rules.
 pub fn usual(key: &str) -> String {
     let mut rest = key;
     while let Some(shorter) = shorter(rest) {
@@ -77,7 +78,7 @@ pub fn usual(key: &str) -> String {
     number_last(&without_zeros(rest))
 }
 
-/// Without the way to the door behind the number of the house; none where there is none.
+/// Removes directions to the door after the house number; `None` if there are none.
 fn shorter(key: &str) -> Option<&str> {
     let behind = |words: &[&str]| words.iter().find_map(|word| key.strip_suffix(word));
     if let Some(house) = behind(&SIDES).or_else(|| behind(&PARTS)).filter(|rest| is_house(rest)) {
@@ -95,7 +96,7 @@ fn shorter(key: &str) -> Option<&str> {
         let before = before.strip_suffix("im").unwrap_or(before);
         let above = before.trim_end_matches(|c: char| c.is_ascii_digit());
         let count = before.len() - above.len();
-        // A number of its own: behind a blank, or behind the letter of the house.
+        // A number of its own: after a blank or after the house letter.
         let house = above.strip_suffix(' ').unwrap_or(above);
         let apart = above.ends_with(' ') || above.ends_with(|c: char| c.is_ascii_lowercase());
         if counted && (1..=2).contains(&count) && apart && is_house(house) {
@@ -105,7 +106,7 @@ fn shorter(key: &str) -> Option<&str> {
     })
 }
 
-/// Whether a key ends with the number of a house, and a letter at most.
+/// Whether a key ends with a house number and at most one letter.
 fn is_house(key: &str) -> bool {
     let mut last = key.chars().rev();
     match (last.next(), last.next()) {
@@ -115,7 +116,7 @@ fn is_house(key: &str) -> bool {
     }
 }
 
-/// Without zeros before a number. Behind a blank digits go on with a number, as those of a post office box do.
+/// Removes zeros before a number. After a blank, digits continue a number, as in post office boxes.
 fn without_zeros(key: &str) -> String {
     let mut out = String::new();
     for c in key.chars() {
@@ -131,7 +132,7 @@ fn without_zeros(key: &str) -> String {
     out
 }
 
-/// The number of the house behind the street.
+/// Moves the house number behind the street.
 fn number_last(key: &str) -> String {
     let street = key.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '/');
     let number = key.get(..key.len() - street.len()).unwrap_or_default();
@@ -249,7 +250,7 @@ mod tests {
         }
     }
 
-    /// Entries hold digests of these.
+    /// Entries hold digests of these keys.
     #[test]
     fn keys_of_rules_are_as_they_were() {
         assert_eq!(Reader::of_version("2:DE").unwrap().version(), "2:DE");
@@ -305,12 +306,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// What was one key stays one, and a key that is read again as a text is itself: consents are bound to keys.
+        /// Spellings with one key keep one key, and a key read as a text gives itself: consents are bound to keys.
         #[test]
         fn spellings_that_were_one_key_stay_one(street in streets()) {
             let (Some(second_key), Some(third_key)) = (second(&street), key(&street)) else { return Ok(()) };
             let text = second_key.split('|').next().unwrap();
-            // By the second rules a few keys that are read again are others, such as those of letters with dashes between them.
+            // By the second rules a few keys change when read again, such as those of letters separated by dashes.
             if second(text) == Some(second_key.clone()) {
                 prop_assert_eq!(key(text), Some(third_key.clone()));
             }

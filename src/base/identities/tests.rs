@@ -1,10 +1,10 @@
-//! Readings by data: spellings and what they are the same as. Room: base/identities.
+//! Data-driven tests: spellings and their keys. Room: base/identities.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Fields of lines, `\u{..}`, `\n`, `\t` and `\\` as what they stand for.
+/// Fields of lines, with `\u{..}`, `\n`, `\t` and `\\` unescaped.
 pub fn lines(data: &str) -> Vec<Vec<String>> {
     let plain = |field: &str| {
         let mut out = String::new();
@@ -59,13 +59,13 @@ fn mailboxes_are_the_same_however_they_are_written() {
     }
 }
 
-/// Keys by blanks, but for those within quotes.
+/// Splits keys at blanks outside quotes.
 fn split_keys(keys: &str) -> Vec<&str> {
     if keys.starts_with('"') { vec![keys] } else { keys.split(' ').collect() }
 }
 
-/// The keys are those of Python's `phonenumbers` 9.0.33 for the number that is meant, by the number plans of Germany, Austria
-/// and Switzerland.
+/// The expected keys are those of Python's `phonenumbers` 9.0.33 for the intended number, by the numbering plans of
+/// Germany, Austria and Switzerland.
 #[test]
 fn numbers_are_the_same_however_they_are_written() {
     let all = lines(include_str!("../../../tests/data/identities/numbers.tsv"));
@@ -79,7 +79,7 @@ fn numbers_are_the_same_however_they_are_written() {
     }
 }
 
-/// Numbers of every region as phone_key in it, with Python's `phonenumbers` 9.0.33.
+/// Numbers of every region as dialled in it, compared with Python's `phonenumbers` 9.0.33.
 #[test]
 fn numbers_of_all_regions_are_as_libphonenumber_has_them() {
     let all = lines(include_str!("../../../tests/data/identities/regions.tsv"));
@@ -93,8 +93,8 @@ fn numbers_of_all_regions_are_as_libphonenumber_has_them() {
     }
 }
 
-/// The keys of numbers hang on the data of the crate: with other data a no would no longer be found. Whoever raises the crate
-/// raises the version of the keys too.
+/// Number keys depend on the crate's data: with other data an objection would no longer be found. Whoever upgrades
+/// the crate must also raise the key version.
 #[test]
 fn the_data_of_number_plans_is_that_of_this_version() {
     assert_eq!(plans::digest(), "f4c0713f8df2308b45b62b80183e45255a5177d02c96d1be7f4595bbe958b416");
@@ -107,7 +107,7 @@ fn letter_boxes_are_the_same_however_they_are_written() {
     let all = lines(include_str!("../../../tests/data/identities/letters.tsv"));
     assert!(all.len() > 50);
     for line in all {
-        // The fourth is the key by the second rules, where that is another one.
+        // The fourth field is the key by the second rules, if it differs.
         let [region, parts, expected, second @ ..] = line.as_slice() else { panic!("{line:?}") };
         let parts: Vec<Option<&str>> = parts.split('|').map(Some).collect();
         let parts: [Option<&str>; 4] = parts.try_into().unwrap();
@@ -120,7 +120,7 @@ fn letter_boxes_are_the_same_however_they_are_written() {
             second.first().unwrap_or(expected),
             "{region} {parts:?}"
         );
-        // A town alone has a key and is no letter box.
+        // A town without a street has a key but is not a letter box.
         let [street, code, city, _] = parts;
         let there = |part: Option<&str>| part.is_some_and(|part| part.chars().any(char::is_alphanumeric));
         let delivered = key.clone().filter(|_| there(street) && (there(code) || there(city)));
@@ -183,7 +183,7 @@ fn what_could_not_be_read_is_said() {
     }
     assert_eq!((reader.numbers(""), reader.emails(" ")), (Reading::default(), Reading::default()));
     assert_ne!(reader.phone_key("unknown"), reader.phone_key("none"));
-    // Something was read, something not.
+    // Partly readable.
     for (text, key) in [
         ("030/231250/51", "+493023125051"),
         ("030 231250, 51", "+4930231250"),
@@ -199,7 +199,7 @@ fn what_could_not_be_read_is_said() {
     assert!(reader.emails("bob@example").unread);
 }
 
-/// Numbers that no plan knows, as those of tests and films: still one key for each.
+/// Numbers outside every plan, as in tests and films: each still has one key.
 #[test]
 fn numbers_that_no_plan_knows_keep_a_key() {
     let reader = Reader::default();
@@ -230,7 +230,7 @@ fn what_is_shown_for_debugging_holds_no_key() {
     assert!(!format!("{reading:?}").contains("bob"));
 }
 
-/// What is read at a glance is read as by a closer look.
+/// The fast path gives the same result as the full scan.
 #[test]
 fn the_short_way_is_the_long_one() {
     for text in
@@ -243,7 +243,7 @@ fn the_short_way_is_the_long_one() {
     }
 }
 
-/// Texts that each property is tried with.
+/// Number of cases per property.
 const CASES: u32 = 600;
 
 fn texts() -> impl Strategy<Value = String> {
@@ -323,10 +323,11 @@ proptest! {
     fn all_keys_of_an_identity_have_one_lock(digits in "(0|00|\\+)?[1-9][0-9]{6,12}", region in prop::sample::select(vec!["DE", "AT", "US", ""])) {
         let reader = reader(region);
         for identity in reader.numbers(&digits).identities {
-            // No number that can be assigned is so short.
+            // No assignable number is that short.
             let short = |key: &String| key.trim_start_matches(['+', '0']).len() < SHARED_DIGITS;
             for key in identity.keys().iter().filter(|_| !identity.keys().iter().any(short)) {
-                // A key without its zeros may be read as another number: what shares no key with this one needs no lock with it.
+                // A key without its zeros may read as another number; identities that share no key need no common
+                // lock.
                 let same = |other: &Identity| other.keys().iter().any(|key| identity.keys().contains(key));
                 for other in reader.numbers(key).identities.into_iter().filter(same) {
                     prop_assert_eq!(identity.lock(), other.lock());

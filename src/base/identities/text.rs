@@ -1,11 +1,12 @@
-//! What all readings of a raw text begin with: characters that nobody sees or that only look otherwise. Room: base/identities.
+//! First step of every reading: removes invisible characters and unifies look-alikes. Room: base/identities.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// `text` in its compatibility form (NFKC) without characters that nobody sees; quotes and dashes of all kinds as typed ones.
+/// `text` in compatibility form (NFKC) without invisible characters; quotes and dashes of all kinds become the typed
+/// ones.
 pub fn seen(text: &str) -> String {
     let plain = |c: char| match c {
-        // What accents of their own are typed for; their compatibility form would hold a blank.
+        // Standalone accents are mapped to what they are typed for; their compatibility form would contain a blank.
         '\u{b4}' | '\u{2032}' => '\'',
         c => c,
     };
@@ -13,7 +14,7 @@ pub fn seen(text: &str) -> String {
     composed.filter(|c| !is_unseen(*c)).map(|c| if is_dash(c) { '-' } else { c }).collect()
 }
 
-/// Whether a character leaves no mark: joiners, marks of direction, soft hyphens, selectors of variants, tags, controls.
+/// Whether a character is invisible: joiners, direction marks, soft hyphens, variation selectors, tags, controls.
 fn is_unseen(c: char) -> bool {
     matches!(c,
         '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
@@ -44,7 +45,7 @@ fn is_dash(c: char) -> bool {
     )
 }
 
-/// Zeros of the scripts whose digits have no compatibility form; the other nine follow each.
+/// Zeros of scripts whose digits have no compatibility form; the other nine digits follow each.
 const ZEROS: [u32; 58] = [
     0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0,
     0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50,
@@ -53,7 +54,7 @@ const ZEROS: [u32; 58] = [
     0x11da0, 0x16a60, 0x16ac0, 0x16b50, 0x1e140, 0x1e2f0, 0x1e950,
 ];
 
-/// A decimal digit of any script as that of ours.
+/// A decimal digit of any script as an ASCII digit.
 pub fn digit(c: char) -> Option<char> {
     if c.is_ascii() {
         return c.is_ascii_digit().then_some(c);
@@ -63,7 +64,7 @@ pub fn digit(c: char) -> Option<char> {
     char::from_digit(code - zero, 10)
 }
 
-/// `text` with `%40` and the like as the characters that they stand for, where they stand for any.
+/// `text` with percent-encoded characters such as `%40` decoded where they are valid.
 pub fn without_percents(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into)
 }
