@@ -8,7 +8,7 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
-use zweck::exchange::imports::{Import, OnInvalid, Reading};
+use zweck::exchange::imports::{ContactImport, OnInvalid, ReadOptions};
 
 use crate::{
     imports::sample,
@@ -34,11 +34,11 @@ async fn import(test: &TestApp, file: &[u8]) {
         "country=Country",
         "postalCode=PostalCode",
     ];
-    let import = Import {
-        map: Import::map_from(map).unwrap(),
+    let import = ContactImport {
+        map: ContactImport::map_from(map).unwrap(),
         external_id: Some("CustomerId".to_owned()),
         source: "chinook".to_owned(),
-        reading: Reading { on_invalid: OnInvalid::SkipRow, ..Reading::default() },
+        read_options: ReadOptions { on_invalid: OnInvalid::SkipRow, ..ReadOptions::default() },
         ..an_import()
     };
     let report = import_file(&test.app, file, &import).await.unwrap();

@@ -11,7 +11,7 @@ use zweck::{
     domain::access_tokens,
     exchange::{
         duplicates::{self, Common, Duplicates, Likelihood},
-        imports::Import,
+        imports::ContactImport,
     },
     graphql::Pipeline,
 };
@@ -43,8 +43,11 @@ async fn fill(test: &TestApp, rows: &str) {
         "postalCode=code",
         "notes=key",
     ];
-    let import_ =
-        Import { map: Import::map_from(map).unwrap(), external_id: Some("key".to_owned()), ..an_import() };
+    let import_ = ContactImport {
+        map: ContactImport::map_from(map).unwrap(),
+        external_id: Some("key".to_owned()),
+        ..an_import()
+    };
     let text = format!("key,given,family,mail,old,phone,born,street,code\n{rows}");
     let report = import(&test.app, text.as_bytes(), &import_).await.unwrap();
     assert_eq!(report.rejected, 0, "{report}");

@@ -12,7 +12,7 @@ use zweck::{
     domain::access_tokens,
     exchange::{
         exports::{self, Exported, Format},
-        imports::{self, Import, Reading, Reason},
+        imports::{self, ContactImport, ReadOptions, Reason},
     },
     graphql::Pipeline,
 };
@@ -42,15 +42,22 @@ pub async fn export(test: &TestApp, caller: &Caller, format: Format) -> Result<(
 }
 
 /// An import of an export of Zweck.
-pub fn own(format: imports::Format) -> Import {
+pub fn own(format: imports::Format) -> ContactImport {
     let (map, external_id) = match format {
-        imports::Format::Csv => Import::preset(imports::OWN).unwrap(),
+        imports::Format::Csv => ContactImport::preset(imports::OWN).unwrap(),
         _ => (Vec::new(), None),
     };
     let optional = map.iter().map(|(target, _)| target.clone()).collect();
-    let reading = Reading { format, optional, own: true, ..Reading::default() };
-    let opt_outs = Import::preset_opt_outs(imports::OWN);
-    Import { map, external_id, opt_outs, source: "other database".to_owned(), reading, ..an_import() }
+    let read_options = ReadOptions { format, optional, is_native: true, ..ReadOptions::default() };
+    let opt_outs = ContactImport::preset_opt_outs(imports::OWN);
+    ContactImport {
+        map,
+        external_id,
+        opt_outs,
+        source: "other database".to_owned(),
+        read_options,
+        ..an_import()
+    }
 }
 
 /// Everything that is to come back: contacts with their ids, points and sources without ids of their own.
@@ -104,13 +111,13 @@ async fn fill(test: &TestApp) {
         "notes=notes",
         "street:home=home",
     ];
-    let first = Import {
-        map: Import::map_from(map).unwrap(),
+    let first = ContactImport {
+        map: ContactImport::map_from(map).unwrap(),
         external_id: Some("id".to_owned()),
         source: "first; =source".to_owned(),
         informed_at: Some("2026-10-01T00:00:00Z".parse().unwrap()),
         notice_version: Some("+7".to_owned()),
-        reading: Reading::default(),
+        read_options: ReadOptions::default(),
         ..own(imports::Format::JsonLines)
     };
     let report = import(&test.app, PEOPLE.as_bytes(), &first).await.unwrap();
@@ -118,8 +125,11 @@ async fn fill(test: &TestApp) {
     // More than a page.
     let mut many = "id,first\n".to_owned();
     (0..1_100).for_each(|number| many.push_str(&format!("{number},Given {number}\n")));
-    let second =
-        Import { map: Import::map_from(["givenName=first"]).unwrap(), source: "many".to_owned(), ..first };
+    let second = ContactImport {
+        map: ContactImport::map_from(["givenName=first"]).unwrap(),
+        source: "many".to_owned(),
+        ..first
+    };
     assert_eq!(import(&test.app, many.as_bytes(), &second).await.unwrap().imported, 1_100);
 }
 
@@ -161,8 +171,8 @@ async fn cards_hold_contacts_and_their_contact_points() {
         fill(&from).await;
         let dpo = from.caller("dpo", "rights_fulfilment").await;
         let (_, file) = export(&from, &dpo, Format::VCard).await.unwrap();
-        let cards = Import {
-            reading: Reading { format: imports::Format::VCard, ..Reading::default() },
+        let cards = ContactImport {
+            read_options: ReadOptions { format: imports::Format::VCard, ..ReadOptions::default() },
             ..own(imports::Format::VCard)
         };
         let report = import(&to.app, file.as_bytes(), &cards).await.unwrap();
@@ -282,10 +292,10 @@ async fn exports_are_refused_and_audited_like_every_other_read_and_write() {
         let calls = std::sync::atomic::AtomicU32::new(0);
         let mut many = "id,first\n".to_owned();
         (0..600).for_each(|number| many.push_str(&format!("{number},Given {number}\n")));
-        let more = Import {
-            map: Import::map_from(["givenName=first"]).unwrap(),
+        let more = ContactImport {
+            map: ContactImport::map_from(["givenName=first"]).unwrap(),
             external_id: Some("id".to_owned()),
-            reading: Reading::default(),
+            read_options: ReadOptions::default(),
             ..own(imports::Format::JsonLines)
         };
         import(&test.app, many.as_bytes(), &more).await.unwrap();
@@ -336,8 +346,8 @@ async fn what_cannot_come_back_whole_is_told() {
         row(13, ",\"givenName\":\"K\",\"createdAt\":\"0001-01-01T00:00:00Z\""),
     ];
     for test in each().await {
-        let first = Import {
-            map: Import::map_from(["givenName=g"]).unwrap(),
+        let first = ContactImport {
+            map: ContactImport::map_from(["givenName=g"]).unwrap(),
             external_id: Some("id".to_owned()),
             source: "s".to_owned(),
             ..an_import()
@@ -394,14 +404,17 @@ async fn restricted_contacts_stay_restricted_on_every_way_back() {
                 (Format::JsonLines, own(imports::Format::JsonLines)),
                 (
                     Format::VCard,
-                    Import {
-                        reading: Reading { format: imports::Format::VCard, ..Reading::default() },
+                    ContactImport {
+                        read_options: ReadOptions {
+                            format: imports::Format::VCard,
+                            ..ReadOptions::default()
+                        },
                         ..an_import()
                     },
                 ),
             ] {
                 let (exported, file) = export(&from, &caller, format).await.unwrap();
-                let back = Import { source: format!("{role} {format:?}"), dry_run: true, ..back };
+                let back = ContactImport { source: format!("{role} {format:?}"), dry_run: true, ..back };
                 let report = import(&to.app, file.as_bytes(), &back).await.unwrap();
                 let refused = report.problems.iter().filter(|told| told.reason == Reason::NotActive).count();
                 let expected = if active { 1 } else { usize::try_from(exported.rows).unwrap() };
@@ -417,13 +430,13 @@ async fn folded_lines_do_not_end_a_card() {
     for (from, to) in each().await.into_iter().zip(each().await) {
         let mut text = "id,notes,first\n".to_owned();
         (0..160).for_each(|n| text.push_str(&format!("{n},{}END:VCARD BEGIN:VCARD,A\n", "x".repeat(n))));
-        let map = Import::map_from(["notes=notes", "givenName=first"]).unwrap();
-        let first = Import { map, external_id: Some("id".to_owned()), ..an_import() };
+        let map = ContactImport::map_from(["notes=notes", "givenName=first"]).unwrap();
+        let first = ContactImport { map, external_id: Some("id".to_owned()), ..an_import() };
         import(&from.app, text.as_bytes(), &first).await.unwrap();
         let dpo = from.caller("dpo", "rights_fulfilment").await;
         let (_, file) = export(&from, &dpo, Format::VCard).await.unwrap();
-        let cards = Import {
-            reading: Reading { format: imports::Format::VCard, ..Reading::default() },
+        let cards = ContactImport {
+            read_options: ReadOptions { format: imports::Format::VCard, ..ReadOptions::default() },
             ..an_import()
         };
         let report = import(&to.app, file.as_bytes(), &cards).await.unwrap();
@@ -499,7 +512,7 @@ async fn who_objects_to_advertising_does_so_where_the_file_comes_in() {
             to.clock.advance(chrono::TimeDelta::seconds(5));
             let (exported, file) = export(&from, &dpo, format.0).await.unwrap();
             assert!(exported.columns.opt_outs, "{exported:?}");
-            let into = Import {
+            let into = ContactImport {
                 purpose: "existing_customer_mail".to_owned(),
                 ground: "order".to_owned(),
                 ..own(format.1)
@@ -574,7 +587,8 @@ async fn an_export_without_objections_says_so() {
         assert!(!exported.columns.opt_outs && !file.contains("optOut"));
         assert!(exported.columns.left_out.contains(&"Contact.objections".to_owned()), "{exported:?}");
         // Such a file brings nobody in for advertising, unless somebody says so.
-        let advertising = |format| Import { purpose: "existing_customer_mail".to_owned(), ..own(format) };
+        let advertising =
+            |format| ContactImport { purpose: "existing_customer_mail".to_owned(), ..own(format) };
         let csv = advertising(imports::Format::Csv);
         let refused = import(&test.app, file.as_bytes(), &csv).await.unwrap_err();
         assert!(
@@ -587,9 +601,9 @@ async fn an_export_without_objections_says_so() {
         assert!(report.rows > 0 && report.rejected == report.rows, "{report}");
         assert!(report.problems.iter().all(|problem| problem.column.as_deref() == Some("optOuts")));
         let ignore = ["optOutEmail", "optOutPhone", "optOutSms", "optOutPost"].map(str::to_owned).to_vec();
-        let said = Import { ignore, dry_run: true, source: "said".to_owned(), ..csv };
+        let said = ContactImport { ignore, dry_run: true, source: "said".to_owned(), ..csv };
         assert_eq!(import(&test.app, file.as_bytes(), &said).await.unwrap().rows, report.rows);
-        let said = Import { ignore: vec!["optOuts".to_owned()], dry_run: true, ..json };
+        let said = ContactImport { ignore: vec!["optOuts".to_owned()], dry_run: true, ..json };
         let report = import(&test.app, lines.as_bytes(), &said).await.unwrap();
         assert!(report.problems.iter().all(|problem| problem.column.as_deref() != Some("optOuts")));
     }

@@ -7,21 +7,21 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use zweck::{
     app::App,
     base::error::Code,
-    exchange::imports::{Encoding, Import, OnInvalid, Reading, Reason},
+    exchange::imports::{ContactImport, Encoding, OnInvalid, ReadOptions, Reason},
 };
 
 use crate::support::{Imported, an_import, app::each, import as import_file, import_from, skipped};
 
-fn import(map: &[&str]) -> Import {
-    Import {
-        map: Import::map_from(map.iter().copied()).unwrap(),
+fn import(map: &[&str]) -> ContactImport {
+    ContactImport {
+        map: ContactImport::map_from(map.iter().copied()).unwrap(),
         external_id: Some("id".to_owned()),
-        reading: Reading { on_invalid: OnInvalid::SkipRow, ..Reading::default() },
+        read_options: ReadOptions { on_invalid: OnInvalid::SkipRow, ..ReadOptions::default() },
         ..an_import()
     }
 }
 
-fn basic() -> Import {
+fn basic() -> ContactImport {
     import(&[
         "givenName=first",
         "familyName=last",
@@ -161,7 +161,7 @@ async fn bytes_that_are_no_text_are_named_by_line() {
 #[tokio::test]
 async fn an_import_that_cannot_be_right_does_not_begin() {
     for test in each().await {
-        let changes: [fn(&mut Import); 11] = [
+        let changes: [fn(&mut ContactImport); 11] = [
             |import| import.purpose = "newsletter".to_owned(),
             |import| import.purpose = "direct_marketing".to_owned(),
             |import| import.purpose = "administration".to_owned(),
@@ -171,7 +171,7 @@ async fn an_import_that_cannot_be_right_does_not_begin() {
             |import| import.map.clear(),
             |import| import.source = " ".to_owned(),
             |import| import.ground = String::new(),
-            |import| import.reading.delimiter = b'"',
+            |import| import.read_options.delimiter = b'"',
             |import| import.since = Some("2999-01-01T00:00:00Z".parse().unwrap()),
         ];
         for (index, change) in changes.iter().enumerate() {
@@ -188,24 +188,24 @@ async fn an_import_that_cannot_be_right_does_not_begin() {
         assert_eq!(contacts(&test.app).await, 0);
     }
     for map in ["shoeSize=x", "email", "id=x"] {
-        assert_eq!(Import::map_from([map]).unwrap_err().code, Code::BadUserInput, "{map}");
+        assert_eq!(ContactImport::map_from([map]).unwrap_err().code, Code::BadUserInput, "{map}");
     }
-    assert!(Import::map_from(["email=a", "email=b"]).is_err());
+    assert!(ContactImport::map_from(["email=a", "email=b"]).is_err());
 }
 
 #[tokio::test]
 async fn without_an_external_id_the_row_itself_is_known_again() {
     for test in each().await {
-        let import = Import { external_id: None, ..import(&["email=mail", "givenName=first"]) };
-        let reading = Reading { delimiter: b';', ..import.reading.clone() };
-        let import = Import { reading, ..import };
+        let import = ContactImport { external_id: None, ..import(&["email=mail", "givenName=first"]) };
+        let read_options = ReadOptions { delimiter: b';', ..import.read_options.clone() };
+        let import = ContactImport { read_options, ..import };
         let text = "mail;first\na@example.com;A\nb@example.com;B\na@example.com;A\n";
         let first = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
         assert_eq!((first.imported, first.unchanged, first.rejected), (2, 0, 1));
         let again = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
         assert_eq!((again.imported, again.unchanged, again.rejected), (0, 2, 1));
         // Another source is another source.
-        let other = Import { source: "other".to_owned(), ..import };
+        let other = ContactImport { source: "other".to_owned(), ..import };
         assert_eq!(import_file(&test.app, text.as_bytes(), &other).await.unwrap().imported, 2);
     }
 }
@@ -292,7 +292,10 @@ async fn invalid_values_are_dealt_with_as_told() {
         (OnInvalid::SkipRow, 1, vec![Some("b@example.org")]),
     ] {
         for test in each().await {
-            let import = Import { reading: Reading { on_invalid, ..Reading::default() }, ..basic() };
+            let import = ContactImport {
+                read_options: ReadOptions { on_invalid, ..ReadOptions::default() },
+                ..basic()
+            };
             let report = import_file(&test.app, text.as_bytes(), &import).await.unwrap();
             assert_eq!(
                 (report.rows, report.imported, report.rejected),
@@ -331,7 +334,8 @@ async fn files_without_header_and_of_windows_come_in() {
         import.external_id = Some("1".to_owned());
         import.informed_at = Some("2026-11-01T00:00:00Z".parse().unwrap());
         import.notice_version = Some("7".to_owned());
-        import.reading = Reading { header: false, encoding: Encoding::Windows1252, ..Reading::default() };
+        import.read_options =
+            ReadOptions { header: false, encoding: Encoding::Windows1252, ..ReadOptions::default() };
         let text = b"1,J\xfcrgen,Gr\xf6\xdfler,K\xf6ln\n2,\x8aime,\x80uro,Ulm\n";
         let report = import_file(&test.app, text.as_slice(), &import).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (2, 2, 0), "{report:?}");
@@ -354,7 +358,7 @@ async fn files_without_header_and_of_windows_come_in() {
         assert_eq!((source.external_id.as_deref(), source.notice_version.as_deref()), (Some("1"), Some("7")));
         assert_eq!(source.informed_at, import.informed_at);
         for column in ["0", "5", "x"] {
-            import.map = Import::map_from([format!("givenName={column}").as_str()]).unwrap();
+            import.map = ContactImport::map_from([format!("givenName={column}").as_str()]).unwrap();
             assert_eq!(
                 import_file(&test.app, text.as_slice(), &import).await.unwrap_err().code,
                 Code::BadUserInput
@@ -364,10 +368,11 @@ async fn files_without_header_and_of_windows_come_in() {
         let marked = "\u{feff}id,first,last,mail,phone,born,notes\n9,Marked,M,,,,\n";
         assert_eq!(import_file(&test.app, marked.as_bytes(), &basic()).await.unwrap().imported, 1);
         // A preset passes over what the file does not have, but not over everything.
-        let (map, external_id) = Import::preset("hubspot").unwrap();
+        let (map, external_id) = ContactImport::preset("hubspot").unwrap();
         let optional = map.iter().map(|(target, _)| target.clone()).collect();
-        let reading = Reading { optional, ..Reading::default() };
-        let preset = Import { map, external_id, reading, source: "hubspot".to_owned(), ..basic() };
+        let read_options = ReadOptions { optional, ..ReadOptions::default() };
+        let preset =
+            ContactImport { map, external_id, read_options, source: "hubspot".to_owned(), ..basic() };
         let text = "Record ID,First Name,Email\n77,Hub,hub@example.org\n";
         assert_eq!(import_file(&test.app, text.as_bytes(), &preset).await.unwrap().imported, 1);
         assert!(import_file(&test.app, "Record ID,x\n1,2\n".as_bytes(), &preset).await.is_err());
@@ -393,7 +398,7 @@ async fn other_samples_come_in_whole() {
             "email=Email",
             "phone=Phone",
         ];
-        let staff = Import {
+        let staff = ContactImport {
             external_id: Some("EmployeeId".to_owned()),
             source: "employees".to_owned(),
             ..import(&map)
@@ -401,7 +406,7 @@ async fn other_samples_come_in_whole() {
         let report = import_file(&test.app, employees.as_slice(), &staff).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (8, 8, 0), "{report:?}");
         let map = ["givenName=first_name", "familyName=last_name", "email=email"];
-        let chat = Import {
+        let chat = ContactImport {
             external_id: Some("identifier".to_owned()),
             source: "chatwoot".to_owned(),
             ..import(&map)
@@ -409,7 +414,8 @@ async fn other_samples_come_in_whole() {
         let report = import_file(&test.app, people.as_slice(), &chat).await.unwrap();
         assert_eq!((report.rows, report.imported, report.problems.len()), (25, 25, 0), "{report:?}");
         let map = ["givenName=first_name", "familyName=last_name", "email=email", "phone=phone_number"];
-        let other = Import { external_id: Some("id".to_owned()), source: "other".to_owned(), ..import(&map) };
+        let other =
+            ContactImport { external_id: Some("id".to_owned()), source: "other".to_owned(), ..import(&map) };
         let report = import_file(&test.app, invalid.as_slice(), &other).await.unwrap();
         // Row by row: the same address twice, and rows that lack a column.
         let mut expected = vec![(4, Some("email"), Reason::RepeatedEmail)];
@@ -418,8 +424,8 @@ async fn other_samples_come_in_whole() {
         assert_eq!((report.rows, report.imported, report.rejected), (25, 3, 22), "{report}");
         // Where the region is known, a number that is too short is told too.
         let region = Some("IN".parse().unwrap());
-        let reading = Reading { region, ..Reading::default() };
-        let strict = Import { reading, source: "strict".to_owned(), ..other };
+        let read_options = ReadOptions { region, ..ReadOptions::default() };
+        let strict = ContactImport { read_options, source: "strict".to_owned(), ..other };
         let report = import_file(&test.app, invalid.as_slice(), &strict).await.unwrap();
         expected.insert(0, (4, Some("phone_number"), Reason::UnknownPhoneNumber));
         assert_eq!(report.told(), expected);
@@ -431,9 +437,9 @@ async fn other_samples_come_in_whole() {
 async fn a_row_is_known_again_however_its_values_are_dealt_with() {
     let text = "mail;first\nnobody;Anna\nnowhere;Anna\n";
     for test in each().await {
-        let with = |on_invalid| Import {
+        let with = |on_invalid| ContactImport {
             external_id: None,
-            reading: Reading { delimiter: b';', on_invalid, ..Reading::default() },
+            read_options: ReadOptions { delimiter: b';', on_invalid, ..ReadOptions::default() },
             ..import(&["email=mail", "givenName=first"])
         };
         let first = import_file(&test.app, text.as_bytes(), &with(OnInvalid::Keep)).await.unwrap();
@@ -569,7 +575,7 @@ async fn an_unclosed_quote_is_told_with_all_that_it_takes() {
 async fn what_is_not_mapped_is_told_and_makes_no_other_row() {
     let text = "first,last,shoe\nA,B,44\nC,D,\n";
     for test in each().await {
-        let with = |map: &[&str]| Import { external_id: None, ..import(map) };
+        let with = |map: &[&str]| ContactImport { external_id: None, ..import(map) };
         let report = import_file(&test.app, text.as_bytes(), &with(&["givenName=first"])).await.unwrap();
         assert_eq!(report.imported, 2);
         assert_eq!(

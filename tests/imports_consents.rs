@@ -14,7 +14,7 @@ use serde_json::json;
 use zweck::{
     app::App,
     base::error::Error,
-    exchange::imports::{self, ConsentImport, ConsentReport, Encoding, Problem, Reading},
+    exchange::imports::{self, ConsentImport, ConsentReport, Encoding, Problem, ReadOptions},
 };
 
 use crate::{
@@ -37,7 +37,7 @@ pub fn import() -> ConsentImport {
         source: None,
         contact_source: None,
         actor: "cli:import".to_owned(),
-        reading: Reading::default(),
+        read_options: ReadOptions::default(),
         dry_run: false,
     }
 }
@@ -277,7 +277,11 @@ async fn evidence_comes_along_and_opens_the_contact() {
             ])
             .unwrap(),
             source: Some("old newsletter tool".to_owned()),
-            reading: Reading { delimiter: b';', encoding: Encoding::Windows1252, ..Reading::default() },
+            read_options: ReadOptions {
+                delimiter: b';',
+                encoding: Encoding::Windows1252,
+                ..ReadOptions::default()
+            },
             ..import()
         };
         let report = try_run(app, &bytes, &import).await.unwrap();
@@ -336,7 +340,7 @@ async fn what_cannot_be_a_file_of_consents_is_refused() {
     // Without a header columns have numbers.
     let numbered = ConsentImport {
         map: ConsentImport::map_from(["email=1", "purpose=2", "channel=3", "status=4"]).unwrap(),
-        reading: Reading { header: false, ..Reading::default() },
+        read_options: ReadOptions { header: false, ..ReadOptions::default() },
         ..import()
     };
     let file = "a@example.org,newsletter,EMAIL,WITHDRAWN\n";

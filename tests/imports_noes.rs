@@ -13,7 +13,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use serde_json::json;
 use zweck::{
     app::App,
-    exchange::imports::{Import, Listing, ObjectionImport, Reason},
+    exchange::imports::{ContactImport, Listing, ObjectionImport, Reason},
 };
 
 use crate::{
@@ -185,10 +185,10 @@ async fn mail_that_comes_back_after_a_yes_is_news() {
 async fn a_no_in_a_column_that_nobody_mapped_stops_an_import() {
     for test in each().await {
         let app = &test.app;
-        let with = |purpose: &str, opt_outs: &[&str], ignore: &[&str]| Import {
-            map: Import::map_from(["email=mail"]).unwrap(),
+        let with = |purpose: &str, opt_outs: &[&str], ignore: &[&str]| ContactImport {
+            map: ContactImport::map_from(["email=mail"]).unwrap(),
             external_id: Some("id".to_owned()),
-            opt_outs: Import::opt_outs_from(opt_outs.iter().copied()).unwrap(),
+            opt_outs: ContactImport::opt_outs_from(opt_outs.iter().copied()).unwrap(),
             ignore: ignore.iter().map(|head| (*head).to_owned()).collect(),
             source: "columns".to_owned(),
             purpose: purpose.to_owned(),
@@ -232,7 +232,7 @@ async fn a_no_in_a_column_that_nobody_mapped_stops_an_import() {
             }
             assert!(!error.message.contains("example"), "{}", error.message);
             assert_same(&dump(&app.db.writer).await, &before, "an import that stopped");
-            let trial = |import: Import| Import { dry_run: true, ..import };
+            let trial = |import: ContactImport| ContactImport { dry_run: true, ..import };
             // Where no cell says no it goes on, and so it does for what is no advertising, which is told.
             let report = import_file(app, clear.as_bytes(), &trial(with("existing_customer_mail", &[], &[])))
                 .await
@@ -399,10 +399,10 @@ async fn an_address_that_comes_while_opt_outs_wait_is_met() {
         if app.db.writer.get_database_backend() != sea_orm::DbBackend::Postgres {
             continue;
         }
-        let import = |opt_outs: &[&str]| Import {
-            map: Import::map_from(["email=mail"]).unwrap(),
+        let import = |opt_outs: &[&str]| ContactImport {
+            map: ContactImport::map_from(["email=mail"]).unwrap(),
             external_id: Some("id".to_owned()),
-            opt_outs: Import::opt_outs_from(opt_outs.iter().copied()).unwrap(),
+            opt_outs: ContactImport::opt_outs_from(opt_outs.iter().copied()).unwrap(),
             source: "shop".to_owned(),
             ..an_import()
         };
@@ -440,10 +440,10 @@ async fn an_address_that_comes_while_opt_outs_wait_is_met() {
 async fn files_of_opt_outs_in_another_order_come_in_side_by_side() {
     for test in each().await {
         let app = test.app.clone();
-        let import = |source: &str, opt_outs: &[&str]| Import {
-            map: Import::map_from(["email=mail"]).unwrap(),
+        let import = |source: &str, opt_outs: &[&str]| ContactImport {
+            map: ContactImport::map_from(["email=mail"]).unwrap(),
             external_id: Some("id".to_owned()),
-            opt_outs: Import::opt_outs_from(opt_outs.iter().copied()).unwrap(),
+            opt_outs: ContactImport::opt_outs_from(opt_outs.iter().copied()).unwrap(),
             source: source.to_owned(),
             ..an_import()
         };
@@ -451,9 +451,13 @@ async fn files_of_opt_outs_in_another_order_come_in_side_by_side() {
             order.map(|number| format!("{number},p{number}@order.example,1\n")).collect()
         };
         let text = format!("id,mail,out\n{}", rows(&mut (0..20)));
-        import_file(&app, text.as_bytes(), &Import { ignore: vec!["out".to_owned()], ..import("shop", &[]) })
-            .await
-            .unwrap();
+        import_file(
+            &app,
+            text.as_bytes(),
+            &ContactImport { ignore: vec!["out".to_owned()], ..import("shop", &[]) },
+        )
+        .await
+        .unwrap();
         let mut files = tokio::task::JoinSet::new();
         for turn in 0..3_u32 {
             let lines = match turn % 2 {

@@ -6,7 +6,9 @@ use serde_json::json;
 use zweck::{
     app::App,
     base::error::Error,
-    exchange::imports::{self, Import, Listing, ObjectionImport, ObjectionReport, Problem, Reading, Reason},
+    exchange::imports::{
+        self, ContactImport, Listing, ObjectionImport, ObjectionReport, Problem, ReadOptions, Reason,
+    },
 };
 
 use crate::{
@@ -31,7 +33,7 @@ pub fn list() -> ObjectionImport {
         ignore: Vec::new(),
         source: Some("old tool".to_owned()),
         actor: "cli:import".to_owned(),
-        reading: Reading::default(),
+        read_options: ReadOptions::default(),
         dry_run: false,
     }
 }
@@ -221,13 +223,13 @@ async fn suppression_lists_of_other_programs_are_read() {
 
 /// Contacts as a program exports them, by its preset, for a purpose that is advertising or not.
 async fn by_preset(app: &App, name: &str, text: &str, purpose: &str) -> Result<Imported, Error> {
-    let (map, external_id) = Import::preset(name).unwrap();
+    let (map, external_id) = ContactImport::preset(name).unwrap();
     let optional = map.iter().map(|(target, _)| target.clone()).collect();
-    let import = Import {
+    let import = ContactImport {
         map,
         external_id,
-        opt_outs: Import::preset_opt_outs(name),
-        reading: Reading { optional, ..Reading::default() },
+        opt_outs: ContactImport::preset_opt_outs(name),
+        read_options: ReadOptions { optional, ..ReadOptions::default() },
         source: name.to_owned(),
         purpose: purpose.to_owned(),
         ..an_import()
@@ -286,8 +288,8 @@ async fn opt_outs_come_along_with_their_contacts() {
         assert_eq!(standing(app, 2, StopKind::Block).await, ["direct_marketing"]);
         // The address stays on the list, however it comes again.
         let text = "id,mail\n9,Tom@Force.example\n";
-        let back = Import {
-            map: Import::map_from(["email=mail"]).unwrap(),
+        let back = ContactImport {
+            map: ContactImport::map_from(["email=mail"]).unwrap(),
             external_id: Some("id".to_owned()),
             purpose: "existing_customer_mail".to_owned(),
             source: "again".to_owned(),
@@ -311,10 +313,10 @@ async fn a_column_of_opt_outs_is_never_passed_over() {
             ("UNSUB_TIME", "2026-01-01"),
         ] {
             let text = format!("id,mail,{head}\n1,one@columns.example,{cell}\n");
-            let with = |purpose: &str, opt_outs: &[&str], ignore: &[&str]| Import {
-                map: Import::map_from(["email=mail"]).unwrap(),
+            let with = |purpose: &str, opt_outs: &[&str], ignore: &[&str]| ContactImport {
+                map: ContactImport::map_from(["email=mail"]).unwrap(),
                 external_id: Some("id".to_owned()),
-                opt_outs: Import::opt_outs_from(opt_outs.iter().copied()).unwrap(),
+                opt_outs: ContactImport::opt_outs_from(opt_outs.iter().copied()).unwrap(),
                 ignore: ignore.iter().map(|head| (*head).to_owned()).collect(),
                 source: format!("{head} {purpose} {}", ignore.len()),
                 purpose: purpose.to_owned(),
@@ -342,7 +344,10 @@ async fn a_column_of_opt_outs_is_never_passed_over() {
             assert_eq!(report.told(), [(1, Some(head), Reason::OptOutNotMapped)]);
             assert_eq!((report.imported, report.noes_not_taken), (1, 0));
         }
-        assert!(Import::opt_outs_from(["fax=Fax"]).is_err() && Import::opt_outs_from(["email"]).is_err());
+        assert!(
+            ContactImport::opt_outs_from(["fax=Fax"]).is_err()
+                && ContactImport::opt_outs_from(["email"]).is_err()
+        );
         assert!(contact::Entity::find().all(&app.db.reader).await.unwrap().is_empty());
     }
 }
@@ -352,8 +357,8 @@ async fn a_column_of_opt_outs_is_never_passed_over() {
 async fn several_addresses_in_a_cell_become_contact_points() {
     for test in each().await {
         let app = &test.app;
-        let import = Import {
-            map: Import::map_from(["email=mail", "phone=phone"]).unwrap(),
+        let import = ContactImport {
+            map: ContactImport::map_from(["email=mail", "phone=phone"]).unwrap(),
             external_id: Some("id".to_owned()),
             ..an_import()
         };

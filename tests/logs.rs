@@ -16,7 +16,7 @@ use zweck::{
     domain::access_tokens,
     exchange::{
         exports,
-        imports::{Format, Import, Reading},
+        imports::{ContactImport, Format, ReadOptions},
     },
     graphql::Pipeline,
 };
@@ -32,11 +32,11 @@ const FILE: &str = "Id,First,Last,Mail,Phone,Born\n\
     2,Seedling,X,not an address Seedling@,+49 30 23125 999,Saatgut\n\
     3,\"broken Seedling\n";
 
-fn file() -> Import {
+fn file() -> ContactImport {
     let map = ["givenName=First", "familyName=Last", "email=Mail", "phone=Phone", "birthDate=Born"];
-    let map = Import::map_from(map).unwrap();
+    let map = ContactImport::map_from(map).unwrap();
     // People of the world have the numbers of the source that imports have by default.
-    Import { map, external_id: Some("Id".to_owned()), source: "logs".to_owned(), ..an_import() }
+    ContactImport { map, external_id: Some("Id".to_owned()), source: "logs".to_owned(), ..an_import() }
 }
 
 const CARD: &str = "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Seedling Saatgut\r\nN:Saatgut;Seedling;;;\r\nEMAIL:seedling@example.net\r\n\
@@ -91,11 +91,18 @@ async fn no_line_tells_a_value_or_a_token() {
         // Imports and exports.
         let imported = import(&test.app, FILE.as_bytes(), &file()).await.unwrap();
         assert!(imported.imported > 1 && imported.report.problems > 1, "{imported:?}");
-        let reading =
-            Reading { format: Format::VCard, region: Some("DE".parse().unwrap()), ..Reading::default() };
-        import(&test.app, CARD.as_bytes(), &Import { source: "cards".to_owned(), reading, ..an_import() })
-            .await
-            .unwrap();
+        let read_options = ReadOptions {
+            format: Format::VCard,
+            region: Some("DE".parse().unwrap()),
+            ..ReadOptions::default()
+        };
+        import(
+            &test.app,
+            CARD.as_bytes(),
+            &ContactImport { source: "cards".to_owned(), read_options, ..an_import() },
+        )
+        .await
+        .unwrap();
         let engine = Pipeline::new().unwrap();
         let actor = async || {
             let credential = access_tokens::authenticate(&test.app, staff.dpo.token.reveal()).await?;

@@ -21,7 +21,7 @@ use zweck::{
     domain::{access_tokens, contacts},
     exchange::{
         exports::{self, Format},
-        imports::{self, Import, Reading},
+        imports::{self, ContactImport, ReadOptions},
     },
     graphql::Pipeline,
     policy::PolicyHandle,
@@ -205,10 +205,16 @@ async fn exports_bring_links_along_and_imports_leave_them() {
         // Our own file comes back; a link is no value of anybody.
         let other = crate::support::database::TestDatabase::sqlite().await;
         let other = TestApp::over(other).await;
-        let (map, external_id) = Import::preset(imports::OWN).unwrap();
+        let (map, external_id) = ContactImport::preset(imports::OWN).unwrap();
         let optional = map.iter().map(|(target, _)| target.clone()).collect();
-        let reading = Reading { optional, own: true, ..Reading::default() };
-        let own = Import { map, external_id, source: "other database".to_owned(), reading, ..an_import() };
+        let read_options = ReadOptions { optional, is_native: true, ..ReadOptions::default() };
+        let own = ContactImport {
+            map,
+            external_id,
+            source: "other database".to_owned(),
+            read_options,
+            ..an_import()
+        };
         let report = import(&other.app, csv.as_bytes(), &own).await.unwrap();
         assert!(report.imported > 5, "{report}");
         assert!(report.left_out.keys().all(|name| !name.contains("preference")), "{report}");
@@ -224,9 +230,9 @@ async fn an_import_leads_no_link_to_anybody_else() {
         let url = client.data(&partner, &of(1)).await["contact"]["preferenceUrl"].clone();
         let contact = opened(ring, &url).contact;
         let file = format!("Id,First,Mail\n{contact},Mallory,mallory@example.org\n");
-        let forged = Import { source: "mergeContacts".to_owned(), ..an_import() };
-        let forged = Import {
-            map: Import::map_from(["givenName=First", "email=Mail"]).unwrap(),
+        let forged = ContactImport { source: "mergeContacts".to_owned(), ..an_import() };
+        let forged = ContactImport {
+            map: ContactImport::map_from(["givenName=First", "email=Mail"]).unwrap(),
             external_id: Some("Id".to_owned()),
             ..forged
         };

@@ -14,7 +14,7 @@ use zweck::{
     domain::{access_tokens::NewToken, stops::Told, suppressions::told_digest},
     exchange::{
         exports::{self, StopFormat},
-        imports::{self, ConsentImport, ObjectionImport, Reading},
+        imports::{self, ConsentImport, ObjectionImport, ReadOptions},
     },
     graphql::Pipeline,
 };
@@ -171,7 +171,7 @@ async fn no(office: &Office<'_>, door: &str, contact: &str, consent: &str, email
                 source: Some("old list".to_owned()),
                 contact_source: None,
                 actor: ACTOR.to_owned(),
-                reading: Reading::default(),
+                read_options: ReadOptions::default(),
                 dry_run: false,
             };
             imports::consents(app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();
@@ -187,7 +187,7 @@ async fn no(office: &Office<'_>, door: &str, contact: &str, consent: &str, email
                 ignore: Vec::new(),
                 source: Some("old tool".to_owned()),
                 actor: ACTOR.to_owned(),
-                reading: Reading::default(),
+                read_options: ReadOptions::default(),
                 dry_run: false,
             };
             imports::objections(app, || Ok(file.as_bytes()), &import, |_| Ok(())).await.unwrap();

@@ -12,7 +12,7 @@ use zweck::{
     base::identities::Reader,
     crypto::master_keys::MasterKeys,
     domain::{contacts::Address, suppressions},
-    exchange::imports::{Import, Reason},
+    exchange::imports::{ContactImport, Reason},
     policy::Policy,
     registry::{DataCategory, InputKind, InputType, MUTATIONS, Right, Validator},
 };
@@ -436,8 +436,8 @@ async fn no_way_of_an_address_passes_the_list() {
         assert_eq!(after.as_array().unwrap().len(), all.as_array().unwrap().len());
         assert!(after.as_array().unwrap().iter().all(|block| !block["endedAt"].is_null()), "{after}");
         // By a file.
-        let import = Import {
-            map: Import::map_from(["email=mail", "phone:mobile=mobile", "familyName=name"]).unwrap(),
+        let import = ContactImport {
+            map: ContactImport::map_from(["email=mail", "phone:mobile=mobile", "familyName=name"]).unwrap(),
             ..an_import()
         };
         let file = format!(
@@ -498,8 +498,8 @@ async fn nobody_is_kept_for_advertising_alone_against_the_list() {
         for (values, purpose) in [(&mail, "customer_care"), (&phone, "direct_mail")] {
             done(&client, &staff.desk, "createContact", new(values, purpose), "contact { id }").await;
         }
-        let mut import = Import {
-            map: Import::map_from(["email=mail", "phone=phone", "familyName=name"]).unwrap(),
+        let mut import = ContactImport {
+            map: ContactImport::map_from(["email=mail", "phone=phone", "familyName=name"]).unwrap(),
             external_id: Some("id".to_owned()),
             source: "list".to_owned(),
             purpose: "existing_customer_mail".to_owned(),

@@ -6,7 +6,7 @@ use entity::{contact, contact_point, enums::ContactPointKind, provenance};
 use sea_orm::EntityTrait;
 use zweck::{
     app::App,
-    exchange::imports::{Format, Import, OnInvalid, Reading, Reason},
+    exchange::imports::{ContactImport, Format, OnInvalid, ReadOptions, Reason},
 };
 
 use crate::{
@@ -14,10 +14,10 @@ use crate::{
     support::{an_import, app::each, import},
 };
 
-fn cards(region: Option<&str>) -> Import {
+fn cards(region: Option<&str>) -> ContactImport {
     let region = region.map(|region| region.parse().unwrap());
-    let reading = Reading { format: Format::VCard, region, ..Reading::default() };
-    Import { source: "cards".to_owned(), reading, ..an_import() }
+    let read_options = ReadOptions { format: Format::VCard, region, ..ReadOptions::default() };
+    ContactImport { source: "cards".to_owned(), read_options, ..an_import() }
 }
 
 async fn contacts(app: &App) -> Vec<contact::Model> {
@@ -192,9 +192,9 @@ async fn phone_numbers_take_the_form_of_e164_where_the_region_is_known() {
     for (on_invalid, count) in [(OnInvalid::Keep, 5), (OnInvalid::SkipValue, 3), (OnInvalid::SkipRow, 3)] {
         for test in each().await {
             let mut import_ = cards(Some("DE"));
-            import_.map = Import::map_from(["givenName=first", "phone=phone"]).unwrap();
+            import_.map = ContactImport::map_from(["givenName=first", "phone=phone"]).unwrap();
             import_.external_id = Some("id".to_owned());
-            import_.reading = Reading { format: Format::Csv, on_invalid, ..import_.reading };
+            import_.read_options = ReadOptions { format: Format::Csv, on_invalid, ..import_.read_options };
             let report = import(&test.app, text.as_bytes(), &import_).await.unwrap();
             assert_eq!(report.told(), reasons);
             let mut found: Vec<String> =
@@ -228,7 +228,7 @@ async fn cards_of_others_come_in_whole() {
     }
     for test in each().await {
         for (name, file, rows, problems) in &read {
-            let import_ = Import { source: (*name).to_owned(), ..cards(None) };
+            let import_ = ContactImport { source: (*name).to_owned(), ..cards(None) };
             let report = import(&test.app, file.as_slice(), &import_).await.unwrap();
             assert_eq!((report.rows, report.imported), (*rows, *rows), "{name} {report}");
             assert_eq!(report.problems.len(), *problems, "{name} {report}");

@@ -37,8 +37,9 @@ enum FormatArg {
 pub(crate) async fn duplicates(config: &Config, args: DuplicatesArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let app = open(config).await?;
-    let engine = Pipeline::new().map_err(failure)?;
-    let found = duplicates::find(&app, &engine, async || caller.actor(&app).await).await.map_err(refused)?;
+    let pipeline = Pipeline::new().map_err(failure)?;
+    let found =
+        duplicates::find(&app, &pipeline, async || caller.actor(&app).await).await.map_err(refused)?;
     let text = match args.format {
         FormatArg::Table => table(&found),
         FormatArg::Jsonl => {

@@ -62,9 +62,9 @@ pub(crate) async fn run(
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     let token = hex::encode(rand::random::<[u8; 16]>());
     print(&told(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
-    let engine = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
+    let pipeline = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
-    let mut router = http::router(app.clone(), engine, settings);
+    let mut router = http::router(app.clone(), pipeline, settings);
     if let Some(outbox) = outbox {
         let mailer = Mailer::to_outbox(SENDER, outbox.clone()).map_err(failure)?;
         tokio::spawn(jobs::run(app, Some(mailer)));

@@ -110,13 +110,13 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Cl
     named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
     let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
-    let engine = Pipeline::new().map_err(failure)?;
+    let pipeline = Pipeline::new().map_err(failure)?;
     let format = match args.format {
         FormatArg::Csv => Format::Csv,
         FormatArg::Jsonl => Format::JsonLines,
         FormatArg::Vcard => Format::VCard,
     };
-    let work = write(&app, &engine, &caller, format, output);
+    let work = write(&app, &pipeline, &caller, format, output);
     let exported = tokio::select! {
         done = work => done?,
         // What was written so far goes: half an export is none.
@@ -128,7 +128,7 @@ pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), Cl
 
 async fn write(
     app: &App,
-    engine: &Pipeline,
+    pipeline: &Pipeline,
     caller: &Caller,
     format: Format,
     output: Option<Output>,
@@ -136,9 +136,9 @@ async fn write(
     let actor = async || caller.actor(app).await;
     let Some(output) = output else {
         let out = BufWriter::new(io::stdout());
-        return exports::contacts(app, engine, actor, format, out).await.map_err(refused);
+        return exports::contacts(app, pipeline, actor, format, out).await.map_err(refused);
     };
-    let done = exports::contacts(app, engine, actor, format, BufWriter::new(output.file())).await;
+    let done = exports::contacts(app, pipeline, actor, format, BufWriter::new(output.file())).await;
     let exported = done.map_err(refused)?;
     output.done()?;
     Ok(exported)

@@ -17,7 +17,9 @@ use zweck::{
     base::error::{Code, Error},
     config::Config,
     domain::purposes,
-    exchange::imports::{self, Encoding, Format, Import, OWN, OnInvalid, Problem, Reading, Region, Target},
+    exchange::imports::{
+        self, ContactImport, Encoding, Format, OWN, OnInvalid, Problem, ReadOptions, Region, Target,
+    },
 };
 
 use super::{
@@ -181,12 +183,12 @@ impl ImportArgs {
         Ok(())
     }
 
-    fn reading(&self, optional: Vec<Target>) -> Result<Reading, CliError> {
+    fn read_options(&self, optional: Vec<Target>) -> Result<ReadOptions, CliError> {
         let region = self.region.as_deref().map(|code| {
             let region: Result<Region, _> = code.to_ascii_uppercase().parse();
             region.map_err(|_| CliError::Usage(format!("`{code}` is not the code of a region, e.g. DE")))
         });
-        Ok(Reading {
+        Ok(ReadOptions {
             format: self.format(),
             on_invalid: match self.on_invalid {
                 OnInvalidArg::Keep => OnInvalid::Keep,
@@ -195,25 +197,25 @@ impl ImportArgs {
             },
             region: region.transpose()?,
             optional,
-            own: self.preset.as_deref() == Some(OWN),
+            is_native: self.preset.as_deref() == Some(OWN),
             ..csv_reading(self.delimiter, self.no_header, self.encoding)?
         })
     }
 
-    fn import(self) -> Result<Import, CliError> {
+    fn import(self) -> Result<ContactImport, CliError> {
         self.check()?;
         let (mut map, external_id) = match (&self.preset, &self.map_file) {
             _ if self.format() != Format::Csv => (Vec::new(), None),
-            (Some(name), _) => Import::preset(name).map_err(failure)?,
+            (Some(name), _) => ContactImport::preset(name).map_err(failure)?,
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file)
                     .with_context(|| format!("cannot read {}", file.display()))?;
-                Import::mapping_from_toml(&text).map_err(failure)?
+                ContactImport::mapping_from_toml(&text).map_err(failure)?
             }
             (None, None) => (Vec::new(), None),
         };
         // What is named by a flag stands above what a preset or file says.
-        let named = Import::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
+        let named = ContactImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
         map.retain(|(target, _)| !named.iter().any(|(other, _)| other == target));
         let optional = match &self.preset {
             Some(_) => map.iter().map(|(target, _)| target.clone()).collect(),
@@ -221,15 +223,15 @@ impl ImportArgs {
         };
         map.extend(named);
         let mut opt_outs =
-            Import::opt_outs_from(self.opt_outs.iter().map(String::as_str)).map_err(failure)?;
-        let told = self.preset.iter().flat_map(|preset| Import::preset_opt_outs(preset));
+            ContactImport::opt_outs_from(self.opt_outs.iter().map(String::as_str)).map_err(failure)?;
+        let told = self.preset.iter().flat_map(|preset| ContactImport::preset_opt_outs(preset));
         opt_outs.extend(told.filter(|told| !self.ignore.contains(&told.column)));
         let midnight = |date: NaiveDate| -> DateTime<Utc> { date.and_time(NaiveTime::MIN).and_utc() };
-        Ok(Import {
+        Ok(ContactImport {
             map,
             opt_outs,
             ignore: self.ignore.clone(),
-            reading: self.reading(optional)?,
+            read_options: self.read_options(optional)?,
             external_id: self.external_id.or(external_id),
             source: self.source,
             purpose: self.purpose,
@@ -260,11 +262,11 @@ pub(super) fn csv_reading(
     delimiter: Option<char>,
     no_header: bool,
     encoding: EncodingArg,
-) -> Result<Reading, CliError> {
+) -> Result<ReadOptions, CliError> {
     let Ok(delimiter) = u8::try_from(delimiter.unwrap_or(',')) else {
         return Err(CliError::Usage("the delimiter must be one ASCII character".to_owned()));
     };
-    Ok(Reading { delimiter, header: !no_header, encoding: encoding.into(), ..Reading::default() })
+    Ok(ReadOptions { delimiter, header: !no_header, encoding: encoding.into(), ..ReadOptions::default() })
 }
 
 /// Opens the application, with the purposes of the policy, and what tells how the import of `path` goes on, which is read `passes` times.
@@ -311,10 +313,10 @@ impl Teller {
         }
         let heads = match (self.section, problem.no_not_taken) {
             (Some(last), now) if last == now => String::new(),
-            (None, false) => Problem::heads() + "\n",
-            (None, true) => format!("{NOT_TAKEN}\n{}\n", Problem::heads()),
-            (Some(_), true) => format!("\n{NOT_TAKEN}\n{}\n", Problem::heads()),
-            (Some(_), false) => format!("\n{}\n", Problem::heads()),
+            (None, false) => Problem::table_header() + "\n",
+            (None, true) => format!("{NOT_TAKEN}\n{}\n", Problem::table_header()),
+            (Some(_), true) => format!("\n{NOT_TAKEN}\n{}\n", Problem::table_header()),
+            (Some(_), false) => format!("\n{}\n", Problem::table_header()),
         };
         self.section = Some(problem.no_not_taken);
         // Where nobody reads on, the import goes on; the report as JSON has it all.
@@ -383,7 +385,7 @@ pub(super) trait Noes {
     fn rejected(&self) -> u64;
 }
 
-impl Noes for imports::Report {
+impl Noes for imports::ContactReport {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
     }

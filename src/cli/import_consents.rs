@@ -62,7 +62,7 @@ impl ImportConsentsArgs {
             source: self.source,
             contact_source: self.contact_source,
             actor: IMPORTER.to_owned(),
-            reading: csv_reading(self.delimiter, self.no_header, self.encoding)?,
+            read_options: csv_reading(self.delimiter, self.no_header, self.encoding)?,
             dry_run: self.dry_run,
         })
     }

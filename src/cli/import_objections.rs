@@ -132,7 +132,7 @@ impl ImportObjectionsArgs {
             ignore: self.ignore,
             source: self.source,
             actor: IMPORTER.to_owned(),
-            reading: csv_reading(self.delimiter, self.no_header, self.encoding)?,
+            read_options: csv_reading(self.delimiter, self.no_header, self.encoding)?,
             dry_run: self.dry_run,
         })
     }

@@ -129,7 +129,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     }
     let own = servers::Own::new(&app);
     own.beat(&app).await.map_err(failure)?;
-    let engine = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
+    let pipeline = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
     let first = tokio::spawn({
@@ -161,7 +161,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     told(config, address, app.policy.current().revision());
-    let router = http::with_security_headers(http::router(app.clone(), engine, settings), &config.server);
+    let router = http::with_security_headers(http::router(app.clone(), pipeline, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
     http::serve_within(listener, router, &config.limits, shutdown, grace).await?;
     beating.abort();

@@ -115,14 +115,14 @@ pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Cl
     named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
     let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
-    let engine = Pipeline::new().map_err(failure)?;
+    let pipeline = Pipeline::new().map_err(failure)?;
     let format = match (args.format, args.language.as_str()) {
         (FormatArg::Jsonld, _) => ReceiptFormat::JsonLd,
         (FormatArg::Html, "de") => ReceiptFormat::German,
         (FormatArg::Html, _) => ReceiptFormat::English,
     };
     let actor = caller.actor(&app).await.map_err(refused)?;
-    let text = exports::receipt(&app, &engine, &actor, args.id, format).await.map_err(refused)?;
+    let text = exports::receipt(&app, &pipeline, &actor, args.id, format).await.map_err(refused)?;
     let Some(output) = output else { return print(&format!("{text}\n")) };
     output.file().write_all(text.as_bytes())?;
     output.done()?;

@@ -33,11 +33,11 @@ pub(crate) struct SchemaArgs {
 
 /// Prints the schema, or compares it with a file.
 pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), CliError> {
-    let engine = Pipeline::new().map_err(failure)?;
+    let pipeline = Pipeline::new().map_err(failure)?;
     let sdl = if args.roles.is_empty() {
-        engine.sdl()
+        pipeline.sdl()
     } else {
-        engine.sdl_for(&caller(policy(config).await?, args)?).map_err(failure)?
+        pipeline.sdl_for(&caller(policy(config).await?, args)?).map_err(failure)?
     };
     match &args.check {
         Some(file) => compare(file, &sdl, args.roles.is_empty()),

@@ -21,42 +21,42 @@ pub fn readable<'a>(
     object: &ObjectType,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Vec<&'a str> {
-    let may = |name: &str| actor.can(&format!("{}.{name}", object.name), Action::Read);
-    names.into_iter().filter(|name| may(name)).collect()
+    let can = |name: &str| actor.can(&format!("{}.{name}", object.name), Action::Read);
+    names.into_iter().filter(|name| can(name)).collect()
 }
 
 /// Reads contacts in pages, ordered by id. `caller` is asked anew for each, so that a credential that ends, ends the reading.
-pub struct Pages<'a, F> {
+pub struct ContactPages<'a, F> {
     app: &'a App,
-    engine: &'a Pipeline,
+    pipeline: &'a Pipeline,
     caller: &'a F,
     document: String,
     after: Option<String>,
     ended: bool,
 }
 
-impl<'a, F: AsyncFn() -> Result<Actor, Error>> Pages<'a, F> {
+impl<'a, F: AsyncFn() -> Result<Actor, Error>> ContactPages<'a, F> {
     /// Pages of contacts with `selection`, the fields of each as a client selects them.
-    pub fn new(app: &'a App, engine: &'a Pipeline, caller: &'a F, selection: &str) -> Self {
+    pub fn new(app: &'a App, pipeline: &'a Pipeline, caller: &'a F, selection: &str) -> Self {
         let document = format!(
             "query($after: String) {{ contacts(first: {PAGE_SIZE}, after: $after) {{ nodes {{ {selection} }} pageInfo {{ hasNextPage \
              endCursor }} }} }}"
         );
-        Self { app, engine, caller, document, after: None, ended: false }
+        Self { app, pipeline, caller, document, after: None, ended: false }
     }
 
     /// The next page; `None` after the last.
     ///
     /// # Errors
     /// What `caller` gives; any error of the answer, a denial too.
-    pub async fn next(&mut self) -> Result<Option<Page>, Error> {
+    pub async fn next(&mut self) -> Result<Option<ContactPage>, Error> {
         if self.ended {
             return Ok(None);
         }
         let actor = (self.caller)().await?;
         let variables = Map::from_iter([("after".to_owned(), json!(self.after))]);
         let request = Request { query: self.document.clone(), variables, strict: true, ..Request::default() };
-        let answer = self.engine.execute(self.app, &actor, request).await;
+        let answer = self.pipeline.execute(self.app, &actor, request).await;
         let body = serde_json::from_slice::<Body>(&answer.body);
         let page = body.map_err(|_| Error::internal("a page of contacts"))?.page()?;
         self.after.clone_from(&page.next);
@@ -67,7 +67,7 @@ impl<'a, F: AsyncFn() -> Result<Actor, Error>> Pages<'a, F> {
 
 /// A page of contacts.
 #[derive(Debug)]
-pub struct Page {
+pub struct ContactPage {
     /// The contacts.
     pub nodes: Vec<Map<String, Json>>,
     /// The cursor behind which more of them are, if there are.
@@ -81,7 +81,7 @@ pub struct Page {
 struct Body {
     data: Option<Data>,
     #[serde(default)]
-    errors: Vec<Problem>,
+    errors: Vec<ResponseError>,
     #[serde(default)]
     extensions: Extensions,
 }
@@ -106,13 +106,13 @@ struct PageInfo {
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct ResponseError {
     message: String,
-    extensions: About,
+    extensions: ErrorExtensions,
 }
 
 #[derive(Deserialize)]
-struct About {
+struct ErrorExtensions {
     code: String,
     coordinate: Option<String>,
 }
@@ -134,14 +134,15 @@ impl Body {
     ///
     /// # Errors
     /// The first of its own.
-    fn page(self) -> Result<Page, Error> {
-        refuse(self.errors)?;
+    fn page(self) -> Result<ContactPage, Error> {
+        first_error(self.errors)?;
         let contacts = self.data.and_then(|data| data.contacts);
         let Contacts { nodes, page_info } =
             contacts.ok_or_else(|| Error::internal("an answer without a page"))?;
         let next = page_info.end_cursor.filter(|_| page_info.has_next_page);
-        let withheld = self.extensions.withheld.into_iter().map(|one| (one.coordinate, one.count)).collect();
-        Ok(Page { nodes, next, withheld })
+        let withheld =
+            self.extensions.withheld.into_iter().map(|entry| (entry.coordinate, entry.count)).collect();
+        Ok(ContactPage { nodes, next, withheld })
     }
 }
 
@@ -151,19 +152,21 @@ impl Body {
 /// The first of its own.
 pub fn data(body: &[u8]) -> Result<Map<String, Json>, Error> {
     #[derive(Deserialize)]
-    struct Whole {
+    struct DataBody {
         data: Option<Map<String, Json>>,
         #[serde(default)]
-        errors: Vec<Problem>,
+        errors: Vec<ResponseError>,
     }
-    let whole = serde_json::from_slice::<Whole>(body).map_err(|_| Error::internal("an answer"))?;
-    refuse(whole.errors)?;
-    whole.data.ok_or_else(|| Error::internal("an answer without data"))
+    let body = serde_json::from_slice::<DataBody>(body).map_err(|_| Error::internal("an answer"))?;
+    first_error(body.errors)?;
+    body.data.ok_or_else(|| Error::internal("an answer without data"))
 }
 
 /// The first of these errors, if there is one.
-fn refuse(errors: Vec<Problem>) -> Result<(), Error> {
-    let Some(Problem { message, extensions: About { code, coordinate } }) = errors.into_iter().next() else {
+fn first_error(errors: Vec<ResponseError>) -> Result<(), Error> {
+    let Some(ResponseError { message, extensions: ErrorExtensions { code, coordinate } }) =
+        errors.into_iter().next()
+    else {
         return Ok(());
     };
     let error = Error::new(Code::parse(&code).unwrap_or(Code::Internal), message);

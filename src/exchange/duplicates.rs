@@ -17,7 +17,7 @@ use crate::{
         fold::fold,
         identities,
     },
-    exchange::contact_pages::{Pages, readable},
+    exchange::contact_pages::{ContactPages, readable},
     graphql::Pipeline,
     registry::{CONTACT, CONTACT_POINT},
 };
@@ -110,8 +110,8 @@ struct Index {
 /// Looks for likely duplicates among the contacts that exist for the caller, by the values that it may read in full.
 ///
 /// # Errors
-/// `FORBIDDEN_FIELD` where none of the values that tell persons apart may be read; as [`Pages::next`].
-pub async fn find<F>(app: &App, engine: &Pipeline, caller: F) -> Result<Duplicates, Error>
+/// `FORBIDDEN_FIELD` where none of the values that tell persons apart may be read; as [`ContactPages::next`].
+pub async fn find<F>(app: &App, pipeline: &Pipeline, caller: F) -> Result<Duplicates, Error>
 where
     F: AsyncFn() -> Result<Actor, Error>,
 {
@@ -131,7 +131,7 @@ where
         .map(|name| if name == "contactPoints" { points_selected.as_str() } else { name })
         .chain(["id"])
         .collect();
-    let mut pages = Pages::new(app, engine, &caller, &selection.join(" "));
+    let mut pages = ContactPages::new(app, pipeline, &caller, &selection.join(" "));
     let mut index = Index::default();
     while let Some(page) = pages.next().await? {
         for contact in &page.nodes {
@@ -149,19 +149,19 @@ impl Index {
         let mut parts: Vec<String> =
             [text("givenName"), text("familyName")].into_iter().flatten().map(fold).collect();
         parts.sort_unstable();
-        let whole = parts.len() == 2;
+        let is_full_name = parts.len() == 2;
         let name: Name = (!parts.is_empty()).then(|| parts.join(" ").into());
         let number = u32::try_from(self.contacts.len()).map_err(|_| Error::internal("too many contacts"))?;
         let points = contact.get("contactPoints").and_then(Json::as_array).into_iter().flatten();
         let further: Vec<&Json> = points.collect();
-        let all = |name: &'static str| {
+        let values_of = |name: &'static str| {
             let further = further.iter().filter_map(move |point| point.get(name).and_then(Json::as_str));
             text(name).into_iter().chain(further)
         };
         let mut keys: BTreeSet<(Common, String)> = BTreeSet::new();
-        keys.extend(all("email").map(|email| (Common::Email, reader.email_key(email))));
-        keys.extend(all("phone").filter_map(|phone| Some((Common::Phone, digits(phone)?))));
-        if let (Some(name), true) = (&name, whole) {
+        keys.extend(values_of("email").map(|email| (Common::Email, reader.email_key(email))));
+        keys.extend(values_of("phone").filter_map(|phone| Some((Common::Phone, digits(phone)?))));
+        if let (Some(name), true) = (&name, is_full_name) {
             keys.extend(text("birthDate").map(|date| (Common::NameAndBirthDate, format!("{name}|{date}"))));
             if let (Some(street), Some(code)) = (text("street"), text("postalCode")) {
                 keys.insert((Common::NameAndAddress, format!("{name}|{}|{}", fold(street), fold(code))));
@@ -184,16 +184,16 @@ impl Index {
         values.sort_unstable();
         let mut found: BTreeMap<(u32, u32), BTreeSet<Common>> = BTreeMap::new();
         let mut shared_too_often = 0;
-        for shared in values.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+        for shared in values.chunk_by(|left, right| (left.0, left.1) == (right.0, right.1)) {
             let [(common, ..), _, ..] = shared else { continue };
-            let alike = *common == Common::BirthDateAndSimilarName;
+            let by_similar_name = *common == Common::BirthDateAndSimilarName;
             if shared.len() > MAX_CONTACTS_PER_VALUE || found.len() > MAX_PAIRS {
                 shared_too_often += 1;
                 continue;
             }
             for (index, (.., first)) in shared.iter().enumerate() {
                 for (.., second) in shared.iter().skip(index + 1) {
-                    if !alike || self.names_alike(*first, *second) {
+                    if !by_similar_name || self.names_similar(*first, *second) {
                         found.entry((*first, *second)).or_default().insert(*common);
                     }
                 }
@@ -207,12 +207,12 @@ impl Index {
                 }
                 // A number alone may be that of a company.
                 let nameless = self.names(first, second) == (None, None);
-                let telling = |common: &Common| match common {
+                let is_strong = |common: &Common| match common {
                     Common::BirthDateAndSimilarName => false,
                     Common::Phone => !nameless,
                     _ => true,
                 };
-                let likely = self.nothing_speaks_against(first, second) && common.iter().any(telling);
+                let likely = self.names_compatible(first, second) && common.iter().any(is_strong);
                 Some(Pair {
                     id: self.contact(first)?.0,
                     duplicate_id: self.contact(second)?.0,
@@ -236,7 +236,7 @@ impl Index {
         (name(first), name(second))
     }
 
-    fn names_alike(&self, first: u32, second: u32) -> bool {
+    fn names_similar(&self, first: u32, second: u32) -> bool {
         match self.names(first, second) {
             (Some(first), Some(second)) => {
                 strsim::normalized_damerau_levenshtein(first, second) >= MIN_SIMILARITY
@@ -246,8 +246,8 @@ impl Index {
     }
 
     /// The names are alike, or one of them is not known.
-    fn nothing_speaks_against(&self, first: u32, second: u32) -> bool {
-        !matches!(self.names(first, second), (Some(_), Some(_))) || self.names_alike(first, second)
+    fn names_compatible(&self, first: u32, second: u32) -> bool {
+        !matches!(self.names(first, second), (Some(_), Some(_))) || self.names_similar(first, second)
     }
 }
 

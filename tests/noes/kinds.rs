@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use zweck::exchange::{
     exports::Format,
-    imports::{self, ConsentImport, Import, OptOut},
+    imports::{self, ConsentImport, ContactImport, OptOut},
 };
 
 use super::{contact, sees, yes};
@@ -242,8 +242,8 @@ impl Office {
             "city=city",
             "country=country",
         ];
-        let import_of = Import {
-            map: Import::map_from(map).unwrap(),
+        let import_of = ContactImport {
+            map: ContactImport::map_from(map).unwrap(),
             external_id: Some("id".to_owned()),
             opt_outs: opt_out.into_iter().collect(),
             source: source.to_owned(),

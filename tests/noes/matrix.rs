@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use zweck::{
     domain::signups::{self, SignUp},
-    exchange::imports::{self, ConsentImport, Import, Reason},
+    exchange::imports::{self, ConsentImport, ContactImport, Reason},
 };
 
 use super::{contact, sees, yes};
@@ -301,8 +301,8 @@ impl<'s> Office<'s> {
 
     /// A file of one contact; its id, or `None` where the list stands against it.
     async fn contact_file(&self, names: [&str; 2], email: &str, purpose: &str) -> Option<String> {
-        let import_of = Import {
-            map: Import::map_from(["givenName=first", "familyName=last", "email=mail"]).unwrap(),
+        let import_of = ContactImport {
+            map: ContactImport::map_from(["givenName=first", "familyName=last", "email=mail"]).unwrap(),
             external_id: Some("id".to_owned()),
             source: format!("list {email} {purpose}"),
             purpose: purpose.to_owned(),

@@ -6,7 +6,7 @@ use entity::{contact, enums::StopKind, objection};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use zweck::exchange::imports::Import;
+use zweck::exchange::imports::ContactImport;
 
 use crate::{
     support::{
@@ -73,8 +73,8 @@ async fn a_no_and_a_file_that_come_at_once_meet() {
         let runtime = tokio::runtime::Handle::current();
         // As the command does: in a thread of its own.
         tasks.spawn_blocking(move || {
-            let new = Import {
-                map: Import::map_from(["familyName=name", "email=mail"]).unwrap(),
+            let new = ContactImport {
+                map: ContactImport::map_from(["familyName=name", "email=mail"]).unwrap(),
                 external_id: Some("id".to_owned()),
                 source: format!("file {file}"),
                 purpose: if file == 0 { "customer_care" } else { "existing_customer_mail" }.to_owned(),

@@ -8,7 +8,7 @@ use entity::{contact, enums::StopKind, objection};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use zweck::exchange::imports::{self, ConsentImport, Import, Reason};
+use zweck::exchange::imports::{self, ConsentImport, ContactImport, Reason};
 
 use super::{contact, yes};
 use crate::{
@@ -48,8 +48,8 @@ fn bearable(who: &str, answer: &Value) {
 
 /// Contacts of an order each, in a file of their own.
 async fn contact_file(test: &TestApp, round: Round, name: &str, boxes: &[usize]) {
-    let new = Import {
-        map: Import::map_from(["familyName=name", "email=mail", "phone=phone"]).unwrap(),
+    let new = ContactImport {
+        map: ContactImport::map_from(["familyName=name", "email=mail", "phone=phone"]).unwrap(),
         external_id: Some("id".to_owned()),
         source: format!("{name} {}", round.0),
         purpose: "existing_customer_mail".to_owned(),

@@ -21,7 +21,7 @@ pub fn skipped(reason: &str) {
 pub struct Imported {
     pub problems: Vec<zweck::exchange::imports::Problem>,
     #[serde(flatten)]
-    pub report: zweck::exchange::imports::Report,
+    pub report: zweck::exchange::imports::ContactReport,
 }
 
 impl Imported {
@@ -32,7 +32,7 @@ impl Imported {
 }
 
 impl std::ops::Deref for Imported {
-    type Target = zweck::exchange::imports::Report;
+    type Target = zweck::exchange::imports::ContactReport;
 
     fn deref(&self) -> &Self::Target {
         &self.report
@@ -50,7 +50,7 @@ impl std::fmt::Display for Imported {
 pub async fn import(
     app: &zweck::app::App,
     text: &[u8],
-    import: &zweck::exchange::imports::Import,
+    import: &zweck::exchange::imports::ContactImport,
 ) -> Result<Imported, zweck::base::error::Error> {
     import_from(app, std::io::Cursor::new(text.to_vec()), import).await
 }
@@ -59,7 +59,7 @@ pub async fn import(
 pub async fn import_from<R: std::io::Read + Clone + Send + 'static>(
     app: &zweck::app::App,
     file: R,
-    import: &zweck::exchange::imports::Import,
+    import: &zweck::exchange::imports::ContactImport,
 ) -> Result<Imported, zweck::base::error::Error> {
     let mut problems = Vec::new();
     let tell = |problem| {
@@ -79,8 +79,8 @@ pub fn in_full() -> bool {
 }
 
 /// An import of nothing yet, for customer care under a contract.
-pub fn an_import() -> zweck::exchange::imports::Import {
-    zweck::exchange::imports::Import {
+pub fn an_import() -> zweck::exchange::imports::ContactImport {
+    zweck::exchange::imports::ContactImport {
         map: Vec::new(),
         opt_outs: Vec::new(),
         ignore: Vec::new(),
@@ -90,7 +90,7 @@ pub fn an_import() -> zweck::exchange::imports::Import {
         ground: "contract".to_owned(),
         since: None,
         actor: "cli:import".to_owned(),
-        reading: zweck::exchange::imports::Reading::default(),
+        read_options: zweck::exchange::imports::ReadOptions::default(),
         informed_at: None,
         notice_version: None,
         dry_run: false,

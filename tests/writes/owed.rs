@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use zweck::{
     audit,
-    exchange::imports::{Import, Listing, ObjectionImport},
+    exchange::imports::{ContactImport, Listing, ObjectionImport},
     jobs,
 };
 
@@ -195,10 +195,10 @@ async fn opt_outs_of_contacts_are_taken_alone() {
         audit::installation_keys(&test.app).await.unwrap();
         let news = test.caller("marketing", "newsletter").await;
         assert!(shown(client, &news, 1).await && shown(client, &news, 10).await);
-        let import = Import {
-            map: Import::map_from(["email=mail"]).unwrap(),
+        let import = ContactImport {
+            map: ContactImport::map_from(["email=mail"]).unwrap(),
             external_id: Some("id".to_owned()),
-            opt_outs: Import::opt_outs_from(["email=out"]).unwrap(),
+            opt_outs: ContactImport::opt_outs_from(["email=out"]).unwrap(),
             source: "shop".to_owned(),
             ..an_import()
         };
@@ -219,7 +219,7 @@ async fn opt_outs_of_contacts_are_taken_alone() {
         let owed = number(db, OWED).await;
         assert!(owed >= 3, "{owed}");
         // A file without opt-outs is refused as ever.
-        let plain = Import { opt_outs: Vec::new(), ignore: vec!["out".to_owned()], ..import.clone() };
+        let plain = ContactImport { opt_outs: Vec::new(), ignore: vec!["out".to_owned()], ..import.clone() };
         let refused = import_file(&test.app, text.as_bytes(), &plain).await.unwrap_err();
         assert!(refused.message.contains("nothing was changed"), "{}", refused.message);
         block(test, false).await;

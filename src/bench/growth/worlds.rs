@@ -44,7 +44,7 @@ const READERS: u32 = 1;
 pub(super) struct World {
     pub(super) contacts: u64,
     pub(super) app: App,
-    engine: Pipeline,
+    pipeline: Pipeline,
     token: BearerToken,
 }
 
@@ -70,8 +70,8 @@ impl World {
         let filled = fill(&url, app.db.backend(), contacts).await;
         filled.map_err(|_| Fault::Failed(format!("the {} database cannot be filled", place.name)))?;
         let token = token(&app).await?;
-        let engine = Pipeline::new()?;
-        Ok(Self { contacts, app, engine, token })
+        let pipeline = Pipeline::new()?;
+        Ok(Self { contacts, app, pipeline, token })
     }
 
     /// The id of the contact with this number.
@@ -84,7 +84,7 @@ impl World {
         let credential: Credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
-        let answer = self.engine.execute(&self.app, &actor, request).await;
+        let answer = self.pipeline.execute(&self.app, &actor, request).await;
         match answer.outcome {
             Outcome::Executed if !answer.body.starts_with(b"{\"errors\"") => Ok(answer.body),
             _ => Err(Fault::Failed(String::from_utf8_lossy(&answer.body).into_owned())),
@@ -97,7 +97,7 @@ impl World {
         credential.fields = Some(fields);
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
-        self.engine.sdl_for(&actor)?;
+        self.pipeline.sdl_for(&actor)?;
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ pub struct Columns {
 
 impl Columns {
     /// What `actor` may read in full of each contact that it sees; with `links`, those of persons too.
-    pub fn of(actor: &Actor, links: bool) -> Self {
+    pub fn readable_by(actor: &Actor, links: bool) -> Self {
         let mut left_out = Vec::new();
         let mut fields = |object: &'static ObjectType| -> Vec<&'static str> {
             let columns = object.fields.iter().filter(|field| match field.source {
@@ -34,15 +34,15 @@ impl Columns {
             });
             let all: Vec<&'static str> = columns.map(|field| field.name).collect();
             let readable = contact_pages::readable(actor, object, all.iter().copied());
-            let others = all.iter().filter(|name| !readable.contains(name));
-            left_out.extend(others.map(|name| format!("{}.{name}", object.name)));
+            let unreadable = all.iter().filter(|name| !readable.contains(name));
+            left_out.extend(unreadable.map(|name| format!("{}.{name}", object.name)));
             readable
         };
         let contact = fields(&CONTACT);
         // Without what an import needs of them they would not come back.
-        let mut children = |link: &str, object, needed: &str| {
+        let mut children = |link: &str, object, required: &str| {
             let readable = !contact_pages::readable(actor, &CONTACT, [link]).is_empty()
-                && !contact_pages::readable(actor, object, [needed]).is_empty();
+                && !contact_pages::readable(actor, object, [required]).is_empty();
             if readable { fields(object) } else { Vec::new() }
         };
         let (points, sources) = (
@@ -55,14 +55,14 @@ impl Columns {
             }
         }
         // In part they would look like all of them.
-        let whole = |object, names: &[&'static str]| {
+        let can_read_all = |object, names: &[&'static str]| {
             contact_pages::readable(actor, object, names.iter().copied()).len() == names.len()
         };
-        let opt_outs = whole(&CONTACT, &["objections", "blocks"])
+        let opt_outs = can_read_all(&CONTACT, &["objections", "blocks"])
             && actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all)
-            && whole(&OBJECTION, &opt_outs::FIELDS)
-            && whole(&BLOCK, &opt_outs::OF_BLOCKS)
-            && whole(&PURPOSE, &["code"]);
+            && can_read_all(&OBJECTION, &opt_outs::FIELDS)
+            && can_read_all(&BLOCK, &opt_outs::OF_BLOCKS)
+            && can_read_all(&PURPOSE, &["code"]);
         if !opt_outs {
             left_out.push(format!("{}.objections", CONTACT.name));
         }
@@ -82,19 +82,19 @@ impl Columns {
     }
 
     pub(super) fn coordinates(&self) -> Vec<String> {
-        let of = |object: &ObjectType, fields: &[&str]| -> Vec<String> {
+        let coordinates = |object: &ObjectType, fields: &[&str]| -> Vec<String> {
             fields.iter().map(|field| format!("{}.{field}", object.name)).collect()
         };
-        let told = |fields: &'static [&'static str]| if self.opt_outs { fields } else { &[] };
+        let if_opt_outs = |fields: &'static [&'static str]| if self.opt_outs { fields } else { &[] };
         let [contact, points, sources] =
             [(&CONTACT, &self.contact), (&CONTACT_POINT, &self.points), (&PROVENANCE, &self.sources)]
-                .map(|(object, fields)| of(object, fields));
+                .map(|(object, fields)| coordinates(object, fields));
         [
             contact,
             points,
             sources,
-            of(&OBJECTION, told(&opt_outs::FIELDS)),
-            of(&BLOCK, told(&opt_outs::OF_BLOCKS)),
+            coordinates(&OBJECTION, if_opt_outs(&opt_outs::FIELDS)),
+            coordinates(&BLOCK, if_opt_outs(&opt_outs::OF_BLOCKS)),
         ]
         .concat()
     }

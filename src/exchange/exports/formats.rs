@@ -32,64 +32,64 @@ impl Format {
         }
     }
 
-    pub(super) fn begin<W: Write>(
+    pub(super) fn open<W: Write>(
         self,
         columns: &Columns,
         all_active: bool,
         out: W,
-    ) -> Result<Writer<W>, Error> {
+    ) -> Result<FormatWriter<W>, Error> {
         Ok(match self {
-            Format::JsonLines => Writer::JsonLines(out),
-            Format::VCard => Writer::VCard(out, all_active),
+            Format::JsonLines => FormatWriter::JsonLines(out),
+            Format::VCard => FormatWriter::VCard(out, all_active),
             Format::Csv => {
-                let mut heads = columns.contact.clone();
-                heads.extend((!columns.points.is_empty()).then_some("contactPoints"));
-                heads.extend((!columns.sources.is_empty()).then_some("provenance"));
-                heads.extend(OPT_OUTS_OF_OWN.iter().map(|(_, head)| *head).filter(|_| columns.opt_outs));
+                let mut header = columns.contact.clone();
+                header.extend((!columns.points.is_empty()).then_some("contactPoints"));
+                header.extend((!columns.sources.is_empty()).then_some("provenance"));
+                header.extend(OPT_OUTS_OF_OWN.iter().map(|(_, head)| *head).filter(|_| columns.opt_outs));
                 // Every cell in quotes, so that no other separator divides it.
                 let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
-                csv.write_record(&heads).map_err(|_| unwritten())?;
-                Writer::Csv(Box::new(csv), heads)
+                csv.write_record(&header).map_err(|_| write_error())?;
+                FormatWriter::Csv(Box::new(csv), header)
             }
         })
     }
 }
 
 /// Writes contacts as they come.
-pub(super) enum Writer<W: Write> {
+pub(super) enum FormatWriter<W: Write> {
     Csv(Box<csv::Writer<W>>, Vec<&'static str>),
     JsonLines(W),
     VCard(W, bool),
 }
 
-fn unwritten() -> Error {
+fn write_error() -> Error {
     Error::bad_input("the file cannot be written")
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> FormatWriter<W> {
     /// Writes one contact.
     pub fn write(&mut self, contact: &Map<String, Json>) -> Result<(), Error> {
         match self {
-            Self::Csv(csv, heads) => {
+            Self::Csv(csv, header) => {
                 // The id stays as it is: it tells which row this is.
-                let cell = |head: &&'static str| match contact.get(*head) {
-                    None if OPT_OUTS_OF_OWN.iter().any(|(_, known)| known == head) => {
-                        opted_out(contact, head)
+                let cell = |column: &&'static str| match contact.get(*column) {
+                    None if OPT_OUTS_OF_OWN.iter().any(|(_, name)| name == column) => {
+                        opt_out_cell(contact, column)
                     }
                     None | Some(Json::Null) => String::new(),
-                    Some(Json::String(text)) if *head == "id" => text.clone(),
+                    Some(Json::String(text)) if *column == "id" => text.clone(),
                     Some(Json::String(text)) => escape(text),
                     Some(Json::Array(list)) if list.is_empty() => String::new(),
-                    Some(other) => escape(&other.to_string()),
+                    Some(value) => escape(&value.to_string()),
                 };
-                csv.write_record(heads.iter().map(cell)).map_err(|_| unwritten())
+                csv.write_record(header.iter().map(cell)).map_err(|_| write_error())
             }
             Self::JsonLines(out) => {
-                serde_json::to_writer(&mut *out, contact).map_err(|_| unwritten())?;
-                out.write_all(b"\n").map_err(|_| unwritten())
+                serde_json::to_writer(&mut *out, contact).map_err(|_| write_error())?;
+                out.write_all(b"\n").map_err(|_| write_error())
             }
             Self::VCard(out, all_active) => {
-                out.write_all(vcard::card(contact, *all_active)?.as_bytes()).map_err(|_| unwritten())
+                out.write_all(vcard::card(contact, *all_active)?.as_bytes()).map_err(|_| write_error())
             }
         }
     }
@@ -100,16 +100,16 @@ impl<W: Write> Writer<W> {
             Self::Csv(mut csv, _) => csv.flush(),
             Self::JsonLines(mut out) | Self::VCard(mut out, _) => out.flush(),
         };
-        flushed.map_err(|_| unwritten())
+        flushed.map_err(|_| write_error())
     }
 }
 
 /// Codes of what the contact objects to on the channel of a column, with blanks between them.
-fn opted_out(contact: &Map<String, Json>, head: &str) -> String {
+fn opt_out_cell(contact: &Map<String, Json>, column: &str) -> String {
     let channel =
-        OPT_OUTS_OF_OWN.iter().find(|(_, known)| *known == head).map(|(channel, _)| channel.to_value());
-    let mut codes: Vec<String> = opt_outs::told(contact)
-        .filter(|(_, of)| of.is_none() || *of == channel.as_deref())
+        OPT_OUTS_OF_OWN.iter().find(|(_, name)| *name == column).map(|(channel, _)| channel.to_value());
+    let mut codes: Vec<String> = opt_outs::opt_outs_of(contact)
+        .filter(|(_, opt_out_channel)| opt_out_channel.is_none() || *opt_out_channel == channel.as_deref())
         .map(|(code, _)| code)
         .collect();
     codes.sort_unstable();

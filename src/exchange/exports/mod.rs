@@ -23,7 +23,7 @@ use crate::{
     audit::{self, Author, ChangeSet, Entry},
     auth::actor::Actor,
     base::error::{Code, Error},
-    exchange::contact_pages::Pages,
+    exchange::contact_pages::ContactPages,
     graphql::Pipeline,
     registry::{CONTACT, DataCategory},
 };
@@ -51,7 +51,7 @@ pub struct Exported {
 /// `out` cannot be written, and what `caller` gives.
 pub async fn contacts<F, W>(
     app: &App,
-    engine: &Pipeline,
+    pipeline: &Pipeline,
     caller: F,
     format: Format,
     out: W,
@@ -63,26 +63,26 @@ where
     let actor = caller().await?;
     // A vCard has no place for them.
     let links = app.pages.public_url.is_some() && format != Format::VCard;
-    let columns = Columns::of(&actor, links);
+    let columns = Columns::readable_by(&actor, links);
     if columns.contact.is_empty() {
         return Err(Error::new(Code::ForbiddenField, "nothing of a contact may be read")
             .with_coordinate(CONTACT.name));
     }
-    let mut pages = Pages::new(app, engine, &caller, &columns.selection());
+    let mut pages = ContactPages::new(app, pipeline, &caller, &columns.selection());
     let mut next = pages.next().await?;
-    let begun = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
-    record(app, &actor, entry(begun)).await?;
+    let start = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
+    record(app, &actor, audit_entry(start)).await?;
     // What only active contacts are seen for tells of their state.
     let all_active = actor
         .purpose
         .as_ref()
         .is_some_and(|purpose| !purpose.allowed_restricted && !purpose.allowed_retained);
-    let mut writer = format.begin(&columns, all_active, out)?;
+    let mut writer = format.open(&columns, all_active, out)?;
     let mut exported = Exported { rows: 0, columns, blocked: 0, withheld: BTreeMap::new() };
     while let Some(page) = next {
         for mut contact in page.nodes {
             if exported.columns.opt_outs {
-                exported.blocked += u64::from(opt_outs::tell(&actor.policy, &mut contact));
+                exported.blocked += u64::from(opt_outs::insert_into(&actor.policy, &mut contact));
             }
             writer.write(&contact)?;
             exported.rows += 1;
@@ -93,23 +93,23 @@ where
         next = pages.next().await?;
     }
     writer.finish()?;
-    let ended = json!({"begun": false, "format": format.as_str(), "rows": exported.rows});
-    record(app, &caller().await?, entry(ended)).await?;
+    let end = json!({"begun": false, "format": format.as_str(), "rows": exported.rows});
+    record(app, &caller().await?, audit_entry(end)).await?;
     Ok(exported)
 }
 
-fn entry(what: Json) -> Entry {
+fn audit_entry(details: Json) -> Entry {
     Entry {
         action: "exportContacts",
         entity_type: CONTACT.name,
         entity_id: None,
         contact_id: None,
-        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, Json::Null, what),
+        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, Json::Null, details),
     }
 }
 
-async fn record(app: &App, actor: &Actor, entry: Entry) -> Result<(), Error> {
+async fn record(app: &App, actor: &Actor, audit_entry: Entry) -> Result<(), Error> {
     let mut tx = audit::begin(app, Author::from(actor)).await?;
-    tx.record(entry).await?;
+    tx.record(audit_entry).await?;
     tx.commit().await
 }

@@ -49,7 +49,7 @@ impl ReceiptFormat {
 /// `AUDIT_UNAVAILABLE`.
 pub async fn receipt(
     app: &App,
-    engine: &Pipeline,
+    pipeline: &Pipeline,
     actor: &Actor,
     consent: Uuid,
     format: ReceiptFormat,
@@ -57,26 +57,26 @@ pub async fn receipt(
     let query = format!("query($id: ID!) {{ consentReceipt(consentId: $id) {{ {} }} }}", format.selection());
     let variables = Map::from_iter([("id".to_owned(), json!(consent))]);
     let request = Request { query, variables, strict: true, ..Request::default() };
-    let answer = engine.execute(app, actor, request).await;
+    let answer = pipeline.execute(app, actor, request).await;
     let data = contact_pages::data(&answer.body)?;
-    let none = || Error::new(Code::NotFound, "there is no such consent");
-    let part = |name: &str| data.get("consentReceipt").and_then(|it| it.get(name)).and_then(Json::as_str);
-    let (text, document) = (part("text").ok_or_else(none)?, part("document").ok_or_else(none)?);
-    let what = json!({"format": format.as_str()});
+    let not_found = || Error::new(Code::NotFound, "there is no such consent");
+    let field = |name: &str| data.get("consentReceipt").and_then(|it| it.get(name)).and_then(Json::as_str);
+    let (text, document) = (field("text").ok_or_else(not_found)?, field("document").ok_or_else(not_found)?);
+    let details = json!({"format": format.as_str()});
     let entry = Entry {
         action: "issueReceipt",
         entity_type: CONSENT.name,
         entity_id: Some(consent),
-        contact_id: person(document),
-        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, Json::Null, what),
+        contact_id: contact_of(document),
+        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, Json::Null, details),
     };
     record(app, actor, entry).await?;
     Ok(text.to_owned())
 }
 
 /// Whose consent a receipt is about.
-fn person(document: &str) -> Option<Uuid> {
+fn contact_of(document: &str) -> Option<Uuid> {
     let document: Json = serde_json::from_str(document).ok()?;
-    let person = document.get("record")?.get("pii_principal_id")?.as_str()?;
-    Uuid::try_parse(person.strip_prefix("urn:uuid:")?).ok()
+    let contact_of = document.get("record")?.get("pii_principal_id")?.as_str()?;
+    Uuid::try_parse(contact_of.strip_prefix("urn:uuid:")?).ok()
 }

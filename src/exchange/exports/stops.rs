@@ -40,11 +40,11 @@ pub async fn stops<W: Write>(
     out: W,
 ) -> Result<Told, Error> {
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
-    let mut writer = Writer::begin(format, recipient, out)?;
-    let told = stops::tell(&mut tx, recipient, |line| writer.line(line)).await?;
+    let mut writer = StopWriter::open(format, recipient, out)?;
+    let summary = stops::tell(&mut tx, recipient, |line| writer.line(line)).await?;
     writer.finish()?;
     tx.commit().await?;
-    Ok(told)
+    Ok(summary)
 }
 
 /// Notes that `recipient` did what a batch told it; gives of how many duties.
@@ -62,25 +62,25 @@ pub async fn acknowledge(app: &App, actor: &str, recipient: Uuid, batch: Uuid) -
 }
 
 /// Writes lines as they come.
-enum Writer<W: Write> {
+enum StopWriter<W: Write> {
     Csv(Box<csv::Writer<W>>),
     Json { out: W, any: bool },
 }
 
-fn unwritten() -> Error {
+fn write_error() -> Error {
     Error::bad_input("the file cannot be written")
 }
 
-impl<W: Write> Writer<W> {
-    fn begin(format: StopFormat, recipient: Uuid, mut out: W) -> Result<Self, Error> {
+impl<W: Write> StopWriter<W> {
+    fn open(format: StopFormat, recipient: Uuid, mut out: W) -> Result<Self, Error> {
         match format {
             StopFormat::Csv => {
                 let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
-                csv.write_record(COLUMNS).map_err(|_| unwritten())?;
+                csv.write_record(COLUMNS).map_err(|_| write_error())?;
                 Ok(Self::Csv(Box::new(csv)))
             }
             StopFormat::Json => {
-                write!(out, "{{\"recipient\":\"{recipient}\",\"stops\":[").map_err(|_| unwritten())?;
+                write!(out, "{{\"recipient\":\"{recipient}\",\"stops\":[").map_err(|_| write_error())?;
                 Ok(Self::Json { out, any: false })
             }
         }
@@ -101,27 +101,27 @@ impl<W: Write> Writer<W> {
                     line.address_sha256.clone().unwrap_or_default(),
                     since,
                 ];
-                csv.write_record(cells).map_err(|_| unwritten())
+                csv.write_record(cells).map_err(|_| write_error())
             }
             Self::Json { out, any } => {
                 let comma = if std::mem::replace(any, true) { "," } else { "" };
-                let told = json!({
+                let entry = json!({
                     "batch": line.batch, "contactId": line.contact_id, "purpose": line.purpose, "channel": channel,
                     "addressKind": kind, "addressSha256": line.address_sha256, "since": since,
                 });
-                write!(out, "{comma}\n{told}").map_err(|_| unwritten())
+                write!(out, "{comma}\n{entry}").map_err(|_| write_error())
             }
         }
     }
 
     fn finish(self) -> Result<(), Error> {
         let mut out = match self {
-            Self::Csv(csv) => csv.into_inner().map_err(|_| unwritten())?,
+            Self::Csv(csv) => csv.into_inner().map_err(|_| write_error())?,
             Self::Json { mut out, .. } => {
-                writeln!(out, "\n]}}").map_err(|_| unwritten())?;
+                writeln!(out, "\n]}}").map_err(|_| write_error())?;
                 out
             }
         };
-        out.flush().map_err(|_| unwritten())
+        out.flush().map_err(|_| write_error())
     }
 }

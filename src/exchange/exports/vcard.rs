@@ -21,16 +21,16 @@ use crate::{
 pub(super) fn card(contact: &Map<String, Json>, all_active: bool) -> Result<String, Error> {
     let text = |name: &str| contact.get(name).and_then(Json::as_str);
     let mut card = Card::default();
-    card.plain(Property::Kind, Some("individual"));
+    card.add_text(Property::Kind, Some("individual"));
     let state = text("state").unwrap_or(if all_active { "ACTIVE" } else { "UNKNOWN" });
-    card.plain(Property::Other(STATE.to_owned()), (state != "ACTIVE").then_some(state));
-    for (code, channel) in opt_outs::told(contact) {
-        card.plain(
+    card.add_text(Property::Other(STATE.to_owned()), (state != "ACTIVE").then_some(state));
+    for (code, channel) in opt_outs::opt_outs_of(contact) {
+        card.add_text(
             Property::Other(OPT_OUT.to_owned()),
             Some(&format!("{code} {}", channel.unwrap_or("ALL"))),
         );
     }
-    card.plain(Property::Uid, text("id").map(|id| format!("urn:uuid:{id}")).as_deref());
+    card.add_text(Property::Uid, text("id").map(|id| format!("urn:uuid:{id}")).as_deref());
     let names = [text("givenName"), text("familyName")];
     let full: Vec<&str> = names.into_iter().flatten().collect();
     let full = if full.is_empty() {
@@ -45,16 +45,16 @@ pub(super) fn card(contact: &Map<String, Json>, all_active: bool) -> Result<Stri
         card.add(Property::N, &[family, given, "", "", ""]);
     }
     let parts = ["street", "city", "postalCode", "country"];
-    card.reach(Property::Email, text("email"), None);
-    card.reach(Property::Tel, text("phone"), None);
-    card.post(parts.map(text), None);
+    card.add_contact_value(Property::Email, text("email"), None);
+    card.add_contact_value(Property::Tel, text("phone"), None);
+    card.add_postal(parts.map(text), None);
     if let Some(Json::Array(points)) = contact.get("contactPoints") {
         for point in points {
             let text = |name: &str| point.get(name).and_then(Json::as_str);
             let label = Some(text("label").unwrap_or_default());
-            card.reach(Property::Email, text("email"), label);
-            card.reach(Property::Tel, text("phone"), label);
-            card.post(parts.map(text), label);
+            card.add_contact_value(Property::Email, text("email"), label);
+            card.add_contact_value(Property::Tel, text("phone"), label);
+            card.add_postal(parts.map(text), label);
         }
     }
     let birthday = text("birthDate").and_then(|date| date.parse::<NaiveDate>().ok());
@@ -67,10 +67,10 @@ pub(super) fn card(contact: &Map<String, Json>, all_active: bool) -> Result<Stri
             ..PartialDateTime::default()
         }))
     }));
-    card.plain(Property::Org, text("company"));
-    card.plain(Property::Title, text("jobTitle"));
-    card.plain(Property::Lang, text("language"));
-    card.plain(Property::Note, text("notes"));
+    card.add_text(Property::Org, text("company"));
+    card.add_text(Property::Title, text("jobTitle"));
+    card.add_text(Property::Lang, text("language"));
+    card.add_text(Property::Note, text("notes"));
     let mut out = String::new();
     VCard { entries: card.entries }
         .write_to(&mut out, VCardVersion::V4_0)
@@ -89,45 +89,45 @@ impl Card {
         self.entries.push(VCardEntry::new(property).with_values(values));
     }
 
-    fn plain(&mut self, property: Property, value: Option<&str>) {
+    fn add_text(&mut self, property: Property, value: Option<&str>) {
         if let Some(value) = value {
             self.add(property, &[value]);
         }
     }
 
     /// An e-mail address or phone number: that of the contact itself is preferred, others have a label.
-    fn reach(&mut self, property: Property, value: Option<&str>, label: Option<&str>) {
+    fn add_contact_value(&mut self, property: Property, value: Option<&str>, label: Option<&str>) {
         let Some(value) = value else { return };
         self.add(property, &[value]);
-        self.rank(label);
+        self.mark_last_entry(label);
     }
 
-    fn post(&mut self, [street, city, code, country]: [Option<&str>; 4], label: Option<&str>) {
+    fn add_postal(&mut self, [street, city, code, country]: [Option<&str>; 4], label: Option<&str>) {
         if [street, city, code, country].iter().all(Option::is_none) {
             return;
         }
         let [street, city, code, country] = [street, city, code, country].map(Option::unwrap_or_default);
         self.add(Property::Adr, &["", "", street, city, "", code, country]);
-        self.rank(label);
+        self.mark_last_entry(label);
     }
 
     /// Says of the last entry that it is preferred, or what it is used for: by the words of the standard where it has them,
     /// else by the label that address books know.
-    fn rank(&mut self, label: Option<&str>) {
+    fn mark_last_entry(&mut self, label: Option<&str>) {
         let group = format!("item{}", self.entries.len());
         let Some(entry) = self.entries.last_mut() else { return };
         let Some(label) = label else {
             entry.params.push(VCardParameter::pref(VCardParameterValue::Integer(1)));
             return;
         };
-        let known = |word: &&str| VCardType::parse(word.as_bytes()).is_some();
-        let (words, others): (Vec<&str>, Vec<&str>) =
-            label.split(", ").filter(|word| !word.is_empty()).partition(known);
-        let words = words.iter().filter_map(|word| VCardType::parse(word.as_bytes()));
-        entry.params.extend(words.map(|word| VCardParameter::typ(VCardParameterValue::Type(word))));
-        if !others.is_empty() {
+        let is_standard = |word: &&str| VCardType::parse(word.as_bytes()).is_some();
+        let (standard, custom): (Vec<&str>, Vec<&str>) =
+            label.split(", ").filter(|word| !word.is_empty()).partition(is_standard);
+        let standard = standard.iter().filter_map(|word| VCardType::parse(word.as_bytes()));
+        entry.params.extend(standard.map(|word| VCardParameter::typ(VCardParameterValue::Type(word))));
+        if !custom.is_empty() {
             entry.group = Some(group.clone());
-            let text = VCardValue::Text(others.join(", "));
+            let text = VCardValue::Text(custom.join(", "));
             let label = VCardEntry::new(Property::Other("X-ABLabel".to_owned())).with_value(text);
             self.entries.push(label.with_group(Some(group)));
         }

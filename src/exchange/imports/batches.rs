@@ -4,7 +4,7 @@ use std::{io::Read, thread};
 
 use tokio::sync::mpsc::{self, Receiver};
 
-use super::{drafts::Row, report::Problem, rows::Rows};
+use super::{report::Problem, row_draft::Row, rows::Rows};
 use crate::base::{error::Error, identities::Reader};
 
 /// Rows that are read, and written in one transaction.
@@ -16,7 +16,7 @@ pub(super) struct Batch {
     /// Rows that can come in.
     pub rows: Vec<Row>,
     /// Rows that cannot, and opt out.
-    pub left: Vec<Row>,
+    pub rejected_rows: Vec<Row>,
     /// How many rows the file had.
     pub read: u64,
     /// How many of them cannot come in.
@@ -29,7 +29,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn of<R: Read>(rows: &mut Rows<R>, reader: &Reader) -> Result<Self, Error> {
+    fn read<R: Read>(rows: &mut Rows<R>, reader: &Reader) -> Result<Self, Error> {
         let mut batch = Self::default();
         for _ in 0..BATCH_SIZE {
             let Some(checked) = rows.next()? else {
@@ -39,13 +39,13 @@ impl Batch {
             batch.read += 1;
             batch.problems.extend(checked.problems);
             batch.left_out.extend(checked.left_out);
-            batch.left.extend(checked.left);
+            batch.rejected_rows.extend(checked.rejected);
             match checked.row {
                 Some(row) => batch.rows.push(row),
                 None => batch.rejected += 1,
             }
         }
-        for row in batch.rows.iter().chain(&batch.left) {
+        for row in batch.rows.iter().chain(&batch.rejected_rows) {
             // The row keeps the keys of its addresses, so that the writer does not wait for them.
             row.reached(reader)?;
         }
@@ -62,20 +62,20 @@ impl Batches {
     ///
     /// # Errors
     /// `INTERNAL` where there can be no further thread.
-    pub fn begin<R: Read + Send + 'static>(mut rows: Rows<R>, reader: Reader) -> Result<Self, Error> {
+    pub fn spawn<R: Read + Send + 'static>(mut rows: Rows<R>, reader: Reader) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel(1);
         let read = move || {
             loop {
-                let batch = Batch::of(&mut rows, &reader);
-                let goes_on = batch.as_ref().is_ok_and(|batch| !batch.is_last);
+                let batch = Batch::read(&mut rows, &reader);
+                let has_more = batch.as_ref().is_ok_and(|batch| !batch.is_last);
                 // Nobody waits for it where the import was given up.
-                if sender.blocking_send(batch).is_err() || !goes_on {
+                if sender.blocking_send(batch).is_err() || !has_more {
                     return;
                 }
             }
         };
-        let begun = thread::Builder::new().name("import".to_owned()).spawn(read);
-        begun.map_err(|_| Error::internal("a thread to read the file"))?;
+        let thread = thread::Builder::new().name("import".to_owned()).spawn(read);
+        thread.map_err(|_| Error::internal("a thread to read the file"))?;
         Ok(Self(receiver))
     }
 

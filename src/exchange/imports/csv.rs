@@ -6,15 +6,15 @@ use chrono::NaiveDate;
 use entity::enums::{Channel, ContactPointKind};
 
 use super::{
-    Import, OPT_OUTS_OF_OWN, Problem, Reason, Target,
-    drafts::{Checked, Checks, Draft, Seen, Unwanted, digest, external_id},
-    heads::{plain, surely_opt_outs, tells_consents, tells_opt_outs},
+    ContactImport, OPT_OUTS_OF_OWN, Problem, Reason, Target,
+    header_names::{is_consent_header, is_definite_opt_out_header, is_opt_out_header, normalize},
+    row_draft::{CheckedRow, RowDraft, RowOptOut, SeenKeys, ValueChecks, digest, external_id},
     words::{lacks_yes, opts_out, says_no_under},
 };
 use crate::base::error::Error;
 use crate::exchange::imports::{
     csv_table::Table,
-    native::{self, Told},
+    native::{self, NativeFields},
 };
 
 /// The rows of a file.
@@ -22,7 +22,7 @@ pub(super) struct CsvRows<R> {
     table: Table<R>,
     columns: Vec<Column>,
     /// Names of all columns: those of the header, else their numbers.
-    heads: Vec<String>,
+    header_names: Vec<String>,
     /// Columns that hold nothing which is imported.
     unmapped: Vec<usize>,
     external_id: Option<(usize, String)>,
@@ -31,10 +31,10 @@ pub(super) struct CsvRows<R> {
     /// Columns of which nothing is read, and a cell of which may say so too; each is told once.
     doubtful: Vec<usize>,
     /// Columns that only an export of Zweck has, where this is one.
-    own: Option<OwnColumns>,
-    checks: Checks,
+    native_columns: Option<NativeColumns>,
+    checks: ValueChecks,
     today: NaiveDate,
-    seen: Seen,
+    seen: SeenKeys,
 }
 
 struct OptOutColumn {
@@ -59,7 +59,7 @@ struct PostalColumns<'a> {
     values: Vec<(&'static str, String)>,
 }
 
-struct OwnColumns {
+struct NativeColumns {
     id: usize,
     created_at: Option<usize>,
     state: Option<usize>,
@@ -75,19 +75,19 @@ impl<R: Read> CsvRows<R> {
     /// column of opt-outs that is not mapped where the contacts are to be advertised to.
     pub fn open(
         file: R,
-        import: &Import,
+        import: &ContactImport,
         advertising: bool,
-        checks: Checks,
+        checks: ValueChecks,
         today: NaiveDate,
     ) -> Result<(Self, Vec<Problem>), Error> {
-        let reading = &import.reading;
-        let table = Table::open(file, reading)?;
-        let find = |wanted: &str| table.find(wanted);
+        let read_options = &import.read_options;
+        let table = Table::open(file, read_options)?;
+        let find = |name: &str| table.find(name);
         let mut columns = Vec::with_capacity(import.map.len());
         for (target, name) in &import.map {
             match find(name) {
                 Ok(index) => columns.push(Column { index, name: name.clone(), target: target.clone() }),
-                Err(_) if reading.optional.contains(target) => {}
+                Err(_) if read_options.optional.contains(target) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -98,14 +98,18 @@ impl<R: Read> CsvRows<R> {
             Some(name) => Some((find(name)?, name.clone())),
             None => None,
         };
-        let heads = table.heads();
+        let header_names = table.header_names();
         let mut opt_outs: Vec<OptOutColumn> = Vec::new();
         for opt_out in &import.opt_outs {
-            let called = || heads.iter().position(|head| plain(head) == plain(&opt_out.column));
-            let index = if opt_out.optional { called() } else { Some(find(&opt_out.column)?) };
-            let asks_yes = reading.header && tells_consents(&opt_out.column);
+            let by_name = || {
+                header_names
+                    .iter()
+                    .position(|header_name| normalize(header_name) == normalize(&opt_out.column))
+            };
+            let index = if opt_out.optional { by_name() } else { Some(find(&opt_out.column)?) };
+            let asks_yes = read_options.header && is_consent_header(&opt_out.column);
             let tells_codes =
-                reading.own && OPT_OUTS_OF_OWN.iter().any(|(_, column)| *column == opt_out.column);
+                read_options.is_native && OPT_OUTS_OF_OWN.iter().any(|(_, column)| *column == opt_out.column);
             opt_outs.extend(index.map(|index| OptOutColumn {
                 index,
                 channel: opt_out.channel,
@@ -113,22 +117,24 @@ impl<R: Read> CsvRows<R> {
                 tells_codes,
             }));
         }
-        let told = |name: &str| reading.own && OPT_OUTS_OF_OWN.iter().any(|(_, column)| *column == name);
-        let untold =
+        let is_native_column =
+            |name: &str| read_options.is_native && OPT_OUTS_OF_OWN.iter().any(|(_, column)| *column == name);
+        let is_missing =
             |name: &&str| !import.ignore.iter().any(|ignored| ignored == name) && find(name).is_err();
-        let missing: Vec<&str> = OPT_OUTS_OF_OWN.iter().map(|(_, column)| *column).filter(untold).collect();
-        if reading.own && advertising && !missing.is_empty() {
+        let missing: Vec<&str> =
+            OPT_OUTS_OF_OWN.iter().map(|(_, column)| *column).filter(is_missing).collect();
+        if read_options.is_native && advertising && !missing.is_empty() {
             return Err(Error::bad_input(format!(
                 "the file does not tell who objects to advertising: it lacks {}; export it by a token that reads objections, or name them \
                  with --ignore",
                 missing.join(", ")
             )));
         }
-        let ignored = import.ignore.iter().filter(|name| !(told(name) && find(name).is_err()));
+        let ignored = import.ignore.iter().filter(|name| !(is_native_column(name) && find(name).is_err()));
         let ignored: Vec<usize> = ignored.map(|name| find(name)).collect::<Result<_, _>>()?;
         let optional = |name: &str| find(name).ok();
-        let own = match (reading.own, &external_id) {
-            (true, Some((id, _))) => Some(OwnColumns {
+        let native_columns = match (read_options.is_native, &external_id) {
+            (true, Some((id, _))) => Some(NativeColumns {
                 id: *id,
                 created_at: optional("createdAt"),
                 state: optional("state"),
@@ -144,31 +150,33 @@ impl<R: Read> CsvRows<R> {
         };
         // Zweck's own record tells more than comes in again.
         let unmapped: Vec<usize> =
-            (0..table.width()).filter(|index| own.is_none() && !mapped(index)).collect();
+            (0..table.width()).filter(|index| native_columns.is_none() && !mapped(index)).collect();
         let (mut unclear, mut doubtful) = (Vec::new(), Vec::new());
-        for index in unmapped.iter().filter(|index| reading.header && !ignored.contains(index)) {
-            let Some(head) = heads.get(*index) else { continue };
-            if !surely_opt_outs(head) {
-                doubtful.extend(Some(*index).filter(|_| tells_opt_outs(head) || tells_consents(head)));
+        for index in unmapped.iter().filter(|index| read_options.header && !ignored.contains(index)) {
+            let Some(header_name) = header_names.get(*index) else { continue };
+            if !is_definite_opt_out_header(header_name) {
+                doubtful.extend(
+                    Some(*index).filter(|_| is_opt_out_header(header_name) || is_consent_header(header_name)),
+                );
                 continue;
             }
             if advertising {
-                return Err(unmapped_no(head, "tells who does not want to be advertised to"));
+                return Err(unmapped_no(header_name, "tells who does not want to be advertised to"));
             }
-            unclear.push(Problem::of(1, Some(head.clone()), Reason::OptOutNotMapped));
+            unclear.push(Problem::new(1, Some(header_name.clone()), Reason::OptOutNotMapped));
         }
         let rows = Self {
-            heads,
+            header_names,
             opt_outs,
             doubtful,
             table,
             columns,
             unmapped,
             external_id,
-            own,
+            native_columns,
             checks,
             today,
-            seen: Seen::new(),
+            seen: SeenKeys::new(),
         };
         Ok((rows, unclear))
     }
@@ -182,12 +190,12 @@ impl<R: Read> CsvRows<R> {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` with line and column of the first one, and where the file breaks off.
-    pub fn look(mut self) -> Result<(), Error> {
+    pub fn check_doubtful_columns(mut self) -> Result<(), Error> {
         while let Some(row) = self.table.next()? {
             let Ok(line) = row else { continue };
-            let head = self.saying_no().next().and_then(|index| self.heads.get(index));
-            if let Some(head) = head {
-                return Err(unmapped_no(head, &format!("says no to advertising on line {line}")));
+            let header_name = self.saying_no().next().and_then(|index| self.header_names.get(index));
+            if let Some(header_name) = header_name {
+                return Err(unmapped_no(header_name, &format!("says no to advertising on line {line}")));
             }
         }
         Ok(())
@@ -196,9 +204,9 @@ impl<R: Read> CsvRows<R> {
     /// Doubtful columns in which the row says no, or holds what cannot be read.
     fn saying_no(&self) -> impl Iterator<Item = usize> {
         let says = |index: &usize| {
-            let head = self.heads.get(*index).map_or("", String::as_str);
+            let header_name = self.header_names.get(*index).map_or("", String::as_str);
             self.table.is_filled(*index)
-                && self.table.text(*index).map_or(true, |cell| says_no_under(head, &cell))
+                && self.table.text(*index).map_or(true, |cell| says_no_under(header_name, &cell))
         };
         self.doubtful.iter().copied().filter(says)
     }
@@ -207,22 +215,22 @@ impl<R: Read> CsvRows<R> {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.
-    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
+    pub fn next(&mut self) -> Result<Option<CheckedRow>, Error> {
         Ok(match self.table.next()? {
             None => None,
             Some(Ok(line)) => {
                 let mut checked = self.check(line);
-                let said: Vec<usize> = self.saying_no().collect();
-                self.doubtful.retain(|index| !said.contains(index));
+                let columns: Vec<usize> = self.saying_no().collect();
+                self.doubtful.retain(|index| !columns.contains(index));
                 checked.problems.extend(
-                    said.iter()
-                        .filter_map(|index| self.heads.get(*index))
-                        .map(|head| Problem::of(line, Some(head.clone()), Reason::OptOutNotMapped)),
+                    columns.iter().filter_map(|index| self.header_names.get(*index)).map(|header_name| {
+                        Problem::new(line, Some(header_name.clone()), Reason::OptOutNotMapped)
+                    }),
                 );
                 Some(checked)
             }
             Some(Err(row)) => {
-                let mut checked = Checked::refused_to(row.line, row.last_line, row.reason);
+                let mut checked = CheckedRow::unreadable_up_to(row.line, row.last_line, row.reason);
                 // What stands there may opt out.
                 checked
                     .problems
@@ -233,30 +241,30 @@ impl<R: Read> CsvRows<R> {
         })
     }
 
-    fn check(&mut self, line: u64) -> Checked {
-        let mut draft = Draft::new(self.checks, line);
+    fn check(&mut self, line: u64) -> CheckedRow {
+        let mut draft = RowDraft::new(self.checks, line);
         let mut postal: Vec<PostalColumns<'_>> = Vec::new();
         for Column { index, name, target } in &self.columns {
-            let given = match self.text(*index) {
-                Ok(given) => given,
+            let cell = match self.text(*index) {
+                Ok(cell) => cell,
                 Err(reason) => {
-                    draft.fault(name, reason);
+                    draft.invalid_value(name, reason);
                     continue;
                 }
             };
             match target {
-                Target::Field(field) => draft.value(field, name, &given),
+                Target::Field(field) => draft.value(field, name, &cell),
                 Target::Point { kind: ContactPointKind::Postal, field, label } => {
                     // The columns of one address make one contact point.
-                    match postal.iter_mut().find(|known| known.label == label) {
-                        Some(known) => known.values.push((field, given)),
+                    match postal.iter_mut().find(|address| address.label == label) {
+                        Some(address) => address.values.push((field, cell)),
                         None => {
-                            postal.push(PostalColumns { label, column: name, values: vec![(field, given)] })
+                            postal.push(PostalColumns { label, column: name, values: vec![(field, cell)] })
                         }
                     }
                 }
                 Target::Point { kind, field, label } => {
-                    draft.point(*kind, name, &[(field, &given), ("label", label)], None);
+                    draft.point(*kind, name, &[(field, &cell), ("label", label)], None);
                 }
             }
         }
@@ -271,70 +279,75 @@ impl<R: Read> CsvRows<R> {
                 continue;
             }
             let cell = self.text(*index);
-            if let (true, Ok(told)) = (*tells_codes, &cell) {
-                told.split_whitespace().for_each(|told| draft.opt_out(native::unwanted(told, *channel)));
+            if let (true, Ok(native_fields)) = (*tells_codes, &cell) {
+                native_fields.split_whitespace().for_each(|native_fields| {
+                    draft.add_opt_out(native::parse_opt_out(native_fields, *channel))
+                });
                 continue;
             }
-            let says = |cell: String| if *asks_yes { lacks_yes(&cell) } else { opts_out(&cell) };
+            let opted_out = |cell: String| if *asks_yes { lacks_yes(&cell) } else { opts_out(&cell) };
             // What cannot be read may be a no.
-            if cell.map_or(true, says) {
-                draft.opt_out(Unwanted { channel: *channel, purpose: None, at: None });
+            if cell.map_or(true, opted_out) {
+                draft.add_opt_out(RowOptOut { channel: *channel, purpose: None, at: None });
             }
         }
         for index in &self.unmapped {
-            if let Some(head) = self.heads.get(*index).filter(|_| self.table.is_filled(*index)) {
-                draft.leave_out(head);
+            if let Some(header_name) = self.header_names.get(*index).filter(|_| self.table.is_filled(*index))
+            {
+                draft.mark_left_out(header_name);
             }
         }
-        let told = self.own.as_ref().map(|columns| self.told(columns, &mut draft));
+        let native_fields =
+            self.native_columns.as_ref().map(|columns| self.native_fields(columns, &mut draft));
         match &self.external_id {
             None => {
                 // Of all cells as they are, so that a row is known again whatever is mapped, and becomes of its values.
-                let cells = self.heads.iter().map(|head| head.as_bytes());
+                let cells = self.header_names.iter().map(|header_name| header_name.as_bytes());
                 let cells = cells.zip(self.table.cells().map(<[u8]>::trim_ascii));
                 draft.finish(digest(cells), None, None, &mut self.seen)
             }
             Some((index, name)) => match self.text(*index).and_then(|text| external_id(&text)) {
                 Ok(id) => {
-                    let own = told.and_then(|told| told.own(&id, name, &mut draft));
-                    draft.finish(id, Some(name), own, &mut self.seen)
+                    let native_columns = native_fields
+                        .and_then(|native_fields| native_fields.into_extras(&id, name, &mut draft));
+                    draft.finish(id, Some(name), native_columns, &mut self.seen)
                 }
                 Err(reason) => draft.without_id(name, reason),
             },
         }
     }
 
-    fn told(&self, columns: &OwnColumns, draft: &mut Draft) -> Told {
+    fn native_fields(&self, columns: &NativeColumns, draft: &mut RowDraft) -> NativeFields {
         let mut text = |index: Option<usize>, name: &str| match index.map(|index| self.text(index)) {
             Some(Ok(text)) if !text.is_empty() => Some(text),
             Some(Err(reason)) => {
-                draft.refuse(Some(name), reason);
+                draft.reject(Some(name), reason);
                 None
             }
             _ => None,
         };
-        let told = [
+        let native_fields = [
             text(columns.created_at, "createdAt"),
             text(columns.state, "state"),
             text(columns.points, "contactPoints"),
             text(columns.sources, "provenance"),
         ];
-        Told::of_cells(told, self.today, draft)
+        NativeFields::from_cells(native_fields, self.today, draft)
     }
 
     /// The field at `index`, decoded and trimmed.
     fn text(&self, index: usize) -> Result<String, Reason> {
         let text = self.table.text(index)?;
-        Ok(match &self.own {
-            Some(own) if own.id != index => native::unescape(&text),
+        Ok(match &self.native_columns {
+            Some(native_columns) if native_columns.id != index => native::unescape(&text),
             _ => text,
         })
     }
 }
 
 /// A no that nothing is read of must not be passed over.
-fn unmapped_no(head: &str, what: &str) -> Error {
+fn unmapped_no(header_name: &str, reason: &str) -> Error {
     Error::bad_input(format!(
-        "column `{head}` {what}, and is not mapped: say what it means by --opt-out email={head} (or phone, sms, post, all), or that it does not count by --ignore {head}"
+        "column `{header_name}` {reason}, and is not mapped: say what it means by --opt-out email={header_name} (or phone, sms, post, all), or that it does not count by --ignore {header_name}"
     ))
 }

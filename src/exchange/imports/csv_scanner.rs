@@ -10,7 +10,7 @@ use crate::exchange::imports::bounded_lines::MAX_RECORD_BYTES;
 
 /// Where the reading stands in a row (RFC 4180).
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+enum ScanState {
     FieldStart,
     Plain,
     Quoted,
@@ -21,16 +21,16 @@ enum At {
 /// Passes a file on and knows of each row on which line it begins, and whether its quotes are broken. The CSV reader's own
 /// count of lines is that of the end of the row before, which is wrong after empty lines; and after a closing quote it takes
 /// whatever comes, so that two rows may become one.
-pub(super) struct Lines<R> {
+pub(super) struct LineScanner<R> {
     file: R,
     delimiter: u8,
     read: u64,
     line: u64,
     at_start: bool,
-    at: At,
+    at: ScanState,
     /// Offset and number of each line read that is not empty and not passed yet.
     starts: VecDeque<(u64, u64)>,
-    passed: u64,
+    last_passed: u64,
     /// Offsets at which quotes are broken.
     broken: VecDeque<u64>,
     /// Bytes since the last line that ended a row, and the line after it.
@@ -43,7 +43,7 @@ pub(super) struct Lines<R> {
 /// The mark of byte order, which is no part of the first field.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-impl<R> Lines<R> {
+impl<R> LineScanner<R> {
     pub(super) fn new(file: R, delimiter: u8) -> Self {
         Self {
             file,
@@ -51,9 +51,9 @@ impl<R> Lines<R> {
             read: 0,
             line: 1,
             at_start: true,
-            at: At::FieldStart,
+            at: ScanState::FieldStart,
             starts: VecDeque::new(),
-            passed: 1,
+            last_passed: 1,
             broken: VecDeque::new(),
             row: 0,
             row_line: 1,
@@ -67,10 +67,10 @@ impl<R> Lines<R> {
             if start >= byte {
                 return line;
             }
-            self.passed = line;
+            self.last_passed = line;
             self.starts.pop_front();
         }
-        self.passed
+        self.last_passed
     }
 
     /// The number of the last line that is not empty before the offset `byte`, as far as it was read.
@@ -93,27 +93,27 @@ impl<R> Lines<R> {
     fn step(&mut self, byte: u8) {
         let ends = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
         self.at = match (self.at, byte) {
-            (At::FieldStart, b'"') => At::Quoted,
-            (At::Quoted, b'"') => At::Quote,
-            (At::Quoted, _) => At::Quoted,
-            (At::Quote, b'"') => At::Quoted,
-            (_, _) if ends => At::FieldStart,
-            (At::Quote, _) => {
+            (ScanState::FieldStart, b'"') => ScanState::Quoted,
+            (ScanState::Quoted, b'"') => ScanState::Quote,
+            (ScanState::Quoted, _) => ScanState::Quoted,
+            (ScanState::Quote, b'"') => ScanState::Quoted,
+            (_, _) if ends => ScanState::FieldStart,
+            (ScanState::Quote, _) => {
                 self.broken.push_back(self.read);
-                At::Plain
+                ScanState::Plain
             }
-            _ => At::Plain,
+            _ => ScanState::Plain,
         };
     }
 }
 
-impl<R: Read> Read for Lines<R> {
+impl<R: Read> Read for LineScanner<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
-        if count == 0 && self.at == At::Quoted {
+        if count == 0 && self.at == ScanState::Quoted {
             // The end of the file within quotes.
             self.broken.push_back(self.read.saturating_sub(1));
-            self.at = At::FieldStart;
+            self.at = ScanState::FieldStart;
         }
         for byte in buffer.iter().take(count) {
             let marks = usize::try_from(self.read).ok().and_then(|at| BYTE_ORDER_MARK.get(at)) == Some(byte);
@@ -126,7 +126,7 @@ impl<R: Read> Read for Lines<R> {
             if ends {
                 self.line += 1;
                 self.at_start = true;
-                if self.at != At::Quoted {
+                if self.at != ScanState::Quoted {
                     (self.row, self.row_line) = (0, self.line);
                 }
             } else if self.at_start && *byte != b'\n' {
@@ -143,7 +143,7 @@ impl<R: Read> Read for Lines<R> {
     }
 }
 
-pub(super) fn broken_off(line: u64) -> Error {
+pub(super) fn broken_off_error(line: u64) -> Error {
     Error::bad_input(format!(
         "the file cannot be read on from line {line}: it breaks off, or a row there is longer than 16 MiB because a quote is not \
          closed; what was imported before stays"

@@ -4,17 +4,17 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::{Encoding, Reading, Reason};
+use super::{Encoding, ReadOptions, Reason};
 use crate::base::error::Error;
-use crate::exchange::imports::{csv_scanner::Lines, options::decoded};
+use crate::exchange::imports::{csv_scanner::LineScanner, options::decode};
 
 /// A file that is read row by row; of all of it only one row is held.
 pub(super) struct Table<R> {
-    reader: Reader<Lines<R>>,
+    reader: Reader<LineScanner<R>>,
     record: ByteRecord,
     /// The first row, which names the columns where there is a header.
     header: ByteRecord,
-    named: bool,
+    has_header: bool,
     encoding: Encoding,
 }
 
@@ -34,19 +34,19 @@ impl<R: Read> Table<R> {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a file without the header it should have.
-    pub fn open(file: R, reading: &Reading) -> Result<Self, Error> {
+    pub fn open(file: R, read_options: &ReadOptions) -> Result<Self, Error> {
         let mut reader = ReaderBuilder::new()
-            .delimiter(reading.delimiter)
-            .has_headers(reading.header)
+            .delimiter(read_options.delimiter)
+            .has_headers(read_options.header)
             .flexible(true)
-            .from_reader(Lines::new(file, reading.delimiter));
+            .from_reader(LineScanner::new(file, read_options.delimiter));
         // Without a header this is the first row, which is read again as such.
         let header = reader
             .byte_headers()
             .map_err(|_| Error::bad_input("the header of the file cannot be read"))?
             .clone();
-        let (named, encoding) = (reading.header, reading.encoding);
-        Ok(Self { reader, record: ByteRecord::new(), header, named, encoding })
+        let (has_header, encoding) = (read_options.header, read_options.encoding);
+        Ok(Self { reader, record: ByteRecord::new(), header, has_header, encoding })
     }
 
     /// How many columns there are.
@@ -59,7 +59,7 @@ impl<R: Read> Table<R> {
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, or there twice.
     pub fn find(&self, wanted: &str) -> Result<usize, Error> {
-        if !self.named {
+        if !self.has_header {
             let number: Option<usize> = wanted.parse().ok();
             return match number.and_then(|number| number.checked_sub(1)) {
                 Some(index) if index < self.width() => Ok(index),
@@ -69,8 +69,8 @@ impl<R: Read> Table<R> {
                 }
             };
         }
-        let named = |name: &[u8]| decoded(self.encoding, name).is_ok_and(|name| name.trim() == wanted);
-        let mut found = self.header.iter().enumerate().filter(|(_, name)| named(name));
+        let is_called = |name: &[u8]| decode(self.encoding, name).is_ok_and(|name| name.trim() == wanted);
+        let mut found = self.header.iter().enumerate().filter(|(_, name)| is_called(name));
         match (found.next(), found.next()) {
             (Some((index, _)), None) => Ok(index),
             (None, _) => Err(Error::bad_input(format!("the file has no column `{wanted}`"))),
@@ -79,12 +79,12 @@ impl<R: Read> Table<R> {
     }
 
     /// Names of all columns: those of the header, else their numbers.
-    pub fn heads(&self) -> Vec<String> {
-        let head = |(index, name)| match decoded(self.encoding, name) {
-            Ok(name) if self.named => name.trim().chars().take(60).collect(),
+    pub fn header_names(&self) -> Vec<String> {
+        let header_name = |(index, name)| match decode(self.encoding, name) {
+            Ok(name) if self.has_header => name.trim().chars().take(60).collect(),
             _ => format!("column {}", index + 1),
         };
-        self.header.iter().enumerate().map(head).collect()
+        self.header.iter().enumerate().map(header_name).collect()
     }
 
     /// Reads the next row and gives the line on which it begins.
@@ -94,7 +94,7 @@ impl<R: Read> Table<R> {
     pub fn next(&mut self) -> Result<Option<Result<u64, Unreadable>>, Error> {
         let start = self.reader.position().byte();
         let Ok(more) = self.reader.read_byte_record(&mut self.record) else {
-            return Err(super::csv_scanner::broken_off(self.reader.get_ref().line_of_row()));
+            return Err(super::csv_scanner::broken_off_error(self.reader.get_ref().line_of_row()));
         };
         let end = self.reader.position().byte();
         let lines = self.reader.get_mut();
@@ -128,7 +128,7 @@ impl<R: Read> Table<R> {
     /// # Errors
     /// Where it is no UTF-8, should it be.
     pub fn text(&self, index: usize) -> Result<String, Reason> {
-        let text = decoded(self.encoding, self.record.get(index).unwrap_or_default())?;
+        let text = decode(self.encoding, self.record.get(index).unwrap_or_default())?;
         Ok(text.trim().to_owned())
     }
 }

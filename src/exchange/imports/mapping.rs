@@ -3,7 +3,7 @@
 use entity::enums::Channel;
 
 use super::{
-    import::Import,
+    contact_import::ContactImport,
     target::{Map, OptOut, Target},
 };
 use crate::{base::error::Error, registry::CONTACT};
@@ -137,7 +137,7 @@ const PRESETS: &[Preset] = &[
     ),
 ];
 
-impl Import {
+impl ContactImport {
     /// Pairs `field=Column` as the command line gives them; `phone:fax=Column` makes a further contact point.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Import {
                 return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
             };
             let target = Target::parse(name.trim())?;
-            if map.iter().any(|(other, _)| *other == target) {
+            if map.iter().any(|(mapped, _)| *mapped == target) {
                 return Err(Error::bad_input(format!("`{name}` is mapped twice")));
             }
             map.push((target, column.trim().to_owned()));
@@ -162,7 +162,7 @@ impl Import {
     /// # Errors
     /// `BAD_USER_INPUT` for a channel that is none.
     pub fn opt_outs_from<'a>(pairs: impl IntoIterator<Item = &'a str>) -> Result<Vec<OptOut>, Error> {
-        let mut all = Vec::new();
+        let mut opt_outs = Vec::new();
         for pair in pairs {
             let Some((name, column)) = pair.split_once('=') else {
                 return Err(Error::bad_input(format!("`{pair}` is not of the form channel=Column")));
@@ -178,20 +178,23 @@ impl Import {
                     return Err(Error::bad_input(format!("`{other}` is not a channel; known are {known}")));
                 }
             };
-            all.push(OptOut { channel, column: column.trim().to_owned(), optional: false });
+            opt_outs.push(OptOut { channel, column: column.trim().to_owned(), optional: false });
         }
-        Ok(all)
+        Ok(opt_outs)
     }
 
     /// The columns of opt-outs that a common export may have.
     pub fn preset_opt_outs(name: &str) -> Vec<OptOut> {
-        let known = OPT_OUTS.iter().filter(|(known, _)| *known == name).flat_map(|(_, columns)| *columns);
+        let opt_out_columns = OPT_OUTS
+            .iter()
+            .filter(|(opt_out_columns, _)| *opt_out_columns == name)
+            .flat_map(|(_, columns)| *columns);
         let opt_out = |(channel, column): &(Channel, &str)| OptOut {
             channel: Some(*channel),
             column: (*column).to_owned(),
             optional: true,
         };
-        known.map(opt_out).collect()
+        opt_out_columns.map(opt_out).collect()
     }
 
     /// The mapping of a common export.
@@ -244,36 +247,37 @@ mod tests {
     #[test]
     fn presets_name_fields_that_are_given() {
         for (name, _, columns) in PRESETS {
-            let (map, _) = Import::preset(name).unwrap();
+            let (map, _) = ContactImport::preset(name).unwrap();
             assert_eq!(map.len(), columns.len(), "{name}");
         }
-        let (own, id) = Import::preset(OWN).unwrap();
+        let (own, id) = ContactImport::preset(OWN).unwrap();
         assert_eq!((own.len(), id.as_deref()), (CONTACT.writable_fields().count(), Some("id")));
-        assert!(Import::preset("sap").unwrap_err().message.contains("hubspot"));
+        assert!(ContactImport::preset("sap").unwrap_err().message.contains("hubspot"));
     }
 
     #[test]
     fn further_contact_points_say_what_they_are_for() {
-        let map = Import::map_from(["email=a", "email:work=b", "email:home=c", "street:home=d"]).unwrap();
+        let map =
+            ContactImport::map_from(["email=a", "email:work=b", "email:home=c", "street:home=d"]).unwrap();
         assert!(
             matches!(&map[3].0, Target::Point { kind: ContactPointKind::Postal, field: "street", label } if label == "home")
         );
         for bad in ["email:=a", "label:x=a", "company:x=a", "givenName:x=a"] {
-            assert!(Import::map_from([bad]).is_err(), "{bad}");
+            assert!(ContactImport::map_from([bad]).is_err(), "{bad}");
         }
-        assert!(Import::map_from(["email:work=a", "email:work=b"]).is_err());
+        assert!(ContactImport::map_from(["email:work=a", "email:work=b"]).is_err());
     }
 
     #[test]
     fn maps_are_read_from_toml() {
         let (map, id) =
-            Import::mapping_from_toml("externalId = \"Id\"\n[fields]\nemail = \"Mail\"\n").unwrap();
+            ContactImport::mapping_from_toml("externalId = \"Id\"\n[fields]\nemail = \"Mail\"\n").unwrap();
         assert_eq!(
             (map.len(), map[0].0.field_name(), map[0].1.as_str(), id.as_deref()),
             (1, "email", "Mail", Some("Id"))
         );
         for bad in ["", "[fields]\nshoeSize = \"x\"", "fields = 1", "[fields]\nemail = \"x\"\n[other]"] {
-            assert!(Import::mapping_from_toml(bad).is_err(), "{bad}");
+            assert!(ContactImport::mapping_from_toml(bad).is_err(), "{bad}");
         }
     }
 }

@@ -9,25 +9,25 @@
 //! then what ends consents is written, and of several consents to the same the last declared is found; then consents
 //! are written against what is known by then, so that the order of lines does not matter.
 
+mod address_cells;
 mod batches;
 mod bounded_lines;
 mod consents;
+mod contact_import;
+mod contact_lookup;
 mod csv;
 mod csv_scanner;
 mod csv_table;
-mod door;
-mod drafts;
-mod heads;
-mod import;
-mod known;
+mod header_names;
+mod lock_scope;
 mod mapping;
 mod native;
-mod noes;
+mod objection_recorder;
 mod objections;
 mod opt_outs;
 mod options;
-mod reader;
 mod report;
+mod row_draft;
 mod rows;
 mod statistics;
 mod target;
@@ -44,12 +44,12 @@ use std::{
 
 use batches::Batches;
 pub use consents::{ConsentImport, ConsentReport, consents};
-pub use import::Import;
+pub use contact_import::ContactImport;
 pub use mapping::{Mapping, OPT_OUTS_OF_OWN, OWN};
 pub use objections::{Listing, ObjectionImport, ObjectionReport, objections};
-pub use options::{Encoding, Format, OnInvalid, Reading, Region};
+pub use options::{Encoding, Format, OnInvalid, ReadOptions, Region};
 use report::count;
-pub use report::{Problem, Reason, Report};
+pub use report::{ContactReport, Problem, Reason};
 use rows::Rows;
 use statistics::Statistics;
 pub use target::{Map, OptOut, Target};
@@ -72,14 +72,14 @@ use crate::{app::App, base::error::Error};
 pub async fn contacts<R: Read + Send + 'static>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,
-    import: &Import,
-    mut tell: impl FnMut(Problem) -> Result<(), Error> + Send,
-) -> Result<Report, Error> {
+    import: &ContactImport,
+    mut on_problem: impl FnMut(Problem) -> Result<(), Error> + Send,
+) -> Result<ContactReport, Error> {
     import.check(app, &app.policy.current())?;
-    let (rows, mut unclear) = Rows::looked(open, import, app)?;
-    let mut batches = Batches::begin(rows, app.reader)?;
-    let (mut unwritten, mut statistics) = (None, Statistics::begin());
-    let mut report = Report { dry_run: import.dry_run, ..Report::default() };
+    let (rows, mut column_problems) = Rows::open_checked(open, import, app)?;
+    let mut batches = Batches::spawn(rows, app.reader)?;
+    let (mut unwritten, mut statistics) = (None, Statistics::new());
+    let mut report = ContactReport { dry_run: import.dry_run, ..ContactReport::default() };
     loop {
         let batch = batches.next().await?;
         report.rows += batch.read;
@@ -87,28 +87,29 @@ pub async fn contacts<R: Read + Send + 'static>(
         for name in batch.left_out {
             *report.left_out.entry(name).or_default() += 1;
         }
-        let mut problems = std::mem::take(&mut unclear);
+        let mut problems = std::mem::take(&mut column_problems);
         problems.extend(batch.problems);
         let total = count(batch.rows.len());
-        let mut written = writer::write(app, import, (batch.rows, batch.left), unwritten.is_some()).await?;
+        let mut written =
+            writer::write(app, import, (batch.rows, batch.rejected_rows), unwritten.is_some()).await?;
         unwritten = unwritten.or(written.unwritten.take());
         report.opted_out += written.opted_out;
-        let lost = |line: &u64| Problem::of(*line, None, Reason::UnknownContact).not_taken();
-        problems.extend(written.lost.iter().map(lost));
+        let not_taken = |line: &u64| Problem::new(*line, None, Reason::UnknownContact).not_taken();
+        problems.extend(written.lost.iter().map(not_taken));
         report.imported += written.imported;
         if !import.dry_run {
-            statistics.after(app, written.imported).await;
+            statistics.count_rows(app, written.imported).await;
         }
         report.rejected += count(written.refused.len());
         report.unchanged += total - written.imported - count(written.refused.len());
-        let refused = |(line, reason)| Problem::of(line, None, reason);
-        problems.extend(written.refused.into_iter().map(refused));
+        let to_problem = |(line, reason)| Problem::new(line, None, reason);
+        problems.extend(written.refused.into_iter().map(to_problem));
         problems.sort_by_key(|problem| problem.line);
         report.problems += count(problems.len());
-        let noes: HashSet<u64> =
+        let not_taken_lines: HashSet<u64> =
             problems.iter().filter(|problem| problem.no_not_taken).map(|problem| problem.line).collect();
-        report.noes_not_taken += count(noes.len());
-        problems.into_iter().try_for_each(&mut tell)?;
+        report.noes_not_taken += count(not_taken_lines.len());
+        problems.into_iter().try_for_each(&mut on_problem)?;
         match (batch.is_last, &unwritten) {
             (false, _) => {}
             (true, None) => return Ok(report),

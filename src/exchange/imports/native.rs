@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{
     Reason,
-    drafts::{Checked, Checks, Draft, Own, OwnSource, Seen, Unwanted, external_id},
+    row_draft::{
+        CheckedRow, NativeExtras, NativeSource, RowDraft, RowOptOut, SeenKeys, ValueChecks, external_id,
+    },
 };
 use crate::exchange::imports::bounded_lines::BoundedLines;
 use crate::{
@@ -26,12 +28,12 @@ const MAX_SOURCES: usize = 100;
 const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// What is told of a contact, before it is known whether its id can be read.
-pub(super) struct Told {
+pub(super) struct NativeFields {
     created_at: Option<DateTime<Utc>>,
-    sources: Vec<OwnSource>,
+    sources: Vec<NativeSource>,
 }
 
-impl Told {
+impl NativeFields {
     /// Takes over the contact points and sources; refuses a row that is not of an active contact, since what restricts it
     /// does not come along.
     pub fn new(
@@ -40,36 +42,36 @@ impl Told {
         points: Option<Json>,
         sources: Option<Json>,
         today: NaiveDate,
-        draft: &mut Draft,
+        draft: &mut RowDraft,
     ) -> Self {
         if state != Some("ACTIVE") {
-            draft.refuse(Some("state"), Reason::NotActive);
+            draft.reject(Some("state"), Reason::NotActive);
         }
         let created_at = created_at.and_then(|text| instant(text, "createdAt", today, draft));
         if points.is_some_and(|points| add_points(&points, today, draft).is_none()) {
-            draft.refuse(Some("contactPoints"), Reason::InvalidJson);
+            draft.reject(Some("contactPoints"), Reason::InvalidJson);
         }
-        let sources: Vec<OwnSource> = match sources.map(serde_json::from_value) {
+        let sources: Vec<NativeSource> = match sources.map(serde_json::from_value) {
             None => Vec::new(),
             Some(Ok(sources)) => sources,
             Some(Err(_)) => {
-                draft.refuse(Some("provenance"), Reason::InvalidJson);
+                draft.reject(Some("provenance"), Reason::InvalidJson);
                 Vec::new()
             }
         };
         if sources.len() > MAX_SOURCES || sources.iter().any(|source| !source.is_sound(today)) {
-            draft.refuse(Some("provenance"), Reason::InvalidJson);
+            draft.reject(Some("provenance"), Reason::InvalidJson);
         }
         Self { created_at, sources }
     }
 
     /// The same of the cells of a CSV file: when it was made, its state, its contact points and sources.
-    pub fn of_cells(cells: [Option<String>; 4], today: NaiveDate, draft: &mut Draft) -> Self {
+    pub fn from_cells(cells: [Option<String>; 4], today: NaiveDate, draft: &mut RowDraft) -> Self {
         let [created_at, state, points, sources] = cells;
         let mut json = |cell: Option<String>, name: &str| {
             let parsed = cell.map(|cell| serde_json::from_str(&cell));
             parsed.transpose().unwrap_or_else(|_| {
-                draft.refuse(Some(name), Reason::InvalidJson);
+                draft.reject(Some(name), Reason::InvalidJson);
                 None
             })
         };
@@ -78,21 +80,21 @@ impl Told {
     }
 
     /// All that is told of the contact with this id.
-    pub fn own(self, id: &str, column: &str, draft: &mut Draft) -> Option<Own> {
+    pub fn into_extras(self, id: &str, column: &str, draft: &mut RowDraft) -> Option<NativeExtras> {
         // In one spelling alone, or the same contact could come twice.
         match id.parse::<Uuid>() {
             Ok(parsed) if parsed.to_string() == id => {
-                Some(Own { id: parsed, created_at: self.created_at, sources: self.sources })
+                Some(NativeExtras { id: parsed, created_at: self.created_at, sources: self.sources })
             }
             _ => {
-                draft.refuse(Some(column), Reason::InvalidId);
+                draft.reject(Some(column), Reason::InvalidId);
                 None
             }
         }
     }
 }
 
-impl OwnSource {
+impl NativeSource {
     fn is_sound(&self, today: NaiveDate) -> bool {
         let texts = [
             Some(&self.source),
@@ -101,12 +103,12 @@ impl OwnSource {
             self.notice_version.as_ref(),
         ];
         let times = [self.collected_at, self.recorded_at, self.informed_at];
-        let known = |name: &String| CONTACT.field(name).is_some();
+        let is_field = |name: &String| CONTACT.field(name).is_some();
         !self.source.trim().is_empty()
             && texts.into_iter().flatten().all(|line| Validator::Line.check(line, today).is_ok())
             && times.into_iter().flatten().all(|at| is_plausible(at, today))
             && self.fields.len() <= CONTACT.fields.len()
-            && self.fields.iter().all(known)
+            && self.fields.iter().all(is_field)
     }
 }
 
@@ -115,18 +117,18 @@ fn is_plausible(at: DateTime<Utc>, today: NaiveDate) -> bool {
     at.year() >= 1950 && at.date_naive() <= today
 }
 
-fn instant(text: &str, column: &str, today: NaiveDate, draft: &mut Draft) -> Option<DateTime<Utc>> {
+fn instant(text: &str, column: &str, today: NaiveDate, draft: &mut RowDraft) -> Option<DateTime<Utc>> {
     match text.parse::<DateTime<Utc>>() {
         Ok(at) if is_plausible(at, today) => Some(at),
         _ => {
-            draft.fault(column, Reason::InvalidDate);
+            draft.invalid_value(column, Reason::InvalidDate);
             None
         }
     }
 }
 
 /// Adds the contact points that `points` lists; `None` where it is no such list.
-fn add_points(points: &Json, today: NaiveDate, draft: &mut Draft) -> Option<()> {
+fn add_points(points: &Json, today: NaiveDate, draft: &mut RowDraft) -> Option<()> {
     for point in points.as_array()? {
         let point = point.as_object()?;
         let kind = ContactPointKind::try_from_value(&point.get("kind")?.as_str()?.to_owned()).ok()?;
@@ -148,21 +150,21 @@ pub(super) const OPT_OUTS: &str = "optOuts";
 pub(super) struct JsonRows<R> {
     lines: BoundedLines<R>,
     line: Vec<u8>,
-    checks: Checks,
+    checks: ValueChecks,
     today: NaiveDate,
-    seen: Seen,
+    seen: SeenKeys,
     /// Whether a line must tell what its person objects to.
     needs_opt_outs: bool,
 }
 
 impl<R: Read> JsonRows<R> {
-    pub fn new(file: R, checks: Checks, today: NaiveDate, needs_opt_outs: bool) -> Self {
+    pub fn new(file: R, checks: ValueChecks, today: NaiveDate, needs_opt_outs: bool) -> Self {
         Self {
             lines: BoundedLines::new(file, MAX_LINE_BYTES),
             line: Vec::new(),
             checks,
             today,
-            seen: Seen::new(),
+            seen: SeenKeys::new(),
             needs_opt_outs,
         }
     }
@@ -171,72 +173,74 @@ impl<R: Read> JsonRows<R> {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.
-    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
+    pub fn next(&mut self) -> Result<Option<CheckedRow>, Error> {
         loop {
-            let Some(read) = self
-                .lines
-                .next(&mut self.line)
-                .map_err(|_| crate::exchange::imports::csv_scanner::broken_off(self.lines.read() + 1))?
+            let Some(read) = self.lines.next(&mut self.line).map_err(|_| {
+                crate::exchange::imports::csv_scanner::broken_off_error(self.lines.read() + 1)
+            })?
             else {
                 return Ok(None);
             };
             if read.too_long {
-                return Ok(Some(unread(read.number, Reason::TooLong, true)));
+                return Ok(Some(unreadable_line(read.number, Reason::TooLong, true)));
             }
             if self.line.trim_ascii().is_empty() {
                 continue;
             }
             return Ok(Some(match serde_json::from_slice(&self.line) {
                 Ok(Json::Object(contact)) => self.contact(read.number, &contact),
-                _ => unread(read.number, Reason::InvalidJson, may_opt_out(&self.line)),
+                _ => unreadable_line(read.number, Reason::InvalidJson, may_opt_out(&self.line)),
             }));
         }
     }
 
-    fn contact(&mut self, line: u64, contact: &Map<String, Json>) -> Checked {
-        let mut draft = Draft::new(self.checks, line);
+    fn contact(&mut self, line: u64, contact: &Map<String, Json>) -> CheckedRow {
+        let mut draft = RowDraft::new(self.checks, line);
         for (name, value) in contact {
             let Some(field) = CONTACT.field(name) else {
                 if name != OPT_OUTS {
-                    draft.leave_out("unknown");
+                    draft.mark_left_out("unknown");
                 }
                 continue;
             };
             match value {
                 Json::String(text) if field.check.is_some() => draft.value(field, field.name, text),
                 Json::Null => {}
-                _ if field.check.is_some() => draft.fault(field.name, Reason::WrongType),
+                _ if field.check.is_some() => draft.invalid_value(field.name, Reason::WrongType),
                 // What Zweck tells of its own record.
                 _ => {}
             }
         }
         match contact.get(OPT_OUTS) {
             None | Some(Json::Null) if self.needs_opt_outs => {
-                draft.refuse(Some(OPT_OUTS), Reason::MissingValue);
+                draft.reject(Some(OPT_OUTS), Reason::MissingValue);
             }
             None | Some(Json::Null) => {}
             Some(Json::Array(all)) => {
-                for unwanted in all {
-                    let said = |name: &str| unwanted.get(name).and_then(Json::as_str).map(str::to_owned);
-                    let channel = said("channel").and_then(|channel| Channel::try_from_value(&channel).ok());
-                    let at = said("objectedAt").and_then(|at| at.parse().ok());
-                    draft.opt_out(Unwanted { channel, purpose: said("purpose"), at });
+                for parse_opt_out in all {
+                    let text_of =
+                        |name: &str| parse_opt_out.get(name).and_then(Json::as_str).map(str::to_owned);
+                    let channel =
+                        text_of("channel").and_then(|channel| Channel::try_from_value(&channel).ok());
+                    let at = text_of("objectedAt").and_then(|at| at.parse().ok());
+                    draft.add_opt_out(RowOptOut { channel, purpose: text_of("purpose"), at });
                 }
             }
             // It says a no in a way that cannot be read.
             Some(_) => {
-                draft.fault(OPT_OUTS, Reason::WrongType);
-                draft.opt_out(Unwanted { channel: None, purpose: None, at: None });
+                draft.invalid_value(OPT_OUTS, Reason::WrongType);
+                draft.add_opt_out(RowOptOut { channel: None, purpose: None, at: None });
             }
         }
         let text = |name: &str| contact.get(name).and_then(Json::as_str);
         let list = |name: &str| contact.get(name).filter(|list| !list.is_null()).cloned();
         let (points, sources) = (list("contactPoints"), list("provenance"));
-        let told = Told::new(text("createdAt"), text("state"), points, sources, self.today, &mut draft);
+        let native_fields =
+            NativeFields::new(text("createdAt"), text("state"), points, sources, self.today, &mut draft);
         match external_id(text("id").unwrap_or_default()) {
             Ok(id) => {
-                let own = told.own(&id, "id", &mut draft);
-                draft.finish(id, Some("id"), own, &mut self.seen)
+                let native = native_fields.into_extras(&id, "id", &mut draft);
+                draft.finish(id, Some("id"), native, &mut self.seen)
             }
             Err(reason) => draft.without_id("id", reason),
         }
@@ -252,14 +256,14 @@ fn may_opt_out(line: &[u8]) -> bool {
 }
 
 /// A line that cannot be read, and may opt out.
-fn unread(line: u64, reason: Reason, may_opt_out: bool) -> Checked {
-    let mut checked = Checked::refused(line, reason);
+fn unreadable_line(line: u64, reason: Reason, may_opt_out: bool) -> CheckedRow {
+    let mut checked = CheckedRow::unreadable(line, reason);
     checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);
     checked
 }
 
 /// What a cell or card of an export of Zweck names: the code of a purpose or group, and since when behind an `@`.
-pub(super) fn unwanted(told: &str, channel: Option<Channel>) -> Unwanted {
-    let (code, at) = told.split_once('@').unwrap_or((told, ""));
-    Unwanted { channel, purpose: Some(code.to_owned()), at: at.parse().ok() }
+pub(super) fn parse_opt_out(text: &str, channel: Option<Channel>) -> RowOptOut {
+    let (code, at) = text.split_once('@').unwrap_or((text, ""));
+    RowOptOut { channel, purpose: Some(code.to_owned()), at: at.parse().ok() }
 }

@@ -6,11 +6,11 @@ use sea_orm::{ConnectionTrait, Iterable};
 use uuid::Uuid;
 
 use super::{
-    Import,
-    door::{Declared, Door, advertising, can_be_objected_to},
-    drafts::{Row, Unwanted},
-    known::{self, Known, Who, ids},
-    noes::Lines,
+    ContactImport,
+    contact_lookup::{self, ContactMatches, PersonRef, contact_ids},
+    lock_scope::LockScope,
+    objection_recorder::{Declaration, ObjectionRecorder, advertising_purposes, can_be_objected_to},
+    row_draft::{Row, RowOptOut},
 };
 use crate::{
     audit::Transaction,
@@ -20,65 +20,73 @@ use crate::{
 };
 
 /// A row that opts out.
-struct Meant<'r> {
+struct OptOutRow<'r> {
     row: &'r Row,
     /// The record that the source knows so.
-    own: Who,
-    addresses: Vec<Who>,
+    source_ref: PersonRef,
+    addresses: Vec<PersonRef>,
     /// Given and family name, folded.
     names: (Option<String>, Option<String>),
 }
 
-impl<'r> Meant<'r> {
-    fn of(reader: &Reader, row: &'r Row) -> Result<Self, Error> {
-        let own = match &row.own {
-            Some(own) => Who::Id(own.id),
-            None => Who::External(row.external_id.clone()),
+impl<'r> OptOutRow<'r> {
+    fn new(reader: &Reader, row: &'r Row) -> Result<Self, Error> {
+        let source_ref = match &row.native {
+            Some(native) => PersonRef::Id(native.id),
+            None => PersonRef::External(row.external_id.clone()),
         };
         let reached = row.reached(reader)?;
-        let addresses = reached.all().iter().cloned().map(Who::Address).collect();
+        let addresses = reached.all().iter().cloned().map(PersonRef::Address).collect();
         let (given, family) = reached.names();
-        Ok(Self { row, own, addresses, names: (given.map(fold), family.map(fold)) })
+        Ok(Self { row, source_ref, addresses, names: (given.map(fold), family.map(fold)) })
     }
 
     /// The records of the person: the one that the source knows, else those with its addresses; and whether it is the source that knows.
-    fn contacts(&self, known: &Known, present: &std::collections::HashSet<Uuid>) -> (Vec<Uuid>, bool) {
-        let there =
-            |who: &Who| known.get(who).into_iter().flatten().filter(|id| present.contains(id)).copied();
-        let own: Vec<Uuid> = there(&self.own).collect();
-        let is_own = !own.is_empty();
-        let mut found = if is_own { own } else { self.addresses.iter().flat_map(there).collect() };
+    fn contacts(
+        &self,
+        matches: &ContactMatches,
+        existing: &std::collections::HashSet<Uuid>,
+    ) -> (Vec<Uuid>, bool) {
+        let existing_of = |who: &PersonRef| {
+            matches.get(who).into_iter().flatten().filter(|id| existing.contains(id)).copied()
+        };
+        let source_ref: Vec<Uuid> = existing_of(&self.source_ref).collect();
+        let found_by_source = !source_ref.is_empty();
+        let mut found =
+            if found_by_source { source_ref } else { self.addresses.iter().flat_map(existing_of).collect() };
         found.sort_unstable();
         found.dedup();
-        (found, is_own)
+        (found, found_by_source)
     }
 }
 
 /// The rows that opt out, each with the records that are meant.
-async fn meant<'r, C: ConnectionTrait>(
+async fn opt_out_rows<'r, C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
-    import: &Import,
+    import: &ContactImport,
     rows: Vec<&'r Row>,
-) -> Result<Vec<(Meant<'r>, Vec<Uuid>)>, Error> {
-    let all: Vec<Meant<'_>> = rows
+) -> Result<Vec<(OptOutRow<'r>, Vec<Uuid>)>, Error> {
+    let opting_out: Vec<OptOutRow<'_>> = rows
         .into_iter()
         .filter(|row| !row.opt_outs.is_empty())
-        .map(|row| Meant::of(reader, row))
+        .map(|row| OptOutRow::new(reader, row))
         .collect::<Result<_, _>>()?;
-    if all.is_empty() {
+    if opting_out.is_empty() {
         return Ok(Vec::new());
     }
-    let named = all.iter().flat_map(|meant| meant.addresses.iter().chain([&meant.own]));
-    let known = known::find(connection, Some(&import.source), named).await?;
-    let present = known::present(connection, &ids(&known)).await?;
-    let mut found = Vec::with_capacity(all.len());
-    for meant in all {
-        let (contacts, is_own) = meant.contacts(&known, &present);
+    let named = opting_out
+        .iter()
+        .flat_map(|opt_out_row| opt_out_row.addresses.iter().chain([&opt_out_row.source_ref]));
+    let matches = contact_lookup::find_contacts(connection, Some(&import.source), named).await?;
+    let existing = contact_lookup::existing(connection, &contact_ids(&matches)).await?;
+    let mut found = Vec::with_capacity(opting_out.len());
+    for opt_out_row in opting_out {
+        let (contacts, found_by_source) = opt_out_row.contacts(&matches, &existing);
         // An address does not say whose word it is: somebody of another name has not spoken.
-        let names = if is_own { (None, None) } else { meant.names.clone() };
-        let contacts = known::of_one_person(connection, contacts, names).await?;
-        found.push((meant, contacts));
+        let names = if found_by_source { (None, None) } else { opt_out_row.names.clone() };
+        let contacts = contact_lookup::records_of_one_person(connection, contacts, names).await?;
+        found.push((opt_out_row, contacts));
     }
     Ok(found)
 }
@@ -87,12 +95,12 @@ async fn meant<'r, C: ConnectionTrait>(
 pub(super) async fn lost<C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
-    import: &Import,
-    left: Vec<&Row>,
+    import: &ContactImport,
+    rejected: Vec<&Row>,
 ) -> Result<Vec<u64>, Error> {
-    let meant = meant(connection, reader, import, left).await?;
-    let lost = meant.iter().filter(|(meant, contacts)| contacts.is_empty() && meant.addresses.is_empty());
-    Ok(lost.map(|(meant, _)| meant.row.line).collect())
+    let rows = opt_out_rows(connection, reader, import, rejected).await?;
+    let lost = rows.iter().filter(|(rows, contacts)| contacts.is_empty() && rows.addresses.is_empty());
+    Ok(lost.map(|(rows, _)| rows.row.line).collect())
 }
 
 /// Locks what the rows opt out of, in the order of locks: identities with those that are `brought`, then every record of them.
@@ -101,14 +109,16 @@ pub(super) async fn lost<C: ConnectionTrait>(
 /// `INTERNAL` from the database; transient where somebody has got another address meanwhile.
 pub(super) async fn lock<'r>(
     tx: &mut Transaction,
-    import: &Import,
+    import: &ContactImport,
     rows: impl Iterator<Item = &'r Row>,
-    brought: Vec<u64>,
+    extra_locks: Vec<u64>,
 ) -> Result<(), Error> {
-    let opting = rows.filter(|row| !row.opt_outs.is_empty());
-    let meant: Vec<Meant<'_>> = opting.map(|row| Meant::of(tx.reader(), row)).collect::<Result<_, _>>()?;
-    let all: Vec<&Who> = meant.iter().flat_map(|meant| meant.addresses.iter().chain([&meant.own])).collect();
-    let lines = Lines { source: Some(&import.source), noes: all.clone(), all, brought };
+    let rows_opting_out = rows.filter(|row| !row.opt_outs.is_empty());
+    let rows: Vec<OptOutRow<'_>> =
+        rows_opting_out.map(|row| OptOutRow::new(tx.reader(), row)).collect::<Result<_, _>>()?;
+    let persons: Vec<&PersonRef> =
+        rows.iter().flat_map(|rows| rows.addresses.iter().chain([&rows.source_ref])).collect();
+    let lines = LockScope { source: Some(&import.source), noes: persons.clone(), persons, extra_locks };
     lines.lock(tx).await?;
     Ok(())
 }
@@ -116,33 +126,34 @@ pub(super) async fn lock<'r>(
 /// Declares what the rows opt out of, and tells whether anything of it is new.
 pub(super) async fn declare<'r>(
     tx: &mut Transaction,
-    door: &Door,
+    recorder: &ObjectionRecorder,
     policy: &Policy,
-    import: &Import,
+    import: &ContactImport,
     rows: impl Iterator<Item = &'r Row>,
 ) -> Result<bool, Error> {
     let mut changed = false;
-    for (meant, contacts) in meant(tx.connection(), tx.reader(), import, rows.collect()).await? {
-        for said in said(policy, &meant.row.opt_outs) {
+    for (row, contacts) in opt_out_rows(tx.connection(), tx.reader(), import, rows.collect()).await? {
+        for declaration in declarations(policy, &row.row.opt_outs) {
             // What names its purpose is not more than it says: no address of another channel is meant.
-            let leads = |who: &&Who| {
-                let of = said.channel.filter(|_| said.exact).map(kind_on);
-                of.is_none_or(|kind| who.address().is_some_and(|one| one.identity().kind() == kind))
+            let is_on_channel = |who: &&PersonRef| {
+                let address_kind = declaration.channel.filter(|_| declaration.exact).map(kind_on);
+                address_kind
+                    .is_none_or(|kind| who.address().is_some_and(|address| address.identity().kind() == kind))
             };
-            let mut addresses: Vec<Who> = meant.addresses.iter().filter(leads).cloned().collect();
+            let mut addresses: Vec<PersonRef> = row.addresses.iter().filter(is_on_channel).cloned().collect();
             if addresses.is_empty() && contacts.is_empty() {
                 // Nothing else keeps the word of a person without a record: it stands for more than it says.
-                addresses.clone_from(&meant.addresses);
+                addresses.clone_from(&row.addresses);
             }
-            let declared = Declared {
+            let declared = Declaration {
                 contacts: &contacts,
                 addresses: &addresses,
-                purpose: &said.purpose,
-                channel: said.channel,
-                at: said.at.filter(|at| *at <= tx.now()),
+                purpose: &declaration.purpose,
+                channel: declaration.channel,
+                at: declaration.at.filter(|at| *at <= tx.now()),
                 source: Some(import.source.trim()),
             };
-            changed |= door.declare(tx, &declared).await?.changed;
+            changed |= recorder.declare(tx, &declared).await?.changed;
         }
     }
     Ok(changed)
@@ -150,7 +161,7 @@ pub(super) async fn declare<'r>(
 
 /// What a row does not want of one purpose or group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
+struct OptOutDeclaration {
     purpose: String,
     channel: Option<Channel>,
     at: Option<DateTime<Utc>>,
@@ -159,39 +170,40 @@ struct Said {
 }
 
 /// By purpose or group. A purpose that the policy does not know stands for all advertising.
-fn said(policy: &Policy, unwanted: &[Unwanted]) -> Vec<Said> {
-    let known = |code: &&String| {
+fn declarations(policy: &Policy, opt_outs: &[RowOptOut]) -> Vec<OptOutDeclaration> {
+    let is_known = |code: &&String| {
         let purpose = policy.purpose(code.as_str());
         purpose.is_some_and(|purpose| {
             suppressions::is_advertising(policy, &purpose.code) && can_be_objected_to(purpose)
         })
     };
-    let mut all: Vec<Said> = Vec::new();
-    for Unwanted { channel, purpose, at } in unwanted {
-        let named = purpose.as_ref().filter(known);
-        let purposes = named.map_or_else(|| advertising(policy), |code| vec![code.clone()]);
+    let mut list: Vec<OptOutDeclaration> = Vec::new();
+    for RowOptOut { channel, purpose, at } in opt_outs {
+        let named = purpose.as_ref().filter(is_known);
+        let purposes = named.map_or_else(|| advertising_purposes(policy), |code| vec![code.clone()]);
         for purpose in purposes {
-            let said = Said { purpose, channel: *channel, at: *at, exact: named.is_some() };
-            if !all.contains(&said) {
-                all.push(said);
+            let declaration =
+                OptOutDeclaration { purpose, channel: *channel, at: *at, exact: named.is_some() };
+            if !list.contains(&declaration) {
+                list.push(declaration);
             }
         }
     }
     // All channels are more than one of them, and each of them at one time is all.
-    let on = |said: &Said, channel| Said { channel, ..said.clone() };
-    let whole: Vec<Said> = all
+    let on = |declaration: &OptOutDeclaration, channel| OptOutDeclaration { channel, ..declaration.clone() };
+    let every_channel: Vec<OptOutDeclaration> = list
         .iter()
-        .filter(|said| {
-            all.contains(&on(said, None))
-                || Channel::iter().all(|channel| all.contains(&on(said, Some(channel))))
+        .filter(|declaration| {
+            list.contains(&on(declaration, None))
+                || Channel::iter().all(|channel| list.contains(&on(declaration, Some(channel))))
         })
-        .map(|said| on(said, None))
+        .map(|declaration| on(declaration, None))
         .collect();
-    all.retain(|said| !whole.contains(&on(said, None)));
-    for said in whole {
-        if !all.contains(&said) {
-            all.push(said);
+    list.retain(|declaration| !every_channel.contains(&on(declaration, None)));
+    for declaration in every_channel {
+        if !list.contains(&declaration) {
+            list.push(declaration);
         }
     }
-    all
+    list
 }

@@ -47,7 +47,7 @@ pub enum OnInvalid {
 
 /// How a file is read.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct ReadOptions {
     /// What kind of file it is.
     pub format: Format,
     /// The byte between fields.
@@ -63,10 +63,10 @@ pub struct Reading {
     /// What may be without a column: that of a preset, which fits several files.
     pub optional: Vec<Target>,
     /// Whether the CSV file is an export of Zweck: contacts keep their ids, contact points and sources.
-    pub own: bool,
+    pub is_native: bool,
 }
 
-impl Reading {
+impl ReadOptions {
     /// Checks what can be checked before the file is read.
     pub(super) fn check(&self) -> Result<(), Error> {
         if !self.delimiter.is_ascii() || matches!(self.delimiter, b'"' | b'\r' | b'\n') {
@@ -89,7 +89,7 @@ pub(super) fn check_text(name: &str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-impl Default for Reading {
+impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             format: Format::default(),
@@ -99,7 +99,7 @@ impl Default for Reading {
             on_invalid: OnInvalid::default(),
             region: None,
             optional: Vec::new(),
-            own: false,
+            is_native: false,
         }
     }
 }
@@ -108,7 +108,7 @@ impl Default for Reading {
 ///
 /// # Errors
 /// Where they are no UTF-8, should they be.
-pub(super) fn decoded(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, str>, Reason> {
+pub(super) fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, str>, Reason> {
     match encoding {
         Encoding::Utf8 => std::str::from_utf8(bytes).map(Into::into).map_err(|_| Reason::InvalidUtf8),
         Encoding::Windows1252 => Ok(encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0),

@@ -217,7 +217,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of the row that begins on `line`.
-    pub(super) fn of(line: u64, column: Option<String>, reason: Reason) -> Self {
+    pub(super) fn new(line: u64, column: Option<String>, reason: Reason) -> Self {
         Self { line, last_line: None, column, reason, no_not_taken: false }
     }
 
@@ -227,7 +227,7 @@ impl Problem {
     }
 
     /// The heads of the columns that a problem is written in.
-    pub fn heads() -> String {
+    pub fn table_header() -> String {
         format!("{:>8}  {:<24}reason", "line", "column")
     }
 }
@@ -247,7 +247,7 @@ impl fmt::Display for Problem {
 /// The outcome. `rows = imported + unchanged + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct ContactReport {
     /// Whether nothing was written; the counts then say what would have been.
     pub dry_run: bool,
     /// Rows in the file, without the header.
@@ -301,7 +301,7 @@ pub(super) fn write_reasons(
     write_columns(f, "not imported", unmapped)
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ContactReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would import" } else { "imported" };
         let counts = [

@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 
 use super::{
+    contact_import::ContactImport,
     csv,
-    drafts::{Checked, Checks},
-    import::Import,
     report::Problem,
+    row_draft::{CheckedRow, ValueChecks},
     vcard,
 };
 use crate::exchange::imports::{native, options::Format};
@@ -21,9 +21,9 @@ pub(super) enum Rows<R> {
 
 impl<R: Read> Rows<R> {
     /// The rows, and what is wrong with the columns. For advertising a file in which an unmapped column may say no is looked through first.
-    pub fn looked<F: Fn() -> io::Result<R>>(
+    pub fn open_checked<F: Fn() -> io::Result<R>>(
         open: F,
-        import: &Import,
+        import: &ContactImport,
         app: &App,
     ) -> Result<(Self, Vec<Problem>), Error> {
         let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
@@ -33,7 +33,7 @@ impl<R: Read> Rows<R> {
                 if rows.is_doubtful()
                     && suppressions::is_advertising(&app.policy.current(), &import.purpose) =>
             {
-                rows.look()?;
+                rows.check_doubtful_columns()?;
                 Self::open(file()?, import, app)
             }
             opened => Ok(opened),
@@ -41,18 +41,18 @@ impl<R: Read> Rows<R> {
     }
 
     /// The rows, and what is wrong with the columns.
-    fn open(file: R, import: &Import, app: &App) -> Result<(Self, Vec<Problem>), Error> {
+    fn open(file: R, import: &ContactImport, app: &App) -> Result<(Self, Vec<Problem>), Error> {
         let today = app.now().date_naive();
-        let checks = Checks::new(&import.reading, today);
+        let checks = ValueChecks::new(&import.read_options, today);
         let mut problems = Vec::new();
         let advertising = suppressions::is_advertising(&app.policy.current(), &import.purpose);
-        let rows = match import.reading.format {
+        let rows = match import.read_options.format {
             Format::Csv => {
                 let (rows, unclear) = csv::CsvRows::open(file, import, advertising, checks, today)?;
                 problems = unclear;
                 Self::Csv(Box::new(rows))
             }
-            Format::VCard => Self::VCard(vcard::CardRows::new(file, import.reading.encoding, checks)),
+            Format::VCard => Self::VCard(vcard::CardRows::new(file, import.read_options.encoding, checks)),
             Format::JsonLines => {
                 let ignored = import.ignore.iter().any(|name| name == native::OPT_OUTS);
                 Self::JsonLines(native::JsonRows::new(file, checks, today, advertising && !ignored))
@@ -61,7 +61,7 @@ impl<R: Read> Rows<R> {
         Ok((rows, problems))
     }
 
-    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
+    pub fn next(&mut self) -> Result<Option<CheckedRow>, Error> {
         match self {
             Self::Csv(rows) => rows.next(),
             Self::VCard(rows) => rows.next(),

@@ -24,12 +24,12 @@ pub(super) struct Statistics {
 
 impl Statistics {
     /// For an import that begins.
-    pub fn begin() -> Self {
+    pub fn new() -> Self {
         Self { rows: 0, next: FIRST_ANALYZE_ROWS }
     }
 
     /// Counts `rows` more, and gathers statistics when it is time. An import goes on where they cannot be gathered; the log says so.
-    pub async fn after(&mut self, app: &App, rows: u64) {
+    pub async fn count_rows(&mut self, app: &App, rows: u64) {
         self.rows += rows;
         if self.rows < self.next {
             return;

@@ -45,15 +45,15 @@ fn date(text: &str) -> Option<NaiveDate> {
 }
 
 /// Whether a cell holds a time of this century, and not just a number.
-pub(super) fn tells_time(cell: &str) -> bool {
+pub(super) fn is_time(cell: &str) -> bool {
     let century = DateTime::from_timestamp(946_684_800, 0);
     let number = cell.bytes().all(|byte| byte.is_ascii_digit());
-    !number && (latest(cell).is_some_and(|at| Some(at) >= century) || tells_short_time(cell))
+    !number && (latest(cell).is_some_and(|at| Some(at) >= century) || is_short_time(cell))
 }
 
 /// Whether a cell holds a time of this century as people write it short: a month, or a day whose order is not said, with two or four
 /// digits of a year.
-fn tells_short_time(cell: &str) -> bool {
+fn is_short_time(cell: &str) -> bool {
     let parts: Vec<&str> = cell.trim().split(['/', '.', '-', ' ']).filter(|part| !part.is_empty()).collect();
     let number = |part: &&str| -> Option<u32> {
         (part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?
@@ -74,7 +74,7 @@ fn tells_short_time(cell: &str) -> bool {
 }
 
 /// Whether a cell holds nothing but a year of this century.
-pub(super) fn tells_year(cell: &str) -> bool {
+pub(super) fn is_year(cell: &str) -> bool {
     let cell = cell.trim();
     cell.len() == 4 && cell.bytes().all(|byte| byte.is_ascii_digit()) && cell.starts_with("20")
 }
@@ -85,39 +85,34 @@ mod tests {
 
     #[test]
     fn instants_have_an_offset() {
-        let told = |text: &str, last| instant(text, last).map(|at| at.to_rfc3339());
-        assert_eq!(told("2026-10-01T10:00:00+02:00", false).unwrap(), "2026-10-01T08:00:00+00:00");
-        assert_eq!(told("2026-10-01+02:00", false).unwrap(), "2026-09-30T22:00:00+00:00");
-        assert_eq!(told("2026-10-01Z", true).unwrap(), "2026-10-01T23:59:59.999999+00:00");
+        let parsed = |text: &str, last| instant(text, last).map(|at| at.to_rfc3339());
+        assert_eq!(parsed("2026-10-01T10:00:00+02:00", false).unwrap(), "2026-10-01T08:00:00+00:00");
+        assert_eq!(parsed("2026-10-01+02:00", false).unwrap(), "2026-09-30T22:00:00+00:00");
+        assert_eq!(parsed("2026-10-01Z", true).unwrap(), "2026-10-01T23:59:59.999999+00:00");
         for bad in ["2026-10-01", "2026-10-01T10:00:00", "yesterday", "", "2026-13-01Z", "01.10.2026"] {
-            assert_eq!(told(bad, false), None, "{bad}");
+            assert_eq!(parsed(bad, false), None, "{bad}");
         }
     }
 
     #[test]
     fn what_is_not_known_of_a_time_makes_it_later() {
-        let told = |text: &str| latest(text).map(|at| at.to_rfc3339());
-        assert_eq!(told("2026-10-01 10:00:00").unwrap(), "2026-10-01T22:00:00+00:00");
-        assert_eq!(told("01.10.2026").unwrap(), "2026-10-02T11:59:59.999999+00:00");
-        assert_eq!(told("1790848800").unwrap(), "2026-10-01T10:00:00+00:00");
-        assert_eq!(told("2026-10-01T10:00:00+02:00").unwrap(), "2026-10-01T08:00:00+00:00");
+        let parsed = |text: &str| latest(text).map(|at| at.to_rfc3339());
+        assert_eq!(parsed("2026-10-01 10:00:00").unwrap(), "2026-10-01T22:00:00+00:00");
+        assert_eq!(parsed("01.10.2026").unwrap(), "2026-10-02T11:59:59.999999+00:00");
+        assert_eq!(parsed("1790848800").unwrap(), "2026-10-01T10:00:00+00:00");
+        assert_eq!(parsed("2026-10-01T10:00:00+02:00").unwrap(), "2026-10-01T08:00:00+00:00");
         for bad in ["", "soon", "0", "12345"] {
-            assert_eq!(told(bad), None, "{bad}");
+            assert_eq!(parsed(bad), None, "{bad}");
         }
-        assert!(
-            tells_time("2028-12-31")
-                && !tells_time("1979-03-14")
-                && !tells_time("1790848800")
-                && !tells_time("7")
-        );
+        assert!(is_time("2028-12-31") && !is_time("1979-03-14") && !is_time("1790848800") && !is_time("7"));
         for time in ["12/2025", "25.11.26", "11/25/2026", "25/11/2026", "2026/11/25", "2026-11", "1.2.2026"] {
-            assert!(tells_time(time), "{time}");
+            assert!(is_time(time), "{time}");
         }
         for other in
             ["13/2025", "1.2.3.4", "1.2.3", "3.5", "10115", "12/1999", "1-800-2000", "12.5.100", "2025"]
         {
-            assert!(!tells_time(other), "{other}");
+            assert!(!is_time(other), "{other}");
         }
-        assert!(tells_year("2025") && !tells_year("1979") && !tells_year("20255"));
+        assert!(is_year("2025") && !is_year("1979") && !is_year("20255"));
     }
 }

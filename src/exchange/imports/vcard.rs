@@ -15,12 +15,12 @@ use sea_orm::ActiveEnum;
 
 use super::{
     Encoding, Reason,
-    drafts::{Checked, Checks, Draft, Seen, digest, external_id},
+    row_draft::{CheckedRow, RowDraft, SeenKeys, ValueChecks, digest, external_id},
 };
 use crate::base::error::Error;
 use crate::exchange::imports::{
     native,
-    options::decoded,
+    options::decode,
     vcard_splitter::{Cards, Piece},
 };
 
@@ -35,60 +35,61 @@ pub const OPT_OUT: &str = "X-ZWECK-OPT-OUT";
 pub(super) struct CardRows<R> {
     cards: Cards<R>,
     encoding: Encoding,
-    checks: Checks,
-    seen: Seen,
+    checks: ValueChecks,
+    seen: SeenKeys,
 }
 
 /// A card that cannot come in; where it may opt out, that is not taken.
-fn refused(line: u64, reason: Reason, may_opt_out: bool) -> Checked {
-    let mut checked = Checked::refused(line, reason);
+fn unreadable(line: u64, reason: Reason, may_opt_out: bool) -> CheckedRow {
+    let mut checked = CheckedRow::unreadable(line, reason);
     checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);
     checked
 }
 
 impl<R: Read> CardRows<R> {
-    pub fn new(file: R, encoding: Encoding, checks: Checks) -> Self {
-        Self { cards: Cards::new(file, OPT_OUT), encoding, checks, seen: Seen::new() }
+    pub fn new(file: R, encoding: Encoding, checks: ValueChecks) -> Self {
+        Self { cards: Cards::new(file, OPT_OUT), encoding, checks, seen: SeenKeys::new() }
     }
 
     /// The next card.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.
-    pub fn next(&mut self) -> Result<Option<Checked>, Error> {
+    pub fn next(&mut self) -> Result<Option<CheckedRow>, Error> {
         let piece = self
             .cards
             .next()
-            .map_err(|_| crate::exchange::imports::csv_scanner::broken_off(self.cards.line()))?;
+            .map_err(|_| crate::exchange::imports::csv_scanner::broken_off_error(self.cards.line()))?;
         Ok(piece.map(|piece| match piece {
-            Piece::Refused { line, reason, says } => refused(line, reason, says),
+            Piece::Refused { line, reason, has_mark } => unreadable(line, reason, has_mark),
             Piece::Card { line, bytes, agent } => {
-                let says = bytes.windows(OPT_OUT.len()).any(|at| at.eq_ignore_ascii_case(OPT_OUT.as_bytes()));
-                self.card(line, &bytes, agent, says)
+                let has_opt_out =
+                    bytes.windows(OPT_OUT.len()).any(|at| at.eq_ignore_ascii_case(OPT_OUT.as_bytes()));
+                self.card(line, &bytes, agent, has_opt_out)
             }
         }))
     }
 
     /// Of a card that `says` what its person does not want none is passed over in silence.
-    fn card(&mut self, line: u64, bytes: &[u8], agent: bool, says: bool) -> Checked {
-        let text = match decoded(self.encoding, bytes) {
+    fn card(&mut self, line: u64, bytes: &[u8], agent: bool, has_opt_out: bool) -> CheckedRow {
+        let text = match decode(self.encoding, bytes) {
             Ok(text) => text,
-            Err(reason) => return refused(line, reason, says),
+            Err(reason) => return unreadable(line, reason, has_opt_out),
         };
         let Entry::VCard(card) = Parser::new(&text).entry() else {
-            return refused(line, Reason::BrokenCard, says);
+            return unreadable(line, Reason::BrokenCard, has_opt_out);
         };
         if card.entries.len() > MAX_ENTRIES {
-            return refused(line, Reason::TooLong, says);
+            return unreadable(line, Reason::TooLong, has_opt_out);
         }
-        let mut draft = Draft::new(self.checks, line);
+        let mut draft = RowDraft::new(self.checks, line);
         if agent {
-            draft.leave_out("AGENT");
+            draft.mark_left_out("AGENT");
         }
         if !is_person(&card) {
-            draft.refuse(Some("KIND"), Reason::NotAPerson);
+            draft.reject(Some("KIND"), Reason::NotAPerson);
         }
-        let uid = fill(&mut draft, &card);
+        let uid = fill_draft(&mut draft, &card);
         let id = match uid.as_deref().map(external_id) {
             None | Some(Err(Reason::MissingExternalId)) => Ok(digest_of(&text)),
             Some(id) => id,
@@ -115,10 +116,10 @@ fn is_person(card: &VCard) -> bool {
         (Property::Kind, Some(VCardValue::Text(kind))) => kind.eq_ignore_ascii_case("individual"),
         (Property::Other(name), Some(VCardValue::Text(kind))) => {
             // As address books say it.
-            let says = |property: &str, word: &str| {
+            let is = |property: &str, word: &str| {
                 name.eq_ignore_ascii_case(property) && kind.eq_ignore_ascii_case(word)
             };
-            !says("X-ADDRESSBOOKSERVER-KIND", "group") && !says("X-ABShowAs", "company")
+            !is("X-ADDRESSBOOKSERVER-KIND", "group") && !is("X-ABShowAs", "company")
         }
         _ => true,
     })
@@ -136,7 +137,7 @@ const MACHINES: [&str; 4] = ["fax", "pager", "textphone", "modem"];
 
 impl Ranked<'_> {
     fn is_machine(&self) -> bool {
-        self.uses.iter().any(|use_| MACHINES.contains(&use_.as_str()))
+        self.uses.iter().any(|usage| MACHINES.contains(&usage.as_str()))
     }
 
     fn label(&self) -> String {
@@ -152,8 +153,8 @@ fn labels(card: &VCard) -> Labels<'_> {
         Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {
             let text = part(entry, 0)?;
             // Their own words, `_$!<Home>!$_`, in the form of those of the standard.
-            let known = text.strip_prefix("_$!<").and_then(|text| text.strip_suffix(">!$_"));
-            Some((entry.group.as_deref()?, known.map(str::to_lowercase).unwrap_or(text)))
+            let standard = text.strip_prefix("_$!<").and_then(|text| text.strip_suffix(">!$_"));
+            Some((entry.group.as_deref()?, standard.map(str::to_lowercase).unwrap_or(text)))
         }
         _ => None,
     });
@@ -161,7 +162,7 @@ fn labels(card: &VCard) -> Labels<'_> {
 }
 
 /// Takes over what fields hold, and gives the UID.
-fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
+fn fill_draft(draft: &mut RowDraft, card: &VCard) -> Option<String> {
     let labels = labels(card);
     let ranked = |entry| ranked(&labels, entry);
     let mut uid = None;
@@ -171,19 +172,19 @@ fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
     for entry in &card.entries {
         let property = &entry.name;
         if matches!(property, Property::Photo | Property::Logo | Property::Sound) {
-            draft.note(Some(property.as_str()), Reason::PictureRefused);
+            draft.warn(Some(property.as_str()), Reason::PictureRefused);
             continue;
         }
         if let Some(VCardValue::Binary(_)) = entry.values.first().filter(|_| is_text(property)) {
             // What was encoded is no text of the character set it names.
-            draft.fault(property.as_str(), Reason::InvalidUtf8);
+            draft.invalid_value(property.as_str(), Reason::InvalidUtf8);
             continue;
         }
         match property {
             // One of several names holds whole: parts of two make a third person.
-            Property::N if names => draft.leave_out("N"),
+            Property::N if names => draft.mark_left_out("N"),
             Property::N => names = name(draft, entry),
-            Property::Fn if full.is_some() => draft.leave_out("FN"),
+            Property::Fn if full.is_some() => draft.mark_left_out("FN"),
             Property::Fn => full = part(entry, 0),
             Property::Email => emails.push(ranked(entry)),
             Property::Tel => phones.push(ranked(entry)),
@@ -201,32 +202,32 @@ fn fill(draft: &mut Draft, card: &VCard) -> Option<String> {
             // Names that somebody made up may tell of a person.
             Property::Other(name) if name.eq_ignore_ascii_case("X-ABLabel") => {}
             Property::Other(name) if name.eq_ignore_ascii_case(STATE) => {
-                draft.refuse(Some(STATE), Reason::NotActive);
+                draft.reject(Some(STATE), Reason::NotActive);
             }
             Property::Other(name) if name.eq_ignore_ascii_case(OPT_OUT) => {
                 let text = part(entry, 0).unwrap_or_default();
                 let (code, channel) = text.split_once(' ').unwrap_or((&text, ""));
                 let channel = Channel::try_from_value(&channel.to_owned()).ok();
-                draft.opt_out(native::unwanted(code, channel));
+                draft.add_opt_out(native::parse_opt_out(code, channel));
             }
-            Property::Other(_) => draft.leave_out("X-"),
-            known => draft.leave_out(known.as_str()),
+            Property::Other(_) => draft.mark_left_out("X-"),
+            other => draft.mark_left_out(other.as_str()),
         }
     }
     if let (false, Some(full)) = (names, full) {
         // Where it is divided cannot be told.
         draft.set("familyName", "FN", &full);
     }
-    reach(draft, emails, ContactPointKind::Email, "email", "EMAIL");
-    reach(draft, phones, ContactPointKind::Phone, "phone", "TEL");
-    post(draft, addresses);
+    add_contact_values(draft, emails, ContactPointKind::Email, "email", "EMAIL");
+    add_contact_values(draft, phones, ContactPointKind::Phone, "phone", "TEL");
+    add_postal(draft, addresses);
     languages.sort_by_key(|ranked| ranked.rank);
-    first(draft, languages.iter().map(|ranked| ranked.entry), "language", "LANG");
-    first(draft, titles.into_iter(), "jobTitle", "TITLE");
+    set_first(draft, languages.iter().map(|ranked| ranked.entry), "language", "LANG");
+    set_first(draft, titles.into_iter(), "jobTitle", "TITLE");
     if organisations.iter().any(|entry| entry.values.len() > 1) {
-        draft.leave_out("ORG (unit)");
+        draft.mark_left_out("ORG (unit)");
     }
-    first(draft, organisations.into_iter(), "company", "ORG");
+    set_first(draft, organisations.into_iter(), "company", "ORG");
     draft.set("notes", "NOTE", &notes.join("\n\n").replace("\r\n", "\n"));
     uid
 }
@@ -250,30 +251,30 @@ fn part(entry: &VCardEntry, index: usize) -> Option<String> {
 }
 
 /// The names of the person; whether there are any. Prefixes and suffixes are no part of the name that is kept.
-fn name(draft: &mut Draft, entry: &VCardEntry) -> bool {
+fn name(draft: &mut RowDraft, entry: &VCardEntry) -> bool {
     let given = [part(entry, 1), part(entry, 2).map(|further| further.replace(", ", " "))];
     let given: Vec<String> = given.into_iter().flatten().collect();
     let family = part(entry, 0);
     if part(entry, 3).or_else(|| part(entry, 4)).is_some() {
-        draft.leave_out("N (prefix, suffix)");
+        draft.mark_left_out("N (prefix, suffix)");
     }
     draft.set("givenName", "N", &given.join(" "));
     draft.set("familyName", "N", family.as_deref().unwrap_or_default());
     family.is_some() || !given.is_empty()
 }
 
-fn birthday(draft: &mut Draft, entry: &VCardEntry) {
+fn birthday(draft: &mut RowDraft, entry: &VCardEntry) {
     // A year that stands for none.
     let omitted = entry.params.iter().any(
         |parameter| matches!(&parameter.name, VCardParameterName::Other(name) if name.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR")),
     );
     if omitted {
-        return draft.fault("BDAY", Reason::InvalidBirthDate);
+        return draft.invalid_value("BDAY", Reason::InvalidBirthDate);
     }
     let date = match entry.values.first() {
         Some(VCardValue::PartialDateTime(date)) => match (date.year, date.month, date.day) {
             (Some(year), Some(month), Some(day)) => format!("{year:04}-{month:02}-{day:02}"),
-            _ => return draft.fault("BDAY", Reason::InvalidBirthDate),
+            _ => return draft.invalid_value("BDAY", Reason::InvalidBirthDate),
         },
         _ => part(entry, 0).unwrap_or_default(),
     };
@@ -287,30 +288,30 @@ fn ranked<'a>(labels: &Labels<'_>, entry: &'a VCardEntry) -> Ranked<'a> {
         match (&parameter.name, &parameter.value) {
             (VCardParameterName::Pref, VCardParameterValue::Integer(number)) => rank = *number,
             (VCardParameterName::Pref, _) => rank = 1,
-            (VCardParameterName::Type, VCardParameterValue::Type(use_)) => {
-                uses.push(use_.as_str().to_lowercase())
+            (VCardParameterName::Type, VCardParameterValue::Type(usage)) => {
+                uses.push(usage.as_str().to_lowercase())
             }
-            (VCardParameterName::Type, VCardParameterValue::Text(use_))
-                if use_.eq_ignore_ascii_case("pref") =>
+            (VCardParameterName::Type, VCardParameterValue::Text(usage))
+                if usage.eq_ignore_ascii_case("pref") =>
             {
                 rank = 1;
             }
-            (VCardParameterName::Type, VCardParameterValue::Text(use_)) => uses.push(use_.to_lowercase()),
+            (VCardParameterName::Type, VCardParameterValue::Text(usage)) => uses.push(usage.to_lowercase()),
             _ => {}
         }
     }
     // What says nothing.
-    uses.retain(|use_| {
-        !["internet", "voice", "postal", "parcel", "msg", "text", "video"].contains(&use_.as_str())
+    uses.retain(|usage| {
+        !["internet", "voice", "postal", "parcel", "msg", "text", "video"].contains(&usage.as_str())
     });
     uses.extend(entry.group.as_deref().and_then(|group| labels.get(group)).cloned());
     Ranked { entry, rank, uses }
 }
 
 /// The text behind the scheme of a URI (`tel:`, `mailto:`), or the text itself.
-fn plain<'a>(text: &'a str, scheme: &str) -> Cow<'a, str> {
+fn without_scheme<'a>(text: &'a str, scheme: &str) -> Cow<'a, str> {
     match text.split_at_checked(scheme.len()) {
-        Some((given, rest)) if given.eq_ignore_ascii_case(scheme) => {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(scheme) => {
             percent_encoding::percent_decode_str(rest).decode_utf8().unwrap_or(Cow::Borrowed(rest))
         }
         _ => Cow::Borrowed(text),
@@ -319,12 +320,18 @@ fn plain<'a>(text: &'a str, scheme: &str) -> Cow<'a, str> {
 
 /// E-mail addresses and phone numbers: the preferred one belongs to the contact, the others become contact points. One that
 /// cannot be right gives way to one that can.
-fn reach(draft: &mut Draft, all: Vec<Ranked<'_>>, kind: ContactPointKind, field: &str, column: &str) {
+fn add_contact_values(
+    draft: &mut RowDraft,
+    all: Vec<Ranked<'_>>,
+    kind: ContactPointKind,
+    field: &str,
+    column: &str,
+) {
     let scheme = if kind == ContactPointKind::Phone { "tel:" } else { "mailto:" };
     let mut all: Vec<(Ranked<'_>, String)> = all
         .into_iter()
         .filter_map(|ranked| {
-            let value = plain(&part(ranked.entry, 0)?, scheme).into_owned();
+            let value = without_scheme(&part(ranked.entry, 0)?, scheme).into_owned();
             Some((ranked, value))
         })
         .collect();
@@ -333,7 +340,7 @@ fn reach(draft: &mut Draft, all: Vec<Ranked<'_>>, kind: ContactPointKind, field:
         if index == 0 && !ranked.is_machine() {
             draft.set(field, column, value);
             if !ranked.uses.is_empty() {
-                draft.leave_out(format!("{column} (use of the first)"));
+                draft.mark_left_out(format!("{column} (use of the first)"));
             }
         } else {
             draft.point(kind, column, &[(field, value), ("label", &ranked.label())], None);
@@ -342,7 +349,7 @@ fn reach(draft: &mut Draft, all: Vec<Ranked<'_>>, kind: ContactPointKind, field:
 }
 
 /// Postal addresses, likewise.
-fn post(draft: &mut Draft, mut all: Vec<Ranked<'_>>) {
+fn add_postal(draft: &mut RowDraft, mut all: Vec<Ranked<'_>>) {
     all.retain(|ranked| [0, 1, 2, 3, 5, 6].into_iter().any(|index| part(ranked.entry, index).is_some()));
     all.sort_by_key(|ranked| ranked.rank);
     for (index, ranked) in all.iter().enumerate() {
@@ -358,7 +365,7 @@ fn post(draft: &mut Draft, mut all: Vec<Ranked<'_>>) {
         let values =
             [("street", street.as_str()), ("city", &city), ("postalCode", &code), ("country", &country)];
         if part(entry, 4).is_some() {
-            draft.leave_out("ADR (region)");
+            draft.mark_left_out("ADR (region)");
         }
         if index > 0 {
             let [street, city, code, country] = values;
@@ -370,18 +377,23 @@ fn post(draft: &mut Draft, mut all: Vec<Ranked<'_>>) {
             draft.set(name, "ADR", value);
         }
         if !label.is_empty() {
-            draft.leave_out("ADR (use of the first)");
+            draft.mark_left_out("ADR (use of the first)");
         }
     }
 }
 
 /// The first of several entries; the others are left out.
-fn first<'a>(draft: &mut Draft, entries: impl Iterator<Item = &'a VCardEntry>, field: &str, column: &str) {
+fn set_first<'a>(
+    draft: &mut RowDraft,
+    entries: impl Iterator<Item = &'a VCardEntry>,
+    field: &str,
+    column: &str,
+) {
     let mut texts = entries.filter_map(|entry| Some((entry, part(entry, 0)?)));
     if let Some((_, text)) = texts.next() {
         draft.set(field, column, &text);
     }
     for (entry, _) in texts {
-        draft.leave_out(entry.name.as_str());
+        draft.mark_left_out(entry.name.as_str());
     }
 }

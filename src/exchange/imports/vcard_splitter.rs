@@ -24,7 +24,7 @@ pub(super) enum Piece {
         /// Why.
         reason: Reason,
         /// Whether the mark stands in it.
-        says: bool,
+        has_mark: bool,
     },
 }
 
@@ -33,34 +33,34 @@ pub(super) struct Cards<R> {
     lines: BoundedLines<R>,
     line: Vec<u8>,
     /// Line of a BEGIN that was read while another card was open.
-    begun: Option<u64>,
+    next_begin: Option<u64>,
     /// What is looked for, in letters of any case.
     mark: &'static str,
 }
 
 /// A card that is being read.
-struct Open {
+struct OpenCard {
     line: u64,
     bytes: Vec<u8>,
     /// Cards open within it.
     depth: usize,
     agent: bool,
     /// Whether the last line says that a card of somebody else follows.
-    announces: bool,
+    agent_follows: bool,
     too_long: bool,
-    says: bool,
+    has_mark: bool,
 }
 
-impl Open {
+impl OpenCard {
     fn new(line: u64) -> Self {
         let bytes = b"BEGIN:VCARD\r\n".to_vec();
-        Self { line, bytes, depth: 0, agent: false, announces: false, too_long: false, says: false }
+        Self { line, bytes, depth: 0, agent: false, agent_follows: false, too_long: false, has_mark: false }
     }
 }
 
 impl<R: Read> Cards<R> {
     pub fn new(file: R, mark: &'static str) -> Self {
-        Self { lines: BoundedLines::new(file, MAX_RECORD_BYTES), line: Vec::new(), begun: None, mark }
+        Self { lines: BoundedLines::new(file, MAX_RECORD_BYTES), line: Vec::new(), next_begin: None, mark }
     }
 
     /// The line that was read last.
@@ -73,9 +73,9 @@ impl<R: Read> Cards<R> {
     /// # Errors
     /// Of the file.
     pub fn next(&mut self) -> io::Result<Option<Piece>> {
-        let mut open = self.begun.take().map(Open::new);
-        let mut stray: Option<u64> = None;
-        let mut stray_says = false;
+        let mut open = self.next_begin.take().map(OpenCard::new);
+        let mut outside: Option<u64> = None;
+        let mut outside_has_mark = false;
         while let Some(read) = self.lines.next(&mut self.line)? {
             // What begins with white space goes on with the line before.
             let text = self.line.trim_ascii_end();
@@ -84,26 +84,26 @@ impl<R: Read> Cards<R> {
             let begins = text.eq_ignore_ascii_case(b"BEGIN:VCARD");
             let Some(card) = &mut open else {
                 if begins {
-                    if let Some(line) = stray {
-                        self.begun = Some(read.number);
-                        let (reason, says) = (Reason::NotACard, stray_says);
-                        return Ok(Some(Piece::Refused { line, reason, says }));
+                    if let Some(line) = outside {
+                        self.next_begin = Some(read.number);
+                        let (reason, has_mark) = (Reason::NotACard, outside_has_mark);
+                        return Ok(Some(Piece::Refused { line, reason, has_mark }));
                     }
-                    open = Some(Open::new(read.number));
+                    open = Some(OpenCard::new(read.number));
                 } else if !text.trim_ascii().is_empty() || read.too_long {
-                    stray.get_or_insert(read.number);
-                    stray_says |= marked;
+                    outside.get_or_insert(read.number);
+                    outside_has_mark |= marked;
                 }
                 continue;
             };
-            card.says |= marked && card.depth == 0;
+            card.has_mark |= marked && card.depth == 0;
             let ends = text.eq_ignore_ascii_case(b"END:VCARD");
             match (begins, ends, card.depth) {
-                (true, _, 0) if !card.announces => {
+                (true, _, 0) if !card.agent_follows => {
                     // The one before was never closed: two persons do not become one.
-                    let (line, says) = (card.line, card.says);
-                    self.begun = Some(read.number);
-                    return Ok(Some(Piece::Refused { line, reason: Reason::BrokenCard, says }));
+                    let (line, has_mark) = (card.line, card.has_mark);
+                    self.next_begin = Some(read.number);
+                    return Ok(Some(Piece::Refused { line, reason: Reason::BrokenCard, has_mark }));
                 }
                 (true, ..) => {
                     card.depth += 1;
@@ -111,10 +111,10 @@ impl<R: Read> Cards<R> {
                 }
                 (_, true, 0) => {
                     card.bytes.extend(b"END:VCARD\r\n");
-                    let Open { line, bytes, agent, too_long, says, .. } =
-                        open.unwrap_or_else(|| Open::new(0));
+                    let OpenCard { line, bytes, agent, too_long, has_mark, .. } =
+                        open.unwrap_or_else(|| OpenCard::new(0));
                     return Ok(Some(match too_long {
-                        true => Piece::Refused { line, reason: Reason::TooLong, says },
+                        true => Piece::Refused { line, reason: Reason::TooLong, has_mark },
                         false => Piece::Card { line, bytes, agent },
                     }));
                 }
@@ -130,14 +130,16 @@ impl<R: Read> Cards<R> {
                 _ => {}
             }
             if !text.is_empty() {
-                card.announces = text.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"AGENT"));
+                card.agent_follows = text.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"AGENT"));
             }
         }
-        Ok(match (open, stray) {
+        Ok(match (open, outside) {
             (Some(card), _) => {
-                Some(Piece::Refused { line: card.line, reason: Reason::BrokenCard, says: card.says })
+                Some(Piece::Refused { line: card.line, reason: Reason::BrokenCard, has_mark: card.has_mark })
             }
-            (None, Some(line)) => Some(Piece::Refused { line, reason: Reason::NotACard, says: stray_says }),
+            (None, Some(line)) => {
+                Some(Piece::Refused { line, reason: Reason::NotACard, has_mark: outside_has_mark })
+            }
             (None, None) => None,
         })
     }
@@ -153,8 +155,8 @@ mod tests {
         while let Some(piece) = cards.next().unwrap() {
             pieces.push(match piece {
                 Piece::Card { line, bytes, .. } => (line, Ok(String::from_utf8(bytes).unwrap())),
-                Piece::Refused { line, reason, says } => {
-                    assert_eq!(says, text.lines().any(|one| one == "x-no:a"), "{text}");
+                Piece::Refused { line, reason, has_mark } => {
+                    assert_eq!(has_mark, text.lines().any(|line| line == "x-no:a"), "{text}");
                     (line, Err(reason))
                 }
             });

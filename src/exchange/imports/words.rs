@@ -3,8 +3,8 @@
 use entity::enums::Channel;
 
 use super::{
-    heads::{plain, tells_consents, tells_opt_outs},
-    times::tells_time,
+    header_names::{is_consent_header, is_opt_out_header, normalize},
+    times::is_time,
 };
 
 /// What the word of a status says.
@@ -92,7 +92,7 @@ const FALSE: &[&str] = &["false", "no", "0", "nein", "falsch"];
 
 /// What the cell of a status says.
 pub(super) fn status(cell: &str) -> Word {
-    let word = plain(cell);
+    let word = normalize(cell);
     let is = |words: &[&str]| words.contains(&word.as_str());
     match () {
         () if is(YES) || is(TRUE) => Word::Yes,
@@ -104,14 +104,14 @@ pub(super) fn status(cell: &str) -> Word {
 }
 
 /// Whether a cell holds a word of a status that is hardly met elsewhere.
-pub(super) fn tells_status(cell: &str) -> bool {
-    let word = plain(cell);
+pub(super) fn is_status_word(cell: &str) -> bool {
+    let word = normalize(cell);
     [YES, NO, REFUSED, UNDELIVERABLE].iter().any(|words| words.contains(&word.as_str()))
 }
 
 /// Whether a cell of opt-outs, which is not empty, opts out. Whatever is not surely otherwise does: a date, a tick, a reason.
 pub(super) fn opts_out(cell: &str) -> bool {
-    let word = plain(cell);
+    let word = normalize(cell);
     // A time of zeros, or a hyphen, stands for none.
     let none = word.chars().all(|c| c == '0');
     !none
@@ -133,35 +133,35 @@ const NEGATED: &[&str] =
 
 /// Whether a cell of a column that asks for a yes holds a no.
 pub(super) fn says_no(cell: &str) -> bool {
-    let word = plain(cell);
+    let word = normalize(cell);
     matches!(status(cell), Word::No { .. })
         || OFF.contains(&word.as_str())
         || NEGATED.iter().any(|part| word.starts_with(part))
-        || tells_opt_outs(&word)
+        || is_opt_out_header(&word)
 }
 
 /// Whether a cell of a column that is mapped as one of opt-outs, and asks for a yes by its head, opts out: what is not surely a yes
 /// does.
 pub(super) fn lacks_yes(cell: &str) -> bool {
-    let word = plain(cell);
+    let word = normalize(cell);
     // A tick is none of the letters.
     let yes = word.is_empty()
         || status(cell) == Word::Yes
         || ON.contains(&word.as_str())
-        || (tells_time(cell) && word.chars().any(|c| c != '0'));
+        || (is_time(cell) && word.chars().any(|c| c != '0'));
     says_no(cell) || !yes
 }
 
 /// Whether a cell of an unmapped column beside a yes says no. Zero is one only where the head asks for an answer.
-pub(super) fn says_no_under(head: &str, cell: &str) -> bool {
+pub(super) fn says_no_under(header_name: &str, cell: &str) -> bool {
     if cell.is_empty() {
         return false;
     }
     match () {
-        () if tells_opt_outs(head) => opts_out(cell),
-        () if tells_consents(head) => says_no(cell),
+        () if is_opt_out_header(header_name) => opts_out(cell),
+        () if is_consent_header(header_name) => says_no(cell),
         () => {
-            let word = plain(cell);
+            let word = normalize(cell);
             FALSE.contains(&word.as_str()) && word != "0"
         }
     }
@@ -169,7 +169,7 @@ pub(super) fn says_no_under(head: &str, cell: &str) -> bool {
 
 /// The channel that a word means. `mail` is one by the usage of newsletters.
 pub(super) fn channel(cell: &str) -> Option<Channel> {
-    match plain(cell).as_str() {
+    match normalize(cell).as_str() {
         "email" | "mail" | "emails" | "emailmarketing" | "emailadresse" | "elektronischepost"
         | "newsletter" => Some(Channel::Email),
         "phone" | "telephone" | "tel" | "telefon" | "telefonisch" | "call" | "calls" | "anruf" | "anrufe"
@@ -253,7 +253,7 @@ mod tests {
         }
         // What nobody knows stops no import, and is no yes.
         assert!(!says_no("pending") && lacks_yes("pending"));
-        for (head, cell, no) in [
+        for (header_name, cell, no) in [
             ("DNC", "x", true),
             ("DNC", "0", false),
             ("Newsletter", "nein", true),
@@ -262,7 +262,7 @@ mod tests {
             ("Orders", "0", false),
             ("Newsletter", "", false),
         ] {
-            assert_eq!(says_no_under(head, cell), no, "{head} {cell}");
+            assert_eq!(says_no_under(header_name, cell), no, "{header_name} {cell}");
         }
     }
 

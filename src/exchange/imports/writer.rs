@@ -7,11 +7,11 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 use uuid::Uuid;
 
 use super::{
-    Import, Reason,
-    door::Door,
-    drafts::{OwnSource, Row},
+    ContactImport, Reason,
+    objection_recorder::ObjectionRecorder,
     opt_outs,
     report::count,
+    row_draft::{NativeSource, Row},
 };
 use crate::{
     app::App,
@@ -37,7 +37,7 @@ const MAX_BIND_VALUES: usize = 10_000;
 
 /// What became of a batch; the other rows were there already.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct BatchResult {
     /// Rows that came in, or would have.
     pub imported: u64,
     /// Lines of rows that cannot come in, and why.
@@ -53,121 +53,128 @@ pub(super) struct Written {
 /// written.
 pub(super) async fn write(
     app: &App,
-    import: &Import,
-    (rows, left): (Vec<Row>, Vec<Row>),
-    alone: bool,
-) -> Result<Written, Error> {
-    if rows.is_empty() && left.is_empty() {
-        return Ok(Written::default());
+    import: &ContactImport,
+    (rows, rejected): (Vec<Row>, Vec<Row>),
+    opt_outs_only: bool,
+) -> Result<BatchResult, Error> {
+    if rows.is_empty() && rejected.is_empty() {
+        return Ok(BatchResult::default());
     }
-    let opting = rows.iter().chain(&left).filter(|row| !row.opt_outs.is_empty()).count();
-    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, left.iter().collect()).await?;
-    let opted_out = count(opting - lost.len());
+    let opting_out = rows.iter().chain(&rejected).filter(|row| !row.opt_outs.is_empty()).count();
+    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, rejected.iter().collect()).await?;
+    let opted_out = count(opting_out - lost.len());
     if import.dry_run {
-        let mut sorted = sort(&app.db.reader, import, &rows).await?;
+        let mut sorted = sort_rows(&app.db.reader, import, &rows).await?;
         let ring = audit::existing_installation_keys(app).await?;
         let policy = app.policy.current();
-        suppress(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
+        reject_suppressed(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
         let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
-        return Ok(Written { imported, refused, opted_out, lost, unwritten: None });
+        return Ok(BatchResult { imported, refused, opted_out, lost, unwritten: None });
     }
-    let door = match opting {
+    let recorder = match opting_out {
         0 => None,
-        _ => Some(Door::of(app, &import.actor)?),
+        _ => Some(ObjectionRecorder::new(app, &import.actor)?),
     };
     let mut unwritten = None;
-    if !alone {
-        match audit::with_retry(|| insert(app, import, (&rows, &left), door.as_ref())).await {
+    if !opt_outs_only {
+        match audit::with_retry(|| insert(app, import, (&rows, &rejected), recorder.as_ref())).await {
             Err(error) if error.code == Code::AuditUnavailable && import.may_opt_out() => {
                 unwritten = Some(error);
             }
-            done => return Ok(Written { opted_out, lost, ..done? }),
+            result => return Ok(BatchResult { opted_out, lost, ..result? }),
         }
     }
     // Who says no is believed, also where nothing else can be written.
-    if let Some(door) = &door {
-        audit::with_deferred_entries(|timing| take(app, import, (&rows, &left), door, timing)).await?;
+    if let Some(recorder) = &recorder {
+        audit::with_deferred_entries(|timing| {
+            record_opt_outs(app, import, (&rows, &rejected), recorder, timing)
+        })
+        .await?;
     }
     let lost =
-        opt_outs::lost(&app.db.reader, &app.reader, import, rows.iter().chain(&left).collect()).await?;
-    Ok(Written { opted_out: count(opting - lost.len()), lost, unwritten, ..Written::default() })
+        opt_outs::lost(&app.db.reader, &app.reader, import, rows.iter().chain(&rejected).collect()).await?;
+    Ok(BatchResult { opted_out: count(opting_out - lost.len()), lost, unwritten, ..BatchResult::default() })
 }
 
 async fn insert(
     app: &App,
-    import: &Import,
-    (rows, left): (&[Row], &[Row]),
-    door: Option<&Door>,
-) -> Result<Written, Error> {
+    import: &ContactImport,
+    (rows, rejected): (&[Row], &[Row]),
+    recorder: Option<&ObjectionRecorder>,
+) -> Result<BatchResult, Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
     // Before the first statistics of the import a kept plan would go on scanning.
     tx.use_custom_plans(true).await?;
     // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
-    let locks = brought(app, rows.iter().chain(left))?;
-    match door {
+    let locks = identity_locks(app, rows.iter().chain(rejected))?;
+    match recorder {
         // A file that says no declares something about its addresses, and about those of whom it means.
-        Some(_) => opt_outs::lock(&mut tx, import, rows.iter().chain(left), locks).await?,
+        Some(_) => opt_outs::lock(&mut tx, import, rows.iter().chain(rejected), locks).await?,
         None => tx.lock_identities(locks, LockMode::Shared).await?,
     }
-    let mut sorted = sort(tx.connection(), import, rows).await?;
+    let mut sorted = sort_rows(tx.connection(), import, rows).await?;
     let ring = tx.existing_installation_keys().await?;
     let policy = app.policy.current();
-    let found = suppress(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted).await?;
+    let found =
+        reject_suppressed(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted)
+            .await?;
     // Kept plans check each row that is written.
     tx.use_custom_plans(false).await?;
-    let Sorted { missing, refused } = sorted;
+    let SortedRows { missing, refused } = sorted;
     for chunk in missing.chunks(SEALING_BATCH) {
         let rows = chunk.iter().map(|row| new_contact(&mut tx, import, row, &found));
         let rows = rows.collect::<Result<_, _>>()?;
         operations::insert_contacts(&mut tx, rows, CreationLog::Import).await?;
     }
     // Those too that were there already or cannot come in: who says no is believed.
-    let objected = match door {
-        Some(door) => opt_outs::declare(&mut tx, door, &policy, import, rows.iter().chain(left)).await?,
+    let objected = match recorder {
+        Some(recorder) => {
+            opt_outs::declare(&mut tx, recorder, &policy, import, rows.iter().chain(rejected)).await?
+        }
         None => false,
     };
-    let written = Written { imported: count(missing.len()), refused, ..Written::default() };
+    let result = BatchResult { imported: count(missing.len()), refused, ..BatchResult::default() };
     if !missing.is_empty() || objected {
         tx.commit().await?;
     }
-    Ok(written)
+    Ok(result)
 }
 
 /// Takes what rows opt out of, and nothing else of them.
-async fn take(
+async fn record_opt_outs(
     app: &App,
-    import: &Import,
-    (rows, left): (&[Row], &[Row]),
-    door: &Door,
+    import: &ContactImport,
+    (rows, rejected): (&[Row], &[Row]),
+    recorder: &ObjectionRecorder,
     timing: EntryTiming,
 ) -> Result<(), Error> {
     let author = Author::command(app, &import.actor, Some(&import.purpose));
     let mut tx = audit::begin(app, author).await?;
     tx.set_entry_timing(timing);
-    let all = || rows.iter().chain(left);
-    let locks = brought(app, all())?;
+    let all = || rows.iter().chain(rejected);
+    let locks = identity_locks(app, all())?;
     opt_outs::lock(&mut tx, import, all(), locks).await?;
-    if opt_outs::declare(&mut tx, door, &app.policy.current(), import, all()).await? {
+    if opt_outs::declare(&mut tx, recorder, &app.policy.current(), import, all()).await? {
         tx.commit().await?;
     }
     Ok(())
 }
 
 /// What is locked of the addresses of rows.
-fn brought<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
+fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
     let reached: Vec<&NewAddresses> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
     Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 
 /// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one
 /// of its addresses is on the list for is refused.
-async fn suppress<C: ConnectionTrait>(
+async fn reject_suppressed<C: ConnectionTrait>(
     connection: &C,
     (ring, reader): (Option<&InstallationKeys>, &Reader),
     policy: &Policy,
-    import: &Import,
-    sorted: &mut Sorted<'_>,
+    import: &ContactImport,
+    sorted: &mut SortedRows<'_>,
 ) -> Result<Found, Error> {
     if ring.is_none() {
         return Ok(Found::default());
@@ -179,7 +186,9 @@ async fn suppress<C: ConnectionTrait>(
     let found = suppressions::find(connection, ring, reader, &reached).await?;
     let mut reached = reached.iter();
     sorted.missing.retain(|row| {
-        let blocked = reached.next().is_some_and(|of| found.blocked(policy, of, &import.purpose).is_some());
+        let blocked = reached
+            .next()
+            .is_some_and(|addresses| found.blocked(policy, addresses, &import.purpose).is_some());
         if blocked {
             sorted.refused.push((row.line, Reason::Suppressed));
         }
@@ -191,13 +200,13 @@ async fn suppress<C: ConnectionTrait>(
 /// What a row becomes.
 fn new_contact(
     tx: &mut Transaction,
-    import: &Import,
+    import: &ContactImport,
     row: &Row,
     found: &Found,
 ) -> Result<NewContactRows, Error> {
-    let (id, created_at) = match &row.own {
+    let (id, created_at) = match &row.native {
         // It may have been here before: its keys are looked for.
-        Some(own) => (own.id, own.created_at),
+        Some(native) => (native.id, native.created_at),
         None => (tx.new_subject(), None),
     };
     let mut contact = row.contact(tx.reader(), id, tx.now())?;
@@ -225,35 +234,37 @@ fn new_contact(
 }
 
 /// The rows of a batch: those that no earlier import has brought, and those that cannot come in.
-struct Sorted<'a> {
+struct SortedRows<'a> {
     missing: Vec<&'a Row>,
     refused: Vec<(u64, Reason)>,
 }
 
 /// Looks for what is there: rows are known by their source and id there, those of an export of Zweck by their own id.
-async fn sort<'a, C: ConnectionTrait>(
+async fn sort_rows<'a, C: ConnectionTrait>(
     connection: &C,
-    import: &Import,
+    import: &ContactImport,
     rows: &'a [Row],
-) -> Result<Sorted<'a>, Error> {
-    let sources: Vec<Vec<(&str, &str)>> = rows.iter().map(|row| keys(import, row)).collect();
-    let known = known(connection, &sources).await?;
-    let own: Vec<Uuid> = rows.iter().filter_map(|row| row.own.as_ref().map(|own| own.id)).collect();
+) -> Result<SortedRows<'a>, Error> {
+    let sources: Vec<Vec<(&str, &str)>> = rows.iter().map(|row| source_ids(import, row)).collect();
+    let known = known_source_ids(connection, &sources).await?;
+    let native: Vec<Uuid> =
+        rows.iter().filter_map(|row| row.native.as_ref().map(|native| native.id)).collect();
     let mut present: HashSet<Uuid> = HashSet::new();
-    for own in own.chunks(MAX_BIND_VALUES) {
+    for native in native.chunks(MAX_BIND_VALUES) {
         let ids = contact::Entity::find().select_only().column(contact::Column::Id);
-        let ids = ids.filter(contact::Column::Id.is_in(own.iter().copied())).into_tuple::<Uuid>();
+        let ids = ids.filter(contact::Column::Id.is_in(native.iter().copied())).into_tuple::<Uuid>();
         present.extend(ids.all(connection).await?);
     }
-    let mut sorted = Sorted { missing: Vec::new(), refused: Vec::new() };
-    for (row, keys) in rows.iter().zip(sources) {
-        let held = |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
-        let held = keys.iter().any(held);
-        match row.own.as_ref().filter(|own| !own.sources.is_empty()) {
-            _ if row.own.as_ref().is_some_and(|own| present.contains(&own.id)) => {}
+    let mut sorted = SortedRows { missing: Vec::new(), refused: Vec::new() };
+    for (row, source_ids) in rows.iter().zip(sources) {
+        let is_known =
+            |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
+        let is_known = source_ids.iter().any(is_known);
+        match row.native.as_ref().filter(|native| !native.sources.is_empty()) {
+            _ if row.native.as_ref().is_some_and(|native| present.contains(&native.id)) => {}
             // Somebody else has that id in that source: two persons do not become one.
-            Some(_) if held => sorted.refused.push((row.line, Reason::SourceTaken)),
-            _ if held => {}
+            Some(_) if is_known => sorted.refused.push((row.line, Reason::SourceTaken)),
+            _ if is_known => {}
             _ => sorted.missing.push(row),
         }
     }
@@ -261,13 +272,13 @@ async fn sort<'a, C: ConnectionTrait>(
 }
 
 /// Which of these sources and ids there are known.
-async fn known<C: ConnectionTrait>(
+async fn known_source_ids<C: ConnectionTrait>(
     connection: &C,
     sources: &[Vec<(&str, &str)>],
 ) -> Result<HashSet<(String, String)>, Error> {
     let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
     let (names, ids) = (Vec::from_iter(names), Vec::from_iter(ids));
-    let mut known = HashSet::new();
+    let mut known_source_ids = HashSet::new();
     for names in names.chunks(MAX_BIND_VALUES) {
         for ids in ids.chunks(MAX_BIND_VALUES) {
             let present: Vec<(String, Option<String>)> = provenance::Entity::find()
@@ -279,42 +290,48 @@ async fn known<C: ConnectionTrait>(
                 .into_tuple()
                 .all(connection)
                 .await?;
-            known.extend(present.into_iter().filter_map(|(source, id)| Some((source, id?))));
+            known_source_ids.extend(present.into_iter().filter_map(|(source, id)| Some((source, id?))));
         }
     }
-    Ok(known)
+    Ok(known_source_ids)
 }
 
 /// Sources and ids there by which a row is known again.
-fn keys<'a>(import: &'a Import, row: &'a Row) -> Vec<(&'a str, &'a str)> {
-    match row.own.as_ref().filter(|own| !own.sources.is_empty()) {
+fn source_ids<'a>(import: &'a ContactImport, row: &'a Row) -> Vec<(&'a str, &'a str)> {
+    match row.native.as_ref().filter(|native| !native.sources.is_empty()) {
         None => vec![(import.source.trim(), row.external_id.as_str())],
-        Some(own) => {
-            let pair = |source: &'a OwnSource| Some((source.source.as_str(), source.external_id.as_deref()?));
-            own.sources.iter().filter_map(pair).collect()
+        Some(native) => {
+            let pair =
+                |source: &'a NativeSource| Some((source.source.as_str(), source.external_id.as_deref()?));
+            native.sources.iter().filter_map(pair).collect()
         }
     }
 }
 
 /// Where the values come from: as an export of Zweck tells it, else from this import.
-fn sources_of(tx: &Transaction, import: &Import, row: &Row, contact_id: Uuid) -> Vec<provenance::Model> {
-    let told = row.own.iter().flat_map(|own| &own.sources);
-    let told: Vec<provenance::Model> = told
-        .map(|told| provenance::Model {
+fn sources_of(
+    tx: &Transaction,
+    import: &ContactImport,
+    row: &Row,
+    contact_id: Uuid,
+) -> Vec<provenance::Model> {
+    let sources = row.native.iter().flat_map(|native| &native.sources);
+    let sources: Vec<provenance::Model> = sources
+        .map(|sources| provenance::Model {
             id: tx.new_id(),
             contact_id,
-            source: told.source.clone(),
-            external_id: told.external_id.clone(),
-            collected_at: told.collected_at,
-            recorded_at: told.recorded_at.unwrap_or(tx.now()),
-            recorded_by: told.recorded_by.clone().unwrap_or_else(|| import.actor.clone()),
-            fields: serde_json::json!(told.fields).to_string(),
-            informed_at: told.informed_at.or(import.informed_at),
-            notice_version: told.notice_version.clone().or_else(|| import.notice_version.clone()),
+            source: sources.source.clone(),
+            external_id: sources.external_id.clone(),
+            collected_at: sources.collected_at,
+            recorded_at: sources.recorded_at.unwrap_or(tx.now()),
+            recorded_by: sources.recorded_by.clone().unwrap_or_else(|| import.actor.clone()),
+            fields: serde_json::json!(sources.fields).to_string(),
+            informed_at: sources.informed_at.or(import.informed_at),
+            notice_version: sources.notice_version.clone().or_else(|| import.notice_version.clone()),
         })
         .collect();
-    if !told.is_empty() {
-        return told;
+    if !sources.is_empty() {
+        return sources;
     }
     let mut fields: Vec<&str> = row.values.iter().map(|(field, _)| field.name).collect();
     if !row.points.is_empty() {

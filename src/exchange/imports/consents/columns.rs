@@ -2,20 +2,20 @@
 
 use std::io::Read;
 
-use super::wanted::{ConsentImport, FIELDS, OPT_OUT};
+use super::consent_import::{ConsentImport, FIELDS, OPT_OUT};
 use crate::{
     base::error::Error,
     exchange::imports::{
         csv_table::Table,
-        heads::{looks_like, plain, tells_consents, tells_opt_outs},
-        times::{tells_time, tells_year},
-        words::{says_no_under, tells_status},
+        header_names::{is_consent_header, is_opt_out_header, looks_like, normalize},
+        times::{is_time, is_year},
+        words::{is_status_word, says_no_under},
     },
 };
 
 /// The columns of a file, by what they hold.
 pub(super) struct Columns {
-    known: Vec<(&'static str, usize, String)>,
+    mapped: Vec<(&'static str, usize, String)>,
     /// Columns that hold nothing which is imported, with their heads, and whether that is said.
     unmapped: Vec<(usize, String, bool)>,
 }
@@ -26,57 +26,62 @@ impl Columns {
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, or there twice; for one that looks like a field and is neither mapped nor
     /// ignored; and where contact, purpose or status have none.
-    pub fn of<R: Read>(table: &Table<R>, import: &ConsentImport) -> Result<Self, Error> {
-        let heads = table.heads();
+    pub fn find<R: Read>(table: &Table<R>, import: &ConsentImport) -> Result<Self, Error> {
+        let header_names = table.header_names();
         let mut ignored = Vec::with_capacity(import.ignore.len());
-        for head in &import.ignore {
-            ignored.push(table.find(head)?);
+        for header_name in &import.ignore {
+            ignored.push(table.find(header_name)?);
         }
-        let mut known: Vec<(&'static str, usize, String)> = Vec::new();
+        let mut mapped: Vec<(&'static str, usize, String)> = Vec::new();
         for (field, column) in &import.map {
-            known.push((field, table.find(column)?, column.clone()));
+            mapped.push((field, table.find(column)?, column.clone()));
         }
-        let mapped = known.clone();
-        let taken =
-            |index: usize| ignored.contains(&index) || mapped.iter().any(|(_, known, _)| *known == index);
+        let explicit = mapped.clone();
+        let is_taken =
+            |index: usize| ignored.contains(&index) || explicit.iter().any(|(_, taken, _)| *taken == index);
         // What a no is read of is named: a head alone may ask for either.
-        let called = FIELDS.into_iter().filter(|field| *field != OPT_OUT);
-        for field in called.filter(|_| import.reading.header) {
-            if known.iter().any(|(known, ..)| *known == field) {
+        let by_name = FIELDS.into_iter().filter(|field| *field != OPT_OUT);
+        for field in by_name.filter(|_| import.read_options.header) {
+            if mapped.iter().any(|(known, ..)| *known == field) {
                 continue;
             }
-            let called = heads.iter().enumerate().filter(|(_, head)| plain(head) == plain(field));
-            let mut called = called.filter(|(index, _)| !taken(*index));
+            let called = header_names
+                .iter()
+                .enumerate()
+                .filter(|(_, header_name)| normalize(header_name) == normalize(field));
+            let mut called = called.filter(|(index, _)| !is_taken(*index));
             match (called.next(), called.next()) {
-                (Some((index, head)), None) => known.push((field, index, head.clone())),
+                (Some((index, header_name)), None) => mapped.push((field, index, header_name.clone())),
                 (Some(_), Some(_)) => {
                     return Err(Error::bad_input(format!("the file has several columns for `{field}`")));
                 }
                 (None, _) => {}
             }
         }
-        let unmapped = heads.into_iter().enumerate();
-        let unmapped = unmapped.filter(|(index, _)| !known.iter().any(|(_, known, _)| known == index));
+        let unmapped = header_names.into_iter().enumerate();
+        let unmapped = unmapped.filter(|(index, _)| !mapped.iter().any(|(_, column, _)| column == index));
         let unmapped: Vec<(usize, String, bool)> =
-            unmapped.map(|(index, head)| (index, head, ignored.contains(&index))).collect();
-        if import.reading.header {
-            for (_, head, _) in unmapped.iter().filter(|(.., ignored)| !ignored) {
-                match looks_like(head, &FIELDS) {
-                    Some("status") if tells_opt_outs(head) => {
-                        return Err(unclear(head, "tells who does not want it", OPT_OUT));
+            unmapped.map(|(index, header_name)| (index, header_name, ignored.contains(&index))).collect();
+        if import.read_options.header {
+            for (_, header_name, _) in unmapped.iter().filter(|(.., ignored)| !ignored) {
+                match looks_like(header_name, &FIELDS) {
+                    Some("status") if is_opt_out_header(header_name) => {
+                        return Err(unread_column(header_name, "tells who does not want it", OPT_OUT));
                     }
-                    Some(field) => return Err(unclear(head, &format!("looks like `{field}`"), field)),
+                    Some(field) => {
+                        return Err(unread_column(header_name, &format!("looks like `{field}`"), field));
+                    }
                     None => {}
                 }
             }
         }
         // A yes under such a head is a no, by whatever field it is mapped.
-        for (field, _, head) in known.iter_mut().filter(|_| import.reading.header) {
-            if *field == "status" && tells_opt_outs(head) {
+        for (field, _, header_name) in mapped.iter_mut().filter(|_| import.read_options.header) {
+            if *field == "status" && is_opt_out_header(header_name) {
                 *field = OPT_OUT;
             }
         }
-        let has = |names: &[&str]| known.iter().any(|(field, ..)| names.contains(field));
+        let has = |names: &[&str]| mapped.iter().any(|(field, ..)| names.contains(field));
         for names in [&["contactId", "externalId", "email", "phone"][..], &["purpose"], &["status", OPT_OUT]]
         {
             if !has(names) {
@@ -86,29 +91,32 @@ impl Columns {
                 )));
             }
         }
-        Ok(Self { known, unmapped })
+        Ok(Self { mapped, unmapped })
     }
 
     /// The column of a field, with its head.
     pub fn column(&self, field: &str) -> Option<(usize, &str)> {
-        let found = self.known.iter().find(|(known, ..)| *known == field);
-        found.map(|(_, index, head)| (*index, head.as_str()))
+        let found = self.mapped.iter().find(|(known, ..)| *known == field);
+        found.map(|(_, index, header_name)| (*index, header_name.as_str()))
     }
 
     /// Heads of columns that hold nothing which is imported, where the row has something there.
     pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
-        self.unmapped.iter().filter(|(index, ..)| table.is_filled(*index)).map(|(_, head, _)| head.as_str())
+        self.unmapped
+            .iter()
+            .filter(|(index, ..)| table.is_filled(*index))
+            .map(|(_, header_name, _)| header_name.as_str())
     }
 
     /// The head of a column that is neither mapped nor ignored and says no in this row.
-    pub fn no_beside<R: Read>(&self, table: &Table<R>) -> Option<&str> {
+    pub fn header_saying_no<R: Read>(&self, table: &Table<R>) -> Option<&str> {
         let mut unmapped = self.unmapped.iter().filter(|(.., ignored)| !ignored);
         // What cannot be read may be one.
-        let no = unmapped.find(|(index, head, _)| match table.text(*index) {
-            Ok(cell) => says_no_under(head, &cell),
-            Err(_) => tells_opt_outs(head) || tells_consents(head),
+        let no = unmapped.find(|(index, header_name, _)| match table.text(*index) {
+            Ok(cell) => says_no_under(header_name, &cell),
+            Err(_) => is_opt_out_header(header_name) || is_consent_header(header_name),
         });
-        no.map(|(_, head, _)| head.as_str())
+        no.map(|(_, header_name, _)| header_name.as_str())
     }
 
     /// Looks whether the row has something in a column that is not mapped which looks like a status or a time.
@@ -116,13 +124,13 @@ impl Columns {
     /// # Errors
     /// `BAD_USER_INPUT` naming the column.
     pub fn check_unmapped<R: Read>(&self, table: &Table<R>) -> Result<(), Error> {
-        for (index, head, _) in self.unmapped.iter().filter(|(.., ignored)| !ignored) {
+        for (index, header_name, _) in self.unmapped.iter().filter(|(.., ignored)| !ignored) {
             let Ok(cell) = table.text(*index) else { continue };
-            if tells_status(&cell) {
-                return Err(unclear(head, "holds words of a status", "status"));
+            if is_status_word(&cell) {
+                return Err(unread_column(header_name, "holds words of a status", "status"));
             }
-            if tells_time(&cell) || (tells_year(&cell) && looks_like(head, &["postalCode"]).is_none()) {
-                return Err(unclear(head, "holds times", "expiresAt"));
+            if is_time(&cell) || (is_year(&cell) && looks_like(header_name, &["postalCode"]).is_none()) {
+                return Err(unread_column(header_name, "holds times", "expiresAt"));
             }
         }
         Ok(())
@@ -130,8 +138,8 @@ impl Columns {
 }
 
 /// What is not read must not make a consent wider than it is.
-fn unclear(head: &str, what: &str, field: &str) -> Error {
+fn unread_column(header_name: &str, reason: &str, field: &str) -> Error {
     Error::bad_input(format!(
-        "column `{head}` {what} and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
+        "column `{header_name}` {reason} and is not read: say what it holds by --map {field}={header_name} (or another field), or that it does not count by --ignore {header_name}"
     ))
 }

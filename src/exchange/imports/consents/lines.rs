@@ -1,7 +1,7 @@
 //! Lines of a file of consents: each cell checked, before anything is looked up about a person. Room: exchange/imports/consents.
 
 mod grants;
-mod naming;
+mod persons;
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     columns::Columns,
-    wanted::{ConsentImport, OPT_OUT},
+    consent_import::{ConsentImport, OPT_OUT},
 };
 use crate::{
     app::App,
@@ -21,8 +21,8 @@ use crate::{
     domain::consents::Said,
     exchange::imports::{
         Problem, Reason,
+        contact_lookup::PersonRef,
         csv_table::Table,
-        known::Who,
         times::instant,
         words::{self, Word},
     },
@@ -35,7 +35,7 @@ use crate::{
 pub(super) struct Line {
     pub line: u64,
     /// By what it names the person: a yes by the first, which the others must agree with, a no by all that it tells.
-    pub who: Vec<Who>,
+    pub persons: Vec<PersonRef>,
     /// Purposes and channels that are meant: of a yes one.
     pub targets: Vec<(String, Channel)>,
     /// Whether the purposes are meant on every channel, those too that they used once.
@@ -66,7 +66,7 @@ impl Line {
             ),
             Said::Ended { refused, at, source } => format!("{:?}", (refused, at, source)),
         };
-        short(&text)
+        short_digest(&text)
     }
 
     pub fn is_no(&self) -> bool {
@@ -75,22 +75,22 @@ impl Line {
 }
 
 /// What a line says.
-pub(super) enum Told {
-    Yes(Line),
-    No(Line),
+pub(super) enum ParsedLine {
+    Grant(Line),
+    End(Line),
     /// It says no, or may say it, and cannot be taken: no yes of these persons to these purposes, or to any, is taken either.
-    Unclear {
-        who: Vec<Who>,
+    UnclearLine {
+        persons: Vec<PersonRef>,
         purposes: Option<Vec<String>>,
     },
     /// Neither.
-    Nothing,
+    Invalid,
     /// Neither, and nothing is wrong: a column of opt-outs that says none.
-    Silent,
+    Empty,
 }
 
 /// The first 8 bytes of SHA-256.
-pub(super) fn short(text: &str) -> u64 {
+pub(super) fn short_digest(text: &str) -> u64 {
     Sha256::digest(text).first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
@@ -109,7 +109,7 @@ impl Rules {
         self.now
     }
 
-    pub async fn of(app: &App, import: &ConsentImport) -> Result<Self, Error> {
+    pub async fn load(app: &App, import: &ConsentImport) -> Result<Self, Error> {
         let texts = consent_text::Entity::find().all(&app.db.reader).await?;
         let texts = texts.into_iter().map(|text| ((text.purpose_code, text.language, text.version), text.id));
         Ok(Self {
@@ -123,7 +123,7 @@ impl Rules {
 }
 
 /// A line in the making.
-struct Draft<'a, R> {
+struct LineDraft<'a, R> {
     table: &'a Table<R>,
     columns: &'a Columns,
     rules: &'a Rules,
@@ -138,16 +138,16 @@ pub(super) fn read<R: Read>(
     columns: &Columns,
     rules: &Rules,
     line: u64,
-) -> (Told, Vec<Problem>) {
-    let mut draft = Draft { table, columns, rules, line, problems: Vec::new() };
-    let told = draft.read();
-    (told, draft.problems)
+) -> (ParsedLine, Vec<Problem>) {
+    let mut draft = LineDraft { table, columns, rules, line, problems: Vec::new() };
+    let parsed = draft.read();
+    (parsed, draft.problems)
 }
 
-impl<R: Read> Draft<'_, R> {
-    fn fault(&mut self, field: &str, reason: Reason) {
-        let column = self.columns.column(field).map_or(field, |(_, head)| head).to_owned();
-        self.problems.push(Problem::of(self.line, Some(column), reason));
+impl<R: Read> LineDraft<'_, R> {
+    fn invalid_value(&mut self, field: &str, reason: Reason) {
+        let column = self.columns.column(field).map_or(field, |(_, header_name)| header_name).to_owned();
+        self.problems.push(Problem::new(self.line, Some(column), reason));
     }
 
     /// What the line holds of `field`, one line of sound text.
@@ -156,110 +156,118 @@ impl<R: Read> Draft<'_, R> {
         let text = self.table.text(index);
         let text = text.and_then(|text| Ok(Validator::Line.check(&text, self.rules.now.date_naive())?));
         text.unwrap_or_else(|reason| {
-            self.fault(field, reason);
+            self.invalid_value(field, reason);
             None
         })
     }
 
-    fn needed(&mut self, field: &str) -> Option<String> {
+    fn required_cell(&mut self, field: &str) -> Option<String> {
         let before = self.problems.len();
         let text = self.cell(field);
         if text.is_none() && self.problems.len() == before {
-            self.fault(field, Reason::MissingValue);
+            self.invalid_value(field, Reason::MissingValue);
         }
         text
     }
 
-    fn read(&mut self) -> Told {
-        if let Some(told) = self.opt_out() {
-            return told;
+    fn read(&mut self) -> ParsedLine {
+        if let Some(parsed) = self.opt_out() {
+            return parsed;
         }
-        let status = self.needed("status");
+        let status = self.required_cell("status");
         match status.as_deref().map(words::status) {
             Some(Word::Yes) => {
-                if let Some(head) = self.columns.no_beside(self.table) {
-                    self.problems.push(Problem::of(self.line, Some(head.to_owned()), Reason::HeldBack));
+                if let Some(header_name) = self.columns.header_saying_no(self.table) {
+                    self.problems.push(Problem::new(
+                        self.line,
+                        Some(header_name.to_owned()),
+                        Reason::HeldBack,
+                    ));
                     return self.unclear();
                 }
-                match self.yes().filter(|_| self.problems.is_empty()) {
-                    Some(line) => Told::Yes(line),
-                    None => Told::Nothing,
+                match self.grant_line().filter(|_| self.problems.is_empty()) {
+                    Some(line) => ParsedLine::Grant(line),
+                    None => ParsedLine::Invalid,
                 }
             }
-            Some(Word::No { refused }) => self.no(refused),
+            Some(Word::No { refused }) => self.end_line(refused),
             Some(Word::Undeliverable) => {
-                self.fault("status", Reason::Undeliverable);
-                Told::Nothing
+                self.invalid_value("status", Reason::Undeliverable);
+                ParsedLine::Invalid
             }
             Some(Word::Unknown) => {
-                self.fault("status", Reason::UnknownStatus);
+                self.invalid_value("status", Reason::UnknownStatus);
                 self.unclear()
             }
             // What cannot be read may be a no; an empty cell is none.
             None if self.problems.iter().any(|problem| problem.reason != Reason::MissingValue) => {
                 self.unclear()
             }
-            None => Told::Nothing,
+            None => ParsedLine::Invalid,
         }
     }
 
     /// What a column of opt-outs says; nothing where there is none, or where it says nothing beside a status.
-    fn opt_out(&mut self) -> Option<Told> {
+    fn opt_out(&mut self) -> Option<ParsedLine> {
         let (index, _) = self.columns.column(OPT_OUT)?;
         let with_status = self.columns.column("status").is_some();
         let text = self.cell(OPT_OUT);
         let Some(text) = text else {
             // What cannot be read may be a no.
-            let unread = !self.problems.is_empty() || self.table.text(index).is_err();
-            return if unread { Some(self.unclear()) } else { (!with_status).then_some(Told::Silent) };
+            let is_unreadable = !self.problems.is_empty() || self.table.text(index).is_err();
+            return if is_unreadable {
+                Some(self.unclear())
+            } else {
+                (!with_status).then_some(ParsedLine::Empty)
+            };
         };
         match words::status(&text) {
             Word::Undeliverable => {
-                self.fault(OPT_OUT, Reason::Undeliverable);
-                Some(Told::Nothing)
+                self.invalid_value(OPT_OUT, Reason::Undeliverable);
+                Some(ParsedLine::Invalid)
             }
-            Word::No { refused: true } => Some(self.no(true)),
-            _ if words::opts_out(&text) => Some(self.no(false)),
-            _ => (!with_status).then_some(Told::Silent),
+            Word::No { refused: true } => Some(self.end_line(true)),
+            _ if words::opts_out(&text) => Some(self.end_line(false)),
+            _ => (!with_status).then_some(ParsedLine::Empty),
         }
     }
 
     /// A line that may say no, or says it of what cannot be read.
-    fn unclear(&mut self) -> Told {
+    fn unclear(&mut self) -> ParsedLine {
         let before = self.problems.len();
-        let who = self.everyone();
-        let purposes = self.cell("purpose").and_then(|code| self.named(&code)).map(|purpose| {
-            let kinds = self.kinds(&purpose, None).into_iter().map(|(code, _)| code);
-            kinds.chain([purpose.code.clone()]).collect()
+        let persons = self.all_persons();
+        let purposes = self.cell("purpose").and_then(|code| self.find_purpose(&code)).map(|purpose| {
+            let consent_targets = self.consent_targets(&purpose, None).into_iter().map(|(code, _)| code);
+            consent_targets.chain([purpose.code.clone()]).collect()
         });
         // What is wrong beside is not told again.
         self.problems.truncate(before);
         self.problems = std::mem::take(&mut self.problems).into_iter().map(Problem::not_taken).collect();
-        Told::Unclear { who, purposes }
+        ParsedLine::UnclearLine { persons, purposes }
     }
 
-    fn yes(&mut self) -> Option<Line> {
-        let who = self.one();
+    fn grant_line(&mut self) -> Option<Line> {
+        let persons = self.sole_person();
         let purpose = self.purpose_on_consent();
-        let channel = self.needed("channel").and_then(|word| {
+        let channel = self.required_cell("channel").and_then(|word| {
             let channel = words::channel(&word);
             if channel.is_none() {
-                self.fault("channel", Reason::InvalidChannel);
+                self.invalid_value("channel", Reason::InvalidChannel);
             }
             channel
         });
         if let (Some(purpose), Some(channel)) = (&purpose, channel)
-            && !uses(purpose, channel)
+            && !uses_channel(purpose, channel)
         {
-            self.fault("channel", Reason::ChannelNotUsed);
+            self.invalid_value("channel", Reason::ChannelNotUsed);
         }
         let (purpose, channel) = (purpose?, channel?);
-        let told = self.told_on(channel);
-        let grant = self.grant(&purpose, channel, (who.first(), told));
-        who.first()?;
+        let addresses = self.addresses_on_channel(channel);
+        let grant = self.grant(&purpose, channel, (persons.first(), addresses));
+        persons.first()?;
         Some(Line {
             line: self.line,
-            who,
+            persons,
             targets: vec![(purpose.code.clone(), channel)],
             every_channel: false,
             channel: Some(channel),
@@ -268,83 +276,89 @@ impl<R: Read> Draft<'_, R> {
         })
     }
 
-    fn no(&mut self, refused: bool) -> Told {
-        let who = self.everyone();
-        if who.is_empty() && self.problems.is_empty() {
-            self.fault("contactId", Reason::MissingValue);
+    fn end_line(&mut self, refused: bool) -> ParsedLine {
+        let persons = self.all_persons();
+        if persons.is_empty() && self.problems.is_empty() {
+            self.invalid_value("contactId", Reason::MissingValue);
         }
-        let purpose = self.needed("purpose").and_then(|code| {
-            let purpose = self.named(&code);
+        let purpose = self.required_cell("purpose").and_then(|code| {
+            let purpose = self.find_purpose(&code);
             if purpose.is_none() {
-                self.fault("purpose", Reason::UnknownPurpose);
+                self.invalid_value("purpose", Reason::UnknownPurpose);
             }
             purpose
         });
-        let objected = purpose.as_ref().is_some_and(|purpose| {
-            purpose.grounds != Grounds::Consent && crate::exchange::imports::door::can_be_objected_to(purpose)
+        let is_objectable = purpose.as_ref().is_some_and(|purpose| {
+            purpose.grounds != Grounds::Consent
+                && crate::exchange::imports::objection_recorder::can_be_objected_to(purpose)
         });
         if let Some(purpose) = &purpose
             && purpose.grounds != Grounds::Consent
-            && !objected
+            && !is_objectable
         {
-            self.fault("purpose", Reason::NotOnConsent);
+            self.invalid_value("purpose", Reason::NotOnConsent);
         }
-        let lost = who.is_empty()
-            || purpose.as_ref().is_none_or(|purpose| purpose.grounds != Grounds::Consent && !objected);
+        let is_lost = persons.is_empty()
+            || purpose.as_ref().is_none_or(|purpose| purpose.grounds != Grounds::Consent && !is_objectable);
         self.problems = std::mem::take(&mut self.problems).into_iter().map(Problem::not_taken).collect();
-        let (Some(purpose), false) = (purpose, lost) else { return self.unclear() };
+        let (Some(purpose), false) = (purpose, is_lost) else { return self.unclear() };
         let mut channel = self.cell("channel").and_then(|word| {
             let channel = words::channel(&word);
             if channel.is_none() {
-                self.fault("channel", Reason::InvalidChannel);
+                self.invalid_value("channel", Reason::InvalidChannel);
             }
             channel
         });
-        let mut targets = self.kinds(&purpose, channel);
+        let mut targets = self.consent_targets(&purpose, channel);
         if targets.is_empty() && purpose.grounds == Grounds::Consent && channel.is_some() {
             // Where it uses another alone, that one was meant.
-            self.fault("channel", Reason::ChannelNotUsed);
+            self.invalid_value("channel", Reason::ChannelNotUsed);
             channel = None;
-            targets = self.kinds(&purpose, None);
+            targets = self.consent_targets(&purpose, None);
         }
         let (source, at) = (self.source(), self.time("declaredAt", true));
-        Told::No(Line {
+        ParsedLine::End(Line {
             line: self.line,
-            who,
+            persons,
             every_channel: channel.is_none(),
             targets,
             channel,
-            objections: if objected { vec![purpose.code.clone()] } else { Vec::new() },
+            objections: if is_objectable { vec![purpose.code.clone()] } else { Vec::new() },
             said: Said::Ended { refused, at, source },
         })
     }
 
     /// The purposes on consent that `purpose` stands for, with their channels.
-    fn kinds(&self, purpose: &PurposeDef, channel: Option<Channel>) -> Vec<(String, Channel)> {
-        let all = self.rules.policy.purposes().iter();
-        let meant =
-            all.filter(|known| known.code == purpose.code || known.group.as_deref() == Some(&purpose.code));
-        let meant = meant.filter(|known| known.grounds == Grounds::Consent);
-        let meant =
-            meant.flat_map(|known| known.channels.iter().map(|used| (known.code.clone(), stored(*used))));
-        meant.filter(|(_, used)| channel.is_none_or(|channel| channel == *used)).collect()
+    fn consent_targets(&self, purpose: &PurposeDef, channel: Option<Channel>) -> Vec<(String, Channel)> {
+        let purposes = self.rules.policy.purposes().iter();
+        let matching = purposes.filter(|purpose_def| {
+            purpose_def.code == purpose.code || purpose_def.group.as_deref() == Some(&purpose.code)
+        });
+        let matching = matching.filter(|purpose_def| purpose_def.grounds == Grounds::Consent);
+        let matching = matching.flat_map(|purpose_def| {
+            purpose_def
+                .channels
+                .iter()
+                .map(|used_channel| (purpose_def.code.clone(), to_entity_channel(*used_channel)))
+        });
+        matching.filter(|(_, used_channel)| channel.is_none_or(|channel| channel == *used_channel)).collect()
     }
 
     /// The purpose or group that is called so, in whatever case.
-    fn named(&self, code: &str) -> Option<Arc<PurposeDef>> {
-        let mut all = self.rules.policy.purposes().iter();
-        all.find(|purpose| purpose.code.eq_ignore_ascii_case(code)).cloned()
+    fn find_purpose(&self, code: &str) -> Option<Arc<PurposeDef>> {
+        let mut purposes = self.rules.policy.purposes().iter();
+        purposes.find(|purpose| purpose.code.eq_ignore_ascii_case(code)).cloned()
     }
 
     fn purpose_on_consent(&mut self) -> Option<Arc<PurposeDef>> {
-        let code = self.needed("purpose")?;
+        let code = self.required_cell("purpose")?;
         let Some(purpose) = self.rules.policy.purpose(&code).cloned() else {
-            self.fault("purpose", Reason::UnknownPurpose);
+            self.invalid_value("purpose", Reason::UnknownPurpose);
             return None;
         };
         if purpose.grounds != Grounds::Consent {
             // Consent is given per kind, never to a group (Recital 43).
-            self.fault("purpose", Reason::NotOnConsent);
+            self.invalid_value("purpose", Reason::NotOnConsent);
             return None;
         }
         Some(purpose)
@@ -355,24 +369,24 @@ impl<R: Read> Draft<'_, R> {
     }
 
     /// An instant, or the beginning of a day; of an end it is the end of the day: what is not known goes to the withdrawal.
-    fn time(&mut self, field: &str, ends: bool) -> Option<DateTime<Utc>> {
+    fn time(&mut self, field: &str, is_end: bool) -> Option<DateTime<Utc>> {
         let text = self.cell(field)?;
-        let Some(at) = instant(&text, ends) else {
-            self.fault(field, Reason::InvalidTime);
+        let Some(at) = instant(&text, is_end) else {
+            self.invalid_value(field, Reason::InvalidTime);
             return None;
         };
         // What ended on the day that is not over ended by now.
-        let begun = ends && instant(&text, false).is_some_and(|begin| begin <= self.rules.now);
-        let at = if begun { at.min(self.rules.now) } else { at };
+        let has_begun = is_end && instant(&text, false).is_some_and(|begin| begin <= self.rules.now);
+        let at = if has_begun { at.min(self.rules.now) } else { at };
         if at > self.rules.now && field != "expiresAt" {
-            self.fault(field, Reason::FutureTime);
+            self.invalid_value(field, Reason::FutureTime);
             return None;
         }
         Some(at)
     }
 }
 
-fn stored(channel: policy::Channel) -> Channel {
+fn to_entity_channel(channel: policy::Channel) -> Channel {
     match channel {
         policy::Channel::Email => Channel::Email,
         policy::Channel::Phone => Channel::Phone,
@@ -381,6 +395,6 @@ fn stored(channel: policy::Channel) -> Channel {
     }
 }
 
-fn uses(purpose: &PurposeDef, channel: Channel) -> bool {
-    purpose.channels.iter().any(|known| stored(*known) == channel)
+fn uses_channel(purpose: &PurposeDef, channel: Channel) -> bool {
+    purpose.channels.iter().any(|used| to_entity_channel(*used) == channel)
 }

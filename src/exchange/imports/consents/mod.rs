@@ -5,14 +5,14 @@
 //! last declared one is found; then consents are written, each against what is known by then.
 
 mod columns;
-mod fates;
-mod held;
+mod consent_import;
+mod dry_run;
+mod held_back;
 mod lines;
-mod meant;
+mod outcomes;
 mod report;
-mod telling;
-mod trial;
-mod wanted;
+mod suppression_entries;
+mod targets;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 use super::{
     Problem, Reason,
-    door::{Declared, Door},
-    known::{self, Known, ids},
+    contact_lookup::{self, ContactMatches, contact_ids},
+    objection_recorder::{Declaration, ObjectionRecorder},
     report::count,
     statistics::Statistics,
 };
@@ -35,15 +35,18 @@ use crate::{
     audit::{self, Author, EntryTiming, Transaction},
     base::error::Error,
     domain::consents::{self as declared, ExistingConsents, Outcome, Said},
-    exchange::imports::noes::Lines,
+    exchange::imports::lock_scope::LockScope,
 };
 use columns::Columns;
-use fates::{Fate, with_list};
-use held::{Held, Unclear};
-use lines::{Line, Rules, Told};
-use meant::{Used, all_told, contacts, find, key, one, speaking, told, used};
+pub use consent_import::ConsentImport;
+use held_back::{HeldBack, UnclearLine};
+use lines::{Line, ParsedLine, Rules};
+use outcomes::{RowOutcome, with_suppression};
 pub use report::ConsentReport;
-pub use wanted::ConsentImport;
+use targets::{
+    UsedChannels, declaration_key, declarations_of, declaring_contacts, find_matches, grant_declaration,
+    load_used_channels, named_contacts, sole_contact,
+};
 
 /// Lines that are written in one transaction.
 const BATCH_SIZE: usize = 100;
@@ -51,7 +54,7 @@ const BATCH_SIZE: usize = 100;
 /// Of several consents to the same, the line that counts: the last declared; where that is the same, the one that its content
 /// decides, so that the order of lines does not.
 #[derive(Clone, Copy)]
-struct Best {
+struct LatestGrant {
     rank: (DateTime<Utc>, u64),
     line: u64,
 }
@@ -60,7 +63,7 @@ struct Best {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// For what cannot be taken though it may be a no.
-    Look,
+    Scan,
     /// For what ends consents.
     Ends,
     /// For consents.
@@ -68,21 +71,21 @@ enum Pass {
 }
 
 /// An import under way. What grows with the file are some 50 bytes for each consent that is told.
-struct Run<'a, T> {
+struct ImportRun<'a, T> {
     app: &'a App,
     import: &'a ConsentImport,
     rules: Rules,
-    door: Door,
-    tell: T,
+    recorder: ObjectionRecorder,
+    on_problem: T,
     report: ConsentReport,
-    best: HashMap<u64, Best>,
+    latest_grants: HashMap<u64, LatestGrant>,
     /// What a trial would have ended.
-    ended: HashMap<u64, Vec<declared::Told>>,
-    held: Held,
+    trial_ends: HashMap<u64, Vec<declared::Told>>,
+    held_back: HeldBack,
     /// Lines of which all is told.
-    told: HashSet<u64>,
+    reported_lines: HashSet<u64>,
     /// What a trial would have put on the suppression list.
-    listed: telling::Listed,
+    trial_suppressions: suppression_entries::TrialSuppressions,
     statistics: Statistics,
 }
 
@@ -99,68 +102,86 @@ pub async fn consents<R: Read + Send>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,
     import: &ConsentImport,
-    tell: impl FnMut(Problem) -> Result<(), Error> + Send,
+    on_problem: impl FnMut(Problem) -> Result<(), Error> + Send,
 ) -> Result<ConsentReport, Error> {
     import.check()?;
-    let (rules, door) = (Rules::of(app, import).await?, Door::of(app, &import.actor)?);
+    let (rules, recorder) = (Rules::load(app, import).await?, ObjectionRecorder::new(app, &import.actor)?);
     let report = ConsentReport { dry_run: import.dry_run, ..ConsentReport::default() };
     let (best, ended, held, told, listed) = Default::default();
-    let statistics = Statistics::begin();
-    let mut run = Run { app, import, rules, door, tell, report, best, ended, held, told, listed, statistics };
+    let statistics = Statistics::new();
+    let mut run = ImportRun {
+        app,
+        import,
+        rules,
+        recorder,
+        on_problem,
+        report,
+        latest_grants: best,
+        trial_ends: ended,
+        held_back: held,
+        reported_lines: told,
+        trial_suppressions: listed,
+        statistics,
+    };
     let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
-    for pass in [Pass::Look, Pass::Ends, Pass::Grants] {
+    for pass in [Pass::Scan, Pass::Ends, Pass::Grants] {
         run.pass(file()?, pass).await?;
     }
     Ok(run.report)
 }
 
-impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
+impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
     /// Reads the file once.
     async fn pass<R: Read + Send>(&mut self, file: R, pass: Pass) -> Result<(), Error> {
-        let mut table = Table::open(file, &self.import.reading)?;
-        let columns = Columns::of(&table, self.import)?;
+        let mut table = Table::open(file, &self.import.read_options)?;
+        let columns = Columns::find(&table, self.import)?;
         let (mut unclear, mut ends, mut grants) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(row) = table.next()? {
             match row {
                 Err(row) => {
-                    if pass == Pass::Look {
+                    if pass == Pass::Scan {
                         // What stands there may be a no.
-                        let problem = Problem::of(row.line, None, row.reason).not_taken();
-                        self.lost(row.line, vec![Problem { last_line: row.last_line, ..problem }])?;
+                        let problem = Problem::new(row.line, None, row.reason).not_taken();
+                        self.report_not_taken(
+                            row.line,
+                            vec![Problem { last_line: row.last_line, ..problem }],
+                        )?;
                     } else if pass == Pass::Ends {
                         self.report.rows += 1;
                         self.report.rejected += 1;
                     }
                 }
                 Ok(line) => {
-                    if pass == Pass::Look {
+                    if pass == Pass::Scan {
                         columns.check_unmapped(&table)?;
                     }
-                    let (told, problems) = lines::read(&table, &columns, &self.rules, line);
+                    let (parsed, problems) = lines::read(&table, &columns, &self.rules, line);
                     match pass {
-                        Pass::Look if problems.iter().any(|problem| problem.no_not_taken) => {
-                            self.lost(line, problems)?;
+                        Pass::Scan if problems.iter().any(|problem| problem.no_not_taken) => {
+                            self.report_not_taken(line, problems)?;
                         }
                         Pass::Ends => {
                             self.report.rows += 1;
-                            for head in columns.left_out(&table) {
-                                *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
+                            for header_name in columns.left_out(&table) {
+                                *self.report.unmapped.entry(header_name.to_owned()).or_default() += 1;
                             }
-                            self.report.left_out += u64::from(matches!(told, Told::Silent));
-                            self.report.rejected +=
-                                u64::from(matches!(told, Told::Unclear { .. } | Told::Nothing));
-                            if !self.told.contains(&line) {
+                            self.report.left_out += u64::from(matches!(parsed, ParsedLine::Empty));
+                            self.report.rejected += u64::from(matches!(
+                                parsed,
+                                ParsedLine::UnclearLine { .. } | ParsedLine::Invalid
+                            ));
+                            if !self.reported_lines.contains(&line) {
                                 problems.into_iter().try_for_each(|problem| self.problem(problem))?;
                             }
                         }
                         _ => {}
                     }
-                    match (pass, told) {
-                        (Pass::Look, Told::Unclear { who, purposes }) => {
-                            unclear.push(Unclear { who, purposes })
+                    match (pass, parsed) {
+                        (Pass::Scan, ParsedLine::UnclearLine { persons: who, purposes }) => {
+                            unclear.push(UnclearLine { persons: who, purposes })
                         }
-                        (Pass::Look | Pass::Ends, Told::No(line)) => ends.push(line),
-                        (Pass::Ends | Pass::Grants, Told::Yes(line)) => grants.push(line),
+                        (Pass::Scan | Pass::Ends, ParsedLine::End(line)) => ends.push(line),
+                        (Pass::Ends | Pass::Grants, ParsedLine::Grant(line)) => grants.push(line),
                         _ => {}
                     }
                 }
@@ -181,7 +202,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     }
 
     async fn ends(&mut self, lines: Vec<Line>, pass: Pass) -> Result<(), Error> {
-        if pass == Pass::Look { self.look(&lines).await } else { self.write(lines).await }
+        if pass == Pass::Scan { self.report_unknown(&lines).await } else { self.write(lines).await }
     }
 
     async fn grants(&mut self, lines: Vec<Line>, pass: Pass) -> Result<(), Error> {
@@ -189,8 +210,8 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     }
 
     /// Tells of a line that says no, or may say it, which is not taken.
-    fn lost(&mut self, line: u64, problems: Vec<Problem>) -> Result<(), Error> {
-        if self.told.insert(line) {
+    fn report_not_taken(&mut self, line: u64, problems: Vec<Problem>) -> Result<(), Error> {
+        if self.reported_lines.insert(line) {
             self.report.noes_not_taken += 1;
         }
         problems.into_iter().try_for_each(|problem| self.problem(problem))
@@ -199,57 +220,66 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     fn problem(&mut self, problem: Problem) -> Result<(), Error> {
         self.report.problems += 1;
         *self.report.reasons.entry(problem.reason.as_str()).or_default() += 1;
-        (self.tell)(problem)
+        (self.on_problem)(problem)
     }
 
     /// Tells of noes that are of nobody: without a record, and without an address that could be kept.
-    async fn look(&mut self, lines: &[Line]) -> Result<(), Error> {
-        let lines: Vec<&Line> =
-            lines.iter().filter(|line| line.who.iter().all(|who| who.address().is_none())).collect();
+    async fn report_unknown(&mut self, lines: &[Line]) -> Result<(), Error> {
+        let lines: Vec<&Line> = lines
+            .iter()
+            .filter(|line| line.persons.iter().all(|person| person.address().is_none()))
+            .collect();
         let reader = &self.app.db.reader;
-        let named = lines.iter().flat_map(|line| &line.who);
-        let known = known::find(reader, self.import.contact_source.as_deref(), named).await?;
-        let present = known::present(reader, &ids(&known)).await?;
+        let persons = lines.iter().flat_map(|line| &line.persons);
+        let matches =
+            contact_lookup::find_contacts(reader, self.import.contact_source.as_deref(), persons).await?;
+        let existing = contact_lookup::existing(reader, &contact_ids(&matches)).await?;
         for line in lines {
-            let mut contacts = line.who.iter().filter_map(|who| known.get(who)).flatten();
-            if !contacts.any(|id| present.contains(id)) {
-                let problem = Problem::of(line.line, None, Reason::UnknownContact).not_taken();
-                self.lost(line.line, vec![problem])?;
+            let mut contacts = line.persons.iter().filter_map(|person| matches.get(person)).flatten();
+            if !contacts.any(|id| existing.contains(id)) {
+                let problem = Problem::new(line.line, None, Reason::UnknownContact).not_taken();
+                self.report_not_taken(line.line, vec![problem])?;
             }
         }
         Ok(())
     }
 
-    async fn hold_back(&mut self, unclear: Vec<Unclear>) -> Result<(), Error> {
-        let named = unclear.iter().flat_map(|unclear| &unclear.who);
-        let known = known::find(&self.app.db.reader, self.import.contact_source.as_deref(), named).await?;
-        unclear.iter().for_each(|unclear| self.held.add(&known, unclear));
+    async fn hold_back(&mut self, unclear: Vec<UnclearLine>) -> Result<(), Error> {
+        let persons = unclear.iter().flat_map(|unclear| &unclear.persons);
+        let matches = contact_lookup::find_contacts(
+            &self.app.db.reader,
+            self.import.contact_source.as_deref(),
+            persons,
+        )
+        .await?;
+        unclear.iter().for_each(|unclear| self.held_back.add(&matches, unclear));
         Ok(())
     }
 
     /// Finds of several consents to the same the one that counts, among those that nothing stands against.
     async fn rank(&mut self, lines: &[Line]) -> Result<(), Error> {
         let reader = &self.app.db.reader;
-        let known = find(reader, self.import, lines).await?;
+        let matches = find_matches(reader, self.import, lines).await?;
         let ring = audit::existing_installation_keys(self.app).await?;
-        let present = ExistingConsents::read(
+        let existing = ExistingConsents::read(
             reader,
             (ring, &self.app.reader),
-            &ids(&known),
+            &contact_ids(&matches),
             false,
             (self.rules.now(), &self.import.actor),
         )
         .await?;
         for line in lines {
-            let (Ok(contact), Said::Granted(grant)) = (one(&known, &present, line), &line.said) else {
+            let (Ok(contact), Said::Granted(grant)) = (sole_contact(&matches, &existing, line), &line.said)
+            else {
                 continue;
             };
-            let Some(told) = told(line, contact) else { continue };
-            if present.admits(&self.rules.policy, &told, grant).is_err() {
+            let Some(declaration) = grant_declaration(line, contact) else { continue };
+            if existing.admits(&self.rules.policy, &declaration, grant).is_err() {
                 continue;
             }
-            let new = Best { rank: (grant.granted_at(), line.content()), line: line.line };
-            let best = self.best.entry(key(&told)).or_insert(new);
+            let new = LatestGrant { rank: (grant.granted_at(), line.content()), line: line.line };
+            let best = self.latest_grants.entry(declaration_key(&declaration)).or_insert(new);
             if new.rank > best.rank {
                 *best = new;
             }
@@ -262,173 +292,188 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         if lines.is_empty() {
             return Ok(());
         }
-        let fates = match self.import.dry_run {
+        let outcomes = match self.import.dry_run {
             true => self.trial(&lines).await?,
             // Noes come before all else, and are taken also while the audit log cannot be written.
             false if lines.iter().all(Line::is_no) => {
-                let (fates, timing) =
+                let (outcomes, timing) =
                     audit::with_deferred_entries(|timing| self.commit(&lines, timing)).await?;
                 self.report.owed |= timing == EntryTiming::Deferred;
-                fates
+                outcomes
             }
             false => audit::with_retry(|| self.commit(&lines, EntryTiming::Immediate)).await?,
         };
         if !self.import.dry_run {
-            self.statistics.after(self.app, count(lines.len())).await;
+            self.statistics.count_rows(self.app, count(lines.len())).await;
         }
-        for (line, fate) in lines.iter().zip(fates) {
-            let reason = match fate {
-                Fate::Done(Outcome::Taken) => {
+        for (line, outcome) in lines.iter().zip(outcomes) {
+            let reason = match outcome {
+                RowOutcome::Done(Outcome::Taken) => {
                     let count = if line.is_no() { &mut self.report.ended } else { &mut self.report.granted };
                     *count += 1;
                     continue;
                 }
-                Fate::Stray(true) => {
+                RowOutcome::UnmatchedWithdrawal(true) => {
                     self.report.strays += 1;
                     continue;
                 }
-                Fate::Stray(false) | Fate::Done(Outcome::Unchanged) => {
+                RowOutcome::UnmatchedWithdrawal(false) | RowOutcome::Done(Outcome::Unchanged) => {
                     self.report.unchanged += 1;
                     continue;
                 }
-                Fate::Done(Outcome::LeftOut(hindrance)) => {
+                RowOutcome::Done(Outcome::LeftOut(hindrance)) => {
                     self.report.left_out += 1;
                     hindrance.into()
                 }
-                Fate::Repeated => {
+                RowOutcome::Repeated => {
                     self.report.left_out += 1;
                     Reason::RepeatedConsent
                 }
-                Fate::HeldBack => {
+                RowOutcome::HeldBack => {
                     self.report.left_out += 1;
                     Reason::HeldBack
                 }
-                Fate::Rejected(reason) => {
+                RowOutcome::Rejected(reason) => {
                     self.report.rejected += 1;
                     reason
                 }
             };
-            let problem = Problem::of(line.line, None, reason);
+            let problem = Problem::new(line.line, None, reason);
             match line.is_no() {
-                true if self.told.contains(&line.line) => {}
-                true => self.lost(line.line, vec![problem.not_taken()])?,
+                true if self.reported_lines.contains(&line.line) => {}
+                true => self.report_not_taken(line.line, vec![problem.not_taken()])?,
                 false => self.problem(problem)?,
             }
         }
         Ok(())
     }
 
-    async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<Fate>, Error> {
+    async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<RowOutcome>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
         tx.set_entry_timing(timing);
-        let (known, about) = self.named(lines).lock(&mut tx).await?;
+        let (matches, identities) = self.lock_scope(lines).lock(&mut tx).await?;
         let ring = tx.existing_installation_keys().await?;
-        let by = (tx.now(), self.import.actor.as_str());
-        let mut present =
-            ExistingConsents::read(tx.connection(), (ring.as_ref(), tx.reader()), &ids(&known), true, by)
-                .await?;
-        let used = used(tx.connection(), lines, &known).await?;
-        let mut fates = self.take(&mut present, (&known, &used), lines, &|| tx.new_id())?;
-        let meant: Vec<Vec<Uuid>> = lines.iter().map(|line| speaking(line, &known, &present)).collect();
-        let mut kept = present.write(&mut tx, "importConsents").await? > 0;
-        for ((line, fate), contacts) in
-            lines.iter().zip(&mut fates).zip(&meant).filter(|((line, _), _)| line.is_no())
+        let context = (tx.now(), self.import.actor.as_str());
+        let mut existing = ExistingConsents::read(
+            tx.connection(),
+            (ring.as_ref(), tx.reader()),
+            &contact_ids(&matches),
+            true,
+            context,
+        )
+        .await?;
+        let used = load_used_channels(tx.connection(), lines, &matches).await?;
+        let mut outcomes = self.decide(&mut existing, (&matches, &used), lines, &|| tx.new_id())?;
+        let declaring: Vec<Vec<Uuid>> =
+            lines.iter().map(|line| declaring_contacts(line, &matches, &existing)).collect();
+        let mut changed = existing.write(&mut tx, "importConsents").await? > 0;
+        for ((line, outcome), contacts) in
+            lines.iter().zip(&mut outcomes).zip(&declaring).filter(|((line, _), _)| line.is_no())
         {
             // Objections first: they look at the consents that there are.
-            let objected = self.object(&mut tx, line, contacts).await?;
-            let ended = matches!(fate, Fate::Done(Outcome::Taken));
-            let listed = telling::declare(&mut tx, &about, line, ended).await?;
-            if ended && !listed {
-                telling::owe(&mut tx, line, contacts).await?;
+            let objected = self.record_objections(&mut tx, line, contacts).await?;
+            let ended = matches!(outcome, RowOutcome::Done(Outcome::Taken));
+            let is_listed = suppression_entries::suppress(&mut tx, &identities, line, ended).await?;
+            if ended && !is_listed {
+                suppression_entries::notify_recipients(&mut tx, line, contacts).await?;
             }
-            *fate = with_list(fate, listed, objected);
-            kept |= listed || objected;
+            *outcome = with_suppression(outcome, is_listed, objected);
+            changed |= is_listed || objected;
         }
-        if kept {
+        if changed {
             tx.commit().await?;
         }
-        Ok(fates)
+        Ok(outcomes)
     }
 
     /// Whom lines name; of whom they say no is locked.
-    fn named<'l>(&'l self, lines: &'l [Line]) -> Lines<'l> {
+    fn lock_scope<'l>(&'l self, lines: &'l [Line]) -> LockScope<'l> {
         let noes = lines.iter().filter(|line| line.is_no());
-        Lines {
+        LockScope {
             source: self.import.contact_source.as_deref(),
-            all: lines.iter().flat_map(|line| &line.who).collect(),
-            noes: noes.flat_map(|line| &line.who).collect(),
-            brought: Vec::new(),
+            persons: lines.iter().flat_map(|line| &line.persons).collect(),
+            noes: noes.flat_map(|line| &line.persons).collect(),
+            extra_locks: Vec::new(),
         }
     }
 
     /// Records what a line objects to, of the records that it names; tells whether that is new.
-    async fn object(&self, tx: &mut Transaction, line: &Line, contacts: &[Uuid]) -> Result<bool, Error> {
+    async fn record_objections(
+        &self,
+        tx: &mut Transaction,
+        line: &Line,
+        contacts: &[Uuid],
+    ) -> Result<bool, Error> {
         let Said::Ended { at, source, .. } = &line.said else { return Ok(false) };
         let mut changed = false;
         for purpose in &line.objections {
-            let (addresses, source) = (line.who.as_slice(), source.as_deref());
-            let declared = Declared { contacts, addresses, purpose, channel: line.channel, at: *at, source };
-            changed |= self.door.declare(tx, &declared).await?.changed;
+            let (addresses, source) = (line.persons.as_slice(), source.as_deref());
+            let declared =
+                Declaration { contacts, addresses, purpose, channel: line.channel, at: *at, source };
+            changed |= self.recorder.declare(tx, &declared).await?.changed;
         }
         Ok(changed)
     }
 
     /// Decides about each line in its turn.
-    fn take(
+    fn decide(
         &self,
-        present: &mut ExistingConsents,
-        (known, used): (&Known, &Used),
+        existing: &mut ExistingConsents,
+        (matches, used): (&ContactMatches, &UsedChannels),
         lines: &[Line],
         new_id: &(dyn Fn() -> Uuid + Sync),
-    ) -> Result<Vec<Fate>, Error> {
-        let mut fates = Vec::with_capacity(lines.len());
+    ) -> Result<Vec<RowOutcome>, Error> {
+        let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
-            fates.push(match &line.said {
-                Said::Granted(_) => self.take_grant(present, known, line, new_id)?,
+            outcomes.push(match &line.said {
+                Said::Granted(_) => self.decide_grant(existing, matches, line, new_id)?,
                 Said::Ended { .. } => {
-                    let contacts = contacts(line, known, present);
-                    let mut taken = false;
-                    for told in all_told(line, &speaking(line, known, present), used) {
-                        taken |= present.take(&self.rules.policy, new_id, &told)? == Outcome::Taken;
+                    let contacts = named_contacts(line, matches, existing);
+                    let mut any_taken = false;
+                    for declaration in
+                        declarations_of(line, &declaring_contacts(line, matches, existing), used)
+                    {
+                        any_taken |=
+                            existing.take(&self.rules.policy, new_id, &declaration)? == Outcome::Taken;
                     }
-                    match (contacts.is_empty(), taken) {
-                        (true, _) if line.who.iter().all(|who| who.address().is_none()) => {
-                            Fate::Rejected(Reason::UnknownContact)
+                    match (contacts.is_empty(), any_taken) {
+                        (true, _) if line.persons.iter().all(|person| person.address().is_none()) => {
+                            RowOutcome::Rejected(Reason::UnknownContact)
                         }
-                        (true, _) => Fate::Stray(false),
-                        (false, true) => Fate::Done(Outcome::Taken),
-                        (false, false) => Fate::Done(Outcome::Unchanged),
+                        (true, _) => RowOutcome::UnmatchedWithdrawal(false),
+                        (false, true) => RowOutcome::Done(Outcome::Taken),
+                        (false, false) => RowOutcome::Done(Outcome::Unchanged),
                     }
                 }
             });
         }
-        Ok(fates)
+        Ok(outcomes)
     }
 
-    fn take_grant(
+    fn decide_grant(
         &self,
-        present: &mut ExistingConsents,
-        known: &Known,
+        existing: &mut ExistingConsents,
+        matches: &ContactMatches,
         line: &Line,
         new_id: &(dyn Fn() -> Uuid + Sync),
-    ) -> Result<Fate, Error> {
-        let contact = match one(known, present, line) {
+    ) -> Result<RowOutcome, Error> {
+        let contact = match sole_contact(matches, existing, line) {
             Ok(contact) => contact,
-            Err(reason) => return Ok(Fate::Rejected(reason)),
+            Err(reason) => return Ok(RowOutcome::Rejected(reason)),
         };
-        let (Some(told), Said::Granted(grant)) = (told(line, contact), &line.said) else {
+        let (Some(declaration), Said::Granted(grant)) = (grant_declaration(line, contact), &line.said) else {
             return Err(Error::internal("a consent to nothing"));
         };
-        if self.held.has(contact, &told.purpose) {
-            return Ok(Fate::HeldBack);
+        if self.held_back.has(contact, &declaration.purpose) {
+            return Ok(RowOutcome::HeldBack);
         }
-        let best = self.best.get(&key(&told)).map(|best| best.line);
+        let best = self.latest_grants.get(&declaration_key(&declaration)).map(|best| best.line);
         if best.is_some_and(|best| best != line.line)
-            && present.admits(&self.rules.policy, &told, grant).is_ok()
+            && existing.admits(&self.rules.policy, &declaration, grant).is_ok()
         {
-            return Ok(Fate::Repeated);
+            return Ok(RowOutcome::Repeated);
         }
-        Ok(Fate::Done(present.take(&self.rules.policy, new_id, &told)?))
+        Ok(RowOutcome::Done(existing.take(&self.rules.policy, new_id, &declaration)?))
     }
 }

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, io::Read};
 
 use super::{
-    presets::{Gate, PRESETS, Preset},
-    wanted::{FIELDS, Listing, OPT_OUT, ObjectionImport},
+    objection_import::{FIELDS, Listing, OPT_OUT, ObjectionImport},
+    presets::{PRESETS, Preset, RowCondition},
 };
 use crate::{
     base::error::Error,
     exchange::imports::{
         csv_table::Table,
-        heads::{looks_like, plain, tells_opt_outs},
+        header_names::{is_opt_out_header, looks_like, normalize},
     },
 };
 
@@ -22,9 +22,9 @@ pub(super) struct Columns {
     /// Columns of each field; of several the first that is filled counts, of addresses and numbers all.
     fields: Vec<(&'static str, usize, String)>,
     /// Columns that say whether a row is one of those that the file is read for; where there is none, every row is.
-    pub gates: Vec<(usize, Gate)>,
+    pub conditions: Vec<(usize, RowCondition)>,
     /// Columns of the other kind: of mail that did not get there, or of objections where that is what the file is read for.
-    pub others: Vec<(usize, Gate)>,
+    pub others: Vec<(usize, RowCondition)>,
     /// Columns that nothing is read of.
     unmapped: Vec<(usize, String)>,
 }
@@ -35,19 +35,21 @@ impl Columns {
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, for one that looks like a field and is neither mapped nor ignored, and for a
     /// file that does not say whom it is about.
-    pub fn of<R: Read>(table: &Table<R>, import: &ObjectionImport) -> Result<Self, Error> {
-        let heads = table.heads();
+    pub fn find<R: Read>(table: &Table<R>, import: &ObjectionImport) -> Result<Self, Error> {
+        let header_names = table.header_names();
         let mut ignored = Vec::with_capacity(import.ignore.len());
-        for head in &import.ignore {
-            ignored.push(table.find(head)?);
+        for header_name in &import.ignore {
+            ignored.push(table.find(header_name)?);
         }
         let mut fields: Vec<(&'static str, usize, String)> = Vec::new();
         for (field, column) in &import.map {
             fields.push((field, table.find(column)?, column.clone()));
         }
-        let preset = import.preset.as_deref().map(named).transpose()?;
+        let preset = import.preset.as_deref().map(find_preset).transpose()?;
         let at = |name: &str| {
-            let found = heads.iter().position(|head| import.reading.header && plain(head) == plain(name));
+            let found = header_names.iter().position(|header_name| {
+                import.read_options.header && normalize(header_name) == normalize(name)
+            });
             found.filter(|index| !ignored.contains(index))
         };
         let of_field = |field: &'static str| -> &[&'static str] {
@@ -71,40 +73,42 @@ impl Columns {
             };
             // Two names of a preset may be the same head.
             let found: BTreeSet<usize> = called.iter().filter_map(|name| at(name)).collect();
-            let found = found.into_iter().filter_map(|index| Some((field, index, heads.get(index)?.clone())));
+            let found =
+                found.into_iter().filter_map(|index| Some((field, index, header_names.get(index)?.clone())));
             fields.extend(found);
         }
         if !fields.iter().any(|(field, ..)| matches!(*field, "email" | "phone" | "street")) {
             return Err(Error::bad_input("the file has no column for `email`, `phone` or `street`"));
         }
-        let mut columns = Self { fields, gates: Vec::new(), others: Vec::new(), unmapped: Vec::new() };
+        let mut columns = Self { fields, conditions: Vec::new(), others: Vec::new(), unmapped: Vec::new() };
         if let Some(preset) = preset {
-            columns.gate(preset, import.kind, &at)?;
+            columns.condition(preset, import.kind, &at)?;
         }
-        columns.take_opt_outs(import);
+        columns.move_opt_outs(import);
         let taken = |index: usize| {
-            let gate = columns.gates.iter().any(|(gate, _)| *gate == index);
+            let condition = columns.conditions.iter().any(|(condition, _)| *condition == index);
             let field = columns.fields.iter().any(|(_, field, _)| *field == index);
-            gate || field || columns.others.iter().any(|(other, _)| *other == index)
+            condition || field || columns.others.iter().any(|(other, _)| *other == index)
         };
         // Parts of a postal address count beside a street alone.
         let with_street = columns.columns("street").next().is_some();
         let asked: Vec<&'static str> =
             FIELDS.into_iter().filter(|field| with_street || !BESIDE_A_STREET.contains(field)).collect();
         let unmapped: Vec<(usize, String)> =
-            heads.iter().cloned().enumerate().filter(|(index, _)| !taken(*index)).collect();
-        for (index, head) in unmapped.iter().filter(|(index, _)| !ignored.contains(index)) {
+            header_names.iter().cloned().enumerate().filter(|(index, _)| !taken(*index)).collect();
+        for (index, header_name) in unmapped.iter().filter(|(index, _)| !ignored.contains(index)) {
             match preset {
                 Some(preset) if preset.kinds && import.kind == Listing::Undeliverable => {
-                    columns.others.push((*index, Gate::True));
+                    columns.others.push((*index, RowCondition::True));
                 }
-                Some(preset) if preset.kinds => columns.gates.push((*index, Gate::True)),
+                Some(preset) if preset.kinds => columns.conditions.push((*index, RowCondition::True)),
                 Some(_) => {}
-                None if import.reading.header => {
-                    if let Some(field) = looks_like(head, &asked) {
-                        let field = if field == "status" && tells_opt_outs(head) { OPT_OUT } else { field };
+                None if import.read_options.header => {
+                    if let Some(field) = looks_like(header_name, &asked) {
+                        let field =
+                            if field == "status" && is_opt_out_header(header_name) { OPT_OUT } else { field };
                         return Err(Error::bad_input(format!(
-                            "column `{head}` looks like `{field}` and is not read: say what it holds by --map {field}={head} (or another field), or that it does not count by --ignore {head}"
+                            "column `{header_name}` looks like `{field}` and is not read: say what it holds by --map {field}={header_name} (or another field), or that it does not count by --ignore {header_name}"
                         )));
                     }
                 }
@@ -116,48 +120,52 @@ impl Columns {
     }
 
     /// Columns under whose head a yes is a no say which rows object.
-    fn take_opt_outs(&mut self, import: &ObjectionImport) {
-        let header = import.reading.header;
-        let meant = |(field, _, head): &(&'static str, usize, String)| {
-            *field == OPT_OUT || (header && *field == "status" && tells_opt_outs(head))
+    fn move_opt_outs(&mut self, import: &ObjectionImport) {
+        let header = import.read_options.header;
+        let is_opt_out = |(field, _, header_name): &(&'static str, usize, String)| {
+            *field == OPT_OUT || (header && *field == "status" && is_opt_out_header(header_name))
         };
-        let gates: Vec<(usize, Gate)> =
-            self.fields.iter().filter(|one| meant(one)).map(|(_, index, _)| (*index, Gate::Says)).collect();
-        self.fields.retain(|one| !meant(one));
+        let conditions: Vec<(usize, RowCondition)> = self
+            .fields
+            .iter()
+            .filter(|column| is_opt_out(column))
+            .map(|(_, index, _)| (*index, RowCondition::Says))
+            .collect();
+        self.fields.retain(|column| !is_opt_out(column));
         match import.kind {
-            Listing::Undeliverable => self.others.extend(gates),
-            _ => self.gates.extend(gates),
+            Listing::Undeliverable => self.others.extend(conditions),
+            _ => self.conditions.extend(conditions),
         }
     }
 
-    fn gate(
+    fn condition(
         &mut self,
         preset: &Preset,
         kind: Listing,
-        at: &dyn Fn(&str) -> Option<usize>,
+        index_of: &dyn Fn(&str) -> Option<usize>,
     ) -> Result<(), Error> {
-        let found = |all: &[(&str, Gate)]| -> Vec<(usize, Gate)> {
-            all.iter().filter_map(|(name, gate)| Some((at(name)?, *gate))).collect()
+        let found = |all: &[(&str, RowCondition)]| -> Vec<(usize, RowCondition)> {
+            all.iter().filter_map(|(name, condition)| Some((index_of(name)?, *condition))).collect()
         };
-        let (objecting, undeliverable) = (found(preset.gates), found(preset.undeliverable));
-        let (asked, what) = match kind {
+        let (objecting, undeliverable) = (found(preset.conditions), found(preset.undeliverable));
+        let (expected, missing) = match kind {
             Listing::Undeliverable => {
-                (self.gates, self.others) = (undeliverable, objecting);
+                (self.conditions, self.others) = (undeliverable, objecting);
                 (preset.undeliverable, "which messages came back")
             }
             _ => {
-                (self.gates, self.others) = (objecting, undeliverable);
-                (preset.gates, "who objected")
+                (self.conditions, self.others) = (objecting, undeliverable);
+                (preset.conditions, "who objected")
             }
         };
-        let everybody = preset.of_everybody.iter().any(|name| at(name).is_some());
-        let bare = preset.bare && kind == Listing::Objection && !everybody && self.others.is_empty();
-        if self.gates.is_empty() && !bare {
-            let (name, names) = (preset.name, asked.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let has_unaffected = preset.of_everybody.iter().any(|name| index_of(name).is_some());
+        let bare = preset.bare && kind == Listing::Objection && !has_unaffected && self.others.is_empty();
+        if self.conditions.is_empty() && !bare {
+            let (name, names) = (preset.name, expected.iter().map(|(name, _)| *name).collect::<Vec<_>>());
             return Err(Error::bad_input(match names.as_slice() {
-                [] => format!("nothing in an export of {name} says {what}"),
+                [] => format!("nothing in an export of {name} says {missing}"),
                 names => format!(
-                    "nothing in the file says {what}: with --preset {name} it must have one of the columns {}",
+                    "nothing in the file says {missing}: with --preset {name} it must have one of the columns {}",
                     names.join(", ")
                 ),
             }));
@@ -167,28 +175,30 @@ impl Columns {
 
     /// The columns of a field, with their heads.
     pub fn columns(&self, field: &str) -> impl Iterator<Item = (usize, &str)> {
-        let own = self.fields.iter().filter(move |(known, ..)| *known == field);
-        own.map(|(_, index, head)| (*index, head.as_str()))
+        let matching = self.fields.iter().filter(move |(known_field, ..)| *known_field == field);
+        matching.map(|(_, index, header_name)| (*index, header_name.as_str()))
     }
 
     /// Heads of columns that nothing is read of, where the row has something there.
     pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
-        let read = |index: usize| self.gates.iter().any(|gate| gate.0 == index && gate.1 != Gate::True);
+        let is_read = |index: usize| {
+            self.conditions.iter().any(|condition| condition.0 == index && condition.1 != RowCondition::True)
+        };
         let unmapped =
-            self.unmapped.iter().filter(move |(index, _)| !read(*index) && table.is_filled(*index));
-        unmapped.map(|(_, head)| head.as_str())
+            self.unmapped.iter().filter(move |(index, _)| !is_read(*index) && table.is_filled(*index));
+        unmapped.map(|(_, header_name)| header_name.as_str())
     }
 }
 
 /// The export called so.
-fn named(name: &str) -> Result<&'static Preset, Error> {
+fn find_preset(name: &str) -> Result<&'static Preset, Error> {
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
-        let known: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        Error::bad_input(format!("there is no preset `{name}`; known are {}", known.join(", ")))
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        Error::bad_input(format!("there is no preset `{name}`; known are {}", names.join(", ")))
     })
 }
 
 /// The channel that an export is of.
-pub(super) fn channel_of(preset: Option<&str>) -> Option<entity::enums::Channel> {
-    PRESETS.iter().find(|known| Some(known.name) == preset).and_then(|preset| preset.channel)
+pub(super) fn preset_channel(preset: Option<&str>) -> Option<entity::enums::Channel> {
+    PRESETS.iter().find(|candidate| Some(candidate.name) == preset).and_then(|preset| preset.channel)
 }

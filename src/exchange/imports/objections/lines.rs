@@ -6,18 +6,18 @@ use chrono::{DateTime, Utc};
 use entity::enums::Channel;
 
 use super::{
-    columns::{Columns, channel_of},
-    presets::Gate,
-    wanted::{Listing, ObjectionImport},
+    columns::{Columns, preset_channel},
+    objection_import::{Listing, ObjectionImport},
+    presets::RowCondition,
 };
 use crate::base::identities::Reader;
 use crate::domain::contacts::Reachable;
 use crate::{
     exchange::imports::{
         Problem, Reason,
+        address_cells::{AddressCell, read_mailboxes, read_numbers},
+        contact_lookup::PersonRef,
         csv_table::Table,
-        known::Who,
-        reader::{Cell, read_mailboxes, read_numbers},
         times::latest,
         words::{self, Word, opts_out},
     },
@@ -26,7 +26,7 @@ use crate::{
 
 /// A line that is one of those that the file is read for.
 pub(super) struct Line {
-    pub who: Vec<Who>,
+    pub persons: Vec<PersonRef>,
     /// On these channels; none of them stands for all.
     pub channels: Vec<Option<Channel>>,
     pub at: Option<DateTime<Utc>>,
@@ -34,16 +34,16 @@ pub(super) struct Line {
 }
 
 /// What a line says.
-pub(super) enum Told {
-    Says(Line),
+pub(super) enum ParsedLine {
+    Objection(Line),
     /// Something else.
-    Passed,
+    Skipped,
     /// It says it and names nobody.
-    Lost,
+    NoAddress,
 }
 
 /// A line in the making.
-struct Draft<'a, R> {
+struct LineDraft<'a, R> {
     table: &'a Table<R>,
     columns: &'a Columns,
     kind: Listing,
@@ -59,37 +59,37 @@ pub(super) fn read<R: Read>(
     import: &ObjectionImport,
     (now, reader): (DateTime<Utc>, Reader),
     line: u64,
-) -> (Told, Vec<Problem>) {
-    let mut draft = Draft { table, columns, kind: import.kind, reader, line, problems: Vec::new() };
-    let told = draft.read(import, now);
-    (told, draft.problems)
+) -> (ParsedLine, Vec<Problem>) {
+    let mut draft = LineDraft { table, columns, kind: import.kind, reader, line, problems: Vec::new() };
+    let parsed = draft.read(import, now);
+    (parsed, draft.problems)
 }
 
-impl<R: Read> Draft<'_, R> {
-    fn fault(&mut self, head: &str, reason: Reason) {
-        self.problems.push(Problem::of(self.line, Some(head.to_owned()), reason));
+impl<R: Read> LineDraft<'_, R> {
+    fn invalid_value(&mut self, header_name: &str, reason: Reason) {
+        self.problems.push(Problem::new(self.line, Some(header_name.to_owned()), reason));
     }
 
     /// Something is wrong by which a no is lost, unless nobody said one.
-    fn lost(&mut self, head: &str, reason: Reason) {
-        let problem = Problem::of(self.line, Some(head.to_owned()), reason);
-        let no = self.kind != Listing::Undeliverable;
-        self.problems.push(if no { problem.not_taken() } else { problem });
+    fn not_taken(&mut self, header_name: &str, reason: Reason) {
+        let problem = Problem::new(self.line, Some(header_name.to_owned()), reason);
+        let is_objection = self.kind != Listing::Undeliverable;
+        self.problems.push(if is_objection { problem.not_taken() } else { problem });
     }
 
     /// A no in a file that is read for what is none.
-    fn objects(&mut self, head: Option<String>) {
-        self.problems.push(Problem::of(self.line, head, Reason::SaysNo).not_taken());
+    fn report_objection(&mut self, header_name: Option<String>) {
+        self.problems.push(Problem::new(self.line, header_name, Reason::SaysNo).not_taken());
     }
 
     /// The first cell of a field that is filled, with its head.
     fn cell(&mut self, field: &str) -> Option<(String, String)> {
         let columns = self.columns;
-        for (index, head) in columns.columns(field) {
+        for (index, header_name) in columns.columns(field) {
             match self.text(index) {
-                Ok(Some(text)) => return Some((head.to_owned(), text)),
+                Ok(Some(text)) => return Some((header_name.to_owned(), text)),
                 Ok(None) => {}
-                Err(reason) => self.fault(head, reason),
+                Err(reason) => self.invalid_value(header_name, reason),
             }
         }
         None
@@ -100,85 +100,85 @@ impl<R: Read> Draft<'_, R> {
         Ok(Validator::Line.check(&text, chrono::NaiveDate::MAX)?)
     }
 
-    fn read(&mut self, import: &ObjectionImport, now: DateTime<Utc>) -> Told {
-        let others = self.says_other();
-        if others && self.kind == Listing::Undeliverable {
-            self.objects(None);
+    fn read(&mut self, import: &ObjectionImport, now: DateTime<Utc>) -> ParsedLine {
+        let says_other = self.says_other();
+        if says_other && self.kind == Listing::Undeliverable {
+            self.report_objection(None);
         }
         let Some(mut channels) = self.channels() else {
-            if others && self.kind != Listing::Undeliverable {
-                self.problems.push(Problem::of(self.line, None, Reason::Undeliverable));
+            if says_other && self.kind != Listing::Undeliverable {
+                self.problems.push(Problem::new(self.line, None, Reason::Undeliverable));
             }
-            return Told::Passed;
+            return ParsedLine::Skipped;
         };
-        if let Some((head, word)) = self.cell("status")
-            && let Some(other) = self.other_status(head, words::status(&word))
+        if let Some((header_name, word)) = self.cell("status")
+            && let Some(other) = self.other_status(header_name, words::status(&word))
         {
             return other;
         }
-        if let Some((head, word)) = self.cell("channel") {
+        if let Some((header_name, word)) = self.cell("channel") {
             match words::channel(&word) {
                 Some(channel) => channels = vec![Some(channel)],
                 None => {
                     // What cannot be read means all.
-                    self.fault(&head, Reason::InvalidChannel);
+                    self.invalid_value(&header_name, Reason::InvalidChannel);
                     channels = vec![None];
                 }
             }
         } else if channels.is_empty() {
-            channels = vec![import.channel.or_else(|| channel_of(import.preset.as_deref()))];
+            channels = vec![import.channel.or_else(|| preset_channel(import.preset.as_deref()))];
         }
-        let who = self.everyone();
-        let at = self.cell("at").and_then(|(head, text)| {
+        let persons = self.all_persons();
+        let at = self.cell("at").and_then(|(header_name, text)| {
             let at = latest(&text);
             if at.is_none() {
-                self.fault(&head, Reason::InvalidTime);
+                self.invalid_value(&header_name, Reason::InvalidTime);
             }
             at.map(|at| at.min(now))
         });
         let source = self.cell("source").map(|(_, text)| text).or_else(|| import.source.clone());
-        if who.is_empty() {
-            if !self.is_told() {
-                self.lost("email", Reason::MissingValue);
+        if persons.is_empty() {
+            if !self.is_reported() {
+                self.not_taken("email", Reason::MissingValue);
             }
-            return Told::Lost;
+            return ParsedLine::NoAddress;
         }
-        Told::Says(Line { who, channels, at, source })
+        ParsedLine::Objection(Line { persons, channels, at, source })
     }
 
     /// Whether something is told by which the line names nobody.
-    fn is_told(&self) -> bool {
+    fn is_reported(&self) -> bool {
         let of_address =
             |reason| matches!(reason, Reason::InvalidEmail | Reason::InvalidPhone | Reason::InvalidAddress);
         self.problems.iter().any(|problem| problem.no_not_taken || of_address(problem.reason))
     }
 
     /// What the line is where its status says something else than what the file is read for.
-    fn other_status(&mut self, head: String, word: Word) -> Option<Told> {
+    fn other_status(&mut self, header_name: String, word: Word) -> Option<ParsedLine> {
         match (self.kind, word) {
             (Listing::Undeliverable, Word::Undeliverable)
             | (Listing::Objection | Listing::ExternalList, Word::No { .. }) => None,
             (Listing::Undeliverable, Word::No { .. }) => {
-                self.objects(Some(head));
-                Some(Told::Passed)
+                self.report_objection(Some(header_name));
+                Some(ParsedLine::Skipped)
             }
             // Nobody said anything: what is not surely so is not so.
-            (Listing::Undeliverable, Word::Yes) => Some(Told::Passed),
+            (Listing::Undeliverable, Word::Yes) => Some(ParsedLine::Skipped),
             (Listing::Undeliverable, Word::Unknown) => {
-                self.fault(&head, Reason::UnknownStatus);
-                Some(Told::Passed)
+                self.invalid_value(&header_name, Reason::UnknownStatus);
+                Some(ParsedLine::Skipped)
             }
             (_, Word::Yes) => {
                 // A yes in a file of noes: one of both is wrong.
-                self.lost(&head, Reason::UnexpectedValue);
-                Some(Told::Lost)
+                self.not_taken(&header_name, Reason::UnexpectedValue);
+                Some(ParsedLine::NoAddress)
             }
             (_, Word::Undeliverable) => {
-                self.fault(&head, Reason::Undeliverable);
-                Some(Told::Passed)
+                self.invalid_value(&header_name, Reason::Undeliverable);
+                Some(ParsedLine::Skipped)
             }
             (_, Word::Unknown) => {
-                self.fault(&head, Reason::UnknownStatus);
+                self.invalid_value(&header_name, Reason::UnknownStatus);
                 None
             }
         }
@@ -186,14 +186,14 @@ impl<R: Read> Draft<'_, R> {
 
     /// On what the columns say that the row is meant: nothing in particular where none asks; `None` where it is not meant.
     fn channels(&mut self) -> Option<Vec<Option<Channel>>> {
-        if self.columns.gates.is_empty() {
+        if self.columns.conditions.is_empty() {
             return Some(Vec::new());
         }
-        let mut meant = false;
+        let mut is_meant = false;
         let mut channels = Vec::new();
-        for (index, gate) in &self.columns.gates {
-            meant |= self.says(*index, *gate);
-            if *gate == Gate::Channels && self.says(*index, *gate) {
+        for (index, condition) in &self.columns.conditions {
+            is_meant |= self.says(*index, *condition);
+            if *condition == RowCondition::Channels && self.says(*index, *condition) {
                 // Words for channels, or one for all of them.
                 let cell = self.table.text(*index).unwrap_or_default();
                 let words =
@@ -201,50 +201,52 @@ impl<R: Read> Draft<'_, R> {
                 channels.extend(words.filter(|word| !word.is_empty()).map(words::channel));
             }
         }
-        meant.then_some(channels)
+        is_meant.then_some(channels)
     }
 
     /// Whether the cell says what its column asks. What cannot be read may be a no.
-    fn says(&self, index: usize, gate: Gate) -> bool {
+    fn says(&self, index: usize, condition: RowCondition) -> bool {
         let (cell, filled) = (self.table.text(index), self.table.is_filled(index));
-        match gate {
-            Gate::There => true,
-            Gate::Says | Gate::Channels => filled && cell.map_or(true, |cell| opts_out(&cell)),
-            Gate::True => cell.is_ok_and(|cell| cell.eq_ignore_ascii_case("true")),
+        match condition {
+            RowCondition::There => true,
+            RowCondition::Says | RowCondition::Channels => {
+                filled && cell.map_or(true, |cell| opts_out(&cell))
+            }
+            RowCondition::True => cell.is_ok_and(|cell| cell.eq_ignore_ascii_case("true")),
         }
     }
 
     /// Whether the row says what the file is not read for.
     fn says_other(&self) -> bool {
-        self.columns.others.iter().any(|(index, gate)| self.says(*index, *gate))
+        self.columns.others.iter().any(|(index, condition)| self.says(*index, *condition))
     }
 
     /// All that the row names.
-    fn everyone(&mut self) -> Vec<Who> {
+    fn all_persons(&mut self) -> Vec<PersonRef> {
         let columns = self.columns;
-        let mut who = Vec::new();
+        let mut persons = Vec::new();
         for (field, read, reason) in [
-            ("email", read_mailboxes as fn(&Reader, &str) -> Cell, Reason::InvalidEmail),
+            ("email", read_mailboxes as fn(&Reader, &str) -> AddressCell, Reason::InvalidEmail),
             ("phone", read_numbers, Reason::InvalidPhone),
         ] {
-            for (index, head) in columns.columns(field) {
+            for (index, header_name) in columns.columns(field) {
                 match self.text(index) {
                     Ok(None) => {}
                     Ok(Some(text)) => {
                         let cell = read(&self.reader, &text);
                         // A star stands for whole domains, which are no person.
                         if cell.unread || text.contains('*') {
-                            self.lost(head, reason);
+                            self.not_taken(header_name, reason);
                         }
-                        let whole = |one: &Reachable| !one.identity().key().contains('*');
-                        who.extend(cell.all.into_iter().filter(whole).map(Who::Address));
+                        let is_address = |reachable: &Reachable| !reachable.identity().key().contains('*');
+                        persons.extend(cell.all.into_iter().filter(is_address).map(PersonRef::Address));
                     }
-                    Err(reason) => self.lost(head, reason),
+                    Err(reason) => self.not_taken(header_name, reason),
                 }
             }
         }
-        who.extend(self.postal().map(Who::Address));
-        who
+        persons.extend(self.postal().map(PersonRef::Address));
+        persons
     }
 
     /// The postal address that the row names: a household, or of one that is named those who are called so.
@@ -258,7 +260,7 @@ impl<R: Read> Draft<'_, R> {
         match (street, code.is_some() || city.is_some()) {
             (None, _) => None,
             (Some(_), false) => {
-                self.lost("street", Reason::InvalidAddress);
+                self.not_taken("street", Reason::InvalidAddress);
                 None
             }
             (Some(_), true) => {

@@ -5,9 +5,9 @@
 
 mod columns;
 mod lines;
+mod objection_import;
 mod presets;
 mod report;
-mod wanted;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -19,40 +19,40 @@ use uuid::Uuid;
 
 use super::{
     Problem,
-    door::{self, Declared, Door},
-    known::{self, Known, Who, ids},
+    contact_lookup::{self, ContactMatches, PersonRef, contact_ids},
+    objection_recorder::{self, Declaration, ObjectionRecorder},
     report::count,
     statistics::Statistics,
 };
 use crate::exchange::imports::csv_table::Table;
-use crate::exchange::imports::noes::Lines;
+use crate::exchange::imports::lock_scope::LockScope;
 use crate::{
     app::App,
     audit::{self, Author, EntryTiming, Transaction},
     base::error::Error,
 };
 use columns::Columns;
-use lines::{Line, Told};
+use lines::{Line, ParsedLine};
+pub use objection_import::{Listing, ObjectionImport};
 pub use report::ObjectionReport;
-pub use wanted::{Listing, ObjectionImport};
 
 /// Lines that are written in one transaction.
 const BATCH_SIZE: usize = 100;
 
 /// What became of a line.
-enum Fate {
+enum RowOutcome {
     Matched,
     Unmatched,
     Unchanged,
 }
 
 /// An import under way.
-struct Run<'a, T> {
+struct ImportRun<'a, T> {
     app: &'a App,
     import: &'a ObjectionImport,
     purposes: Vec<String>,
-    door: Door,
-    tell: T,
+    recorder: ObjectionRecorder,
+    on_problem: T,
     report: ObjectionReport,
     statistics: Statistics,
 }
@@ -68,34 +68,34 @@ pub async fn objections<R: Read + Send>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,
     import: &ObjectionImport,
-    tell: impl FnMut(Problem) -> Result<(), Error> + Send,
+    on_problem: impl FnMut(Problem) -> Result<(), Error> + Send,
 ) -> Result<ObjectionReport, Error> {
     let purposes = import.check(app)?;
-    let door = Door::of(app, &import.actor)?;
+    let recorder = ObjectionRecorder::new(app, &import.actor)?;
     let report = ObjectionReport::new(import);
-    let statistics = Statistics::begin();
-    let mut run = Run { app, import, purposes, door, tell, report, statistics };
+    let statistics = Statistics::new();
+    let mut run = ImportRun { app, import, purposes, recorder, on_problem, report, statistics };
     let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
-    run.look(file()?)?;
+    run.report_not_taken(file()?)?;
     run.write(file()?).await?;
     Ok(run.report)
 }
 
-impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
+impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
     fn problem(&mut self, problem: Problem) -> Result<(), Error> {
         self.report.problems += 1;
         *self.report.reasons.entry(problem.reason.as_str()).or_default() += 1;
-        (self.tell)(problem)
+        (self.on_problem)(problem)
     }
 
     /// Tells of what objects, or may, and cannot be taken.
-    fn look<R: Read>(&mut self, file: R) -> Result<(), Error> {
-        let mut table = Table::open(file, &self.import.reading)?;
-        let columns = Columns::of(&table, self.import)?;
+    fn report_not_taken<R: Read>(&mut self, file: R) -> Result<(), Error> {
+        let mut table = Table::open(file, &self.import.read_options)?;
+        let columns = Columns::find(&table, self.import)?;
         while let Some(row) = table.next()? {
             let problems = match row {
                 Err(row) => {
-                    let problem = Problem::of(row.line, None, row.reason).not_taken();
+                    let problem = Problem::new(row.line, None, row.reason).not_taken();
                     vec![Problem { last_line: row.last_line, ..problem }]
                 }
                 Ok(line) => {
@@ -111,8 +111,8 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
     }
 
     async fn write<R: Read + Send>(&mut self, file: R) -> Result<(), Error> {
-        let mut table = Table::open(file, &self.import.reading)?;
-        let columns = Columns::of(&table, self.import)?;
+        let mut table = Table::open(file, &self.import.read_options)?;
+        let columns = Columns::find(&table, self.import)?;
         let mut batch = Vec::new();
         while let Some(row) = table.next()? {
             self.report.rows += 1;
@@ -120,18 +120,18 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
                 self.report.rejected += 1;
                 continue;
             };
-            let (told, problems) =
+            let (parsed, problems) =
                 lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line);
-            for head in columns.left_out(&table) {
-                *self.report.unmapped.entry(head.to_owned()).or_default() += 1;
+            for header_name in columns.left_out(&table) {
+                *self.report.unmapped.entry(header_name.to_owned()).or_default() += 1;
             }
             if problems.iter().all(|problem| !problem.no_not_taken) {
                 problems.into_iter().try_for_each(|problem| self.problem(problem))?;
             }
-            match told {
-                Told::Says(line) => batch.push(line),
-                Told::Passed => self.report.left_out += 1,
-                Told::Lost => self.report.rejected += 1,
+            match parsed {
+                ParsedLine::Objection(line) => batch.push(line),
+                ParsedLine::Skipped => self.report.left_out += 1,
+                ParsedLine::NoAddress => self.report.rejected += 1,
             }
             if batch.len() == BATCH_SIZE {
                 self.batch(std::mem::take(&mut batch)).await?;
@@ -144,7 +144,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         if lines.is_empty() {
             return Ok(());
         }
-        let (fates, timing) = match self.import.kind {
+        let (outcomes, timing) = match self.import.kind {
             // A no is taken also while the audit log cannot be written; what nobody declared is none.
             Listing::Objection => audit::with_deferred_entries(|timing| self.commit(&lines, timing)).await?,
             _ => (
@@ -154,85 +154,87 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> Run<'_, T> {
         };
         self.report.owed |= timing == EntryTiming::Deferred;
         if !self.import.dry_run {
-            self.statistics.after(self.app, count(lines.len())).await;
+            self.statistics.count_rows(self.app, count(lines.len())).await;
         }
-        for fate in fates {
-            *match fate {
-                Fate::Matched => &mut self.report.matched,
-                Fate::Unmatched => &mut self.report.unmatched,
-                Fate::Unchanged => &mut self.report.unchanged,
+        for outcome in outcomes {
+            *match outcome {
+                RowOutcome::Matched => &mut self.report.matched,
+                RowOutcome::Unmatched => &mut self.report.unmatched,
+                RowOutcome::Unchanged => &mut self.report.unchanged,
             } += 1;
         }
         Ok(())
     }
 
     /// One transaction; a trial does the same and does not keep it.
-    async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<Fate>, Error> {
+    async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<RowOutcome>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
         tx.set_entry_timing(timing);
         // First all that the lines are about, in the order of locks.
-        let all: Vec<&Who> = lines.iter().flat_map(|line| &line.who).collect();
-        let lines_of = Lines { source: None, noes: all.clone(), all, brought: Vec::new() };
-        let (known, _) = lines_of.lock(&mut tx).await?;
-        let present: HashSet<Uuid> = known::present(tx.connection(), &ids(&known)).await?;
-        let mut fates = Vec::with_capacity(lines.len());
-        let mut any = false;
+        let persons: Vec<&PersonRef> = lines.iter().flat_map(|line| &line.persons).collect();
+        let scope = LockScope { source: None, noes: persons.clone(), persons, extra_locks: Vec::new() };
+        let (matches, _) = scope.lock(&mut tx).await?;
+        let existing: HashSet<Uuid> =
+            contact_lookup::existing(tx.connection(), &contact_ids(&matches)).await?;
+        let mut outcomes = Vec::with_capacity(lines.len());
+        let mut any_changed = false;
         for line in lines {
-            let (changed, met) = match self.import.kind {
-                Listing::Objection => self.objects(&mut tx, line, &known, &present).await?,
-                kind => self.stops(&mut tx, line, kind.kind()).await?,
+            let (changed, has_record) = match self.import.kind {
+                Listing::Objection => self.record_objection(&mut tx, line, &matches, &existing).await?,
+                kind => self.block(&mut tx, line, kind.kind()).await?,
             };
-            any |= changed;
-            fates.push(match (changed, met) {
+            any_changed |= changed;
+            outcomes.push(match (changed, has_record) {
                 // What meets nobody is kept of objections alone.
-                (false, false) if self.import.kind != Listing::Objection => Fate::Unmatched,
-                (false, _) => Fate::Unchanged,
-                (true, false) => Fate::Unmatched,
-                (true, true) => Fate::Matched,
+                (false, false) if self.import.kind != Listing::Objection => RowOutcome::Unmatched,
+                (false, _) => RowOutcome::Unchanged,
+                (true, false) => RowOutcome::Unmatched,
+                (true, true) => RowOutcome::Matched,
             });
         }
-        if any && !self.import.dry_run {
+        if any_changed && !self.import.dry_run {
             tx.commit().await?;
         }
-        Ok(fates)
+        Ok(outcomes)
     }
 
     /// Declares in the name of the person; tells whether anything is new, and whether there is a record.
-    async fn objects(
+    async fn record_objection(
         &self,
         tx: &mut Transaction,
         line: &Line,
-        known: &Known,
-        present: &HashSet<Uuid>,
+        matches: &ContactMatches,
+        existing: &HashSet<Uuid>,
     ) -> Result<(bool, bool), Error> {
         let found: BTreeSet<Uuid> =
-            line.who.iter().filter_map(|who| known.get(who)).flatten().copied().collect();
-        let found: Vec<Uuid> = found.into_iter().filter(|id| present.contains(id)).collect();
-        let met = !found.is_empty();
-        let contacts = known::of_one_person(tx.connection(), found, (None, None)).await?;
+            line.persons.iter().filter_map(|person| matches.get(person)).flatten().copied().collect();
+        let found: Vec<Uuid> = found.into_iter().filter(|id| existing.contains(id)).collect();
+        let has_record = !found.is_empty();
+        let contacts = contact_lookup::records_of_one_person(tx.connection(), found, (None, None)).await?;
         let mut changed = false;
         for (purpose, channel) in self.declared(line) {
             let declared = line.declared(&contacts, purpose, channel);
-            changed |= self.door.declare(tx, &declared).await?.changed;
+            changed |= self.recorder.declare(tx, &declared).await?.changed;
         }
-        Ok((changed, met))
+        Ok((changed, has_record))
     }
 
     /// Blocks the addresses, which nobody declared anything about; tells the same.
-    async fn stops(
+    async fn block(
         &self,
         tx: &mut Transaction,
         line: &Line,
         kind: SuppressionKind,
     ) -> Result<(bool, bool), Error> {
-        let (mut changed, mut met) = (false, false);
+        let (mut changed, mut has_record) = (false, false);
         for (purpose, channel) in self.declared(line) {
-            let done = door::stop(tx, kind, &line.declared(&[], purpose, channel)).await?;
-            changed |= done.changed;
-            met |= done.contacts > 0;
+            let outcome =
+                objection_recorder::block_addresses(tx, kind, &line.declared(&[], purpose, channel)).await?;
+            changed |= outcome.changed;
+            has_record |= outcome.contacts > 0;
         }
-        Ok((changed, met))
+        Ok((changed, has_record))
     }
 
     /// Each purpose and channel that a line is about.
@@ -248,8 +250,8 @@ impl Line {
         contacts: &'l [Uuid],
         purpose: &'l str,
         channel: Option<Channel>,
-    ) -> Declared<'l> {
+    ) -> Declaration<'l> {
         let source = self.source.as_deref();
-        Declared { contacts, addresses: &self.who, purpose, channel, at: self.at, source }
+        Declaration { contacts, addresses: &self.persons, purpose, channel, at: self.at, source }
     }
 }

@@ -6,7 +6,7 @@ use entity::enums::Channel;
 
 /// What must be so in a column for its row to be one that the file is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum RowCondition {
     /// That it is there at all: the file holds nothing else.
     There,
     /// That its cell opts out.
@@ -26,9 +26,9 @@ pub(super) struct Preset {
     /// When it was declared: the first that is filled.
     pub at: &'static [&'static str],
     /// Columns that say whether a row objects; any one suffices.
-    pub gates: &'static [(&'static str, Gate)],
+    pub conditions: &'static [(&'static str, RowCondition)],
     /// Columns of mail that did not get there.
-    pub undeliverable: &'static [(&'static str, Gate)],
+    pub undeliverable: &'static [(&'static str, RowCondition)],
     /// Whether columns that are called otherwise and say TRUE are kinds of mail that the person does not want.
     pub kinds: bool,
     /// Columns of files in which persons stand who did not object: without a gate such a file is refused.
@@ -46,14 +46,14 @@ pub(super) const PRESETS: &[Preset] = &[
         email: &["Email", "Email Address", "Recipient"],
         phone: &[],
         at: &[],
-        gates: &[
-            ("Portal Unsubscribe", Gate::Says),
-            ("Portal Spam Report", Gate::Says),
-            ("Global Unsubscribe", Gate::Says),
-            ("Global Spam Report", Gate::Says),
-            ("Unsubscribed from all email", Gate::Says),
+        conditions: &[
+            ("Portal Unsubscribe", RowCondition::Says),
+            ("Portal Spam Report", RowCondition::Says),
+            ("Global Unsubscribe", RowCondition::Says),
+            ("Global Spam Report", RowCondition::Says),
+            ("Unsubscribed from all email", RowCondition::Says),
         ],
-        undeliverable: &[("Portal Bounce", Gate::Says), ("Global Bounce", Gate::Says)],
+        undeliverable: &[("Portal Bounce", RowCondition::Says), ("Global Bounce", RowCondition::Says)],
         kinds: true,
         of_everybody: &[],
         bare: false,
@@ -65,17 +65,17 @@ pub(super) const PRESETS: &[Preset] = &[
         email: &["Email Address"],
         phone: &[],
         at: &["UNSUB_TIME", "OPTOUT_TIME", "CLEAN_TIME", "LAST_CHANGED"],
-        gates: &[
-            ("UNSUB_TIME", Gate::There),
-            ("UNSUB_CAMPAIGN_TITLE", Gate::There),
-            ("UNSUB_CAMPAIGN_ID", Gate::There),
-            ("UNSUB_REASON", Gate::There),
-            ("OPTOUT_TIME", Gate::Says),
+        conditions: &[
+            ("UNSUB_TIME", RowCondition::There),
+            ("UNSUB_CAMPAIGN_TITLE", RowCondition::There),
+            ("UNSUB_CAMPAIGN_ID", RowCondition::There),
+            ("UNSUB_REASON", RowCondition::There),
+            ("OPTOUT_TIME", RowCondition::Says),
         ],
         undeliverable: &[
-            ("CLEAN_TIME", Gate::Says),
-            ("CLEAN_CAMPAIGN_TITLE", Gate::Says),
-            ("CLEAN_CAMPAIGN_ID", Gate::Says),
+            ("CLEAN_TIME", RowCondition::Says),
+            ("CLEAN_CAMPAIGN_TITLE", RowCondition::Says),
+            ("CLEAN_CAMPAIGN_ID", RowCondition::Says),
         ],
         kinds: false,
         of_everybody: &[],
@@ -87,10 +87,10 @@ pub(super) const PRESETS: &[Preset] = &[
         email: &["EMAIL"],
         phone: &["SMS"],
         at: &[],
-        gates: &[
-            ("_BLOCKLISTED", Gate::Channels),
-            ("BLACKLISTED", Gate::Channels),
-            ("EMAIL_BLACKLISTED", Gate::Says),
+        conditions: &[
+            ("_BLOCKLISTED", RowCondition::Channels),
+            ("BLACKLISTED", RowCondition::Channels),
+            ("EMAIL_BLACKLISTED", RowCondition::Says),
         ],
         undeliverable: &[],
         kinds: false,
@@ -104,8 +104,8 @@ pub(super) const PRESETS: &[Preset] = &[
         email: &["email", "E-Mail", "E-Mail-Adresse"],
         phone: &[],
         at: &["deactivated"],
-        gates: &[("deactivated", Gate::Says)],
-        undeliverable: &[("bounced", Gate::Says)],
+        conditions: &[("deactivated", RowCondition::Says)],
+        undeliverable: &[("bounced", RowCondition::Says)],
         kinds: false,
         of_everybody: &["activated", "registered"],
         bare: true,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::wanted::{Listing, ObjectionImport};
+use super::objection_import::{Listing, ObjectionImport};
 use crate::exchange::imports::report::{write_counts, write_reasons};
 
 /// The outcome. `rows = matched + unmatched + unchanged + leftOut + rejected`.

@@ -5,57 +5,59 @@ use std::io::Read;
 use chrono::{DateTime, Utc};
 use entity::enums::Channel;
 
-use super::Draft;
+use super::LineDraft;
 use crate::domain::contacts::{Reachable, kind_on};
 use crate::{
     domain::consents::{self, Grant},
-    exchange::imports::{Reason, known::Who},
+    exchange::imports::{Reason, contact_lookup::PersonRef},
     policy::{DOUBLE_OPT_IN, PurposeDef},
 };
 
-impl<R: Read> Draft<'_, R> {
+impl<R: Read> LineDraft<'_, R> {
     /// A consent with the evidence that its purpose wants (Art. 7(1)).
     pub(super) fn grant(
         &mut self,
         purpose: &PurposeDef,
         channel: Channel,
-        (who, told): (Option<&Who>, Vec<Reachable>),
+        (person, addresses): (Option<&PersonRef>, Vec<Reachable>),
     ) -> Option<Grant> {
-        let text = (self.needed("language"), self.needed("textVersion"));
+        let text = (self.required_cell("language"), self.required_cell("textVersion"));
         let text_id = if let (Some(language), Some(version)) = text {
             let text = self.rules.texts.get(&(purpose.code.clone(), language, version)).copied();
             if text.is_none() {
-                self.fault("textVersion", Reason::UnknownText);
+                self.invalid_value("textVersion", Reason::UnknownText);
             }
             text
         } else {
             None
         };
         let declared_at = match self.cell("declaredAt") {
-            None => self.needed("declaredAt").and(None),
+            None => self.required_cell("declaredAt").and(None),
             Some(_) => self.time("declaredAt", false),
         };
         let confirmed_at = self.time("confirmedAt", false);
         let evidence = self.cell("evidence");
-        let proof = self.needed("proof");
+        let proof = self.required_cell("proof");
         match proof.as_deref() {
             // By mail nothing is proved but of e-mail (BGH I ZR 164/09).
             Some(DOUBLE_OPT_IN) if channel != Channel::Email || !accepts(purpose, DOUBLE_OPT_IN) => {
-                self.fault("proof", Reason::ProofNotAccepted);
+                self.invalid_value("proof", Reason::ProofNotAccepted);
             }
             Some(DOUBLE_OPT_IN) => self.confirmation(declared_at, confirmed_at, evidence.as_deref()),
-            Some(proof) if !accepts(purpose, proof) => self.fault("proof", Reason::ProofNotAccepted),
-            Some(_) if confirmed_at.is_some() => self.fault("confirmedAt", Reason::UnexpectedValue),
+            Some(proof) if !accepts(purpose, proof) => self.invalid_value("proof", Reason::ProofNotAccepted),
+            Some(_) if confirmed_at.is_some() => self.invalid_value("confirmedAt", Reason::UnexpectedValue),
             _ => {}
         }
         let source = self.source();
         if source.is_none() {
-            self.needed("source");
+            self.required_cell("source");
         }
-        let address = self.cell("address").or_else(|| match (channel, who) {
+        let address = self.cell("address").or_else(|| match (channel, person) {
             // It was given for the address that it names.
-            (channel, Some(Who::Address(named))) if kind_on(channel) == named.identity().kind() => {
-                Some(named.identity().key().to_owned())
+            (channel, Some(PersonRef::Address(reachable)))
+                if kind_on(channel) == reachable.identity().kind() =>
+            {
+                Some(reachable.identity().key().to_owned())
             }
             _ => None,
         });
@@ -67,7 +69,7 @@ impl<R: Read> Draft<'_, R> {
             source: source?,
             evidence,
             address,
-            told,
+            told: addresses,
             expires_at: None,
         };
         grant.expires_at = self.end(purpose, grant.granted_at());
@@ -81,12 +83,12 @@ impl<R: Read> Draft<'_, R> {
         evidence: Option<&str>,
     ) {
         if evidence.is_none() {
-            self.fault("evidence", Reason::MissingEvidence);
+            self.invalid_value("evidence", Reason::MissingEvidence);
         }
         match (declared_at, confirmed_at) {
-            (_, None) => _ = self.needed("confirmedAt"),
+            (_, None) => _ = self.required_cell("confirmedAt"),
             (Some(declared), Some(confirmed)) if confirmed < declared => {
-                self.fault("confirmedAt", Reason::InvalidTime);
+                self.invalid_value("confirmedAt", Reason::InvalidTime);
             }
             _ => {}
         }
@@ -96,17 +98,17 @@ impl<R: Read> Draft<'_, R> {
     fn end(&mut self, purpose: &PurposeDef, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let latest = purpose.validity.as_deref().map(|validity| consents::after(from, validity));
         let Ok(latest) = latest.transpose() else {
-            self.fault("declaredAt", Reason::InvalidTime);
+            self.invalid_value("declaredAt", Reason::InvalidTime);
             return None;
         };
-        let told = self.time("expiresAt", false);
-        if told.is_some_and(|end| end <= from || latest.is_some_and(|latest| end > latest)) {
-            self.fault("expiresAt", Reason::InvalidExpiry);
+        let requested = self.time("expiresAt", false);
+        if requested.is_some_and(|end| end <= from || latest.is_some_and(|latest| end > latest)) {
+            self.invalid_value("expiresAt", Reason::InvalidExpiry);
         }
-        told.or(latest)
+        requested.or(latest)
     }
 }
 
 fn accepts(purpose: &PurposeDef, proof: &str) -> bool {
-    purpose.proof.iter().any(|known| known == proof)
+    purpose.proof.iter().any(|accepted| accepted == proof)
 }

@@ -7,8 +7,8 @@ use crate::{
     app::App,
     base::error::Error,
     exchange::imports::{
-        door::{advertising, can_be_objected_to},
-        options::{Reading, check_text},
+        objection_recorder::{advertising_purposes, can_be_objected_to},
+        options::{ReadOptions, check_text},
     },
 };
 
@@ -75,7 +75,7 @@ pub struct ObjectionImport {
     /// Who imports.
     pub actor: String,
     /// How the file is read.
-    pub reading: Reading,
+    pub read_options: ReadOptions,
     /// Whether to check only and write nothing.
     pub dry_run: bool,
 }
@@ -108,7 +108,7 @@ impl ObjectionImport {
         if let Some(source) = &self.source {
             check_text("source", source)?;
         }
-        self.reading.check()?;
+        self.read_options.check()?;
         if self.kind == Listing::ExternalList && self.preset.is_some() {
             return Err(Error::bad_input(
                 "a preset reads what a program knows of its own recipients; a list of others has none",
@@ -116,7 +116,7 @@ impl ObjectionImport {
         }
         let policy = app.policy.current();
         let Some(code) = &self.purpose else {
-            let all = advertising(&policy);
+            let all = advertising_purposes(&policy);
             if all.is_empty() {
                 return Err(Error::bad_input(
                     "no purpose of the policy is advertising; name one by --purpose",

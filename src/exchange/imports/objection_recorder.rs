@@ -8,7 +8,7 @@ use entity::{
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::known::Who;
+use super::contact_lookup::PersonRef;
 use crate::{
     app::App,
     audit::Transaction,
@@ -24,11 +24,11 @@ use crate::{
 };
 
 /// A no to a purpose or group that somebody declared.
-pub(super) struct Declared<'a> {
+pub(super) struct Declaration<'a> {
     /// The records of the person.
     pub contacts: &'a [Uuid],
     /// How the person is reached; what is no address is passed over.
-    pub addresses: &'a [Who],
+    pub addresses: &'a [PersonRef],
     /// Code of the purpose or group.
     pub purpose: &'a str,
     /// On this channel; on all otherwise.
@@ -41,7 +41,7 @@ pub(super) struct Declared<'a> {
 
 /// What a declaration met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Met {
+pub(super) struct DeclarationOutcome {
     /// How many records of the person, or of the addresses.
     pub contacts: usize,
     /// Whether anything is as it was not before.
@@ -49,16 +49,16 @@ pub(super) struct Met {
 }
 
 /// The door: who it is that declares in the name of the persons.
-pub(super) struct Door {
+pub(super) struct ObjectionRecorder {
     actor: Actor,
 }
 
-impl Door {
+impl ObjectionRecorder {
     /// Of an import by `actor`, which sees whomever anybody may see.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` where no purpose of the policy sees all.
-    pub fn of(app: &App, actor: &str) -> Result<Self, Error> {
+    pub fn new(app: &App, actor: &str) -> Result<Self, Error> {
         let policy = app.policy.current();
         let seeing = policy.purposes().iter().filter(|purpose| purpose.sees_all);
         let widest = seeing.max_by_key(|purpose| (purpose.allowed_restricted, purpose.allowed_retained));
@@ -81,14 +81,18 @@ impl Door {
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a purpose that cannot be objected to, and from the database.
-    pub async fn declare(&self, tx: &mut Transaction, declared: &Declared<'_>) -> Result<Met, Error> {
-        let mut met = Met::default();
-        for contact_id in declared.contacts {
+    pub async fn declare(
+        &self,
+        tx: &mut Transaction,
+        declaration: &Declaration<'_>,
+    ) -> Result<DeclarationOutcome, Error> {
+        let mut outcome = DeclarationOutcome::default();
+        for contact_id in declaration.contacts {
             if !tx.can_see(&self.actor, &CONTACT, *contact_id).await? {
                 continue;
             }
-            met.contacts += 1;
-            let known: Vec<Uuid> = objection::Entity::find()
+            outcome.contacts += 1;
+            let existing: Vec<Uuid> = objection::Entity::find()
                 .select_only()
                 .column(objection::Column::Id)
                 .filter(objection::Column::ContactId.eq(*contact_id))
@@ -99,28 +103,32 @@ impl Door {
             let new = NewObjection {
                 contact_id: Some(*contact_id),
                 address: None,
-                purpose: declared.purpose.to_owned(),
-                channel: declared.channel,
-                at: declared.at,
-                source: declared.source.map(str::to_owned),
+                purpose: declaration.purpose.to_owned(),
+                channel: declaration.channel,
+                at: declaration.at,
+                source: declaration.source.map(str::to_owned),
             };
             let recorded = objections::record(tx, &self.actor, &new).await?;
-            met.changed |= recorded.iter().any(|id| !known.contains(id));
+            outcome.changed |= recorded.iter().any(|id| !existing.contains(id));
         }
-        let addresses: Vec<&Reachable> = declared.addresses.iter().filter_map(Who::address).collect();
+        let addresses: Vec<&Reachable> =
+            declaration.addresses.iter().filter_map(PersonRef::address).collect();
         // Of one channel, the addresses of it. Who is named by none of them said it all the same: on the records of the person, from where it
         // follows to the address that comes; of a person who has no record, all that leads there is closed.
-        let meant = |address: &&&Reachable| {
-            declared.channel.is_none_or(|channel| kind_on(channel) == address.identity().kind())
+        let is_on_channel = |address: &&&Reachable| {
+            declaration.channel.is_none_or(|channel| kind_on(channel) == address.identity().kind())
         };
-        let named = addresses.iter().filter(meant).count();
-        let all = named == 0 && met.contacts == 0;
-        let channel = declared.channel.filter(|_| !all);
-        let typed: Vec<Reachable> =
-            addresses.iter().filter(|address| all || meant(address)).map(|one| (*one).clone()).collect();
+        let on_channel = addresses.iter().filter(is_on_channel).count();
+        let use_all = on_channel == 0 && outcome.contacts == 0;
+        let channel = declaration.channel.filter(|_| !use_all);
+        let typed: Vec<Reachable> = addresses
+            .iter()
+            .filter(|address| use_all || is_on_channel(address))
+            .map(|address| (*address).clone())
+            .collect();
         // On every record of the addresses, also of those that are not the person's.
-        met.changed |= list(tx, typed, declared, (SuppressionKind::Objection, channel)).await?;
-        Ok(met)
+        outcome.changed |= add_to_list(tx, typed, declaration, (SuppressionKind::Objection, channel)).await?;
+        Ok(outcome)
     }
 }
 
@@ -129,61 +137,61 @@ impl Door {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn stop(
+pub(super) async fn block_addresses(
     tx: &mut Transaction,
     kind: SuppressionKind,
-    declared: &Declared<'_>,
-) -> Result<Met, Error> {
-    let mut met = Met::default();
-    let mut on: Vec<(Channel, Vec<Reachable>)> = Vec::new();
-    for address in declared.addresses.iter().filter_map(Who::address) {
+    declaration: &Declaration<'_>,
+) -> Result<DeclarationOutcome, Error> {
+    let mut outcome = DeclarationOutcome::default();
+    let mut by_channel: Vec<(Channel, Vec<Reachable>)> = Vec::new();
+    for address in declaration.addresses.iter().filter_map(PersonRef::address) {
         let typed = NewAddresses::typed(vec![address.clone()]);
         let number = suppressions::with_identities(tx.connection(), &typed).await?.len();
-        met.contacts += number;
-        let own = channels_to(address.identity().kind());
-        let named = declared.channel.filter(|channel| own.contains(channel));
+        outcome.contacts += number;
+        let kind_channels = channels_to(address.identity().kind());
+        let named = declaration.channel.filter(|channel| kind_channels.contains(channel));
         let channels = named.as_slice();
-        let channels = if channels.is_empty() { own } else { channels };
+        let channels = if channels.is_empty() { kind_channels } else { channels };
         for channel in channels.iter().filter(|_| number > 0) {
-            match on.iter_mut().find(|(known, _)| known == channel) {
+            match by_channel.iter_mut().find(|(known_channel, _)| known_channel == channel) {
                 Some((_, all)) => all.push(address.clone()),
-                None => on.push((*channel, vec![address.clone()])),
+                None => by_channel.push((*channel, vec![address.clone()])),
             }
         }
     }
-    for (channel, all) in on {
-        met.changed |= list(tx, all, declared, (kind, Some(channel))).await?;
+    for (channel, all) in by_channel {
+        outcome.changed |= add_to_list(tx, all, declaration, (kind, Some(channel))).await?;
     }
-    Ok(met)
+    Ok(outcome)
 }
 
 /// Puts addresses on the list; tells whether it did not say as much of each of them already.
-async fn list(
+async fn add_to_list(
     tx: &mut Transaction,
-    all: Vec<Reachable>,
-    declared: &Declared<'_>,
+    addresses: Vec<Reachable>,
+    declaration: &Declaration<'_>,
     (kind, channel): (SuppressionKind, Option<Channel>),
 ) -> Result<bool, Error> {
-    if all.is_empty() {
+    if addresses.is_empty() {
         return Ok(false);
     }
-    let typed = NewAddresses::typed(all);
+    let typed = NewAddresses::typed(addresses);
     let listed = suppressions::look(tx, &typed).await?;
     let new = suppressions::Declared {
-        purpose: declared.purpose.to_owned(),
+        purpose: declaration.purpose.to_owned(),
         kind,
         channel,
-        since: declared.at.unwrap_or(tx.now()),
-        source: declared.source.map(str::to_owned),
+        since: declaration.at.unwrap_or(tx.now()),
+        source: declaration.source.map(str::to_owned),
     };
     let policy = tx.policy().clone();
-    let dated = declared.at.is_some();
-    let asked = Question { policy: &policy, found: &listed, reached: &typed, declared: &new, dated };
-    let known = suppressions::knows(tx.connection(), asked).await?;
-    if !known || kind == SuppressionKind::Objection {
+    let dated = declaration.at.is_some();
+    let question = Question { policy: &policy, found: &listed, reached: &typed, declared: &new, dated };
+    let is_known = suppressions::knows(tx.connection(), question).await?;
+    if !is_known || kind == SuppressionKind::Objection {
         suppressions::declare(tx, &[], &typed, &[new]).await?;
     }
-    Ok(!known)
+    Ok(!is_known)
 }
 
 /// Whether the purpose or group can be objected to (Art. 21).
@@ -194,12 +202,12 @@ pub(super) fn can_be_objected_to(purpose: &PurposeDef) -> bool {
 }
 
 /// What somebody means who objects to advertising without more words: each group of the policy, and each kind that is in none.
-pub(super) fn advertising(policy: &Policy) -> Vec<String> {
-    let alone = |purpose: &PurposeDef| {
+pub(super) fn advertising_purposes(policy: &Policy) -> Vec<String> {
+    let is_ungrouped = |purpose: &PurposeDef| {
         purpose.group.is_none()
             && suppressions::is_advertising(policy, &purpose.code)
             && can_be_objected_to(purpose)
     };
-    let all = policy.purposes().iter().filter(|purpose| purpose.is_group || alone(purpose));
-    all.map(|purpose| purpose.code.clone()).collect()
+    let purposes = policy.purposes().iter().filter(|purpose| purpose.is_group || is_ungrouped(purpose));
+    purposes.map(|purpose| purpose.code.clone()).collect()
 }

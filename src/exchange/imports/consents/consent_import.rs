@@ -2,7 +2,7 @@
 
 use crate::{
     base::error::Error,
-    exchange::imports::options::{Reading, check_text},
+    exchange::imports::options::{ReadOptions, check_text},
 };
 
 /// Who does not want it: a yes there is a no, and nothing else there is a yes.
@@ -43,7 +43,7 @@ pub struct ConsentImport {
     /// Who imports.
     pub actor: String,
     /// How the file is read.
-    pub reading: Reading,
+    pub read_options: ReadOptions,
     /// Whether to check only and write nothing.
     pub dry_run: bool,
 }
@@ -80,7 +80,7 @@ impl ConsentImport {
         for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             check_text(name, value)?;
         }
-        self.reading.check()?;
+        self.read_options.check()?;
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ const MAX_BIND_VALUES: usize = 5_000;
 
 /// By what somebody is named.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Who {
+pub(super) enum PersonRef {
     Id(Uuid),
     /// Id in a source.
     External(String),
@@ -24,7 +24,7 @@ pub(super) enum Who {
     Address(Reachable),
 }
 
-impl Who {
+impl PersonRef {
     /// The address, where it is one.
     pub fn address(&self) -> Option<&Reachable> {
         match self {
@@ -35,45 +35,45 @@ impl Who {
 }
 
 /// Contacts by what lines name them by; an id whether or not it is one.
-pub(super) type Known = HashMap<Who, HashSet<Uuid>>;
+pub(super) type ContactMatches = HashMap<PersonRef, HashSet<Uuid>>;
 
 /// Every contact that is named.
-pub(super) fn ids(known: &Known) -> HashSet<Uuid> {
-    known.values().flatten().copied().collect()
+pub(super) fn contact_ids(matches: &ContactMatches) -> HashSet<Uuid> {
+    matches.values().flatten().copied().collect()
 }
 
 /// Looks for the contacts of all names: a statement for each kind of name. External ids are those of `source`, where one is given.
-pub(super) async fn find<C: ConnectionTrait>(
+pub(super) async fn find_contacts<C: ConnectionTrait>(
     connection: &C,
     source: Option<&str>,
-    named: impl Iterator<Item = &Who>,
-) -> Result<Known, Error> {
-    let mut known = Known::new();
+    named: impl Iterator<Item = &PersonRef>,
+) -> Result<ContactMatches, Error> {
+    let mut matches = ContactMatches::new();
     let mut externals = HashSet::new();
-    let mut addresses: HashMap<(Kind, &str), HashSet<&Who>> = HashMap::new();
-    for who in named {
-        match who {
-            Who::Id(id) => _ = known.entry(who.clone()).or_default().insert(*id),
-            Who::External(id) => _ = externals.insert(id.as_str()),
-            Who::Address(reachable) => {
+    let mut addresses: HashMap<(Kind, &str), HashSet<&PersonRef>> = HashMap::new();
+    for person in named {
+        match person {
+            PersonRef::Id(id) => _ = matches.entry(person.clone()).or_default().insert(*id),
+            PersonRef::External(id) => _ = externals.insert(id.as_str()),
+            PersonRef::Address(reachable) => {
                 let identity = reachable.identity();
                 for key in identity.keys() {
-                    addresses.entry((identity.kind(), key)).or_default().insert(who);
+                    addresses.entry((identity.kind(), key)).or_default().insert(person);
                 }
             }
         }
     }
-    let mut pairs: Vec<(Who, Uuid)> = Vec::new();
+    let mut pairs: Vec<(PersonRef, Uuid)> = Vec::new();
     for (kind, columns) in [
         (Kind::Mailbox, (contact::Column::EmailKey, contact_point::Column::EmailKey)),
         (Kind::Number, (contact::Column::PhoneKey, contact_point::Column::PhoneKey)),
     ] {
         let keys: Vec<&str> =
-            addresses.keys().filter(|(known, _)| *known == kind).map(|(_, key)| *key).collect();
+            addresses.keys().filter(|(matches, _)| *matches == kind).map(|(_, key)| *key).collect();
         for keys in keys.chunks(MAX_BIND_VALUES) {
-            for (key, id) in having(connection, columns, keys).await? {
-                let meant = addresses.get(&(kind, key.as_str())).into_iter().flatten();
-                pairs.extend(meant.map(|who| ((*who).clone(), id)));
+            for (key, id) in rows_by_key(connection, columns, keys).await? {
+                let persons = addresses.get(&(kind, key.as_str())).into_iter().flatten();
+                pairs.extend(persons.map(|person| ((*person).clone(), id)));
             }
         }
     }
@@ -86,16 +86,16 @@ pub(super) async fn find<C: ConnectionTrait>(
             None => rows,
         };
         let rows: Vec<(String, Uuid)> = rows.into_tuple().all(connection).await?;
-        pairs.extend(rows.into_iter().map(|(key, id)| (Who::External(key), id)));
+        pairs.extend(rows.into_iter().map(|(key, id)| (PersonRef::External(key), id)));
     }
-    for (who, id) in pairs {
-        known.entry(who).or_default().insert(id);
+    for (person, id) in pairs {
+        matches.entry(person).or_default().insert(id);
     }
-    Ok(known)
+    Ok(matches)
 }
 
 /// Keys of contacts and of their further contact points that are among `keys`.
-async fn having<C: ConnectionTrait>(
+async fn rows_by_key<C: ConnectionTrait>(
     connection: &C,
     (primary, further): (contact::Column, contact_point::Column),
     keys: &[&str],
@@ -112,7 +112,7 @@ async fn having<C: ConnectionTrait>(
 
 /// The contacts if they are records of one person, by their names; none where they are of several: of an address of theirs nobody is
 /// known to have spoken, and it is blocked all the same. Where `names` are told, given and family name folded, it is the person of these.
-pub(super) async fn of_one_person<C: ConnectionTrait>(
+pub(super) async fn records_of_one_person<C: ConnectionTrait>(
     connection: &C,
     ids: Vec<Uuid>,
     (given, family): (Option<String>, Option<String>),
@@ -127,25 +127,25 @@ pub(super) async fn of_one_person<C: ConnectionTrait>(
         .into_tuple::<(Option<String>, Option<String>)>();
     let names = names.all(connection).await?;
     let first = names.first();
-    let is_meant = first.is_some_and(|first| {
+    let is_named_person = first.is_some_and(|first| {
         (given.is_none() || first.0 == given) && (family.is_none() || first.1 == family)
     });
-    let known = ids.len() == 1 || first.is_some_and(|first| *first != (None, None));
-    let one = is_meant && known && names.iter().all(|other| Some(other) == first);
-    Ok(if one { ids } else { Vec::new() })
+    let is_named = ids.len() == 1 || first.is_some_and(|first| *first != (None, None));
+    let is_one_person = is_named_person && is_named && names.iter().all(|other| Some(other) == first);
+    Ok(if is_one_person { ids } else { Vec::new() })
 }
 
 /// Those of the contacts that are there, and not erased.
-pub(super) async fn present<C: ConnectionTrait>(
+pub(super) async fn existing<C: ConnectionTrait>(
     connection: &C,
     ids: &HashSet<Uuid>,
 ) -> Result<HashSet<Uuid>, Error> {
-    let mut there = HashSet::new();
+    let mut found = HashSet::new();
     for ids in Vec::from_iter(ids.iter().copied()).chunks(MAX_BIND_VALUES) {
         let rows = contact::Entity::find().select_only().column(contact::Column::Id);
         let rows = rows.filter(contact::Column::Id.is_in(ids.iter().copied()));
         let rows = rows.filter(contact::Column::State.ne(ContactState::Erased));
-        there.extend(rows.into_tuple::<Uuid>().all(connection).await?);
+        found.extend(rows.into_tuple::<Uuid>().all(connection).await?);
     }
-    Ok(there)
+    Ok(found)
 }

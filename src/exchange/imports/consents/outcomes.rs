@@ -6,10 +6,10 @@ use crate::{
 };
 
 /// What became of a line.
-pub(super) enum Fate {
+pub(super) enum RowOutcome {
     Done(Outcome),
     /// A no that met no record; whether that is new.
-    Stray(bool),
+    UnmatchedWithdrawal(bool),
     Rejected(Reason),
     /// A line that may say no could not be taken.
     HeldBack,
@@ -18,8 +18,8 @@ pub(super) enum Fate {
 }
 
 impl From<SkipReason> for Reason {
-    fn from(hindrance: SkipReason) -> Self {
-        match hindrance {
+    fn from(reason: SkipReason) -> Self {
+        match reason {
             SkipReason::NotActive => Reason::NotActive,
             SkipReason::OtherAddress => Reason::OtherAddress,
             SkipReason::Objected => Reason::Objected,
@@ -33,13 +33,13 @@ impl From<SkipReason> for Reason {
 }
 
 /// What became of a no, with what was put on the list and objected to.
-pub(super) fn with_list(fate: &Fate, listed: bool, objected: bool) -> Fate {
-    match fate {
-        Fate::Stray(_) => Fate::Stray(listed || objected),
-        Fate::Done(Outcome::Unchanged) if listed || objected => Fate::Done(Outcome::Taken),
-        Fate::Rejected(reason) => Fate::Rejected(*reason),
-        Fate::Done(outcome) => Fate::Done(*outcome),
-        Fate::HeldBack => Fate::HeldBack,
-        Fate::Repeated => Fate::Repeated,
+pub(super) fn with_suppression(outcome: &RowOutcome, is_listed: bool, is_objected: bool) -> RowOutcome {
+    match outcome {
+        RowOutcome::UnmatchedWithdrawal(_) => RowOutcome::UnmatchedWithdrawal(is_listed || is_objected),
+        RowOutcome::Done(Outcome::Unchanged) if is_listed || is_objected => RowOutcome::Done(Outcome::Taken),
+        RowOutcome::Rejected(reason) => RowOutcome::Rejected(*reason),
+        RowOutcome::Done(outcome) => RowOutcome::Done(*outcome),
+        RowOutcome::HeldBack => RowOutcome::HeldBack,
+        RowOutcome::Repeated => RowOutcome::Repeated,
     }
 }

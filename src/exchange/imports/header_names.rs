@@ -5,8 +5,8 @@ use strsim::osa_distance;
 use crate::base::fold::fold;
 
 /// What is left of a head when case, accents, blanks, hyphens, underscores and marks do not count.
-pub(super) fn plain(head: &str) -> String {
-    fold(head).chars().filter(|c| c.is_alphanumeric()).collect()
+pub(super) fn normalize(header_name: &str) -> String {
+    fold(header_name).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// Words that columns of a field are called by elsewhere, in plain form.
@@ -95,22 +95,22 @@ const PARTS: &[(&str, &[&str])] = &[
 ];
 
 /// The field of `fields` that a column with this head looks like.
-pub(super) fn looks_like(head: &str, fields: &[&'static str]) -> Option<&'static str> {
-    let head = plain(head);
+pub(super) fn looks_like(header_name: &str, fields: &[&'static str]) -> Option<&'static str> {
+    let header_name = normalize(header_name);
     let of = |table: &[(&str, &[&str])], fits: &dyn Fn(&str) -> bool| {
         let found =
             table.iter().find(|(field, words)| fields.contains(field) && words.iter().any(|word| fits(word)));
         found.and_then(|(name, _)| fields.iter().find(|field| *field == name).copied())
     };
-    of(SYNONYMS, &|word| word == head)
-        .or_else(|| fields.iter().find(|field| near(&head, &plain(field))).copied())
-        .or_else(|| of(PARTS, &|part| head.contains(part)))
+    of(SYNONYMS, &|word| word == header_name)
+        .or_else(|| fields.iter().find(|field| near(&header_name, &normalize(field))).copied())
+        .or_else(|| of(PARTS, &|part| header_name.contains(part)))
 }
 
 /// Whether one is the other with a slip of the pen.
-fn near(head: &str, field: &str) -> bool {
+fn near(header_name: &str, field: &str) -> bool {
     let slips = if field.chars().count() < 6 { 1 } else { 2 };
-    osa_distance(head, field) <= slips
+    osa_distance(header_name, field) <= slips
 }
 
 /// Parts of heads of opt-outs, as programs name them: such a column stops an import whatever it holds.
@@ -164,17 +164,17 @@ const UNWANTED: &[&str] =
     &["mail", "newsletter", "werb", "anruf", "telefon", "sms", "post", "brief", "kontakt", "market", "info"];
 
 /// Whether a column with this head tells who does not want to be advertised to.
-pub(super) fn tells_opt_outs(head: &str) -> bool {
-    let head = plain(head);
-    surely_opt_outs(&head)
-        || MOSTLY_OPT_OUTS.iter().any(|part| head.contains(part))
-        || (head.starts_with("kein") && UNWANTED.iter().any(|part| head.contains(part)))
+pub(super) fn is_opt_out_header(header_name: &str) -> bool {
+    let header_name = normalize(header_name);
+    is_definite_opt_out_header(&header_name)
+        || MOSTLY_OPT_OUTS.iter().any(|part| header_name.contains(part))
+        || (header_name.starts_with("kein") && UNWANTED.iter().any(|part| header_name.contains(part)))
 }
 
 /// The same, whatever stands in the column.
-pub(super) fn surely_opt_outs(head: &str) -> bool {
-    let head = plain(head);
-    OPT_OUTS.iter().any(|part| head.contains(part))
+pub(super) fn is_definite_opt_out_header(header_name: &str) -> bool {
+    let header_name = normalize(header_name);
+    OPT_OUTS.iter().any(|part| header_name.contains(part))
 }
 
 /// Parts of heads of columns that tell who wants something, or how it stands.
@@ -200,9 +200,9 @@ const CONSENTS: &[&str] = &[
 ];
 
 /// Whether a column with this head tells who wants to be advertised to, so that a no in it is one.
-pub(super) fn tells_consents(head: &str) -> bool {
-    let head = plain(head);
-    !tells_opt_outs(&head) && CONSENTS.iter().any(|part| head.contains(part))
+pub(super) fn is_consent_header(header_name: &str) -> bool {
+    let header_name = normalize(header_name);
+    !is_opt_out_header(&header_name) && CONSENTS.iter().any(|part| header_name.contains(part))
 }
 
 #[cfg(test)]
@@ -213,14 +213,14 @@ mod tests {
 
     #[test]
     fn heads_are_the_same_however_they_are_written() {
-        for head in ["expires_at", "Expires At", "EXPIRES-AT", "\u{feff}expiresAt"] {
-            assert_eq!(plain(head), "expiresat", "{head}");
+        for header_name in ["expires_at", "Expires At", "EXPIRES-AT", "\u{feff}expiresAt"] {
+            assert_eq!(normalize(header_name), "expiresat", "{header_name}");
         }
     }
 
     #[test]
     fn what_looks_like_a_field_is_told() {
-        for (head, field) in [
+        for (header_name, field) in [
             ("State", "status"),
             ("Statuss", "status"),
             ("Einwilligung", "status"),
@@ -236,16 +236,16 @@ mod tests {
             ("Adresse", "address"),
             ("Mail", "email"),
         ] {
-            assert_eq!(looks_like(head, &FIELDS), Some(field), "{head}");
+            assert_eq!(looks_like(header_name, &FIELDS), Some(field), "{header_name}");
         }
-        for head in ["First", "Was", "Shoe size", "Note", ""] {
-            assert_eq!(looks_like(head, &FIELDS), None, "{head}");
+        for header_name in ["First", "Was", "Shoe size", "Note", ""] {
+            assert_eq!(looks_like(header_name, &FIELDS), None, "{header_name}");
         }
     }
 
     #[test]
     fn opt_outs_are_known_by_their_heads() {
-        for head in [
+        for header_name in [
             "Unsubscribed from all email",
             "HasOptedOutOfEmail",
             "DoNotCall",
@@ -255,9 +255,9 @@ mod tests {
             "_BLOCKLISTED",
             "Werbesperre",
         ] {
-            assert!(tells_opt_outs(head), "{head}");
+            assert!(is_opt_out_header(header_name), "{header_name}");
         }
-        for head in [
+        for header_name in [
             "Gesperrt",
             "Sperre",
             "Mailsperre",
@@ -267,16 +267,16 @@ mod tests {
             "Kontaktverbot",
             "Marketing consent withdrawn",
         ] {
-            assert!(tells_opt_outs(head), "{head}");
+            assert!(is_opt_out_header(header_name), "{header_name}");
         }
-        for head in ["Email", "Newsletter", "Company", "Notes", "Donor", "Keine Ahnung", "Opt-in"] {
-            assert!(!tells_opt_outs(head), "{head}");
+        for header_name in ["Email", "Newsletter", "Company", "Notes", "Donor", "Keine Ahnung", "Opt-in"] {
+            assert!(!is_opt_out_header(header_name), "{header_name}");
         }
     }
 
     #[test]
     fn heads_that_ask_for_a_yes_are_known() {
-        for head in [
+        for header_name in [
             "Opt-in",
             "Subscribed",
             "Accepts Email Marketing",
@@ -286,10 +286,10 @@ mod tests {
             "Newsletter",
             "Mail erlaubt",
         ] {
-            assert!(tells_consents(head), "{head}");
+            assert!(is_consent_header(header_name), "{header_name}");
         }
-        for head in ["Unsubscribed", "Opt-out", "Email", "Company", "Notes", "Id"] {
-            assert!(!tells_consents(head), "{head}");
+        for header_name in ["Unsubscribed", "Opt-out", "Email", "Company", "Notes", "Id"] {
+            assert!(!is_consent_header(header_name), "{header_name}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::target::{Map, OptOut};
-use crate::exchange::imports::options::{Format, Reading, check_text};
+use crate::exchange::imports::options::{Format, ReadOptions, check_text};
 use crate::{
     app::App,
     base::error::Error,
@@ -12,7 +12,7 @@ use crate::{
 
 /// What to import, and how.
 #[derive(Clone, Debug)]
-pub struct Import {
+pub struct ContactImport {
     /// Which column of a CSV file holds what.
     pub map: Map,
     /// Which columns say who does not want to be advertised to: that is an objection to direct marketing.
@@ -32,7 +32,7 @@ pub struct Import {
     /// Who imports.
     pub actor: String,
     /// How the file is read.
-    pub reading: Reading,
+    pub read_options: ReadOptions,
     /// When the persons were informed, if they were (Art. 14(3)).
     pub informed_at: Option<DateTime<Utc>>,
     /// Version of the privacy notice they were given.
@@ -41,15 +41,15 @@ pub struct Import {
     pub dry_run: bool,
 }
 
-impl Import {
+impl ContactImport {
     /// Whether the file may tell who does not want to be advertised to.
     pub(super) fn may_opt_out(&self) -> bool {
-        !self.opt_outs.is_empty() || self.reading.format != Format::Csv
+        !self.opt_outs.is_empty() || self.read_options.format != Format::Csv
     }
 
     /// Checks what can be checked before the file is read.
     pub(super) fn check(&self, app: &App, policy: &Policy) -> Result<(), Error> {
-        match (self.reading.format, self.map.is_empty()) {
+        match (self.read_options.format, self.map.is_empty()) {
             (Format::Csv, true) => return Err(Error::bad_input("no column is mapped to a field")),
             (Format::VCard | Format::JsonLines, false) => {
                 return Err(Error::bad_input("this kind of file has no columns to be mapped"));
@@ -72,7 +72,7 @@ impl Import {
         if self.informed_at.is_some_and(|informed| informed > app.now()) {
             return Err(Error::bad_input("nobody was informed in the future"));
         }
-        self.reading.check()?;
+        self.read_options.check()?;
         let Some(purpose) = policy.purpose(&self.purpose) else {
             return Err(Error::bad_input(format!("there is no purpose `{}`", self.purpose)));
         };

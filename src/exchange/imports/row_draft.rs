@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    OnInvalid, Problem, Reading, Reason, Region,
-    reader::{mailboxes_in, numbers_in},
+    OnInvalid, Problem, ReadOptions, Reason, Region,
+    address_cells::{mailboxes_in, numbers_in},
 };
 use crate::{
     base::{
@@ -39,16 +39,16 @@ pub(super) struct Row {
     /// Further contact points, each with the time it was made where the file tells.
     pub points: Vec<(NewContactPoint, Option<DateTime<Utc>>)>,
     /// What an export of Zweck tells beyond that.
-    pub own: Option<Own>,
+    pub native: Option<NativeExtras>,
     /// What the person does not want.
-    pub opt_outs: Vec<Unwanted>,
+    pub opt_outs: Vec<RowOptOut>,
     /// The row as a contact and its addresses, once they were read.
-    read: OnceLock<(contact::Model, NewAddresses)>,
+    as_contact: OnceLock<(contact::Model, NewAddresses)>,
 }
 
 /// Advertising that a person does not want.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unwanted {
+pub(super) struct RowOptOut {
     /// On which channel; on all otherwise.
     pub channel: Option<Channel>,
     /// Code of the purpose or group, where an export of Zweck names it; all advertising otherwise.
@@ -60,19 +60,19 @@ pub(super) struct Unwanted {
 impl Row {
     /// The addresses by which the contact would be reached, under an id that stands for the row.
     pub fn reached(&self, reader: &Reader) -> Result<&NewAddresses, Error> {
-        Ok(&self.read(reader)?.1)
+        Ok(&self.as_contact(reader)?.1)
     }
 
     /// The contact that the row becomes, with `id` and made at `now`.
     pub fn contact(&self, reader: &Reader, id: Uuid, now: DateTime<Utc>) -> Result<contact::Model, Error> {
-        let (contact, _) = self.read(reader)?;
+        let (contact, _) = self.as_contact(reader)?;
         Ok(contact::Model { id, created_at: now, updated_at: now, ..contact.clone() })
     }
 
     /// Read once, since every row is looked up, locked and written by its addresses: all readers of a program read alike.
-    fn read(&self, reader: &Reader) -> Result<&(contact::Model, NewAddresses), Error> {
-        if let Some(read) = self.read.get() {
-            return Ok(read);
+    fn as_contact(&self, reader: &Reader) -> Result<&(contact::Model, NewAddresses), Error> {
+        if let Some(as_contact) = self.as_contact.get() {
+            return Ok(as_contact);
         }
         let id = Uuid::from_u128(u128::from(self.line));
         let mut contact = contacts::blank(reader, id, DateTime::<Utc>::UNIX_EPOCH);
@@ -81,25 +81,25 @@ impl Row {
         let points = self.points.iter().map(|(point, _)| point.row(reader, Uuid::nil(), contact.created_at));
         let points: Vec<_> = points.collect();
         let reached = NewAddresses::of(reader, &contact, &points);
-        Ok(self.read.get_or_init(|| (contact, reached)))
+        Ok(self.as_contact.get_or_init(|| (contact, reached)))
     }
 }
 
 /// What only an export of Zweck tells.
 #[derive(Clone, Debug)]
-pub(super) struct Own {
+pub(super) struct NativeExtras {
     /// Id of the contact, which it keeps.
     pub id: Uuid,
     /// When it was made.
     pub created_at: Option<DateTime<Utc>>,
     /// Where its values come from.
-    pub sources: Vec<OwnSource>,
+    pub sources: Vec<NativeSource>,
 }
 
 /// A source as an export of Zweck tells it.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OwnSource {
+pub(super) struct NativeSource {
     pub source: String,
     pub external_id: Option<String>,
     pub collected_at: Option<DateTime<Utc>>,
@@ -113,49 +113,49 @@ pub(super) struct OwnSource {
 
 /// A row, unless it is left out, and what is wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(super) struct CheckedRow {
     pub row: Option<Row>,
     /// A row that is left out and opts out: that is taken all the same.
-    pub left: Option<Row>,
+    pub rejected: Option<Row>,
     pub problems: Vec<Problem>,
     /// Names of what the file holds and no field does.
     pub left_out: Vec<String>,
 }
 
-impl Checked {
+impl CheckedRow {
     /// A row that cannot be read at all.
-    pub fn refused(line: u64, reason: Reason) -> Self {
-        Self::refused_to(line, None, reason)
+    pub fn unreadable(line: u64, reason: Reason) -> Self {
+        Self::unreadable_up_to(line, None, reason)
     }
 
     /// Rows that cannot be told apart, up to the line `last_line`.
-    pub fn refused_to(line: u64, last_line: Option<u64>, reason: Reason) -> Self {
-        let problem = Problem { last_line, ..Problem::of(line, None, reason) };
+    pub fn unreadable_up_to(line: u64, last_line: Option<u64>, reason: Reason) -> Self {
+        let problem = Problem { last_line, ..Problem::new(line, None, reason) };
         Self { problems: vec![problem], ..Self::default() }
     }
 }
 
 /// How every value of the file is checked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Checks {
+pub(super) struct ValueChecks {
     today: NaiveDate,
     on_invalid: OnInvalid,
     region: Option<Region>,
 }
 
-impl Checks {
-    pub fn new(reading: &Reading, today: NaiveDate) -> Self {
-        Self { today, on_invalid: reading.on_invalid, region: reading.region }
+impl ValueChecks {
+    pub fn new(read_options: &ReadOptions, today: NaiveDate) -> Self {
+        Self { today, on_invalid: read_options.on_invalid, region: read_options.region }
     }
 }
 
 /// The ids and e-mail addresses of the rows read so far, 8 bytes of a digest of each: of a million rows two that differ are
 /// taken for the same once in ten million files, and that is reported.
-pub(super) type Seen = HashSet<u64>;
+pub(super) type SeenKeys = HashSet<u64>;
 
 /// A row in the making.
-pub(super) struct Draft {
-    checks: Checks,
+pub(super) struct RowDraft {
+    checks: ValueChecks,
     line: u64,
     fatal: bool,
     values: contacts::Values,
@@ -164,80 +164,80 @@ pub(super) struct Draft {
     mailbox: Option<(String, String)>,
     problems: Vec<Problem>,
     left_out: Vec<String>,
-    opt_outs: Vec<Unwanted>,
+    opt_outs: Vec<RowOptOut>,
 }
 
-impl Draft {
-    pub fn new(checks: Checks, line: u64) -> Self {
+impl RowDraft {
+    pub fn new(checks: ValueChecks, line: u64) -> Self {
         let (values, points, mailbox, problems, left_out) = Default::default();
         let opt_outs = Vec::new();
         Self { checks, line, fatal: false, values, points, mailbox, problems, left_out, opt_outs }
     }
 
     /// Something is wrong, and the row comes in all the same.
-    pub fn note(&mut self, column: Option<&str>, reason: Reason) {
-        self.problems.push(Problem::of(self.line, column.map(str::to_owned), reason));
+    pub fn warn(&mut self, column: Option<&str>, reason: Reason) {
+        self.problems.push(Problem::new(self.line, column.map(str::to_owned), reason));
     }
 
     /// A value cannot be read; the row goes with it where that is asked for.
-    pub fn fault(&mut self, column: &str, reason: Reason) {
-        self.note(Some(column), reason);
+    pub fn invalid_value(&mut self, column: &str, reason: Reason) {
+        self.warn(Some(column), reason);
         self.fatal |= self.checks.on_invalid == OnInvalid::SkipRow;
     }
 
     /// The row cannot come in.
-    pub fn refuse(&mut self, column: Option<&str>, reason: Reason) {
-        self.note(column, reason);
+    pub fn reject(&mut self, column: Option<&str>, reason: Reason) {
+        self.warn(column, reason);
         self.fatal = true;
     }
 
     /// The person does not want it.
-    pub fn opt_out(&mut self, unwanted: Unwanted) {
+    pub fn add_opt_out(&mut self, opt_out: RowOptOut) {
         // More than anybody has said: all of it then.
-        let most = self.opt_outs.len() >= MAX_OPT_OUTS;
-        let unwanted = if most { Unwanted { channel: None, purpose: None, at: None } } else { unwanted };
-        if !self.opt_outs.contains(&unwanted) {
-            self.opt_outs.push(unwanted);
+        let is_full = self.opt_outs.len() >= MAX_OPT_OUTS;
+        let opt_out = if is_full { RowOptOut { channel: None, purpose: None, at: None } } else { opt_out };
+        if !self.opt_outs.contains(&opt_out) {
+            self.opt_outs.push(opt_out);
         }
     }
 
     /// The file holds something that no field does.
-    pub fn leave_out(&mut self, name: impl Into<String>) {
+    pub fn mark_left_out(&mut self, name: impl Into<String>) {
         self.left_out.push(name.into());
     }
 
     /// Of a cell with several addresses or numbers the first, where each can be read; the others become contact points.
-    fn first<'g>(&mut self, field: &Field, column: &str, given: &'g str) -> Cow<'g, str> {
+    fn first_of_several<'g>(&mut self, field: &Field, column: &str, cell: &'g str) -> Cow<'g, str> {
         let (kind, parts) = match field.check {
-            Some(Validator::Email) => (ContactPointKind::Email, mailboxes_in(given)),
-            Some(Validator::Phone) => (ContactPointKind::Phone, numbers_in(given)),
-            _ => return Cow::Borrowed(given),
+            Some(Validator::Email) => (ContactPointKind::Email, mailboxes_in(cell)),
+            Some(Validator::Phone) => (ContactPointKind::Phone, numbers_in(cell)),
+            _ => return Cow::Borrowed(cell),
         };
-        let fits = |part: &String| {
-            let checked = field.check.map(|check| check.check(part, self.checks.today));
-            matches!(checked, Some(Ok(Some(_))))
+        let is_valid = |part: &String| {
+            let check_value = field.check.map(|check| check.check(part, self.checks.today));
+            matches!(check_value, Some(Ok(Some(_))))
         };
-        let [first, others @ ..] = parts.as_slice() else { return Cow::Borrowed(given) };
-        if others.is_empty() || !parts.iter().all(fits) {
-            return Cow::Borrowed(given);
+        let [first_of_several, others @ ..] = parts.as_slice() else { return Cow::Borrowed(cell) };
+        if others.is_empty() || !parts.iter().all(is_valid) {
+            return Cow::Borrowed(cell);
         }
-        self.note(Some(column), Reason::SeveralValues);
-        for other in others.iter().filter(|other| *other != first) {
-            self.point(kind, column, &[(field.name, other), ("label", "other")], None);
+        self.warn(Some(column), Reason::SeveralValues);
+        for further in others.iter().filter(|further| *further != first_of_several) {
+            self.point(kind, column, &[(field.name, further), ("label", "other")], None);
         }
-        Cow::Owned(first.clone())
+        Cow::Owned(first_of_several.clone())
     }
 
     /// The value of a field of the contact; the first, where there are several.
-    pub fn value(&mut self, field: &'static Field, column: &str, given: &str) {
-        if self.values.iter().any(|(known, _)| known.name == field.name) {
-            if !given.trim().is_empty() {
-                self.leave_out(column);
+    pub fn value(&mut self, field: &'static Field, column: &str, cell: &str) {
+        if self.values.iter().any(|(present, _)| present.name == field.name) {
+            if !cell.trim().is_empty() {
+                self.mark_left_out(column);
             }
             return;
         }
-        let given = self.first(field, column, given);
-        if let Some(value) = self.checked(field, column, &given) {
+        let cell = self.first_of_several(field, column, cell);
+        if let Some(value) = self.check_value(field, column, &cell) {
             if field.check == Some(Validator::Email) {
                 self.mailbox = Some((column.to_owned(), email_key(&value)));
             }
@@ -246,9 +246,9 @@ impl Draft {
     }
 
     /// The value of the field called `name`.
-    pub fn set(&mut self, name: &str, column: &str, given: &str) {
+    pub fn set(&mut self, name: &str, column: &str, cell: &str) {
         if let Some(field) = CONTACT.field(name) {
-            self.value(field, column, given);
+            self.value(field, column, cell);
         }
     }
 
@@ -260,27 +260,27 @@ impl Draft {
         values: &[(&str, &str)],
         created_at: Option<DateTime<Utc>>,
     ) {
-        let mut kept = Vec::with_capacity(values.len());
-        for (name, given) in values {
+        let mut checked_values = Vec::with_capacity(values.len());
+        for (name, cell) in values {
             let Some(field) = CONTACT_POINT.field(name) else { continue };
-            let given = &self.first(field, column, given);
-            kept.extend(self.checked(field, column, given).map(|value| (field.name, value)));
+            let cell = &self.first_of_several(field, column, cell);
+            checked_values.extend(self.check_value(field, column, cell).map(|value| (field.name, value)));
         }
-        let point = NewContactPoint { contact_id: Uuid::nil(), kind, values: kept };
-        let known = |other: &NewContactPoint| other.kind == kind && other.values == point.values;
+        let point = NewContactPoint { contact_id: Uuid::nil(), kind, values: checked_values };
+        let is_same = |existing: &NewContactPoint| existing.kind == kind && existing.values == point.values;
         if point.check().is_err() {
             if point.values.iter().any(|(name, _)| *name != "label") {
                 // A value of another kind of contact point.
-                self.fault(column, Reason::WrongType);
+                self.invalid_value(column, Reason::WrongType);
             }
             return;
         }
-        if self.points.iter().any(|(other, _)| known(other)) {
+        if self.points.iter().any(|(existing, _)| is_same(existing)) {
             return;
         }
         if self.points.len() == MAX_CONTACT_POINTS {
             if !self.problems.iter().any(|problem| problem.reason == Reason::TooManyContactPoints) {
-                self.fault(column, Reason::TooManyContactPoints);
+                self.invalid_value(column, Reason::TooManyContactPoints);
             }
             return;
         }
@@ -288,43 +288,44 @@ impl Draft {
     }
 
     /// Whether `given` is as the field called `name` wants it.
-    pub fn fits(&self, name: &str, given: &str) -> bool {
+    pub fn fits(&self, name: &str, cell: &str) -> bool {
         let check = CONTACT.field(name).and_then(|field| field.check);
-        check.is_some_and(|check| check.check(given, self.checks.today).is_ok_and(|value| value.is_some()))
+        check.is_some_and(|check| check.check(cell, self.checks.today).is_ok_and(|value| value.is_some()))
     }
 
     /// A value as it is kept: checked, and as given where it does not have the shape of its field but may stay.
-    fn checked(&mut self, field: &Field, column: &str, given: &str) -> Option<String> {
+    fn check_value(&mut self, field: &Field, column: &str, cell: &str) -> Option<String> {
         let check = field.check?;
-        match check.check(given, self.checks.today) {
-            Ok(Some(value)) if check == Validator::Phone => Some(self.in_e164(column, value)?),
+        match check.check(cell, self.checks.today) {
+            Ok(Some(value)) if check == Validator::Phone => Some(self.phone_as_e164(column, value)?),
             Ok(value) => value,
-            Err(fault) => {
-                self.fault(column, fault.into());
+            Err(error) => {
+                self.invalid_value(column, error.into());
                 // As given, where the column holds any text and the text itself is sound.
-                let shape = matches!(check, Validator::Email | Validator::Phone | Validator::Language);
-                let kept = Validator::Line.check(given, self.checks.today).ok().flatten();
-                kept.filter(|_| shape && self.checks.on_invalid == OnInvalid::Keep)
+                let is_format_error =
+                    matches!(check, Validator::Email | Validator::Phone | Validator::Language);
+                let line = Validator::Line.check(cell, self.checks.today).ok().flatten();
+                line.filter(|_| is_format_error && self.checks.on_invalid == OnInvalid::Keep)
             }
         }
     }
 
     /// A phone number in the form of ITU-T E.164, where the region of national numbers is known.
-    fn in_e164(&mut self, column: &str, given: String) -> Option<String> {
-        if is_damaged(&given) {
-            self.fault(column, Reason::UnknownPhoneNumber);
-            return Some(given).filter(|_| self.checks.on_invalid == OnInvalid::Keep);
+    fn phone_as_e164(&mut self, column: &str, number: String) -> Option<String> {
+        if is_damaged(&number) {
+            self.invalid_value(column, Reason::UnknownPhoneNumber);
+            return Some(number).filter(|_| self.checks.on_invalid == OnInvalid::Keep);
         }
-        let Some(region) = self.checks.region else { return Some(given) };
-        match phonenumber::parse(Some(region), &given) {
+        let Some(region) = self.checks.region else { return Some(number) };
+        match phonenumber::parse(Some(region), &number) {
             Ok(number) if number.is_valid() => {
                 let extension = number.extension().map(|extension| format!(";ext={extension}"));
                 let number = number.format().mode(phonenumber::Mode::E164);
                 Some(format!("{number}{}", extension.unwrap_or_default()))
             }
             _ => {
-                self.fault(column, Reason::UnknownPhoneNumber);
-                Some(given).filter(|_| self.checks.on_invalid == OnInvalid::Keep)
+                self.invalid_value(column, Reason::UnknownPhoneNumber);
+                Some(number).filter(|_| self.checks.on_invalid == OnInvalid::Keep)
             }
         }
     }
@@ -333,28 +334,28 @@ impl Draft {
     pub fn finish(
         mut self,
         external_id: String,
-        column_of_id: Option<&str>,
-        own: Option<Own>,
-        seen: &mut Seen,
-    ) -> Checked {
-        let reached = !self.points.is_empty() || self.values.iter().any(|(field, _)| field.identifies);
-        if !self.fatal && !reached {
-            self.refuse(None, Reason::NoNameOrContact);
+        id_column: Option<&str>,
+        native: Option<NativeExtras>,
+        seen: &mut SeenKeys,
+    ) -> CheckedRow {
+        let identifies = !self.points.is_empty() || self.values.iter().any(|(field, _)| field.identifies);
+        if !self.fatal && !identifies {
+            self.reject(None, Reason::NoNameOrContact);
         }
-        if (!self.fatal || column_of_id.is_some()) && !is_first(seen, "id", &external_id) {
-            self.refuse(column_of_id, Reason::DuplicateRow);
+        if (!self.fatal || id_column.is_some()) && !is_first(seen, "id", &external_id) {
+            self.reject(id_column, Reason::DuplicateRow);
         }
-        for source in own.iter().flat_map(|own| &own.sources) {
+        for source in native.iter().flat_map(|native| &native.sources) {
             let Some(id) = &source.external_id else { continue };
             if !self.fatal && !is_first(seen, "source", &format!("{}\0{id}", source.source)) {
-                self.refuse(Some("provenance"), Reason::DuplicateRow);
+                self.reject(Some("provenance"), Reason::DuplicateRow);
             }
         }
         if let Some((column, mailbox)) = self.mailbox.take().filter(|_| !self.fatal)
             && !is_first(seen, "mailbox", &mailbox)
         {
             // Of a family it may be, or of the same person: that is not for an import to say.
-            self.note(Some(&column), Reason::RepeatedEmail);
+            self.warn(Some(&column), Reason::RepeatedEmail);
         }
         let opts_out = !self.opt_outs.is_empty();
         let row = Row {
@@ -362,40 +363,44 @@ impl Draft {
             external_id,
             values: self.values,
             points: self.points,
-            own,
+            native,
             opt_outs: self.opt_outs,
-            read: OnceLock::new(),
+            as_contact: OnceLock::new(),
         };
-        let (row, left) = if self.fatal { (None, Some(row)) } else { (Some(row), None) };
-        Checked {
+        let (row, rejected_row) = if self.fatal { (None, Some(row)) } else { (Some(row), None) };
+        CheckedRow {
             row,
-            left: left.filter(|_| opts_out),
+            rejected: rejected_row.filter(|_| opts_out),
             problems: self.problems,
             left_out: if self.fatal { Vec::new() } else { self.left_out },
         }
     }
 
     /// A row without an id cannot come in.
-    pub fn without_id(mut self, column: &str, reason: Reason) -> Checked {
-        self.refuse(Some(column), reason);
+    pub fn without_id(mut self, column: &str, reason: Reason) -> CheckedRow {
+        self.reject(Some(column), reason);
         // Known by no id, and by its addresses all the same.
         let (values, points, opt_outs) = (self.values, self.points, self.opt_outs);
         let opts_out = !opt_outs.is_empty();
-        let left = Row {
+        let rejected_row = Row {
             line: self.line,
             external_id: String::new(),
             values,
             points,
-            own: None,
+            native: None,
             opt_outs,
-            read: OnceLock::new(),
+            as_contact: OnceLock::new(),
         };
-        Checked { problems: self.problems, left: opts_out.then_some(left), ..Checked::default() }
+        CheckedRow {
+            problems: self.problems,
+            rejected: opts_out.then_some(rejected_row),
+            ..CheckedRow::default()
+        }
     }
 }
 
 /// Whether no earlier row had this `text`.
-fn is_first(seen: &mut Seen, kind: &str, text: &str) -> bool {
+fn is_first(seen: &mut SeenKeys, kind: &str, text: &str) -> bool {
     let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(text).finalize();
     seen.insert(hash.first_chunk().copied().map_or(0, u64::from_be_bytes))
 }

@@ -1,0 +1,88 @@
+//! What an import of consents would do. Room: exchange/imports/consents.
+
+use std::collections::HashSet;
+
+use super::{
+    ImportRun,
+    lines::Line,
+    outcomes::{RowOutcome, with_suppression},
+    suppression_entries::{self, SuppressionContext},
+    targets::{declaration_key, declarations_of, declaring_contacts, find_matches, load_used_channels},
+};
+use crate::{
+    audit::{self, Author},
+    base::error::Error,
+    domain::consents::{self as declared, ExistingConsents, Outcome, Said},
+    exchange::imports::{
+        Problem,
+        contact_lookup::{PersonRef, contact_ids},
+        lock_scope::PersonIdentities,
+    },
+};
+
+impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
+    /// Says what would become of a batch, and writes nothing.
+    pub(super) async fn trial(&mut self, lines: &[Line]) -> Result<Vec<RowOutcome>, Error> {
+        let reader = &self.app.db.reader;
+        let matches = find_matches(reader, self.import, lines).await?;
+        let ring = audit::existing_installation_keys(self.app).await?;
+        let by = (self.rules.now(), self.import.actor.as_str());
+        let mut existing =
+            ExistingConsents::read(reader, (ring, &self.app.reader), &contact_ids(&matches), false, by)
+                .await?;
+        let new_id = || self.app.new_id();
+        let used = load_used_channels(reader, lines, &matches).await?;
+        let declarations: Vec<declared::Told> = lines
+            .iter()
+            .flat_map(|line| declarations_of(line, &declaring_contacts(line, &matches, &existing), &used))
+            .collect();
+        // What earlier lines would have ended by now.
+        let mut applied: HashSet<u64> = HashSet::new();
+        for declaration in &declarations {
+            for ended in self
+                .trial_ends
+                .get(&declaration_key(declaration))
+                .filter(|_| applied.insert(declaration_key(declaration)))
+                .into_iter()
+                .flatten()
+            {
+                existing.take(&self.rules.policy, &new_id, ended)?;
+            }
+        }
+        let mut outcomes = self.decide(&mut existing, (&matches, &used), lines, &new_id)?;
+        let ending: Vec<&PersonRef> =
+            lines.iter().filter(|line| line.is_no()).flat_map(|line| &line.persons).collect();
+        let identities = PersonIdentities::read(reader, &self.app.reader, &matches, &ending).await?;
+        for (line, outcome) in lines.iter().zip(&mut outcomes).filter(|(line, _)| line.is_no()) {
+            let (policy, now) = (self.rules.policy.as_ref(), self.rules.now());
+            let by = SuppressionContext { policy, ring, reader: &self.app.reader, now };
+            let ended = matches!(outcome, RowOutcome::Done(Outcome::Taken));
+            let is_listed = suppression_entries::is_new_in_trial(
+                reader,
+                by,
+                (line, ended),
+                &identities,
+                &mut self.trial_suppressions,
+            )
+            .await?;
+            let is_objected = match line.objections.is_empty() {
+                true => false,
+                // Done and not kept.
+                false => {
+                    let author = Author::command(self.app, &self.import.actor, None);
+                    let mut tx = audit::begin(self.app, author).await?;
+                    self.lock_scope(std::slice::from_ref(line)).lock(&mut tx).await?;
+                    self.record_objections(&mut tx, line, &declaring_contacts(line, &matches, &existing))
+                        .await?
+                }
+            };
+            *outcome = with_suppression(outcome, is_listed, is_objected);
+        }
+        for declarations in
+            declarations.into_iter().filter(|declarations| matches!(declarations.said, Said::Ended { .. }))
+        {
+            self.trial_ends.entry(declaration_key(&declarations)).or_default().push(declarations);
+        }
+        Ok(outcomes)
+    }
+}

@@ -1,0 +1,167 @@
+//! What the noes of a file put on the suppression list. Room: exchange/imports/consents.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::enums::{Channel, SuppressionKind};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::lines::{Line, short_digest};
+use crate::{
+    audit::Transaction,
+    base::{error::Error, identities::Reader},
+    crypto::installation_keys::InstallationKeys,
+    domain::{
+        consents::Said,
+        contacts::{NewAddresses, Reachable},
+        suppressions::{self, Declared, Question},
+    },
+    exchange::imports::lock_scope::PersonIdentities,
+    policy::Policy,
+};
+
+/// What a trial would have put on the list, and since when.
+pub(super) type TrialSuppressions = HashMap<u64, DateTime<Utc>>;
+
+/// By what the list is asked.
+#[derive(Clone, Copy)]
+pub(super) struct SuppressionContext<'a> {
+    pub policy: &'a Policy,
+    pub ring: Option<&'a InstallationKeys>,
+    pub reader: &'a Reader,
+    pub now: DateTime<Utc>,
+}
+
+/// What the line ends, as it is put on the list: consents to be withdrawn. What it objects to goes in as objections do.
+fn withdrawals_of(line: &Line, now: DateTime<Utc>) -> Vec<Declared> {
+    let Said::Ended { at, source, .. } = &line.said else { return Vec::new() };
+    let mut purposes: Vec<&String> = line.targets.iter().map(|(purpose, _)| purpose).collect();
+    purposes.sort_unstable();
+    purposes.dedup();
+    let withdrawal = |purpose: &String| Declared {
+        purpose: purpose.clone(),
+        kind: SuppressionKind::Withdrawal,
+        channel: line.channel,
+        since: at.unwrap_or(now),
+        source: source.clone(),
+    };
+    purposes.into_iter().map(withdrawal).collect()
+}
+
+fn is_dated(line: &Line) -> bool {
+    matches!(&line.said, Said::Ended { at: Some(_), .. })
+}
+
+/// Puts what a line ends on the list, for all addresses of whom it names, and blocks every record of them; tells whether that is new.
+/// What has `ended` a consent at no known time is the last word there is.
+pub(super) async fn suppress(
+    tx: &mut Transaction,
+    identities: &PersonIdentities,
+    line: &Line,
+    ended: bool,
+) -> Result<bool, Error> {
+    let addresses: Vec<NewAddresses> = identities.of(&line.persons).cloned().collect();
+    let (ring, policy) = (tx.existing_installation_keys().await?, tx.policy().clone());
+    let context =
+        SuppressionContext { policy: &policy, ring: ring.as_ref(), reader: tx.reader(), now: tx.now() };
+    let is_new_here = (ended && !is_dated(line))
+        || is_new(tx.connection(), context, line, &addresses, &TrialSuppressions::default()).await?;
+    if is_new_here {
+        let withdrawals = withdrawals_of(line, tx.now());
+        for address in &addresses {
+            suppressions::declare(tx, &[], address, &withdrawals).await?;
+        }
+    }
+    Ok(is_new_here)
+}
+
+/// Lets recipients be told of what a line ends on records of the person, where the list knew it already.
+pub(super) async fn notify_recipients(
+    tx: &mut Transaction,
+    line: &Line,
+    contacts: &[Uuid],
+) -> Result<(), Error> {
+    for withdrawal in withdrawals_of(line, tx.now()) {
+        suppressions::owe(tx, contacts, &withdrawal).await?;
+    }
+    Ok(())
+}
+
+/// Whether [`suppress`] would tell that it is new, after all that earlier lines of a trial would have put on the list.
+pub(super) async fn is_new_in_trial<C: ConnectionTrait>(
+    connection: &C,
+    context: SuppressionContext<'_>,
+    (line, ended): (&Line, bool),
+    identities: &PersonIdentities,
+    trial: &mut TrialSuppressions,
+) -> Result<bool, Error> {
+    let addresses: Vec<NewAddresses> = identities.of(&line.persons).cloned().collect();
+    let is_new_here =
+        (ended && !is_dated(line)) || is_new(connection, context, line, &addresses, trial).await?;
+    if is_new_here {
+        for withdrawal in withdrawals_of(line, context.now) {
+            for reachable in addresses.iter().flat_map(|reached| reached.on(withdrawal.channel)) {
+                let since = trial
+                    .entry(suppression_key(reachable, &withdrawal.purpose, withdrawal.channel))
+                    .or_insert(withdrawal.since);
+                *since = (*since).max(withdrawal.since);
+            }
+        }
+    }
+    Ok(is_new_here)
+}
+
+/// Whether the list does not know yet all that a line ends: every purpose, on its channel, for every identity that is reached there.
+async fn is_new<C: ConnectionTrait>(
+    connection: &C,
+    context: SuppressionContext<'_>,
+    line: &Line,
+    addresses: &[NewAddresses],
+    trial: &TrialSuppressions,
+) -> Result<bool, Error> {
+    let channel = line.channel;
+    for reached in addresses {
+        let on_channel = reached.clone().narrowed(channel.as_ref().map(std::slice::from_ref));
+        for withdrawal in withdrawals_of(line, context.now) {
+            let dated = is_dated(line);
+            let covered =
+                on_channel.all().iter().filter(|reachable| is_covered(trial, reachable, &withdrawal, dated));
+            let rest = on_channel.clone().beyond(&NewAddresses::typed(covered.cloned().collect()));
+            if rest.all().is_empty() {
+                continue;
+            }
+            let found =
+                suppressions::find(connection, context.ring, context.reader, std::slice::from_ref(&rest))
+                    .await?;
+            let question = Question {
+                policy: context.policy,
+                found: &found,
+                reached: &rest,
+                declared: &withdrawal,
+                dated,
+            };
+            if !suppressions::knows(connection, question).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn is_covered(trial: &TrialSuppressions, reachable: &Reachable, withdrawal: &Declared, dated: bool) -> bool {
+    [withdrawal.channel, None].into_iter().any(|channel| {
+        let since = trial.get(&suppression_key(reachable, &withdrawal.purpose, channel));
+        since.is_some_and(|since| !dated || *since >= withdrawal.since)
+    })
+}
+
+fn suppression_key(reachable: &Reachable, purpose: &str, channel: Option<Channel>) -> u64 {
+    let identity = reachable.identity();
+    short_digest(&format!(
+        "{:?}\0{}\0{:?}\0{purpose}\0{channel:?}",
+        identity.kind(),
+        identity.key(),
+        identity.name()
+    ))
+}

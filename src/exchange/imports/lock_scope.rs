@@ -1,0 +1,98 @@
+//! What noes of a file are about is locked first, in the order of locks: addresses, then every record of them. Room: exchange/imports.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::contact_lookup::{self, ContactMatches, PersonRef};
+use crate::{
+    audit::{LockMode, Transaction},
+    base::{error::Error, identities::Reader},
+    domain::{
+        contacts::{self, NewAddresses, Reachable},
+        suppressions,
+    },
+};
+
+/// The identities that somebody is about, by how lines name them.
+pub(super) struct PersonIdentities(HashMap<PersonRef, Vec<NewAddresses>>);
+
+impl PersonIdentities {
+    /// The identities of those who are named so.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database.
+    pub async fn read<C: ConnectionTrait>(
+        connection: &C,
+        reader: &Reader,
+        matches: &ContactMatches,
+        persons: &[&PersonRef],
+    ) -> Result<Self, Error> {
+        let mut identities: HashMap<PersonRef, Vec<NewAddresses>> = HashMap::new();
+        for person in persons {
+            if identities.contains_key(*person) {
+                continue;
+            }
+            let mut addresses: Vec<NewAddresses> = Vec::new();
+            addresses.extend(
+                person.address().map(|address: &Reachable| NewAddresses::typed(vec![address.clone()])),
+            );
+            for id in matches.get(*person).into_iter().flatten() {
+                addresses.extend(contacts::reached(connection, reader, *id).await?);
+            }
+            identities.insert((*person).clone(), addresses);
+        }
+        Ok(Self(identities))
+    }
+
+    /// The identities of somebody who is named so.
+    pub fn of<'a>(&'a self, persons: &'a [PersonRef]) -> impl Iterator<Item = &'a NewAddresses> {
+        persons.iter().filter_map(|persons| self.0.get(persons)).flatten()
+    }
+}
+
+/// Whom lines name, and what is to be locked of it.
+pub(super) struct LockScope<'a> {
+    /// The source that external ids are those of; any otherwise.
+    pub source: Option<&'a str>,
+    /// Everybody whom a line names.
+    pub persons: Vec<&'a PersonRef>,
+    /// Those of whom a line says no.
+    pub noes: Vec<&'a PersonRef>,
+    /// Identities that come in beside.
+    pub extra_locks: Vec<u64>,
+}
+
+impl LockScope<'_> {
+    /// Finds whom lines name, and locks the identities of those of whom they say no, EXCLUSIVE, then every record of them all. What was
+    /// found before the locks is found again behind them.
+    ///
+    /// # Errors
+    /// `INTERNAL` from the database; transient where somebody has got another address meanwhile, or an address another record.
+    pub async fn lock(&self, tx: &mut Transaction) -> Result<(ContactMatches, PersonIdentities), Error> {
+        let matches = self.find(tx).await?;
+        let before = PersonIdentities::read(tx.connection(), tx.reader(), &matches, &self.noes).await?;
+        let locks = before.0.values().flatten().flat_map(NewAddresses::locks);
+        let locks: Vec<u64> = locks.chain(self.extra_locks.iter().copied()).collect();
+        tx.lock_identities(locks, LockMode::Exclusive).await?;
+        let mut records: BTreeSet<Uuid> = matches.values().flatten().copied().collect();
+        for reached in before.0.values().flatten() {
+            records.extend(suppressions::with_identities(tx.connection(), reached).await?);
+        }
+        contacts::lock_all(tx, records.into_iter().collect()).await?;
+        // Who came before the locks has committed by now.
+        if self.find(tx).await? != matches {
+            return Err(Error::repeat());
+        }
+        let after = PersonIdentities::read(tx.connection(), tx.reader(), &matches, &self.noes).await?;
+        if !tx.has_locks(after.0.values().flatten().flat_map(NewAddresses::locks), LockMode::Exclusive) {
+            return Err(Error::repeat());
+        }
+        Ok((matches, after))
+    }
+
+    async fn find(&self, tx: &Transaction) -> Result<ContactMatches, Error> {
+        contact_lookup::find_contacts(tx.connection(), self.source, self.persons.iter().copied()).await
+    }
+}
