@@ -100,8 +100,8 @@ pub async fn followed() -> Vec<World> {
     let worlds = worlds().await;
     for world in &worlds {
         // Anna and Jan, and three to events: before there was anybody to follow.
-        assert_eq!(consents::catch_up(&world.test.app).await.unwrap(), 5);
-        assert_eq!(consents::catch_up(&world.test.app).await.unwrap(), 0);
+        assert_eq!(consents::backfill_changes(&world.test.app).await.unwrap(), 5);
+        assert_eq!(consents::backfill_changes(&world.test.app).await.unwrap(), 0);
     }
     worlds
 }
@@ -389,7 +389,7 @@ async fn random_histories_told_are_what_reads_show() {
             }
         }
         assert!(changes > 40, "only {changes} changes");
-        assert_eq!(consents::catch_up(&test.app).await.unwrap(), 0, "nothing is left to be told");
+        assert_eq!(consents::backfill_changes(&test.app).await.unwrap(), 0, "nothing is left to be told");
         // But for the seeds, whose events say less than their state.
         let differing = consents::rebuild(&test.app, "cli:test", true).await.unwrap().differing;
         let seeded = |id: &uuid::Uuid| id.to_string().starts_with("01990000-");
@@ -532,16 +532,16 @@ async fn a_new_text_demands_a_new_declaration_by_the_person() {
             }
             done(client, &staff.consent, "recordConsent", input, "__typename").await;
         }
-        assert_eq!(consents::demand_renewals(app).await.unwrap(), 0, "no text demands any");
+        assert_eq!(consents::require_renewals(app).await.unwrap(), 0, "no text demands any");
         assert_eq!(client.data(&staff.dpo, DUE).await["consents"]["nodes"], json!([]));
         test.clock.advance(TimeDelta::hours(1));
         purposes::reload(app, "cli:test", Ok(renewing())).await.unwrap();
         test.clock.advance(TimeDelta::hours(1));
         // Of the seeds the state is not what their events say: they are left as they are.
-        let (one, other) = tokio::join!(consents::demand_renewals(app), consents::demand_renewals(app));
+        let (one, other) = tokio::join!(consents::require_renewals(app), consents::require_renewals(app));
         let demanded = one.unwrap() + other.unwrap();
         assert_eq!(demanded, 3);
-        assert_eq!(consents::demand_renewals(app).await.unwrap(), 0, "each is asked once");
+        assert_eq!(consents::require_renewals(app).await.unwrap(), 0, "each is asked once");
         let count = "SELECT COUNT(*) FROM consent_event WHERE kind = 'REQUESTED'";
         assert_eq!(number(&app.db.writer, count).await, i64::try_from(demanded).unwrap());
         let due = client.data(&staff.dpo, DUE).await;
@@ -576,8 +576,8 @@ async fn a_new_text_demands_a_new_declaration_by_the_person() {
                 json!({ "status": "GRANTED", "reviewDue": false, "expiresAt": "2028-11-02T12:00:00Z" });
             assert_eq!(given["consent"], expected);
         }
-        assert_eq!(consents::demand_renewals(app).await.unwrap(), 1);
-        assert_eq!(consents::demand_renewals(app).await.unwrap(), 0);
+        assert_eq!(consents::require_renewals(app).await.unwrap(), 1);
+        assert_eq!(consents::require_renewals(app).await.unwrap(), 0);
         // The period over, those that were not renewed end, and those who follow are told.
         let partner = test.caller("partner", "newsletter").await;
         let mut feed = Follower::default();
@@ -603,11 +603,11 @@ async fn a_new_text_demands_a_new_declaration_by_the_person() {
             .await;
         assert_eq!(feed.news(client, &partner).await, ["GRANTED 8 EMAIL"]);
         test.clock.advance(TimeDelta::minutes(1));
-        assert_eq!(consents::demand_renewals(app).await.unwrap(), 1);
+        assert_eq!(consents::require_renewals(app).await.unwrap(), 1);
         assert_eq!(feed.news(client, &partner).await, ["ENDED 8 EMAIL"]);
         assert_eq!(consents::expire(app).await.unwrap(), 1);
         assert_eq!(feed.news(client, &partner).await, [""; 0]);
-        assert_eq!(consents::demand_renewals(app).await.unwrap(), 0);
+        assert_eq!(consents::require_renewals(app).await.unwrap(), 0);
         let differing = consents::rebuild(app, "cli:test", true).await.unwrap().differing;
         assert!(differing.iter().all(|known| known.to_string().starts_with("01990000-")), "{differing:?}");
     }

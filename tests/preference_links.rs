@@ -238,12 +238,12 @@ async fn an_import_leads_no_link_to_anybody_else() {
         };
         let report = import(&test.app, file.as_bytes(), &forged).await.unwrap();
         assert_eq!(report.imported, 1, "{report}");
-        assert_eq!(contacts::merge::stays(&test.app.db.reader, contact).await.unwrap(), contact);
+        assert_eq!(contacts::merge::surviving_id(&test.app.db.reader, contact).await.unwrap(), contact);
         // Nor does it stand in the way of a merge.
         let staff = Staff::of(&test).await;
         let pair = json!({ "contactId": person(10), "duplicateId": contact });
         done(&client, &staff.desk, "mergeContacts", pair, "contact { id }").await;
-        assert_eq!(contacts::merge::stays(&test.app.db.reader, contact).await.unwrap(), id(0, 10));
+        assert_eq!(contacts::merge::surviving_id(&test.app.db.reader, contact).await.unwrap(), id(0, 10));
     }
 }
 
@@ -262,7 +262,7 @@ async fn links_follow_a_chain_of_merges_also_of_before() {
         let led = async || {
             let mut led = Vec::new();
             for number in [7, 8, 9, 10, 1, 2] {
-                led.push(contacts::merge::stays(db, id(0, number)).await.unwrap());
+                led.push(contacts::merge::surviving_id(db, id(0, number)).await.unwrap());
             }
             led
         };

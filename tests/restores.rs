@@ -59,7 +59,7 @@ async fn a_dump_comes_back_whole_in_every_way() {
         }
         let staff = Staff::of(&test).await;
         // Of those that the world was made with.
-        consents::catch_up(&test.app).await.unwrap();
+        consents::backfill_changes(&test.app).await.unwrap();
         client.numbered().await;
         for number in [1, 2, 3] {
             let yes = newsletter(number, "2026-11-01T09:00:00Z");
@@ -116,13 +116,13 @@ async fn a_dump_comes_back_whole_in_every_way() {
         let answer = mutate(&after, &staff.consent, "recordConsent", &yes, "consent { id }").await;
         assert!(answer.get("errors").is_none(), "{answer}");
         after.numbered().await;
-        assert_eq!(consents::rebuild(&rotating, "cli:test", true).await.unwrap().untold, 0);
+        assert_eq!(consents::rebuild(&rotating, "cli:test", true).await.unwrap().unrecorded, 0);
         db.execute_unprepared("DELETE FROM consent_change").await.unwrap();
         let lost = consents::rebuild(&rotating, "cli:test", true).await.unwrap();
-        assert!(lost.untold > 0, "{lost:?}");
+        assert!(lost.unrecorded > 0, "{lost:?}");
         db.execute_unprepared("ALTER TABLE consent_change ENABLE TRIGGER ALL").await.unwrap();
         consents::rebuild(&rotating, "cli:test", false).await.unwrap();
-        assert_eq!(consents::rebuild(&rotating, "cli:test", true).await.unwrap().untold, 0);
+        assert_eq!(consents::rebuild(&rotating, "cli:test", true).await.unwrap().unrecorded, 0);
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use zweck::{
     audit::{self, Author, LockMode},
     base::identities::{Kind, Reader},
-    domain::{access_tokens::NewToken, stops::Told, suppressions::told_digest},
+    domain::{access_tokens::NewToken, stops::StopReport, suppressions::address_digest},
     exchange::{
         exports::{self, StopFormat},
         imports::{self, ConsentImport, ObjectionImport, ReadOptions},
@@ -33,7 +33,7 @@ const LIST: &str = "{ contacts(first: 3) { nodes { id email } } }";
 const IDS: &str = "{ contacts(first: 3) { nodes { id } } }";
 const ACTOR: &str = "cli:test";
 
-/// A token of `recipient`.
+/// A token of `find_recipient`.
 pub async fn token_of(test: &TestApp, recipient: Uuid, (role, purpose): (&str, &str)) -> Caller {
     let new = NewToken {
         name: "partner".to_owned(),
@@ -112,7 +112,7 @@ impl<'s> Office<'s> {
         told
     }
 
-    async fn file(&self, format: StopFormat) -> (Told, String) {
+    async fn file(&self, format: StopFormat) -> (StopReport, String) {
         let mut out = Vec::new();
         let told = exports::stops(&self.site.test.app, ACTOR, self.house, format, &mut out).await.unwrap();
         (told, String::from_utf8(out).unwrap())
@@ -130,7 +130,7 @@ fn lines(csv: &str) -> Vec<Vec<String>> {
 }
 
 fn sha(email: &str) -> String {
-    told_digest(Kind::Mailbox, &Reader::default().email_key(email)).unwrap()
+    address_digest(Kind::Mailbox, &Reader::default().email_key(email)).unwrap()
 }
 
 const DOORS: [&str; 8] = [
@@ -580,8 +580,8 @@ async fn the_command_writes_whole_files_and_tells_the_truth() {
 #[test]
 fn digests_are_those_of_the_recipe() {
     let reader = Reader::default();
-    let mailbox = |text: &str| told_digest(Kind::Mailbox, &reader.email_key(text)).unwrap();
-    let number = |text: &str| told_digest(Kind::Number, &reader.phone_key(text)).unwrap();
+    let mailbox = |text: &str| address_digest(Kind::Mailbox, &reader.email_key(text)).unwrap();
+    let number = |text: &str| address_digest(Kind::Number, &reader.phone_key(text)).unwrap();
     let docs = include_str!("../docs/partners.md");
     for (text, digest) in [
         ("Anna.Example@Example.ORG", mailbox("Anna.Example@Example.ORG")),

@@ -31,9 +31,9 @@ struct Generations<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// A cache for a total weight of `capacity`; a single value may weigh half of that.
-    pub fn new(most: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         let generations = Generations { young: HashMap::new(), old: HashMap::new(), weight: 0 };
-        Self { half: most / 2, generations: Mutex::new(generations) }
+        Self { half: capacity / 2, generations: Mutex::new(generations) }
     }
 
     /// The value of `key`, if it is still cached.

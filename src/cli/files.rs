@@ -25,7 +25,7 @@ impl Overwrite {
     /// A file for `path` that takes its place once it is whole, readable by its owner alone.
     ///
     /// # Errors
-    /// Those of [`Overwrite::look`]; nothing can be written beside it.
+    /// Those of [`Overwrite::lookup`]; nothing can be written beside it.
     pub(crate) fn begin(self, path: &Path) -> Result<Output, CliError> {
         self.look(path)?;
         if is_special(path) {
@@ -42,7 +42,7 @@ impl Overwrite {
     /// A file that grows while the command runs, or holds nothing that others may not read.
     ///
     /// # Errors
-    /// Those of [`Overwrite::look`]; it cannot be made.
+    /// Those of [`Overwrite::lookup`]; it cannot be made.
     pub(crate) fn open(self, path: &Path) -> Result<File, CliError> {
         self.look(path)?;
         let opened = match self.force || is_special(path) {

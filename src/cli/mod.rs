@@ -112,7 +112,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     }
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    consents::settle(&app).await.map_err(failure)?;
+    consents::refresh_address_keys(&app).await.map_err(failure)?;
     // Made now where they are missing, not while somebody reads.
     audit::installation_keys(&app).await.map_err(failure)?;
     for master_key in audit::unknown_master_keys(&app).await.map_err(failure)? {
@@ -229,7 +229,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), CliError> {
     migrated(&db).await?;
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
-    consents::settle(&app).await.map_err(failure)?;
+    consents::refresh_address_keys(&app).await.map_err(failure)?;
     print("the database is up to date\n")
 }
 
@@ -240,7 +240,7 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
     for id in &rebuilt.differing {
         note(&format!("consent {id} is not what its events say"));
     }
-    let (differing, total, untold) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.untold);
+    let (differing, total, untold) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.unrecorded);
     if check && (differing > 0 || untold > 0) {
         let text = format!(
             "{differing} of {total} consents are not what their events say; of {untold} those who follow were not told that they began or ended"
@@ -366,7 +366,7 @@ async fn open(config: &Config) -> Result<App, CliError> {
     let policy = policy(config).await?;
     let app = app(config, policy, connect(config).await?).await?;
     // Another program or region may have made the keys that addresses are found by.
-    consents::settle(&app).await.map_err(failure)?;
+    consents::refresh_address_keys(&app).await.map_err(failure)?;
     Ok(app)
 }
 

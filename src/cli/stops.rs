@@ -56,7 +56,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
     let named = named(args.output.as_deref());
     named.map(|path| args.overwrite.look(path)).transpose()?;
     let app = open(config).await?;
-    let found = stops::recipient(&app.db.reader, &args.recipient).await;
+    let found = stops::find_recipient(&app.db.reader, &args.recipient).await;
     let recipient = found.map_err(refused)?;
     if !args.acknowledge.is_empty() {
         for batch in &args.acknowledge {

@@ -20,7 +20,7 @@ use crate::{
     domain::{
         access_tokens::{self, BearerToken, NewToken},
         consents::{self, NewConsent, Withdrawal},
-        contacts::{self, Address, NewAddresses, Rectification, Restrict, Source},
+        contacts::{self, Address, NewAddresses, NewRestriction, Rectification, Source},
         grounds::{self, NewGround},
         objections::{self, NewObjection},
         operations::{self, NewContact},
@@ -146,15 +146,15 @@ async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result
         reference: Some(reference.to_owned()),
         since: Some(ago(made.between(1, 800))),
         until: None,
-        place: "ground",
+        input_path: "ground",
     });
     let ground = grounds.next();
     let further: Vec<NewGround> = grounds.collect();
     let id = operations::create_contact(tx, desk, &NewContact { values, source, ground }).await?;
     // Much happens to it in one transaction: all that is to be locked is locked before the contact is.
-    let addresses = contacts::reached(tx.connection(), tx.reader(), id).await?;
+    let addresses = contacts::addresses_of(tx.connection(), tx.reader(), id).await?;
     let moved = Address::email(tx.reader(), &moved_to(id))?;
-    let locks = addresses.iter().flat_map(NewAddresses::locks).chain(moved.reached().locks());
+    let locks = addresses.iter().flat_map(NewAddresses::locks).chain(moved.addresses().locks());
     let locks: Vec<u64> = locks.collect();
     tx.lock_identities(locks, audit::LockMode::Exclusive).await?;
     for ground in &further {
@@ -188,7 +188,7 @@ async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result
         request(tx, desk, id, made).await?;
     }
     if made.chance(3) {
-        let restriction = Restrict {
+        let restriction = NewRestriction {
             id,
             limb: RestrictionLimb::A,
             reason: "the person contests the address".to_owned(),

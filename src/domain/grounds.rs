@@ -27,7 +27,7 @@ pub struct NewGround {
     /// Until when it holds.
     pub until: Option<DateTime<Utc>>,
     /// The place of the ground in the input, for errors.
-    pub place: &'static str,
+    pub input_path: &'static str,
 }
 
 impl NewGround {
@@ -41,7 +41,7 @@ impl NewGround {
             reference: input.optional_string("reference"),
             since: input.time("since"),
             until: input.time("until"),
-            place: path,
+            input_path: path,
         })
     }
 
@@ -59,8 +59,8 @@ impl NewGround {
         }
     }
 
-    fn fault(&self, name: &str, message: impl Into<String>) -> Error {
-        Error::bad_input(message).with_input_path(format!("{}.{name}", self.place))
+    fn invalid(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::bad_input(message).with_input_path(format!("{}.{name}", self.input_path))
     }
 
     /// Whether the caller may record it: recording a ground opens the contact for its purpose.
@@ -69,24 +69,24 @@ impl NewGround {
     /// `BAD_USER_INPUT` for a purpose that takes no recorded ground; `FORBIDDEN` for one that the caller may not grant.
     pub fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
-            return Err(self.fault("purpose", "there is no such purpose"));
+            return Err(self.invalid("purpose", "there is no such purpose"));
         };
         if purpose.is_group {
-            return Err(self.fault("purpose", "a group takes no ground; name one of its purposes"));
+            return Err(self.invalid("purpose", "a group takes no ground; name one of its purposes"));
         }
         let object = format!("ground:purpose:{}", purpose.code);
         if purpose.grounds != Grounds::Recorded {
-            return Err(self.fault("purpose", "this purpose takes no recorded ground"));
+            return Err(self.invalid("purpose", "this purpose takes no recorded ground"));
         }
         if !actor.can(&object, Action::Grant) {
             let message = "a ground for this purpose may not be recorded here";
             return Err(Error::new(Code::Forbidden, message)
                 .with_coordinate(object)
-                .with_input_path(format!("{}.purpose", self.place)));
+                .with_input_path(format!("{}.purpose", self.input_path)));
         }
         let since = self.since.unwrap_or(now);
         if self.until.is_some_and(|until| until <= since) {
-            return Err(self.fault("until", "a ground must end after it begins"));
+            return Err(self.invalid("until", "a ground must end after it begins"));
         }
         Ok(())
     }
@@ -103,18 +103,18 @@ pub async fn record(
     new: &NewGround,
 ) -> Result<Uuid, Error> {
     new.check(actor, tx.now())?;
-    let known = Entity::find()
+    let existing = Entity::find()
         .filter(ground::Column::ContactId.eq(contact_id))
         .filter(ground::Column::PurposeCode.eq(&new.purpose))
         .all(tx.connection())
         .await?;
-    let same = known.into_iter().find(|known| {
-        known.reference == new.reference
-            && known.until == new.until
-            && new.since.map_or(known.since <= tx.now(), |since| since == known.since)
+    let same = existing.into_iter().find(|existing| {
+        existing.reference == new.reference
+            && existing.until == new.until
+            && new.since.map_or(existing.since <= tx.now(), |since| since == existing.since)
     });
     let (id, changes) = match same {
-        Some(known) => (known.id, ChangeSet::none()),
+        Some(existing) => (existing.id, ChangeSet::none()),
         None => {
             let model = new.row(tx, contact_id);
             (model.id, tx.insert::<Entity>(&GROUND, &model).await?)
@@ -134,9 +134,10 @@ pub async fn end(
     id: Uuid,
     at: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such ground");
+    let not_found = || Error::new(Code::NotFound, "there is no such ground");
     let before =
-        contacts::lock_with::<Entity>(tx, actor, &GROUND, id, ground::Column::ContactId, unknown).await?;
+        contacts::lock_with_contact::<Entity>(tx, actor, &GROUND, id, ground::Column::ContactId, not_found)
+            .await?;
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at < before.since {

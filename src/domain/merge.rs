@@ -28,54 +28,54 @@ use crate::{
     registry::{BLOCK, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION, STOP},
 };
 
-/// Merges the duplicate into the contact that stays. Of values see [`merge::join`], of consents [`consents::merge::join`]:
+/// Merges the duplicate into the contact that stays. Of values see [`merge::merge`], of consents [`consents::merge::merge`]:
 /// what either has refused, withdrawn, objected to or restricted holds for both. Nothing that was declared is lost, and each
 /// row that moves leaves an entry.
 ///
 /// # Errors
-/// As [`merge::lock`] and [`merge::join`].
+/// As [`merge::lock`] and [`merge::merge`].
 pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<(), Error> {
     let pair = merge::lock(tx, actor, merge).await?;
-    let merged = merge::join(tx, pair, &merge.take).await?;
-    detach(tx, &merged).await?;
+    let merged = merge::merge(tx, pair, &merge.take).await?;
+    move_links(tx, &merged).await?;
     // Before the objections move: whose they are decides.
-    consents::merge::join(tx, actor, &merged).await?;
+    consents::merge::merge(tx, actor, &merged).await?;
     {
         use provenance::{Column, Entity};
-        hang_over::<Entity>(tx, &merged, &PROVENANCE, Column::Id, Column::ContactId).await?;
+        reassign::<Entity>(tx, &merged, &PROVENANCE, Column::Id, Column::ContactId).await?;
     }
     {
         use ground::{Column, Entity};
-        hang_over::<Entity>(tx, &merged, &GROUND, Column::Id, Column::ContactId).await?;
+        reassign::<Entity>(tx, &merged, &GROUND, Column::Id, Column::ContactId).await?;
     }
     {
         use objection::{Column, Entity};
-        join_blocks(tx, &merged).await?;
-        hang_over::<Entity>(tx, &merged, &OBJECTION, Column::Id, Column::ContactId).await?;
+        merge_blocks(tx, &merged).await?;
+        reassign::<Entity>(tx, &merged, &OBJECTION, Column::Id, Column::ContactId).await?;
     }
     {
         use restriction::{Column, Entity};
-        hang_over::<Entity>(tx, &merged, &RESTRICTION, Column::Id, Column::ContactId).await?;
+        reassign::<Entity>(tx, &merged, &RESTRICTION, Column::Id, Column::ContactId).await?;
     }
     {
         use privacy_request::{Column, Entity};
-        hang_over::<Entity>(tx, &merged, &PRIVACY_REQUEST, Column::Id, Column::ContactId).await?;
+        reassign::<Entity>(tx, &merged, &PRIVACY_REQUEST, Column::Id, Column::ContactId).await?;
     }
     {
         use stop::{Column, Entity};
-        join_stops(tx, &merged).await?;
-        hang_over::<Entity>(tx, &merged, &STOP, Column::Id, Column::ContactId).await?;
+        merge_stops(tx, &merged).await?;
+        reassign::<Entity>(tx, &merged, &STOP, Column::Id, Column::ContactId).await?;
     }
     // After the objections moved: what the contact says itself stands, and is about every address that it has now.
-    suppressions::compare(tx, &merged.reached).await?;
-    merge::remove(tx, &merged).await?;
+    suppressions::reapply(tx, &merged.addresses).await?;
+    merge::delete_duplicate(tx, &merged).await?;
     // After the duplicate went: nothing is to be hung on it any more.
-    consents::carry_noes(tx, &merged.reached).await
+    consents::spread_opt_outs(tx, &merged.addresses).await
 }
 
 /// Lets links, sign-ups and mails of the duplicate follow. What they open is decided when they are used: a link to an address that is
 /// not the one of the contact opens nothing. A renewal that the duplicate was asked for is not to be had any more.
-async fn detach(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
+async fn move_links(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
     let (from, to) = (merged.duplicate.id, merged.after.id);
     link::Entity::update_many()
         .col_expr(link::Column::ConsentId, Expr::value(None::<Uuid>))
@@ -103,63 +103,63 @@ async fn detach(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
 }
 
 /// Makes one of blocks that close the same on both contacts: the later, open if one of both is. What only one of them has moves along.
-async fn join_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+async fn merge_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     use objection::{Column, Entity, Model};
     let of = |id: Uuid| {
         Entity::find().filter(Column::ContactId.eq(id)).filter(Column::Kind.ne(StopKind::Objection))
     };
     let own = of(merged.after.id).all(tx.connection()).await?;
     for block in of(merged.duplicate.id).all(tx.connection()).await? {
-        let same = |known: &&Model| {
-            (&known.purpose_code, known.kind, known.channel)
+        let same = |existing: &&Model| {
+            (&existing.purpose_code, existing.kind, existing.channel)
                 == (&block.purpose_code, block.kind, block.channel)
         };
-        let Some(known) = own.iter().find(same) else { continue };
+        let Some(existing) = own.iter().find(same) else { continue };
         let stricter = Model {
-            objected_at: known.objected_at.max(block.objected_at),
-            ended_at: known.ended_at.zip(block.ended_at).map(|(one, other)| one.max(other)),
-            every_channel: known.every_channel || block.every_channel,
-            source: known.source.clone().or(block.source.clone()),
-            ..known.clone()
+            objected_at: existing.objected_at.max(block.objected_at),
+            ended_at: existing.ended_at.zip(block.ended_at).map(|(left, right)| left.max(right)),
+            every_channel: existing.every_channel || block.every_channel,
+            source: existing.source.clone().or(block.source.clone()),
+            ..existing.clone()
         };
-        let gone = tx.delete::<Entity>(&BLOCK, &block).await?;
-        tx.record(merged.entry(&BLOCK, block.id, gone)).await?;
-        let changes = tx.update::<Entity>(&BLOCK, known, &stricter).await?;
-        tx.record(merged.entry(&BLOCK, known.id, changes)).await?;
+        let deleted = tx.delete::<Entity>(&BLOCK, &block).await?;
+        tx.record(merged.entry(&BLOCK, block.id, deleted)).await?;
+        let changes = tx.update::<Entity>(&BLOCK, existing, &stricter).await?;
+        tx.record(merged.entry(&BLOCK, existing.id, changes)).await?;
     }
     Ok(())
 }
 
 /// Makes one of duties to tell a recipient the same of both contacts: the later, open if one of both is.
-async fn join_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+async fn merge_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     use stop::{Column, Entity, Model};
     let of = |id: Uuid| Entity::find().filter(Column::ContactId.eq(id)).lock_exclusive();
     let own = of(merged.after.id).all(tx.connection()).await?;
     for stop in of(merged.duplicate.id).all(tx.connection()).await? {
-        let what = |stop: &Model| {
+        let key = |stop: &Model| {
             let address = stop.address_sha256.clone();
             (stop.recipient_id, stop.purpose_code.clone(), stop.channel, address)
         };
-        let Some(known) = own.iter().find(|known| what(known) == what(&stop)) else { continue };
-        let open = known.acknowledged_at.is_none() || stop.acknowledged_at.is_none();
+        let Some(existing) = own.iter().find(|existing| key(existing) == key(&stop)) else { continue };
+        let open = existing.acknowledged_at.is_none() || stop.acknowledged_at.is_none();
         // The next file tells it anew, by both ids.
         let later = Model {
-            since: known.since.max(stop.since),
-            exported_at: if open { None } else { known.exported_at },
-            acknowledged_at: known.acknowledged_at.filter(|_| !open),
-            acknowledged_by: known.acknowledged_by.clone().filter(|_| !open),
-            ..known.clone()
+            since: existing.since.max(stop.since),
+            exported_at: if open { None } else { existing.exported_at },
+            acknowledged_at: existing.acknowledged_at.filter(|_| !open),
+            acknowledged_by: existing.acknowledged_by.clone().filter(|_| !open),
+            ..existing.clone()
         };
-        let gone = tx.delete::<Entity>(&STOP, &stop).await?;
-        tx.record(merged.entry(&STOP, stop.id, gone)).await?;
-        let changes = tx.update::<Entity>(&STOP, known, &later).await?;
-        tx.record(merged.entry(&STOP, known.id, changes)).await?;
+        let deleted = tx.delete::<Entity>(&STOP, &stop).await?;
+        tx.record(merged.entry(&STOP, stop.id, deleted)).await?;
+        let changes = tx.update::<Entity>(&STOP, existing, &later).await?;
+        tx.record(merged.entry(&STOP, existing.id, changes)).await?;
     }
     Ok(())
 }
 
 /// Hangs the rows of one kind over from the duplicate to the contact that stays.
-async fn hang_over<E>(
+async fn reassign<E>(
     tx: &mut Transaction,
     merged: &Merged,
     object: &'static ObjectType,
@@ -180,7 +180,7 @@ where
         let mut moved = row.clone();
         moved.try_set(contact_id, merged.after.id.into())?;
         let changes = tx.update::<E>(object, &row, &moved).await?;
-        let changes = if changes.is_empty() { merged.moved(object) } else { changes };
+        let changes = if changes.is_empty() { merged.reassignment(object) } else { changes };
         tx.record(merged.entry(object, row_id, changes)).await?;
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::{
     },
     domain::{
         contacts::{self, Address},
-        suppressions::{self, Declared, Whom},
+        suppressions::{self, OptOutDeclaration, Target},
     },
     engine::Input,
     policy::{Grounds, LegalBasis},
@@ -66,8 +66,8 @@ impl NewObjection {
         if self.at.is_some_and(|at| at > now) {
             return Err(Error::bad_input("`declaredAt` is in the future").with_input_path("input.declaredAt"));
         }
-        let leads = |address: &Address| address.reached().on(self.channel).next().is_some();
-        if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !leads(address)) {
+        let has_channel = |address: &Address| address.addresses().on(self.channel).next().is_some();
+        if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !has_channel(address)) {
             return Err(
                 Error::bad_input("this is no address for the channel").with_input_path("input.channel")
             );
@@ -83,10 +83,10 @@ impl NewObjection {
             let message = "this purpose cannot be objected to (Art. 21)";
             return Err(Error::bad_input(message).with_input_path("input.purpose"));
         }
-        let own = actor.purpose.as_ref().is_some_and(|own| {
-            own.sees_all || own.code == purpose.code || own.group.as_deref() == Some(&purpose.code)
+        let is_own = actor.purpose.as_ref().is_some_and(|is_own| {
+            is_own.sees_all || is_own.code == purpose.code || is_own.group.as_deref() == Some(&purpose.code)
         });
-        if !own {
+        if !is_own {
             let message = "objections to other purposes may not be recorded for this purpose";
             return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));
         }
@@ -104,33 +104,35 @@ impl NewObjection {
 /// transient where a contact has got another address meanwhile.
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> Result<Vec<Uuid>, Error> {
     new.check(actor, tx.now())?;
-    let whom = match (&new.contact_id, &new.address) {
-        (Some(id), _) => Whom::Contact(*id),
-        (None, Some(address)) => Whom::Address(address),
-        (None, None) => return Err(contacts::unknown()),
+    let target = match (&new.contact_id, &new.address) {
+        (Some(id), _) => Target::Contact(*id),
+        (None, Some(address)) => Target::Address(address),
+        (None, None) => return Err(contacts::not_found()),
     };
-    let meant = suppressions::meet(tx, actor, whom, new.channel.as_ref().map(std::slice::from_ref)).await?;
-    let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
+    let affected =
+        suppressions::find_and_lock(tx, actor, target, new.channel.as_ref().map(std::slice::from_ref))
+            .await?;
+    let sees_all = actor.purpose.as_ref().is_some_and(|is_own| is_own.sees_all);
     let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);
     // What is no advertising is about a person, not about an address: where nobody has it there is nothing to be kept.
-    let kept = sees_all && new.address.is_some() && advertising;
-    if !meant.known && !kept {
-        return Err(contacts::unknown());
+    let is_listed = sees_all && new.address.is_some() && advertising;
+    if !affected.is_known && !is_listed {
+        return Err(contacts::not_found());
     }
     if let (Some(address), true, false) =
-        (&new.address, meant.known && meant.contacts.is_empty(), advertising)
+        (&new.address, affected.is_known && affected.contacts.is_empty(), advertising)
     {
         // Of whom it is cannot be told, and what is no advertising never spreads.
         let message = "several persons have this address; name the contact by its id";
         return Err(Error::bad_input(message).with_input_path(format!("input.{}", address.name())));
     }
-    let (mut ids, mut since) = (Vec::with_capacity(meant.contacts.len()), new.at.unwrap_or(tx.now()));
-    for contact in &meant.contacts {
+    let (mut ids, mut since) = (Vec::with_capacity(affected.contacts.len()), new.at.unwrap_or(tx.now()));
+    for contact in &affected.contacts {
         let (id, at) = object(tx, actor, *contact, new).await?;
         ids.push(id);
         since = since.max(at);
     }
-    let declared = Declared {
+    let declared = OptOutDeclaration {
         purpose: new.purpose.clone(),
         kind: SuppressionKind::Objection,
         channel: new.channel,
@@ -138,9 +140,9 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
         source: new.source.clone(),
     };
     if advertising {
-        suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
+        suppressions::declare(tx, &affected.contacts, &affected.addresses, &[declared]).await?;
     } else {
-        suppressions::owe(tx, &meant.contacts, &declared).await?;
+        suppressions::create_stops_for_contacts(tx, &affected.contacts, &declared).await?;
     }
     Ok(ids)
 }
@@ -155,29 +157,29 @@ async fn object(
     let declared = latest_consent(tx, actor, contact_id, &new.purpose).await?;
     // Not before what was declared by then, whatever the clocks say.
     let at = new.at.unwrap_or_else(|| declared.unwrap_or(tx.now()).max(tx.now()));
-    let known = Entity::find()
+    let existing = Entity::find()
         .filter(objection::Column::ContactId.eq(contact_id))
         .filter(objection::Column::PurposeCode.eq(&new.purpose))
         .filter(objection::Column::Kind.eq(StopKind::Objection))
         .all(tx.connection())
         .await?;
     // A repeat without a time of its own says nothing new, unless the person has consented since.
-    let mut known = known.into_iter();
-    let same = known.find(|known| match new.at {
+    let mut existing = existing.into_iter();
+    let same = existing.find(|existing| match new.at {
         // One that the person has taken back since is not said again by who tells of that time.
         Some(at) => {
-            known.channel == new.channel
-                && (known.objected_at == at || (known.objected_at > at && known.ended_at.is_some()))
+            existing.channel == new.channel
+                && (existing.objected_at == at || (existing.objected_at > at && existing.ended_at.is_some()))
         }
-        None if known.ended_at.is_some() => false,
+        None if existing.ended_at.is_some() => false,
         // One that names no channel says as much already.
         None => {
-            (known.channel.is_none() || known.channel == new.channel)
-                && declared.is_none_or(|declared| declared <= known.objected_at)
+            (existing.channel.is_none() || existing.channel == new.channel)
+                && declared.is_none_or(|declared| declared <= existing.objected_at)
         }
     });
     let (id, since, changes) = match same {
-        Some(known) => (known.id, known.objected_at, ChangeSet::none()),
+        Some(existing) => (existing.id, existing.objected_at, ChangeSet::none()),
         None => {
             let model = Model {
                 id: tx.new_id(),
@@ -225,10 +227,16 @@ pub async fn end(
     id: Uuid,
     at: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such objection");
-    let before =
-        contacts::lock_with::<Entity>(tx, actor, &OBJECTION, id, objection::Column::ContactId, unknown)
-            .await?;
+    let not_found = || Error::new(Code::NotFound, "there is no such objection");
+    let before = contacts::lock_with_contact::<Entity>(
+        tx,
+        actor,
+        &OBJECTION,
+        id,
+        objection::Column::ContactId,
+        not_found,
+    )
+    .await?;
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at > tx.now() || at < before.objected_at {
@@ -242,7 +250,7 @@ pub async fn end(
     let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
     tx.record(entry("endObjection", id, contact_id, changes)).await?;
     // The person wants it again on this record, whoever else reads at its addresses.
-    suppressions::lift_all(tx, contact_id, &before.purpose_code, before.channel, at).await
+    suppressions::lift_blocks(tx, contact_id, &before.purpose_code, before.channel, at).await
 }
 
 fn entry(action: &'static str, id: Uuid, contact_id: Uuid, changes: ChangeSet) -> Entry {

@@ -28,7 +28,7 @@ use crate::{
         error::{Code, Error},
         identities::Kind,
     },
-    domain::suppressions::told_digest,
+    domain::suppressions::address_digest,
     engine::{self, ConsentMark, Scope},
     policy::Grounds,
     registry::{DataCategory, RECIPIENT},
@@ -58,7 +58,7 @@ pub struct Line {
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct StopReport {
     /// How many duties.
     pub stops: u64,
     /// Their batches.
@@ -69,16 +69,17 @@ pub struct Told {
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` where several have the name.
-pub async fn recipient<C: ConnectionTrait>(connection: &C, named: &str) -> Result<Uuid, Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such recipient");
-    if let Ok(id) = Uuid::try_parse(named) {
+pub async fn find_recipient<C: ConnectionTrait>(connection: &C, id_or_name: &str) -> Result<Uuid, Error> {
+    let not_found = || Error::new(Code::NotFound, "there is no such recipient");
+    if let Ok(id) = Uuid::try_parse(id_or_name) {
         let found = recipient::Entity::find_by_id(id).one(connection).await?;
-        return found.map(|found| found.id).ok_or_else(unknown);
+        return found.map(|found| found.id).ok_or_else(not_found);
     }
-    let found = recipient::Entity::find().filter(recipient::Column::Name.eq(named)).all(connection).await?;
+    let found =
+        recipient::Entity::find().filter(recipient::Column::Name.eq(id_or_name)).all(connection).await?;
     match found.as_slice() {
-        [] => Err(unknown()),
-        [one] => Ok(one.id),
+        [] => Err(not_found()),
+        [mark] => Ok(mark.id),
         _ => Err(Error::bad_input("several recipients have this name; give the id")),
     }
 }
@@ -88,13 +89,13 @@ pub async fn recipient<C: ConnectionTrait>(connection: &C, named: &str) -> Resul
 ///
 /// # Errors
 /// `INTERNAL` from the database, and what `each` gives.
-pub async fn tell(
+pub async fn export(
     tx: &mut Transaction,
     recipient: Uuid,
     mut each: impl FnMut(&Line) -> Result<(), Error>,
-) -> Result<Told, Error> {
+) -> Result<StopReport, Error> {
     tx.lock_uses(LockMode::Exclusive).await?;
-    let (new, mut told, mut last) = (tx.new_id(), Told::default(), Uuid::nil());
+    let (new_batch, mut report, mut last) = (tx.new_id(), StopReport::default(), Uuid::nil());
     loop {
         let page = stop::Entity::find()
             .filter(Column::RecipientId.eq(recipient))
@@ -106,24 +107,24 @@ pub async fn tell(
             .await?;
         let Some(end) = page.last() else { break };
         last = end.id;
-        let again = Again::read(tx, &page).await?;
-        let owed: Vec<&Model> = page.iter().filter(|stop| !again.wants(tx, stop)).collect();
-        let fresh: Vec<Uuid> =
-            owed.iter().filter(|stop| stop.exported_at.is_none()).map(|stop| stop.id).collect();
-        if !fresh.is_empty() {
+        let renewed = RenewedWishes::read(tx, &page).await?;
+        let open: Vec<&Model> = page.iter().filter(|stop| !renewed.is_wanted_again(tx, stop)).collect();
+        let new_ids: Vec<Uuid> =
+            open.iter().filter(|stop| stop.exported_at.is_none()).map(|stop| stop.id).collect();
+        if !new_ids.is_empty() {
             let update = stop::Entity::update_many()
-                .col_expr(Column::BatchId, Expr::value(new))
+                .col_expr(Column::BatchId, Expr::value(new_batch))
                 .col_expr(Column::ExportedAt, Expr::value(tx.now()))
-                .filter(Column::Id.is_in(fresh));
+                .filter(Column::Id.is_in(new_ids));
             update.exec(tx.connection()).await?;
         }
-        let names = former_ids(tx, &owed).await?;
-        for stop in owed {
-            let batch = stop.batch_id.filter(|_| stop.exported_at.is_some()).unwrap_or(new);
-            told.stops += 1;
-            told.batches.insert(batch);
-            let known = names.get(&stop.contact_id).into_iter().flatten();
-            for contact_id in std::iter::once(&stop.contact_id).chain(known) {
+        let names = former_ids(tx, &open).await?;
+        for stop in open {
+            let batch = stop.batch_id.filter(|_| stop.exported_at.is_some()).unwrap_or(new_batch);
+            report.stops += 1;
+            report.batches.insert(batch);
+            let former = names.get(&stop.contact_id).into_iter().flatten();
+            for contact_id in std::iter::once(&stop.contact_id).chain(former) {
                 each(&Line {
                     batch,
                     contact_id: *contact_id,
@@ -136,9 +137,9 @@ pub async fn tell(
             }
         }
     }
-    let what = serde_json::json!({ "stops": told.stops });
-    tx.record(entry("exportStops", recipient, what)).await?;
-    Ok(told)
+    let details = serde_json::json!({ "stops": report.stops });
+    tx.record(entry("exportStops", recipient, details)).await?;
+    Ok(report)
 }
 
 /// Notes that a recipient did what a batch told it, and gives of how many duties. A repeat is no change; what was told again since
@@ -148,9 +149,9 @@ pub async fn tell(
 /// `NOT_FOUND` for a batch that this recipient was never told.
 pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
     tx.lock_uses(LockMode::Exclusive).await?;
-    let told =
+    let batch_rows =
         stop::Entity::find().filter(Column::RecipientId.eq(recipient)).filter(Column::BatchId.eq(batch));
-    if told.count(tx.connection()).await? == 0 {
+    if batch_rows.count(tx.connection()).await? == 0 {
         return Err(Error::new(Code::NotFound, "there is no such batch for this recipient"));
     }
     let update = stop::Entity::update_many()
@@ -161,8 +162,8 @@ pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> 
         .filter(Column::ExportedAt.is_not_null())
         .filter(Column::AcknowledgedAt.is_null());
     let done = update.exec(tx.connection()).await?.rows_affected;
-    let what = serde_json::json!({ "batch": batch, "stops": done });
-    let mut entry = entry("acknowledgeStops", recipient, what);
+    let details = serde_json::json!({ "batch": batch, "stops": done });
+    let mut entry = entry("acknowledgeStops", recipient, details);
     if done == 0 {
         entry.changes = ChangeSet::none();
     }
@@ -191,13 +192,18 @@ pub async fn acknowledge_as(
     acknowledge(tx, recipient, batch).await
 }
 
-fn entry(action: &'static str, recipient: Uuid, what: serde_json::Value) -> Entry {
+fn entry(action: &'static str, recipient: Uuid, details: serde_json::Value) -> Entry {
     Entry {
         action,
         entity_type: RECIPIENT.name,
         entity_id: Some(recipient),
         contact_id: None,
-        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, what),
+        changes: ChangeSet::single(
+            "AuditEntry.action",
+            DataCategory::Audit,
+            serde_json::Value::Null,
+            details,
+        ),
     }
 }
 
@@ -214,24 +220,26 @@ async fn former_ids(tx: &Transaction, stops: &[&Model]) -> Result<HashMap<Uuid, 
 }
 
 /// A consent by contact, purpose and channel.
-type Which = (Uuid, String, String);
+type ConsentKey = (Uuid, String, String);
 
 /// What persons want again since they said no.
-struct Again {
+struct RenewedWishes {
     /// Consents in force, with the key of the address that they are bound to.
-    consents: BTreeMap<Which, Option<String>>,
+    consents: BTreeMap<ConsentKey, Option<String>>,
     /// What stands against a purpose or group still: contact, code and channel, all where it is none.
-    standing: Vec<(Uuid, String, Option<Channel>)>,
+    opt_outs: Vec<(Uuid, String, Option<Channel>)>,
 }
 
-impl Again {
+impl RenewedWishes {
     async fn read(tx: &Transaction, stops: &[Model]) -> Result<Self, Error> {
         let contacts: Vec<Uuid> =
             stops.iter().map(|stop| stop.contact_id).collect::<BTreeSet<_>>().into_iter().collect();
-        let meant: BTreeSet<&str> = stops.iter().map(|stop| stop.purpose_code.as_str()).collect();
+        let codes_of_stops: BTreeSet<&str> = stops.iter().map(|stop| stop.purpose_code.as_str()).collect();
         let purposes = tx.policy().purposes().iter();
         let on_consent: Vec<_> = purposes
-            .filter(|purpose| purpose.grounds == Grounds::Consent && meant.contains(purpose.code.as_str()))
+            .filter(|purpose| {
+                purpose.grounds == Grounds::Consent && codes_of_stops.contains(purpose.code.as_str())
+            })
             .collect();
         let (now, backend) = (tx.now(), tx.connection().get_database_backend());
         let scopes: Vec<Scope> = on_consent
@@ -241,11 +249,11 @@ impl Again {
         let codes: Vec<String> = on_consent.iter().map(|purpose| purpose.code.clone()).collect();
         let mut consents = BTreeMap::new();
         if !scopes.is_empty() {
-            let standing =
+            let marks =
                 engine::consents_in_force(tx.connection(), &scopes, &contacts, Some(&codes), None).await?;
-            let holds: BTreeSet<Which> = standing
+            let consents_in_force: BTreeSet<ConsentKey> = marks
                 .into_iter()
-                .filter_map(|one| match one {
+                .filter_map(|mark| match mark {
                     ConsentMark::InForce(consent) => Some(consent),
                     ConsentMark::Announced { .. } => None,
                 })
@@ -254,39 +262,39 @@ impl Again {
                 .filter(consent::Column::ContactId.is_in(contacts.iter().copied()))
                 .filter(consent::Column::PurposeCode.is_in(codes));
             for row in rows.all(tx.connection()).await? {
-                let which = (row.contact_id, row.purpose_code, row.channel.to_value());
-                if holds.contains(&which) {
-                    consents.insert(which, row.bound_address);
+                let key = (row.contact_id, row.purpose_code, row.channel.to_value());
+                if consents_in_force.contains(&key) {
+                    consents.insert(key, row.bound_address);
                 }
             }
         }
-        let noes = objection::Entity::find()
+        let rows = objection::Entity::find()
             .filter(objection::Column::ContactId.is_in(contacts))
             .filter(objection::Column::Kind.is_in([StopKind::Objection, StopKind::Block]));
-        let standing = noes.all(tx.connection()).await?.into_iter();
-        let standing = standing
-            .filter(|no| no.ended_at.is_none_or(|end| end > now))
-            .map(|no| (no.contact_id, no.purpose_code, no.channel))
+        let opt_outs = rows.all(tx.connection()).await?.into_iter();
+        let opt_outs = opt_outs
+            .filter(|row| row.ended_at.is_none_or(|end| end > now))
+            .map(|row| (row.contact_id, row.purpose_code, row.channel))
             .collect();
-        Ok(Self { consents, standing })
+        Ok(Self { consents, opt_outs })
     }
 
     /// Whether the person wants again what `stop` ends. What rests on consent is wanted once a consent to it holds, on that channel and
     /// for that address; anything else once nothing stands against it.
-    fn wants(&self, tx: &Transaction, stop: &Model) -> bool {
+    fn is_wanted_again(&self, tx: &Transaction, stop: &Model) -> bool {
         let Some(purpose) = tx.policy().purpose(&stop.purpose_code) else { return false };
         if purpose.grounds != Grounds::Consent {
-            return !self.standing.iter().any(|(contact, code, channel)| {
+            return !self.opt_outs.iter().any(|(contact, code, channel)| {
                 *contact == stop.contact_id
                     && (*code == purpose.code || purpose.group.as_ref() == Some(code))
                     && (channel.is_none() || stop.channel.is_none() || *channel == stop.channel)
             });
         }
         let Some(channel) = stop.channel else { return false };
-        let which = (stop.contact_id, stop.purpose_code.clone(), channel.to_value());
-        let Some(bound) = self.consents.get(&which) else { return false };
+        let key = (stop.contact_id, stop.purpose_code.clone(), channel.to_value());
+        let Some(bound) = self.consents.get(&key) else { return false };
         match (bound, &stop.address_sha256) {
-            (Some(key), Some(digest)) => told_digest(Kind::Mailbox, key).as_ref() == Some(digest),
+            (Some(key), Some(digest)) => address_digest(Kind::Mailbox, key).as_ref() == Some(digest),
             _ => true,
         }
     }

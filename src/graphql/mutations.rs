@@ -10,7 +10,7 @@ use crate::{
     domain::{
         access_tokens::{self, NewToken},
         consents::{self, NewConsent, Renewal, Withdrawal},
-        contacts::{self, NewContactPoint, Rectification, Restrict, merge::Merge},
+        contacts::{self, NewContactPoint, NewRestriction, Rectification, merge::Merge},
         grounds::{self, NewGround},
         merge,
         objections::{self, NewObjection},
@@ -119,7 +119,7 @@ async fn write(
         }
         MutationKind::LiftBlock => {
             let id = id("blockId")?;
-            suppressions::lift(tx, actor, id, input.time("endedAt")).await?;
+            suppressions::lift_block(tx, actor, id, input.time("endedAt")).await?;
             MutationResult::for_id(id)
         }
         MutationKind::RecordConsent => {
@@ -145,7 +145,7 @@ async fn write(
             MutationResult::for_id(id)
         }
         MutationKind::RestrictContact => {
-            let new = Restrict::from_input(input)?;
+            let new = NewRestriction::from_input(input)?;
             contacts::restrict(tx, actor, &new).await?;
             MutationResult::for_id(new.id)
         }

@@ -54,7 +54,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
             told(&app, "ends", consents::expire(&app).await.map(|_| ()));
             let present = app.policy.current().revision().to_owned();
             if revision != present {
-                let caught_up = consents::catch_up(&app).await;
+                let caught_up = consents::backfill_changes(&app).await;
                 if caught_up.is_ok() {
                     revision = present;
                 }
@@ -117,9 +117,12 @@ fn until_next(every: Duration, now: DateTime<Utc>) -> Duration {
 /// Carries what the suppression list says to contacts that lack it. There is nothing to be mended: what brings an address or a no does so
 /// itself. Anything else is a fault of ours, and told as one.
 async fn agree(app: &App) -> Result<(), Error> {
-    let settled = consents::agree(app).await?;
-    if settled.mended > 0 {
-        tracing::error!(contacts = settled.mended, "contacts lacked a block that the suppression list says");
+    let settled = consents::reconcile(app).await?;
+    if settled.repaired > 0 {
+        tracing::error!(
+            contacts = settled.repaired,
+            "contacts lacked a block that the suppression list says"
+        );
     }
     Ok(())
 }
@@ -151,7 +154,7 @@ fn told(app: &App, job: &'static str, done: Result<(), Error>) {
 pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     audit::write_deferred_entries(app).await?;
     consents::expire(app).await?;
-    consents::catch_up(app).await?;
+    consents::backfill_changes(app).await?;
     audit::number_changes(app).await?;
     agree(app).await?;
     review(app).await?;
@@ -167,7 +170,7 @@ async fn upkeep(app: &App) -> Result<(), Error> {
     let done = [
         audit::delete_expired_outcomes(app).await.map(|_| ()),
         signups::sweep(app).await.map(|_| ()),
-        consents::demand_renewals(app).await.map(|_| ()),
+        consents::require_renewals(app).await.map(|_| ()),
         signups::ask_renewals(app).await.map(|_| ()),
     ];
     done.into_iter().collect()

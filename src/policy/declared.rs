@@ -80,7 +80,7 @@ words! {
     }
 }
 
-/// A purpose, or a group of purposes.
+/// A purpose or a group of purposes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurposeDef {
     /// Code, without prefix.
@@ -91,7 +91,7 @@ pub struct PurposeDef {
     pub title_en: String,
     /// Description, German.
     pub description_de: String,
-    /// A purpose or a group of purposes.
+    /// Description, English.
     pub description_en: String,
     /// Legal basis; none for groups.
     pub basis: Option<LegalBasis>,

@@ -29,7 +29,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// A right that the caller needs in order to set a value.
+    /// What a value must be, for messages.
     pub fn requirement(&self) -> String {
         match self {
             Self::Id => "an id, a UUID".to_owned(),
@@ -55,7 +55,7 @@ fn one_of(names: impl Iterator<Item = String>) -> String {
     format!("one of {}", listed(&names.collect::<Vec<_>>()))
 }
 
-/// What the caller must be allowed to do to give a value.
+/// A right that the caller needs in order to set a value.
 #[derive(Clone, Copy, Debug)]
 pub enum Right {
     /// An action on a coordinate.
@@ -158,7 +158,7 @@ pub struct InputType {
     pub name: &'static str,
     /// Description in the SDL.
     pub doc: &'static str,
-    /// A governed type whose given fields belong to it, and what giving one needs.
+    /// A governed type whose writable fields are included, and the action that setting one needs.
     pub of: Option<(&'static ObjectType, Action)>,
     /// Its own fields.
     pub fields: &'static [InputField],
@@ -170,7 +170,7 @@ impl InputType {
         self.fields.iter().map(|field| field.name).collect()
     }
 
-    /// Names of the ids that come first: of what is to be changed.
+    /// Names of the leading id fields, which identify what is to be changed.
     pub fn targets(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.fields.iter().take_while(|field| matches!(field.kind, InputKind::Id)).map(|field| field.name)
     }

@@ -9,15 +9,15 @@ pub enum DataCategory {
     Key,
     /// Names and language.
     Identity,
-    /// A governed type whose writable fields are included, and the action that setting one needs.
+    /// E-mail addresses.
     Email,
     /// Phone numbers.
     Phone,
     /// Postal addresses and their parts.
     Postal,
-    /// Names of the leading id fields, which identify what is to be changed.
+    /// Company and job.
     Employment,
-    /// Every field, those of the governed type last.
+    /// Birth date.
     Birth,
     /// Text written by staff.
     FreeText,

@@ -250,7 +250,7 @@ async fn a_shared_line_or_letter_box_closes_nothing_else_of_others() {
         assert_eq!(office.blocks(&kid).await, shared);
         assert_eq!(office.sees("existing_customer_mail", &[&kid]).await, [true]);
         assert_eq!(office.sees("direct_mail", &[&kid]).await, [false]);
-        assert_eq!(zweck::domain::consents::agree(&office.site.test.app).await.unwrap().mended, 0);
+        assert_eq!(zweck::domain::consents::reconcile(&office.site.test.app).await.unwrap().repaired, 0);
     }
 }
 
@@ -289,7 +289,7 @@ async fn nothing_is_written_of_consents_that_never_were() {
         }
         office.yes(&anna, "phone_marketing", "PHONE").await;
         assert_eq!(office.sees("phone_marketing", &[&anna]).await, [true]);
-        assert_eq!(zweck::domain::consents::agree(&office.site.test.app).await.unwrap().mended, 0);
+        assert_eq!(zweck::domain::consents::reconcile(&office.site.test.app).await.unwrap().repaired, 0);
     }
 }
 
@@ -357,7 +357,7 @@ async fn what_was_never_given_is_ended_for_each_address_that_comes() {
             set(&phone).await;
             assert_eq!(office.sees(CALLS.0, &[&otto]).await, [true], "{number}");
         }
-        assert_eq!(zweck::domain::consents::agree(&office.site.test.app).await.unwrap().mended, 0);
+        assert_eq!(zweck::domain::consents::reconcile(&office.site.test.app).await.unwrap().repaired, 0);
     }
 }
 
@@ -411,7 +411,7 @@ async fn a_link_ends_the_mails_to_the_mailbox_that_got_it() {
             yes(&office.client, &office.staff.consent, &late, (ended_consent(ended), "EMAIL"), OLDER).await;
             assert!(office.blocks(&late).await.iter().any(|block| block.starts_with(ended)), "{purpose}");
         }
-        assert_eq!(zweck::domain::consents::agree(&office.site.test.app).await.unwrap().mended, 0);
+        assert_eq!(zweck::domain::consents::reconcile(&office.site.test.app).await.unwrap().repaired, 0);
     }
 }
 

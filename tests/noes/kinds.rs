@@ -471,8 +471,8 @@ async fn a_no_closes_numbers_and_letter_boxes_by_every_door_and_way() {
         for case in cases() {
             run(&office, &case).await;
         }
-        let settled = zweck::domain::consents::agree(&office.test.app).await.unwrap();
-        assert_eq!(settled, zweck::domain::consents::Settled::default());
+        let settled = zweck::domain::consents::reconcile(&office.test.app).await.unwrap();
+        assert_eq!(settled, zweck::domain::consents::KeyRefreshReport::default());
     });
     futures_util::future::join_all(runs).await;
 }

@@ -503,8 +503,8 @@ async fn a_no_holds_for_every_record_by_every_door_and_way() {
         }
         let app = &site.test.app;
         assert_eq!(
-            zweck::domain::consents::agree(app).await.unwrap(),
-            zweck::domain::consents::Settled::default()
+            zweck::domain::consents::reconcile(app).await.unwrap(),
+            zweck::domain::consents::KeyRefreshReport::default()
         );
     });
     futures_util::future::join_all(runs).await;

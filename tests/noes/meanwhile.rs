@@ -116,5 +116,5 @@ async fn a_no_and_a_file_that_come_at_once_meet() {
     }
     assert!(contacts.len() > rows / 2);
     assert_eq!(without, Vec::<usize>::new(), "contacts without their no");
-    assert_eq!(zweck::domain::consents::agree(&test.app).await.unwrap().mended, 0);
+    assert_eq!(zweck::domain::consents::reconcile(&test.app).await.unwrap().repaired, 0);
 }

@@ -16,7 +16,7 @@ use zweck::{
         Reader,
         first::{address, email_key, phone_key},
     },
-    domain::consents::{self, Settled},
+    domain::consents::{self, KeyRefreshReport},
 };
 
 use super::{contact as made, sees, yes};
@@ -161,8 +161,8 @@ async fn no_no_of_version_1_is_lost() {
             .unwrap();
         age(&test).await;
         Migrator::up(&app.db.writer, None).await.unwrap();
-        let settled = consents::settle(app).await.unwrap();
-        assert_eq!((settled.read_anew, settled.mended), (u64::try_from(all.len() + 1).unwrap(), 0));
+        let settled = consents::refresh_address_keys(app).await.unwrap();
+        assert_eq!((settled.rekeyed, settled.repaired), (u64::try_from(all.len() + 1).unwrap(), 0));
 
         let mut expected = vec![false; all.len()];
         expected[4] = true;
@@ -205,8 +205,8 @@ async fn no_no_of_version_1_is_lost() {
         assert_eq!(row.key_version, Reader::default().version());
         // Again it is no change.
         let before = dump(&app.db.writer).await;
-        assert_eq!(consents::settle(app).await.unwrap(), Settled::default());
-        assert_eq!(consents::agree(app).await.unwrap(), Settled::default());
+        assert_eq!(consents::refresh_address_keys(app).await.unwrap(), KeyRefreshReport::default());
+        assert_eq!(consents::reconcile(app).await.unwrap(), KeyRefreshReport::default());
         assert_same(&dump(&app.db.writer).await, &before, "settled again");
     }
 }

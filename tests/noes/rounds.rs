@@ -219,5 +219,5 @@ async fn importers_writers_and_noes_never_lock_each_other_out() {
         "{rounds} rounds: the database broke up {} deadlocks",
         number(&test.app.db.writer, deadlocks).await
     );
-    assert_eq!(zweck::domain::consents::agree(&test.app).await.unwrap().mended, 0);
+    assert_eq!(zweck::domain::consents::reconcile(&test.app).await.unwrap().repaired, 0);
 }

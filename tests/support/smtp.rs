@@ -116,7 +116,7 @@ impl Smtp {
         }
     }
 
-    /// What it does from now on: `accept`, `refuse`, `later`, `hang before`, `hang after`.
+    /// What it does from now on: `accept`, `reject_suppressed`, `later`, `hang before`, `hang after`.
     pub fn mode(&self, mode: &str) {
         fs::write(self.directory.path().join("mode"), mode).unwrap();
     }

@@ -438,7 +438,7 @@ async fn consents_that_differ_from_their_events_are_found_and_mended() {
         assert_eq!((found.consents, found.differing.len()), (clean.consents, 1));
         let mended = zweck::domain::consents::rebuild(app, "cli:test", false).await.unwrap();
         // Whoever follows is told with what is mended.
-        assert_eq!((mended.differing, mended.untold), (found.differing, 0));
+        assert_eq!((mended.differing, mended.unrecorded), (found.differing, 0));
         assert!(zweck::domain::consents::rebuild(app, "cli:test", true).await.unwrap().differing.is_empty());
         let partner = world.test.caller("partner", "newsletter").await;
         assert!(sees(&world, &partner, 7).await);

@@ -338,9 +338,9 @@ async fn what_does_not_fit_is_a_conflict_that_names_the_field() {
 async fn the_stricter_consent_holds_whatever_the_times() {
     let grant = |at| ("grant", "EMAIL", at);
     let no = |at| ("withdraw", "EMAIL", at);
-    type Said = Vec<(&'static str, &'static str, &'static str)>;
+    type DeclaredState = Vec<(&'static str, &'static str, &'static str)>;
     // Of the one that stays, of the duplicate, whether they have the same address, which is taken, state.
-    let cases: Vec<(Said, Said, bool, bool, &str)> = vec![
+    let cases: Vec<(DeclaredState, DeclaredState, bool, bool, &str)> = vec![
         (vec![grant("05")], vec![no("10")], true, false, "WITHDRAWN"),
         (vec![grant("10")], vec![no("05")], true, false, "INVALIDATED"),
         (vec![no("10")], vec![grant("05")], true, false, "WITHDRAWN"),

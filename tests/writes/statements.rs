@@ -139,7 +139,7 @@ async fn mutations_take_these_statements() {
             continue;
         }
         // What is in force is known to those who follow, so that there is something to tell.
-        consents::catch_up(&world.test.app).await.unwrap();
+        consents::backfill_changes(&world.test.app).await.unwrap();
         log_all(db).await;
         // Connections that are open keep what they began with: the server is started anew.
         let app = App::new(

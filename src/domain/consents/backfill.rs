@@ -23,41 +23,42 @@ const BATCH_SIZE: u64 = 500;
 ///
 /// # Errors
 /// `INTERNAL` from the database; what was told before that stays.
-pub async fn catch_up(app: &App) -> Result<u64, Error> {
-    let (mut told, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
-    while let Some(contacts) = next(app, last).await? {
+pub async fn backfill_changes(app: &App) -> Result<u64, Error> {
+    let (mut recorded, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
+    while let Some(contacts) = next_batch(app, last).await? {
         last = contacts.last().copied().unwrap_or(last);
         if audit::count_unrecorded(app, &contacts).await? == 0 {
             continue;
         }
-        match tell(app, &contacts).await {
-            Ok(number) => told += number,
+        match record_batch(app, &contacts).await {
+            Ok(number) => recorded += number,
             Err(_) => {
-                for one in &contacts {
-                    let alone = tell(app, std::slice::from_ref(one)).await;
-                    told += failures.tolerate(app, "consents that were not told", *one, alone).await?;
+                for contact in &contacts {
+                    let result = record_batch(app, std::slice::from_ref(contact)).await;
+                    recorded +=
+                        failures.tolerate(app, "consents that were not told", *contact, result).await?;
                 }
             }
         }
     }
-    failures.finish(told)
+    failures.finish(recorded)
 }
 
 /// How many consents began or ended without having been told.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn untold(app: &App) -> Result<u64, Error> {
-    let (mut found, mut last) = (0, Uuid::nil());
-    while let Some(contacts) = next(app, last).await? {
+pub async fn count_unrecorded(app: &App) -> Result<u64, Error> {
+    let (mut count, mut last) = (0, Uuid::nil());
+    while let Some(contacts) = next_batch(app, last).await? {
         last = contacts.last().copied().unwrap_or(last);
-        found += u64::try_from(audit::count_unrecorded(app, &contacts).await?).unwrap_or(u64::MAX);
+        count += u64::try_from(audit::count_unrecorded(app, &contacts).await?).unwrap_or(u64::MAX);
     }
-    Ok(found)
+    Ok(count)
 }
 
 /// The contacts behind `last` that have a consent, as many as are looked at together.
-async fn next(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
+async fn next_batch(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
     let contacts: Vec<Uuid> = Entity::find()
         .select_only()
         .column(Column::ContactId)
@@ -72,7 +73,7 @@ async fn next(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
 }
 
 /// Looks again at `contacts` once they are locked, and tells.
-async fn tell(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
+async fn record_batch(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
     let mut tx = audit::begin(app, Author::command(app, "server", None)).await?;
     contact::Entity::find()
         .select_only()

@@ -12,17 +12,17 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 use super::{
-    events::{self, address_of, projected, written_address},
+    events::{self, address_of, with_projection, written_address},
     granting::{Grant, is_for_present_address},
 };
-use crate::domain::consents::loaded::blank;
+use crate::domain::consents::loaded::new_row;
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
     base::{error::Error, identities::Reader},
     crypto::installation_keys::InstallationKeys,
     domain::{
         contacts::NewAddresses,
-        suppressions::{self, Found},
+        suppressions::{self, SuppressionMatches},
     },
     policy::Policy,
     registry::{CONSENT, CONSENT_EVENT},
@@ -33,7 +33,7 @@ const MAX_BIND_VALUES: usize = 10_000;
 
 /// What is told of the consent of a contact to a purpose on a channel.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct BulkDeclaration {
     /// The contact.
     pub contact_id: Uuid,
     /// Code of the purpose.
@@ -41,12 +41,12 @@ pub struct Told {
     /// The channel.
     pub channel: Channel,
     /// What the person declared.
-    pub said: Said,
+    pub state: DeclaredState,
 }
 
 /// What a person declared.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub enum DeclaredState {
     /// That it consents.
     Granted(Box<Grant>),
     /// That it does not.
@@ -83,38 +83,38 @@ pub enum SkipReason {
 
 /// What became of what was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum BulkOutcome {
     /// It was taken.
-    Taken,
+    Applied,
     /// It is known already.
     Unchanged,
     /// It was left out.
-    LeftOut(SkipReason),
+    Skipped(SkipReason),
 }
 
 type Key = (Uuid, String, Channel);
 
 /// A consent as it is, and what came to it.
-struct Held {
+struct ExistingConsent {
     before: Option<consent::Model>,
     now: consent::Model,
     events: Vec<consent_event::Model>,
     /// How many of the events were there before.
-    known: usize,
+    recorded: usize,
 }
 
 /// Contacts with their consents, objections and what the suppression list says of them, read for many at once.
 pub struct ExistingConsents {
     contacts: HashMap<Uuid, contact::Model>,
-    held: HashMap<Key, Held>,
+    existing: HashMap<Key, ExistingConsent>,
     objections: Vec<objection::Model>,
-    reached: HashMap<Uuid, NewAddresses>,
-    found: Found,
+    addresses: HashMap<Uuid, NewAddresses>,
+    matches: SuppressionMatches,
     reader: Reader,
     at: DateTime<Utc>,
-    by: String,
+    actor: String,
     /// What was changed, in the order in which it was told.
-    touched: Vec<Key>,
+    changed: Vec<Key>,
 }
 
 impl ExistingConsents {
@@ -125,14 +125,14 @@ impl ExistingConsents {
     /// `INTERNAL` from the database.
     pub async fn read<C: ConnectionTrait>(
         connection: &C,
-        (ring, reader): (Option<&InstallationKeys>, &Reader),
+        (installation_keys, reader): (Option<&InstallationKeys>, &Reader),
         ids: &HashSet<Uuid>,
         lock: bool,
-        (at, by): (DateTime<Utc>, &str),
+        (at, actor): (DateTime<Utc>, &str),
     ) -> Result<Self, Error> {
         let mut ids: Vec<Uuid> = ids.iter().copied().collect();
         ids.sort_unstable();
-        let (mut contacts, mut held, mut objections) = (HashMap::new(), HashMap::new(), Vec::new());
+        let (mut contacts, mut existing, mut objections) = (HashMap::new(), HashMap::new(), Vec::new());
         let mut points: HashMap<Uuid, Vec<contact_point::Model>> = HashMap::new();
         for ids in ids.chunks(MAX_BIND_VALUES) {
             let ids = || ids.iter().copied();
@@ -149,8 +149,9 @@ impl ExistingConsents {
             for row in consents {
                 let events = events.remove(&row.id).unwrap_or_default();
                 let key = (row.contact_id, row.purpose_code.clone(), row.channel);
-                let known = events.len();
-                held.insert(key, Held { before: Some(row.clone()), now: row, events, known });
+                let recorded = events.len();
+                existing
+                    .insert(key, ExistingConsent { before: Some(row.clone()), now: row, events, recorded });
             }
             let rows = objection::Entity::find().filter(objection::Column::ContactId.is_in(ids()));
             objections.extend(rows.all(connection).await?);
@@ -161,22 +162,22 @@ impl ExistingConsents {
         }
         let of = |contact: &contact::Model| {
             let points = points.get(&contact.id).map(Vec::as_slice).unwrap_or_default();
-            (contact.id, NewAddresses::of(reader, contact, points))
+            (contact.id, NewAddresses::of_contact(reader, contact, points))
         };
-        let reached: HashMap<Uuid, NewAddresses> = contacts.values().map(of).collect();
-        let all: Vec<NewAddresses> = reached.values().cloned().collect();
-        let found = suppressions::find(connection, ring, reader, &all).await?;
+        let addresses: HashMap<Uuid, NewAddresses> = contacts.values().map(of).collect();
+        let all: Vec<NewAddresses> = addresses.values().cloned().collect();
+        let matches = suppressions::find(connection, installation_keys, reader, &all).await?;
         let reader = *reader;
         Ok(Self {
             contacts,
-            held,
+            existing,
             objections,
-            reached,
-            found,
+            addresses,
+            matches,
             reader,
             at,
-            by: by.to_owned(),
-            touched: Vec::new(),
+            actor: actor.to_owned(),
+            changed: Vec::new(),
         })
     }
 
@@ -196,21 +197,27 @@ impl ExistingConsents {
     ///
     /// # Errors
     /// What stands in its way.
-    pub fn admits(&self, policy: &Policy, told: &Told, grant: &Grant) -> Result<(), SkipReason> {
-        let contact = self.contacts.get(&told.contact_id).ok_or(SkipReason::NotActive)?;
+    pub fn check_grant(
+        &self,
+        policy: &Policy,
+        declaration: &BulkDeclaration,
+        grant: &Grant,
+    ) -> Result<(), SkipReason> {
+        let contact = self.contacts.get(&declaration.contact_id).ok_or(SkipReason::NotActive)?;
         if contact.state == ContactState::Retained {
             return Err(SkipReason::NotActive);
         }
-        let own = self.reached.get(&contact.id).map(NewAddresses::all).unwrap_or_default();
-        if !is_for_present_address(&self.reader, (contact, own), told.channel, grant) {
+        let own = self.addresses.get(&contact.id).map(NewAddresses::all).unwrap_or_default();
+        if !is_for_present_address(&self.reader, (contact, own), declaration.channel, grant) {
             return Err(SkipReason::OtherAddress);
         }
-        let group = policy.purpose(&told.purpose).and_then(|purpose| purpose.group.as_deref());
+        let group = policy.purpose(&declaration.purpose).and_then(|purpose| purpose.group.as_deref());
         // One that was taken back ends what was declared before it; one that stands ends all that a file can tell.
         let objected = |objection: &&objection::Model| {
-            objection.contact_id == told.contact_id
-                && (objection.purpose_code == told.purpose || Some(objection.purpose_code.as_str()) == group)
-                && objection.channel.is_none_or(|channel| channel == told.channel)
+            objection.contact_id == declaration.contact_id
+                && (objection.purpose_code == declaration.purpose
+                    || Some(objection.purpose_code.as_str()) == group)
+                && objection.channel.is_none_or(|channel| channel == declaration.channel)
                 && match objection.kind {
                     StopKind::Objection => {
                         objection.ended_at.is_none_or(|end| end > self.at)
@@ -221,14 +228,15 @@ impl ExistingConsents {
                     StopKind::Block | StopKind::Undeliverable => objection.objected_at >= grant.granted_at(),
                 }
         };
-        if let Some(stands) = self.objections.iter().find(objected) {
-            let own = stands.kind == StopKind::Objection;
+        if let Some(objection) = self.objections.iter().find(objected) {
+            let own = objection.kind == StopKind::Objection;
             return Err(if own { SkipReason::Objected } else { SkipReason::Suppressed });
         }
-        let reached = self.reached.get(&told.contact_id);
-        let listed =
-            reached.and_then(|reached| self.found.ends_consent(policy, reached, &told.purpose, told.channel));
-        if listed.is_some_and(|since| since >= grant.granted_at()) {
+        let addresses = self.addresses.get(&declaration.contact_id);
+        let suppressed_since = addresses.and_then(|addresses| {
+            self.matches.ends_consent(policy, addresses, &declaration.purpose, declaration.channel)
+        });
+        if suppressed_since.is_some_and(|since| since >= grant.granted_at()) {
             return Err(SkipReason::Suppressed);
         }
         if grant.expires_at.is_some_and(|end| end <= self.at) {
@@ -241,75 +249,78 @@ impl ExistingConsents {
     ///
     /// # Errors
     /// `INTERNAL` for a period of the policy that cannot be read.
-    pub fn take(
+    pub fn apply(
         &mut self,
         policy: &Policy,
         new_id: &(dyn Fn() -> Uuid + Sync),
-        told: &Told,
-    ) -> Result<Outcome, Error> {
-        let key = (told.contact_id, told.purpose.clone(), told.channel);
-        let fresh = match &told.said {
-            Said::Granted(grant) => {
-                if let Err(hindrance) = self.admits(policy, told, grant) {
-                    return Ok(Outcome::LeftOut(hindrance));
+        declaration: &BulkDeclaration,
+    ) -> Result<BulkOutcome, Error> {
+        let key = (declaration.contact_id, declaration.purpose.clone(), declaration.channel);
+        let new_events = match &declaration.state {
+            DeclaredState::Granted(grant) => {
+                if let Err(reason) = self.check_grant(policy, declaration, grant) {
+                    return Ok(BulkOutcome::Skipped(reason));
                 }
-                if let Some(outcome) = self.standing(&key) {
+                if let Some(outcome) = self.outcome_without_gap(&key) {
                     return Ok(outcome);
                 }
-                self.granted(policy, told, grant)?
+                self.grant_events(policy, declaration, grant)?
             }
-            Said::Ended { refused, at, source } => {
+            DeclaredState::Ended { refused, at, source } => {
                 let kind = if *refused { ConsentEventKind::Refused } else { ConsentEventKind::Withdrawn };
                 if self.is_known_end(&key, kind, *at) {
-                    return Ok(Outcome::Unchanged);
+                    return Ok(BulkOutcome::Unchanged);
                 }
                 let latest = self.events(&key).iter().filter_map(|event| event.declared_at).max();
                 let at = at.unwrap_or_else(|| latest.unwrap_or(self.at).max(self.at));
                 vec![consent_event::Model { source: source.clone(), ..self.event(kind, at) }]
             }
         };
-        let bound = self.contacts.get(&told.contact_id).and_then(|contact| address_of(contact, told.channel));
+        let bound = self
+            .contacts
+            .get(&declaration.contact_id)
+            .and_then(|contact| address_of(contact, declaration.channel));
         let now = self.at;
-        let held = self.held.entry(key.clone()).or_insert_with(|| Held {
+        let existing = self.existing.entry(key.clone()).or_insert_with(|| ExistingConsent {
             before: None,
-            now: blank(new_id(), (told.contact_id, &told.purpose, told.channel), now),
+            now: new_row(new_id(), (declaration.contact_id, &declaration.purpose, declaration.channel), now),
             events: Vec::new(),
-            known: 0,
+            recorded: 0,
         });
-        for event in fresh {
-            held.events.push(consent_event::Model { id: new_id(), consent_id: held.now.id, ..event });
+        for event in new_events {
+            existing.events.push(consent_event::Model { id: new_id(), consent_id: existing.now.id, ..event });
         }
-        let mut after = projected(&held.now, &held.events);
+        let mut after = with_projection(&existing.now, &existing.events);
         after.updated_at = now;
-        if matches!(told.said, Said::Granted(_)) && after.status == ConsentStatus::Granted {
+        if matches!(declaration.state, DeclaredState::Granted(_)) && after.status == ConsentStatus::Granted {
             after.bound_address = bound;
         }
-        held.now = after;
-        if !self.touched.contains(&key) {
-            self.touched.push(key);
+        existing.now = after;
+        if !self.changed.contains(&key) {
+            self.changed.push(key);
         }
-        Ok(Outcome::Taken)
+        Ok(BulkOutcome::Applied)
     }
 
     fn events(&self, key: &Key) -> &[consent_event::Model] {
-        self.held.get(key).map(|held| held.events.as_slice()).unwrap_or_default()
+        self.existing.get(key).map(|existing| existing.events.as_slice()).unwrap_or_default()
     }
 
     /// What is known of a consent that leaves no gap to be filled.
-    fn standing(&self, key: &Key) -> Option<Outcome> {
-        let held = self.held.get(key)?;
-        let ended = |hindrance| Some(Outcome::LeftOut(hindrance));
-        match held.now.status {
-            ConsentStatus::Granted if held.now.expires_at.is_some_and(|end| end <= self.at) => {
+    fn outcome_without_gap(&self, key: &Key) -> Option<BulkOutcome> {
+        let existing = self.existing.get(key)?;
+        let ended = |reason| Some(BulkOutcome::Skipped(reason));
+        match existing.now.status {
+            ConsentStatus::Granted if existing.now.expires_at.is_some_and(|end| end <= self.at) => {
                 ended(SkipReason::Expired)
             }
-            ConsentStatus::Granted => Some(Outcome::Unchanged),
+            ConsentStatus::Granted => Some(BulkOutcome::Unchanged),
             ConsentStatus::Withdrawn => ended(SkipReason::Withdrawn),
             ConsentStatus::Refused => ended(SkipReason::Refused),
             ConsentStatus::Invalidated => ended(SkipReason::Invalidated),
             ConsentStatus::Expired => ended(SkipReason::Expired),
             // It is asked for anew: what the person said before still stands against an older word.
-            ConsentStatus::Pending => held.events.iter().find_map(|event| match event.kind {
+            ConsentStatus::Pending => existing.events.iter().find_map(|event| match event.kind {
                 ConsentEventKind::Withdrawn => ended(SkipReason::Withdrawn),
                 ConsentEventKind::Refused => ended(SkipReason::Refused),
                 ConsentEventKind::Invalidated => ended(SkipReason::Invalidated),
@@ -323,29 +334,29 @@ impl ExistingConsents {
             Some(at) => {
                 self.events(key).iter().any(|event| event.kind == kind && event.declared_at == Some(at))
             }
-            None => self.held.get(key).is_some_and(|held| {
-                matches!(held.now.status, ConsentStatus::Withdrawn | ConsentStatus::Refused)
+            None => self.existing.get(key).is_some_and(|existing| {
+                matches!(existing.now.status, ConsentStatus::Withdrawn | ConsentStatus::Refused)
             }),
         }
     }
 
     /// The events of a grant: one, or sign-up and confirmation.
-    fn granted(
+    fn grant_events(
         &self,
         policy: &Policy,
-        told: &Told,
+        declaration: &BulkDeclaration,
         grant: &Grant,
     ) -> Result<Vec<consent_event::Model>, Error> {
-        let contact = self.contacts.get(&told.contact_id);
-        let address = contact.and_then(|contact| written_address(contact, told.channel));
-        let said = |kind, at| consent_event::Model {
+        let contact = self.contacts.get(&declaration.contact_id);
+        let address = contact.and_then(|contact| written_address(contact, declaration.channel));
+        let event_of = |kind, at| consent_event::Model {
             source: Some(grant.source.clone()),
             consent_text_id: Some(grant.text_id),
             evidence: grant.evidence.clone(),
             address: address.as_ref().map(|address| address.text.clone()),
             ..self.event(kind, at)
         };
-        let review_due_at = events::review_by(policy, &told.purpose, grant.expires_at)?;
+        let review_due_at = events::review_date_by_policy(policy, &declaration.purpose, grant.expires_at)?;
         let granting = |event| consent_event::Model {
             proof: Some(grant.proof.clone()),
             expires_at: grant.expires_at,
@@ -353,10 +364,10 @@ impl ExistingConsents {
             ..event
         };
         Ok(match grant.confirmed_at {
-            None => vec![granting(said(ConsentEventKind::Granted, grant.declared_at))],
+            None => vec![granting(event_of(ConsentEventKind::Granted, grant.declared_at))],
             Some(confirmed) => vec![
-                said(ConsentEventKind::Requested, grant.declared_at),
-                granting(said(ConsentEventKind::Confirmed, confirmed)),
+                event_of(ConsentEventKind::Requested, grant.declared_at),
+                granting(event_of(ConsentEventKind::Confirmed, confirmed)),
             ],
         })
     }
@@ -370,7 +381,7 @@ impl ExistingConsents {
             declared_at: Some(at),
             recorded_at: self.at,
             source: None,
-            actor: self.by.clone(),
+            actor: self.actor.clone(),
             proof: None,
             consent_text_id: None,
             expires_at: None,
@@ -385,33 +396,36 @@ impl ExistingConsents {
     /// # Errors
     /// From the database.
     pub async fn write(mut self, tx: &mut Transaction, action: &'static str) -> Result<usize, Error> {
-        let touched = std::mem::take(&mut self.touched);
-        let held: Vec<Held> = touched.iter().filter_map(|key| self.held.remove(key)).collect();
-        let new = held.iter().filter(|held| held.before.is_none()).map(|held| held.now.clone());
+        let changed = std::mem::take(&mut self.changed);
+        let existing: Vec<ExistingConsent> =
+            changed.iter().filter_map(|key| self.existing.remove(key)).collect();
+        let new =
+            existing.iter().filter(|existing| existing.before.is_none()).map(|existing| existing.now.clone());
         tx.insert_all::<consent::Entity>(new).await?;
-        for held in &held {
-            if let Some(before) = &held.before {
+        for existing in &existing {
+            if let Some(before) = &existing.before {
                 // What changed is told below, with the events.
-                _ = tx.update::<consent::Entity>(&CONSENT, before, &held.now).await?;
+                _ = tx.update::<consent::Entity>(&CONSENT, before, &existing.now).await?;
             }
         }
-        let fresh = held.iter().flat_map(|held| held.events.iter().skip(held.known)).cloned();
-        tx.insert_all::<consent_event::Entity>(fresh).await?;
-        for held in &held {
-            let mut changes = ChangeSet::diff(&CONSENT, held.before.as_ref(), Some(&held.now));
-            for event in held.events.iter().skip(held.known) {
+        let new_events =
+            existing.iter().flat_map(|existing| existing.events.iter().skip(existing.recorded)).cloned();
+        tx.insert_all::<consent_event::Entity>(new_events).await?;
+        for existing in &existing {
+            let mut changes = ChangeSet::diff(&CONSENT, existing.before.as_ref(), Some(&existing.now));
+            for event in existing.events.iter().skip(existing.recorded) {
                 changes = changes.merge(ChangeSet::diff(&CONSENT_EVENT, None, Some(event)));
             }
             tx.record(Entry {
                 action,
                 entity_type: CONSENT.name,
-                entity_id: Some(held.now.id),
-                contact_id: Some(held.now.contact_id),
+                entity_id: Some(existing.now.id),
+                contact_id: Some(existing.now.contact_id),
                 changes,
             })
             .await?;
         }
-        Ok(held.len())
+        Ok(existing.len())
     }
 }
 

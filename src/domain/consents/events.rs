@@ -8,7 +8,7 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use crate::domain::consents::loaded::Opened;
+use crate::domain::consents::loaded::LoadedConsent;
 use crate::{
     audit::{ChangeSet, Entry, RowBatch, Transaction},
     auth::actor::Actor,
@@ -34,7 +34,7 @@ pub(super) struct Declaration {
     /// The address it is declared for, as it is written, and its key, which a grant is bound to.
     pub(super) address: Option<Address>,
     /// When that address became another, where it did.
-    pub(super) moved_at: Option<DateTime<Utc>>,
+    pub(super) address_changed_at: Option<DateTime<Utc>>,
 }
 
 impl Declaration {
@@ -56,7 +56,7 @@ impl Declaration {
             review_due_at: None,
             evidence: None,
             address: None,
-            moved_at: None,
+            address_changed_at: None,
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn written_address(contact: &contact::Model, channel: Channel) -> Opt
 }
 
 /// When the address of a contact on a channel last became another.
-pub(super) fn moved_at(contact: &contact::Model, channel: Channel) -> Option<DateTime<Utc>> {
+pub(super) fn address_changed_at(contact: &contact::Model, channel: Channel) -> Option<DateTime<Utc>> {
     match channel {
         Channel::Email => contact.email_changed_at,
         Channel::Phone | Channel::Sms => contact.phone_changed_at,
@@ -103,7 +103,7 @@ pub(super) fn moved_at(contact: &contact::Model, channel: Channel) -> Option<Dat
 }
 
 /// The events of a consent.
-pub(super) async fn of<C: ConnectionTrait>(
+pub(super) async fn events_of<C: ConnectionTrait>(
     connection: &C,
     consent: Uuid,
 ) -> Result<Vec<consent_event::Model>, Error> {
@@ -112,7 +112,7 @@ pub(super) async fn of<C: ConnectionTrait>(
 }
 
 /// The row with the state that `events` make.
-pub(super) fn projected(row: &consent::Model, events: &[consent_event::Model]) -> consent::Model {
+pub(super) fn with_projection(row: &consent::Model, events: &[consent_event::Model]) -> consent::Model {
     let state = project(events);
     consent::Model {
         status: state.status,
@@ -129,7 +129,7 @@ pub(super) fn projected(row: &consent::Model, events: &[consent_event::Model]) -
 }
 
 /// An event of a kind at an instant, with nothing else to say.
-pub(super) fn bare(
+pub(super) fn bare_event(
     tx: &Transaction,
     consent_id: Uuid,
     kind: ConsentEventKind,
@@ -154,7 +154,7 @@ pub(super) fn bare(
 
 /// Now, but not before anything that was declared already: another writer may have held the contact meanwhile, or have a
 /// clock that is ahead.
-pub(super) fn not_before(tx: &Transaction, events: &[consent_event::Model]) -> DateTime<Utc> {
+pub(super) fn now_or_later(tx: &Transaction, events: &[consent_event::Model]) -> DateTime<Utc> {
     let latest = events.iter().filter_map(|event| event.declared_at).max();
     latest.unwrap_or(tx.now()).max(tx.now())
 }
@@ -173,27 +173,29 @@ fn is_repeat(declaration: &Declaration, at: DateTime<Utc>, events: &[consent_eve
 /// Appends an event, projects the consent anew and records both.
 pub(super) async fn declare(
     tx: &mut Transaction,
-    opened: Opened,
+    loaded: LoadedConsent,
     declaration: &Declaration,
 ) -> Result<Uuid, Error> {
-    let Opened { row: before, mut events, keys, new } = opened;
+    let LoadedConsent { row: before, mut events, keys, new } = loaded;
     let before = &before;
     tx.preload_keys(before.contact_id, &keys)?;
-    let at = declaration.declared_at.unwrap_or_else(|| not_before(tx, &events));
+    let at = declaration.declared_at.unwrap_or_else(|| now_or_later(tx, &events));
     if is_repeat(declaration, at, &events) {
-        return repeat(tx, before, declaration.action).await;
+        return record_repeat(tx, before, declaration.action).await;
     }
-    let mut fresh = Vec::new();
-    if let Some(moved_at) = declaration.moved_at.filter(|moved_at| at <= *moved_at) {
+    let mut new_events = Vec::new();
+    if let Some(address_changed_at) =
+        declaration.address_changed_at.filter(|address_changed_at| at <= *address_changed_at)
+    {
         // It was given for the address before, and comes in late.
-        let known = |event: &consent_event::Model| {
-            event.kind == ConsentEventKind::Invalidated && event.declared_at == Some(moved_at)
+        let is_recorded = |event: &consent_event::Model| {
+            event.kind == ConsentEventKind::Invalidated && event.declared_at == Some(address_changed_at)
         };
-        if !events.iter().any(known) {
-            fresh.push(bare(tx, before.id, ConsentEventKind::Invalidated, moved_at));
+        if !events.iter().any(is_recorded) {
+            new_events.push(bare_event(tx, before.id, ConsentEventKind::Invalidated, address_changed_at));
         }
     }
-    fresh.push(consent_event::Model {
+    new_events.push(consent_event::Model {
         source: declaration.source.clone(),
         proof: declaration.proof.clone(),
         consent_text_id: declaration.consent_text_id,
@@ -201,10 +203,10 @@ pub(super) async fn declare(
         review_due_at: declaration.review_due_at,
         evidence: declaration.evidence.clone(),
         address: declaration.address.as_ref().map(|address| address.text.clone()),
-        ..bare(tx, before.id, declaration.kind, at)
+        ..bare_event(tx, before.id, declaration.kind, at)
     });
-    events.extend(fresh.iter().cloned());
-    let mut after = projected(before, &events);
+    events.extend(new_events.iter().cloned());
+    let mut after = with_projection(before, &events);
     after.updated_at = tx.now();
     // A grant is bound to the address it was given for, if it is the one that holds.
     let holds = after.status == ConsentStatus::Granted && after.granted_at == Some(at);
@@ -219,7 +221,7 @@ pub(super) async fn declare(
         true => RowBatch::default().insert::<consent::Entity>(&CONSENT, &after),
         false => RowBatch::default().update::<consent::Entity>(&CONSENT, before, &after)?,
     };
-    for event in &fresh {
+    for event in &new_events {
         rows = rows.insert::<consent_event::Entity>(&CONSENT_EVENT, event);
     }
     let changes = tx.write(rows).await?;
@@ -228,7 +230,7 @@ pub(super) async fn declare(
 }
 
 /// Records that something was said again which changes nothing of the consent.
-pub(super) async fn repeat(
+pub(super) async fn record_repeat(
     tx: &mut Transaction,
     row: &consent::Model,
     action: &'static str,
@@ -248,28 +250,28 @@ fn entry(row: &consent::Model, action: &'static str, changes: ChangeSet) -> Entr
 }
 
 /// When a consent that ends at `end` is to be reviewed: as long before as the purpose says.
-pub(super) fn review(
+pub(super) fn review_date(
     actor: &Actor,
     purpose: &str,
     end: Option<DateTime<Utc>>,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    review_by(&actor.policy, purpose, end)
+    review_date_by_policy(&actor.policy, purpose, end)
 }
 
 /// The same by a policy.
-pub(super) fn review_by(
+pub(super) fn review_date_by_policy(
     policy: &Policy,
     purpose: &str,
     end: Option<DateTime<Utc>>,
 ) -> Result<Option<DateTime<Utc>>, Error> {
     let lead = policy.purpose(purpose).and_then(|purpose| purpose.review.as_deref());
     let (Some(end), Some(lead)) = (end, lead) else { return Ok(None) };
-    let (months, days) = parts(lead)?;
+    let (months, days) = parse_period(lead)?;
     Ok(end.checked_sub_months(months).and_then(|start| start.checked_sub_days(days)))
 }
 
 /// A period like `P2Y`, `P6M`, `P4W` or `P30D` (ISO 8601) as months and days.
-fn parts(period: &str) -> Result<(Months, Days), Error> {
+fn parse_period(period: &str) -> Result<(Months, Days), Error> {
     let number =
         |unit| period.strip_prefix('P').and_then(|rest| rest.strip_suffix(unit)?.parse::<u32>().ok());
     match (number('Y'), number('M'), number('W'), number('D')) {
@@ -285,8 +287,8 @@ fn parts(period: &str) -> Result<(Months, Days), Error> {
 ///
 /// # Errors
 /// `BAD_USER_INPUT` beyond the calendar; `INTERNAL` for a period that the policy should have refused.
-pub fn after(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
-    let (months, days) = parts(period)?;
+pub fn add_period(from: DateTime<Utc>, period: &str) -> Result<DateTime<Utc>, Error> {
+    let (months, days) = parse_period(period)?;
     let end = from.checked_add_months(months).and_then(|end| end.checked_add_days(days));
     end.ok_or_else(|| {
         Error::bad_input("`declaredAt` is not a possible time").with_input_path("input.declaredAt")

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::events::{self, Declaration, declare, not_before};
+use super::events::{self, Declaration, declare, now_or_later};
 use crate::domain::consents::loaded;
 use crate::{
     app::App,
@@ -47,7 +47,7 @@ pub async fn expire(app: &App) -> Result<u64, Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database; what was written before that stays.
-pub async fn demand_renewals(app: &App) -> Result<u64, Error> {
+pub async fn require_renewals(app: &App) -> Result<u64, Error> {
     let policy = app.policy.current();
     let texts = consent_text::Entity::find().all(&app.db.reader).await?;
     let versions: BTreeSet<(&str, &str)> = texts
@@ -55,25 +55,26 @@ pub async fn demand_renewals(app: &App) -> Result<u64, Error> {
         .filter(|text| text.renew_within.is_some())
         .map(|text| (text.purpose_code.as_str(), text.version.as_str()))
         .collect();
-    let mut demanded = 0;
+    let mut required = 0;
     for (purpose, version) in versions {
         if policy.purpose(purpose).is_none_or(|purpose| purpose.grounds != Grounds::Consent) {
             continue;
         }
         let of_purpose = texts.iter().filter(|text| text.purpose_code == purpose);
-        let (new, others): (Vec<_>, Vec<_>) = of_purpose.cloned().partition(|text| text.version == version);
-        let demand = Demand { new, others, language: app.pages.language.clone() };
-        let candidates = demand.candidates(purpose, app.now());
-        let task = Task::Demand(demand);
-        demanded += each_batch(app, || candidates.clone(), &task).await?;
+        let (new, other_versions): (Vec<_>, Vec<_>) =
+            of_purpose.cloned().partition(|text| text.version == version);
+        let requirement = RenewalRequirement { new, other_versions, language: app.pages.language.clone() };
+        let candidates = requirement.candidates(purpose, app.now());
+        let task = Task::RequireRenewals(requirement);
+        required += each_batch(app, || candidates.clone(), &task).await?;
     }
-    Ok(demanded)
+    Ok(required)
 }
 
 /// What is done to each consent.
 enum Task {
     Expire,
-    Demand(Demand),
+    RequireRenewals(RenewalRequirement),
 }
 
 impl Task {
@@ -85,36 +86,39 @@ impl Task {
         events: &[consent_event::Model],
     ) -> Result<Option<Declaration>, Error> {
         // What differs from its events is for `zweck consents rebuild` to mend: nothing may come of it on the way.
-        if row.status != ConsentStatus::Granted || events::projected(row, events) != *row {
+        if row.status != ConsentStatus::Granted || events::with_projection(row, events) != *row {
             return Ok(None);
         }
-        let over = row.expires_at.filter(|end| *end <= tx.now());
-        match (self, over) {
+        let expired_at = row.expires_at.filter(|end| *end <= tx.now());
+        match (self, expired_at) {
             (Task::Expire, Some(end)) => {
                 Ok(Some(Declaration::end("expireConsent", ConsentEventKind::Expired, Some(end), None)))
             }
-            (Task::Demand(demand), None) => demand.declaration(row, events, not_before(tx, events)),
+            (Task::RequireRenewals(requirement), None) => {
+                requirement.declaration(row, events, now_or_later(tx, events))
+            }
             _ => Ok(None),
         }
     }
 }
 
 /// A version of a text that earlier consents are to be renewed for.
-struct Demand {
+struct RenewalRequirement {
     /// Its texts, one per language.
     new: Vec<consent_text::Model>,
     /// Those of the other versions.
-    others: Vec<consent_text::Model>,
+    other_versions: Vec<consent_text::Model>,
     /// The language of those of whom none is known.
     language: String,
 }
 
-impl Demand {
+impl RenewalRequirement {
     /// Consents to earlier versions, or of which the text is not known, that were not asked for yet.
     fn candidates(&self, purpose: &str, now: DateTime<Utc>) -> Select<Entity> {
         let last = self.new.iter().map(|text| text.published_at).max();
-        let earlier = self.others.iter().filter(|text| last.is_some_and(|last| text.published_at < last));
-        let asked = Query::select()
+        let earlier =
+            self.other_versions.iter().filter(|text| last.is_some_and(|last| text.published_at < last));
+        let already_required = Query::select()
             .expr(Expr::val(1))
             .from(consent_event::Entity)
             .and_where(
@@ -139,7 +143,7 @@ impl Demand {
             .filter(Column::Status.eq(ConsentStatus::Granted))
             .filter(Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now)))
             .filter(texts)
-            .filter(Expr::exists(asked).not())
+            .filter(Expr::exists(already_required).not())
     }
 
     fn ids(&self) -> Vec<Uuid> {
@@ -153,27 +157,32 @@ impl Demand {
         events: &[consent_event::Model],
         at: DateTime<Utc>,
     ) -> Result<Option<Declaration>, Error> {
-        let old = row.consent_text_id.and_then(|id| self.others.iter().find(|text| text.id == id));
+        let accepted_text =
+            row.consent_text_id.and_then(|id| self.other_versions.iter().find(|text| text.id == id));
         let of = |language: &str| self.new.iter().find(|text| text.language == language);
-        let own = old.and_then(|text| of(&text.language));
-        let Some(new) = own.or_else(|| of(&self.language)).or(self.new.first()) else { return Ok(None) };
-        let Some(within) = &new.renew_within else { return Ok(None) };
-        let earlier = match (row.consent_text_id, old) {
-            (None, _) => true,
-            (Some(_), old) => old.is_some_and(|old| old.published_at < new.published_at),
+        let same_language = accepted_text.and_then(|text| of(&text.language));
+        let Some(new) = same_language.or_else(|| of(&self.language)).or(self.new.first()) else {
+            return Ok(None);
         };
-        let asked = |event: &consent_event::Model| {
+        let Some(within) = &new.renew_within else { return Ok(None) };
+        let earlier = match (row.consent_text_id, accepted_text) {
+            (None, _) => true,
+            (Some(_), accepted_text) => {
+                accepted_text.is_some_and(|accepted_text| accepted_text.published_at < new.published_at)
+            }
+        };
+        let already_required = |event: &consent_event::Model| {
             event.kind == ConsentEventKind::Requested
                 && event.expires_at.is_some()
                 && event.consent_text_id.is_some_and(|id| self.ids().contains(&id))
                 && row.granted_at.is_none_or(|granted| event.declared_at >= Some(granted))
         };
-        if !earlier || events.iter().any(asked) {
+        if !earlier || events.iter().any(already_required) {
             return Ok(None);
         }
         // Behind the declaration that it asks to renew, also within one instant.
         let at = row.granted_at.map_or(at, |granted| Ord::max(at, granted + TimeDelta::microseconds(1)));
-        let end = Ord::max(events::after(new.published_at, within)?, at);
+        let end = Ord::max(events::add_period(new.published_at, within)?, at);
         Ok(Some(Declaration {
             consent_text_id: Some(new.id),
             expires_at: Some(end),
@@ -203,9 +212,10 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
             Ok(number) => done += number,
             // One by one: whoever's consent cannot be written holds up nobody else's.
             Err(_) => {
-                for one in &batch {
-                    let alone = audit::with_retry(|| declare_all(app, std::slice::from_ref(one), task)).await;
-                    done += failures.tolerate(app, "a consent that ends", one.0, alone).await?;
+                for consent in &batch {
+                    let result =
+                        audit::with_retry(|| declare_all(app, std::slice::from_ref(consent), task)).await;
+                    done += failures.tolerate(app, "a consent that ends", consent.0, result).await?;
                 }
             }
         }
@@ -230,7 +240,7 @@ async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u
         // One that a merge has moved since hangs on a contact that is not locked: the next time.
         .add(loaded::column(Column::ContactId).is_in(contacts));
     let mut done = 0;
-    for consent in loaded::read(&tx, due).await? {
+    for consent in loaded::load(&tx, due).await? {
         if let Some(declaration) = task.declaration(&tx, &consent.row, &consent.events)? {
             declare(&mut tx, consent, &declaration).await?;
             done += 1;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::{contact, enums::Channel};
 use uuid::Uuid;
 
-use super::events::{moved_at, written_address};
+use super::events::{address_changed_at, written_address};
 use crate::{
     base::{fold::fold, identities::Reader},
     domain::contacts::Reachable,
@@ -28,7 +28,7 @@ pub struct Grant {
     /// The address it was given for, where that is told.
     pub address: Option<String>,
     /// Addresses that are told of the person beside, of the kind that the channel leads to.
-    pub told: Vec<Reachable>,
+    pub stated_addresses: Vec<Reachable>,
     /// Until when it holds.
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -49,24 +49,27 @@ impl std::fmt::Debug for Grant {
 /// Whether the grant was given for the address that the contact has now: the one it tells of, else the one it had then.
 pub(super) fn is_for_present_address(
     reader: &Reader,
-    (contact, own): (&contact::Model, &[Reachable]),
+    (contact, addresses): (&contact::Model, &[Reachable]),
     channel: Channel,
     grant: &Grant,
 ) -> bool {
     let Some(present) = written_address(contact, channel) else { return false };
     // What is told of the person beside must be the person's, and the address among it.
-    let has = |one: &Reachable| own.iter().any(|known| known.identity() == one.identity());
-    let is_present = |one: &Reachable| one.identity().keys().contains(&present.key);
-    let agrees = grant.told.iter().all(has) && grant.told.iter().any(is_present);
-    if !grant.told.is_empty() && !agrees {
+    let has = |reachable: &Reachable| {
+        addresses.iter().any(|candidate| candidate.identity() == reachable.identity())
+    };
+    let is_present = |reachable: &Reachable| reachable.identity().keys().contains(&present.key);
+    let is_consistent =
+        grant.stated_addresses.iter().all(has) && grant.stated_addresses.iter().any(is_present);
+    if !grant.stated_addresses.is_empty() && !is_consistent {
         return false;
     }
-    let Some(told) = &grant.address else {
-        return moved_at(contact, channel).is_none_or(|moved| grant.declared_at > moved);
+    let Some(address) = &grant.address else {
+        return address_changed_at(contact, channel).is_none_or(|changed| grant.declared_at > changed);
     };
     match channel {
-        Channel::Email => reader.email_key(told) == present.key,
-        Channel::Phone | Channel::Sms => reader.phone_key(told) == present.key,
-        Channel::Post => fold(told) == fold(&present.text) || fold(told) == present.key,
+        Channel::Email => reader.email_key(address) == present.key,
+        Channel::Phone | Channel::Sms => reader.phone_key(address) == present.key,
+        Channel::Post => fold(address) == fold(&present.text) || fold(address) == present.key,
     }
 }

@@ -33,7 +33,7 @@ const KEY_COLUMNS: [subject_key::Column; 3] =
     [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
 
 /// A consent of a contact to a purpose on a channel that nothing is declared for yet.
-pub(super) fn blank(
+pub(super) fn new_row(
     id: Uuid,
     (contact_id, purpose, channel): (Uuid, &str, Channel),
     now: DateTime<Utc>,
@@ -59,7 +59,7 @@ pub(super) fn blank(
 }
 
 /// A consent, read or about to be made. Its contact is locked.
-pub(super) struct Opened {
+pub(super) struct LoadedConsent {
     pub(super) row: consent::Model,
     pub(super) events: Vec<consent_event::Model>,
     /// The keys of the person for values of consents, and the categories of which there is none.
@@ -68,56 +68,56 @@ pub(super) struct Opened {
     pub(super) new: bool,
 }
 
-impl Opened {
+impl LoadedConsent {
     /// One that nothing is declared for yet.
-    pub(super) fn blank(tx: &Transaction, contact: Uuid, purpose: &str, channel: Channel) -> Self {
-        let row = blank(tx.new_id(), (contact, purpose, channel), tx.now());
+    pub(super) fn empty(tx: &Transaction, contact: Uuid, purpose: &str, channel: Channel) -> Self {
+        let row = new_row(tx.new_id(), (contact, purpose, channel), tx.now());
         Self { row, events: Vec::new(), keys: Vec::new(), new: true }
     }
 }
 
 /// The consent of a locked contact for a purpose and channel, or a new one that nothing is declared for yet.
-pub(super) async fn find_or_open(
+pub(super) async fn find_or_new(
     tx: &Transaction,
     contact: Uuid,
     purpose: &str,
     channel: Channel,
-) -> Result<Opened, Error> {
-    let found = read(
+) -> Result<LoadedConsent, Error> {
+    let row = load(
         tx,
         Condition::all()
             .add(column(consent::Column::ContactId).eq(contact))
             .add(column(consent::Column::PurposeCode).eq(purpose))
             .add(column(consent::Column::Channel).eq(channel.to_value())),
     );
-    if let Some(opened) = found.await?.pop() {
-        return Ok(opened);
+    if let Some(consent) = row.await?.pop() {
+        return Ok(consent);
     }
-    Ok(Opened::blank(tx, contact, purpose, channel))
+    Ok(LoadedConsent::empty(tx, contact, purpose, channel))
 }
 
-/// The consent `id` of the contact `holder`, which is locked, if it exists for the caller.
+/// The consent `id` of the contact `select_owner`, which is locked, if it exists for the caller.
 pub(super) async fn find(
     tx: &Transaction,
     actor: &Actor,
     id: Uuid,
-    holder: Uuid,
-) -> Result<Option<Opened>, Error> {
+    contact: Uuid,
+) -> Result<Option<LoadedConsent>, Error> {
     let condition = Condition::all()
         .add(column(consent::Column::Id).eq(id))
         // A merge may have moved it until the lock was had.
-        .add(column(consent::Column::ContactId).eq(holder))
+        .add(column(consent::Column::ContactId).eq(contact))
         .add(tx.row_condition(actor, &CONSENT));
-    Ok(read(tx, condition).await?.pop())
+    Ok(load(tx, condition).await?.pop())
 }
 
-/// A column of the consents that [`read`] reads.
+/// A column of the consents that [`load`] reads.
 pub(super) fn column(column: consent::Column) -> Expr {
     Expr::col((CONSENTS, column))
 }
 
 /// Consents for which `condition` holds, ordered by id.
-pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<Opened>, Error> {
+pub(super) async fn load(tx: &Transaction, condition: Condition) -> Result<Vec<LoadedConsent>, Error> {
     let mut select = Query::select();
     add_columns::<consent::Entity>(&mut select, CONSENTS);
     add_columns::<consent_event::Entity>(&mut select, EVENTS);
@@ -143,39 +143,41 @@ pub(super) async fn read(tx: &Transaction, condition: Condition) -> Result<Vec<O
         select.join_as(JoinType::LeftJoin, subject_key::Entity, alias, on_key);
     }
     select.cond_where(condition).order_by((CONSENTS, consent::Column::Id), Order::Asc);
-    let mut all: Vec<Opened> = Vec::new();
-    for found in tx.connection().query_all(&select).await? {
-        let id: Uuid = found.try_get(&prefix(CONSENTS), consent::Column::Id.as_str())?;
+    let mut all: Vec<LoadedConsent> = Vec::new();
+    for query_row in tx.connection().query_all(&select).await? {
+        let id: Uuid = query_row.try_get(&prefix(CONSENTS), consent::Column::Id.as_str())?;
         if all.last().is_none_or(|last| last.row.id != id) {
-            let row = consent::Model::from_query_result(&found, &prefix(CONSENTS))?;
-            let keys = KEYS.iter().map(|(alias, category)| key(&found, row.contact_id, alias, *category));
+            let row = consent::Model::from_query_result(&query_row, &prefix(CONSENTS))?;
+            let keys = KEYS
+                .iter()
+                .map(|(alias, category)| key_from_row(&query_row, row.contact_id, alias, *category));
             let keys = keys.collect::<Result<_, _>>()?;
-            all.push(Opened { row, events: Vec::new(), keys, new: false });
+            all.push(LoadedConsent { row, events: Vec::new(), keys, new: false });
         }
-        let event: Option<Uuid> = found.try_get(&prefix(EVENTS), consent_event::Column::Id.as_str())?;
-        if let (Some(_), Some(opened)) = (event, all.last_mut()) {
-            opened.events.push(consent_event::Model::from_query_result(&found, &prefix(EVENTS))?);
+        let event: Option<Uuid> = query_row.try_get(&prefix(EVENTS), consent_event::Column::Id.as_str())?;
+        if let (Some(_), Some(consent)) = (event, all.last_mut()) {
+            consent.events.push(consent_event::Model::from_query_result(&query_row, &prefix(EVENTS))?);
         }
     }
     Ok(all)
 }
 
-fn key(
-    found: &QueryResult,
+fn key_from_row(
+    row: &QueryResult,
     subject_id: Uuid,
     alias: &str,
     category: DataCategory,
 ) -> Result<Result<subject_key::Model, DataCategory>, DbErr> {
     use subject_key::Column::{CreatedAt, Wrapped, WrappedBy};
     let prefix = prefix(alias);
-    let Some(wrapped) = found.try_get(&prefix, Wrapped.as_str())? else { return Ok(Err(category)) };
+    let Some(wrapped) = row.try_get(&prefix, Wrapped.as_str())? else { return Ok(Err(category)) };
     Ok(Ok(subject_key::Model {
         subject_id,
         category: category.as_str().to_owned(),
         generation: FIRST_GENERATION,
         wrapped,
-        wrapped_by: found.try_get(&prefix, WrappedBy.as_str())?,
-        created_at: found.try_get(&prefix, CreatedAt.as_str())?,
+        wrapped_by: row.try_get(&prefix, WrappedBy.as_str())?,
+        created_at: row.try_get(&prefix, CreatedAt.as_str())?,
     }))
 }
 

@@ -11,7 +11,7 @@ use entity::{
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::events::{address_of, bare, not_before, of, projected};
+use super::events::{address_of, bare_event, events_of, now_or_later, with_projection};
 use crate::{
     audit::{ChangeSet, Transaction},
     auth::actor::Actor,
@@ -41,9 +41,9 @@ struct Both<'s> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn join(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Result<(), Error> {
-    let own = Side::of(tx, &merged.before).await?;
-    let other = Side::of(tx, &merged.duplicate).await?;
+pub async fn merge(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Result<(), Error> {
+    let own = Side::load(tx, &merged.before).await?;
+    let other = Side::load(tx, &merged.duplicate).await?;
     let mut all: BTreeMap<(String, String), Both<'_>> = BTreeMap::new();
     let key = |row: &consent::Model| (row.purpose_code.clone(), row.channel.to_value());
     for row in &own.consents {
@@ -62,12 +62,16 @@ pub async fn join(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Resul
             (None, Some(_)) => refuses(&own, None),
             _ => refuses(&own, both.own) || refuses(&other, both.other),
         };
-        let given: Vec<Given<'_>> =
-            [own.given(both.own), other.given(both.other)].into_iter().flatten().collect();
+        let bound_consents: Vec<BoundConsent<'_>> =
+            [own.bound_consent(both.own), other.bound_consent(both.other)].into_iter().flatten().collect();
         let address = address_of(&merged.after, channel);
         match (both.own, both.other) {
-            (Some(own), Some(other)) => unite(tx, merged, own, other, refused, &given, address).await?,
-            (Some(row), None) | (None, Some(row)) => carry(tx, merged, row, refused, &given, address).await?,
+            (Some(own), Some(other)) => {
+                combine(tx, merged, own, other, refused, &bound_consents, address).await?
+            }
+            (Some(row), None) | (None, Some(row)) => {
+                move_consent(tx, merged, row, refused, &bound_consents, address).await?
+            }
             (None, None) => {}
         }
     }
@@ -75,13 +79,13 @@ pub async fn join(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Resul
 }
 
 /// A consent with the address it was given for.
-struct Given<'s> {
+struct BoundConsent<'s> {
     row: &'s consent::Model,
     address: Option<String>,
 }
 
 impl<'m> Side<'m> {
-    async fn of(tx: &Transaction, contact: &'m contact::Model) -> Result<Self, Error> {
+    async fn load(tx: &Transaction, contact: &'m contact::Model) -> Result<Self, Error> {
         // Locked: `zweck consents rebuild` may have waited for the contact that goes.
         let consents = consent::Entity::find()
             .filter(consent::Column::ContactId.eq(contact.id))
@@ -98,12 +102,12 @@ impl<'m> Side<'m> {
         Ok(Self { contact, consents, objections })
     }
 
-    fn given<'s>(&self, row: Option<&'s consent::Model>) -> Option<Given<'s>> {
-        row.map(|row| Given { row, address: self.bound(row) })
+    fn bound_consent<'s>(&self, row: Option<&'s consent::Model>) -> Option<BoundConsent<'s>> {
+        row.map(|row| BoundConsent { row, address: self.bound_address(row) })
     }
 
     /// The address a consent was given for; one that is bound to none was given for that of the contact.
-    fn bound(&self, row: &consent::Model) -> Option<String> {
+    fn bound_address(&self, row: &consent::Model) -> Option<String> {
         row.bound_address.clone().or_else(|| address_of(self.contact, row.channel))
     }
 
@@ -116,10 +120,12 @@ impl<'m> Side<'m> {
         now: DateTime<Utc>,
     ) -> bool {
         let objections = || {
-            let meant = |code: &str| code == purpose || Some(code) == group;
-            let there =
+            let covers_purpose = |code: &str| code == purpose || Some(code) == group;
+            let covers_channel =
                 move |objection: &objection::Model| objection.channel.is_none_or(|own| own == channel);
-            self.objections.iter().filter(move |objection| meant(&objection.purpose_code) && there(objection))
+            self.objections
+                .iter()
+                .filter(move |objection| covers_purpose(&objection.purpose_code) && covers_channel(objection))
         };
         // A block stands against older consents; by itself it is no word of this person, but where it has the source of one.
         let own = |objection: &&objection::Model| {
@@ -136,7 +142,7 @@ impl<'m> Side<'m> {
                 let in_force = row.status == ConsentStatus::Granted
                     && row.withdrawn_at.is_none()
                     && row.expires_at.is_none_or(|end| end > now);
-                !in_force || ended || self.bound(row) != address_of(self.contact, row.channel)
+                !in_force || ended || self.bound_address(row) != address_of(self.contact, row.channel)
             }
             _ => objected(),
         }
@@ -144,43 +150,45 @@ impl<'m> Side<'m> {
 }
 
 /// The consent that holds, invalid if it was `refused`, or not given for the `address`.
-async fn settle(
+async fn resolve(
     tx: &Transaction,
     mut row: consent::Model,
     refused: bool,
-    given: &[Given<'_>],
+    bound_consents: &[BoundConsent<'_>],
     address: Option<&String>,
 ) -> Result<(consent::Model, ChangeSet), Error> {
     let in_force = matches!(row.status, ConsentStatus::Granted | ConsentStatus::Pending);
     // Those that the state was made of; where that cannot be told, all.
-    let made = |given: &&Given<'_>| given.row.status == row.status && given.row.granted_at == row.granted_at;
-    let found = given.iter().any(|given| made(&given));
-    let mut winners = given.iter().filter(|given| !found || made(given));
-    let fits = winners.clone().all(|given| given.address.as_ref() == address);
+    let is_source = |bound_consents: &&BoundConsent<'_>| {
+        bound_consents.row.status == row.status && bound_consents.row.granted_at == row.granted_at
+    };
+    let has_source = bound_consents.iter().any(|bound_consents| is_source(&bound_consents));
+    let mut winners = bound_consents.iter().filter(|bound_consents| !has_source || is_source(bound_consents));
+    let fits = winners.clone().all(|bound_consents| bound_consents.address.as_ref() == address);
     if !in_force || (!refused && fits) {
         if let Some(winner) = winners.next().filter(|_| in_force) {
             row.bound_address.clone_from(&winner.row.bound_address);
         }
         return Ok((row, ChangeSet::none()));
     }
-    let mut events = of(tx.connection(), row.id).await?;
-    let event = bare(tx, row.id, ConsentEventKind::Invalidated, not_before(tx, &events));
+    let mut events = events_of(tx.connection(), row.id).await?;
+    let event = bare_event(tx, row.id, ConsentEventKind::Invalidated, now_or_later(tx, &events));
     let changes = tx.insert::<consent_event::Entity>(&CONSENT_EVENT, &event).await?;
     events.push(event);
-    Ok((consent::Model { updated_at: tx.now(), ..projected(&row, &events) }, changes))
+    Ok((consent::Model { updated_at: tx.now(), ..with_projection(&row, &events) }, changes))
 }
 
 /// Keeps a consent that only one of both has.
-async fn carry(
+async fn move_consent(
     tx: &mut Transaction,
     merged: &Merged,
     before: &consent::Model,
     refused: bool,
-    given: &[Given<'_>],
+    bound_consents: &[BoundConsent<'_>],
     address: Option<String>,
 ) -> Result<(), Error> {
     let row = consent::Model { contact_id: merged.after.id, ..before.clone() };
-    let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
+    let (after, event) = resolve(tx, row, refused, bound_consents, address.as_ref()).await?;
     if after == *before {
         return Ok(());
     }
@@ -189,24 +197,28 @@ async fn carry(
 }
 
 /// Makes one consent of two, with the events of both.
-async fn unite(
+async fn combine(
     tx: &mut Transaction,
     merged: &Merged,
     own: &consent::Model,
     other: &consent::Model,
     refused: bool,
-    given: &[Given<'_>],
+    bound_consents: &[BoundConsent<'_>],
     address: Option<String>,
 ) -> Result<(), Error> {
-    let moved: Vec<Uuid> = of(tx.connection(), other.id).await?.into_iter().map(|event| event.id).collect();
+    let moved: Vec<Uuid> =
+        events_of(tx.connection(), other.id).await?.into_iter().map(|event| event.id).collect();
     consent_event::Entity::update_many()
         .col_expr(consent_event::Column::ConsentId, Expr::value(own.id))
         .filter(consent_event::Column::ConsentId.eq(other.id))
         .exec(tx.connection())
         .await?;
     let gone = tx.delete::<consent::Entity>(&CONSENT, other).await?;
-    let row = consent::Model { updated_at: tx.now(), ..projected(own, &of(tx.connection(), own.id).await?) };
-    let (after, event) = settle(tx, row, refused, given, address.as_ref()).await?;
+    let row = consent::Model {
+        updated_at: tx.now(),
+        ..with_projection(own, &events_of(tx.connection(), own.id).await?)
+    };
+    let (after, event) = resolve(tx, row, refused, bound_consents, address.as_ref()).await?;
     let events = serde_json::json!(moved);
     let coordinate = "Consent.events";
     let came = ChangeSet::single(coordinate, DataCategory::Link, serde_json::Value::Null, events.clone());

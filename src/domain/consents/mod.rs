@@ -1,5 +1,6 @@
 //! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7). Room: domain/consents.
 
+mod address_keys;
 mod backfill;
 mod bulk;
 mod events;
@@ -8,12 +9,11 @@ mod granting;
 mod input;
 mod loaded;
 pub mod merge;
-mod noes;
 mod opt_in;
+mod opt_outs;
 pub mod projection;
 mod rebuild;
 mod renewals;
-mod settling;
 mod status;
 mod withdrawal;
 
@@ -27,17 +27,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-pub use backfill::catch_up;
-pub use bulk::{ExistingConsents, Outcome, Said, SkipReason, Told};
-pub use events::after;
-pub use expiry::{demand_renewals, expire};
+pub use address_keys::{KeyRefreshReport, reconcile, refresh_address_keys};
+pub use backfill::backfill_changes;
+pub use bulk::{BulkDeclaration, BulkOutcome, DeclaredState, ExistingConsents, SkipReason};
+pub use events::add_period;
+pub use expiry::{expire, require_renewals};
 pub use granting::Grant;
-pub use noes::{arrive, carry_noes};
-pub use opt_in::{Asked, answer, ask};
-pub use rebuild::{Rebuilt, rebuild};
-pub(crate) use renewals::renewable;
+pub use opt_in::{OptInRequest, confirm_opt_in, request_opt_in};
+pub use opt_outs::{apply_to_new_addresses, spread_opt_outs};
+pub use rebuild::{RebuildReport, rebuild};
+pub(crate) use renewals::is_renewable;
 pub use renewals::{Renewal, renew};
-pub use settling::{Settled, agree, settle};
 pub use status::status_at;
 pub use withdrawal::{Withdrawal, withdraw};
 
@@ -49,8 +49,8 @@ use crate::{
     policy::{self, DOUBLE_OPT_IN, Grounds, PurposeDef},
     registry::CONSENT,
 };
-use events::{Declaration, address_of, declare, moved_at, review, written_address};
-use loaded::{Opened, find_or_open};
+use events::{Declaration, address_changed_at, address_of, declare, review_date, written_address};
+use loaded::{LoadedConsent, find_or_new};
 
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
@@ -77,11 +77,11 @@ pub struct NewConsent {
     pub evidence: Option<String>,
 }
 
-fn fault(name: &str, message: &str) -> Error {
+fn invalid_input(name: &str, message: &str) -> Error {
     Error::bad_input(message).with_input_path(format!("input.{name}"))
 }
 
-fn stored(channel: policy::Channel) -> Channel {
+fn entity_channel(channel: policy::Channel) -> Channel {
     match channel {
         policy::Channel::Email => Channel::Email,
         policy::Channel::Phone => Channel::Phone,
@@ -90,15 +90,15 @@ fn stored(channel: policy::Channel) -> Channel {
     }
 }
 
-fn uses(purpose: &PurposeDef, channel: Channel) -> bool {
-    purpose.channels.iter().any(|known| stored(*known) == channel)
+fn uses_channel(purpose: &PurposeDef, channel: Channel) -> bool {
+    purpose.channels.iter().any(|used| entity_channel(*used) == channel)
 }
 
 /// Whether consents to the purpose or group `code` are the caller's to write.
 ///
 /// # Errors
 /// `FORBIDDEN` where they are not.
-pub(crate) fn own(actor: &Actor, code: &str) -> Result<(), Error> {
+pub(crate) fn check_own_purpose(actor: &Actor, code: &str) -> Result<(), Error> {
     match &actor.purpose {
         Some(own) if own.sees_all || own.code == code => Ok(()),
         _ => {
@@ -111,36 +111,36 @@ pub(crate) fn own(actor: &Actor, code: &str) -> Result<(), Error> {
 impl NewConsent {
     fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
-            return Err(fault("purpose", "there is no such purpose"));
+            return Err(invalid_input("purpose", "there is no such purpose"));
         };
         if purpose.is_group {
-            return Err(fault("purpose", "consent is given per kind, never to a group (Recital 43)"));
+            return Err(invalid_input("purpose", "consent is given per kind, never to a group (Recital 43)"));
         }
         if purpose.grounds != Grounds::Consent {
-            return Err(fault("purpose", "this purpose does not rest on consent"));
+            return Err(invalid_input("purpose", "this purpose does not rest on consent"));
         }
-        own(actor, &purpose.code)?;
-        if !uses(purpose, self.channel) {
-            return Err(fault("channel", "this purpose does not use the channel"));
+        check_own_purpose(actor, &purpose.code)?;
+        if !uses_channel(purpose, self.channel) {
+            return Err(invalid_input("channel", "this purpose does not use the channel"));
         }
         if !purpose.proof.contains(&self.proof) {
-            return Err(fault("proof", "this purpose does not accept such a proof"));
+            return Err(invalid_input("proof", "this purpose does not accept such a proof"));
         }
         if self.proof == DOUBLE_OPT_IN {
             let message = "only the person confirms by double opt-in; ask for it by requestConsent";
-            return Err(fault("proof", message));
+            return Err(invalid_input("proof", message));
         }
         if self.declared_at > now {
-            return Err(fault("declaredAt", "`declaredAt` is in the future"));
+            return Err(invalid_input("declaredAt", "`declaredAt` is in the future"));
         }
         let validity = purpose.validity.as_deref();
-        let latest = validity.map(|validity| events::after(self.declared_at, validity)).transpose()?;
+        let latest = validity.map(|validity| events::add_period(self.declared_at, validity)).transpose()?;
         if let Some(end) = self.expires_at {
             if end <= self.declared_at {
-                return Err(fault("expiresAt", "a consent must end after it was declared"));
+                return Err(invalid_input("expiresAt", "a consent must end after it was declared"));
             }
             if latest.is_some_and(|latest| end > latest) {
-                return Err(fault("expiresAt", "the purpose's period of validity ends earlier"));
+                return Err(invalid_input("expiresAt", "the purpose's period of validity ends earlier"));
             }
         }
         Ok(self.expires_at.or(latest))
@@ -155,14 +155,14 @@ impl NewConsent {
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Result<Uuid, Error> {
     new.check(actor, tx.now())?;
     let contact = contacts::lock(tx, actor, new.contact_id).await?;
-    declared(tx, actor, (&contact, None), new, ("recordConsent", ConsentEventKind::Granted)).await
+    record_declaration(tx, actor, (&contact, None), new, ("recordConsent", ConsentEventKind::Granted)).await
 }
 
 /// Records what the person declared in the name of a mutation, once all else is looked at, to the consent if it was read already.
-async fn declared(
+async fn record_declaration(
     tx: &mut Transaction,
     actor: &Actor,
-    (contact, opened): (&contact::Model, Option<Opened>),
+    (contact, loaded_consent): (&contact::Model, Option<LoadedConsent>),
     new: &NewConsent,
     (action, kind): (&'static str, ConsentEventKind),
 ) -> Result<Uuid, Error> {
@@ -176,10 +176,10 @@ async fn declared(
         .into_tuple()
         .one(tx.connection())
         .await?
-        .ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
-    let opened = match opened {
-        Some(opened) => opened,
-        None => find_or_open(tx, contact.id, &new.purpose, new.channel).await?,
+        .ok_or_else(|| invalid_input("textVersion", "no such text was published in this language"))?;
+    let loaded_consent = match loaded_consent {
+        Some(loaded_consent) => loaded_consent,
+        None => find_or_new(tx, contact.id, &new.purpose, new.channel).await?,
     };
     let declaration = Declaration {
         action,
@@ -189,19 +189,19 @@ async fn declared(
         proof: Some(new.proof.clone()),
         consent_text_id: Some(text),
         expires_at,
-        review_due_at: review(actor, &new.purpose, expires_at)?,
+        review_due_at: review_date(actor, &new.purpose, expires_at)?,
         evidence: new.evidence.clone(),
         address: written_address(contact, new.channel),
-        moved_at: moved_at(contact, new.channel),
+        address_changed_at: address_changed_at(contact, new.channel),
     };
-    declare(tx, opened, &declaration).await
+    declare(tx, loaded_consent, &declaration).await
 }
 
 /// Binds the consents of a contact to the keys that another reader has made of the same addresses; of earlier addresses too.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn bound_anew(
+pub async fn rebind_consents(
     tx: &Transaction,
     before: &contact::Model,
     after: &contact::Model,
@@ -229,8 +229,8 @@ pub async fn bound_anew(
         };
         if key.as_ref() != Some(old) {
             // It is the same address: nothing of the consent changed.
-            let anew = consent::Model { bound_address: key, ..row.clone() };
-            _ = tx.update::<consent::Entity>(&CONSENT, &row, &anew).await?;
+            let rebound = consent::Model { bound_address: key, ..row.clone() };
+            _ = tx.update::<consent::Entity>(&CONSENT, &row, &rebound).await?;
         }
     }
     Ok(())
@@ -242,21 +242,21 @@ pub async fn bound_anew(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn follow(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
-    arrive(tx, &rectified.reached(tx.reader())).await?;
+pub async fn invalidate_after_rectification(tx: &mut Transaction, rectified: Rectified) -> Result<(), Error> {
+    apply_to_new_addresses(tx, &rectified.addresses(tx.reader())).await?;
     let Rectified { before, after, .. } = rectified;
-    let moved: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
+    let changed_channels: Vec<Channel> = [Channel::Email, Channel::Phone, Channel::Sms, Channel::Post]
         .into_iter()
         .filter(|channel| address_of(&before, *channel) != address_of(&after, *channel))
         .collect();
-    if moved.is_empty() {
+    if changed_channels.is_empty() {
         return Ok(());
     }
     // Those that are not in force too: a consent that comes in late was given for the old address.
-    let bound = Condition::all()
-        .add(loaded::column(consent::Column::ContactId).eq(after.id))
-        .add(loaded::column(consent::Column::Channel).is_in(moved.iter().map(ActiveEnum::to_value)));
-    for consent in loaded::read(tx, bound).await? {
+    let bound = Condition::all().add(loaded::column(consent::Column::ContactId).eq(after.id)).add(
+        loaded::column(consent::Column::Channel).is_in(changed_channels.iter().map(ActiveEnum::to_value)),
+    );
+    for consent in loaded::load(tx, bound).await? {
         let declaration = Declaration::end("invalidateConsent", ConsentEventKind::Invalidated, None, None);
         declare(tx, consent, &declaration).await?;
     }

@@ -7,13 +7,13 @@ use entity::{
 };
 use uuid::Uuid;
 
-use super::events::{Address, Declaration, after, declare, review};
-use crate::domain::consents::loaded::find_or_open;
+use super::events::{Address, Declaration, add_period, declare, review_date};
+use crate::domain::consents::loaded::find_or_new;
 use crate::{audit::Transaction, auth::actor::Actor, base::error::Error, policy::DOUBLE_OPT_IN};
 
 /// What a person was asked for by e-mail, or answered. It holds for that channel alone.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub struct OptInRequest<'a> {
     /// Code of the purpose.
     pub purpose: &'a str,
     /// The text.
@@ -26,7 +26,7 @@ pub struct Asked<'a> {
     pub address_key: &'a str,
 }
 
-impl Asked<'_> {
+impl OptInRequest<'_> {
     fn address(&self) -> Option<Address> {
         Some(Address { text: self.address.to_owned(), key: self.address_key.to_owned() })
     }
@@ -36,20 +36,20 @@ impl Asked<'_> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn ask(
+pub async fn request_opt_in(
     tx: &mut Transaction,
     action: &'static str,
     contact: &contact::Model,
-    asked: &Asked<'_>,
+    request: &OptInRequest<'_>,
     at: Option<DateTime<Utc>>,
 ) -> Result<Uuid, Error> {
-    let opened = find_or_open(tx, contact.id, asked.purpose, Channel::Email).await?;
+    let consent = find_or_new(tx, contact.id, request.purpose, Channel::Email).await?;
     let declaration = Declaration {
-        consent_text_id: Some(asked.text),
-        address: asked.address(),
-        ..Declaration::end(action, ConsentEventKind::Requested, at, Some(asked.source.to_owned()))
+        consent_text_id: Some(request.text),
+        address: request.address(),
+        ..Declaration::end(action, ConsentEventKind::Requested, at, Some(request.source.to_owned()))
     };
-    declare(tx, opened, &declaration).await
+    declare(tx, consent, &declaration).await
 }
 
 /// Records the person's own answer, now, by the link of the mail `mail`: a confirmation, or a renewal. It holds for as long as the
@@ -57,11 +57,11 @@ pub async fn ask(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn answer(
+pub async fn confirm_opt_in(
     tx: &mut Transaction,
     actor: &Actor,
     contact: &contact::Model,
-    asked: &Asked<'_>,
+    request: &OptInRequest<'_>,
     kind: ConsentEventKind,
     mail: Option<Uuid>,
 ) -> Result<Uuid, Error> {
@@ -69,17 +69,17 @@ pub async fn answer(
         ConsentEventKind::Renewed => "renewConsent",
         _ => "confirmConsent",
     };
-    let validity = actor.policy.purpose(asked.purpose).and_then(|purpose| purpose.validity.as_deref());
-    let expires_at = validity.map(|validity| after(tx.now(), validity)).transpose()?;
-    let opened = find_or_open(tx, contact.id, asked.purpose, Channel::Email).await?;
+    let validity = actor.policy.purpose(request.purpose).and_then(|purpose| purpose.validity.as_deref());
+    let expires_at = validity.map(|validity| add_period(tx.now(), validity)).transpose()?;
+    let consent = find_or_new(tx, contact.id, request.purpose, Channel::Email).await?;
     let declaration = Declaration {
         proof: Some(DOUBLE_OPT_IN.to_owned()),
-        consent_text_id: Some(asked.text),
+        consent_text_id: Some(request.text),
         expires_at,
-        review_due_at: review(actor, asked.purpose, expires_at)?,
+        review_due_at: review_date(actor, request.purpose, expires_at)?,
         evidence: mail.map(|id| format!("mail {id}")),
-        address: asked.address(),
-        ..Declaration::end(action, kind, None, Some(asked.source.to_owned()))
+        address: request.address(),
+        ..Declaration::end(action, kind, None, Some(request.source.to_owned()))
     };
-    declare(tx, opened, &declaration).await
+    declare(tx, consent, &declaration).await
 }

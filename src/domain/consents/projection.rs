@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// The state of a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct ProjectedConsent {
     /// Present state, before the end by time is looked at.
     pub status: ConsentStatus,
     /// When the person last declared.
@@ -33,7 +33,7 @@ pub struct State {
     pub consent_text_id: Option<Uuid>,
 }
 
-impl Default for State {
+impl Default for ProjectedConsent {
     fn default() -> Self {
         Self {
             status: ConsentStatus::Pending,
@@ -49,17 +49,17 @@ impl Default for State {
     }
 }
 
-fn grants(kind: ConsentEventKind) -> bool {
+fn is_grant(kind: ConsentEventKind) -> bool {
     use ConsentEventKind::{Confirmed, Granted, Renewed};
     matches!(kind, Granted | Confirmed | Renewed)
 }
 
 /// When an event takes effect. An unknown time is the worst for whoever wants to process: a grant's the earliest, an
 /// end's the latest at which it can have been.
-fn effective(event: &consent_event::Model) -> DateTime<Utc> {
+fn effective_at(event: &consent_event::Model) -> DateTime<Utc> {
     match event.declared_at {
         Some(at) => at,
-        None if grants(event.kind) || event.kind == ConsentEventKind::Requested => DateTime::<Utc>::MIN_UTC,
+        None if is_grant(event.kind) || event.kind == ConsentEventKind::Requested => DateTime::<Utc>::MIN_UTC,
         None => event.recorded_at,
     }
 }
@@ -78,20 +78,20 @@ fn rank(kind: ConsentEventKind) -> u8 {
 }
 
 /// The earlier of two ends, either of which may be none.
-fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-    one.into_iter().chain(other).min()
+fn earliest(left: Option<DateTime<Utc>>, right: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    left.into_iter().chain(right).min()
 }
 
 /// The state that `events` make, in whatever order they were recorded, repeats included.
-pub fn project(events: &[consent_event::Model]) -> State {
+pub fn project(events: &[consent_event::Model]) -> ProjectedConsent {
     let mut ordered: Vec<&consent_event::Model> = events.iter().collect();
-    ordered.sort_by_key(|event| (effective(event), rank(event.kind), event.recorded_at, event.id));
-    ordered.into_iter().fold(State::default(), apply)
+    ordered.sort_by_key(|event| (effective_at(event), rank(event.kind), event.recorded_at, event.id));
+    ordered.into_iter().fold(ProjectedConsent::default(), apply)
 }
 
 /// The status at an instant: of what was declared by then, and not ended by time.
 pub fn status_at(events: &[consent_event::Model], at: DateTime<Utc>) -> ConsentStatus {
-    let by_then: Vec<_> = events.iter().filter(|event| effective(event) <= at).cloned().collect();
+    let by_then: Vec<_> = events.iter().filter(|event| effective_at(event) <= at).cloned().collect();
     let state = project(&by_then);
     match state.status {
         ConsentStatus::Granted if state.expires_at.is_some_and(|end| end <= at) => ConsentStatus::Expired,
@@ -100,33 +100,37 @@ pub fn status_at(events: &[consent_event::Model], at: DateTime<Utc>) -> ConsentS
 }
 
 /// The state as it was when `at` came: what ended by time before is over, whether that was recorded or not.
-fn ended_before(state: State, at: DateTime<Utc>) -> State {
-    let over = state.status == ConsentStatus::Granted && state.expires_at.is_some_and(|end| end < at);
-    if over { State { status: ConsentStatus::Expired, review_due_at: None, ..state } } else { state }
+fn expire_before(state: ProjectedConsent, at: DateTime<Utc>) -> ProjectedConsent {
+    let is_expired = state.status == ConsentStatus::Granted && state.expires_at.is_some_and(|end| end < at);
+    if is_expired {
+        ProjectedConsent { status: ConsentStatus::Expired, review_due_at: None, ..state }
+    } else {
+        state
+    }
 }
 
-fn apply(state: State, event: &consent_event::Model) -> State {
+fn apply(state: ProjectedConsent, event: &consent_event::Model) -> ProjectedConsent {
     use ConsentEventKind::{
         Confirmed, Expired, Granted, Invalidated, Refused, Renewed, Requested, Withdrawn,
     };
-    let at = effective(event);
-    let state = ended_before(state, at);
+    let at = effective_at(event);
+    let state = expire_before(state, at);
     let in_force = matches!(state.status, ConsentStatus::Granted | ConsentStatus::Pending);
     match event.kind {
         // Asking again takes nothing away from a consent in force, but what it says of its review and end: a new text may demand
         // a new declaration by then. It ends nothing before it was asked.
-        Requested if state.status == ConsentStatus::Granted => State {
-            expires_at: earlier(state.expires_at, event.expires_at.map(|end| end.max(at))),
-            review_due_at: earlier(state.review_due_at, event.review_due_at),
+        Requested if state.status == ConsentStatus::Granted => ProjectedConsent {
+            expires_at: earliest(state.expires_at, event.expires_at.map(|end| end.max(at))),
+            review_due_at: earliest(state.review_due_at, event.review_due_at),
             ..state
         },
-        Requested => State {
+        Requested => ProjectedConsent {
             declared_at: event.declared_at,
             source: event.source.clone(),
             consent_text_id: event.consent_text_id,
-            ..State::default()
+            ..ProjectedConsent::default()
         },
-        Granted | Renewed | Confirmed => State {
+        Granted | Renewed | Confirmed => ProjectedConsent {
             status: ConsentStatus::Granted,
             declared_at: event.declared_at,
             granted_at: event.declared_at,
@@ -139,13 +143,13 @@ fn apply(state: State, event: &consent_event::Model) -> State {
                 .consent_text_id
                 .or(state.consent_text_id.filter(|_| event.kind == Confirmed)),
         },
-        Refused => State {
+        Refused => ProjectedConsent {
             status: ConsentStatus::Refused,
             declared_at: event.declared_at,
             source: event.source.clone(),
-            ..State::default()
+            ..ProjectedConsent::default()
         },
-        Withdrawn => State {
+        Withdrawn => ProjectedConsent {
             status: ConsentStatus::Withdrawn,
             declared_at: event.declared_at,
             withdrawn_at: Some(at),
@@ -158,8 +162,12 @@ fn apply(state: State, event: &consent_event::Model) -> State {
         Expired if state.status == ConsentStatus::Granted && state.expires_at.is_none_or(|end| end > at) => {
             state
         }
-        Expired if in_force => State { status: ConsentStatus::Expired, review_due_at: None, ..state },
-        Invalidated if in_force => State { status: ConsentStatus::Invalidated, review_due_at: None, ..state },
+        Expired if in_force => {
+            ProjectedConsent { status: ConsentStatus::Expired, review_due_at: None, ..state }
+        }
+        Invalidated if in_force => {
+            ProjectedConsent { status: ConsentStatus::Invalidated, review_due_at: None, ..state }
+        }
         Expired | Invalidated => state,
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::events;
-use crate::domain::consents::backfill::{catch_up, untold};
+use crate::domain::consents::backfill::{backfill_changes, count_unrecorded};
 use crate::{
     app::App,
     audit::{self, Author, Entry},
@@ -20,13 +20,13 @@ const BATCH_SIZE: u64 = 500;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rebuilt {
+pub struct RebuildReport {
     /// Consents that were looked at.
     pub consents: u64,
     /// Ids of those whose state was not what their events say.
     pub differing: Vec<Uuid>,
     /// Consents whose beginning or end those who follow were not told of; without a check they were told now.
-    pub untold: u64,
+    pub unrecorded: u64,
 }
 
 /// Compares every consent with its events; unless it shall only `check`, writes the state that they make. The address a
@@ -34,8 +34,8 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// `INTERNAL` from the database; what was written before that stays.
-pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<Rebuilt, Error> {
-    let mut rebuilt = Rebuilt::default();
+pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<RebuildReport, Error> {
+    let mut report = RebuildReport::default();
     let mut last = Uuid::nil();
     loop {
         let rows = Entity::find()
@@ -46,15 +46,16 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<Rebuilt, Err
             .await?;
         let Some(end) = rows.last() else {
             // What others have queued counts as told: it waits for its place alone.
-            rebuilt.untold = if check { untold(app).await? } else { catch_up(app).await? };
-            return Ok(rebuilt);
+            report.unrecorded =
+                if check { count_unrecorded(app).await? } else { backfill_changes(app).await? };
+            return Ok(report);
         };
         last = end.id;
         for row in rows {
-            rebuilt.consents += 1;
+            report.consents += 1;
             let id = row.id;
-            if differs(app, row).await? && (check || mend(app, actor, id).await?) {
-                rebuilt.differing.push(id);
+            if differs(app, row).await? && (check || repair(app, actor, id).await?) {
+                report.differing.push(id);
             }
         }
     }
@@ -62,34 +63,34 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<Rebuilt, Err
 
 /// Whether a consent is not what its events say, looked at until it stood still for a look: others may write meanwhile.
 async fn differs(app: &App, row: Model) -> Result<bool, Error> {
-    let mut seen = row;
+    let mut previous = row;
     loop {
-        let events = events::of(&app.db.reader, seen.id).await?;
-        if events::projected(&seen, &events) == seen {
+        let events = events::events_of(&app.db.reader, previous.id).await?;
+        if events::with_projection(&previous, &events) == previous {
             return Ok(false);
         }
-        match Entity::find_by_id(seen.id).one(&app.db.reader).await? {
-            Some(now) if now != seen => seen = now,
+        match Entity::find_by_id(previous.id).one(&app.db.reader).await? {
+            Some(now) if now != previous => previous = now,
             now => return Ok(now.is_some()),
         }
     }
 }
 
 /// Writes the state that the events make, if the consent still differs from it.
-async fn mend(app: &App, actor: &str, id: Uuid) -> Result<bool, Error> {
+async fn repair(app: &App, actor: &str, id: Uuid) -> Result<bool, Error> {
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
     // Locked with its contact, as by all who write consents, and read again: it may have changed since it was compared.
     let before = loop {
-        let Some(seen) = Entity::find_by_id(id).one(tx.connection()).await? else { return Ok(false) };
-        contact::Entity::find_by_id(seen.contact_id).lock_exclusive().one(tx.connection()).await?;
+        let Some(previous) = Entity::find_by_id(id).one(tx.connection()).await? else { return Ok(false) };
+        contact::Entity::find_by_id(previous.contact_id).lock_exclusive().one(tx.connection()).await?;
         match Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await? {
             // A merge has moved it.
-            Some(found) if found.contact_id != seen.contact_id => {}
+            Some(found) if found.contact_id != previous.contact_id => {}
             Some(found) => break found,
             None => return Ok(false),
         }
     };
-    let after = events::projected(&before, &events::of(tx.connection(), id).await?);
+    let after = events::with_projection(&before, &events::events_of(tx.connection(), id).await?);
     if after == before {
         return Ok(false);
     }

@@ -7,7 +7,7 @@ use entity::{
 };
 use uuid::Uuid;
 
-use super::{NewConsent, declared};
+use super::{NewConsent, record_declaration};
 use crate::domain::consents::loaded;
 use crate::{
     audit::Transaction,
@@ -43,11 +43,11 @@ pub struct Renewal {
 /// `NOT_FOUND`; `CONFLICT` for one that was withdrawn, refused or never given: that is declared anew by `recordConsent`; else as
 /// [`super::record`].
 pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Result<Uuid, Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such consent");
-    let holder = contacts::holder::<consent::Entity>(consent::Column::ContactId, renewal.id);
-    let contact = holder.one(tx.connection()).await?.ok_or_else(unknown)?;
-    let opened = loaded::find(tx, actor, renewal.id, contact.id).await?.ok_or_else(unknown)?;
-    let row = &opened.row;
+    let not_found = || Error::new(Code::NotFound, "there is no such consent");
+    let owner = contacts::select_owner::<consent::Entity>(consent::Column::ContactId, renewal.id);
+    let contact = owner.one(tx.connection()).await?.ok_or_else(not_found)?;
+    let consent = loaded::find(tx, actor, renewal.id, contact.id).await?.ok_or_else(not_found)?;
+    let row = &consent.row;
     let new = NewConsent {
         contact_id: row.contact_id,
         purpose: row.purpose_code.clone(),
@@ -61,14 +61,21 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
         evidence: renewal.evidence.clone(),
     };
     new.check(actor, tx.now())?;
-    if !renewable(row) {
+    if !is_renewable(row) {
         let message = "only a consent that holds or has expired is renewed; what was ended is declared anew";
         return Err(Error::new(Code::Conflict, message).with_input_path("input.consentId"));
     }
-    declared(tx, actor, (&contact, Some(opened)), &new, ("renewConsent", ConsentEventKind::Renewed)).await
+    record_declaration(
+        tx,
+        actor,
+        (&contact, Some(consent)),
+        &new,
+        ("renewConsent", ConsentEventKind::Renewed),
+    )
+    .await
 }
 
 /// Whether the consent holds, or has ended by time alone.
-pub(crate) fn renewable(row: &consent::Model) -> bool {
+pub(crate) fn is_renewable(row: &consent::Model) -> bool {
     matches!(row.status, ConsentStatus::Granted | ConsentStatus::Expired)
 }

@@ -11,10 +11,11 @@ use sea_orm::{ActiveEnum, EntityTrait, ExprTrait, QuerySelect, sea_query::Condit
 use uuid::Uuid;
 
 use super::{
+    check_own_purpose, entity_channel,
     events::{self, Declaration, declare},
-    fault, own, stored,
+    invalid_input,
 };
-use crate::domain::consents::loaded::{self, Opened};
+use crate::domain::consents::loaded::{self, LoadedConsent};
 use crate::{
     audit::Transaction,
     auth::actor::Actor,
@@ -22,7 +23,7 @@ use crate::{
     domain::{
         contacts::{self, Address},
         objections::{self, NewObjection},
-        suppressions::{self, Declared, Whom},
+        suppressions::{self, OptOutDeclaration, Target},
     },
     policy::{Grounds, LegalBasis},
 };
@@ -55,8 +56,8 @@ impl Withdrawal {
     }
 
     /// What is put on the suppression list.
-    fn declared(&self, purpose: &str, channel: Option<Channel>, now: DateTime<Utc>) -> Declared {
-        Declared {
+    fn opt_out(&self, purpose: &str, channel: Option<Channel>, now: DateTime<Utc>) -> OptOutDeclaration {
+        OptOutDeclaration {
             purpose: purpose.to_owned(),
             kind: SuppressionKind::Withdrawal,
             channel,
@@ -79,28 +80,30 @@ pub async fn withdraw(
     withdrawal: &Withdrawal,
 ) -> Result<Vec<Uuid>, Error> {
     if withdrawal.at.is_some_and(|at| at > tx.now()) {
-        return Err(fault("declaredAt", "`declaredAt` is in the future"));
+        return Err(invalid_input("declaredAt", "`declaredAt` is in the future"));
     }
     let (id, contact, address) = (withdrawal.id, withdrawal.contact_id, &withdrawal.address);
-    let (whom, targets) = match (id, contact, address, &withdrawal.purpose) {
+    let (target, targets) = match (id, contact, address, &withdrawal.purpose) {
         (Some(id), None, None, None) if withdrawal.channel.is_none() => {
             return Ok(vec![withdraw_one(tx, actor, id, withdrawal).await?]);
         }
         (None, Some(contact), None, Some(purpose)) => {
-            (Whom::Contact(contact), kinds(actor, purpose, withdrawal.channel)?)
+            (Target::Contact(contact), consent_targets(actor, purpose, withdrawal.channel)?)
         }
         (None, None, Some(address), Some(purpose)) => {
-            if withdrawal.channel.is_some_and(|channel| address.reached().on(Some(channel)).next().is_none())
+            if withdrawal
+                .channel
+                .is_some_and(|channel| address.addresses().on(Some(channel)).next().is_none())
             {
-                return Err(fault("channel", "this is no address for the channel"));
+                return Err(invalid_input("channel", "this is no address for the channel"));
             }
-            (Whom::Address(address), kinds(actor, purpose, withdrawal.channel)?)
+            (Target::Address(address), consent_targets(actor, purpose, withdrawal.channel)?)
         }
         (None, Some(_), None, None) | (None, None, Some(_), None) => {
-            return Err(fault("purpose", "`purpose` is missing"));
+            return Err(invalid_input("purpose", "`purpose` is missing"));
         }
         _ => {
-            return Err(fault(
+            return Err(invalid_input(
                 "consentId",
                 "give `consentId`, or `contactId`, `email` or `phone` with `purpose`",
             ));
@@ -120,23 +123,23 @@ pub async fn withdraw(
         objections::record(tx, actor, &objection).await?;
     }
     let channels: Vec<Channel> = targets.iter().map(|(_, channel)| *channel).collect();
-    let meant = suppressions::meet(tx, actor, whom, Some(&channels)).await?;
+    let affected = suppressions::find_and_lock(tx, actor, target, Some(&channels)).await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
-    if !meant.known && !sees_all {
-        return Err(contacts::unknown());
+    if !affected.is_known && !sees_all {
+        return Err(contacts::not_found());
     }
     let mut ids = Vec::new();
-    for contact in &meant.contacts {
-        ids.extend(withdraw_of(tx, actor, *contact, &targets, withdrawal).await?);
+    for contact in &affected.contacts {
+        ids.extend(withdraw_all_of(tx, actor, *contact, &targets, withdrawal).await?);
     }
     // Each kind on its own: a yes to one of them opens that one again.
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
-    let declared: Vec<Declared> = purposes
+    let declared: Vec<OptOutDeclaration> = purposes
         .into_iter()
-        .filter(|purpose| suppressions::is_advertising(&actor.policy, purpose) || !meant.known)
-        .map(|purpose| withdrawal.declared(purpose, withdrawal.channel, tx.now()))
+        .filter(|purpose| suppressions::is_advertising(&actor.policy, purpose) || !affected.is_known)
+        .map(|purpose| withdrawal.opt_out(purpose, withdrawal.channel, tx.now()))
         .collect();
-    suppressions::declare(tx, &meant.contacts, &meant.reached, &declared).await?;
+    suppressions::declare(tx, &affected.contacts, &affected.addresses, &declared).await?;
     Ok(ids)
 }
 
@@ -147,7 +150,7 @@ async fn withdraw_one(
     id: Uuid,
     withdrawal: &Withdrawal,
 ) -> Result<Uuid, Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such consent");
+    let not_found = || Error::new(Code::NotFound, "there is no such consent");
     let found: Option<(Uuid, Channel)> = consent::Entity::find_by_id(id)
         .select_only()
         .column(consent::Column::ContactId)
@@ -155,23 +158,25 @@ async fn withdraw_one(
         .into_tuple()
         .one(tx.connection())
         .await?;
-    let (holder, channel) = found.ok_or_else(unknown)?;
-    let meant = suppressions::meet(tx, actor, Whom::Holder(holder), Some(&[channel])).await;
-    let meant = meant.map_err(|error| if error.code == Code::NotFound { unknown() } else { error })?;
+    let (owner, channel) = found.ok_or_else(not_found)?;
+    let affected =
+        suppressions::find_and_lock(tx, actor, Target::ContactOfRow(owner), Some(&[channel])).await;
+    let affected =
+        affected.map_err(|error| if error.code == Code::NotFound { not_found() } else { error })?;
     // A merge may have moved it until the lock was had.
-    let opened = loaded::find(tx, actor, id, holder).await?.ok_or_else(unknown)?;
-    own(actor, &opened.row.purpose_code)?;
-    let purpose = opened.row.purpose_code.clone();
-    let done = declare(tx, opened, &withdrawal.declaration()).await?;
+    let consent = loaded::find(tx, actor, id, owner).await?.ok_or_else(not_found)?;
+    check_own_purpose(actor, &consent.row.purpose_code)?;
+    let purpose = consent.row.purpose_code.clone();
+    let id = declare(tx, consent, &withdrawal.declaration()).await?;
     if suppressions::is_advertising(&actor.policy, &purpose) {
-        let declared = withdrawal.declared(&purpose, Some(channel), tx.now());
-        suppressions::declare(tx, &meant.contacts, &meant.reached, &[declared]).await?;
+        let declared = withdrawal.opt_out(&purpose, Some(channel), tx.now());
+        suppressions::declare(tx, &affected.contacts, &affected.addresses, &[declared]).await?;
     }
-    Ok(done)
+    Ok(id)
 }
 
 /// Withdraws the consents of one contact, which is locked.
-async fn withdraw_of(
+async fn withdraw_all_of(
     tx: &mut Transaction,
     actor: &Actor,
     contact_id: Uuid,
@@ -179,37 +184,37 @@ async fn withdraw_of(
     withdrawal: &Withdrawal,
 ) -> Result<Vec<Uuid>, Error> {
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
-    let known = Condition::all()
+    let condition = Condition::all()
         .add(loaded::column(consent::Column::ContactId).eq(contact_id))
         .add(loaded::column(consent::Column::PurposeCode).is_in(purposes));
     // Without a channel also those on channels that the purpose used once.
-    let known = known.add_option(
+    let condition = condition.add_option(
         withdrawal.channel.map(|channel| loaded::column(consent::Column::Channel).eq(channel.to_value())),
     );
-    let mut all: BTreeMap<(String, String), Opened> = BTreeMap::new();
-    for opened in loaded::read(tx, known).await? {
-        all.insert((opened.row.purpose_code.clone(), opened.row.channel.to_value()), opened);
+    let mut all: BTreeMap<(String, String), LoadedConsent> = BTreeMap::new();
+    for consent in loaded::load(tx, condition).await? {
+        all.insert((consent.row.purpose_code.clone(), consent.row.channel.to_value()), consent);
     }
     for (purpose, channel) in targets {
-        let place = all.entry((purpose.clone(), channel.to_value()));
+        let slot = all.entry((purpose.clone(), channel.to_value()));
         if actor.subject.is_none() {
             // Staff who are told of it keep the word of it.
-            place.or_insert_with(|| Opened::blank(tx, contact_id, purpose, *channel));
-        } else if matches!(place, Entry::Vacant(_)) {
+            slot.or_insert_with(|| LoadedConsent::empty(tx, contact_id, purpose, *channel));
+        } else if matches!(slot, Entry::Vacant(_)) {
             // The person never said yes to this, so there is no event. A block stands against what comes late, and follows to what address
             // the person gets.
-            let declared = withdrawal.declared(purpose, Some(*channel), tx.now());
-            suppressions::close(tx, contact_id, &declared, *channel).await?;
+            let declared = withdrawal.opt_out(purpose, Some(*channel), tx.now());
+            suppressions::block_channel(tx, contact_id, &declared, *channel).await?;
         }
     }
     let mut ids = Vec::with_capacity(all.len());
-    for opened in all.into_values() {
-        let said = actor.subject.is_some() && opened.row.status == ConsentStatus::Withdrawn;
+    for consent in all.into_values() {
+        let is_repeat = actor.subject.is_some() && consent.row.status == ConsentStatus::Withdrawn;
         // A person who says again what holds declares nothing new. The block is renewed all the same.
-        let id = if said {
-            events::repeat(tx, &opened.row, WITHDRAW).await?
+        let id = if is_repeat {
+            events::record_repeat(tx, &consent.row, WITHDRAW).await?
         } else {
-            declare(tx, opened, &withdrawal.declaration()).await?
+            declare(tx, consent, &withdrawal.declaration()).await?
         };
         ids.push(id);
     }
@@ -226,28 +231,32 @@ fn has_other_kinds(actor: &Actor, code: &str) -> bool {
 }
 
 /// The purposes on consent that `code` names, with their channels.
-fn kinds(actor: &Actor, code: &str, channel: Option<Channel>) -> Result<Vec<(String, Channel)>, Error> {
+fn consent_targets(
+    actor: &Actor,
+    code: &str,
+    channel: Option<Channel>,
+) -> Result<Vec<(String, Channel)>, Error> {
     let Some(named) = actor.policy.purpose(code) else {
-        return Err(fault("purpose", "there is no such purpose"));
+        return Err(invalid_input("purpose", "there is no such purpose"));
     };
-    own(actor, code)?;
+    check_own_purpose(actor, code)?;
     let mut targets = Vec::new();
     for purpose in actor.policy.purposes() {
-        let meant = purpose.code == named.code || purpose.group.as_deref() == Some(&named.code);
-        if meant && purpose.grounds == Grounds::Consent {
-            let channels = purpose.channels.iter().map(|channel| stored(*channel));
+        let covers = purpose.code == named.code || purpose.group.as_deref() == Some(&named.code);
+        if covers && purpose.grounds == Grounds::Consent {
+            let channels = purpose.channels.iter().map(|channel| entity_channel(*channel));
             targets.extend(
                 channels
-                    .filter(|known| channel.is_none_or(|channel| channel == *known))
+                    .filter(|candidate| channel.is_none_or(|channel| channel == *candidate))
                     .map(|channel| (purpose.code.clone(), channel)),
             );
         }
     }
     match (targets.is_empty(), channel) {
         (true, Some(_)) if named.is_group || named.grounds == Grounds::Consent => {
-            Err(fault("channel", "this purpose does not use the channel"))
+            Err(invalid_input("channel", "this purpose does not use the channel"))
         }
-        (true, _) => Err(fault("purpose", "this purpose does not rest on consent")),
+        (true, _) => Err(invalid_input("purpose", "this purpose does not rest on consent")),
         _ => Ok(targets),
     }
 }

@@ -10,7 +10,7 @@ use crate::base::{
 #[derive(Clone)]
 pub struct Address {
     name: &'static str,
-    reached: NewAddresses,
+    addresses: NewAddresses,
 }
 
 impl Address {
@@ -19,7 +19,7 @@ impl Address {
     /// # Errors
     /// `BAD_USER_INPUT` where it is no e-mail address, or one of several cannot be read.
     pub fn email(reader: &Reader, text: &str) -> Result<Self, Error> {
-        Self::read("email", "is not an e-mail address", text, reader.emails(text))
+        Self::from_reading("email", "is not an e-mail address", text, reader.emails(text))
     }
 
     /// The numbers that `text` names.
@@ -27,18 +27,18 @@ impl Address {
     /// # Errors
     /// `BAD_USER_INPUT` where it is no phone number, or one of several cannot be read.
     pub fn phone(reader: &Reader, text: &str) -> Result<Self, Error> {
-        Self::read("phone", "is not a phone number", text, reader.numbers(text))
+        Self::from_reading("phone", "is not a phone number", text, reader.numbers(text))
     }
 
-    fn read(name: &'static str, fault: &str, text: &str, reading: Reading) -> Result<Self, Error> {
+    fn from_reading(name: &'static str, problem: &str, text: &str, reading: Reading) -> Result<Self, Error> {
         // What cannot be read is said to whoever declares it: half of it would be taken for the whole.
         if reading.unread || reading.identities.is_empty() {
             return Err(
-                Error::bad_input(format!("`{name}` {fault}")).with_input_path(format!("input.{name}"))
+                Error::bad_input(format!("`{name}` {problem}")).with_input_path(format!("input.{name}"))
             );
         }
-        let all = reading.identities.into_iter().map(|identity| Reachable::typed(identity, text));
-        Ok(Self { name, reached: NewAddresses::typed(all.collect()) })
+        let all = reading.identities.into_iter().map(|identity| Reachable::from_text(identity, text));
+        Ok(Self { name, addresses: NewAddresses::from_text(all.collect()) })
     }
 
     /// Name of its field and input.
@@ -47,8 +47,8 @@ impl Address {
     }
 
     /// The identities.
-    pub fn reached(&self) -> &NewAddresses {
-        &self.reached
+    pub fn addresses(&self) -> &NewAddresses {
+        &self.addresses
     }
 }
 

@@ -5,7 +5,7 @@ use entity::{contact, contact_point, enums::ContactPointKind};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
-use super::{NewAddresses, lock_bringing, lock_with};
+use super::{NewAddresses, lock_with_contact, lock_with_new_addresses};
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
     auth::actor::Actor,
@@ -34,7 +34,7 @@ pub struct NewContactPoint {
 
 impl NewContactPoint {
     fn value(&self, name: &str) -> Option<&str> {
-        self.values.iter().find_map(|(known, value)| (*known == name).then_some(value.as_str()))
+        self.values.iter().find_map(|(existing, value)| (*existing == name).then_some(value.as_str()))
     }
 
     /// A contact point holds values of its kind alone, and at least one.
@@ -43,18 +43,18 @@ impl NewContactPoint {
     /// `BAD_USER_INPUT` naming the value.
     pub fn check(&self) -> Result<(), Error> {
         let postal: &[&str] = &["street", "postalCode", "city", "country"];
-        let own: &[&str] = match self.kind {
+        let allowed: &[&str] = match self.kind {
             ContactPointKind::Email => &["email"],
             ContactPointKind::Phone => &["phone"],
             ContactPointKind::Postal => postal,
         };
-        let foreign = self.values.iter().find(|(name, _)| *name != "label" && !own.contains(name));
-        if let Some((name, _)) = foreign {
+        let unexpected = self.values.iter().find(|(name, _)| *name != "label" && !allowed.contains(name));
+        if let Some((name, _)) = unexpected {
             let message = format!("`{name}` does not belong to this kind of contact point");
             return Err(Error::bad_input(message).with_input_path(format!("input.{name}")));
         }
-        if !own.iter().any(|name| self.value(name).is_some()) {
-            let first = own.first().copied().unwrap_or_default();
+        if !allowed.iter().any(|name| self.value(name).is_some()) {
+            let first = allowed.first().copied().unwrap_or_default();
             let message = format!("this kind of contact point needs `{first}`");
             return Err(Error::bad_input(message).with_input_path(format!("input.{first}")));
         }
@@ -62,12 +62,12 @@ impl NewContactPoint {
     }
 
     /// The identities that it brings to `contact`.
-    fn reached(&self, reader: &Reader, contact: &contact::Model, now: DateTime<Utc>) -> NewAddresses {
+    fn addresses(&self, reader: &Reader, contact: &contact::Model, now: DateTime<Utc>) -> NewAddresses {
         // The name alone is that of the contact: it says who is reached at a postal address.
-        let bare =
+        let name_only =
             contact::Model { email: None, phone: None, street: None, postal_code: None, ..contact.clone() };
-        let bare = contact::Model { city: None, country: None, ..bare };
-        NewAddresses::of(reader, &bare, &[self.row(reader, Uuid::nil(), now)])
+        let name_only = contact::Model { city: None, country: None, ..name_only };
+        NewAddresses::of_contact(reader, &name_only, &[self.row(reader, Uuid::nil(), now)])
     }
 
     /// Its row, with the keys that consents are bound to.
@@ -108,14 +108,14 @@ pub async fn add_point(
     use sea_orm::{ColumnTrait, QueryFilter};
     new.check()?;
     let (id, now) = (tx.new_id(), tx.now());
-    let brought = |reader: &Reader, contact: &contact::Model| Ok(new.reached(reader, contact, now));
-    let contact = lock_bringing(tx, actor, new.contact_id, brought).await?;
+    let new_addresses = |reader: &Reader, contact: &contact::Model| Ok(new.addresses(reader, contact, now));
+    let contact = lock_with_new_addresses(tx, actor, new.contact_id, new_addresses).await?;
     let point = new.row(tx.reader(), id, now);
-    let known = contact_point::Entity::find()
+    let existing = contact_point::Entity::find()
         .filter(contact_point::Column::ContactId.eq(contact.id))
         .all(tx.connection())
         .await?;
-    if known.len() >= MAX_CONTACT_POINTS {
+    if existing.len() >= MAX_CONTACT_POINTS {
         return Err(Error::new(
             Code::Conflict,
             format!("a contact has at most {MAX_CONTACT_POINTS} contact points"),
@@ -124,12 +124,13 @@ pub async fn add_point(
     // Only of what the caller may read: whether the list grows would tell of the rest.
     let readable =
         |(name, _): &(&str, String)| actor.can(&format!("{}.{name}", CONTACT_POINT.name), Action::Read);
-    let same = known.iter().filter(|_| new.values.iter().all(readable)).find(|known| {
-        let stamped = contact_point::Model { id: known.id, created_at: known.created_at, ..point.clone() };
-        stamped == **known
+    let duplicate = existing.iter().filter(|_| new.values.iter().all(readable)).find(|existing| {
+        let candidate =
+            contact_point::Model { id: existing.id, created_at: existing.created_at, ..point.clone() };
+        candidate == **existing
     });
-    let (id, changes, came) = match same {
-        Some(known) => (known.id, ChangeSet::none(), None),
+    let (id, changes, new_point) = match duplicate {
+        Some(existing) => (existing.id, ChangeSet::none(), None),
         None => {
             let changes = tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?;
             (point.id, changes, Some(point))
@@ -144,9 +145,9 @@ pub async fn add_point(
     })
     .await?;
     // Another point of an address that the contact has brings none.
-    let had = NewAddresses::of(tx.reader(), &contact, &known);
-    let came = came.map(|_| new.reached(tx.reader(), &contact, tx.now()).beyond(&had));
-    Ok(came.unwrap_or_else(|| NewAddresses::typed(Vec::new())))
+    let had = NewAddresses::of_contact(tx.reader(), &contact, &existing);
+    let new_point = new_point.map(|_| new.addresses(tx.reader(), &contact, tx.now()).except(&had));
+    Ok(new_point.unwrap_or_else(|| NewAddresses::from_text(Vec::new())))
 }
 
 /// Removes a contact point and gives the id of its contact.
@@ -154,14 +155,14 @@ pub async fn add_point(
 /// # Errors
 /// `NOT_FOUND`, the same whether there is none or its contact is not visible.
 pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<Uuid, Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such contact point");
-    let point = lock_with::<contact_point::Entity>(
+    let not_found = || Error::new(Code::NotFound, "there is no such contact point");
+    let point = lock_with_contact::<contact_point::Entity>(
         tx,
         actor,
         &CONTACT_POINT,
         id,
         contact_point::Column::ContactId,
-        unknown,
+        not_found,
     )
     .await?;
     let contact_id = point.contact_id;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Address, NewContactPoint, Rectification, Restrict, Source, Values, merge::Merge};
+use super::{Address, NewContactPoint, NewRestriction, Rectification, Source, Values, merge::Merge};
 use crate::{
     base::{error::Error, identities::Reader},
     engine::Input,
@@ -107,7 +107,7 @@ impl NewContactPoint {
     }
 }
 
-impl Restrict {
+impl NewRestriction {
     /// The restriction that a `RestrictContactInput` describes.
     ///
     /// # Errors

@@ -13,9 +13,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    NewAddresses,
-    rows::{get, note_moves, set},
-    unknown,
+    NewAddresses, not_found,
+    rows::{get, note_address_changes, set},
 };
 use crate::domain::contacts::contact_points::{MAX_CONTACT_POINTS, NewContactPoint};
 use crate::{
@@ -36,7 +35,7 @@ pub const ACTION: &str = "mergeContacts";
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn stays<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid, Error> {
+pub async fn surviving_id<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid, Error> {
     // One step suffices: what leads to a contact is led on when that is merged in its turn.
     let left = contact_merge::Entity::find_by_id(id).select_only().column(contact_merge::Column::ContactId);
     Ok(left.into_tuple().one(connection).await?.unwrap_or(id))
@@ -44,13 +43,13 @@ pub async fn stays<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid,
 
 /// Keeps that the duplicate is part of the contact that stays, with all that became part of the duplicate before. Nothing but a merge
 /// writes these rows: what an import says of sources and ids leads no link to anybody.
-async fn lead(tx: &Transaction, stays: Uuid, duplicate: Uuid) -> Result<(), Error> {
+async fn record_merge(tx: &Transaction, survivor: Uuid, duplicate: Uuid) -> Result<(), Error> {
     contact_merge::Entity::update_many()
-        .col_expr(contact_merge::Column::ContactId, Expr::value(stays))
+        .col_expr(contact_merge::Column::ContactId, Expr::value(survivor))
         .filter(contact_merge::Column::ContactId.eq(duplicate))
         .exec(tx.connection())
         .await?;
-    let row = contact_merge::Model { duplicate_id: duplicate, contact_id: stays, merged_at: tx.now() };
+    let row = contact_merge::Model { duplicate_id: duplicate, contact_id: survivor, merged_at: tx.now() };
     let insert = contact_merge::Entity::insert(row.into_active_model().reset_all());
     insert.exec_without_returning(tx.connection()).await?;
     Ok(())
@@ -72,8 +71,8 @@ pub struct Merge {
 /// Two locked contacts.
 #[derive(Debug)]
 pub struct Pair {
-    stays: contact::Model,
-    goes: contact::Model,
+    survivor: contact::Model,
+    duplicate: contact::Model,
 }
 
 /// Two contacts whose values have become one.
@@ -87,7 +86,7 @@ pub struct Merged {
     /// The contact that goes.
     pub duplicate: contact::Model,
     /// Every address of the contact that stays.
-    pub reached: NewAddresses,
+    pub addresses: NewAddresses,
 }
 
 impl Merged {
@@ -98,7 +97,7 @@ impl Merged {
     }
 
     /// That a row of `object` hung on the duplicate, and now hangs on the contact that stays.
-    pub fn moved(&self, object: &'static ObjectType) -> ChangeSet {
+    pub fn reassignment(&self, object: &'static ObjectType) -> ChangeSet {
         let leads = |field: &&Field| match field.source {
             FieldSource::Many { object: other, .. } | FieldSource::Connection { object: other, .. } => {
                 other.name == object.name
@@ -123,13 +122,13 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     let mut locks = Vec::new();
     for id in both {
         locks.extend(
-            super::reached(tx.connection(), tx.reader(), id)
+            super::addresses_of(tx.connection(), tx.reader(), id)
                 .await?
                 .iter()
-                .flat_map(|reached| reached.locks().collect::<Vec<_>>()),
+                .flat_map(|addresses| addresses.locks().collect::<Vec<_>>()),
         );
     }
-    let mode = super::mode_of(tx, &both).await?;
+    let mode = super::lock_mode_for(tx, &both).await?;
     tx.lock_identities(locks, mode).await?;
     tx.note_contact_locks();
     let find = async |id| {
@@ -137,31 +136,31 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     };
     let [low, high] = both;
     let (first, second) = (find(low).await?, find(high).await?);
-    let (Some(first), Some(second)) = (first, second) else { return Err(unknown()) };
-    let mode = super::mode_of(tx, &both).await?;
+    let (Some(first), Some(second)) = (first, second) else { return Err(not_found()) };
+    let mode = super::lock_mode_for(tx, &both).await?;
     for id in both {
-        let reached = super::reached(tx.connection(), tx.reader(), id).await?;
-        if reached.is_some_and(|reached| !tx.has_locks(reached.locks(), mode)) {
+        let addresses = super::addresses_of(tx.connection(), tx.reader(), id).await?;
+        if addresses.is_some_and(|addresses| !tx.has_locks(addresses.locks(), mode)) {
             return Err(Error::repeat());
         }
     }
     for id in [first.id, second.id] {
         if !tx.can_see(actor, &CONTACT, id).await? {
-            return Err(unknown());
+            return Err(not_found());
         }
     }
-    let (stays, goes) = if first.id == merge.id { (first, second) } else { (second, first) };
-    if merge.expected_version.is_some_and(|expected| expected != stays.version) {
+    let (survivor, duplicate) = if first.id == merge.id { (first, second) } else { (second, first) };
+    if merge.expected_version.is_some_and(|expected| expected != survivor.version) {
         return Err(Error::new(Code::Conflict, "the contact has changed meanwhile")
             .with_input_path("input.expectedVersion"));
     }
-    for (contact, name) in [(&stays, "contactId"), (&goes, "duplicateId")] {
+    for (contact, name) in [(&survivor, "contactId"), (&duplicate, "duplicateId")] {
         if matches!(contact.state, ContactState::Retained | ContactState::Erased) {
             let message = "the contact is only kept because a law demands it";
             return Err(Error::new(Code::Conflict, message).with_input_path(format!("input.{name}")));
         }
     }
-    Ok(Pair { stays, goes })
+    Ok(Pair { survivor, duplicate })
 }
 
 /// Makes the values, contact points and the restriction of both those of the contact that stays (Art. 5(1)(d)). Its gaps are
@@ -170,34 +169,34 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
 ///
 /// # Errors
 /// `CONFLICT` when the notes of both are too long together, or there are too many contact points.
-pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> Result<Merged, Error> {
-    let Pair { stays: before, goes: duplicate } = pair;
+pub async fn merge(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> Result<Merged, Error> {
+    let Pair { survivor: before, duplicate } = pair;
     let mut after = before.clone();
-    join_values(tx.reader(), &mut after, &duplicate, take, tx.now())?;
-    let given = ChangeSet::diff(&CONTACT, Some(&before), Some(&after));
-    let given: Vec<&str> =
-        given.coordinates().iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
-    let fields = serde_json::json!(given).to_string();
-    note_moves(&before, &mut after, tx.now());
-    note_doubts(&before, &duplicate, &mut after, tx.now());
+    merge_values(tx.reader(), &mut after, &duplicate, take, tx.now())?;
+    let changed = ChangeSet::diff(&CONTACT, Some(&before), Some(&after));
+    let changed: Vec<&str> =
+        changed.coordinates().iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
+    let fields = serde_json::json!(changed).to_string();
+    note_address_changes(&before, &mut after, tx.now());
+    note_ambiguous_addresses(&before, &duplicate, &mut after, tx.now());
     restrict(&duplicate, &mut after);
     after.version += 1;
     after.updated_at = tx.now();
     let changes = tx.update::<contact::Entity>(&CONTACT, &before, &after).await?;
     // So that the person is found under the old id also by those who have no audit log; unless an import has called its own source so,
     // which must not stand in the way.
-    let trace = duplicate.id.to_string();
-    let known = provenance::Entity::find()
+    let duplicate_id = duplicate.id.to_string();
+    let existing = provenance::Entity::find()
         .select_only()
         .column(provenance::Column::Id)
         .filter(provenance::Column::Source.eq(ACTION))
-        .filter(provenance::Column::ExternalId.eq(&trace));
-    let known: Option<Uuid> = known.into_tuple().one(tx.connection()).await?;
+        .filter(provenance::Column::ExternalId.eq(&duplicate_id));
+    let existing: Option<Uuid> = existing.into_tuple().one(tx.connection()).await?;
     let provenance = provenance::Model {
         id: tx.new_id(),
         contact_id: after.id,
         source: ACTION.to_owned(),
-        external_id: known.is_none().then_some(trace),
+        external_id: existing.is_none().then_some(duplicate_id),
         collected_at: None,
         recorded_at: tx.now(),
         recorded_by: tx.author().actor.clone(),
@@ -206,11 +205,11 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
         notice_version: None,
     };
     let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
-    let reached = NewAddresses::typed(Vec::new());
-    let mut merged = Merged { before, after, duplicate, reached };
+    let addresses = NewAddresses::from_text(Vec::new());
+    let mut merged = Merged { before, after, duplicate, addresses };
     tx.record(merged.entry(&CONTACT, merged.after.id, changes.merge(provenance))).await?;
-    let points = join_points(tx, &merged).await?;
-    merged.reached = NewAddresses::of(tx.reader(), &merged.after, &points);
+    let points = merge_points(tx, &merged).await?;
+    merged.addresses = NewAddresses::of_contact(tx.reader(), &merged.after, &points);
     Ok(merged)
 }
 
@@ -219,28 +218,28 @@ pub async fn join(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> 
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn remove(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
+pub async fn delete_duplicate(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     let duplicate = &merged.duplicate;
-    lead(tx, merged.after.id, duplicate.id).await?;
+    record_merge(tx, merged.after.id, duplicate.id).await?;
     let changes = tx.delete::<contact::Entity>(&CONTACT, duplicate).await?;
     tx.record(merged.entry(&CONTACT, duplicate.id, changes)).await
 }
 
-fn join_values(
+fn merge_values(
     reader: &Reader,
     after: &mut contact::Model,
     duplicate: &contact::Model,
     take: &[&'static Field],
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let taken = |field: &Field| take.iter().any(|other| other.name == field.name);
+    let is_taken = |field: &Field| take.iter().any(|other| other.name == field.name);
     for (field, check) in
         CONTACT.writable_fields().filter(|(field, _)| field.category != DataCategory::Postal)
     {
         let value = match (get(after, field), get(duplicate, field)) {
             (_, None) => continue,
             (Some(own), Some(other)) if own == other => continue,
-            (Some(own), Some(other)) if check == Validator::Lines && !taken(field) => {
+            (Some(own), Some(other)) if check == Validator::Lines && !is_taken(field) => {
                 let joined = check.check(&format!("{own}\n\n{other}"), now.date_naive());
                 let too_long = format!("the `{}` of both contacts are too long together", field.name);
                 let conflict = || {
@@ -249,7 +248,7 @@ fn join_values(
                 };
                 joined.map_err(|_| conflict())?.unwrap_or(own)
             }
-            (Some(_), Some(_)) if !taken(field) => continue,
+            (Some(_), Some(_)) if !is_taken(field) => continue,
             (_, Some(other)) => other,
         };
         set(reader, after, field, Some(&value))?;
@@ -261,9 +260,9 @@ fn join_values(
             .filter(|field| field.category == DataCategory::Postal)
     };
     let fuller =
-        is_part(&address(after), &address(duplicate)) && !is_part(&address(duplicate), &address(after));
+        is_subset(&address(after), &address(duplicate)) && !is_subset(&address(duplicate), &address(after));
     let has_one = address(duplicate).iter().any(Option::is_some);
-    if fuller || (has_one && postal().any(taken)) {
+    if fuller || (has_one && postal().any(is_taken)) {
         for field in postal() {
             set(reader, after, field, get(duplicate, field).as_deref())?;
         }
@@ -279,16 +278,16 @@ fn address(contact: &contact::Model) -> Address {
 }
 
 /// Whether every part of `address` is said by `other` too.
-fn is_part(address: &Address, other: &Address) -> bool {
-    let said = |(part, other): (&Option<String>, &Option<String>)| {
+fn is_subset(address: &Address, other: &Address) -> bool {
+    let is_same_part = |(part, other): (&Option<String>, &Option<String>)| {
         part.is_none() || part.as_deref().map(fold) == other.as_deref().map(fold)
     };
-    address.iter().zip(other).all(said)
+    address.iter().zip(other).all(is_same_part)
 }
 
 /// Where the addresses of both differ, what comes in late may have been declared for either: only what is declared from now on
 /// is known to be for the one that stays.
-fn note_doubts(
+fn note_ambiguous_addresses(
     before: &contact::Model,
     duplicate: &contact::Model,
     after: &mut contact::Model,
@@ -317,13 +316,13 @@ fn restrict(duplicate: &contact::Model, after: &mut contact::Model) {
 }
 
 /// What a contact point says, case and accents aside.
-fn said(point: &contact_point::Model) -> [&Option<String>; 3] {
+fn point_keys(point: &contact_point::Model) -> [&Option<String>; 3] {
     [&point.email_key, &point.phone_key, &point.postal_key]
 }
 
 /// Moves the contact points of the duplicate, and makes points of the addresses that are primary no more. One that says
 /// nothing that is not there already goes. Gives all that are left.
-async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contact_point::Model>, Error> {
+async fn merge_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contact_point::Model>, Error> {
     let of = |id: Uuid| {
         let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
         points.order_by_asc(contact_point::Column::Id).lock_exclusive()
@@ -332,7 +331,7 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
     let primary = primary(tx.reader(), merged);
     for point in of(merged.duplicate.id).all(tx.connection()).await? {
         let nothing_new = |other: &contact_point::Model| {
-            said(other) == said(&point) && (point.label.is_none() || point.label == other.label)
+            point_keys(other) == point_keys(&point) && (point.label.is_none() || point.label == other.label)
         };
         let changes = if own.iter().chain(&primary).any(nothing_new) {
             contact_point::Entity::delete_by_id(point.id).exec(tx.connection()).await?;
@@ -341,18 +340,18 @@ async fn join_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contac
             let moved = contact_point::Model { contact_id: merged.after.id, ..point.clone() };
             let changes = tx.update::<contact_point::Entity>(&CONTACT_POINT, &point, &moved).await?;
             own.push(moved);
-            changes.merge(merged.moved(&CONTACT_POINT))
+            changes.merge(merged.reassignment(&CONTACT_POINT))
         };
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
     }
     for new in [&merged.before, &merged.duplicate].into_iter().flat_map(points) {
         let point =
             NewContactPoint { contact_id: merged.after.id, ..new }.row(tx.reader(), tx.new_id(), tx.now());
-        if own.iter().chain(&primary).any(|other| said(other) == said(&point)) {
+        if own.iter().chain(&primary).any(|other| point_keys(other) == point_keys(&point)) {
             continue;
         }
         // What the primary address says in full already is no further one.
-        if point.kind == ContactPointKind::Postal && is_part(&parts(&point), &address(&merged.after)) {
+        if point.kind == ContactPointKind::Postal && is_subset(&parts(&point), &address(&merged.after)) {
             continue;
         }
         let changes = tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?;
@@ -387,12 +386,12 @@ fn points(contact: &contact::Model) -> impl Iterator<Item = NewContactPoint> {
         (ContactPointKind::Postal, postal.collect()),
     ];
     kinds.into_iter().filter_map(|(kind, names)| {
-        let given = |name: &str| CONTACT.field(name).and_then(|field| get(contact, field));
+        let value_of = |name: &str| CONTACT.field(name).and_then(|field| get(contact, field));
         // A country alone leads to nobody.
         let reaches = names.iter().any(|name| {
             CONTACT.field(name).is_some_and(|field| field.identifies && get(contact, field).is_some())
         });
-        let values: Vec<_> = names.into_iter().filter_map(|name| Some((name, given(name)?))).collect();
+        let values: Vec<_> = names.into_iter().filter_map(|name| Some((name, value_of(name)?))).collect();
         reaches.then_some(NewContactPoint { contact_id: contact.id, kind, values })
     })
 }

@@ -28,7 +28,7 @@ pub use address::Address;
 pub use contact_points::{MAX_CONTACT_POINTS, NewContactPoint, add_point, remove_point};
 pub use input::values_from_input;
 pub use new_addresses::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
-pub use restrictions::{Restrict, lift, restrict};
+pub use restrictions::{NewRestriction, lift, restrict};
 pub use rows::{blank, set, set_all, set_keys};
 
 use crate::{
@@ -58,7 +58,7 @@ pub struct Source {
 pub type Values = Vec<(&'static Field, String)>;
 
 /// The answer for what is not there, and for what is not there for this caller.
-pub fn unknown() -> Error {
+pub fn not_found() -> Error {
     Error::new(Code::NotFound, "there is no such contact")
 }
 
@@ -71,8 +71,8 @@ pub fn unknown() -> Error {
 pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::Model, Error> {
     tx.note_contact_locks();
     let found = contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
-    let contact = found.ok_or_else(unknown)?;
-    if tx.can_see(actor, &CONTACT, id).await? { Ok(contact) } else { Err(unknown()) }
+    let contact = found.ok_or_else(not_found)?;
+    if tx.can_see(actor, &CONTACT, id).await? { Ok(contact) } else { Err(not_found()) }
 }
 
 /// Locks these contacts in the order of their ids; none of them is looked at.
@@ -96,26 +96,26 @@ pub async fn lock_all(tx: &Transaction, mut ids: Vec<Uuid>) -> Result<(), Error>
     Ok(())
 }
 
-/// The contact `id`, locked as by [`lock`], once the identities that `brought` says come to it are locked: what comes is found out before
+/// The contact `id`, locked as by [`lock`], once the identities that `new_addresses` says come to it are locked: what comes is found out before
 /// the lock, and again behind it.
 ///
 /// # Errors
-/// As [`lock`]; those of `brought`; transient where something else comes by now.
-pub(crate) async fn lock_bringing(
+/// As [`lock`]; those of `new_addresses`; transient where something else comes by now.
+pub(crate) async fn lock_with_new_addresses(
     tx: &mut Transaction,
     actor: &Actor,
     id: Uuid,
-    brought: impl Fn(&Reader, &contact::Model) -> Result<NewAddresses, Error>,
+    new_addresses: impl Fn(&Reader, &contact::Model) -> Result<NewAddresses, Error>,
 ) -> Result<contact::Model, Error> {
-    let before = contact::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(unknown)?;
-    let reached = brought(tx.reader(), &before)?;
-    if !reached.all().is_empty() {
-        let mode = mode_of(tx, &[id]).await?;
-        tx.lock_identities(reached.locks(), mode).await?;
+    let before = contact::Entity::find_by_id(id).one(tx.connection()).await?.ok_or_else(not_found)?;
+    let addresses = new_addresses(tx.reader(), &before)?;
+    if !addresses.all().is_empty() {
+        let mode = lock_mode_for(tx, &[id]).await?;
+        tx.lock_identities(addresses.locks(), mode).await?;
     }
     let contact = lock(tx, actor, id).await?;
-    let reached = brought(tx.reader(), &contact)?;
-    if !reached.all().is_empty() && !tx.has_locks(reached.locks(), mode_of(tx, &[id]).await?) {
+    let addresses = new_addresses(tx.reader(), &contact)?;
+    if !addresses.all().is_empty() && !tx.has_locks(addresses.locks(), lock_mode_for(tx, &[id]).await?) {
         return Err(Error::repeat());
     }
     Ok(contact)
@@ -123,70 +123,70 @@ pub(crate) async fn lock_bringing(
 
 /// How identities are locked that come to contacts: EXCLUSIVE where one of these may say no to anything, since that no is declared for what
 /// comes.
-pub(super) async fn mode_of(tx: &Transaction, ids: &[Uuid]) -> Result<LockMode, Error> {
-    let refused = Query::select()
+pub(super) async fn lock_mode_for(tx: &Transaction, ids: &[Uuid]) -> Result<LockMode, Error> {
+    let has_ended_consent = Query::select()
         .expr(Expr::val(1))
         .from(consent::Entity)
         .and_where(consent::Column::ContactId.is_in(ids.iter().copied()))
         .and_where(consent::Column::Status.ne(ConsentStatus::Granted))
         .to_owned();
-    let objected = Query::select()
+    let has_objection = Query::select()
         .expr(Expr::val(1))
         .from(objection::Entity)
         .and_where(objection::Column::ContactId.is_in(ids.iter().copied()))
-        .cond_where(own_word())
+        .cond_where(own_opt_outs())
         .and_where(objection::Column::EndedAt.is_null())
         .to_owned();
-    let either = Condition::any().add(Expr::exists(refused)).add(Expr::exists(objected));
-    let asked = Query::select().expr(Expr::val(1)).cond_where(either).to_owned();
-    let says_no = tx.connection().query_one(&asked).await?.is_some();
+    let either = Condition::any().add(Expr::exists(has_ended_consent)).add(Expr::exists(has_objection));
+    let query = Query::select().expr(Expr::val(1)).cond_where(either).to_owned();
+    let says_no = tx.connection().query_one(&query).await?.is_some();
     Ok(if says_no { LockMode::Exclusive } else { LockMode::Shared })
 }
 
 /// Rows of `objection` that the person of the record said: its objections, and the blocks that are its own word
 /// (`suppressions::close`).
-pub(crate) fn own_word() -> Condition {
+pub(crate) fn own_opt_outs() -> Condition {
     use objection::Column;
-    let said = Column::Kind.eq(StopKind::Block).and(Column::Source.is_not_null());
-    Condition::any().add(Column::Kind.eq(StopKind::Objection)).add(said)
+    let own_block = Column::Kind.eq(StopKind::Block).and(Column::Source.is_not_null());
+    Condition::any().add(Column::Kind.eq(StopKind::Objection)).add(own_block)
 }
 
 /// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later
 /// statement: this one may have waited for another writer, and sees the rest as it was before.
-pub fn holder<E: EntityTrait>(column: E::Column, id: Uuid) -> Select<contact::Entity> {
+pub fn select_owner<E: EntityTrait>(column: E::Column, id: Uuid) -> Select<contact::Entity> {
     let keys = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
     let mut named = Query::select();
     named.column(column).from(E::default());
     for key in keys {
         named.and_where(Expr::col(key).eq(id));
     }
-    let holder = contact::Entity::find().filter(contact::Column::Id.into_expr().eq(named));
-    holder.lock_exclusive()
+    let owner = contact::Entity::find().filter(contact::Column::Id.into_expr().eq(named));
+    owner.lock_exclusive()
 }
 
 /// The row `id` of `object` as it is once the contact that `column` names is locked, if both exist for the caller.
 ///
 /// # Errors
-/// What `unknown` says, the same whether there is no such row, or it or its contact is not visible for the purpose.
-pub async fn lock_with<E: EntityTrait>(
+/// What `not_found` says, the same whether there is no such row, or it or its contact is not visible for the purpose.
+pub async fn lock_with_contact<E: EntityTrait>(
     tx: &Transaction,
     actor: &Actor,
     object: &ObjectType,
     id: Uuid,
     column: E::Column,
-    unknown: impl Fn() -> Error,
+    not_found: impl Fn() -> Error,
 ) -> Result<E::Model, Error> {
     // These rules hold that of the contact.
-    let follows = matches!(
+    let depends_on_contact = matches!(
         object.rows,
         RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Objection | RowRule::Block
     );
-    if !follows {
+    if !depends_on_contact {
         return Err(Error::internal("a row that is visible without its contact"));
     }
     tx.note_contact_locks();
-    let holder = holder::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
-    let holder = holder.one(tx.connection()).await?.ok_or_else(&unknown)?;
+    let owner = select_owner::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
+    let owner = owner.one(tx.connection()).await?.ok_or_else(&not_found)?;
     let mut select = Query::select();
     for column in E::Column::iter() {
         select.column(("t", column));
@@ -195,12 +195,12 @@ pub async fn lock_with<E: EntityTrait>(
         select.and_where(Expr::col(("t", key)).eq(id));
     }
     // A merge may have moved it until the lock was had.
-    select.from_as(E::default(), "t").and_where(Expr::col(("t", column)).eq(holder));
+    select.from_as(E::default(), "t").and_where(Expr::col(("t", column)).eq(owner));
     let row = tx
         .connection()
         .query_one(select.and_where(tx.row_condition(actor, object)))
         .await?
-        .ok_or_else(unknown)?;
+        .ok_or_else(not_found)?;
     Ok(E::Model::from_query_result(&row, "")?)
 }
 
@@ -208,7 +208,7 @@ pub async fn lock_with<E: EntityTrait>(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn reached<C: ConnectionTrait>(
+pub async fn addresses_of<C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
     id: Uuid,
@@ -223,7 +223,7 @@ pub async fn reached<C: ConnectionTrait>(
         .order_by_asc(contact_point::Column::Id);
     let (contacts, points): (Vec<contact::Model>, Vec<_>) = rows.all(connection).await?.into_iter().unzip();
     let points: Vec<contact_point::Model> = points.into_iter().flatten().collect();
-    Ok(contacts.first().map(|contact| NewAddresses::of(reader, contact, &points)))
+    Ok(contacts.first().map(|contact| NewAddresses::of_contact(reader, contact, &points)))
 }
 
 /// The row of a new contact and that of its provenance, made but not written: `operations` writes them with the ground and the blocks.
@@ -289,9 +289,9 @@ pub struct Rectified {
 
 impl Rectified {
     /// The addresses that came to the contact.
-    pub fn reached(&self, reader: &Reader) -> NewAddresses {
-        let of = |contact: &contact::Model| NewAddresses::of(reader, contact, &self.points);
-        of(&self.after).beyond(&of(&self.before))
+    pub fn addresses(&self, reader: &Reader) -> NewAddresses {
+        let of = |contact: &contact::Model| NewAddresses::of_contact(reader, contact, &self.points);
+        of(&self.after).except(&of(&self.before))
     }
 }
 
@@ -318,18 +318,18 @@ pub async fn rectify(
     actor: &Actor,
     change: &Rectification,
 ) -> Result<Rectified, Error> {
-    let known = renamed_points(tx, change.id, &change.values).await?;
-    let before = lock_bringing(tx, actor, change.id, |reader, contact| {
+    let points_before = renamed_points(tx, change.id, &change.values).await?;
+    let before = lock_with_new_addresses(tx, actor, change.id, |reader, contact| {
         let mut after = contact.clone();
         for (field, value) in &change.values {
             set(reader, &mut after, field, value.as_deref())?;
         }
-        let of = |contact: &contact::Model| NewAddresses::of(reader, contact, &known);
-        Ok(of(&after).beyond(&of(contact)))
+        let of = |contact: &contact::Model| NewAddresses::of_contact(reader, contact, &points_before);
+        Ok(of(&after).except(&of(contact)))
     })
     .await?;
     let points = renamed_points(tx, change.id, &change.values).await?;
-    if points != known {
+    if points != points_before {
         // Another address came meanwhile: the next attempt locks that one too.
         return Err(Error::repeat());
     }
@@ -360,14 +360,14 @@ pub async fn rectify(
     }
     after.version += 1;
     after.updated_at = tx.now();
-    rows::note_moves(&before, &mut after, tx.now());
+    rows::note_address_changes(&before, &mut after, tx.now());
     let source = change
         .source
         .clone()
         .unwrap_or_else(|| Source { name: tx.author().actor.clone(), ..Source::default() });
-    let changed = changes.coordinates();
+    let coordinates = changes.coordinates();
     let names: Vec<&str> =
-        changed.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
+        coordinates.iter().filter_map(|coordinate| coordinate.strip_prefix("Contact.")).collect();
     let rows = RowBatch::default()
         .update::<contact::Entity>(&CONTACT, &before, &after)?
         .insert::<provenance::Entity>(&PROVENANCE, &sourced(tx, change.id, &source, &names));

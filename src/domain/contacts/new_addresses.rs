@@ -9,12 +9,12 @@ use crate::base::identities::{Identity, Kind, Reader, spellings};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reachable {
     identity: Identity,
-    written: Written,
+    source: AddressSource,
 }
 
 /// What an identity was read from.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Written {
+enum AddressSource {
     /// One text.
     Text(String),
     /// Street, postal code, city and country.
@@ -23,13 +23,13 @@ enum Written {
 
 impl Reachable {
     /// An identity that was read from `text`.
-    pub fn typed(identity: Identity, text: &str) -> Self {
-        Self { identity, written: Written::Text(text.to_owned()) }
+    pub fn from_text(identity: Identity, text: &str) -> Self {
+        Self { identity, source: AddressSource::Text(text.to_owned()) }
     }
 
     /// The identity of a postal address with these parts: street, postal code, city and country.
-    pub fn delivered(identity: Identity, parts: [Option<String>; 4]) -> Self {
-        Self { identity, written: Written::Parts(parts) }
+    pub fn from_postal_parts(identity: Identity, parts: [Option<String>; 4]) -> Self {
+        Self { identity, source: AddressSource::Parts(parts) }
     }
 
     /// The identity.
@@ -43,19 +43,19 @@ impl Reachable {
     }
 
     /// The keys of the first reader under which it may have been put on the suppression list.
-    pub fn first_keys(&self, names: (Option<&str>, Option<&str>)) -> Vec<String> {
-        match &self.written {
-            Written::Text(text) => spellings::keys(&self.identity, &[text], names),
-            Written::Parts(parts) => spellings::postal_keys(parts.each_ref().map(Option::as_deref)),
+    pub fn first_reader_keys(&self, names: (Option<&str>, Option<&str>)) -> Vec<String> {
+        match &self.source {
+            AddressSource::Text(text) => spellings::keys(&self.identity, &[text], names),
+            AddressSource::Parts(parts) => spellings::postal_keys(parts.each_ref().map(Option::as_deref)),
         }
     }
 
     /// The identities that another reader finds in the same text: a national number is another one in another region.
-    pub fn read_by(&self, reader: &Reader) -> Vec<Identity> {
-        match (&self.written, self.identity.kind()) {
-            (Written::Text(text), Kind::Mailbox) => reader.emails(text).identities,
-            (Written::Text(text), _) => reader.numbers(text).identities,
-            (Written::Parts(parts), _) => {
+    pub fn identities_read_by(&self, reader: &Reader) -> Vec<Identity> {
+        match (&self.source, self.identity.kind()) {
+            (AddressSource::Text(text), Kind::Mailbox) => reader.emails(text).identities,
+            (AddressSource::Text(text), _) => reader.numbers(text).identities,
+            (AddressSource::Parts(parts), _) => {
                 let parts = parts.each_ref().map(Option::as_deref);
                 reader.postal(parts, self.identity.name()).into_iter().collect()
             }
@@ -107,24 +107,34 @@ pub struct NewAddresses {
 
 impl NewAddresses {
     /// The identities of a contact, by its primary addresses and by further ones.
-    pub fn of(reader: &Reader, contact: &contact::Model, points: &[contact_point::Model]) -> Self {
+    pub fn of_contact(reader: &Reader, contact: &contact::Model, points: &[contact_point::Model]) -> Self {
         let names = (contact.given_name.clone(), contact.family_name.clone());
-        let mut reached = Self { contact_id: contact.id, names, all: Vec::new() };
+        let mut addresses = Self { contact_id: contact.id, names, all: Vec::new() };
         let parts = [&contact.street, &contact.postal_code, &contact.city, &contact.country];
-        reached.read(reader, contact.email.as_deref(), contact.phone.as_deref(), parts.map(Clone::clone));
+        addresses.add_texts(
+            reader,
+            contact.email.as_deref(),
+            contact.phone.as_deref(),
+            parts.map(Clone::clone),
+        );
         for point in points {
             let parts = [&point.street, &point.postal_code, &point.city, &point.country];
-            reached.read(reader, point.email.as_deref(), point.phone.as_deref(), parts.map(Clone::clone));
+            addresses.add_texts(
+                reader,
+                point.email.as_deref(),
+                point.phone.as_deref(),
+                parts.map(Clone::clone),
+            );
         }
-        reached
+        addresses
     }
 
     /// Identities that are nobody's in particular: those that a text names.
-    pub fn typed(all: Vec<Reachable>) -> Self {
+    pub fn from_text(all: Vec<Reachable>) -> Self {
         Self { contact_id: Uuid::nil(), names: (None, None), all }
     }
 
-    fn read(
+    fn add_texts(
         &mut self,
         reader: &Reader,
         email: Option<&str>,
@@ -132,19 +142,19 @@ impl NewAddresses {
         parts: [Option<String>; 4],
     ) {
         if let Some(text) = email {
-            self.add(reader.emails(text).identities, &Written::Text(text.to_owned()));
+            self.add(reader.emails(text).identities, &AddressSource::Text(text.to_owned()));
         }
         if let Some(text) = phone {
-            self.add(reader.numbers(text).identities, &Written::Text(text.to_owned()));
+            self.add(reader.numbers(text).identities, &AddressSource::Text(text.to_owned()));
         }
         let family_name = self.names.1.clone();
         let postal = reader.postal(parts.each_ref().map(Option::as_deref), family_name.as_deref());
-        self.add(postal, &Written::Parts(parts));
+        self.add(postal, &AddressSource::Parts(parts));
     }
 
-    fn add(&mut self, identities: impl IntoIterator<Item = Identity>, written: &Written) {
+    fn add(&mut self, identities: impl IntoIterator<Item = Identity>, source: &AddressSource) {
         for identity in identities {
-            let reachable = Reachable { identity, written: written.clone() };
+            let reachable = Reachable { identity, source: source.clone() };
             // The same mailbox in another spelling may be on the list under the key of that spelling.
             if !self.all.contains(&reachable) {
                 self.all.push(reachable);
@@ -152,17 +162,17 @@ impl NewAddresses {
         }
     }
 
-    /// Those that are not among `known`.
-    pub fn beyond(mut self, known: &Self) -> Self {
-        self.all.retain(|reachable| !known.all.iter().any(|other| other.identity == reachable.identity));
+    /// Those that are not among `others`.
+    pub fn except(mut self, others: &Self) -> Self {
+        self.all.retain(|reachable| !others.all.iter().any(|other| other.identity == reachable.identity));
         self
     }
 
     /// Those that are reached on one of `channels`, where these are named.
-    pub fn narrowed(mut self, channels: Option<&[Channel]>) -> Self {
+    pub fn on_channels(mut self, channels: Option<&[Channel]>) -> Self {
         if let Some(channels) = channels {
-            let meant = |kind| channels.iter().any(|channel| kind_on(*channel) == kind);
-            self.all.retain(|reachable| meant(reachable.identity.kind()));
+            let is_reached = |kind| channels.iter().any(|channel| kind_on(*channel) == kind);
+            self.all.retain(|reachable| is_reached(reachable.identity.kind()));
         }
         self
     }

@@ -19,7 +19,7 @@ use crate::{
 
 /// A restriction to be recorded.
 #[derive(Clone, Debug)]
-pub struct Restrict {
+pub struct NewRestriction {
     /// Of which contact.
     pub id: Uuid,
     /// Point of Art. 18(1).
@@ -50,7 +50,7 @@ fn entry(action: &'static str, contact: Uuid, changes: ChangeSet) -> Entry {
 ///
 /// # Errors
 /// `NOT_FOUND`; `CONFLICT` for a contact that is only kept; `BAD_USER_INPUT` for an end in the past.
-pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Result<(), Error> {
+pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &NewRestriction) -> Result<(), Error> {
     if new.planned_until.is_some_and(|until| until <= tx.now()) {
         return Err(Error::bad_input("`plannedUntil` is in the past").with_input_path("input.plannedUntil"));
     }
@@ -63,12 +63,12 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &Restrict) -> Re
         .filter(restriction::Column::LiftedAt.is_null())
         .all(tx.connection())
         .await?;
-    let same = |known: &restriction::Model| {
-        known.limb == new.limb
-            && known.reason.as_ref() == Some(&new.reason)
-            && known.planned_until == new.planned_until
+    let is_same = |existing: &restriction::Model| {
+        existing.limb == new.limb
+            && existing.reason.as_ref() == Some(&new.reason)
+            && existing.planned_until == new.planned_until
     };
-    if in_force.iter().any(same) && before.state == ContactState::Restricted {
+    if in_force.iter().any(is_same) && before.state == ContactState::Restricted {
         return tx.record(entry("restrictContact", new.id, ChangeSet::none())).await;
     }
     let model = restriction::Model {

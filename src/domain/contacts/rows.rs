@@ -76,7 +76,7 @@ pub fn set_all<'v>(
     values: impl IntoIterator<Item = (&'v Field, &'v str)>,
 ) -> Result<(), Error> {
     for (field, value) in values {
-        place(contact, field, Some(value))?;
+        set_column(contact, field, Some(value))?;
     }
     set_keys(reader, contact);
     Ok(())
@@ -92,12 +92,12 @@ pub fn set(
     field: &Field,
     value: Option<&str>,
 ) -> Result<(), Error> {
-    place(contact, field, value)?;
+    set_column(contact, field, value)?;
     set_keys(reader, contact);
     Ok(())
 }
 
-fn place(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
+fn set_column(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
     let FieldSource::Column { column: name, scalar, folded, .. } = field.source else {
         return Err(Error::internal("a given field without a column"));
     };
@@ -145,15 +145,15 @@ pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
 
 /// Notes which addresses became others: what was declared until then was declared for those before. A first address is no
 /// other one.
-pub(super) fn note_moves(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
-    let moved = |before: &Option<String>, after: &Option<String>| before.is_some() && before != after;
-    if moved(&before.email_key, &after.email_key) {
+pub(super) fn note_address_changes(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
+    let changed = |before: &Option<String>, after: &Option<String>| before.is_some() && before != after;
+    if changed(&before.email_key, &after.email_key) {
         after.email_changed_at = Some(now);
     }
-    if moved(&before.phone_key, &after.phone_key) {
+    if changed(&before.phone_key, &after.phone_key) {
         after.phone_changed_at = Some(now);
     }
-    if moved(&before.postal_key, &after.postal_key) {
+    if changed(&before.postal_key, &after.postal_key) {
         after.address_changed_at = Some(now);
     }
 }

@@ -93,17 +93,17 @@ async fn create(
     ground: Option<&NewGround>,
 ) -> Result<(), Error> {
     let (contact, provenance) = contacts::new_rows(tx, id, values, source)?;
-    let addresses = NewAddresses::of(tx.reader(), &contact, &[]);
+    let addresses = NewAddresses::of_contact(tx.reader(), &contact, &[]);
     tx.lock_identities(addresses.locks(), LockMode::Shared).await?;
-    let found = suppressions::look(tx, &addresses).await?;
+    let found = suppressions::lookup(tx, &addresses).await?;
     if let Some(ground) = ground {
-        suppressions::refuse(&found, tx.policy(), &addresses, &ground.purpose)?;
+        suppressions::reject_suppressed(&found, tx.policy(), &addresses, &ground.purpose)?;
     }
     let rows = NewContactRows {
         points: Vec::new(),
         sources: vec![provenance],
         ground: ground.map(|ground| ground.row(tx, id)),
-        blocks: suppressions::rows_of(tx, id, &found.of(&addresses)),
+        blocks: suppressions::block_rows(tx, id, &found.for_addresses(&addresses)),
         contact,
     };
     insert_contacts(tx, vec![rows], CreationLog::Separate).await
@@ -119,7 +119,7 @@ pub async fn rectify_contact(
     change: &Rectification,
 ) -> Result<Uuid, Error> {
     let rectified = contacts::rectify(tx, actor, change).await?;
-    consents::follow(tx, rectified).await?;
+    consents::invalidate_after_rectification(tx, rectified).await?;
     Ok(change.id)
 }
 
@@ -133,7 +133,7 @@ pub async fn add_contact_point(
     new: &NewContactPoint,
 ) -> Result<Uuid, Error> {
     let addresses = contacts::add_point(tx, actor, new).await?;
-    consents::arrive(tx, &addresses).await?;
+    consents::apply_to_new_addresses(tx, &addresses).await?;
     Ok(new.contact_id)
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     base::error::Error,
-    domain::consents::projection::{State, project, status_at},
+    domain::consents::projection::{ProjectedConsent, project, status_at},
     policy::{Policy, PurposeDef},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Record {
     /// Every text that an event refers to, by the time of publication.
     pub(super) texts: Vec<consent_text::Model>,
     /// What the events say.
-    pub(super) state: State,
+    pub(super) state: ProjectedConsent,
     pub(super) status: ConsentStatus,
     /// When the person objected, where that ended what was declared before (Art. 21(2)).
     pub(super) objected_at: Option<DateTime<Utc>>,
@@ -95,7 +95,7 @@ async fn objected<C: ConnectionTrait>(
     connection: &C,
     consent: &consent::Model,
     purpose: &purpose::Model,
-    state: &State,
+    state: &ProjectedConsent,
 ) -> Result<Option<DateTime<Utc>>, Error> {
     let codes = [Some(&purpose.code), purpose.group_code.as_ref()].into_iter().flatten();
     let objections = objection::Entity::find()

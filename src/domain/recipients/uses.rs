@@ -35,25 +35,27 @@ impl Uses {
     pub async fn note(&self, app: &App, actor: &Actor) -> Result<(), Error> {
         let (Some(recipient), Some(purpose)) = (actor.recipient, &actor.purpose) else { return Ok(()) };
         let (now, key) = (app.now(), (recipient, purpose.code.clone()));
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         // A clock that was set back makes no note older than it is.
-        if known.is_some_and(|at| at <= now && now - at < CACHE_TTL) {
+        if cached.is_some_and(|at| at <= now && now - at < CACHE_TTL) {
             return Ok(());
         }
-        audit::with_retry(|| write(app, recipient, &purpose.code, now)).await.map_err(|_| unnoted())?;
+        audit::with_retry(|| record_use(app, recipient, &purpose.code, now))
+            .await
+            .map_err(|_| not_recorded())?;
         // Before the data leaves: a note that is lost with the power would tell nobody a later no.
-        app.db.flush().await.map_err(|_| unnoted())?;
+        app.db.flush().await.map_err(|_| not_recorded())?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         Ok(())
     }
 }
 
-fn unnoted() -> Error {
+fn not_recorded() -> Error {
     Error::new(Code::AuditUnavailable, "who gets this cannot be noted; nothing is told")
 }
 
 /// One statement, which is a transaction of its own. The row is renewed where it would not outlast what this process takes for granted.
-async fn write(app: &App, recipient: Uuid, purpose: &str, now: DateTime<Utc>) -> Result<(), Error> {
+async fn record_use(app: &App, recipient: Uuid, purpose: &str, now: DateTime<Utc>) -> Result<(), Error> {
     let backend = app.db.backend();
     let columns = "recipient_use (recipient_id, purpose_code, first_at, until_at)";
     let conflict = |last: &str| {

@@ -24,7 +24,7 @@ use crate::{
     auth::actor::Actor,
     base::{error::Error, identities::Identity},
     domain::{
-        consents::{self, Asked},
+        consents::{self, OptInRequest},
         contacts::{Source, Values},
         operations,
     },
@@ -237,16 +237,17 @@ async fn confirmed(
     let mail = mail_of(tx.connection(), &link).await?;
     for Waiting { sign_up, choices } in &meant {
         for choice in choices {
-            let asked = Asked {
+            let asked = OptInRequest {
                 purpose: &choice.purpose,
                 text: choice.text,
                 source: &sign_up.source,
                 address: &sign_up.address,
                 address_key: &sign_up.address_key,
             };
-            consents::ask(tx, "requestConsent", &contact, &asked, Some(sign_up.signed_up_at)).await?;
+            consents::request_opt_in(tx, "requestConsent", &contact, &asked, Some(sign_up.signed_up_at))
+                .await?;
             let mail = mail.as_ref().map(|mail| mail.id);
-            consents::answer(tx, &actor, &contact, &asked, ConsentEventKind::Confirmed, mail).await?;
+            consents::confirm_opt_in(tx, &actor, &contact, &asked, ConsentEventKind::Confirmed, mail).await?;
         }
     }
     forget(tx, (&link, &own), id, (&meant, &rest), mail.as_ref()).await?;

@@ -19,7 +19,7 @@ use crate::{
     auth::{actor::Actor, credential::Credential},
     base::{error::Error, i18n::LANGUAGES},
     domain::{
-        consents::{self, Asked},
+        consents::{self, OptInRequest},
         mail_outbox::{self, NewMail, Turn},
     },
     policy::Policy,
@@ -160,9 +160,14 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
         purposes: &purposes,
     };
     mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
-    let asked =
-        Asked { purpose: &row.purpose_code, text: text.id, source: BY_MAIL, address, address_key: key };
-    consents::ask(&mut tx, "askRenewal", &contact, &asked, None).await?;
+    let asked = OptInRequest {
+        purpose: &row.purpose_code,
+        text: text.id,
+        source: BY_MAIL,
+        address,
+        address_key: key,
+    };
+    consents::request_opt_in(&mut tx, "askRenewal", &contact, &asked, None).await?;
     tx.commit().await?;
     Ok(true)
 }

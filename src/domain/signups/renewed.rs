@@ -12,7 +12,7 @@ use crate::{
     app::App,
     audit::Transaction,
     base::error::Error,
-    domain::consents::{self, Asked},
+    domain::consents::{self, OptInRequest},
 };
 
 /// Where a renewal was declared.
@@ -52,7 +52,7 @@ pub(super) async fn renewing<C: ConnectionTrait>(
         None => None,
     };
     let bound = consent.bound_address.as_ref().is_none_or(|bound| *bound == link.address_key);
-    let renewing = text.filter(|_| bound && consents::renewable(&consent));
+    let renewing = text.filter(|_| bound && consents::is_renewable(&consent));
     Ok(renewing.map(|text| Renewing { consent, text, mail }))
 }
 
@@ -87,9 +87,9 @@ pub(super) async fn renewed(
     if matches!(shown, Shown::Mark(known) if known != offers::mark(&[renewing.offer()])) {
         return Ok(Answered::Changed);
     }
-    let asked = Asked { purpose, text: renewing.text.id, source: BY_MAIL, address, address_key: key };
+    let asked = OptInRequest { purpose, text: renewing.text.id, source: BY_MAIL, address, address_key: key };
     let mail = renewing.mail.map(|mail| mail.id);
-    consents::answer(tx, &actor, &contact, &asked, ConsentEventKind::Renewed, mail).await?;
+    consents::confirm_opt_in(tx, &actor, &contact, &asked, ConsentEventKind::Renewed, mail).await?;
     close(tx, &link, id).await?;
     Ok(Answered::Done(id))
 }

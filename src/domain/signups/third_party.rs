@@ -10,7 +10,7 @@ use crate::{
     auth::actor::Actor,
     base::error::Error,
     domain::{
-        consents::{self, Asked},
+        consents::{self, OptInRequest},
         contacts,
     },
     engine::Input,
@@ -88,7 +88,7 @@ pub async fn request(
     actor: &Actor,
     new: &Request,
 ) -> Result<Option<Uuid>, Error> {
-    consents::own(actor, &new.purpose)?;
+    consents::check_own_purpose(actor, &new.purpose)?;
     let contact_id = match (new.contact_id, &new.email) {
         (None, Some(email)) => {
             write(tx, app, &new.sign_up(email.clone()), "requestConsent").await?;
@@ -107,13 +107,14 @@ pub async fn request(
     };
     let chosen = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
     let [choice] = chosen.as_slice() else { return Err(Error::internal("the choice of a sign-up")) };
-    let asked = Asked {
+    let asked = OptInRequest {
         purpose: &choice.purpose,
         text: choice.text,
         source: &new.form,
         address: &address,
         address_key,
     };
-    let asked = consents::ask(tx, "requestConsent", &contact, &asked, Some(new.signed_up_at)).await?;
+    let asked =
+        consents::request_opt_in(tx, "requestConsent", &contact, &asked, Some(new.signed_up_at)).await?;
     Ok(Some(asked))
 }

@@ -228,8 +228,8 @@ pub(super) async fn blocked<C: ConnectionTrait>(
         .one(connection)
         .await?;
     let mailboxes = reader.emails(address_key).identities;
-    let reached = NewAddresses::typed(
-        mailboxes.into_iter().map(|identity| Reachable::typed(identity, address_key)).collect(),
+    let reached = NewAddresses::from_text(
+        mailboxes.into_iter().map(|identity| Reachable::from_text(identity, address_key)).collect(),
     );
     let list = suppressions::find(connection, ring, reader, std::slice::from_ref(&reached)).await?;
     let listed =

@@ -12,9 +12,9 @@ use sea_orm::{ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbBackend, En
 use uuid::Uuid;
 
 use super::{
-    Declared,
-    lookup::{Listed, look},
-    statements::Text,
+    OptOutDeclaration,
+    lookup::{Suppression, lookup},
+    statements::SqlText,
 };
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
@@ -31,7 +31,7 @@ use crate::{
 const PERSON: &str = "person";
 
 /// What an entry of the list is on a record.
-fn kind_of(kind: SuppressionKind) -> StopKind {
+fn stop_kind(kind: SuppressionKind) -> StopKind {
     match kind {
         SuppressionKind::Objection | SuppressionKind::Withdrawal => StopKind::Block,
         SuppressionKind::ExternalList => StopKind::ExternalList,
@@ -39,27 +39,27 @@ fn kind_of(kind: SuppressionKind) -> StopKind {
     }
 }
 
-/// The blocks that `listed` makes on a contact.
-pub fn rows_of(tx: &Transaction, contact_id: Uuid, listed: &[Listed]) -> Vec<Model> {
+/// The blocks that `suppressions` makes on a contact.
+pub fn block_rows(tx: &Transaction, contact_id: Uuid, suppressions: &[Suppression]) -> Vec<Model> {
     let mut rows: Vec<Model> = Vec::new();
-    for listed in listed {
-        for channel in listed.channels() {
+    for suppressions in suppressions {
+        for channel in suppressions.channels() {
             let row = Model {
                 id: tx.new_id(),
                 contact_id,
-                purpose_code: listed.purpose.clone(),
-                objected_at: listed.since,
+                purpose_code: suppressions.purpose.clone(),
+                objected_at: suppressions.since,
                 ended_at: None,
                 source: None,
                 created_at: tx.now(),
-                kind: kind_of(listed.kind),
+                kind: stop_kind(suppressions.kind),
                 channel: Some(*channel),
-                every_channel: listed.every_channel,
+                every_channel: suppressions.every_channel,
             };
-            match rows.iter_mut().find(|known| is_same(known, &row)) {
-                Some(known) => {
-                    known.objected_at = known.objected_at.max(row.objected_at);
-                    known.every_channel |= row.every_channel;
+            match rows.iter_mut().find(|existing| has_same_scope(existing, &row)) {
+                Some(existing) => {
+                    existing.objected_at = existing.objected_at.max(row.objected_at);
+                    existing.every_channel |= row.every_channel;
                 }
                 None => rows.push(row),
             }
@@ -69,8 +69,8 @@ pub fn rows_of(tx: &Transaction, contact_id: Uuid, listed: &[Listed]) -> Vec<Mod
 }
 
 /// Whether both close the same of one contact.
-fn is_same(one: &Model, other: &Model) -> bool {
-    (&one.purpose_code, one.kind, one.channel) == (&other.purpose_code, other.kind, other.channel)
+fn has_same_scope(left: &Model, right: &Model) -> bool {
+    (&left.purpose_code, left.kind, left.channel) == (&right.purpose_code, right.kind, right.channel)
 }
 
 /// What the suppression list says of addresses that come to a contact becomes blocks of it. Gives the number of blocks that came.
@@ -79,8 +79,8 @@ fn is_same(one: &Model, other: &Model) -> bool {
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked.
-pub async fn bring(tx: &mut Transaction, reached: &NewAddresses) -> Result<usize, Error> {
-    carry(tx, reached, true).await
+pub async fn apply_to_new_addresses(tx: &mut Transaction, addresses: &NewAddresses) -> Result<usize, Error> {
+    apply_suppressions(tx, addresses, true).await
 }
 
 /// What the suppression list says of addresses that a contact has already becomes blocks of it, unless the person has taken as much back
@@ -88,13 +88,17 @@ pub async fn bring(tx: &mut Transaction, reached: &NewAddresses) -> Result<usize
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked.
-pub async fn compare(tx: &mut Transaction, reached: &NewAddresses) -> Result<usize, Error> {
-    carry(tx, reached, false).await
+pub async fn reapply(tx: &mut Transaction, addresses: &NewAddresses) -> Result<usize, Error> {
+    apply_suppressions(tx, addresses, false).await
 }
 
-async fn carry(tx: &mut Transaction, reached: &NewAddresses, comes: bool) -> Result<usize, Error> {
-    let listed = look(tx, reached).await?.of(reached);
-    stand(tx, reached.contact_id(), &listed, comes, None).await
+async fn apply_suppressions(
+    tx: &mut Transaction,
+    addresses: &NewAddresses,
+    is_new_address: bool,
+) -> Result<usize, Error> {
+    let suppressions = lookup(tx, addresses).await?.for_addresses(addresses);
+    upsert_blocks(tx, addresses.contact_id(), &suppressions, is_new_address, None).await
 }
 
 /// Blocks a channel of one contact by the word of the person itself, who ended there what it never said yes to. Such a block has the source
@@ -102,13 +106,13 @@ async fn carry(tx: &mut Transaction, reached: &NewAddresses, comes: bool) -> Res
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn close(
+pub async fn block_channel(
     tx: &mut Transaction,
     contact_id: Uuid,
-    declared: &Declared,
+    declared: &OptOutDeclaration,
     channel: Channel,
 ) -> Result<(), Error> {
-    let listed = Listed {
+    let suppressions = Suppression {
         purpose: declared.purpose.clone(),
         kind: declared.kind,
         channel,
@@ -116,73 +120,73 @@ pub async fn close(
         since: declared.since,
     };
     let source = declared.source.as_deref().unwrap_or(PERSON);
-    stand(tx, contact_id, &[listed], true, Some(source)).await.map(|_| ())
+    upsert_blocks(tx, contact_id, &[suppressions], true, Some(source)).await.map(|_| ())
 }
 
 /// Makes blocks of a contact stand, or renews them, with the source of what the person said itself; gives the number of those that changed.
-async fn stand(
+async fn upsert_blocks(
     tx: &mut Transaction,
     contact_id: Uuid,
-    listed: &[Listed],
-    comes: bool,
+    suppressions: &[Suppression],
+    is_new_address: bool,
     source: Option<&str>,
 ) -> Result<usize, Error> {
-    if listed.is_empty() {
+    if suppressions.is_empty() {
         return Ok(0);
     }
-    let mut brought = 0;
-    let known = Entity::find().filter(Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
-    for row in rows_of(tx, contact_id, listed) {
+    let mut changed = 0;
+    let existing = Entity::find().filter(Column::ContactId.eq(contact_id)).all(tx.connection()).await?;
+    for row in block_rows(tx, contact_id, suppressions) {
         let row = Model { source: source.map(str::to_owned), ..row };
-        let place = known.iter().find(|known| is_same(known, &row));
-        let (id, changes) = match place {
+        let matching = existing.iter().find(|existing| has_same_scope(existing, &row));
+        let (id, changes) = match matching {
             // It stands, or was taken back by the person since.
-            Some(known)
-                if known.objected_at >= row.objected_at
-                    && !(comes && known.ended_at.is_some())
-                    && (known.source.is_some() || row.source.is_none()) =>
+            Some(existing)
+                if existing.objected_at >= row.objected_at
+                    && !(is_new_address && existing.ended_at.is_some())
+                    && (existing.source.is_some() || row.source.is_none()) =>
             {
                 continue;
             }
-            Some(known) => {
+            Some(existing) => {
                 let later = Model {
-                    objected_at: known.objected_at.max(row.objected_at),
+                    objected_at: existing.objected_at.max(row.objected_at),
                     ended_at: None,
-                    every_channel: known.every_channel || row.every_channel,
-                    source: known.source.clone().or(row.source),
-                    ..known.clone()
+                    every_channel: existing.every_channel || row.every_channel,
+                    source: existing.source.clone().or(row.source),
+                    ..existing.clone()
                 };
-                (known.id, tx.update::<Entity>(&BLOCK, known, &later).await?)
+                (existing.id, tx.update::<Entity>(&BLOCK, existing, &later).await?)
             }
             None => (row.id, tx.insert::<Entity>(&BLOCK, &row).await?),
         };
         tx.record(entry("carryBlock", id, contact_id, changes)).await?;
-        brought += 1;
+        changed += 1;
     }
-    Ok(brought)
+    Ok(changed)
 }
 
 /// Carries a no to every record of the identities that are meant; gives the number of contacts that it closed anything for. One
 /// statement, however many they are.
-pub(super) async fn spread(
+pub(super) async fn block_all_records(
     tx: &mut Transaction,
-    meant: &[&Reachable],
-    declared: &Declared,
+    targets: &[&Reachable],
+    declared: &OptOutDeclaration,
 ) -> Result<usize, Error> {
     let backend = tx.connection().get_database_backend();
     let id = if backend == DbBackend::Postgres { "gen_random_uuid()" } else { "randomblob(16)" };
-    let mut sql = Text::new(backend);
+    let mut sql = SqlText::new(backend);
     sql.push(
         "INSERT INTO objection (id, contact_id, purpose_code, objected_at, ended_at, source, created_at, kind, channel, \
          every_channel) SELECT ",
     );
     sql.push(id).push(", s.contact_id, ").bind(declared.purpose.as_str()).push(", ").bind(declared.since);
-    sql.push(", NULL, NULL, ").bind(tx.now()).push(", ").bind(kind_of(declared.kind).to_value());
+    sql.push(", NULL, NULL, ").bind(tx.now()).push(", ").bind(stop_kind(declared.kind).to_value());
     sql.push(", s.channel, ").bind(declared.channel.is_none()).push(" FROM (");
-    for (index, reachable) in meant.iter().enumerate() {
-        for (number, channel) in channels(reachable, declared.channel).iter().enumerate() {
+    for (index, reachable) in targets.iter().enumerate() {
+        for (number, channel) in closed_channels(reachable, declared.channel).iter().enumerate() {
             sql.push(if index + number == 0 { "" } else { " UNION " });
-            holders(&mut sql, reachable, Some(*channel));
+            push_contacts_with(&mut sql, reachable, Some(*channel));
         }
     }
     sql.push(
@@ -195,48 +199,48 @@ pub(super) async fn spread(
          WHERE objection.objected_at < excluded.objected_at OR (excluded.every_channel AND NOT objection.every_channel) \
          RETURNING contact_id",
     );
-    let met = sql.ids(tx.connection()).await?;
-    tx.mark_affected(&met);
-    tx.record_without_values("carryBlock", BLOCK.name, &met, "Block.since");
-    Ok(met.len())
+    let affected = sql.ids(tx.connection()).await?;
+    tx.mark_affected(&affected);
+    tx.record_without_values("carryBlock", BLOCK.name, &affected, "Block.since");
+    Ok(affected.len())
 }
 
 /// The channels that a no closes at an identity: the one that it names, else all that lead there.
-pub(super) fn channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
+pub(super) fn closed_channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
     named.map_or_else(|| channels_to(reachable.identity().kind()).to_vec(), |channel| vec![channel])
 }
 
 /// Whose record has an identity, as the primary or a further one: `contact_id`, and the word of `channel` beside it.
-pub(super) fn holders(sql: &mut Text, reachable: &Reachable, channel: Option<Channel>) {
+pub(super) fn push_contacts_with(sql: &mut SqlText, reachable: &Reachable, channel: Option<Channel>) {
     let identity = reachable.identity();
     let column = match identity.kind() {
         Kind::Mailbox => "email_key",
         Kind::Number => "phone_key",
         Kind::Postal => "postal_key",
     };
-    let told = |sql: &mut Text, id: &str| {
+    let push_select = |sql: &mut SqlText, id: &str| {
         sql.push("SELECT ").push(id).push(" AS contact_id");
         if let Some(channel) = channel {
             sql.push(", '").push(&channel.to_value()).push("' AS channel");
         }
     };
-    told(sql, "h.id");
+    push_select(sql, "h.id");
     sql.push(" FROM contact h WHERE h.").push(column);
-    sql.within(identity.keys());
-    named(sql, identity.name());
+    sql.push_in(identity.keys());
+    push_household(sql, identity.name());
     sql.push(" UNION ");
-    told(sql, "p.contact_id");
+    push_select(sql, "p.contact_id");
     sql.push(" FROM contact_point p");
     if identity.name().is_some() {
         sql.push(" JOIN contact h ON h.id = p.contact_id");
     }
     sql.push(" WHERE p.").push(column);
-    sql.within(identity.keys());
-    named(sql, identity.name());
+    sql.push_in(identity.keys());
+    push_household(sql, identity.name());
 }
 
 /// Of a postal address with a name those who have that name.
-fn named(sql: &mut Text, name: Option<&str>) {
+fn push_household(sql: &mut SqlText, name: Option<&str>) {
     if let Some(name) = name {
         sql.push(" AND h.family_name_key = ").bind(name);
     }
@@ -247,22 +251,22 @@ fn named(sql: &mut Text, name: Option<&str>) {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn lift_all(
+pub async fn lift_blocks(
     tx: &mut Transaction,
     contact_id: Uuid,
     purpose: &str,
     channel: Option<Channel>,
     at: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let standing = Entity::find()
+    let blocks = Entity::find()
         .filter(Column::ContactId.eq(contact_id))
         .filter(Column::PurposeCode.eq(purpose))
         .filter(Column::Kind.eq(StopKind::Block))
         .filter(Condition::all().add_option(channel.map(|channel| Column::Channel.eq(channel))))
         .filter(Column::EndedAt.is_null())
         .filter(Column::ObjectedAt.lte(at));
-    for row in standing.all(tx.connection()).await? {
-        end(tx, &row, at).await?;
+    for row in blocks.all(tx.connection()).await? {
+        end_block(tx, &row, at).await?;
     }
     Ok(())
 }
@@ -272,14 +276,15 @@ pub async fn lift_all(
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for a time in the future or before the block.
-pub async fn lift(
+pub async fn lift_block(
     tx: &mut Transaction,
     actor: &Actor,
     id: Uuid,
     at: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such block");
-    let row = contacts::lock_with::<Entity>(tx, actor, &BLOCK, id, Column::ContactId, unknown).await?;
+    let not_found = || Error::new(Code::NotFound, "there is no such block");
+    let row =
+        contacts::lock_with_contact::<Entity>(tx, actor, &BLOCK, id, Column::ContactId, not_found).await?;
     let at = at.unwrap_or(tx.now());
     // One that ended when it began would never have held, and an older yes would count again.
     if at > tx.now() || at <= row.objected_at {
@@ -289,10 +294,10 @@ pub async fn lift(
     if row.ended_at.is_some() {
         return tx.record(entry("liftBlock", row.id, row.contact_id, ChangeSet::none())).await;
     }
-    end(tx, &row, at).await
+    end_block(tx, &row, at).await
 }
 
-async fn end(tx: &mut Transaction, row: &Model, at: DateTime<Utc>) -> Result<(), Error> {
+async fn end_block(tx: &mut Transaction, row: &Model, at: DateTime<Utc>) -> Result<(), Error> {
     let after = Model { ended_at: Some(at), ..row.clone() };
     let changes = tx.update::<Entity>(&BLOCK, row, &after).await?;
     tx.record(entry("liftBlock", row.id, row.contact_id, changes)).await

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use sea_orm::{ConnectionTrait, TryGetable};
 
-use super::statements::Text;
+use super::statements::SqlText;
 use crate::{
     base::{
         error::Error,
@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// HMAC-SHA-256 (RFC 2104) of kind and key: whoever does not have the key of the list cannot try addresses.
-fn digest(ring: &InstallationKeys, kind: Kind, key: &str) -> String {
+fn digest(keys: &InstallationKeys, kind: Kind, key: &str) -> String {
     let kind = match kind {
         Kind::Mailbox => "EMAIL",
         Kind::Number => "PHONE",
         Kind::Postal => "POST",
     };
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &ring.suppression));
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &keys.suppression));
     context.update(kind.as_bytes());
     context.update(&[0]);
     context.update(key.as_bytes());
@@ -29,49 +29,49 @@ fn digest(ring: &InstallationKeys, kind: Kind, key: &str) -> String {
 }
 
 /// The text that the digest of an identity is made of: of a postal address with the name of the household.
-fn texts(identity: &Identity) -> Vec<String> {
+fn digest_texts(identity: &Identity) -> Vec<String> {
     match identity.kind() {
         Kind::Postal => {
             let key = identity.key();
             // What was declared for the household holds for everybody there.
-            let named = identity.name().map(|name| format!("{key}\0{name}"));
-            named.into_iter().chain([format!("{key}\0")]).collect()
+            let with_name = identity.name().map(|name| format!("{key}\0{name}"));
+            with_name.into_iter().chain([format!("{key}\0")]).collect()
         }
         _ => identity.keys().to_vec(),
     }
 }
 
 /// The digest that an identity is put on the list under.
-pub(super) fn own_digest(ring: &InstallationKeys, identity: &Identity) -> String {
-    let texts = texts(identity);
-    digest(ring, identity.kind(), texts.first().map_or("", String::as_str))
+pub(super) fn primary_digest(keys: &InstallationKeys, identity: &Identity) -> String {
+    let texts = digest_texts(identity);
+    digest(keys, identity.kind(), texts.first().map_or("", String::as_str))
 }
 
 /// Every digest under which an identity may be on the list, by the readers that made the entries.
 pub(super) fn digests(
-    ring: &InstallationKeys,
+    keys: &InstallationKeys,
     reader: &Reader,
     versions: &[String],
     reachable: &Reachable,
     names: (Option<&str>, Option<&str>),
 ) -> Vec<String> {
     let identity = reachable.identity();
-    let mut all = texts(identity);
+    let mut all = digest_texts(identity);
     for version in versions.iter().filter(|version| **version != reader.version()) {
         if version == Reader::FIRST {
-            all.extend(reachable.first_keys(names));
+            all.extend(reachable.first_reader_keys(names));
         } else if let Some(other) = Reader::of_version(version) {
-            all.extend(reachable.read_by(&other).iter().flat_map(texts));
+            all.extend(reachable.identities_read_by(&other).iter().flat_map(digest_texts));
         }
     }
     all.sort_unstable();
     all.dedup();
-    all.iter().map(|text| digest(ring, identity.kind(), text)).collect()
+    all.iter().map(|text| digest(keys, identity.kind(), text)).collect()
 }
 
 /// The versions of the readers that entries were made by; each is found by one step along the index.
-pub(super) async fn versions<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
-    let mut sql = Text::new(connection.get_database_backend());
+pub(super) async fn reader_versions<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
+    let mut sql = SqlText::new(connection.get_database_backend());
     sql.push(
         "WITH RECURSIVE v (x) AS (SELECT MIN(key_version) FROM suppression UNION ALL \
                SELECT (SELECT MIN(s.key_version) FROM suppression s WHERE s.key_version > v.x) FROM v WHERE v.x IS NOT NULL) \

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Declared, blocks, digests::own_digest, duties, lookup::MAX_BIND_VALUES};
+use super::{OptOutDeclaration, blocks, digests::primary_digest, lookup::MAX_BIND_VALUES, stop_duties};
 use crate::{
     audit::{ChangeSet, Entry, LockMode, Transaction},
     base::error::Error,
@@ -21,8 +21,8 @@ const ENTRY: &str = "Suppression";
 /// Rows of one INSERT: SQLite takes 32,766 parameters.
 const INSERT_BATCH: usize = 1_000;
 
-/// Puts what was declared on the list, for the identities of `reached` that it is about, and carries it to every record of them; what
-/// recipients read for it becomes a duty to tell them. `own` are the records of the person who declared it, beside that of `reached`.
+/// Puts what was declared on the list, for the identities of `addresses_of` that it is about, and carries it to every record of them; what
+/// recipients read for it becomes a duty to tell them. `records` are the records of the person who declared it, beside that of `addresses_of`.
 /// Gives the number of contacts that it closed anything for.
 ///
 /// A repeat changes nothing; a later time stands for an earlier one.
@@ -31,46 +31,46 @@ const INSERT_BATCH: usize = 1_000;
 /// `INTERNAL` from the database, and where an identity is not locked EXCLUSIVE.
 pub async fn declare(
     tx: &mut Transaction,
-    own: &[Uuid],
-    reached: &NewAddresses,
-    all: &[Declared],
+    records: &[Uuid],
+    addresses: &NewAddresses,
+    all: &[OptOutDeclaration],
 ) -> Result<usize, Error> {
-    let mut met = 0;
-    let own: Vec<Uuid> = own.iter().copied().chain(reached.owner()).collect();
-    let mut ring = None;
+    let mut affected = 0;
+    let records: Vec<Uuid> = records.iter().copied().chain(addresses.owner()).collect();
+    let mut keys = None;
     for declared in all {
-        let meant: Vec<&Reachable> = reached.on(declared.channel).collect();
-        if meant.is_empty() {
-            duties::make(tx, &own, &[], declared).await?;
+        let targets: Vec<&Reachable> = addresses.on(declared.channel).collect();
+        if targets.is_empty() {
+            stop_duties::create_stops(tx, &records, &[], declared).await?;
             continue;
         }
-        if !tx.has_locks(meant.iter().map(|reachable| reachable.identity().lock()), LockMode::Exclusive) {
+        if !tx.has_locks(targets.iter().map(|reachable| reachable.identity().lock()), LockMode::Exclusive) {
             return Err(Error::internal("a no that is declared without the lock of its address"));
         }
-        let ring = match &ring {
-            Some(ring) => ring,
-            None => ring.insert(tx.installation_keys().await?),
+        let keys = match &keys {
+            Some(keys) => keys,
+            None => keys.insert(tx.installation_keys().await?),
         };
-        let changed = add(tx, ring, &meant, declared).await?;
-        met += blocks::spread(tx, &meant, declared).await?;
-        duties::make(tx, &own, &meant, declared).await?;
+        let changed = add(tx, keys, &targets, declared).await?;
+        affected += blocks::block_all_records(tx, &targets, declared).await?;
+        stop_duties::create_stops(tx, &records, &targets, declared).await?;
         // Where the contact has an entry of its own, that says that nothing is new.
-        if changed || reached.owner().is_none() || !tx.is_recorded() {
+        if changed || addresses.owner().is_none() || !tx.is_recorded() {
             record(tx, declared, changed).await?;
         }
     }
-    Ok(met)
+    Ok(affected)
 }
 
 async fn add(
     tx: &Transaction,
-    ring: &InstallationKeys,
-    meant: &[&Reachable],
-    declared: &Declared,
+    keys: &InstallationKeys,
+    targets: &[&Reachable],
+    declared: &OptOutDeclaration,
 ) -> Result<bool, Error> {
-    let mut rows: Vec<Model> = Vec::with_capacity(meant.len());
-    for reachable in meant {
-        let digest = own_digest(ring, reachable.identity());
+    let mut rows: Vec<Model> = Vec::with_capacity(targets.len());
+    for reachable in targets {
+        let digest = primary_digest(keys, reachable.identity());
         if rows.iter().any(|row| row.digest == digest) {
             continue;
         }
@@ -114,7 +114,7 @@ async fn add(
 }
 
 /// Records for what an address was put on the list; neither the address nor whose it is.
-async fn record(tx: &mut Transaction, declared: &Declared, changed: bool) -> Result<(), Error> {
+async fn record(tx: &mut Transaction, declared: &OptOutDeclaration, changed: bool) -> Result<(), Error> {
     let code = || {
         ChangeSet::single(
             "Suppression.purpose",

@@ -10,7 +10,7 @@ use entity::{
 use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::{Declared, digests};
+use super::{OptOutDeclaration, digests};
 use crate::{
     audit::{LockMode, Transaction},
     base::{error::Error, identities::Reader},
@@ -24,7 +24,7 @@ pub(super) const MAX_BIND_VALUES: usize = 10_000;
 
 /// For what an address is on the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct Suppression {
     /// Code of the purpose or group.
     pub purpose: String,
     /// Why.
@@ -37,7 +37,7 @@ pub struct Listed {
     pub since: DateTime<Utc>,
 }
 
-impl Listed {
+impl Suppression {
     /// Whether it stands against a consent that is declared for a channel.
     pub(super) fn ends_consent(&self, channel: Channel) -> bool {
         self.kind != SuppressionKind::ExternalList && self.channels().contains(&channel)
@@ -57,60 +57,62 @@ impl Listed {
 
 /// What the list says of addresses that were looked for.
 #[derive(Clone, Default)]
-pub struct Found {
+pub struct SuppressionMatches {
     /// What is listed, by contact and place of the identity.
-    of: HashMap<(Uuid, usize), Vec<Listed>>,
+    by_identity: HashMap<(Uuid, usize), Vec<Suppression>>,
 }
 
-impl Found {
-    /// For what the identities of `reached` are on the list: each purpose, kind and channel once, with the latest time.
-    pub fn of(&self, reached: &NewAddresses) -> Vec<Listed> {
-        let mut all: Vec<Listed> = Vec::new();
-        for listed in self.each(reached).map(|(_, listed)| listed) {
-            let same = |known: &&mut Listed| {
-                (&known.purpose, known.kind, known.channel) == (&listed.purpose, listed.kind, listed.channel)
+impl SuppressionMatches {
+    /// For what the identities of `addresses_of` are on the list: each purpose, kind and channel once, with the latest time.
+    pub fn for_addresses(&self, addresses: &NewAddresses) -> Vec<Suppression> {
+        let mut all: Vec<Suppression> = Vec::new();
+        for suppression in self.matches(addresses).map(|(_, suppression)| suppression) {
+            let same = |existing: &&mut Suppression| {
+                (&existing.purpose, existing.kind, existing.channel)
+                    == (&suppression.purpose, suppression.kind, suppression.channel)
             };
             match all.iter_mut().find(same) {
-                Some(known) => {
-                    known.since = known.since.max(listed.since);
-                    known.every_channel |= listed.every_channel;
+                Some(existing) => {
+                    existing.since = existing.since.max(suppression.since);
+                    existing.every_channel |= suppression.every_channel;
                 }
-                None => all.push(listed.clone()),
+                None => all.push(suppression.clone()),
             }
         }
-        all.sort_by(|one, other| {
-            (&one.purpose, one.kind, one.channel.to_value()).cmp(&(
-                &other.purpose,
-                other.kind,
-                other.channel.to_value(),
+        all.sort_by(|left, right| {
+            (&left.purpose, left.kind, left.channel.to_value()).cmp(&(
+                &right.purpose,
+                right.kind,
+                right.channel.to_value(),
             ))
         });
         all
     }
 
-    /// Whether all that `declared` says is listed already for every identity of `reached`; at that time or later, where `dated`.
-    pub fn covers(&self, reached: &NewAddresses, declared: &Declared, dated: bool) -> bool {
-        let same = |listed: &Listed| {
-            let channel =
-                declared.channel.map_or(listed.every_channel, |channel| listed.channels().contains(&channel));
+    /// Whether all that `declared` says is listed already for every identity of `addresses_of`; at that time or later, where `dated`.
+    pub fn covers(&self, addresses: &NewAddresses, declared: &OptOutDeclaration, dated: bool) -> bool {
+        let same = |suppression: &Suppression| {
+            let channel = declared
+                .channel
+                .map_or(suppression.every_channel, |channel| suppression.channels().contains(&channel));
             channel
-                && (&listed.purpose, listed.kind) == (&declared.purpose, declared.kind)
-                && (!dated || listed.since >= declared.since)
+                && (&suppression.purpose, suppression.kind) == (&declared.purpose, declared.kind)
+                && (!dated || suppression.since >= declared.since)
         };
-        (0..reached.all().len()).all(|place| {
-            let listed = self.of.get(&(reached.contact_id(), place));
-            listed.is_some_and(|listed| listed.iter().any(same))
+        (0..addresses.all().len()).all(|position| {
+            let suppression = self.by_identity.get(&(addresses.contact_id(), position));
+            suppression.is_some_and(|suppression| suppression.iter().any(same))
         })
     }
 
-    pub(super) fn each<'f>(
+    pub(super) fn matches<'f>(
         &'f self,
-        reached: &'f NewAddresses,
-    ) -> impl Iterator<Item = (&'f Reachable, &'f Listed)> {
-        let all = reached.all().iter().enumerate();
-        all.flat_map(move |(place, reachable)| {
-            let listed = self.of.get(&(reached.contact_id(), place));
-            listed.into_iter().flatten().map(move |listed| (reachable, listed))
+        addresses: &'f NewAddresses,
+    ) -> impl Iterator<Item = (&'f Reachable, &'f Suppression)> {
+        let all = addresses.all().iter().enumerate();
+        all.flat_map(move |(position, reachable)| {
+            let suppression = self.by_identity.get(&(addresses.contact_id(), position));
+            suppression.into_iter().flatten().map(move |suppression| (reachable, suppression))
         })
     }
 
@@ -118,39 +120,45 @@ impl Found {
     pub fn ends_consent(
         &self,
         policy: &Policy,
-        reached: &NewAddresses,
+        addresses: &NewAddresses,
         purpose: &str,
         channel: Channel,
     ) -> Option<DateTime<Utc>> {
-        let codes = codes(policy, purpose);
-        let meant = self
-            .each(reached)
-            .map(|(_, listed)| listed)
-            .filter(|listed| codes.contains(&listed.purpose.as_str()) && listed.ends_consent(channel));
-        meant.map(|listed| listed.since).max()
+        let codes = purpose_and_group(policy, purpose);
+        let relevant = self.matches(addresses).map(|(_, suppression)| suppression).filter(|suppression| {
+            codes.contains(&suppression.purpose.as_str()) && suppression.ends_consent(channel)
+        });
+        relevant.map(|suppression| suppression.since).max()
     }
 
-    /// Which of the identities of `reached` is on the list for `purpose` or its group, so that nothing that rests on no consent may be
+    /// Which of the identities of `addresses_of` is on the list for `purpose` or its group, so that nothing that rests on no consent may be
     /// done for it.
-    pub fn blocked(&self, policy: &Policy, reached: &NewAddresses, purpose: &str) -> Option<Channel> {
-        let codes = codes(policy, purpose);
+    pub fn blocked_channel(
+        &self,
+        policy: &Policy,
+        addresses: &NewAddresses,
+        purpose: &str,
+    ) -> Option<Channel> {
+        let codes = purpose_and_group(policy, purpose);
         let used: Vec<Channel> = channels_of(policy, purpose);
-        let meant = |listed: &Listed| {
-            codes.contains(&listed.purpose.as_str())
-                && (listed.every_channel || used.is_empty() || used.contains(&listed.channel))
+        let relevant = |suppression: &Suppression| {
+            codes.contains(&suppression.purpose.as_str())
+                && (suppression.every_channel || used.is_empty() || used.contains(&suppression.channel))
         };
-        self.each(reached).find(|(_, listed)| meant(listed)).map(|(reachable, _)| reachable.channel())
+        self.matches(addresses)
+            .find(|(_, suppression)| relevant(suppression))
+            .map(|(reachable, _)| reachable.channel())
     }
 }
 
-impl std::fmt::Debug for Found {
+impl std::fmt::Debug for SuppressionMatches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found").field("entries", &self.of.len()).finish_non_exhaustive()
+        f.debug_struct("Found").field("entries", &self.by_identity.len()).finish_non_exhaustive()
     }
 }
 
 /// The purpose and its group.
-fn codes<'a>(policy: &'a Policy, purpose: &'a str) -> Vec<&'a str> {
+fn purpose_and_group<'a>(policy: &'a Policy, purpose: &'a str) -> Vec<&'a str> {
     let group = policy.purpose(purpose).and_then(|purpose| purpose.group.as_deref());
     std::iter::once(purpose).chain(group).collect()
 }
@@ -174,94 +182,102 @@ pub fn is_advertising(policy: &Policy, code: &str) -> bool {
 /// `INTERNAL` from the database.
 pub async fn find<C: ConnectionTrait>(
     connection: &C,
-    ring: Option<&InstallationKeys>,
+    installation_keys: Option<&InstallationKeys>,
     reader: &Reader,
     all: &[NewAddresses],
-) -> Result<Found, Error> {
-    let Some(ring) = ring else { return Ok(Found::default()) };
-    let versions = digests::versions(connection).await?;
+) -> Result<SuppressionMatches, Error> {
+    let Some(installation_keys) = installation_keys else { return Ok(SuppressionMatches::default()) };
+    let versions = digests::reader_versions(connection).await?;
     if versions.is_empty() {
-        return Ok(Found::default());
+        return Ok(SuppressionMatches::default());
     }
-    let mut places: HashMap<String, Vec<(Uuid, usize)>> = HashMap::new();
-    for reached in all {
-        for (place, reachable) in reached.all().iter().enumerate() {
-            for digest in digests::digests(ring, reader, &versions, reachable, reached.names()) {
-                places.entry(digest).or_default().push((reached.contact_id(), place));
+    let mut positions: HashMap<String, Vec<(Uuid, usize)>> = HashMap::new();
+    for addresses in all {
+        for (position, reachable) in addresses.all().iter().enumerate() {
+            for digest in digests::digests(installation_keys, reader, &versions, reachable, addresses.names())
+            {
+                positions.entry(digest).or_default().push((addresses.contact_id(), position));
             }
         }
     }
-    let digests: Vec<&str> = places.keys().map(String::as_str).collect();
-    let mut found = Found::default();
+    let digests: Vec<&str> = positions.keys().map(String::as_str).collect();
+    let mut matches = SuppressionMatches::default();
     for digests in digests.chunks(MAX_BIND_VALUES) {
         let rows = Entity::find().filter(Column::Digest.is_in(digests.iter().copied()));
         for row in rows.all(connection).await? {
-            let listed = Listed {
+            let suppression = Suppression {
                 purpose: row.purpose_code,
                 kind: row.kind,
                 channel: row.channel,
                 every_channel: row.every_channel,
                 since: row.since,
             };
-            for place in places.get(&row.digest).into_iter().flatten() {
-                found.of.entry(*place).or_default().push(listed.clone());
+            for position in positions.get(&row.digest).into_iter().flatten() {
+                matches.by_identity.entry(*position).or_default().push(suppression.clone());
             }
         }
     }
-    Ok(found)
+    Ok(matches)
 }
 
 /// For what the identities of a contact are on the list: kind of address, purpose or group, since when. For the person.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn of_contact<C: ConnectionTrait>(
+pub async fn declared_for_contact<C: ConnectionTrait>(
     connection: &C,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     reader: &Reader,
     contact: Uuid,
 ) -> Result<Vec<(Channel, String, DateTime<Utc>)>, Error> {
-    let Some(reached) = contacts::reached(connection, reader, contact).await? else { return Ok(Vec::new()) };
-    let found = find(connection, Some(ring), reader, std::slice::from_ref(&reached)).await?;
-    let listed = found.each(&reached);
-    let declared = listed.filter(|(_, listed)| {
+    let Some(addresses) = contacts::addresses_of(connection, reader, contact).await? else {
+        return Ok(Vec::new());
+    };
+    let matches = find(connection, Some(installation_keys), reader, std::slice::from_ref(&addresses)).await?;
+    let suppression = matches.matches(&addresses);
+    let declared = suppression.filter(|(_, suppression)| {
         // What no declaration of a person is, is not told as one.
-        matches!(listed.kind, SuppressionKind::Objection | SuppressionKind::Withdrawal)
+        matches!(suppression.kind, SuppressionKind::Objection | SuppressionKind::Withdrawal)
     });
-    let mut told: Vec<_> = declared
-        .map(|(reachable, listed)| (reachable.channel(), listed.purpose.clone(), listed.since))
+    let mut entries: Vec<_> = declared
+        .map(|(reachable, suppression)| (reachable.channel(), suppression.purpose.clone(), suppression.since))
         .collect();
-    told.sort_by_key(|(channel, purpose, since)| (channel.to_value(), purpose.clone(), *since));
-    told.dedup();
-    Ok(told)
+    entries.sort_by_key(|(channel, purpose, since)| (channel.to_value(), purpose.clone(), *since));
+    entries.dedup();
+    Ok(entries)
 }
 
 /// What the list says of addresses that come to a contact, whose identities are locked.
 ///
 /// # Errors
 /// `INTERNAL` from the database, and where an identity is not locked: a no could come in between.
-pub async fn look(tx: &Transaction, reached: &NewAddresses) -> Result<Found, Error> {
-    if reached.all().is_empty() {
-        return Ok(Found::default());
+pub async fn lookup(tx: &Transaction, addresses: &NewAddresses) -> Result<SuppressionMatches, Error> {
+    if addresses.all().is_empty() {
+        return Ok(SuppressionMatches::default());
     }
-    if !tx.has_locks(reached.locks(), LockMode::Shared) {
+    if !tx.has_locks(addresses.locks(), LockMode::Shared) {
         return Err(Error::internal("an address that is looked up without its lock"));
     }
-    let ring = tx.existing_installation_keys().await?;
-    find(tx.connection(), ring.as_ref(), tx.reader(), std::slice::from_ref(reached)).await
+    let installation_keys = tx.existing_installation_keys().await?;
+    find(tx.connection(), installation_keys.as_ref(), tx.reader(), std::slice::from_ref(addresses)).await
 }
 
-/// Rejects a new contact whose only purpose is one that the list closes for one of its addresses; `found` is what the list says of these.
+/// Rejects a new contact whose only purpose is one that the list closes for one of its addresses; `matches` is what the list says of these.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` at the address.
-pub fn refuse(found: &Found, policy: &Policy, reached: &NewAddresses, purpose: &str) -> Result<(), Error> {
-    let Some(channel) = found.blocked(policy, reached, purpose) else { return Ok(()) };
-    let place = match channel {
+pub fn reject_suppressed(
+    matches: &SuppressionMatches,
+    policy: &Policy,
+    addresses: &NewAddresses,
+    purpose: &str,
+) -> Result<(), Error> {
+    let Some(channel) = matches.blocked_channel(policy, addresses, purpose) else { return Ok(()) };
+    let position = match channel {
         Channel::Email => "email",
         Channel::Phone | Channel::Sms => "phone",
         Channel::Post => "street",
     };
     let message = "this address must not be used for this purpose: whoever has it objected";
-    Err(Error::bad_input(message).with_input_path(format!("input.{place}")))
+    Err(Error::bad_input(message).with_input_path(format!("input.{position}")))
 }

@@ -6,21 +6,23 @@
 //! that brings the address or the no.
 
 mod blocks;
-mod declared;
 mod digests;
-mod duties;
 mod entries;
+mod known_entries;
 mod lookup;
-mod meeting;
+mod opt_out_declaration;
 mod reviews;
 mod statements;
-mod yeses;
+mod stop_duties;
+mod targets;
 
-pub use blocks::{bring, close, compare, lift, lift_all, rows_of};
-pub use declared::Declared;
-pub use duties::{owe, told_digest};
+pub use blocks::{apply_to_new_addresses, block_channel, block_rows, lift_block, lift_blocks, reapply};
 pub use entries::declare;
-pub use lookup::{Found, Listed, find, is_advertising, look, of_contact, refuse};
-pub use meeting::{Meant, Whom, meet, with_identities};
-pub use reviews::{Overview, Part, is_due, overview, review};
-pub use yeses::{Question, knows};
+pub use known_entries::{KnownEntryQuery, is_already_listed};
+pub use lookup::{
+    Suppression, SuppressionMatches, declared_for_contact, find, is_advertising, lookup, reject_suppressed,
+};
+pub use opt_out_declaration::OptOutDeclaration;
+pub use reviews::{Overview, OverviewPart, is_due, overview, review};
+pub use stop_duties::{address_digest, create_stops_for_contacts};
+pub use targets::{Affected, Target, contacts_with_addresses, find_and_lock};

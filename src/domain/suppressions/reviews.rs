@@ -30,7 +30,7 @@ const LIST_ID: Uuid = Uuid::from_u128(0x5375_7070_7265_7373_696f_6e00_0000_0001)
 /// How many addresses are on the list for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Part {
+pub struct OverviewPart {
     /// Code of the purpose or group.
     pub purpose: String,
     /// Whether the policy knows it still.
@@ -50,7 +50,7 @@ pub struct Part {
 #[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// By purpose and kind.
-    pub parts: Vec<Part>,
+    pub parts: Vec<OverviewPart>,
     /// When it was last looked over.
     pub reviewed_at: Option<DateTime<Utc>>,
     /// When that is to be done next; null where nothing is on the list.
@@ -79,11 +79,11 @@ pub async fn overview(app: &App) -> Result<Overview, Error> {
         .all(db)
         .await?;
     let policy = app.policy.current();
-    let parts: Vec<Part> = rows
+    let parts: Vec<OverviewPart> = rows
         .into_iter()
         .map(|(purpose, kind, entries, first_at, last_at)| {
             let known = policy.purpose(&purpose).is_some();
-            Part { purpose, known, kind: kind.to_value(), entries, first_at, last_at }
+            OverviewPart { purpose, known, kind: kind.to_value(), entries, first_at, last_at }
         })
         .collect();
     let reviewed_at: Option<DateTime<Utc>> = audit_entry::Entity::find()
@@ -115,9 +115,9 @@ pub async fn is_due(app: &App) -> Result<bool, Error> {
 /// # Errors
 /// `BAD_USER_INPUT` for a purpose that the policy knows, or that nothing is listed for; `INTERNAL` from the database.
 pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Error> {
-    let found = overview(app).await?;
+    let overview = overview(app).await?;
     for code in ended {
-        match found.parts.iter().find(|part| part.purpose == *code) {
+        match overview.parts.iter().find(|part| part.purpose == *code) {
             None => return Err(Error::bad_input(format!("nothing is on the list for `{code}`"))),
             Some(part) if part.known => {
                 let message =
@@ -138,23 +138,30 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
         .all(tx.connection())
         .await?;
     let last = loaded.first().map(|(_, revision)| revision);
-    let in_force = |code: &&String| loaded.iter().any(|(known, of)| known == *code && Some(of) == last);
+    let in_force =
+        |code: &&String| loaded.iter().any(|(candidate, of)| candidate == *code && Some(of) == last);
     if let Some(code) = ended.iter().find(in_force) {
         return Err(Error::bad_input(format!("`{code}` is a purpose of the policy that servers run by")));
     }
-    let gone = Entity::delete_many().filter(Column::PurposeCode.is_in(ended)).exec(tx.connection()).await?;
-    let told = json!({ "entries": found.parts.iter().map(|part| part.entries).sum::<i64>(), "gone": gone.rows_affected });
-    tx.record(entry(told)).await?;
+    let deleted =
+        Entity::delete_many().filter(Column::PurposeCode.is_in(ended)).exec(tx.connection()).await?;
+    let details = json!({ "entries": overview.parts.iter().map(|part| part.entries).sum::<i64>(), "gone": deleted.rows_affected });
+    tx.record(entry(details)).await?;
     tx.commit().await?;
-    Ok(gone.rows_affected)
+    Ok(deleted.rows_affected)
 }
 
-fn entry(told: serde_json::Value) -> Entry {
+fn entry(details: serde_json::Value) -> Entry {
     Entry {
         action: REVIEWED,
         entity_type: ENTRIES,
         entity_id: Some(LIST_ID),
         contact_id: None,
-        changes: ChangeSet::single("AuditEntry.action", DataCategory::Audit, serde_json::Value::Null, told),
+        changes: ChangeSet::single(
+            "AuditEntry.action",
+            DataCategory::Audit,
+            serde_json::Value::Null,
+            details,
+        ),
     }
 }

@@ -4,13 +4,13 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TryGeta
 use uuid::Uuid;
 
 /// A statement in the making.
-pub(super) struct Text {
+pub(super) struct SqlText {
     backend: DbBackend,
     sql: String,
     values: Vec<Value>,
 }
 
-impl Text {
+impl SqlText {
     pub(super) fn new(backend: DbBackend) -> Self {
         Self { backend, sql: String::new(), values: Vec::new() }
     }
@@ -30,7 +30,7 @@ impl Text {
     }
 
     /// ` IN (...)` of the values.
-    pub(super) fn within<V: Into<Value> + Clone>(&mut self, values: &[V]) -> &mut Self {
+    pub(super) fn push_in<V: Into<Value> + Clone>(&mut self, values: &[V]) -> &mut Self {
         self.push(" IN (");
         for (index, value) in values.iter().enumerate() {
             self.push(if index == 0 { "" } else { ", " }).bind(value.clone());

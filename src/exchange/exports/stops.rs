@@ -11,7 +11,7 @@ use crate::{
     app::App,
     audit::{self, Author},
     base::error::Error,
-    domain::stops::{self, Line, Told},
+    domain::stops::{self, Line, StopReport},
 };
 
 /// The columns of a stop file.
@@ -27,7 +27,7 @@ pub enum StopFormat {
     Json,
 }
 
-/// Writes every duty of `recipient` that is not acknowledged to `out`. Once it is written whole it counts as told; what fails before leaves
+/// Writes every duty of `find_recipient` that is not acknowledged to `out`. Once it is written whole it counts as told; what fails before leaves
 /// everything as it was.
 ///
 /// # Errors
@@ -38,16 +38,16 @@ pub async fn stops<W: Write>(
     recipient: Uuid,
     format: StopFormat,
     out: W,
-) -> Result<Told, Error> {
+) -> Result<StopReport, Error> {
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
     let mut writer = StopWriter::open(format, recipient, out)?;
-    let summary = stops::tell(&mut tx, recipient, |line| writer.line(line)).await?;
+    let summary = stops::export(&mut tx, recipient, |line| writer.line(line)).await?;
     writer.finish()?;
     tx.commit().await?;
     Ok(summary)
 }
 
-/// Notes that `recipient` did what a batch told it; gives of how many duties.
+/// Notes that `find_recipient` did what a batch told it; gives of how many duties.
 ///
 /// # Errors
 /// `NOT_FOUND` for a batch that this recipient was never told.

@@ -33,7 +33,7 @@ pub(super) fn read_numbers(reader: &Reader, cell: &str) -> AddressCell {
 
 fn read(reading: Reading, cell: &str) -> AddressCell {
     let all: Vec<Reachable> =
-        reading.identities.into_iter().map(|identity| Reachable::typed(identity, cell)).collect();
+        reading.identities.into_iter().map(|identity| Reachable::from_text(identity, cell)).collect();
     // What is filled and names nobody was not understood.
     AddressCell { unread: reading.unread || (all.is_empty() && !cell.trim().is_empty()), all }
 }

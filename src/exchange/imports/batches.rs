@@ -47,7 +47,7 @@ impl Batch {
         }
         for row in batch.rows.iter().chain(&batch.rejected_rows) {
             // The row keeps the keys of its addresses, so that the writer does not wait for them.
-            row.reached(reader)?;
+            row.addresses(reader)?;
         }
         Ok(batch)
     }

@@ -36,10 +36,10 @@ impl PersonIdentities {
             }
             let mut addresses: Vec<NewAddresses> = Vec::new();
             addresses.extend(
-                person.address().map(|address: &Reachable| NewAddresses::typed(vec![address.clone()])),
+                person.address().map(|address: &Reachable| NewAddresses::from_text(vec![address.clone()])),
             );
             for id in matches.get(*person).into_iter().flatten() {
-                addresses.extend(contacts::reached(connection, reader, *id).await?);
+                addresses.extend(contacts::addresses_of(connection, reader, *id).await?);
             }
             identities.insert((*person).clone(), addresses);
         }
@@ -78,7 +78,7 @@ impl LockScope<'_> {
         tx.lock_identities(locks, LockMode::Exclusive).await?;
         let mut records: BTreeSet<Uuid> = matches.values().flatten().copied().collect();
         for reached in before.0.values().flatten() {
-            records.extend(suppressions::with_identities(tx.connection(), reached).await?);
+            records.extend(suppressions::contacts_with_addresses(tx.connection(), reached).await?);
         }
         contacts::lock_all(tx, records.into_iter().collect()).await?;
         // Who came before the locks has committed by now.

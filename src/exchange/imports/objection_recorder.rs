@@ -17,7 +17,7 @@ use crate::{
     domain::{
         contacts::{NewAddresses, Reachable, channels_to, kind_on},
         objections::{self, NewObjection},
-        suppressions::{self, Question},
+        suppressions::{self, KnownEntryQuery},
     },
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
     registry::CONTACT,
@@ -145,8 +145,8 @@ pub(super) async fn block_addresses(
     let mut outcome = DeclarationOutcome::default();
     let mut by_channel: Vec<(Channel, Vec<Reachable>)> = Vec::new();
     for address in declaration.addresses.iter().filter_map(PersonRef::address) {
-        let typed = NewAddresses::typed(vec![address.clone()]);
-        let number = suppressions::with_identities(tx.connection(), &typed).await?.len();
+        let typed = NewAddresses::from_text(vec![address.clone()]);
+        let number = suppressions::contacts_with_addresses(tx.connection(), &typed).await?.len();
         outcome.contacts += number;
         let kind_channels = channels_to(address.identity().kind());
         let named = declaration.channel.filter(|channel| kind_channels.contains(channel));
@@ -175,9 +175,9 @@ async fn add_to_list(
     if addresses.is_empty() {
         return Ok(false);
     }
-    let typed = NewAddresses::typed(addresses);
-    let listed = suppressions::look(tx, &typed).await?;
-    let new = suppressions::Declared {
+    let typed = NewAddresses::from_text(addresses);
+    let listed = suppressions::lookup(tx, &typed).await?;
+    let new = suppressions::OptOutDeclaration {
         purpose: declaration.purpose.to_owned(),
         kind,
         channel,
@@ -186,8 +186,9 @@ async fn add_to_list(
     };
     let policy = tx.policy().clone();
     let dated = declaration.at.is_some();
-    let question = Question { policy: &policy, found: &listed, reached: &typed, declared: &new, dated };
-    let is_known = suppressions::knows(tx.connection(), question).await?;
+    let question =
+        KnownEntryQuery { policy: &policy, matches: &listed, addresses: &typed, declared: &new, dated };
+    let is_known = suppressions::is_already_listed(tx.connection(), question).await?;
     if !is_known || kind == SuppressionKind::Objection {
         suppressions::declare(tx, &[], &typed, &[new]).await?;
     }

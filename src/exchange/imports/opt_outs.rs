@@ -35,7 +35,7 @@ impl<'r> OptOutRow<'r> {
             Some(native) => PersonRef::Id(native.id),
             None => PersonRef::External(row.external_id.clone()),
         };
-        let reached = row.reached(reader)?;
+        let reached = row.addresses(reader)?;
         let addresses = reached.all().iter().cloned().map(PersonRef::Address).collect();
         let (given, family) = reached.names();
         Ok(Self { row, source_ref, addresses, names: (given.map(fold), family.map(fold)) })

@@ -59,7 +59,7 @@ pub(super) struct RowOptOut {
 
 impl Row {
     /// The addresses by which the contact would be reached, under an id that stands for the row.
-    pub fn reached(&self, reader: &Reader) -> Result<&NewAddresses, Error> {
+    pub fn addresses(&self, reader: &Reader) -> Result<&NewAddresses, Error> {
         Ok(&self.as_contact(reader)?.1)
     }
 
@@ -80,7 +80,7 @@ impl Row {
         contacts::set_all(reader, &mut contact, values)?;
         let points = self.points.iter().map(|(point, _)| point.row(reader, Uuid::nil(), contact.created_at));
         let points: Vec<_> = points.collect();
-        let reached = NewAddresses::of(reader, &contact, &points);
+        let reached = NewAddresses::of_contact(reader, &contact, &points);
         Ok(self.as_contact.get_or_init(|| (contact, reached)))
     }
 }

@@ -25,7 +25,7 @@ use crate::{
         contacts::NewAddresses,
         grounds::NewGround,
         operations::{self, CreationLog, NewContactRows},
-        suppressions::{self, Found},
+        suppressions::{self, SuppressionMatches},
     },
     policy::Policy,
 };
@@ -163,7 +163,7 @@ async fn record_opt_outs(
 
 /// What is locked of the addresses of rows.
 fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
-    let reached: Vec<&NewAddresses> = rows.map(|row| row.reached(&app.reader)).collect::<Result<_, _>>()?;
+    let reached: Vec<&NewAddresses> = rows.map(|row| row.addresses(&app.reader)).collect::<Result<_, _>>()?;
     Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 
@@ -175,20 +175,20 @@ async fn reject_suppressed<C: ConnectionTrait>(
     policy: &Policy,
     import: &ContactImport,
     sorted: &mut SortedRows<'_>,
-) -> Result<Found, Error> {
+) -> Result<SuppressionMatches, Error> {
     if ring.is_none() {
-        return Ok(Found::default());
+        return Ok(SuppressionMatches::default());
     }
     let mut reached = Vec::with_capacity(sorted.missing.len());
     for row in &sorted.missing {
-        reached.push(row.reached(reader)?.clone());
+        reached.push(row.addresses(reader)?.clone());
     }
     let found = suppressions::find(connection, ring, reader, &reached).await?;
     let mut reached = reached.iter();
     sorted.missing.retain(|row| {
         let blocked = reached
             .next()
-            .is_some_and(|addresses| found.blocked(policy, addresses, &import.purpose).is_some());
+            .is_some_and(|addresses| found.blocked_channel(policy, addresses, &import.purpose).is_some());
         if blocked {
             sorted.refused.push((row.line, Reason::Suppressed));
         }
@@ -202,7 +202,7 @@ fn new_contact(
     tx: &mut Transaction,
     import: &ContactImport,
     row: &Row,
-    found: &Found,
+    found: &SuppressionMatches,
 ) -> Result<NewContactRows, Error> {
     let (id, created_at) = match &row.native {
         // It may have been here before: its keys are looked for.
@@ -216,19 +216,19 @@ fn new_contact(
         ..point.row(tx.reader(), tx.new_id(), created_at.unwrap_or(tx.now()))
     });
     // The row was looked up before it had an id.
-    let listed = found.of(row.reached(tx.reader())?);
+    let listed = found.for_addresses(row.addresses(tx.reader())?);
     let ground = NewGround {
         purpose: import.purpose.clone(),
         reference: Some(import.ground.trim().to_owned()),
         since: import.since,
         until: None,
-        place: "ground",
+        input_path: "ground",
     };
     Ok(NewContactRows {
         points: points.collect(),
         sources: sources_of(tx, import, row, id),
         ground: Some(ground.row(tx, id)),
-        blocks: suppressions::rows_of(tx, id, &listed),
+        blocks: suppressions::block_rows(tx, id, &listed),
         contact,
     })
 }

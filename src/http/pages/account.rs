@@ -134,7 +134,8 @@ fn name(texts: Texts, person: &Person) -> String {
 async fn blocked(request: &PageRequest, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
     let ring = audit::installation_keys(&request.app).await?;
     let suppressions =
-        suppressions::of_contact(&request.app.db.reader, ring, &request.app.reader, contact).await?;
+        suppressions::declared_for_contact(&request.app.db.reader, ring, &request.app.reader, contact)
+            .await?;
     let texts = request.texts;
     let lines = suppressions.iter().filter_map(|(_, code, since)| {
         let purpose = policy.purpose(code)?;

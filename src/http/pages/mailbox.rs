@@ -79,7 +79,7 @@ fn is_mailed(purpose: &PurposeDef) -> bool {
 async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (app, policy) = (&request.app, request.app.policy.current());
     let address = Address::email(&app.reader, &mailbox.key)?;
-    let reached = address.reached();
+    let reached = address.addresses();
     let ring = audit::installation_keys(app).await?;
     let suppressions =
         suppressions::find(&app.db.reader, Some(ring), &app.reader, std::slice::from_ref(reached)).await?;
@@ -90,7 +90,7 @@ async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<C
         if reaches {
             reached_purposes.push(purpose);
         }
-        let stopped = !reaches && suppressions.blocked(&policy, reached, &purpose.code).is_some();
+        let stopped = !reaches && suppressions.blocked_channel(&policy, reached, &purpose.code).is_some();
         choices.push(Choice {
             code: purpose.code.clone(),
             title: request.texts.pick(&purpose.title_de, &purpose.title_en).to_owned(),
@@ -113,7 +113,7 @@ async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<C
     });
     let groups = groups.map(|group| Group {
         code: group.code.clone(),
-        done: suppressions.blocked(&policy, reached, &group.code).is_some()
+        done: suppressions.blocked_channel(&policy, reached, &group.code).is_some()
             && !reached_purposes.iter().any(|kind| kind.group.as_deref() == Some(&group.code)),
     });
     let groups = groups.collect();

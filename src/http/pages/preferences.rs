@@ -68,7 +68,7 @@ pub(super) async fn unsubscribe(request: &PageRequest, token: &str) -> Result<bo
 
 async fn whose(request: &PageRequest, link: &link_tokens::Preference) -> Result<Option<LinkHolder>, Error> {
     // A withdrawal must not get lost because two records became one.
-    let contact = contacts::merge::stays(&request.app.db.reader, link.contact).await?;
+    let contact = contacts::merge::surviving_id(&request.app.db.reader, link.contact).await?;
     let actor = request.subject(contact)?;
     let person = queries::person(request, &actor, contact, false).await?;
     Ok(person.map(|person| LinkHolder { contact, purpose: link.purpose.clone(), actor, person }))

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     audit::{self, Author},
     base::error::Error,
-    domain::consents::{self as declared, ExistingConsents, Outcome, Said},
+    domain::consents::{self as declared, BulkOutcome, DeclaredState, ExistingConsents},
     exchange::imports::{
         Problem,
         contact_lookup::{PersonRef, contact_ids},
@@ -32,7 +32,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                 .await?;
         let new_id = || self.app.new_id();
         let used = load_used_channels(reader, lines, &matches).await?;
-        let declarations: Vec<declared::Told> = lines
+        let declarations: Vec<declared::BulkDeclaration> = lines
             .iter()
             .flat_map(|line| declarations_of(line, &declaring_contacts(line, &matches, &existing), &used))
             .collect();
@@ -46,7 +46,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                 .into_iter()
                 .flatten()
             {
-                existing.take(&self.rules.policy, &new_id, ended)?;
+                existing.apply(&self.rules.policy, &new_id, ended)?;
             }
         }
         let mut outcomes = self.decide(&mut existing, (&matches, &used), lines, &new_id)?;
@@ -56,7 +56,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         for (line, outcome) in lines.iter().zip(&mut outcomes).filter(|(line, _)| line.is_no()) {
             let (policy, now) = (self.rules.policy.as_ref(), self.rules.now());
             let by = SuppressionContext { policy, ring, reader: &self.app.reader, now };
-            let ended = matches!(outcome, RowOutcome::Done(Outcome::Taken));
+            let ended = matches!(outcome, RowOutcome::Done(BulkOutcome::Applied));
             let is_listed = suppression_entries::is_new_in_trial(
                 reader,
                 by,
@@ -78,8 +78,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
             };
             *outcome = with_suppression(outcome, is_listed, is_objected);
         }
-        for declarations in
-            declarations.into_iter().filter(|declarations| matches!(declarations.said, Said::Ended { .. }))
+        for declarations in declarations
+            .into_iter()
+            .filter(|declarations| matches!(declarations.state, DeclaredState::Ended { .. }))
         {
             self.trial_ends.entry(declaration_key(&declarations)).or_default().push(declarations);
         }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     app::App,
     base::{error::Error, identities::Reader},
-    domain::consents::Said,
+    domain::consents::DeclaredState,
     exchange::imports::{
         Problem, Reason,
         contact_lookup::PersonRef,
@@ -44,14 +44,14 @@ pub(super) struct Line {
     pub channel: Option<Channel>,
     /// Purposes and groups that the line objects to.
     pub objections: Vec<String>,
-    pub said: Said,
+    pub said: DeclaredState,
 }
 
 impl Line {
     /// 8 bytes of a digest of what the line says, beside whom it is about.
     pub fn content(&self) -> u64 {
         let text = match &self.said {
-            Said::Granted(grant) => format!(
+            DeclaredState::Granted(grant) => format!(
                 "{:?}",
                 (
                     grant.declared_at,
@@ -64,13 +64,13 @@ impl Line {
                     grant.expires_at
                 )
             ),
-            Said::Ended { refused, at, source } => format!("{:?}", (refused, at, source)),
+            DeclaredState::Ended { refused, at, source } => format!("{:?}", (refused, at, source)),
         };
         short_digest(&text)
     }
 
     pub fn is_no(&self) -> bool {
-        matches!(self.said, Said::Ended { .. })
+        matches!(self.said, DeclaredState::Ended { .. })
     }
 }
 
@@ -272,7 +272,7 @@ impl<R: Read> LineDraft<'_, R> {
             every_channel: false,
             channel: Some(channel),
             objections: Vec::new(),
-            said: Said::Granted(Box::new(grant?)),
+            said: DeclaredState::Granted(Box::new(grant?)),
         })
     }
 
@@ -324,7 +324,7 @@ impl<R: Read> LineDraft<'_, R> {
             targets,
             channel,
             objections: if is_objectable { vec![purpose.code.clone()] } else { Vec::new() },
-            said: Said::Ended { refused, at, source },
+            said: DeclaredState::Ended { refused, at, source },
         })
     }
 

@@ -34,7 +34,7 @@ use crate::{
     app::App,
     audit::{self, Author, EntryTiming, Transaction},
     base::error::Error,
-    domain::consents::{self as declared, ExistingConsents, Outcome, Said},
+    domain::consents::{self as declared, BulkOutcome, DeclaredState, ExistingConsents},
     exchange::imports::lock_scope::LockScope,
 };
 use columns::Columns;
@@ -80,7 +80,7 @@ struct ImportRun<'a, T> {
     report: ConsentReport,
     latest_grants: HashMap<u64, LatestGrant>,
     /// What a trial would have ended.
-    trial_ends: HashMap<u64, Vec<declared::Told>>,
+    trial_ends: HashMap<u64, Vec<declared::BulkDeclaration>>,
     held_back: HeldBack,
     /// Lines of which all is told.
     reported_lines: HashSet<u64>,
@@ -96,7 +96,7 @@ struct ImportRun<'a, T> {
 /// when it is done.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `tell` gives; batches before
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `export` gives; batches before
 /// that stay.
 pub async fn consents<R: Read + Send>(
     app: &App,
@@ -270,12 +270,13 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         )
         .await?;
         for line in lines {
-            let (Ok(contact), Said::Granted(grant)) = (sole_contact(&matches, &existing, line), &line.said)
+            let (Ok(contact), DeclaredState::Granted(grant)) =
+                (sole_contact(&matches, &existing, line), &line.said)
             else {
                 continue;
             };
             let Some(declaration) = grant_declaration(line, contact) else { continue };
-            if existing.admits(&self.rules.policy, &declaration, grant).is_err() {
+            if existing.check_grant(&self.rules.policy, &declaration, grant).is_err() {
                 continue;
             }
             let new = LatestGrant { rank: (grant.granted_at(), line.content()), line: line.line };
@@ -308,7 +309,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         }
         for (line, outcome) in lines.iter().zip(outcomes) {
             let reason = match outcome {
-                RowOutcome::Done(Outcome::Taken) => {
+                RowOutcome::Done(BulkOutcome::Applied) => {
                     let count = if line.is_no() { &mut self.report.ended } else { &mut self.report.granted };
                     *count += 1;
                     continue;
@@ -317,11 +318,11 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                     self.report.strays += 1;
                     continue;
                 }
-                RowOutcome::UnmatchedWithdrawal(false) | RowOutcome::Done(Outcome::Unchanged) => {
+                RowOutcome::UnmatchedWithdrawal(false) | RowOutcome::Done(BulkOutcome::Unchanged) => {
                     self.report.unchanged += 1;
                     continue;
                 }
-                RowOutcome::Done(Outcome::LeftOut(hindrance)) => {
+                RowOutcome::Done(BulkOutcome::Skipped(hindrance)) => {
                     self.report.left_out += 1;
                     hindrance.into()
                 }
@@ -373,7 +374,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         {
             // Objections first: they look at the consents that there are.
             let objected = self.record_objections(&mut tx, line, contacts).await?;
-            let ended = matches!(outcome, RowOutcome::Done(Outcome::Taken));
+            let ended = matches!(outcome, RowOutcome::Done(BulkOutcome::Applied));
             let is_listed = suppression_entries::suppress(&mut tx, &identities, line, ended).await?;
             if ended && !is_listed {
                 suppression_entries::notify_recipients(&mut tx, line, contacts).await?;
@@ -405,7 +406,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         line: &Line,
         contacts: &[Uuid],
     ) -> Result<bool, Error> {
-        let Said::Ended { at, source, .. } = &line.said else { return Ok(false) };
+        let DeclaredState::Ended { at, source, .. } = &line.said else { return Ok(false) };
         let mut changed = false;
         for purpose in &line.objections {
             let (addresses, source) = (line.persons.as_slice(), source.as_deref());
@@ -427,23 +428,23 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
             outcomes.push(match &line.said {
-                Said::Granted(_) => self.decide_grant(existing, matches, line, new_id)?,
-                Said::Ended { .. } => {
+                DeclaredState::Granted(_) => self.decide_grant(existing, matches, line, new_id)?,
+                DeclaredState::Ended { .. } => {
                     let contacts = named_contacts(line, matches, existing);
                     let mut any_taken = false;
                     for declaration in
                         declarations_of(line, &declaring_contacts(line, matches, existing), used)
                     {
                         any_taken |=
-                            existing.take(&self.rules.policy, new_id, &declaration)? == Outcome::Taken;
+                            existing.apply(&self.rules.policy, new_id, &declaration)? == BulkOutcome::Applied;
                     }
                     match (contacts.is_empty(), any_taken) {
                         (true, _) if line.persons.iter().all(|person| person.address().is_none()) => {
                             RowOutcome::Rejected(Reason::UnknownContact)
                         }
                         (true, _) => RowOutcome::UnmatchedWithdrawal(false),
-                        (false, true) => RowOutcome::Done(Outcome::Taken),
-                        (false, false) => RowOutcome::Done(Outcome::Unchanged),
+                        (false, true) => RowOutcome::Done(BulkOutcome::Applied),
+                        (false, false) => RowOutcome::Done(BulkOutcome::Unchanged),
                     }
                 }
             });
@@ -462,7 +463,9 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
             Ok(contact) => contact,
             Err(reason) => return Ok(RowOutcome::Rejected(reason)),
         };
-        let (Some(declaration), Said::Granted(grant)) = (grant_declaration(line, contact), &line.said) else {
+        let (Some(declaration), DeclaredState::Granted(grant)) =
+            (grant_declaration(line, contact), &line.said)
+        else {
             return Err(Error::internal("a consent to nothing"));
         };
         if self.held_back.has(contact, &declaration.purpose) {
@@ -470,10 +473,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         }
         let best = self.latest_grants.get(&declaration_key(&declaration)).map(|best| best.line);
         if best.is_some_and(|best| best != line.line)
-            && existing.admits(&self.rules.policy, &declaration, grant).is_ok()
+            && existing.check_grant(&self.rules.policy, &declaration, grant).is_ok()
         {
             return Ok(RowOutcome::Repeated);
         }
-        Ok(RowOutcome::Done(existing.take(&self.rules.policy, new_id, &declaration)?))
+        Ok(RowOutcome::Done(existing.apply(&self.rules.policy, new_id, &declaration)?))
     }
 }

@@ -1,13 +1,13 @@
 //! What becomes of a line. Room: exchange/imports/consents.
 
 use crate::{
-    domain::consents::{Outcome, SkipReason},
+    domain::consents::{BulkOutcome, SkipReason},
     exchange::imports::Reason,
 };
 
 /// What became of a line.
 pub(super) enum RowOutcome {
-    Done(Outcome),
+    Done(BulkOutcome),
     /// A no that met no record; whether that is new.
     UnmatchedWithdrawal(bool),
     Rejected(Reason),
@@ -36,7 +36,9 @@ impl From<SkipReason> for Reason {
 pub(super) fn with_suppression(outcome: &RowOutcome, is_listed: bool, is_objected: bool) -> RowOutcome {
     match outcome {
         RowOutcome::UnmatchedWithdrawal(_) => RowOutcome::UnmatchedWithdrawal(is_listed || is_objected),
-        RowOutcome::Done(Outcome::Unchanged) if is_listed || is_objected => RowOutcome::Done(Outcome::Taken),
+        RowOutcome::Done(BulkOutcome::Unchanged) if is_listed || is_objected => {
+            RowOutcome::Done(BulkOutcome::Applied)
+        }
         RowOutcome::Rejected(reason) => RowOutcome::Rejected(*reason),
         RowOutcome::Done(outcome) => RowOutcome::Done(*outcome),
         RowOutcome::HeldBack => RowOutcome::HeldBack,

@@ -13,9 +13,9 @@ use crate::{
     base::{error::Error, identities::Reader},
     crypto::installation_keys::InstallationKeys,
     domain::{
-        consents::Said,
+        consents::DeclaredState,
         contacts::{NewAddresses, Reachable},
-        suppressions::{self, Declared, Question},
+        suppressions::{self, KnownEntryQuery, OptOutDeclaration},
     },
     exchange::imports::lock_scope::PersonIdentities,
     policy::Policy,
@@ -34,12 +34,12 @@ pub(super) struct SuppressionContext<'a> {
 }
 
 /// What the line ends, as it is put on the list: consents to be withdrawn. What it objects to goes in as objections do.
-fn withdrawals_of(line: &Line, now: DateTime<Utc>) -> Vec<Declared> {
-    let Said::Ended { at, source, .. } = &line.said else { return Vec::new() };
+fn withdrawals_of(line: &Line, now: DateTime<Utc>) -> Vec<OptOutDeclaration> {
+    let DeclaredState::Ended { at, source, .. } = &line.said else { return Vec::new() };
     let mut purposes: Vec<&String> = line.targets.iter().map(|(purpose, _)| purpose).collect();
     purposes.sort_unstable();
     purposes.dedup();
-    let withdrawal = |purpose: &String| Declared {
+    let withdrawal = |purpose: &String| OptOutDeclaration {
         purpose: purpose.clone(),
         kind: SuppressionKind::Withdrawal,
         channel: line.channel,
@@ -50,7 +50,7 @@ fn withdrawals_of(line: &Line, now: DateTime<Utc>) -> Vec<Declared> {
 }
 
 fn is_dated(line: &Line) -> bool {
-    matches!(&line.said, Said::Ended { at: Some(_), .. })
+    matches!(&line.said, DeclaredState::Ended { at: Some(_), .. })
 }
 
 /// Puts what a line ends on the list, for all addresses of whom it names, and blocks every record of them; tells whether that is new.
@@ -83,7 +83,7 @@ pub(super) async fn notify_recipients(
     contacts: &[Uuid],
 ) -> Result<(), Error> {
     for withdrawal in withdrawals_of(line, tx.now()) {
-        suppressions::owe(tx, contacts, &withdrawal).await?;
+        suppressions::create_stops_for_contacts(tx, contacts, &withdrawal).await?;
     }
     Ok(())
 }
@@ -122,26 +122,26 @@ async fn is_new<C: ConnectionTrait>(
 ) -> Result<bool, Error> {
     let channel = line.channel;
     for reached in addresses {
-        let on_channel = reached.clone().narrowed(channel.as_ref().map(std::slice::from_ref));
+        let on_channel = reached.clone().on_channels(channel.as_ref().map(std::slice::from_ref));
         for withdrawal in withdrawals_of(line, context.now) {
             let dated = is_dated(line);
             let covered =
                 on_channel.all().iter().filter(|reachable| is_covered(trial, reachable, &withdrawal, dated));
-            let rest = on_channel.clone().beyond(&NewAddresses::typed(covered.cloned().collect()));
+            let rest = on_channel.clone().except(&NewAddresses::from_text(covered.cloned().collect()));
             if rest.all().is_empty() {
                 continue;
             }
             let found =
                 suppressions::find(connection, context.ring, context.reader, std::slice::from_ref(&rest))
                     .await?;
-            let question = Question {
+            let question = KnownEntryQuery {
                 policy: context.policy,
-                found: &found,
-                reached: &rest,
+                matches: &found,
+                addresses: &rest,
                 declared: &withdrawal,
                 dated,
             };
-            if !suppressions::knows(connection, question).await? {
+            if !suppressions::is_already_listed(connection, question).await? {
                 return Ok(true);
             }
         }
@@ -149,7 +149,12 @@ async fn is_new<C: ConnectionTrait>(
     Ok(false)
 }
 
-fn is_covered(trial: &TrialSuppressions, reachable: &Reachable, withdrawal: &Declared, dated: bool) -> bool {
+fn is_covered(
+    trial: &TrialSuppressions,
+    reachable: &Reachable,
+    withdrawal: &OptOutDeclaration,
+    dated: bool,
+) -> bool {
     [withdrawal.channel, None].into_iter().any(|channel| {
         let since = trial.get(&suppression_key(reachable, &withdrawal.purpose, channel));
         since.is_some_and(|since| !dated || *since >= withdrawal.since)

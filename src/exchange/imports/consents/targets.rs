@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::error::Error,
-    domain::consents::{ExistingConsents, Told},
+    domain::consents::{BulkDeclaration, ExistingConsents},
     exchange::imports::{
         Reason,
         contact_lookup::{self, ContactMatches, PersonRef},
@@ -23,13 +23,13 @@ use crate::{
 const MAX_BIND_VALUES: usize = 10_000;
 
 /// What a yes tells of the contact.
-pub(super) fn grant_declaration(line: &Line, contact_id: Uuid) -> Option<Told> {
+pub(super) fn grant_declaration(line: &Line, contact_id: Uuid) -> Option<BulkDeclaration> {
     let (purpose, channel) = line.targets.first()?.clone();
-    Some(Told { contact_id, purpose, channel, said: line.said.clone() })
+    Some(BulkDeclaration { contact_id, purpose, channel, state: line.said.clone() })
 }
 
 /// All that a line tells of the contacts: of a no on every channel also of those that the purposes use no more.
-pub(super) fn declarations_of(line: &Line, contacts: &[Uuid], used: &UsedChannels) -> Vec<Told> {
+pub(super) fn declarations_of(line: &Line, contacts: &[Uuid], used: &UsedChannels) -> Vec<BulkDeclaration> {
     let mut declarations = Vec::new();
     for contact_id in contacts.iter().copied() {
         let mut targets = line.targets.clone();
@@ -43,14 +43,15 @@ pub(super) fn declarations_of(line: &Line, contacts: &[Uuid], used: &UsedChannel
                 }
             }
         }
-        let declaration = |(purpose, channel)| Told { contact_id, purpose, channel, said: line.said.clone() };
+        let declaration =
+            |(purpose, channel)| BulkDeclaration { contact_id, purpose, channel, state: line.said.clone() };
         declarations.extend(targets.into_iter().map(declaration));
     }
     declarations
 }
 
 /// Stands for contact, purpose and channel; of a million two that differ are taken for the same once in ten million files.
-pub(super) fn declaration_key(declaration: &Told) -> u64 {
+pub(super) fn declaration_key(declaration: &BulkDeclaration) -> u64 {
     short_digest(&format!(
         "{}\0{}\0{}",
         declaration.contact_id,

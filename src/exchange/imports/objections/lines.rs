@@ -265,7 +265,7 @@ impl<R: Read> LineDraft<'_, R> {
             }
             (Some(_), true) => {
                 let identity = self.reader.postal(parts.each_ref().map(Option::as_deref), name.as_deref())?;
-                Some(Reachable::delivered(identity, parts))
+                Some(Reachable::from_postal_parts(identity, parts))
             }
         }
     }

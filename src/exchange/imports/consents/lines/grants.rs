@@ -69,7 +69,7 @@ impl<R: Read> LineDraft<'_, R> {
             source: source?,
             evidence,
             address,
-            told: addresses,
+            stated_addresses: addresses,
             expires_at: None,
         };
         grant.expires_at = self.end(purpose, grant.granted_at());
@@ -96,7 +96,7 @@ impl<R: Read> LineDraft<'_, R> {
 
     /// Until when a consent holds that was granted at `from`: never longer than the purpose says.
     fn end(&mut self, purpose: &PurposeDef, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let latest = purpose.validity.as_deref().map(|validity| consents::after(from, validity));
+        let latest = purpose.validity.as_deref().map(|validity| consents::add_period(from, validity));
         let Ok(latest) = latest.transpose() else {
             self.invalid_value("declaredAt", Reason::InvalidTime);
             return None;

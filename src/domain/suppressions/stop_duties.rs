@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Declared,
-    blocks::{channels, holders},
+    OptOutDeclaration,
+    blocks::{closed_channels, push_contacts_with},
     lookup::channels_of,
-    statements::Text,
+    statements::SqlText,
 };
 use crate::{
     audit::{LockMode, Transaction},
@@ -35,65 +35,74 @@ const COULD_READ: &str = "(EXISTS (SELECT 1 FROM consent k JOIN consent_event e 
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn owe(tx: &mut Transaction, contacts: &[Uuid], declared: &Declared) -> Result<(), Error> {
-    make(tx, contacts, &[], declared).await
+pub async fn create_stops_for_contacts(
+    tx: &mut Transaction,
+    contacts: &[Uuid],
+    declared: &OptOutDeclaration,
+) -> Result<(), Error> {
+    create_stops(tx, contacts, &[], declared).await
 }
 
-/// Owes a no to every recipient that used one of its kinds: of every record of the identities `meant`, and of the records `own` of the
+/// Owes a no to every recipient that used one of its kinds: of every record of the identities `targets`, and of the records `records` of the
 /// person on the channels that none of these is reached by. One statement, however many they are.
 ///
 /// A later no opens again what was acknowledged. What is on a list of others or cannot be delivered is no word of anybody.
-pub(super) async fn make(
+pub(super) async fn create_stops(
     tx: &mut Transaction,
-    own: &[Uuid],
-    meant: &[&Reachable],
-    declared: &Declared,
+    records: &[Uuid],
+    targets: &[&Reachable],
+    declared: &OptOutDeclaration,
 ) -> Result<(), Error> {
     if !matches!(declared.kind, SuppressionKind::Objection | SuppressionKind::Withdrawal) {
         return Ok(());
     }
     let policy = tx.policy().clone();
-    let owed = Owed::of(&policy, own, meant, declared);
-    if owed.codes.is_empty() {
+    let duties = StopDuties::plan(&policy, records, targets, declared);
+    if duties.codes.is_empty() {
         return Ok(());
     }
     tx.lock_uses(LockMode::Shared).await?;
-    let sql = owed.statement(tx, declared);
-    let met = sql.ids(tx.connection()).await?;
-    tx.record_without_values("makeStop", STOP.name, &met, "Stop.since");
+    let sql = duties.to_sql(tx, declared);
+    let affected = sql.ids(tx.connection()).await?;
+    tx.record_without_values("makeStop", STOP.name, &affected, "Stop.since");
     Ok(())
 }
 
 /// SHA-256 of the key of a mailbox or number, hexadecimal, as recipients make it; of postal addresses there are too many spellings.
-pub fn told_digest(kind: Kind, key: &str) -> Option<String> {
+pub fn address_digest(kind: Kind, key: &str) -> Option<String> {
     (kind != Kind::Postal).then(|| hex::encode(Sha256::digest(key)))
 }
 
 /// What is owed, and of whom.
-struct Owed<'a> {
-    own: &'a [Uuid],
+struct StopDuties<'a> {
+    records: &'a [Uuid],
     /// Identities with the channel that they are closed on.
     identities: Vec<(&'a Reachable, Channel)>,
     /// Channels of the own records alone; `None` where a kind names no channel.
-    alone: Vec<Option<Channel>>,
+    channels_without_address: Vec<Option<Channel>>,
     /// Kinds by the channel on which they end.
     codes: BTreeMap<Option<String>, Vec<&'a str>>,
     /// Kinds for which every contact may be read.
     for_all: Vec<&'a str>,
 }
 
-impl<'a> Owed<'a> {
-    fn of(policy: &'a Policy, own: &'a [Uuid], meant: &[&'a Reachable], declared: &Declared) -> Self {
-        let mut owed = Owed {
-            own,
-            identities: meant
+impl<'a> StopDuties<'a> {
+    fn plan(
+        policy: &'a Policy,
+        records: &'a [Uuid],
+        targets: &[&'a Reachable],
+        declared: &OptOutDeclaration,
+    ) -> Self {
+        let mut duties = StopDuties {
+            records,
+            identities: targets
                 .iter()
                 .flat_map(|reachable| {
-                    let closed = channels(reachable, declared.channel).into_iter();
+                    let closed = closed_channels(reachable, declared.channel).into_iter();
                     closed.map(|channel| (*reachable, channel))
                 })
                 .collect(),
-            alone: Vec::new(),
+            channels_without_address: Vec::new(),
             codes: BTreeMap::new(),
             for_all: Vec::new(),
         };
@@ -104,14 +113,14 @@ impl<'a> Owed<'a> {
         for kind in kinds {
             let used = channels_of(policy, &kind.code);
             let uses = |channel: &Channel| used.is_empty() || used.contains(channel);
-            let mut closed: Vec<Option<Channel>> = owed
+            let mut closed: Vec<Option<Channel>> = duties
                 .identities
                 .iter()
                 .map(|(_, channel)| *channel)
                 .filter(|channel| uses(channel))
                 .map(Some)
                 .collect();
-            if !own.is_empty() {
+            if !records.is_empty() {
                 let all: Vec<Option<Channel>> = match declared.channel {
                     Some(channel) => Some(channel).filter(uses).into_iter().map(Some).collect(),
                     None if used.is_empty() => vec![None],
@@ -120,37 +129,39 @@ impl<'a> Owed<'a> {
                 for channel in all {
                     if !closed.contains(&channel) {
                         closed.push(channel);
-                        owed.alone.push(channel);
+                        duties.channels_without_address.push(channel);
                     }
                 }
             }
             for channel in closed {
-                let codes = owed.codes.entry(channel.map(|channel| channel.to_value())).or_default();
+                let codes = duties.codes.entry(channel.map(|channel| channel.to_value())).or_default();
                 if !codes.contains(&kind.code.as_str()) {
                     codes.push(&kind.code);
                 }
             }
             if kind.grounds == Grounds::EveryContact {
-                owed.for_all.push(&kind.code);
+                duties.for_all.push(&kind.code);
             }
         }
-        owed.alone.sort_unstable_by_key(|channel| channel.map(|channel| channel.to_value()));
-        owed.alone.dedup();
+        duties
+            .channels_without_address
+            .sort_unstable_by_key(|channel| channel.map(|channel| channel.to_value()));
+        duties.channels_without_address.dedup();
         // One mailbox may stand on a contact in several spellings.
         let mut seen = Vec::new();
-        owed.identities.retain(|(reachable, channel)| {
+        duties.identities.retain(|(reachable, channel)| {
             let known = seen.contains(&(reachable.identity(), *channel));
             seen.push((reachable.identity(), *channel));
             !known
         });
-        owed.identities.retain(|(_, channel)| owed.codes.contains_key(&Some(channel.to_value())));
-        owed
+        duties.identities.retain(|(_, channel)| duties.codes.contains_key(&Some(channel.to_value())));
+        duties
     }
 
-    fn statement(&self, tx: &Transaction, declared: &Declared) -> Text {
+    fn to_sql(&self, tx: &Transaction, declared: &OptOutDeclaration) -> SqlText {
         let backend = tx.connection().get_database_backend();
         let id = if backend == DbBackend::Postgres { "gen_random_uuid()" } else { "randomblob(16)" };
-        let mut sql = Text::new(backend);
+        let mut sql = SqlText::new(backend);
         sql.push(
             "INSERT INTO stop (id, recipient_id, contact_id, purpose_code, channel, address_kind, address_sha256, since, made_at) \
              SELECT ",
@@ -158,7 +169,7 @@ impl<'a> Owed<'a> {
         sql.push(id).push(", u.recipient_id, s.contact_id, u.purpose_code, s.channel, s.kind, s.digest, ");
         sql.bind(declared.since).push(", ").bind(tx.now());
         sql.push(" FROM recipient_use u JOIN (");
-        self.push_whom(&mut sql);
+        self.push_targets(&mut sql);
         sql.push(") s ON (1 = 0");
         for (channel, codes) in &self.codes {
             sql.push(" OR (s.channel ");
@@ -167,14 +178,14 @@ impl<'a> Owed<'a> {
                 None => sql.push("IS NULL"),
             };
             sql.push(" AND u.purpose_code");
-            sql.within(codes).push(")");
+            sql.push_in(codes).push(")");
         }
         sql.push(") JOIN contact c ON c.id = s.contact_id WHERE u.until_at >= ").bind(tx.copy_cutoff());
         sql.push(" AND c.state <> 'ERASED' AND ").push(COULD_READ);
         if !self.for_all.is_empty() {
             sql.push(" OR (u.purpose_code");
             // What a merge has joined may be older than the contact that stays.
-            sql.within(&self.for_all).push(
+            sql.push_in(&self.for_all).push(
                 " AND (c.created_at <= u.until_at OR EXISTS (SELECT 1 FROM contact_merge m WHERE m.contact_id = c.id)))",
             );
         }
@@ -187,21 +198,21 @@ impl<'a> Owed<'a> {
     }
 
     /// Who is meant: contact, channel, kind of address and its digest.
-    fn push_whom(&self, sql: &mut Text) {
+    fn push_targets(&self, sql: &mut SqlText) {
         for (index, (reachable, channel)) in self.identities.iter().enumerate() {
             let kind = reachable.identity().kind();
             sql.push(if index == 0 { "" } else { " UNION " });
             sql.push("SELECT h.contact_id, h.channel, '").push(&point_kind(kind).to_value());
-            sql.push("' AS kind, CAST(").bind(told_digest(kind, reachable.identity().key()));
+            sql.push("' AS kind, CAST(").bind(address_digest(kind, reachable.identity().key()));
             sql.push(" AS text) AS digest FROM (");
-            holders(sql, reachable, Some(*channel));
+            push_contacts_with(sql, reachable, Some(*channel));
             sql.push(") h");
         }
-        for (index, channel) in self.alone.iter().enumerate() {
+        for (index, channel) in self.channels_without_address.iter().enumerate() {
             sql.push(if index == 0 && self.identities.is_empty() { "" } else { " UNION " });
             sql.push("SELECT o.id AS contact_id, CAST(").bind(channel.map(|channel| channel.to_value()));
             sql.push(" AS text) AS channel, CAST(NULL AS text) AS kind, CAST(NULL AS text) AS digest FROM contact o WHERE o.id");
-            sql.within(self.own);
+            sql.push_in(self.records);
         }
     }
 }

@@ -10,14 +10,14 @@ use entity::{contact, contact_point, enums::ContactState, key_reader, link, sign
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{bound_anew, noes};
+use super::{opt_outs, rebind_consents};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, LockMode, RowFailures, Transaction},
     base::{error::Error, identities},
     domain::{
         contacts::{self, NewAddresses},
-        suppressions::{self, compare},
+        suppressions::{self, reapply},
     },
     registry::{CONTACT, CONTACT_POINT, DataCategory},
 };
@@ -29,17 +29,17 @@ const ACTOR: &str = "server";
 
 /// What was mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct KeyRefreshReport {
     /// Contacts whose keys were made anew.
-    pub read_anew: u64,
+    pub rekeyed: u64,
     /// Contacts that lacked a block which the list says.
-    pub mended: u64,
+    pub repaired: u64,
 }
 
-impl Settled {
-    fn add(&mut self, other: Settled) {
-        self.read_anew += other.read_anew;
-        self.mended += other.mended;
+impl KeyRefreshReport {
+    fn add(&mut self, other: KeyRefreshReport) {
+        self.rekeyed += other.rekeyed;
+        self.repaired += other.repaired;
     }
 }
 
@@ -47,18 +47,18 @@ impl Settled {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn settle(app: &App) -> Result<Settled, Error> {
-    let known = key_reader::Entity::find_by_id(1).one(&app.db.reader).await?;
+pub async fn refresh_address_keys(app: &App) -> Result<KeyRefreshReport, Error> {
+    let stored = key_reader::Entity::find_by_id(1).one(&app.db.reader).await?;
     let version = app.reader.version();
-    if known.is_some_and(|known| known.version == version) && !is_any_stale(app, &version).await? {
-        return Ok(Settled::default());
+    if stored.is_some_and(|stored| stored.version == version) && !is_any_stale(app, &version).await? {
+        return Ok(KeyRefreshReport::default());
     }
-    let settled = walk(app).await?;
-    audit::with_retry(|| finish(app)).await?;
-    if settled.read_anew > 0 {
-        tracing::info!(contacts = settled.read_anew, version, "the keys of addresses were made anew");
+    let report = refresh_all(app).await?;
+    audit::with_retry(|| finish_refresh(app)).await?;
+    if report.rekeyed > 0 {
+        tracing::info!(contacts = report.rekeyed, version, "the keys of addresses were made anew");
     }
-    Ok(settled)
+    Ok(report)
 }
 
 /// Whether a row has keys of another version: an older program that ran beside this one writes those of its own.
@@ -76,7 +76,7 @@ async fn is_any_stale(app: &App, version: &str) -> Result<bool, Error> {
         || point.limit(1).into_tuple::<Uuid>().one(&app.db.reader).await?.is_some())
 }
 
-async fn finish(app: &App) -> Result<(), Error> {
+async fn finish_refresh(app: &App) -> Result<(), Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let version = app.reader.version();
     for row in sign_up::Entity::find().all(tx.connection()).await? {
@@ -122,13 +122,14 @@ async fn finish(app: &App) -> Result<(), Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn agree(app: &App) -> Result<Settled, Error> {
-    walk(app).await
+pub async fn reconcile(app: &App) -> Result<KeyRefreshReport, Error> {
+    refresh_all(app).await
 }
 
 /// Goes through all contacts, and on past one that cannot be settled: that holds up nobody else's noes, and fails it in the end.
-async fn walk(app: &App) -> Result<Settled, Error> {
-    let (mut settled, mut last, mut failures) = (Settled::default(), Uuid::nil(), RowFailures::default());
+async fn refresh_all(app: &App) -> Result<KeyRefreshReport, Error> {
+    let (mut report, mut last, mut failures) =
+        (KeyRefreshReport::default(), Uuid::nil(), RowFailures::default());
     loop {
         let ids: Vec<Uuid> = contact::Entity::find()
             .select_only()
@@ -140,14 +141,14 @@ async fn walk(app: &App) -> Result<Settled, Error> {
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some(end) = ids.last() else { return failures.finish(settled) };
+        let Some(end) = ids.last() else { return failures.finish(report) };
         last = *end;
-        match audit::with_retry(|| batch(app, &ids)).await {
-            Ok(done) => settled.add(done),
+        match audit::with_retry(|| refresh_batch(app, &ids)).await {
+            Ok(batch_report) => report.add(batch_report),
             Err(_) => {
                 for id in &ids {
-                    let alone = audit::with_retry(|| batch(app, std::slice::from_ref(id))).await;
-                    settled.add(failures.tolerate(app, "a contact that is settled", *id, alone).await?);
+                    let result = audit::with_retry(|| refresh_batch(app, std::slice::from_ref(id))).await;
+                    report.add(failures.tolerate(app, "a contact that is settled", *id, result).await?);
                 }
             }
         }
@@ -155,45 +156,45 @@ async fn walk(app: &App) -> Result<Settled, Error> {
 }
 
 /// One transaction, in the order of locks: the identities, EXCLUSIVE where noes of before are carried, then the contacts.
-async fn batch(app: &App, ids: &[Uuid]) -> Result<Settled, Error> {
+async fn refresh_batch(app: &App, ids: &[Uuid]) -> Result<KeyRefreshReport, Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
-    let before = reached(&tx, ids).await?;
+    let before = load_addresses(&tx, ids).await?;
     let stale = before.iter().any(|(row, points, _)| is_stale(app, row, points));
     let mode = if stale { LockMode::Exclusive } else { LockMode::Shared };
-    tx.lock_identities(before.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode)
+    tx.lock_identities(before.iter().flat_map(|(.., addresses)| addresses.locks().collect::<Vec<_>>()), mode)
         .await?;
     // What is to be blocked beside these is locked along with them.
     let mut all: Vec<Uuid> = ids.to_vec();
     if stale {
-        for (.., reached) in &before {
-            all.extend(suppressions::with_identities(tx.connection(), reached).await?);
+        for (.., addresses) in &before {
+            all.extend(suppressions::contacts_with_addresses(tx.connection(), addresses).await?);
         }
     }
     contacts::lock_all(&tx, all).await?;
-    let behind = reached(&tx, ids).await?;
-    if !tx.has_locks(behind.iter().flat_map(|(.., reached)| reached.locks().collect::<Vec<_>>()), mode) {
+    let after = load_addresses(&tx, ids).await?;
+    if !tx.has_locks(after.iter().flat_map(|(.., addresses)| addresses.locks().collect::<Vec<_>>()), mode) {
         return Err(Error::repeat());
     }
-    let mut settled = Settled::default();
-    for (row, points, _) in &behind {
+    let mut report = KeyRefreshReport::default();
+    for (row, points, _) in &after {
         if is_stale(app, row, points) {
-            read_anew(&mut tx, row, points).await?;
-            settled.read_anew += 1;
+            rekey_contact(&mut tx, row, points).await?;
+            report.rekeyed += 1;
         }
     }
-    for (row, points, reached) in &behind {
+    for (row, points, addresses) in &after {
         let stale = is_stale(app, row, points);
         if stale {
-            noes::settle(&mut tx, reached).await?;
+            opt_outs::declare_past_opt_outs(&mut tx, addresses).await?;
         }
-        if compare(&mut tx, reached).await? > 0 && !stale {
-            settled.mended += 1;
+        if reapply(&mut tx, addresses).await? > 0 && !stale {
+            report.repaired += 1;
         }
     }
-    if settled != Settled::default() {
+    if report != KeyRefreshReport::default() {
         tx.commit().await?;
     }
-    Ok(settled)
+    Ok(report)
 }
 
 /// Whether another reader, or none, made its keys.
@@ -206,28 +207,28 @@ fn is_stale(app: &App, row: &contact::Model, points: &[contact_point::Model]) ->
 
 type Row = (contact::Model, Vec<contact_point::Model>, NewAddresses);
 
-async fn reached(tx: &Transaction, ids: &[Uuid]) -> Result<Vec<Row>, Error> {
+async fn load_addresses(tx: &Transaction, ids: &[Uuid]) -> Result<Vec<Row>, Error> {
     let rows = contact::Entity::find().filter(contact::Column::Id.is_in(ids.iter().copied()));
     let rows = rows.order_by_asc(contact::Column::Id).all(tx.connection()).await?;
     let points =
         contact_point::Entity::find().filter(contact_point::Column::ContactId.is_in(ids.iter().copied()));
-    let mut of: BTreeMap<Uuid, Vec<contact_point::Model>> = BTreeMap::new();
+    let mut by_contact: BTreeMap<Uuid, Vec<contact_point::Model>> = BTreeMap::new();
     for point in points.all(tx.connection()).await? {
-        of.entry(point.contact_id).or_default().push(point);
+        by_contact.entry(point.contact_id).or_default().push(point);
     }
     Ok(rows
         .into_iter()
         .map(|row| {
-            let points = of.remove(&row.id).unwrap_or_default();
-            let reached = NewAddresses::of(tx.reader(), &row, &points);
-            (row, points, reached)
+            let points = by_contact.remove(&row.id).unwrap_or_default();
+            let addresses = NewAddresses::of_contact(tx.reader(), &row, &points);
+            (row, points, addresses)
         })
         .collect())
 }
 
 /// Makes the keys of a contact, its points and what its consents are bound to anew. The values stay; so no version of the contact
 /// is made, and nothing of it is a change of its data.
-async fn read_anew(
+async fn rekey_contact(
     tx: &mut Transaction,
     row: &contact::Model,
     points: &[contact_point::Model],
@@ -238,16 +239,16 @@ async fn read_anew(
     for point in points {
         let parts =
             [&point.street, &point.postal_code, &point.city, &point.country].map(|part| part.as_deref());
-        let keyed = contact_point::Model {
+        let rekeyed_point = contact_point::Model {
             email_key: point.email.as_deref().map(|text| tx.reader().email_key(text)),
             phone_key: point.phone.as_deref().map(|text| tx.reader().phone_key(text)),
             postal_key: tx.reader().postal_key(parts),
             key_version: tx.reader().version(),
             ..point.clone()
         };
-        _ = tx.update::<contact_point::Entity>(&CONTACT_POINT, point, &keyed).await?;
+        _ = tx.update::<contact_point::Entity>(&CONTACT_POINT, point, &rekeyed_point).await?;
     }
-    bound_anew(tx, row, &after).await?;
+    rebind_consents(tx, row, &after).await?;
     tx.mark_affected(&[row.id]);
     tx.record_without_values("readAddressesAnew", "Contact", &[row.id], "Contact.id");
     Ok(())

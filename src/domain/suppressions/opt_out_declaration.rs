@@ -5,7 +5,7 @@ use entity::enums::{Channel, SuppressionKind};
 
 /// A no to advertising, as it is put on the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
+pub struct OptOutDeclaration {
     /// Code of the purpose or group.
     pub purpose: String,
     /// What it is.

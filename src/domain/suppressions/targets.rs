@@ -4,7 +4,7 @@ use entity::enums::Channel;
 use sea_orm::{ConnectionTrait, DbBackend, TryGetable};
 use uuid::Uuid;
 
-use super::{blocks::holders, statements::Text};
+use super::{blocks::push_contacts_with, statements::SqlText};
 use crate::{
     audit::{LockMode, Transaction},
     auth::actor::Actor,
@@ -19,24 +19,24 @@ const MAX_RECORDS: usize = 100;
 
 /// Whom somebody speaks of.
 #[derive(Clone, Copy, Debug)]
-pub enum Whom<'a> {
+pub enum Target<'a> {
     /// A contact.
     Contact(Uuid),
     /// A contact of which the caller is shown something else: whoever asks has to look whether that is there for the caller.
-    Holder(Uuid),
+    ContactOfRow(Uuid),
     /// Whoever has an address.
     Address(&'a Address),
 }
 
 /// Whom a no is about, all of it locked.
 #[derive(Debug)]
-pub struct Meant {
+pub struct Affected {
     /// The records of the person who says it, as far as the caller sees them; none where the address is that of several persons.
     pub contacts: Vec<Uuid>,
     /// The identities that it is about.
-    pub reached: NewAddresses,
+    pub addresses: NewAddresses,
     /// Whether anybody whom the caller sees has the address.
-    pub known: bool,
+    pub is_known: bool,
 }
 
 /// A record of an identity.
@@ -53,96 +53,96 @@ struct Record {
 /// # Errors
 /// `NOT_FOUND` for a contact that is not there for the caller; `FORBIDDEN_FIELD` for an address under a purpose on consent; transient
 /// where the contact has got another address meanwhile.
-pub async fn meet(
+pub async fn find_and_lock(
     tx: &mut Transaction,
     actor: &Actor,
-    whom: Whom<'_>,
+    target: Target<'_>,
     channels: Option<&[Channel]>,
-) -> Result<Meant, Error> {
-    match whom {
-        Whom::Contact(id) | Whom::Holder(id) => {
-            let reached = reached(tx, id).await?.narrowed(channels);
-            tx.lock_identities(reached.locks(), LockMode::Exclusive).await?;
-            lock_records(tx, &reached, &[id]).await?;
-            let reached = self::reached(tx, id).await?.narrowed(channels);
-            if !tx.has_locks(reached.locks(), LockMode::Exclusive) {
+) -> Result<Affected, Error> {
+    match target {
+        Target::Contact(id) | Target::ContactOfRow(id) => {
+            let addresses = load_addresses(tx, id).await?.on_channels(channels);
+            tx.lock_identities(addresses.locks(), LockMode::Exclusive).await?;
+            lock_records(tx, &addresses, &[id]).await?;
+            let addresses = self::load_addresses(tx, id).await?.on_channels(channels);
+            if !tx.has_locks(addresses.locks(), LockMode::Exclusive) {
                 // It has got another address meanwhile: the next attempt locks that one too.
                 return Err(Error::repeat());
             }
-            if matches!(whom, Whom::Contact(_)) && !tx.can_see(actor, &CONTACT, id).await? {
-                return Err(contacts::unknown());
+            if matches!(target, Target::Contact(_)) && !tx.can_see(actor, &CONTACT, id).await? {
+                return Err(contacts::not_found());
             }
-            Ok(Meant { contacts: vec![id], reached, known: true })
+            Ok(Affected { contacts: vec![id], addresses, is_known: true })
         }
-        Whom::Address(address) => {
-            permit(actor, address)?;
-            let named = address.reached().clone().narrowed(channels);
+        Target::Address(address) => {
+            check_lookup_permitted(actor, address)?;
+            let stated = address.addresses().clone().on_channels(channels);
             // The one person whose address it is said it for every address of that person.
-            let records = records(tx, &named, &[], false).await?;
-            let before = speaking(tx, actor, address, records).await?;
-            let reached = with_others(tx, &named, &before.ids, channels).await?;
-            tx.lock_identities(reached.locks(), LockMode::Exclusive).await?;
-            lock_records(tx, &reached, &before.ids).await?;
-            let records = self::records(tx, &named, &[], false).await?;
-            let contacts = speaking(tx, actor, address, records).await?;
-            let reached = with_others(tx, &named, &contacts.ids, channels).await?;
-            if contacts.ids != before.ids || !tx.has_locks(reached.locks(), LockMode::Exclusive) {
+            let records = records(tx, &stated, &[], false).await?;
+            let before = speaker(tx, actor, address, records).await?;
+            let addresses = with_other_addresses(tx, &stated, &before.ids, channels).await?;
+            tx.lock_identities(addresses.locks(), LockMode::Exclusive).await?;
+            lock_records(tx, &addresses, &before.ids).await?;
+            let records = self::records(tx, &stated, &[], false).await?;
+            let contacts = speaker(tx, actor, address, records).await?;
+            let addresses = with_other_addresses(tx, &stated, &contacts.ids, channels).await?;
+            if contacts.ids != before.ids || !tx.has_locks(addresses.locks(), LockMode::Exclusive) {
                 return Err(Error::repeat());
             }
-            Ok(Meant { known: contacts.known, contacts: contacts.ids, reached })
+            Ok(Affected { is_known: contacts.is_known, contacts: contacts.ids, addresses })
         }
     }
 }
 
-/// The identities `named`, and those of the records of the one person who has them, as far as `channels` lead there.
-async fn with_others(
+/// The identities `stated`, and those of the records of the one person who has them, as far as `channels` lead there.
+async fn with_other_addresses(
     tx: &Transaction,
-    named: &NewAddresses,
+    stated: &NewAddresses,
     records: &[Uuid],
     channels: Option<&[Channel]>,
 ) -> Result<NewAddresses, Error> {
-    let mut all = named.all().to_vec();
+    let mut all = stated.all().to_vec();
     for id in records {
-        let Some(own) = contacts::reached(tx.connection(), tx.reader(), *id).await? else { continue };
-        for reachable in own.narrowed(channels).all() {
-            if !all.iter().any(|known| known.identity() == reachable.identity()) {
+        let Some(own) = contacts::addresses_of(tx.connection(), tx.reader(), *id).await? else { continue };
+        for reachable in own.on_channels(channels).all() {
+            if !all.iter().any(|candidate| candidate.identity() == reachable.identity()) {
                 all.push(reachable.clone());
             }
         }
     }
-    Ok(NewAddresses::typed(all))
+    Ok(NewAddresses::from_text(all))
 }
 
-async fn reached(tx: &Transaction, id: Uuid) -> Result<NewAddresses, Error> {
-    contacts::reached(tx.connection(), tx.reader(), id).await?.ok_or_else(contacts::unknown)
+async fn load_addresses(tx: &Transaction, id: Uuid) -> Result<NewAddresses, Error> {
+    contacts::addresses_of(tx.connection(), tx.reader(), id).await?.ok_or_else(contacts::not_found)
 }
 
 /// Under a purpose on consent nobody is found by an address: who is found would tell whose address is not covered.
-fn permit(actor: &Actor, address: &Address) -> Result<(), Error> {
+fn check_lookup_permitted(actor: &Actor, address: &Address) -> Result<(), Error> {
     if actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent) {
         let message = "contacts may not be found by an address for this purpose";
         let coordinate = format!("{}.{}", CONTACT.name, address.name());
-        let place = format!("input.{}", address.name());
+        let input_path = format!("input.{}", address.name());
         return Err(Error::new(Code::ForbiddenField, message)
             .with_coordinate(coordinate)
-            .with_input_path(place));
+            .with_input_path(input_path));
     }
     Ok(())
 }
 
 /// Who speaks by an address.
-struct Speaking {
+struct Speaker {
     ids: Vec<Uuid>,
-    known: bool,
+    is_known: bool,
 }
 
 /// The records of the one person whose address it is; of several persons nobody is known to have spoken.
-async fn speaking(
+async fn speaker(
     tx: &Transaction,
     actor: &Actor,
     address: &Address,
     records: Vec<Record>,
-) -> Result<Speaking, Error> {
+) -> Result<Speaker, Error> {
     // Who may not read further addresses must not be told by who is found.
     let further = actor.can(&format!("ContactPoint.{}", address.name()), Action::Read);
     let mut first: Option<&(Option<String>, Option<String>)> = None;
@@ -157,52 +157,52 @@ async fn speaking(
             ids.push(record.id);
         }
     }
-    let known = !ids.is_empty();
-    Ok(Speaking { ids: if one_person { ids } else { Vec::new() }, known })
+    let is_known = !ids.is_empty();
+    Ok(Speaker { ids: if one_person { ids } else { Vec::new() }, is_known })
 }
 
 /// Ids of the contacts that have one of the identities, in their order.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn with_identities<C: ConnectionTrait>(
+pub async fn contacts_with_addresses<C: ConnectionTrait>(
     connection: &C,
-    reached: &NewAddresses,
+    addresses: &NewAddresses,
 ) -> Result<Vec<Uuid>, Error> {
-    if reached.all().is_empty() {
+    if addresses.all().is_empty() {
         return Ok(Vec::new());
     }
-    let mut sql = Text::new(connection.get_database_backend());
+    let mut sql = SqlText::new(connection.get_database_backend());
     sql.push("SELECT contact_id FROM (");
-    union(&mut sql, reached);
+    push_contact_union(&mut sql, addresses);
     sql.push(") s");
     Ok(sql.ids(connection).await?)
 }
 
-fn union(sql: &mut Text, reached: &NewAddresses) {
-    for (index, reachable) in reached.all().iter().enumerate() {
+fn push_contact_union(sql: &mut SqlText, addresses: &NewAddresses) {
+    for (index, reachable) in addresses.all().iter().enumerate() {
         sql.push(if index == 0 { "" } else { " UNION " });
-        holders(sql, reachable, None);
+        push_contacts_with(sql, reachable, None);
     }
 }
 
 /// Locks every record of the identities, and the contacts `also`, in the order of their ids.
-async fn lock_records(tx: &mut Transaction, reached: &NewAddresses, also: &[Uuid]) -> Result<(), Error> {
+async fn lock_records(tx: &mut Transaction, addresses: &NewAddresses, also: &[Uuid]) -> Result<(), Error> {
     tx.note_contact_locks();
-    records(tx, reached, also, true).await.map(|_| ())
+    records(tx, addresses, also, true).await.map(|_| ())
 }
 
 /// Every record of the identities, and the contacts `also`, in the order of their ids.
 async fn records(
     tx: &Transaction,
-    reached: &NewAddresses,
+    addresses: &NewAddresses,
     also: &[Uuid],
     locked: bool,
 ) -> Result<Vec<Record>, Error> {
     let backend = tx.connection().get_database_backend();
-    let mut sql = Text::new(backend);
+    let mut sql = SqlText::new(backend);
     sql.push("SELECT c.id, c.given_name_folded, c.family_name_folded, ");
-    primary(&mut sql, reached);
+    push_is_primary(&mut sql, addresses);
     // One list of ids, which the index of the contacts is asked for: an OR beside it would have every contact looked at.
     sql.push(" FROM contact c WHERE c.state <> 'ERASED' AND c.id IN (");
     let id = if backend == DbBackend::Postgres { ("CAST(", " AS uuid)") } else { ("", "") };
@@ -210,9 +210,9 @@ async fn records(
         sql.push(if index == 0 { "SELECT " } else { " UNION SELECT " });
         sql.push(id.0).bind(*contact).push(id.1).push(" AS contact_id");
     }
-    if !reached.all().is_empty() {
+    if !addresses.all().is_empty() {
         sql.push(if also.is_empty() { "" } else { " UNION " });
-        union(&mut sql, reached);
+        push_contact_union(&mut sql, addresses);
     } else if also.is_empty() {
         return Ok(Vec::new());
     }
@@ -232,17 +232,17 @@ async fn records(
 }
 
 /// Whether a primary address of the contact `c` is one of the identities.
-fn primary(sql: &mut Text, reached: &NewAddresses) {
+fn push_is_primary(sql: &mut SqlText, addresses: &NewAddresses) {
     use crate::base::identities::Kind;
     sql.push("(1 = 0");
-    for reachable in reached.all() {
+    for reachable in addresses.all() {
         let column = match reachable.identity().kind() {
             Kind::Mailbox => "email_key",
             Kind::Number => "phone_key",
             Kind::Postal => "postal_key",
         };
         sql.push(" OR COALESCE(c.").push(column);
-        sql.within(reachable.identity().keys()).push(", FALSE)");
+        sql.push_in(reachable.identity().keys()).push(", FALSE)");
     }
     sql.push(")");
 }

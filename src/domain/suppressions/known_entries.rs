@@ -10,23 +10,23 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 use super::{
-    Declared, blocks,
-    lookup::{Found, MAX_BIND_VALUES},
-    meeting::with_identities,
+    OptOutDeclaration, blocks,
+    lookup::{MAX_BIND_VALUES, SuppressionMatches},
+    targets::contacts_with_addresses,
 };
 use crate::{base::error::Error, domain::contacts::NewAddresses, policy::Policy};
 
 /// What is to be put on the list, and what was found there.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct KnownEntryQuery<'a> {
     /// The policy in force.
     pub policy: &'a Policy,
     /// What the list says of the identities.
-    pub found: &'a Found,
+    pub matches: &'a SuppressionMatches,
     /// The identities that the no is about.
-    pub reached: &'a NewAddresses,
+    pub addresses: &'a NewAddresses,
     /// The no.
-    pub declared: &'a Declared,
+    pub declared: &'a OptOutDeclaration,
     /// Whether it tells its time.
     pub dated: bool,
 }
@@ -36,27 +36,34 @@ pub struct Question<'a> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn knows<C: ConnectionTrait>(connection: &C, asked: Question<'_>) -> Result<bool, Error> {
-    let Question { found, reached, declared, dated, .. } = asked;
+pub async fn is_already_listed<C: ConnectionTrait>(
+    connection: &C,
+    query: KnownEntryQuery<'_>,
+) -> Result<bool, Error> {
+    let KnownEntryQuery { matches, addresses, declared, dated, .. } = query;
     // A list of others is no new word of anybody: who was taken off it stays off.
-    if dated || declared.kind == SuppressionKind::ExternalList || !found.covers(reached, declared, false) {
-        return Ok(found.covers(reached, declared, dated));
+    if dated || declared.kind == SuppressionKind::ExternalList || !matches.covers(addresses, declared, false)
+    {
+        return Ok(matches.covers(addresses, declared, dated));
     }
-    let yes = latest(connection, asked.policy, reached, declared).await?;
-    Ok(yes.is_none_or(|yes| found.covers(reached, &Declared { since: yes, ..declared.clone() }, true)))
+    let reversed_at = latest_reversal(connection, query.policy, addresses, declared).await?;
+    Ok(reversed_at.is_none_or(|reversed_at| {
+        matches.covers(addresses, &OptOutDeclaration { since: reversed_at, ..declared.clone() }, true)
+    }))
 }
 
 /// When somebody with one of the identities last consented to what a no is about, or had a block of it taken back.
-async fn latest<C: ConnectionTrait>(
+async fn latest_reversal<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
-    reached: &NewAddresses,
-    declared: &Declared,
+    addresses: &NewAddresses,
+    declared: &OptOutDeclaration,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    let records = with_identities(connection, reached).await?;
-    let meant = reached.all().iter().flat_map(|reachable| blocks::channels(reachable, declared.channel));
+    let records = contacts_with_addresses(connection, addresses).await?;
+    let all_channels =
+        addresses.all().iter().flat_map(|reachable| blocks::closed_channels(reachable, declared.channel));
     let mut channels: Vec<Channel> = Vec::new();
-    meant.for_each(|channel| {
+    all_channels.for_each(|channel| {
         if !channels.contains(&channel) {
             channels.push(channel);
         }
@@ -67,13 +74,13 @@ async fn latest<C: ConnectionTrait>(
     let kinds: Vec<&str> = kinds.map(|purpose| purpose.code.as_str()).collect();
     let mut last: Option<DateTime<Utc>> = None;
     for records in records.chunks(MAX_BIND_VALUES) {
-        last = last.max(consented(connection, records, &kinds, &channels).await?);
-        last = last.max(taken_back(connection, records, &declared.purpose, &channels).await?);
+        last = last.max(latest_consent(connection, records, &kinds, &channels).await?);
+        last = last.max(latest_lift(connection, records, &declared.purpose, &channels).await?);
     }
     Ok(last)
 }
 
-async fn consented<C: ConnectionTrait>(
+async fn latest_consent<C: ConnectionTrait>(
     connection: &C,
     records: &[Uuid],
     purposes: &[&str],
@@ -90,7 +97,7 @@ async fn consented<C: ConnectionTrait>(
     Ok(last.one(connection).await?.flatten())
 }
 
-async fn taken_back<C: ConnectionTrait>(
+async fn latest_lift<C: ConnectionTrait>(
     connection: &C,
     records: &[Uuid],
     purpose: &str,
