@@ -216,7 +216,7 @@ async fn send(client: &Client, caller: &Caller, body: Value) -> Value {
     serde_json::from_str(&client.send(caller, body, &[]).await.1).unwrap()
 }
 
-/// What is told of the one error of `confirm_opt_in`: code, place, message.
+/// What is told of the one error of `answer`: code, place, message.
 fn refused(answer: &Value) -> (String, String, String) {
     let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("{answer}"));
     assert_eq!(errors.len(), 1, "{answer}");

@@ -180,7 +180,7 @@ impl Socket {
     }
 }
 
-/// Opens a request on the contact `number_changes` and gives its id.
+/// Opens a request on the contact `number` and gives its id.
 pub async fn open_request(client: &Client, desk: &Caller, number: u128, note: &str) -> String {
     let query = format!(
         "mutation {{ openRequest(input: {{ contactId: \"{}\", kind: ACCESS, note: \"{note}\" }}) {{ request {{ id }} }} }}",

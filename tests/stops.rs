@@ -33,7 +33,7 @@ const LIST: &str = "{ contacts(first: 3) { nodes { id email } } }";
 const IDS: &str = "{ contacts(first: 3) { nodes { id } } }";
 const ACTOR: &str = "cli:test";
 
-/// A token of `find_recipient`.
+/// A token of `recipient`.
 pub async fn token_of(test: &TestApp, recipient: Uuid, (role, purpose): (&str, &str)) -> Caller {
     let new = NewToken {
         name: "partner".to_owned(),

@@ -9,7 +9,7 @@ use zweck::{
 use super::{PagesState, sites};
 use crate::support::world::id;
 
-/// What the engine answers to the person `number_changes`.
+/// What the engine answers to the person `number`.
 async fn ask(site: &PagesState, number: u128, query: &str) -> Value {
     let app = &site.test.app;
     let (policy, purpose) = (app.policy.current(), &app.pages.purpose);

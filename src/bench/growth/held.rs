@@ -54,7 +54,7 @@ pub(super) async fn measure(world: &World) -> Result<Vec<Held>, Fault> {
     ])
 }
 
-/// Those of `fields` that the bits of `number_changes` pick.
+/// Those of `fields` that the bits of `number` pick.
 fn chosen<'f>(fields: &'f [&'f str], number: usize) -> impl Iterator<Item = &'f str> {
     fields.iter().enumerate().filter(move |(bit, _)| (number >> bit) & 1 == 1).map(|(_, field)| *field)
 }

@@ -96,7 +96,7 @@ pub(super) async fn find_or_new(
     Ok(LoadedConsent::empty(tx, contact, purpose, channel))
 }
 
-/// The consent `id` of the contact `select_owner`, which is locked, if it exists for the caller.
+/// The consent `id` of the contact `contact`, which is locked, if it exists for the caller.
 pub(super) async fn find(
     tx: &Transaction,
     actor: &Actor,

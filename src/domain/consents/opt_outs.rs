@@ -30,7 +30,7 @@ pub async fn apply_to_new_addresses(tx: &mut Transaction, addresses: &NewAddress
     spread_opt_outs(tx, addresses).await
 }
 
-/// Declares what the person of a contact has said no to, and not taken back, for the addresses `addresses_of` of it. Who brings these has locked
+/// Declares what the person of a contact has said no to, and not taken back, for the addresses `addresses` of it. Who brings these has locked
 /// them EXCLUSIVE where the contact may say no (`contacts::lock_bringing`, `contacts::merge::lock`); SHARED says that there is none.
 ///
 /// # Errors

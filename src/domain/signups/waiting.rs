@@ -37,7 +37,7 @@ pub(super) struct Looking<'a> {
     pub(super) locked: bool,
 }
 
-/// Sign-ups of the same mailbox by the name that was typed with `check_own_purpose`, and of the same contact where they were asked for one that is
+/// Sign-ups of the same mailbox by the name that was typed with `own`, and of the same contact where they were asked for one that is
 /// known. A link proves a mailbox: what somebody asked for one record, or in one name, it does not declare for another.
 fn alike((link, own): (&link::Model, &sign_up::Model)) -> Condition {
     let contact = match link.contact_id {

@@ -21,8 +21,8 @@ const ENTRY: &str = "Suppression";
 /// Rows of one INSERT: SQLite takes 32,766 parameters.
 const INSERT_BATCH: usize = 1_000;
 
-/// Puts what was declared on the list, for the identities of `addresses_of` that it is about, and carries it to every record of them; what
-/// recipients read for it becomes a duty to tell them. `records` are the records of the person who declared it, beside that of `addresses_of`.
+/// Puts what was declared on the list, for the identities of `addresses` that it is about, and carries it to every record of them; what
+/// recipients read for it becomes a duty to tell them. `records` are the records of the person who declared it, beside that of `addresses`.
 /// Gives the number of contacts that it closed anything for.
 ///
 /// A repeat changes nothing; a later time stands for an earlier one.

@@ -63,7 +63,7 @@ pub struct SuppressionMatches {
 }
 
 impl SuppressionMatches {
-    /// For what the identities of `addresses_of` are on the list: each purpose, kind and channel once, with the latest time.
+    /// For what the identities of `addresses` are on the list: each purpose, kind and channel once, with the latest time.
     pub fn for_addresses(&self, addresses: &NewAddresses) -> Vec<Suppression> {
         let mut all: Vec<Suppression> = Vec::new();
         for suppression in self.matches(addresses).map(|(_, suppression)| suppression) {
@@ -89,7 +89,7 @@ impl SuppressionMatches {
         all
     }
 
-    /// Whether all that `declared` says is listed already for every identity of `addresses_of`; at that time or later, where `dated`.
+    /// Whether all that `declared` says is listed already for every identity of `addresses`; at that time or later, where `dated`.
     pub fn covers(&self, addresses: &NewAddresses, declared: &OptOutDeclaration, dated: bool) -> bool {
         let same = |suppression: &Suppression| {
             let channel = declared
@@ -131,7 +131,7 @@ impl SuppressionMatches {
         relevant.map(|suppression| suppression.since).max()
     }
 
-    /// Which of the identities of `addresses_of` is on the list for `purpose` or its group, so that nothing that rests on no consent may be
+    /// Which of the identities of `addresses` is on the list for `purpose` or its group, so that nothing that rests on no consent may be
     /// done for it.
     pub fn blocked_channel(
         &self,

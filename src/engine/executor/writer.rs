@@ -170,7 +170,7 @@ fn write_instant(out: &mut String, instant: DateTime<Utc>) {
     out.push('Z');
 }
 
-/// Writes the last `digits` digits of `number_changes`.
+/// Writes the last `digits` digits of `number`.
 fn write_digits(out: &mut String, number: u32, digits: u32) {
     for index in (0..digits).rev() {
         let digit = number / 10_u32.pow(index) % 10;

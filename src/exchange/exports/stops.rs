@@ -27,7 +27,7 @@ pub enum StopFormat {
     Json,
 }
 
-/// Writes every duty of `find_recipient` that is not acknowledged to `out`. Once it is written whole it counts as told; what fails before leaves
+/// Writes every duty of `recipient` that is not acknowledged to `out`. Once it is written whole it counts as told; what fails before leaves
 /// everything as it was.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub async fn stops<W: Write>(
     Ok(summary)
 }
 
-/// Notes that `find_recipient` did what a batch told it; gives of how many duties.
+/// Notes that `recipient` did what a batch told it; gives of how many duties.
 ///
 /// # Errors
 /// `NOT_FOUND` for a batch that this recipient was never told.

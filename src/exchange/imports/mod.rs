@@ -67,7 +67,7 @@ use crate::{app::App, base::error::Error};
 ///
 /// # Errors
 /// `AUDIT_UNAVAILABLE` where contacts could not come in;
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `export` gives; batches before
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns; batches before
 /// that stay.
 pub async fn contacts<R: Read + Send + 'static>(
     app: &App,

@@ -96,7 +96,7 @@ struct ImportRun<'a, T> {
 /// when it is done.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `export` gives; batches before
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns; batches before
 /// that stay.
 pub async fn consents<R: Read + Send>(
     app: &App,

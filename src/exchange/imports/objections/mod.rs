@@ -62,7 +62,7 @@ struct ImportRun<'a, T> {
 /// Batches are written in transactions of their own; the same import again changes nothing, and goes on after an interruption.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what `export` gives; batches before
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns; batches before
 /// that stay.
 pub async fn objections<R: Read + Send>(
     app: &App,
